@@ -1,0 +1,89 @@
+"""What all commands share: the settings of one call, lazy nouns, the ``--json`` option, translated help."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from cli.locale import _
+from exchanged.config import Config, load_config
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+DEFAULT_CONFIG: Final = Path("/etc/exchanged/exchanged.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The global options of one call, given to commands by ``@click.pass_obj``."""
+
+    config_path: Path
+    debug: bool = False
+
+    def load(self) -> Config:
+        """The node's configuration. Raises ConfigurationError with every problem."""
+        return load_config(self.config_path)
+
+
+def json_option(function: _F) -> _F:
+    """Add ``--json``; the command gets it as ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(function)
+
+
+class LazyGroup(click.Group):
+    """A group whose members are modules, imported when one is called.
+
+    ``nouns`` maps a name to its one-line help; the member is the object of that name in
+    ``cli.commands.<name>``. A noun whose module is not installed is not offered.
+    """
+
+    def __init__(self, *args: Any, nouns: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._nouns = dict(nouns or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The nouns that are installed, in the order of the table."""
+        return [*(noun for noun in self._nouns if _is_installed(noun)), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the noun's module and give its command."""
+        if cmd_name not in self._nouns or not _is_installed(cmd_name):
+            return super().get_command(ctx, cmd_name)
+        member = getattr(importlib.import_module(_module(cmd_name)), cmd_name)
+        if not isinstance(member, click.Command):
+            raise TypeError(f"{_module(cmd_name)}.{cmd_name} is not a command")
+        translate_help(member)
+        return member
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns from the table: help must not import every module."""
+        rows = [(noun, _(self._nouns[noun])) for noun in self.list_commands(ctx) if noun in self._nouns]
+        if rows:
+            with formatter.section(_("Commands")):
+                formatter.write_dl(rows)
+
+
+def translate_help(command: click.Command) -> None:
+    """Put the help of a command, its options and its members into the operator's language."""
+    if command.help:
+        command.help = _(command.help)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = _(parameter.help)
+    if isinstance(command, click.Group):
+        for member in command.commands.values():
+            translate_help(member)
+
+
+def _module(noun: str) -> str:
+    return f"cli.commands.{noun}"
+
+
+def _is_installed(noun: str) -> bool:
+    return find_spec(_module(noun)) is not None

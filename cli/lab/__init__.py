@@ -1,0 +1,1 @@
+"""A province on one machine, for the demo, tests, benchmarks and a vendor's rehearsal."""

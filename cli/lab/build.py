@@ -1,0 +1,258 @@
+"""Make a lab: keys, the signed directory, folders with their markers, mailboxes, configurations.
+
+Everything is written once into a new folder; nothing here starts a process. Known limit: a lab that was
+interrupted while it was made is thrown away and made again; it holds nothing of value.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from cli.fiction.agencies import LabAgency
+from cli.lab import sshd
+from cli.lab.errors import LabError
+from cli.lab.layout import AGENCY_FOLDERS, MARKED_FOLDERS, MARKER, Layout
+from cli.lab.plan import LabPlan
+from cli.lab.state import LabState, write_state
+from exchanged.clock import Clock, Randomness
+from exchanged.config import LinkTransport
+from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.model import (
+    Directory,
+    DirectoryAgency,
+    DirectoryKey,
+    DirectoryNode,
+    KeyUse,
+    NodeRole,
+    RootKey,
+)
+from packet_spec.signing import PublicKey
+
+# Statements may be dated a little before the lab was made (a clock set back); ten years is a long rehearsal.
+_BACKDATED: Final = timedelta(days=1)
+_VALID: Final = timedelta(days=3652)
+_USES: Final = {
+    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT),
+    NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
+}
+_UNQUOTABLE: Final = frozenset('"\\\n\r')
+
+# Short waits: on one machine nothing is far, and who watches should not wait.
+_LIMITS: Final = """
+[limits]
+workers = {workers}
+order_wait_seconds = 5.0
+retry_first_seconds = 0.2
+retry_max_seconds = 5.0
+link_scan_seconds = {link_scan}
+free_space_bytes = 67108864
+"""
+_NODE: Final = """\
+# A node of a lab: written by exchangectl lab create. Its keys protect nothing.
+
+[node]
+code = "{code}"
+role = "{role}"
+data_dir = "data"
+
+[keys]
+roots = ["{root}"]
+"""
+_DIAL_SFTP: Final = """
+[[link]]
+name = "province"
+peer = "{province}"
+transport = "sftp"
+side = "dial"
+mailbox = "{mailbox}"
+host = "{host}"
+port = {port}
+user = "{user}"
+key = "data/keys/login"
+host_key = "{host_key}"
+"""
+_DIAL_FOLDER: Final = """
+[[link]]
+name = "province"
+peer = "{province}"
+transport = "folder"
+side = "dial"
+mailbox = "{mailbox}"
+"""
+_SERVE: Final = """
+[[link]]
+name = "{code}"
+peer = "{code}"
+transport = "folder"
+side = "serve"
+mailbox = "{mailbox}"
+"""
+_FOLDERS: Final = """
+[folders]
+root = "{root}"
+settle_seconds = 1.0
+scan_seconds = 2.0
+"""
+
+
+def build_lab(
+    layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+) -> None:
+    """Make everything below ``layout.root``, which must not exist or be empty.
+
+    Raises LabError when something lies there or cannot be written.
+    """
+    if _UNQUOTABLE.intersection(str(layout.root)) or not _is_utf_8(layout.root):
+        raise LabError(
+            "the lab's configurations cannot name this folder",
+            where=repr(str(layout.root)),
+            expected="a path in UTF-8 without quotes, back-slashes and line ends",
+        )
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True, mode=0o750)
+        if any(layout.root.iterdir()):
+            raise LabError(
+                "something lies there already", where=str(layout.root), hint="name a new or empty folder"
+            )
+        _Builder(layout, plan, transport, clock, randomness).build()
+    except OSError as error:
+        raise LabError(f"the lab cannot be made: {error.strerror}", where=str(layout.root)) from error
+
+
+class _Builder:
+    """The steps of making one lab."""
+
+    def __init__(
+        self, layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+    ) -> None:
+        self._layout = layout
+        self._plan = plan
+        self._transport = transport
+        self._now = clock.now()
+        self._randomness = randomness
+        self._port = sshd.free_port() if transport is LinkTransport.SFTP else 0
+
+    def build(self) -> None:
+        """Keys first, because the directory names them; the state file last, because it says: whole."""
+        root = generate_key(self._layout.root_key, self._randomness)
+        province = self._plan.province.code
+        nodes = [self._node(province, NodeRole.PROVINCIAL, "")]
+        nodes += [self._node(agency.code, NodeRole.FRONTEND, province) for agency in self._plan.agencies]
+        signed = sign_directory(encode_directory(self._directory(nodes, root.public_key)), [root])
+        host_key = self._make_login_keys() if self._transport is LinkTransport.SFTP else ""
+        for node in nodes:
+            (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
+            (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
+        for agency in self._plan.agencies:
+            self._make_folders(agency.code)
+        root_text = public_key_text(root.public_key)
+        self._write_province(root_text)
+        for agency in self._plan.agencies:
+            self._write_frontend(agency.code, root_text, host_key)
+        self._write_state()
+
+    def _node(self, code: str, role: NodeRole, parent: str) -> DirectoryNode:
+        keys = tuple(self._key(code, use) for use in _USES[role])
+        return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
+
+    def _key(self, code: str, use: KeyUse) -> DirectoryKey:
+        key = generate_key(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
+        return DirectoryKey(
+            key_id=key.key_id,
+            suite=key.suite,
+            public=key.public,
+            uses=(use,),
+            not_before=self._now - _BACKDATED,
+            not_after=self._now + _VALID,
+        )
+
+    def _directory(self, nodes: list[DirectoryNode], root: PublicKey) -> Directory:
+        everybody = (self._plan.province, *self._plan.agencies)
+        return Directory(
+            version=1,
+            issued_at=self._now - _BACKDATED,
+            expires_at=self._now + _VALID,
+            threshold=1,
+            roots=(RootKey(root.key_id, root.suite, root.public),),
+            nodes=tuple(nodes),
+            agencies=tuple(self._agency(agency) for agency in everybody),
+        )
+
+    def _agency(self, agency: LabAgency) -> DirectoryAgency:
+        return DirectoryAgency(
+            code=agency.code,
+            kind=agency.kind,
+            level=agency.level,
+            parent=agency.parent,
+            node=agency.code,
+            admitting_node=self._plan.province.code,
+            name_zh=agency.name_zh,
+            name_en=agency.name_en,
+            aliases=(("lab", agency.alias),),
+        )
+
+    def _make_login_keys(self) -> str:
+        """Keys for sshd and every front-end; returns the host key as front-ends pin it."""
+        host = generate_ssh_key(self._layout.sshd / "host_key", self._randomness, "lab")
+        lines = [
+            generate_ssh_key(self._layout.login_key(agency.code), self._randomness, agency.code)
+            for agency in self._plan.agencies
+        ]
+        sshd.write_files(self._layout, lines, self._port)
+        return host.rpartition(" ")[0]
+
+    def _make_folders(self, code: str) -> None:
+        token = self._randomness.token(16).hex()
+        for name in AGENCY_FOLDERS:
+            (self._layout.agency(code) / name).mkdir(parents=True)
+        for name in MARKED_FOLDERS:
+            (self._layout.agency(code) / name / MARKER).write_text(f"{code} {token}\n", encoding="ascii")
+        for direction in ("up", "down"):
+            (self._layout.mailbox(code) / direction).mkdir(parents=True)
+
+    def _write_province(self, root: str) -> None:
+        province = self._plan.province.code
+        serving = (
+            _SERVE.format(code=agency.code, mailbox=self._layout.mailbox(agency.code))
+            for agency in self._plan.agencies
+        )
+        head = _NODE.format(code=province, role=NodeRole.PROVINCIAL, root=root)
+        self._write_config(province, head + "".join(serving) + self._limits(workers=2))
+
+    def _write_frontend(self, code: str, root: str, host_key: str) -> None:
+        link = _DIAL_SFTP if self._transport is LinkTransport.SFTP else _DIAL_FOLDER
+        dialling = link.format(
+            province=self._plan.province.code,
+            mailbox=self._layout.mailbox(code),
+            host=sshd.HOST,
+            port=self._port,
+            user=sshd.user_name(),
+            host_key=host_key,
+        )
+        head = _NODE.format(code=code, role=NodeRole.FRONTEND, root=root)
+        folders = _FOLDERS.format(root=self._layout.agency(code))
+        self._write_config(code, head + dialling + folders + self._limits(workers=1))
+
+    def _limits(self, workers: int) -> str:
+        # Without a bell over SFTP only looking finds what is new.
+        link_scan = 5.0 if self._transport is LinkTransport.SFTP else 0.5
+        return _LIMITS.format(workers=workers, link_scan=link_scan)
+
+    def _write_config(self, code: str, text: str) -> None:
+        self._layout.config(code).write_text(text, encoding="utf-8")
+
+    def _write_state(self) -> None:
+        codes = tuple(agency.code for agency in self._plan.agencies)
+        state = LabState(self._transport, self._port, self._plan.province.code, codes)
+        write_state(self._layout.state, state)
+
+
+def _is_utf_8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""The lab's own sshd: configuration, start on a free loopback port, and its sessions.
+
+It serves SFTP alone, with one key per agency. Known limit: run without root it isolates nothing, because
+every agency logs in as the one user who runs the lab and sees all of that user's files; only keys keep
+strangers out. Isolation is the business of real accounts and chroot.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import shutil
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cli.lab.errors import LabError
+from cli.lab.layout import SSHD, Layout
+from cli.lab.processes import Process, is_running, spawn
+from cli.lab.starting import last_word
+from exchanged.clock import Clock
+
+HOST: Final = "127.0.0.1"
+_SYSTEM_PATH: Final = "/usr/sbin:/usr/local/sbin:/sbin"
+# Where sshd run as root insists on an empty folder of its own.
+_PRIVILEGE_FOLDER: Final = Path("/run/sshd")
+_SHADOW: Final = Path("/etc/shadow")
+_PATIENCE_SECONDS: Final = 20.0
+_RETRY_MILLISECONDS: Final = 20
+# custody C2: what a front-end never needs is denied.
+_SFTP: Final = (
+    "internal-sftp -u 0007 -P symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
+)
+# sshd becomes the keeper of its orphans (PR_SET_CHILD_SUBREAPER, 36), so that a session that waits at a
+# bell after its connection died can still be found below it and ended.
+_LAUNCHER: Final = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def user_name() -> str:
+    """The user who runs the lab, and as whom its front-ends log in."""
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def find_sshd() -> str:
+    """The sshd program. Raises LabError, saying what to install."""
+    path = shutil.which(SSHD, path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
+    if path is None:
+        raise LabError(
+            "the SSH server program (sshd) is missing",
+            hint="install openssh-server (its system service is not needed), or use --link folder",
+        )
+    return path
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether sshd could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def write_files(layout: Layout, public_lines: Iterable[str], port: int) -> None:
+    """Write sshd's configuration and the keys that may log in. The host key is made by the caller."""
+    keys = "".join(f"restrict {line}\n" for line in public_lines)
+    (layout.sshd / "authorized_keys").write_text(keys, encoding="utf-8")
+    write_config(layout, port)
+
+
+def write_config(layout: Layout, port: int) -> None:
+    """Write sshd's configuration for ``port``."""
+    host_key, authorized = layout.sshd / "host_key", layout.sshd / "authorized_keys"
+    lines = (
+        f"ListenAddress {HOST}:{port}",
+        f'HostKey "{host_key}"',
+        # The one path in which sshd expands % signs.
+        f'AuthorizedKeysFile "{str(authorized).replace("%", "%%")}"',
+        "PidFile none",
+        f"AllowUsers {user_name()}",
+        "PermitRootLogin prohibit-password",
+        "AuthenticationMethods publickey",
+        "PasswordAuthentication no",
+        "KbdInteractiveAuthentication no",
+        f"UsePAM {'yes' if _needs_pam() else 'no'}",
+        # The lab may lie below a folder like /tmp that others can write to.
+        "StrictModes no",
+        "UseDNS no",
+        "PrintMotd no",
+        "PermitTTY no",
+        "PermitUserRC no",
+        "DisableForwarding yes",
+        # A province dials in all at once after a start: each front-end with two sessions.
+        "MaxStartups 1000",
+        "MaxSessions 64",
+        "LoginGraceTime 60",
+        "ClientAliveInterval 30",
+        "LogLevel INFO",
+        f"Subsystem sftp {_SFTP}",
+        f"ForceCommand {_SFTP}",
+    )
+    (layout.sshd / "sshd_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def start_sshd(layout: Layout, port: int, token: str, clock: Clock) -> Process:
+    """Start sshd and wait until it accepts connections. Raises LabError with its last word."""
+    program = find_sshd()
+    if os.geteuid() == 0:
+        _PRIVILEGE_FOLDER.mkdir(mode=0o755, exist_ok=True)
+    log = layout.log(SSHD)
+    config = layout.sshd / "sshd_config"
+    command = (sys.executable, "-c", _LAUNCHER, program, "-D", "-e", "-f", str(config))
+    process = spawn(command, _environment(), log, str(config), token)
+    deadline = clock.monotonic() + _PATIENCE_SECONDS
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        while not _accepts(port):
+            # Waiting for its end with a short limit is the pause between two looks at the port.
+            if poll.poll(_RETRY_MILLISECONDS) or clock.monotonic() > deadline:
+                raise LabError("the lab's sshd did not start", where=str(log), found=last_word(log))
+    finally:
+        os.close(pidfd)
+    if not is_running(process):
+        raise LabError("another program answers on the lab's port", where=f"{HOST}:{port}")
+    return process
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # A connection attempt to a free port can meet itself; that is no server.
+        return probe.connect_ex((HOST, port)) == 0 and probe.getsockname() != probe.getpeername()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+
+
+def _needs_pam() -> bool:
+    """Whether sshd would take root's account for locked: without PAM a ``!`` in shadow keeps it out."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        lines = _SHADOW.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith(f"{user_name()}:!") for line in lines)

@@ -1,0 +1,186 @@
+"""``exchangectl``: the operator's tool, and the one place where errors become text and exit codes.
+
+Guarantees: an error of ours ends with what is wrong, expected and found, a hint and where to read on;
+anything else ends with one line and a reference, and with a traceback only under ``--debug``; no
+encoding of the terminal and no closed pipe makes it crash. Leaves to others: what commands do.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+from click.shell_completion import shell_complete
+
+from cli.exit_codes import ExitCode, exit_code_of
+from cli.frame import DEFAULT_CONFIG, LazyGroup, Settings
+from cli.locale import _
+from cli.render import printable, say_json
+from exchanged import __version__
+from exchanged.errors import ConfigurationError
+from packet_spec.errors import ExchangeError
+
+NAME: Final = "exchangectl"
+_COMPLETION: Final = "_EXCHANGECTL_COMPLETE"
+
+NOUNS: Final = {
+    "config": "Check the configuration of a node.",
+    "key": "Make and show keys.",
+    "directory": "Build, sign, verify and install the directory.",
+    "packet": "Check, make and look at packets.",
+    "queue": "What waits, for whom, and how long.",
+    "receipt": "Verify, show and give receipts.",
+    "ledger": "Verify and inspect the ledger.",
+    "lab": "Run a whole province on this machine.",
+    "demo": "Send a case through a province on this machine.",
+}
+
+
+@click.group(
+    NAME,
+    cls=LazyGroup,
+    nouns=NOUNS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    envvar="EXCHANGED_CONFIG",
+    show_default=True,
+    metavar="FILE",
+    help="The configuration of the node; also EXCHANGED_CONFIG.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, prog_name=NAME, message="%(prog)s %(version)s")
+@click.pass_context
+def exchangectl(context: click.Context, config_path: Path, debug: bool) -> None:
+    """Look at and act on a node of the exchange.
+
+    Exit codes: 0 done, 1 findings to look at, 2 usage or configuration, 3 try later, 4 no such thing,
+    5 refused by state or trust, 6 ledger or spool damaged, 7 another daemon holds the lock.
+
+    \b
+    Example:
+      exchangectl --config /etc/exchanged/exchanged.toml config check
+    """
+    context.obj = Settings(config_path, debug)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; never raises."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _make_printable(sys.stdout)
+    _make_printable(sys.stderr)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _stop_printing()
+    return code
+
+
+def describe(error: ExchangeError) -> str:
+    """What the operator reads about an error of ours, one thing per line."""
+    if isinstance(error, ConfigurationError):
+        lines = [_("the configuration cannot be used"), *(f"  - {problem}" for problem in error.problems)]
+    else:
+        lines = [error.summary]
+    if error.where:
+        lines[0] += f": {error.where}"
+    if error.expected or error.found:
+        lines += [f"  {_('expected')}: {error.expected or '-'}", f"  {_('found')}: {error.found or '-'}"]
+    if error.advice:
+        lines.append(f"{_('hint')}: {error.advice}")
+    lines.append(f"{_('see')}: docs/errors.md#{error.reference}")
+    return "\n".join(printable(line) for line in lines)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        if instruction := os.environ.get(_COMPLETION):
+            return shell_complete(exchangectl, {}, NAME, _COMPLETION, instruction)
+        with exchangectl.make_context(NAME, list(words)) as context:
+            result = exchangectl.invoke(context)
+        return result if isinstance(result, int) else ExitCode.DONE
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.Abort:
+        _complain(_("stopped: no answer was given"))
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain(_("stopped by the keyboard"))
+        return ExitCode.INTERRUPTED
+    except ExchangeError as error:
+        return _report(error, words)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it
+        return _report_internal(error, words)
+
+
+def _report(error: ExchangeError, words: Sequence[str]) -> int:
+    code = exit_code_of(error)
+    _trace(words)
+    if "--json" in words:
+        said = {
+            "reference": error.reference,
+            "summary": error.summary,
+            "where": error.where,
+            "expected": error.expected,
+            "found": error.found,
+            "hint": error.advice,
+            "temporary": error.temporary,
+            "exit_code": int(code),
+        }
+        problems = {"problems": error.problems} if isinstance(error, ConfigurationError) else {}
+        say_json({"error": said | problems})
+    _complain(describe(error))
+    return code
+
+
+def _report_internal(error: Exception, words: Sequence[str]) -> int:
+    _trace(words)
+    kind = type(error).__name__
+    if "--json" in words:
+        say_json({"error": {"reference": "internal-error", "summary": kind, "exit_code": ExitCode.TEMPORARY}})
+    _complain(_("internal error ({kind}); for the details add --debug; see: {where}").format(
+        kind=kind, where="docs/errors.md#internal-error"
+    ))
+    return ExitCode.TEMPORARY
+
+
+def _trace(words: Sequence[str]) -> None:
+    if "--debug" in words:
+        traceback.print_exc()
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _make_printable(stream: object) -> None:
+    """A character that the terminal's encoding lacks is shown as an escape instead of stopping us."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _stop_printing() -> int:
+    """Nobody reads any more: end quietly, also when Python flushes at exit."""
+    with open(os.devnull, "w", encoding="ascii") as nothing:  # noqa: PTH123 - a device, not a path of ours
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+    return ExitCode.PIPE_CLOSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

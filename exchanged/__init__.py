@@ -1,0 +1,6 @@
+"""The engine: ledger, spool, links, relay, receipts and routing of one node.
+
+It builds on ``packet_spec`` and knows nothing of outboxes or command lines.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,181 @@
+"""Admission: what a provincial node decides about a packet of one of its agencies (C12, C15 to C17).
+
+Numbered as in the rules: signature and key; mailbox and sender bound together; identity and
+duplicates; forks; the standard, from the same catalogue as at the sender's desk; relations and
+parties; sequence in the case; routes. Only then ``accepted`` is issued, which starts the legal clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchanged.examine import Examined
+from exchanged.judge import Held, Suspicious
+from exchanged.ledger import Transaction, arrivals, batches, cases, packets
+from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.receipts import URGENT, Links, Statements
+from exchanged.routing import RouteKind, may_come_from, next_hop
+from exchanged.soundness import ClockGuard
+from exchanged.states import DestinationState, Event, PacketState
+from exchanged.storing import is_new_attempt, refuse, store, subject_of
+from exchanged.trust import Trust
+from packet_spec.authority import check_seal_authority
+from packet_spec.catalogue import Catalogue
+from packet_spec.findings import Finding, Outcome, Severity
+from packet_spec.identity import PacketKey
+from packet_spec.model import ItemKind, Packet, Priority, ReceiptKind, Seal
+from packet_spec.sentences import make_finding
+from packet_spec.sequence import SequencePolicy, check_sequence
+
+_CLOCK_AGAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The PacketJudge of a provincial node."""
+
+    node: str
+    trust: Trust
+    links: Links
+    statements: Statements
+    clock_guard: ClockGuard
+    catalogue: Catalogue
+    policy: SequencePolicy
+    order_wait_seconds: float
+
+    @property
+    def all_rules(self) -> bool:
+        """The whole standard, whatever the sending front-end let through."""
+        return True
+
+    def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
+        """Admit and route, repeat a receipt, refuse, hold or quarantine."""
+        seal, directory = examined.seal, self.trust.directory
+        check_seal_authority(directory, seal, examined.key_id, transaction.now)
+        if not may_come_from(directory, self.node, seal.key.sender, self.links.peer_of(row.link)):
+            raise Suspicious("packet-in-a-foreign-mailbox")
+        sender = directory.agency(seal.key.sender)
+        if sender is None or sender.admitting_node != self.node:
+            raise Held("no-route")
+        known = packets.find(transaction.connection, seal.key)
+        if known is not None and not is_new_attempt(transaction, known, seal):
+            self._meet_again(transaction, row, known, examined)
+            return
+        if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
+            raise Held("sequence-fork")
+        if examined.verdict.outcome is Outcome.REFUSED or examined.packet is None:
+            refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
+            return
+        case_id, joined, findings = self._check_case(transaction, row, seal, examined.packet)
+        findings = (*examined.verdict.findings, *findings)
+        if any(finding.severity is Severity.REFUSE for finding in findings):
+            refuse(transaction, row, known, examined, findings, self.statements, "")
+            return
+        if doubt := self.clock_guard.doubt():
+            raise Held(doubt, _CLOCK_AGAIN_SECONDS)
+        self._admit(transaction, row, known, examined, findings)
+        cases.record(
+            transaction,
+            case_id,
+            joined,
+            examined.packet.envelope.case_numbers,
+            (seal.key.sender, *seal.recipients),
+            seal.business_type,
+            seal.key,
+        )
+
+    def _meet_again(
+        self, transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined
+    ) -> None:
+        """Same content: the first receipts again. Other content: quarantined, both told (C12)."""
+        if known.content_digest == examined.seal.content_digest:
+            self.statements.repeat(transaction, known.key)
+            arrivals.finish(transaction, row, Event.REPEAT)
+            return
+        self.statements.issue(
+            transaction,
+            ReceiptKind.REFUSED,
+            subject_of(examined.seal, examined.seal_digest),
+            findings=(make_finding("packet-id-reused", severity=Severity.REFUSE),),
+        )
+        raise Suspicious("packet-id-reused")
+
+    def _check_case(
+        self, transaction: Transaction, row: ArrivalRow, seal: Seal, packet: Packet
+    ) -> tuple[str, tuple[str, ...], tuple[Finding, ...]]:
+        """Which case the packet belongs to, which cases it joins, and what forbids it (C15, C17)."""
+        connection, envelope = transaction.connection, packet.envelope
+        findings: list[Finding] = []
+        if envelope.supersedes and not self._may_supersede(transaction, seal, envelope.supersedes):
+            findings.append(make_finding("supersedes-not-allowed", element="supersedes"))
+        if envelope.in_reply_to and not self._may_reply(transaction, seal.key.sender, envelope.in_reply_to):
+            findings.append(make_finding("reply-not-allowed", element="inReplyTo"))
+        found = list(cases.cases_of(connection, envelope.case_numbers))
+        if envelope.in_reply_to:
+            answered = cases.case_of_packet(connection, envelope.in_reply_to)
+            if answered and answered not in found:
+                found.append(answered)
+        business_type = self.catalogue.business_types[seal.business_type]
+        strangers = [case for case in found if not cases.is_party(connection, case, seal.key.sender)]
+        if (found and strangers and not business_type.entry_point) or (len(found) > 1 and strangers):
+            findings.append(make_finding("case-not-open-to-sender", element="case"))
+        case_id = found[0] if found else f"{seal.key.sender}/{seal.key.packet_id}"
+        history = tuple(code for case in found for code in cases.history(connection, case))
+        findings.extend(self._check_sequence(transaction, row, seal, history))
+        return case_id, tuple(found[1:]), tuple(findings)
+
+    def _may_supersede(self, transaction: Transaction, seal: Seal, packet_id: str) -> bool:
+        """Only one's own packet to the same receiver."""
+        named = packets.find(transaction.connection, PacketKey(seal.key.sender, packet_id))
+        return named is not None and named.receiver == seal.receiver
+
+    def _may_reply(self, transaction: Transaction, sender: str, key: PacketKey) -> bool:
+        """Only a recipient of the named packet."""
+        named = packets.find(transaction.connection, key)
+        return named is not None and sender in named.recipients
+
+    def _check_sequence(
+        self, transaction: Transaction, row: ArrivalRow, seal: Seal, history: tuple[str, ...]
+    ) -> tuple[Finding, ...]:
+        findings = check_sequence(seal.business_type, history, self.catalogue, self.policy)
+        refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
+        missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
+        waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
+        if missing and not waited:
+            left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
+            raise Held("waiting-for-predecessor", max(0.05, left))
+        return findings
+
+    def _admit(
+        self,
+        transaction: Transaction,
+        row: ArrivalRow,
+        known: PacketRow | None,
+        examined: Examined,
+        findings: tuple[Finding, ...],
+    ) -> None:
+        """Store, accept, route: the receipt goes before the packet to every recipient."""
+        seal = examined.seal
+        roads = {recipient: self._road(row, recipient) for recipient in seal.recipients}
+        number = store(transaction, row, known, examined, PacketState.ACTIVE)
+        arrivals.finish(transaction, row, Event.ADMIT, keeps_bytes=True)
+        receipt, _ = self.statements.issue(
+            transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest), findings=findings
+        )
+        priority = URGENT if seal.priority is Priority.URGENT else 1
+        for recipient, link in roads.items():
+            packets.add_destination(transaction, number, recipient, DestinationState.QUEUED, link)
+        for link in dict.fromkeys(roads.values()):
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
+            batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
+        arrivals.release_held(transaction, reasons=("waiting-for-predecessor",))
+
+    def _road(self, row: ArrivalRow, recipient: str) -> str:
+        """The link towards a recipient. Holds the packet where there is none (C16)."""
+        route = next_hop(self.trust.directory, self.node, recipient, self.links.peer_of(row.link))
+        if route.kind is RouteKind.LOOP:
+            raise Held(RouteKind.LOOP.value)
+        link = self.links.name_of(route.neighbour) if route.kind is RouteKind.NEIGHBOUR else ""
+        if not link:
+            raise Held(RouteKind.UNKNOWN.value)
+        return link

@@ -1,0 +1,120 @@
+"""Receipts and hop notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
+
+A receipt moves a destination only when it speaks of the very content and seal that this node knows
+under that identity; any other is kept and told. Receipts are idempotent: the same bytes change
+nothing twice, and a late one never moves a state back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchanged.ledger import Transaction, arrivals, blobs, effects, packets, statements
+from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.receipts import Statements
+from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, Event, allows
+from exchanged.trust import Trust
+from packet_spec.authority import check_hop_authority, check_receipt_authority
+from packet_spec.errors import AuthorityError, FormatError
+from packet_spec.hop import open_hop
+from packet_spec.identity import PacketKey
+from packet_spec.model import ItemKind, Receipt, ReceiptKind
+from packet_spec.receipt import open_receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """Applies verified statements at one node."""
+
+    trust: Trust
+    statements: Statements
+
+    def apply(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
+        """Apply one landed statement and finish its arrival.
+
+        Raises UnknownKeyError (hold), SignatureError, AuthorityError or FormatError (quarantine).
+        """
+        if row.kind is ItemKind.RECEIPT:
+            self._receipt(transaction, row, document)
+        else:
+            self._hop(transaction, row, document)
+
+    def _hop(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
+        hop, key_id = open_hop(document, self.trust.key)
+        _require_same(row.key, hop.key)
+        check_hop_authority(self.trust.directory, hop, key_id)
+        number = statements.record_hop(transaction, hop, document)
+        if number is None:
+            arrivals.finish(transaction, row, Event.REPEAT)
+            return
+        self.statements.send_to_agency(transaction, ItemKind.HOP, number, hop.key.sender, came_by=row.link)
+        arrivals.finish(transaction, row, Event.ADMIT)
+
+    def _receipt(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
+        receipt, key_id = open_receipt(document, self.trust.key)
+        _require_same(row.key, receipt.key)
+        try:
+            check_receipt_authority(self.trust.directory, receipt, key_id, transaction.now)
+        except AuthorityError:
+            transaction.event(
+                "receipt-without-authority", receipt.key, detail={"kind": receipt.kind.value, "key": key_id}
+            )
+            raise
+        number = statements.record_receipt(transaction, receipt, document, own=False)
+        if number is None:
+            arrivals.finish(transaction, row, Event.REPEAT)
+            return
+        packet = packets.find(transaction.connection, receipt.key)
+        if packet is not None:
+            self._apply_to(transaction, packet, receipt, number)
+        self.statements.send_to_agency(
+            transaction, ItemKind.RECEIPT, number, receipt.key.sender, came_by=row.link
+        )
+        arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
+        arrivals.finish(transaction, row, Event.ADMIT)
+
+    def _apply_to(self, transaction: Transaction, packet: PacketRow, receipt: Receipt, number: int) -> None:
+        if (packet.content_digest, packet.seal_digest) != (receipt.content_digest, receipt.seal_digest):
+            transaction.event(
+                "receipt-for-other-content",
+                packet.key,
+                recipient=receipt.recipient,
+                detail={"kind": receipt.kind.value, "attempt": receipt.attempt},
+            )
+            return
+        event = EVENT_OF_RECEIPT[receipt.kind]
+        for destination in packets.destinations(transaction.connection, packet.id):
+            if receipt.recipient and destination.recipient != receipt.recipient:
+                continue
+            if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
+                packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
+            elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:
+                transaction.event(
+                    "receipt-noted",
+                    packet.key,
+                    recipient=destination.recipient,
+                    detail={"kind": receipt.kind.value, "state": destination.state.value},
+                )
+        if receipt.kind is ReceiptKind.DELIVERED:
+            self._entitle(transaction, receipt)
+        if packet.own:
+            effects.intend(transaction, "receipt-file", str(number))
+            effects.intend(transaction, "status", f"packet:{packet.id}")
+            transaction.wake("intake")
+
+    def _entitle(self, transaction: Transaction, receipt: Receipt) -> None:
+        """The receiver has proved that it holds the packet's blobs (C9)."""
+        agency = self.trust.directory.agency(receipt.recipient)
+        if agency is not None:
+            for blob in blobs.references(transaction.connection, receipt.key):
+                blobs.entitle(transaction, blob.digest, agency.node)
+
+
+def _is_for_delivery_here(packet: PacketRow, link: str) -> bool:
+    """At the delivering front-end only the delivery itself moves the destination."""
+    return not packet.own and not link
+
+
+def _require_same(announced: PacketKey, found: PacketKey) -> None:
+    if announced != found:
+        raise FormatError("a statement speaks of another packet than the waybill says")

@@ -1,0 +1,442 @@
+"""The configuration of one node: a TOML file read into frozen values.
+
+Guarantees: every problem of a file is told at once, each with its section and key; a key that this
+version does not know is a problem, never ignored; relative paths are relative to the file. Every key
+with its unit, default and reason stands in examples/exchanged.toml, and a test holds the two together.
+Leaves to others: whether folders, keys and mailboxes exist and can be used (``exchangectl config check``).
+Known limit: a file is read once at start; a change counts after a restart.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from exchanged.config_reader import Section
+from exchanged.errors import ConfigurationError
+from exchanged.keys import parse_public_key
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import is_agency_code, is_node_code
+from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB
+from packet_spec.model import NodeRole, RootKey
+
+_LINK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+_HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}")
+_HOST_KEY_SHAPE: Final = '"<type> <base64>" as in ssh_host_ed25519_key.pub, without the comment'
+_MODE: Final = re.compile(r"0?[0-7]{3,4}")
+_GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+class Locale(StrEnum):
+    """The language of what the node writes for people: notices and texts beside findings."""
+
+    CHINESE = "zh_CN"
+    ENGLISH = "en"
+
+
+class LinkTransport(StrEnum):
+    """How a link reaches its mailbox."""
+
+    SFTP = "sftp"
+    FOLDER = "folder"
+
+
+class LinkSide(StrEnum):
+    """``dial`` writes ``up/`` and reads ``down/``; ``serve`` the other way round, and owns the bell."""
+
+    DIAL = "dial"
+    SERVE = "serve"
+
+
+class DropProfile(StrEnum):
+    """How the case software says that a drop is complete (docs/packet-format.md, the drop)."""
+
+    RENAME = "rename"
+    MARKER = "marker"
+    SETTLED = "settled"
+
+
+class StatusEncoding(StrEnum):
+    """The encoding of status files."""
+
+    UTF_8 = "utf-8"
+    GB18030 = "gb18030"
+
+
+class SequencePolicy(StrEnum):
+    """What happens to a packet whose predecessor in the case was not seen."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+    OFF = "off"
+
+
+class LogLevel(StrEnum):
+    """error: a person must act; warning: odd, handled; info: a state changed; debug: the rest."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+class LogFormat(StrEnum):
+    """``text``: key=value lines; ``json``: one object per line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles."""
+
+    code: str
+    role: NodeRole
+    data_dir: Path
+    agency: str
+    locale: Locale
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfig:
+    """Private key files of this node, and the root keys that may sign a directory (C24)."""
+
+    seal: Path
+    link: Path
+    receipt: Path
+    roots: tuple[RootKey, ...]
+    threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """One link. For ``folder`` the mailbox is an absolute local path, for ``sftp`` one on the server.
+
+    ``host``, ``port``, ``user``, ``key`` (the login key file) and ``host_key`` (the server's public key
+    line) are set for ``sftp`` only. ``carried``: a device or person takes the files away (C1).
+    """
+
+    name: str
+    peer: str
+    transport: LinkTransport
+    side: LinkSide
+    mailbox: str
+    host: str
+    port: int
+    user: str
+    key: Path | None
+    host_key: str
+    carried: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoldersConfig:
+    """The agency's folders. ``mode`` applies to folders that the daemon makes, e.g. 0o2770."""
+
+    root: Path
+    profile: DropProfile
+    settle_seconds: float
+    scan_seconds: float
+    group: str
+    mode: int
+    optional_sha256: bool
+    collected_hours: float
+    collected_at_once: int
+    status_encoding: StatusEncoding
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Work, waiting and sizes. Seconds are floats: whole numbers would flatten short delays."""
+
+    workers: int
+    check_timeout_seconds: float
+    batch_bytes: int
+    batch_items: int
+    open_batches: int
+    scan_names: int
+    order_wait_seconds: float
+    retry_first_seconds: float
+    retry_max_seconds: float
+    link_scan_seconds: float
+    bell_seconds: float
+    clock_skew_seconds: float
+    free_space_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RulesConfig:
+    """Which rules of the catalogue bind here."""
+
+    sequence: SequencePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long bytes are kept after nothing needs them, in days."""
+
+    restore_window_days: float
+    blob_days: float
+    oneway_days: float
+    sent_days: float
+    refused_days: float
+    receipts_days: float
+    notices_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, and how a line looks."""
+
+    level: LogLevel
+    format: LogFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. ``folders`` is None unless the node is a front-end."""
+
+    node: NodeConfig
+    keys: KeysConfig
+    links: tuple[LinkConfig, ...]
+    folders: FoldersConfig | None
+    limits: LimitsConfig
+    rules: RulesConfig
+    retention: RetentionConfig
+    log: LogConfig
+
+
+def load_config(path: Path) -> Config:
+    """The configuration in the file ``path``.
+
+    Raises ConfigurationError, naming the file, when it cannot be read, is not TOML, or has problems.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError((f"the file cannot be read: {error.strerror}",), where=str(path)) from error
+    except UnicodeDecodeError as error:
+        problem = f"the file is not UTF-8 at byte {error.start}"
+        raise ConfigurationError((problem,), where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError((f"the file is not TOML: {error}",), where=str(path)) from error
+    try:
+        return parse_config(data, path.absolute().parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.problems, where=str(path)) from error
+
+
+def parse_config(data: dict[str, Any], base: Path) -> Config:
+    """The configuration in parsed TOML; relative paths are taken from the folder ``base``.
+
+    Raises ConfigurationError with every problem, each as ``[section] key: what is wrong``.
+    """
+    problems: list[str] = []
+    top = Section("", data, base, problems)
+    node, role = _node(top.table("node"))
+    config = Config(
+        node=node,
+        keys=_keys(top.table("keys"), node.data_dir),
+        links=tuple(link for link in map(_link, top.tables("link")) if link is not None),
+        folders=_folders(top, role),
+        limits=_limits(top.table("limits")),
+        rules=_rules(top.table("rules")),
+        retention=_retention(top.table("retention")),
+        log=_log(top.table("log")),
+    )
+    top.finish()
+    problems.extend(_contradictions(config))
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return config
+
+
+def _node(section: Section) -> tuple[NodeConfig, NodeRole | None]:
+    """The section, and the role if the file says one: a missing role must not draw further complaints."""
+    code = section.text("code", check=is_node_code, shape="an agency code DDDDDD-KK-SS or bridge-<name>")
+    role = section.choice("role", NodeRole)
+    agency = section.text("agency", code if role is NodeRole.FRONTEND else "")
+    if role is NodeRole.FRONTEND and code and not is_agency_code(agency):
+        section.problem("agency", f"expected an agency code DDDDDD-KK-SS, found {agency!r}")
+    if role in {NodeRole.PROVINCIAL, NodeRole.BRIDGE} and agency:
+        section.problem("agency", "only a front-end serves an agency")
+    if role and is_node_code(code) and (role is NodeRole.BRIDGE) is not code.startswith("bridge-"):
+        section.problem("role", f"the role bridge goes with a code bridge-<name>, found {role} and {code}")
+    config = NodeConfig(
+        code=code,
+        role=role or NodeRole.BRIDGE,
+        data_dir=section.path("data_dir"),
+        agency=agency,
+        locale=section.choice("locale", Locale, Locale.CHINESE) or Locale.CHINESE,
+    )
+    section.finish()
+    return config, role
+
+
+def _keys(section: Section, data_dir: Path) -> KeysConfig:
+    roots: list[RootKey] = []
+    for text in section.texts("roots"):
+        try:
+            key = parse_public_key(text)
+            roots.append(RootKey(key.key_id, key.suite, key.public))
+        except ExchangeError as error:
+            section.problem("roots", str(error))
+    if not section.texts("roots"):
+        section.problem("roots", "at least one root key is needed, as the province published it")
+    if len(set(roots)) != len(roots):
+        section.problem("roots", "a root key stands there twice; the threshold counts different keys")
+    threshold = section.integer("threshold", 1, 1, 32)
+    if roots and threshold > len(roots):
+        section.problem("threshold", f"asks for {threshold} signatures, but roots names {len(roots)}")
+    config = KeysConfig(
+        seal=section.path("seal", data_dir / "keys" / "seal.key"),
+        link=section.path("link", data_dir / "keys" / "link.key"),
+        receipt=section.path("receipt", data_dir / "keys" / "receipt.key"),
+        roots=tuple(roots),
+        threshold=threshold,
+    )
+    section.finish()
+    return config
+
+
+def _link(section: Section) -> LinkConfig | None:
+    transport = section.choice("transport", LinkTransport)
+    side = section.choice("side", LinkSide)
+    if transport is None or side is None:
+        return None
+    login = transport is LinkTransport.SFTP
+    if login and side is LinkSide.SERVE:
+        section.problem("transport", 'the serving side reads a local folder: transport = "folder"')
+    config = LinkConfig(
+        name=section.text("name", check=_is_link_name, shape="1 to 48 of a-z, 0-9 and -"),
+        peer=section.text("peer", check=is_node_code, shape="a node code"),
+        transport=transport,
+        side=side,
+        mailbox=section.text("mailbox") if login else str(section.path("mailbox")),
+        host=section.text("host") if login else "",
+        port=section.integer("port", 22, 1, 65535) if login else 0,
+        user=section.text("user") if login else "",
+        key=section.path("key") if login else None,
+        host_key=section.text("host_key", check=_is_host_key, shape=_HOST_KEY_SHAPE) if login else "",
+        carried=section.flag("carried", default=False),
+    )
+    if login and config.carried:
+        section.problem("carried", "an sftp link is not carried by hand")
+    section.finish()
+    return config
+
+
+def _folders(top: Section, role: NodeRole | None) -> FoldersConfig | None:
+    if role is not NodeRole.FRONTEND:
+        if top.has("folders") and role is not None:
+            top.problem("folders", "only a front-end has agency folders")
+        return None
+    section = top.table("folders")
+    mode = section.text("mode", "2770", check=_is_mode, shape='an octal mode such as "2770"')
+    config = FoldersConfig(
+        root=section.path("root"),
+        profile=section.choice("profile", DropProfile, DropProfile.RENAME) or DropProfile.RENAME,
+        settle_seconds=section.number("settle_seconds", 5.0, 0.1, 3600),
+        scan_seconds=section.number("scan_seconds", 10.0, 0.1, 3600),
+        group=section.text("group", "", check=_is_group, shape="the name of a group of this machine"),
+        mode=int(mode, 8) if _is_mode(mode) else 0,
+        optional_sha256=section.flag("optional_sha256", default=False),
+        collected_hours=section.number("collected_hours", 24.0, 0, 24 * 366),
+        collected_at_once=section.integer("collected_at_once", 200, 1, 1_000_000),
+        status_encoding=section.choice("status_encoding", StatusEncoding, StatusEncoding.UTF_8)
+        or StatusEncoding.UTF_8,
+    )
+    section.finish()
+    return config
+
+
+def _limits(section: Section) -> LimitsConfig:
+    config = LimitsConfig(
+        workers=section.integer("workers", 2, 1, 256),
+        check_timeout_seconds=section.number("check_timeout_seconds", 120.0, 1, 86_400),
+        batch_bytes=section.integer("batch_bytes", BATCH_BYTES, 1 * MIB, BATCH_BYTES),
+        batch_items=section.integer("batch_items", BATCH_ITEMS, 1, BATCH_ITEMS),
+        open_batches=section.integer("open_batches", 8, 1, 1024),
+        scan_names=section.integer("scan_names", 20_000, 100, 1_000_000),
+        order_wait_seconds=section.number("order_wait_seconds", 600.0, 0, 86_400),
+        retry_first_seconds=section.number("retry_first_seconds", 1.0, 0.05, 3600),
+        retry_max_seconds=section.number("retry_max_seconds", 300.0, 0.05, 86_400),
+        link_scan_seconds=section.number("link_scan_seconds", 30.0, 0.1, 3600),
+        bell_seconds=section.number("bell_seconds", 60.0, 1, 3600),
+        clock_skew_seconds=section.number("clock_skew_seconds", 300.0, 1, 86_400),
+        free_space_bytes=section.integer("free_space_bytes", 1024 * MIB, 0, 1 << 50),
+    )
+    if config.retry_max_seconds < config.retry_first_seconds:
+        section.problem("retry_max_seconds", "must not be below retry_first_seconds")
+    section.finish()
+    return config
+
+
+def _rules(section: Section) -> RulesConfig:
+    policy = section.choice("sequence", SequencePolicy, SequencePolicy.WARN)
+    section.finish()
+    return RulesConfig(sequence=policy or SequencePolicy.WARN)
+
+
+def _retention(section: Section) -> RetentionConfig:
+    def days(key: str, default: float) -> float:
+        return section.number(key, default, 0.01, 36_525)
+
+    config = RetentionConfig(
+        restore_window_days=days("restore_window_days", 14.0),
+        blob_days=days("blob_days", 90.0),
+        oneway_days=days("oneway_days", 90.0),
+        sent_days=days("sent_days", 90.0),
+        refused_days=days("refused_days", 90.0),
+        receipts_days=days("receipts_days", 3650.0),
+        notices_days=days("notices_days", 90.0),
+    )
+    section.finish()
+    return config
+
+
+def _log(section: Section) -> LogConfig:
+    config = LogConfig(
+        level=section.choice("level", LogLevel, LogLevel.INFO) or LogLevel.INFO,
+        format=section.choice("format", LogFormat, LogFormat.TEXT) or LogFormat.TEXT,
+    )
+    section.finish()
+    return config
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """What no section sees alone."""
+    for what in ("name", "mailbox"):
+        values = Counter(getattr(link, what) for link in config.links if getattr(link, what))
+        for value in sorted(value for value, times in values.items() if times > 1):
+            yield f"[link] {what}: {value} stands in more than one link"
+    for link in config.links:
+        if link.peer == config.node.code:
+            yield f"[link {link.name}] peer: this node itself"
+    if config.folders is not None:
+        root, data_dir = config.folders.root, config.node.data_dir
+        if root == data_dir or root in data_dir.parents or data_dir in root.parents:
+            yield "[folders] root: must lie apart from data_dir, which holds keys and the ledger"
+
+
+def _is_link_name(text: str) -> bool:
+    return _LINK_NAME.fullmatch(text) is not None
+
+
+def _is_host_key(text: str) -> bool:
+    return _HOST_KEY.fullmatch(text) is not None
+
+
+def _is_mode(text: str) -> bool:
+    return _MODE.fullmatch(text) is not None
+
+
+def _is_group(text: str) -> bool:
+    return _GROUP.fullmatch(text) is not None

@@ -1,0 +1,137 @@
+"""The engine's own errors. Their root and the errors about documents are in ``packet_spec.errors``."""
+
+from __future__ import annotations
+
+from packet_spec.errors import ExchangeError
+
+
+class ConfigurationError(ExchangeError):
+    """The configuration cannot be used; all problems are told together."""
+
+    reference = "configuration-unusable"
+    hint = "run: exchangectl config check"
+
+    def __init__(self, problems: tuple[str, ...], *, where: str = "") -> None:
+        super().__init__("the configuration cannot be used: " + "; ".join(problems), where=where)
+        self.problems = problems
+
+
+class IllegalTransitionError(ExchangeError):
+    """An event that the state table does not allow in this state: our bug, never the sender's."""
+
+    reference = "illegal-transition"
+
+
+class StaleStateError(ExchangeError):
+    """The compare-and-set found another state: somebody was faster; look again."""
+
+    reference = "stale-state"
+    temporary = True
+
+
+class TransportError(ExchangeError):
+    """The link's transport failed; the next attempt may succeed."""
+
+    reference = "transport-failed"
+    temporary = True
+    peer_text = "the link is not available"
+
+
+class HostKeyError(TransportError):
+    """The server shows another host key than the pinned one: nothing is sent."""
+
+    reference = "host-key-changed"
+    hint = "compare the server's key with the enrolment pack; never accept it unseen"
+
+
+class LoginRefusedError(TransportError):
+    """The server does not let our key into the account: unknown key, locked account, wrong user."""
+
+    reference = "login-refused"
+    hint = "ask the other side whether the account exists and holds this node's login key"
+
+
+class TransportFileError(TransportError):
+    """One mailbox file could not be read or is not a plain file of the expected owner (C3)."""
+
+    reference = "mailbox-file-refused"
+
+
+class RemoteRefusedError(TransportError):
+    """The server answered an SFTP request with a refusal; ``code`` is the SFTP version 3 status."""
+
+    reference = "remote-refused"
+    hint = "check the account's folders with: exchangectl link jail"
+
+    def __init__(self, summary: str, *, code: int, where: str = "", found: str = "") -> None:
+        super().__init__(summary, where=where, found=found)
+        self.code = code
+
+
+class NoSpaceError(TransportError):
+    """The volume on the other side, or a foreign volume here, has no room."""
+
+    reference = "no-space"
+
+
+class VolumeDamagedError(ExchangeError):
+    """fsync or a write failed on the ledger or spool volume: the process must exit with code 6."""
+
+    reference = "volume-damaged"
+    hint = "check the disk, then start with: exchanged --recover"
+
+
+class ForeignVolumeError(ExchangeError):
+    """A mailbox, agency folder or medium cannot be used; only that folder goes down."""
+
+    reference = "folder-unusable"
+    temporary = True
+
+
+class FileOperationError(ExchangeError):
+    """The system refused a file operation on our own volume for a reason that is not damage.
+
+    A missing file, no permission, too many open files, a writer used after it failed.
+    """
+
+    reference = "file-operation-failed"
+    temporary = True
+    hint = "check owner, mode and free descriptors of the data directory"
+
+
+class NameTakenError(ExchangeError):
+    """Something else stands under the name that must not be replaced; both are untouched."""
+
+    reference = "name-taken"
+
+
+class AlreadyRunningError(ExchangeError):
+    """Another daemon holds the lock of this data directory."""
+
+    reference = "already-running"
+    hint = "stop the other daemon, or check --config"
+
+
+class KeyFileError(ExchangeError):
+    """A private key file is missing, unreadable, or has wrong owner or mode."""
+
+    reference = "key-file-unusable"
+
+
+class LedgerDamagedError(ExchangeError):
+    """The ledger contradicts itself or its hash chain is broken."""
+
+    reference = "ledger-damaged"
+
+
+class NotFoundError(ExchangeError):
+    """No such packet, key, receipt or node."""
+
+    reference = "not-found"
+
+
+class WorkerDiedError(ExchangeError):
+    """A worker process crashed or ran out of time on one piece of work."""
+
+    reference = "worker-died"
+    temporary = True

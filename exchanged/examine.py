@@ -1,0 +1,93 @@
+"""What a worker process does with one sealed packet: read all of it and say what it found.
+
+No keys, no ledger, no network: a range of a spool file in, a value out. Whatever cannot be decided
+raises, and the judge holds the packet; the verdict is never a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from exchanged.spool import RangeReader
+from packet_spec.catalogue import load_catalogue
+from packet_spec.check import check_packet
+from packet_spec.directory import find_key_owner, open_directory
+from packet_spec.encoding import reading
+from packet_spec.envelope import check_seal_against_envelope, parse_packet
+from packet_spec.findings import Finding, Verdict, verdict_of
+from packet_spec.model import Directory, Packet, RootKey, Seal
+from packet_spec.seal import PacketReader
+from packet_spec.signing import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineWork:
+    """One sealed packet to look at. ``all_rules``: every check of the standard, not only the seal's.
+
+    ``directory`` is the file of the directory in force, proved again here by ``roots``.
+    """
+
+    path: str
+    start: int
+    length: int
+    directory: str
+    roots: tuple[RootKey, ...]
+    threshold: int
+    all_rules: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found. ``packet`` is None when packet.xml could not be read."""
+
+    seal: Seal
+    seal_digest: str
+    key_id: str
+    verdict: Verdict
+    packet: Packet | None
+
+
+def examine(work: ExamineWork) -> Examined:
+    """Verify signature, layout and digests, then check the content.
+
+    Raises UnknownKeyError (hold), SignatureError and FormatError leaves (not what it claims to be).
+    """
+    directory = _directory(work.directory, work.roots, work.threshold)
+
+    def lookup(key_id: str) -> PublicKey | None:
+        owner = find_key_owner(directory, key_id)
+        return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
+
+    with RangeReader(Path(work.path), work.start, work.length) as source:
+        reader = PacketReader(source.read)
+        seal = reader.open(lookup)
+        packet_xml = reader.packet_xml()
+        reader.drain()
+    verdict, packet = _judge(packet_xml, seal, directory, all_rules=work.all_rules)
+    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet)
+
+
+def _judge(
+    packet_xml: bytes, seal: Seal, directory: Directory, *, all_rules: bool
+) -> tuple[Verdict, Packet | None]:
+    if all_rules:
+        result = check_packet(
+            packet_xml, directory=directory, catalogue=load_catalogue(), encoding=seal.encoding
+        )
+        verdict, packet = result.verdict, result.packet
+    else:
+        packet, findings = parse_packet(reading(packet_xml, seal.encoding))
+        verdict = verdict_of(findings)
+    if packet is None:
+        return verdict, None
+    mismatches: tuple[Finding, ...] = check_seal_against_envelope(seal, packet)
+    if mismatches and not verdict.held_because:
+        verdict = verdict_of((*verdict.findings, *mismatches))
+    return verdict, packet
+
+
+@lru_cache(maxsize=2)
+def _directory(path: str, roots: tuple[RootKey, ...], threshold: int) -> Directory:
+    return open_directory(Path(path).read_bytes(), roots, threshold)

@@ -1,0 +1,169 @@
+"""A mailbox that is a local folder: the serving side of an SFTP link, gap devices, shares, media.
+
+Guarantees: the contract of ``exchanged.transport``; a mailbox whose direction folders are missing
+is an error and never an empty listing; files of the other side are copied through one descriptor
+after the checks of C3. The mailbox is a foreign volume, whatever it lies on: its failures take
+down this link only. Fetched files go to the spool, whose failures stop the process.
+
+Left to others: making the folders (``exchangectl link jail``), the removal of files on links
+marked ``carried`` (C1). Known limit: a share that hangs blocks the calling thread.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from exchanged.bell import Bell
+from exchanged.durable import DurableFiles, Volume, temporary_path
+from exchanged.errors import ForeignVolumeError, NoSpaceError, TransportError
+from exchanged.mailbox import (
+    SCAN_NAMES,
+    Direction,
+    MailboxKind,
+    open_foreign,
+    require_known,
+    scan_directory,
+)
+from exchanged.transport import Fetched, Listing, Source
+
+
+class FolderTransport:
+    """The ``Transport`` of one local mailbox folder with ``up/`` and ``down/`` in it.
+
+    ``outgoing`` is the direction that this side writes: ``down`` when it serves, ``up`` when it
+    stands on the dialling side of a folder link. ``durable`` belongs to the volume that takes
+    fetched files. ``peer_uid`` is the expected owner of incoming files, None for any.
+    """
+
+    def __init__(
+        self,
+        mailbox: Path,
+        *,
+        outgoing: Direction | Literal["up", "down"],
+        durable: DurableFiles,
+        peer_uid: int | None = None,
+        bell: Bell | None = None,
+        scan_names: int = SCAN_NAMES,
+    ) -> None:
+        self._mailbox = mailbox
+        self._outgoing = Direction(outgoing)
+        self._spool_files = durable
+        self._mailbox_files = durable.for_volume(Volume.FOREIGN)
+        self._peer_uid = peer_uid
+        self._bell = bell
+        self._scan_names = scan_names
+
+    def list_names(self) -> Listing:
+        """The incoming direction. Raises TransportError when it is missing or unreadable."""
+        return scan_directory(self._folder(self._outgoing.opposite), self._scan_names)
+
+    def list_own(self) -> Listing:
+        """What still lies in the outgoing direction. Raises TransportError likewise."""
+        return scan_directory(self._folder(self._outgoing), self._scan_names)
+
+    def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        """Copy an incoming file to ``target``, flushed; a blob resumes what ``target`` holds.
+
+        Raises TransportFileError for what is missing, no plain file of the peer, or too large.
+        """
+        known = require_known(name)
+        descriptor = open_foreign(
+            self._folder(self._outgoing.opposite), known.name, expected_uid=self._peer_uid
+        )
+        try:
+            offset = 0
+            if known.kind is MailboxKind.BLOB:
+                offset = resume_offset(target, os.fstat(descriptor).st_size)
+            return self._spool_files.copy_descriptor(
+                descriptor, target, limit_bytes=limit_bytes, offset=offset
+            )
+        finally:
+            os.close(descriptor)
+
+    def put(self, name: str, source: Source) -> None:
+        """Make ``source`` visible as ``name``; a blob resumes a partial of an earlier put.
+
+        Raises TransportError, NoSpaceError when the volume is full; then no new file is visible
+        and an older one of that name is untouched.
+        """
+        known = require_known(name)
+        final = self._folder(self._outgoing) / known.name
+        partial = temporary_path(final)
+        with _as_transport_error():
+            offset = resume_offset(partial, source.size) if known.kind is MailboxKind.BLOB else 0
+            try:
+                written = self._mailbox_files.copy_blocks(
+                    partial, source.blocks(offset), limit_bytes=source.size, offset=offset
+                )
+            except (NoSpaceError, ForeignVolumeError):
+                # The room is needed, and what a failing volume kept cannot be built on.
+                with suppress(ForeignVolumeError):
+                    self._mailbox_files.unlink(partial)
+                raise
+            if written.size != source.size:
+                self._mailbox_files.unlink(partial)
+                raise TransportError(
+                    "the bytes to put do not match their stated size",
+                    expected=f"{source.size} bytes",
+                    found=f"{written.size} bytes",
+                )
+            self._mailbox_files.replace(partial, final)
+
+    def remove_own(self, name: str) -> None:
+        """Remove a file of this side; missing is fine, a missing mailbox is TransportError."""
+        path = self._folder(self._outgoing) / require_known(name).name
+        with _as_transport_error():
+            self._mailbox_files.unlink(path)
+
+    def discard_partial(self, name: str) -> None:
+        """Remove what an interrupted put of ``name`` left; missing is fine."""
+        path = self._folder(self._outgoing) / require_known(name).name
+        with _as_transport_error():
+            self._mailbox_files.unlink(temporary_path(path))
+
+    def ring(self) -> bool:
+        """Ring the bell if this side has one; False when nobody waits."""
+        return self._bell is not None and self._bell.ring()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _folder(self, direction: Direction) -> Path:
+        path = self._mailbox / direction.value
+        try:
+            mode = path.lstat().st_mode
+        except OSError as error:
+            raise TransportError(
+                "the mailbox is not there", where=str(path), found=error.strerror or ""
+            ) from error
+        if not stat.S_ISDIR(mode):
+            raise TransportError("the mailbox is not a folder", where=str(path), expected="a folder")
+        return path
+
+
+def resume_offset(partial: Path, size: int) -> int:
+    """How many bytes of ``partial`` an interrupted copy of ``size`` bytes can build on, 0 for none.
+
+    A partial that is no plain file or longer than the whole is begun anew.
+    """
+    try:
+        found = partial.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_size <= size else 0
+
+
+@contextmanager
+def _as_transport_error() -> Iterator[None]:
+    """The mailbox is a foreign volume; the port speaks of transports."""
+    try:
+        yield
+    except ForeignVolumeError as error:
+        raise TransportError(
+            "the mailbox cannot be used", where=error.where, found=error.found
+        ) from error

@@ -1,0 +1,191 @@
+"""The judge: every landed item is looked at once, in the order of landing, and moves on.
+
+Valid, refused, or held: doubt holds, it never passes and never blames. Attempts are counted before
+the work; what was in work when the process died is looked at alone, and the third crash of one item
+while alone quarantines it. Packets are examined in worker processes; receipts and hop notes are
+verified here (their signature before anything is parsed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from exchanged.applying import Applying
+from exchanged.clock import Clock, Randomness
+from exchanged.errors import WorkerDiedError
+from exchanged.examine import Examined, ExamineWork, examine
+from exchanged.ledger import Ledger, Transaction, arrivals
+from exchanged.ledger.rows import ArrivalRow
+from exchanged.log import event_line
+from exchanged.pool import WorkPool
+from exchanged.retry import Backoff
+from exchanged.soundness import ClockGuard
+from exchanged.spool import Spool
+from exchanged.states import Event
+from exchanged.station import NOW
+from exchanged.trust import Trust
+from packet_spec.errors import ExchangeError, UnknownKeyError
+from packet_spec.findings import Outcome
+from packet_spec.model import ItemKind
+
+_GROUP: Final = 64
+_CRASHES: Final = 3
+
+
+class PacketJudge(Protocol):
+    """What a role decides about an examined packet: admission at a province, reception at an agency."""
+
+    @property
+    def all_rules(self) -> bool:
+        """The whole standard is checked here, not only the seal."""
+
+    def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
+        """Move the arrival on. Raises Held to hold it, Suspicious to quarantine it."""
+
+
+class Held(Exception):  # noqa: N818 - a decision, not an error
+    """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later."""
+
+    def __init__(self, reason: str, again_in_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.again_in_seconds = again_in_seconds
+
+
+class Suspicious(Exception):  # noqa: N818 - a decision, not an error
+    """The packet is not what it claims to be: ``reason`` (kebab-case); a person must look."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTools:
+    """What the judge works with."""
+
+    ledger: Ledger
+    spool: Spool
+    trust: Trust
+    pool: WorkPool
+    clock: Clock
+    clock_guard: ClockGuard
+    randomness: Randomness
+    backoff: Backoff
+
+
+class Judge:
+    """The station ``judge``."""
+
+    name = "judge"
+
+    def __init__(self, tools: JudgeTools, packets: PacketJudge, statements: Applying) -> None:
+        self._tools = tools
+        self._packets = packets
+        self._statements = statements
+        self._alone: set[int] | None = None
+
+    def step(self) -> float | None:
+        """Judge one group. Seconds until a held item is due again."""
+        ledger, clock = self._tools.ledger, self._tools.clock
+        if self._alone is None:
+            self._alone = set(ledger.write(arrivals.after_unclean_stop))
+        ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
+        rows = arrivals.due(ledger.read(), _GROUP)
+        alone = [row for row in rows if row.id in self._alone]
+        if alone:
+            self._judge_alone(alone[0])
+            return NOW
+        if rows:
+            ledger.write(lambda transaction: arrivals.begin_work(transaction, tuple(row.id for row in rows)))
+            self._judge_group(rows)
+            return NOW
+        due = arrivals.next_release(ledger.read())
+        return None if due is None else max(0.05, (due - clock.now()).total_seconds())
+
+    def _judge_alone(self, row: ArrivalRow) -> None:
+        """An item that was in work when the process died: only a crash while alone counts."""
+        assert self._alone is not None  # noqa: S101 - set at the first step
+        self._alone.discard(row.id)
+        if row.crashes >= _CRASHES:
+            self._tools.ledger.write(
+                lambda transaction: arrivals.keep(transaction, row, Event.QUARANTINE, "crashed-three-times")
+            )
+            return
+        self._tools.ledger.write(lambda transaction: arrivals.count_crash(transaction, row))
+        self._judge_group((row,))
+
+    def _judge_group(self, rows: tuple[ArrivalRow, ...]) -> None:
+        packets = [row for row in rows if row.kind is ItemKind.PACKET]
+        works = [self._work(row) for row in packets]
+        answers = dict(
+            zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True)
+        )
+        for row in rows:
+            answer = answers.get(row.id)
+            self._tools.ledger.write(lambda transaction, row=row, answer=answer: self._one(transaction, row, answer))  # type: ignore[misc]
+
+    def _work(self, row: ArrivalRow) -> ExamineWork:
+        trust = self._tools.trust
+        return ExamineWork(
+            str(self._tools.spool.path(row.bytes_at.name)),
+            row.bytes_at.start,
+            row.bytes_at.length,
+            str(trust.path()),
+            trust.roots,
+            trust.threshold,
+            self._packets.all_rules,
+        )
+
+    def _one(
+        self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
+    ) -> None:
+        """Decide about one item; hold and quarantine are decisions like any other."""
+        try:
+            if answer is None:
+                self._statements.apply(transaction, row, self._tools.spool.read(row.bytes_at))
+            elif isinstance(answer, ExchangeError):
+                raise answer
+            else:
+                self._decide(transaction, row, answer)
+        except Held as decision:
+            self._hold(transaction, row, decision.reason, decision.again_in_seconds)
+        except Suspicious as decision:
+            self._quarantine(transaction, row, decision.reason)
+        except UnknownKeyError as error:
+            self._hold(transaction, row, error.reference, None)
+        except WorkerDiedError:
+            if arrivals.count_crash(transaction, row) >= _CRASHES:
+                self._quarantine(transaction, row, "crashed-three-times")
+            else:
+                self._hold(transaction, row, "worker-died", self._delay(row))
+        except ExchangeError as error:
+            if error.temporary:
+                self._hold(transaction, row, error.reference, self._delay(row))
+            else:
+                self._quarantine(transaction, row, error.reference)
+
+    def _decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
+        if examined.seal.key != row.key:
+            raise Suspicious("waybill-names-another-packet")
+        if not self._tools.trust.is_current(transaction.now):
+            raise Held("directory-expired")
+        if examined.verdict.outcome is Outcome.HELD:
+            raise Held(examined.verdict.held_because or "not-decidable", self._delay(row))
+        self._packets.decide(transaction, row, examined)
+
+    def _delay(self, row: ArrivalRow) -> float:
+        return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())
+
+    def _hold(self, transaction: Transaction, row: ArrivalRow, reason: str, seconds: float | None) -> None:
+        again = None if seconds is None else transaction.now + timedelta(seconds=seconds)
+        arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again)
+        event_line("held", level=30, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
+        transaction.wake("judge")
+
+    def _quarantine(self, transaction: Transaction, row: ArrivalRow, reason: str) -> None:
+        arrivals.keep(transaction, row, Event.QUARANTINE, reason)
+        transaction.event("security", row.key, detail={"reason": reason, "link": row.link})
+        event_line("quarantined", level=40, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)

@@ -1,0 +1,310 @@
+"""The incoming half of a link: land what lies in the mailbox, then acknowledge it (C3, C5, C6, C8).
+
+Landing means: waybill signature and digests good, bytes durable, every item a ledger row in the same
+transaction. Seal, content and rules are judged afterwards, so no slow packet holds up a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from exchanged.batch import LandedBatch, LandedItem, read_batch
+from exchanged.errors import TransportFileError
+from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
+from exchanged.ledger.rows import SpoolRange
+from exchanged.link_context import LinkContext
+from exchanged.log import event_line
+from exchanged.mailbox import MailboxKind, blob_name, classify
+from exchanged.settling import Settling
+from exchanged.states import ArrivalState, Event
+from exchanged.transport import Listing
+from packet_spec.authority import check_link_authority
+from packet_spec.errors import ExchangeError, FormatError, SignatureError, UnknownKeyError, VersionError
+from packet_spec.limits import BATCH_BYTES, DIRECTORY_BYTES
+from packet_spec.model import ExceptionKind, ItemKind, Waybill
+from packet_spec.waybill import SPEAKS
+
+BATCHES_A_STEP: Final = 16
+
+
+@dataclass(slots=True)
+class _Landed:
+    """One mailbox file, copied into the spool and looked at, on its way into the ledger."""
+
+    name: str
+    number: int
+    path: Path | None = None
+    size: int = 0
+    batch: LandedBatch | None = None
+    exception: str = ""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Landing:
+    """Lands for one link. ``corrupt`` are blob files of the neighbour that are not what they claim."""
+
+    link: LinkContext
+    settling: Settling
+    corrupt: set[str] = field(default_factory=set)
+    _refused: dict[str, int] = field(default_factory=dict)
+    _ack_digest: str = ""
+
+    def step(self, listing: Listing) -> bool:
+        """Land what is listed. True when more waits than one step takes."""
+        files = {file.name: file.size for file in listing.files}
+        self._directories(files)
+        self._acknowledgement(files)
+        names = self._new_batches(files)
+        landed = [found for name in names[:BATCHES_A_STEP] if (found := self._fetch_batch(name)) is not None]
+        fetched = self._fetch_blobs(files, landed)
+        if landed or fetched or self._has_exceptions():
+            self.link.ledger.write(lambda transaction: self._land(transaction, landed, fetched, frozenset(files)))
+        for found in landed:
+            if found.batch is None and found.path is not None:
+                self.link.files.unlink(found.path)
+        return len(names) > BATCHES_A_STEP
+
+    def _directories(self, files: Mapping[str, int]) -> None:
+        """A newer directory is read before everything else, whoever carries it (C24)."""
+        for name in sorted(files):
+            known = classify(name)
+            if known is None or known.kind is not MailboxKind.DIRECTORY or known.number <= self.link.trust.version:
+                continue
+            if name in self._refused:
+                continue
+            path = self.link.trust.incoming / f"{self.link.name}.{name}"
+            try:
+                self.link.transport.fetch(name, path, limit_bytes=DIRECTORY_BYTES)
+                taken = self.link.trust.offer(path.read_bytes())
+            except (FormatError, SignatureError, TransportFileError) as error:
+                self._refused[name] = self.link.trust.version
+                self._security(name, error)
+                continue
+            finally:
+                self.link.files.unlink(path)
+            if taken:
+                self.link.ledger.write(self._directory_taken)
+
+    def _directory_taken(self, transaction: Transaction) -> None:
+        self._refused.clear()
+        take_note_of_directory(transaction, self.link.trust.version, self.link.name)
+
+    def _acknowledgement(self, files: Mapping[str, int]) -> None:
+        """The bare acknowledgement: replaced in place, so it is read whenever it is there."""
+        name = "ack.batch"
+        if name not in files:
+            return
+        path = self.link.spool.new_path("acknowledgement")
+        try:
+            fetched = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES)
+            if fetched.digest == self._ack_digest:
+                return
+            batch = read_batch(path, fetched.size, self.link.trust.key)
+            self._require_neighbour(batch.waybill)
+            if batch.waybill.number is not None or batch.items:
+                raise FormatError("the bare acknowledgement bears a number or items")
+            self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
+            self._ack_digest = fetched.digest
+        except (FormatError, SignatureError, VersionError, TransportFileError) as error:
+            self._security(name, error)
+        finally:
+            self.link.files.unlink(path)
+
+    def _new_batches(self, files: Mapping[str, int]) -> list[str]:
+        connection = self.link.ledger.read()
+        found: list[tuple[int, str]] = []
+        for name in files:
+            known = classify(name)
+            if known is None or known.kind is not MailboxKind.BATCH:
+                continue
+            if self._refused.get(name) == self.link.trust.version:
+                continue
+            if not batches.is_landed(connection, self.link.name, name):
+                found.append((known.number, name))
+        return [name for _, name in sorted(found)]
+
+    def _fetch_batch(self, name: str) -> _Landed | None:
+        """Copy one batch through one descriptor and verify the copy (C3). None: leave it for later."""
+        known = classify(name)
+        assert known is not None  # noqa: S101 - _new_batches lets only known names through
+        path = self.link.spool.new_path("batch")
+        landed = _Landed(name, known.number, path)
+        try:
+            landed.size = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES).size
+            batch = read_batch(path, landed.size, self.link.trust.key)
+            self._require_neighbour(batch.waybill)
+            if batch.waybill.number != known.number:
+                raise FormatError("the file name and the waybill bear different numbers")
+            landed.batch = batch
+        except VersionError as error:
+            landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
+            self._security(name, error)
+        except UnknownKeyError as error:
+            self._refused[name] = self.link.trust.version
+            self.link.files.unlink(path)
+            self._security(name, error)
+            return None
+        except (FormatError, SignatureError, TransportFileError) as error:
+            landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference
+            self._security(name, error)
+        return landed
+
+    def _require_neighbour(self, waybill: Waybill) -> None:
+        """The waybill is from this link's neighbour to this node, signed with its link key."""
+        if (waybill.from_node, waybill.to_node) != (self.link.peer, self.link.node):
+            raise SignatureError(
+                "a waybill of another link lies in this mailbox",
+                expected=f"{self.link.peer} to {self.link.node}",
+                found=f"{waybill.from_node} to {waybill.to_node}",
+            )
+        check_link_authority(
+            self.link.trust.directory, waybill.from_node, waybill.key_id, self.link.clock.now()
+        )
+
+    def _fetch_blobs(self, files: Mapping[str, int], landed: list[_Landed]) -> dict[str, tuple[int, int]]:
+        """Blobs that these batches, or earlier ones, wait for: digest -> (generation, size).
+
+        A blob that is stored already but to which the neighbour has no title is still read whole:
+        only its own upload proves that it has it (C9).
+        """
+        connection = self.link.ledger.read()
+        sizes = dict(blobs.lacking(connection, self.link.name))
+        for found in landed:
+            for entry in found.batch.items if found.batch else ():
+                for blob in entry.item.blobs:
+                    if not self._is_present(blob.digest):
+                        sizes[blob.digest] = blob.size
+        fetched: dict[str, tuple[int, int]] = {}
+        for digest, size in sizes.items():
+            name = blob_name(digest)
+            if name not in files or files[name] != size or digest in self.corrupt:
+                if files.get(name, size) != size:
+                    self.corrupt.add(digest)
+                continue
+            generation = blobs.next_generation(connection, digest)
+            good = self.link.blobs.take_in(
+                digest,
+                generation,
+                lambda partial, name=name, size=size: self.link.transport.fetch(  # type: ignore[misc]
+                    name, partial, limit_bytes=size
+                ),
+                self.link.name,
+            )
+            if good:
+                fetched[digest] = (generation, size)
+            else:
+                self.corrupt.add(digest)
+        return fetched
+
+    def _is_present(self, digest: str) -> bool:
+        connection = self.link.ledger.read()
+        return blobs.live_generation(connection, digest) is not None and blobs.is_entitled(
+            connection, digest, self.link.peer
+        )
+
+    def _has_exceptions(self) -> bool:
+        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
+        return current is not None and bool(current.exceptions)
+
+    def _land(
+        self,
+        transaction: Transaction,
+        landed: list[_Landed],
+        fetched: Mapping[str, tuple[int, int]],
+        listed: frozenset[str],
+    ) -> None:
+        for digest, (generation, size) in fetched.items():
+            blobs.store(transaction, digest, generation, size)
+            blobs.entitle(transaction, digest, self.link.peer)
+            blobs.found(transaction, self.link.name, digest)
+        for found in landed:
+            self._land_batch(transaction, found)
+        self._complete(transaction)
+        batches.clear_exceptions(transaction, self.link.name)
+        batches.forget_bad(transaction, self.link.name, listed)
+
+    def _land_batch(self, transaction: Transaction, found: _Landed) -> None:
+        if found.batch is None:
+            incarnation = batches.current_incarnation(transaction.connection, self.link.name)
+            if incarnation and not batches.number_is_taken(
+                transaction.connection, self.link.name, incarnation, found.number
+            ):
+                batches.land(
+                    transaction, self.link.name, incarnation, found.number, found.name,
+                    exception=found.exception, detail=found.detail,
+                )  # fmt: skip
+            return
+        waybill = found.batch.waybill
+        self._heard(transaction, waybill)
+        if batches.number_is_taken(transaction.connection, self.link.name, waybill.incarnation, found.number):
+            transaction.event(
+                "batch-number-used-twice", detail={"link": self.link.name, "number": found.number}
+            )
+            found.batch = None
+            return
+        batch = batches.land(transaction, self.link.name, waybill.incarnation, found.number, found.name)
+        assert found.path is not None  # noqa: S101 - a verified batch lies in the spool
+        file = spool.adopt(transaction, found.path.name, found.size, len(found.batch.items))
+        needing = [
+            self._land_item(transaction, batch, SpoolRange(file, found.path.name, entry.start, entry.item.size), entry)
+            for entry in found.batch.items
+        ]
+        if any(needing):
+            batches.mark_needing(transaction, batch)
+        transaction.wake("judge")
+
+    def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
+        item = entry.item
+        if item.kind is ItemKind.PACKET:
+            blobs.refer(transaction, item.key, item.blobs)
+        missing = [blob.digest for blob in item.blobs if not self._present_in(transaction, blob.digest)]
+        state = ArrivalState.NEEDING if missing else ArrivalState.LANDED
+        number = arrivals.insert(
+            transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state
+        )
+        blobs.lack(transaction, number, missing)
+        return bool(missing)
+
+    def _present_in(self, transaction: Transaction, digest: str) -> bool:
+        return blobs.live_generation(transaction.connection, digest) is not None and blobs.is_entitled(
+            transaction.connection, digest, self.link.peer
+        )
+
+    def _complete(self, transaction: Transaction) -> None:
+        complete = set(blobs.complete_arrivals(transaction.connection, self.link.name))
+        for row in arrivals.in_state(transaction.connection, ArrivalState.NEEDING, self.link.name):
+            if row.id in complete:
+                arrivals.keep(transaction, row, Event.BLOBS_COMPLETE, "")
+
+    def _heard(self, transaction: Transaction, waybill: Waybill) -> None:
+        """What any waybill of the neighbour tells beside its items."""
+        self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
+        if batches.meet_incarnation(transaction, self.link.name, waybill.incarnation):
+            transaction.event(
+                "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
+            )
+        batches.remember(transaction, self.link.name, "directory-version", str(waybill.directory_version))
+        batches.remember_head(transaction, self.link.peer, waybill)
+        self.settling.apply(transaction, waybill)
+
+    def _security(self, name: str, error: ExchangeError) -> None:
+        """A mailbox file that is not what it should be: told, never silently skipped."""
+        event_line(
+            "mailbox-file-refused", level=30, link=self.link.name, file=name, error=error.reference, what=str(error)
+        )
+        self.link.ledger.write(
+            lambda transaction: transaction.event(
+                "mailbox-file-refused", detail={"link": self.link.name, "file": name, "error": error.reference}
+            )
+        )
+
+
+def take_note_of_directory(transaction: Transaction, version: int, road: str) -> None:
+    """A newer directory is in force: what was held for it is judged again."""
+    transaction.event("directory-taken", detail={"version": version, "road": road})
+    arrivals.release_held(transaction, reasons=("unknown-key", "directory-expired", "no-route"))
+    transaction.wake("judge")

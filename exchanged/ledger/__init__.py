@@ -1,0 +1,11 @@
+"""The ledger: the durable record of one node, and the only package that speaks SQL.
+
+``Ledger.write`` runs a function on the one writer thread, several together in one commit;
+``Ledger.read`` gives a read-only connection. The modules beside this one hold the statements, one
+file per subject; ``questions`` answers the command line without a daemon.
+"""
+
+from exchanged.ledger.transaction import Transaction
+from exchanged.ledger.writer import Ledger, open_read_only
+
+__all__ = ["Ledger", "Transaction", "open_read_only"]

@@ -1,0 +1,155 @@
+"""Arrivals: what links brought and was acknowledged, waiting to be judged.
+
+A judged arrival leaves the table (its events remain); what is held, needing or quarantined stays.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from exchanged.errors import StaleStateError
+from exchanged.ledger import spool
+from exchanged.ledger.rows import ArrivalRow, SpoolRange, arrival_row
+from exchanged.ledger.times import stamp
+from exchanged.ledger.transaction import Detail, Transaction
+from exchanged.states import ArrivalState, Event, advance
+from packet_spec.identity import PacketKey
+from packet_spec.model import ItemKind
+
+_SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
+
+
+def insert(
+    transaction: Transaction,
+    link: str,
+    batch: int,
+    kind: ItemKind,
+    key: PacketKey,
+    digest: str,
+    bytes_at: SpoolRange,
+    state: ArrivalState,
+) -> int:
+    """One landed item, in the transaction that lands its batch (C5)."""
+    cursor = transaction.execute(
+        "INSERT INTO arrival (link, batch, kind, sender, packet_id, digest, spool, start, length, state, since,"
+        " landed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        link, batch, kind.value, key.sender, key.packet_id, digest, bytes_at.spool, bytes_at.start,
+        bytes_at.length, state.value, transaction.stamp, transaction.stamp,
+    )  # fmt: skip
+    number = cursor.lastrowid
+    assert number is not None  # noqa: S101 - an INSERT always sets it
+    if kind is ItemKind.PACKET:
+        transaction.event("landed", key, detail={"link": link, "state": state.value})
+    return number
+
+
+def due(connection: sqlite3.Connection, limit: int) -> tuple[ArrivalRow, ...]:
+    """Landed arrivals in the order of landing, at most ``limit``."""
+    rows = connection.execute(f"{_SELECT} WHERE state = 'landed' ORDER BY arrival.id LIMIT ?", (limit,))
+    return tuple(arrival_row(row) for row in rows)
+
+
+def in_state(connection: sqlite3.Connection, state: ArrivalState, link: str = "") -> tuple[ArrivalRow, ...]:
+    """Arrivals in ``state``, of one link or of all."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE state = ? AND (? = '' OR link = ?) ORDER BY arrival.id", (state.value, link, link)
+    )
+    return tuple(arrival_row(row) for row in rows)
+
+
+def begin_work(transaction: Transaction, numbers: tuple[int, ...]) -> None:
+    """Count the attempt before the work (a crash must find it counted)."""
+    for number in numbers:
+        transaction.execute("UPDATE arrival SET tries = tries + 1, in_work = 1 WHERE id = ?", number)
+
+
+def after_unclean_stop(transaction: Transaction) -> tuple[int, ...]:
+    """What was in work when the process died: to be run alone. Called once at start."""
+    rows = transaction.execute("SELECT id FROM arrival WHERE in_work = 1 AND state = 'landed'").fetchall()
+    return tuple(row["id"] for row in rows)
+
+
+def count_crash(transaction: Transaction, row: ArrivalRow) -> int:
+    """The work on this arrival, alone, ended its worker or the process. Returns the count so far."""
+    transaction.execute("UPDATE arrival SET crashes = crashes + 1 WHERE id = ?", row.id)
+    transaction.event("crashed-while-judging", row.key, detail={"count": row.crashes + 1})
+    return row.crashes + 1
+
+
+def keep(
+    transaction: Transaction,
+    row: ArrivalRow,
+    event: Event,
+    reason: str,
+    *,
+    retry_at: datetime | None = None,
+) -> None:
+    """Move an arrival that stays: held, released, needing, complete, quarantined."""
+    target = ArrivalState(advance(row.state, event))
+    cursor = transaction.execute(
+        "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0 WHERE id = ? AND state = ?",
+        target.value, transaction.stamp, reason, stamp(retry_at) if retry_at else None, row.id, row.state.value,
+    )  # fmt: skip
+    if cursor.rowcount != 1:
+        raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
+    transaction.event(
+        event.value,
+        row.key,
+        detail={"item": row.kind.value, "from": row.state.value, "to": target.value, "reason": reason},
+    )
+    if target is ArrivalState.LANDED:
+        transaction.wake("judge")
+
+
+def finish(
+    transaction: Transaction,
+    row: ArrivalRow,
+    event: Event,
+    *,
+    keeps_bytes: bool = False,
+    detail: Detail | None = None,
+) -> None:
+    """Judged: the row goes. ``keeps_bytes``: the packet row takes over the hold on the spool file."""
+    target = advance(row.state, event)
+    cursor = transaction.execute("DELETE FROM arrival WHERE id = ? AND state = ?", row.id, row.state.value)
+    if cursor.rowcount != 1:
+        raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
+    if row.kind is ItemKind.PACKET:
+        transaction.event(event.value, row.key, detail={"to": target.value, **(detail or {})})
+    if not keeps_bytes:
+        spool.release(transaction, row.bytes_at.spool)
+
+
+def release_held(transaction: Transaction, *, reasons: tuple[str, ...] = (), key: PacketKey | None = None) -> int:
+    """Judge again what is held for one of ``reasons`` (or all), for one packet (or all)."""
+    count = 0
+    for row in in_state(transaction.connection, ArrivalState.HELD):
+        if (not reasons or row.reason in reasons) and (key is None or row.key == key):
+            keep(transaction, row, Event.RELEASE, row.reason)
+            count += 1
+    return count
+
+
+def release_due(transaction: Transaction, now: datetime) -> int:
+    """Judge again what is held until a time that has passed."""
+    rows = transaction.execute(
+        f"{_SELECT} WHERE state = 'held' AND retry_at IS NOT NULL AND retry_at <= ?", stamp(now)
+    ).fetchall()
+    for row in rows:
+        keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
+    return len(rows)
+
+
+def next_release(connection: sqlite3.Connection) -> datetime | None:
+    """When the next held arrival is due again."""
+    row = connection.execute("SELECT min(retry_at) AS at FROM arrival WHERE state = 'held'").fetchone()
+    if row is None or row["at"] is None:
+        return None
+    text: str = row["at"]
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def held_long_enough(row: ArrivalRow, now: datetime, wait_seconds: float) -> bool:
+    """The arrival has waited since landing for at least ``wait_seconds``."""
+    return now - row.landed_at >= timedelta(seconds=wait_seconds)

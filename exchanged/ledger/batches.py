@@ -1,0 +1,300 @@
+"""Batches and streams of the links: what waits, what was offered, what was landed (C4 to C6)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from exchanged.ledger.rows import BatchRow, OutgoingRow
+from exchanged.ledger.transaction import Transaction
+from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
+
+COMMITTED, NEEDING, SETTLED, CLOSED = "committed", "needing", "settled", "closed"
+
+
+def enqueue(transaction: Transaction, link: str, kind: ItemKind, reference: int, priority: int = 1) -> None:
+    """Something shall be offered on ``link``; queued once however often this is called."""
+    transaction.execute(
+        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at) VALUES (?, ?, ?, ?, ?)",
+        link, kind.value, reference, priority, transaction.stamp,
+    )  # fmt: skip
+    transaction.wake(f"link:{link}")
+
+
+def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int) -> bool:
+    """Take something back that was not offered yet. False when it is already in a batch."""
+    cursor = transaction.execute(
+        "DELETE FROM outgoing WHERE link = ? AND kind = ? AND reference = ? AND batch IS NULL",
+        link, kind.value, reference,
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[OutgoingRow, ...]:
+    """What waits to be offered on ``link``, oldest first."""
+    rows = connection.execute(
+        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT ?", (link, limit)
+    )
+    return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
+
+
+def still_due(connection: sqlite3.Connection, number: int) -> bool:
+    """That outgoing row still waits and is in no batch."""
+    row = connection.execute("SELECT 1 FROM outgoing WHERE id = ? AND batch IS NULL", (number,)).fetchone()
+    return row is not None
+
+
+def next_number(connection: sqlite3.Connection, link: str) -> int:
+    """The number that the next batch on ``link`` bears, from 1."""
+    row = connection.execute("SELECT max(number) AS last FROM batch_out WHERE link = ?", (link,)).fetchone()
+    return int(row["last"] or 0) + 1
+
+
+def commit_batch(
+    transaction: Transaction,
+    link: str,
+    number: int,
+    name: str,
+    waybill: bytes,
+    signature: bytes,
+    size: int,
+    items: Iterable[OutgoingRow],
+    blobs: Iterable[tuple[str, int, bool]],
+) -> int:
+    """Number, name, items and waybill bytes, before the first byte is uploaded (C4).
+
+    ``blobs``: digest, generation, and whether the file must be put beside the batch.
+    """
+    cursor = transaction.execute(
+        "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        link, number, name, waybill, signature, size, COMMITTED, transaction.stamp,
+    )  # fmt: skip
+    batch = cursor.lastrowid
+    assert batch is not None  # noqa: S101 - an INSERT always sets it
+    for position, item in enumerate(items):
+        transaction.execute(
+            "INSERT INTO batch_item VALUES (?, ?, ?, ?)", batch, position, item.kind.value, item.reference
+        )
+        transaction.execute("UPDATE outgoing SET batch = ? WHERE id = ?", batch, item.id)
+    for digest, generation, needed in blobs:
+        transaction.execute("INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed))
+    return batch
+
+
+def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, ...]:
+    """Batches of ``link`` whose mailbox file may still lie there, in order of number."""
+    rows = connection.execute("SELECT * FROM batch_out WHERE link = ? AND state <> 'closed' ORDER BY number", (link,))
+    return tuple(
+        BatchRow(
+            row["id"], row["link"], row["number"], row["name"], row["waybill"], row["signature"], row["size"],
+            row["state"],
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def batch_items(connection: sqlite3.Connection, batch: int) -> tuple[tuple[ItemKind, int], ...]:
+    """Kind and reference of each item, in order."""
+    rows = connection.execute("SELECT kind, reference FROM batch_item WHERE batch = ? ORDER BY position", (batch,))
+    return tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
+
+
+def wanted_blobs(connection: sqlite3.Connection, link: str) -> dict[str, int]:
+    """Blobs that must lie in the mailbox for this link's open batches: digest -> generation."""
+    rows = connection.execute(
+        "SELECT batch_blob.digest, max(batch_blob.generation) AS generation FROM batch_blob"
+        " JOIN batch_out ON batch_out.id = batch_blob.batch"
+        " WHERE batch_out.link = ? AND batch_out.state IN ('committed', 'needing') AND batch_blob.needed = 1"
+        " GROUP BY batch_blob.digest",
+        (link,),
+    )
+    return {row["digest"]: row["generation"] for row in rows}
+
+
+def batch_blobs(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
+    """Digests of all blobs that the batch's packets name."""
+    rows = connection.execute("SELECT digest FROM batch_blob WHERE batch = ? ORDER BY digest", (batch,))
+    return tuple(row["digest"] for row in rows)
+
+
+def need_blobs(transaction: Transaction, batch: int, digests: Iterable[str]) -> None:
+    """The neighbour says that it lacks these: they must be put (C6)."""
+    for digest in digests:
+        transaction.execute("UPDATE batch_blob SET needed = 1 WHERE batch = ? AND digest = ?", batch, digest)
+    transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", NEEDING, batch)
+
+
+def settle(transaction: Transaction, batch: int) -> None:
+    """Disposed of by the neighbour; what it offered no longer waits. Its file may be removed."""
+    transaction.execute("DELETE FROM outgoing WHERE batch = ?", batch)
+    transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", SETTLED, batch)
+
+
+def give_back(transaction: Transaction, batch: int) -> None:
+    """The neighbour could not read it: its items wait again, for a new number (C5)."""
+    transaction.execute("UPDATE outgoing SET batch = NULL WHERE batch = ?", batch)
+    transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", SETTLED, batch)
+
+
+def close_batches(transaction: Transaction, numbers: Iterable[int]) -> None:
+    """The mailbox files are gone: nothing is left to do for these batch rows."""
+    for batch in numbers:
+        transaction.execute(
+            "UPDATE batch_out SET state = ?, closed_at = ? WHERE id = ?", CLOSED, transaction.stamp, batch
+        )
+
+
+# the other direction
+
+
+def is_landed(connection: sqlite3.Connection, link: str, name: str) -> bool:
+    """The batch of that file name was landed (or disposed of) before."""
+    row = connection.execute("SELECT 1 FROM batch_in WHERE link = ? AND name = ?", (link, name)).fetchone()
+    return row is not None
+
+
+def current_incarnation(connection: sqlite3.Connection, link: str) -> str:
+    """The neighbour's newest incarnation on this link, or empty before its first batch."""
+    row = connection.execute(
+        "SELECT incarnation FROM stream_in WHERE link = ? ORDER BY current DESC LIMIT 1", (link,)
+    ).fetchone()
+    return "" if row is None else str(row["incarnation"])
+
+
+def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> bool:
+    """The neighbour speaks in this incarnation. True when it is a new one."""
+    row = transaction.execute(
+        "SELECT 1 FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
+    ).fetchone()
+    if row is not None:
+        return False
+    newest = transaction.execute("SELECT coalesce(max(current), 0) AS c FROM stream_in WHERE link = ?", link)
+    transaction.execute(
+        "INSERT INTO stream_in VALUES (?, ?, 0, ?)", link, incarnation, int(newest.fetchone()["c"]) + 1
+    )
+    return True
+
+
+def number_is_taken(connection: sqlite3.Connection, link: str, incarnation: str, number: int) -> bool:
+    """A batch of that number was landed before in that incarnation, under whatever name."""
+    row = connection.execute(
+        "SELECT 1 FROM batch_in WHERE link = ? AND incarnation = ? AND number = ?", (link, incarnation, number)
+    ).fetchone()
+    return row is not None
+
+
+def land(
+    transaction: Transaction,
+    link: str,
+    incarnation: str,
+    number: int,
+    name: str,
+    *,
+    exception: str = "",
+    detail: str = "",
+) -> int:
+    """One batch is durable here (or disposed of as bad or held). Returns its row number."""
+    cursor = transaction.execute(
+        "INSERT INTO batch_in (link, incarnation, number, name, landed_at, exception, detail)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        link, incarnation, number, name, transaction.stamp, exception, detail,
+    )  # fmt: skip
+    batch = cursor.lastrowid
+    assert batch is not None  # noqa: S101 - an INSERT always sets it
+    row = transaction.execute(
+        "SELECT through FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
+    ).fetchone()
+    through = int(row["through"])
+    while number_is_taken(transaction.connection, link, incarnation, through + 1):
+        through += 1
+    transaction.execute(
+        "UPDATE stream_in SET through = ? WHERE link = ? AND incarnation = ?", through, link, incarnation
+    )
+    return batch
+
+
+def mark_needing(transaction: Transaction, batch: int) -> None:
+    """A landed batch has items that lack a blob: named in acknowledgements until they do not (C6)."""
+    transaction.execute("UPDATE batch_in SET exception = 'need' WHERE id = ?", batch)
+
+
+def clear_exceptions(transaction: Transaction, link: str) -> None:
+    """Batches none of whose items still needs a blob are no longer an exception (C6)."""
+    transaction.execute(
+        "UPDATE batch_in SET exception = '' WHERE link = ? AND exception = 'need' AND NOT EXISTS"
+        " (SELECT 1 FROM arrival WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')",
+        link,
+    )
+
+
+def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -> Acknowledgement | None:
+    """What this node has disposed of on ``link``, with counter 0 (the caller sets it)."""
+    row = connection.execute(
+        "SELECT incarnation, through FROM stream_in WHERE link = ? ORDER BY current DESC LIMIT 1", (link,)
+    ).fetchone()
+    if row is None:
+        return None
+    exceptions = []
+    for found in connection.execute(
+        "SELECT id, number, exception, detail FROM batch_in"
+        " WHERE link = ? AND incarnation = ? AND exception <> '' ORDER BY number",
+        (link, row["incarnation"]),
+    ):
+        kind = ExceptionKind(found["exception"])
+        blobs: tuple[str, ...] = ()
+        if kind is ExceptionKind.NEED:
+            blobs = needed_by(connection, found["id"])
+        exceptions.append(BatchException(found["number"], kind, found["detail"], blobs))
+    return Acknowledgement(from_node, row["incarnation"], row["through"], 0, tuple(exceptions))
+
+
+def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
+    """Digests that the needing arrivals of a landed batch still lack, as told to the neighbour."""
+    rows = connection.execute(
+        "SELECT DISTINCT missing_blob.digest FROM missing_blob JOIN arrival ON arrival.id = missing_blob.arrival"
+        " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY missing_blob.digest",
+        (batch,),
+    )
+    return tuple(row["digest"] for row in rows)
+
+
+def forget_bad(transaction: Transaction, link: str, listed: frozenset[str]) -> None:
+    """A bad batch whose file the writer has removed need not be named any longer."""
+    rows = transaction.execute(
+        "SELECT id, name FROM batch_in WHERE link = ? AND exception = 'bad'", link
+    ).fetchall()
+    for row in rows:
+        if row["name"] not in listed:
+            transaction.execute("UPDATE batch_in SET exception = '', detail = 'bad' WHERE id = ?", row["id"])
+
+
+def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
+    """A value remembered about the link (counters, the peer's directory version)."""
+    row = connection.execute("SELECT value FROM link_memory WHERE link = ? AND name = ?", (link, name)).fetchone()
+    return None if row is None else str(row["value"])
+
+
+def remember(transaction: Transaction, link: str, name: str, value: str) -> None:
+    """Remember a value about the link."""
+    transaction.execute(
+        "INSERT INTO link_memory VALUES (?, ?, ?) ON CONFLICT (link, name) DO UPDATE SET value = excluded.value",
+        link, name, value,
+    )  # fmt: skip
+
+
+def remember_head(transaction: Transaction, node: str, waybill: Waybill) -> None:
+    """The neighbour's ledger head, so that a rewritten ledger over there can be shown (I8)."""
+    transaction.execute(
+        "INSERT OR IGNORE INTO head VALUES (?, ?, ?)", node, waybill.ledger_head, transaction.stamp
+    )
+    transaction.execute(
+        "DELETE FROM head WHERE node = ? AND at < (SELECT at FROM head WHERE node = ? ORDER BY at DESC"
+        " LIMIT 1 OFFSET 999)",
+        node, node,
+    )  # fmt: skip
+
+
+def retry_held(transaction: Transaction) -> None:
+    """At start: batches of a format unknown to the previous program are read again (C4)."""
+    transaction.execute("DELETE FROM batch_in WHERE exception = 'held'")

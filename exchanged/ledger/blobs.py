@@ -1,0 +1,114 @@
+"""Blobs: generations, references, entitlements and what arrivals still lack (C8 to C10).
+
+A holder is the node at the other end of a link; a front-end stands for its agency. Whether an
+agency may learn that a blob is here is a row in ``entitlement`` and nothing else (C9).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from exchanged.ledger.transaction import Transaction
+from packet_spec.identity import PacketKey
+from packet_spec.model import BlobReference
+
+
+def live_generation(connection: sqlite3.Connection, digest: str) -> int | None:
+    """The stored generation of a blob that may be used, or None."""
+    row = connection.execute(
+        "SELECT max(generation) AS generation FROM blob WHERE digest = ? AND state = 'live'", (digest,)
+    ).fetchone()
+    return None if row["generation"] is None else int(row["generation"])
+
+
+def next_generation(connection: sqlite3.Connection, digest: str) -> int:
+    """The generation that a newly stored file of this digest gets."""
+    row = connection.execute("SELECT max(generation) AS last FROM blob WHERE digest = ?", (digest,)).fetchone()
+    return int(row["last"] or 0) + 1
+
+
+def store(transaction: Transaction, digest: str, generation: int, size: int) -> None:
+    """A verified, durable blob file of that generation is on the books."""
+    transaction.execute(
+        "INSERT OR IGNORE INTO blob VALUES (?, ?, ?, 'live', ?)", digest, generation, size, transaction.stamp
+    )
+
+
+def all_files(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
+    """Every live blob on the books: (digest, generation) -> size."""
+    rows = connection.execute("SELECT digest, generation, size FROM blob WHERE state = 'live'")
+    return {(row["digest"], row["generation"]): row["size"] for row in rows}
+
+
+def refer(transaction: Transaction, key: PacketKey, blobs: Iterable[BlobReference]) -> None:
+    """The packet names these blobs: written in the landing transaction, before presence is asked (C10)."""
+    for blob in blobs:
+        transaction.execute(
+            "INSERT OR IGNORE INTO blob_reference VALUES (?, ?, ?, ?)",
+            key.sender, key.packet_id, blob.digest, blob.size,
+        )  # fmt: skip
+
+
+def references(connection: sqlite3.Connection, key: PacketKey) -> tuple[BlobReference, ...]:
+    """The blobs that a packet names."""
+    rows = connection.execute(
+        "SELECT digest, size FROM blob_reference WHERE sender = ? AND packet_id = ? ORDER BY digest",
+        (key.sender, key.packet_id),
+    )
+    return tuple(BlobReference(row["digest"], row["size"]) for row in rows)
+
+
+def entitle(transaction: Transaction, digest: str, holder: str) -> None:
+    """``holder`` has proved that it has the blob (C9)."""
+    transaction.execute("INSERT OR IGNORE INTO entitlement VALUES (?, ?)", digest, holder)
+
+
+def strip_title(transaction: Transaction, digest: str, holder: str) -> None:
+    """``holder`` said that it lacks the blob: never assume that it has it again."""
+    transaction.execute("DELETE FROM entitlement WHERE digest = ? AND agency = ?", digest, holder)
+
+
+def is_entitled(connection: sqlite3.Connection, digest: str, holder: str) -> bool:
+    """``holder`` has proved before that it has the blob."""
+    row = connection.execute(
+        "SELECT 1 FROM entitlement WHERE digest = ? AND agency = ?", (digest, holder)
+    ).fetchone()
+    return row is not None
+
+
+def lack(transaction: Transaction, arrival: int, digests: Iterable[str]) -> None:
+    """The arrival cannot be judged before these are here."""
+    for digest in digests:
+        transaction.execute("INSERT OR IGNORE INTO missing_blob VALUES (?, ?)", arrival, digest)
+
+
+def lacking(connection: sqlite3.Connection, link: str) -> dict[str, int]:
+    """Blobs that needing arrivals of ``link`` lack: digest -> size as announced."""
+    rows = connection.execute(
+        "SELECT missing_blob.digest, max(coalesce(blob_reference.size, 0)) AS size FROM missing_blob"
+        " JOIN arrival ON arrival.id = missing_blob.arrival"
+        " LEFT JOIN blob_reference ON blob_reference.digest = missing_blob.digest"
+        " AND blob_reference.sender = arrival.sender AND blob_reference.packet_id = arrival.packet_id"
+        " WHERE arrival.link = ? AND arrival.state = 'needing' GROUP BY missing_blob.digest",
+        (link,),
+    )
+    return {row["digest"]: int(row["size"]) for row in rows}
+
+
+def found(transaction: Transaction, link: str, digest: str) -> None:
+    """The blob was landed over ``link``: arrivals of that link no longer lack it."""
+    transaction.execute(
+        "DELETE FROM missing_blob WHERE digest = ? AND arrival IN (SELECT id FROM arrival WHERE link = ?)",
+        digest, link,
+    )  # fmt: skip
+
+
+def complete_arrivals(connection: sqlite3.Connection, link: str) -> tuple[int, ...]:
+    """Needing arrivals of ``link`` that lack nothing any more."""
+    rows = connection.execute(
+        "SELECT id FROM arrival WHERE link = ? AND state = 'needing' AND NOT EXISTS"
+        " (SELECT 1 FROM missing_blob WHERE missing_blob.arrival = arrival.id)",
+        (link,),
+    )
+    return tuple(row["id"] for row in rows)

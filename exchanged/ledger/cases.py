@@ -1,0 +1,74 @@
+"""The case index of an admitting node: numbers, parties and what was seen (C17).
+
+No number is common to all organs: a case has an identifier of its own here, and the numbers of each
+organ are aliases that arrive with packets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from exchanged.ledger.transaction import Transaction
+from packet_spec.identity import PacketKey
+from packet_spec.model import CaseNumber
+
+
+def cases_of(connection: sqlite3.Connection, numbers: Iterable[CaseNumber]) -> tuple[str, ...]:
+    """The known cases that any of ``numbers`` belongs to, each once."""
+    found: list[str] = []
+    for number in numbers:
+        row = connection.execute(
+            "SELECT case_id FROM case_number WHERE kind = ? AND value = ?", (number.kind, number.value)
+        ).fetchone()
+        if row is not None and row["case_id"] not in found:
+            found.append(row["case_id"])
+    return tuple(found)
+
+
+def is_party(connection: sqlite3.Connection, case_id: str, agency: str) -> bool:
+    """``agency`` has sent or received a packet of the case."""
+    row = connection.execute(
+        "SELECT 1 FROM case_party WHERE case_id = ? AND agency = ?", (case_id, agency)
+    ).fetchone()
+    return row is not None
+
+
+def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
+    """Business types seen in the case, oldest first."""
+    rows = connection.execute("SELECT business_type FROM case_history WHERE case_id = ? ORDER BY id", (case_id,))
+    return tuple(row["business_type"] for row in rows)
+
+
+def case_of_packet(connection: sqlite3.Connection, key: PacketKey) -> str:
+    """The case that an admitted packet belongs to, or empty."""
+    row = connection.execute(
+        "SELECT case_id FROM case_history WHERE sender = ? AND packet_id = ?", (key.sender, key.packet_id)
+    ).fetchone()
+    return "" if row is None else str(row["case_id"])
+
+
+def record(
+    transaction: Transaction,
+    case_id: str,
+    joined: Iterable[str],
+    numbers: Iterable[CaseNumber],
+    parties: Iterable[str],
+    business_type: str,
+    key: PacketKey,
+) -> None:
+    """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one."""
+    for other in joined:
+        transaction.execute("UPDATE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
+        transaction.execute("UPDATE OR IGNORE case_party SET case_id = ? WHERE case_id = ?", case_id, other)
+        transaction.execute("DELETE FROM case_party WHERE case_id = ?", other)
+        transaction.execute("UPDATE case_history SET case_id = ? WHERE case_id = ?", case_id, other)
+        transaction.event("case-joined", key, detail={"case": case_id, "joined": other})
+    for number in numbers:
+        transaction.execute("INSERT OR IGNORE INTO case_number VALUES (?, ?, ?)", number.kind, number.value, case_id)
+    for agency in parties:
+        transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
+    transaction.execute(
+        "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
+        case_id, business_type, key.sender, key.packet_id, transaction.stamp,
+    )  # fmt: skip

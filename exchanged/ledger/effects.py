@@ -1,0 +1,48 @@
+"""Intended effects: written with the transition, carried out after the commit, repeatable.
+
+At most one effect per (kind, subject) waits; asking again refreshes its detail. An effect leaves the
+table only when it was carried out, so a crash in between repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exchanged.ledger.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something to do outside the ledger: what kind, about what, and the particulars."""
+
+    id: int
+    kind: str
+    subject: str
+    detail: Mapping[str, str]
+
+
+def intend(
+    transaction: Transaction, kind: str, subject: str, detail: Mapping[str, str] | None = None
+) -> None:
+    """Do ``kind`` about ``subject`` after the commit. A waiting one is replaced by this newer one."""
+    transaction.execute("DELETE FROM effect WHERE kind = ? AND subject = ?", kind, subject)
+    transaction.execute(
+        "INSERT INTO effect (kind, subject, detail, created_at) VALUES (?, ?, ?, ?)",
+        kind, subject, json.dumps(dict(detail or {}), sort_keys=True), transaction.stamp,
+    )  # fmt: skip
+    transaction.wake("effects")
+
+
+def waiting(connection: sqlite3.Connection, limit: int = 256) -> tuple[Effect, ...]:
+    """Effects not carried out yet, oldest first."""
+    rows = connection.execute("SELECT id, kind, subject, detail FROM effect ORDER BY id LIMIT ?", (limit,))
+    return tuple(Effect(row["id"], row["kind"], row["subject"], json.loads(row["detail"])) for row in rows)
+
+
+def done(transaction: Transaction, effects: Iterable[int]) -> None:
+    """These were carried out. One that was replaced meanwhile has another number and stays."""
+    for number in effects:
+        transaction.execute("DELETE FROM effect WHERE id = ?", number)

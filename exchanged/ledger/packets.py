@@ -1,0 +1,236 @@
+"""Packets and their destinations: rows that change only along the state table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from exchanged.errors import NotFoundError, StaleStateError
+from exchanged.ledger import spool
+from exchanged.ledger.rows import (
+    PACKET_COLUMNS,
+    PACKET_TABLES,
+    DestinationRow,
+    PacketRow,
+    SpoolRange,
+    destination_row,
+    packet_row,
+)
+from exchanged.ledger.times import stamp
+from exchanged.ledger.transaction import Detail, Transaction
+from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState, advance
+from packet_spec.identity import PacketKey
+from packet_spec.model import Seal
+
+
+def find(connection: sqlite3.Connection, key: PacketKey) -> PacketRow | None:
+    """The packet of that identity, if this node knows it (C11)."""
+    row = connection.execute(
+        f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} WHERE sender = ? AND packet_id = ?",  # noqa: S608
+        (key.sender, key.packet_id),
+    ).fetchone()
+    return None if row is None else packet_row(row)
+
+
+def get(connection: sqlite3.Connection, number: int) -> PacketRow:
+    """The packet with that row number. Raises NotFoundError."""
+    row = connection.execute(
+        f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} WHERE packet.id = ?",  # noqa: S608
+        (number,),
+    ).fetchone()
+    if row is None:
+        raise NotFoundError("no such packet row", found=str(number))
+    return packet_row(row)
+
+
+def find_same_content(
+    connection: sqlite3.Connection, sender: str, sender_ref: str, business_type: str, content_digest: str
+) -> PacketRow | None:
+    """The newest packet with this content from this sender, over all time (C13)."""
+    row = connection.execute(
+        f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} WHERE sender = ? AND sender_ref = ?"  # noqa: S608
+        " AND business_type = ? AND content_digest = ? ORDER BY packet.id DESC LIMIT 1",
+        (sender, sender_ref, business_type, content_digest),
+    ).fetchone()
+    return None if row is None else packet_row(row)
+
+
+def find_fork(connection: sqlite3.Connection, seal: Seal, seal_digest: str) -> PacketKey | None:
+    """Another packet that bears the same (sender, incarnation, sequence): a fork (C15)."""
+    row = connection.execute(
+        "SELECT sender, packet_id FROM packet WHERE sender = ? AND incarnation = ? AND sequence = ?"
+        " AND seal_digest <> ?",
+        (seal.key.sender, seal.incarnation, seal.sequence, seal_digest),
+    ).fetchone()
+    return None if row is None else PacketKey(row["sender"], row["packet_id"])
+
+
+def insert(
+    transaction: Transaction,
+    seal: Seal,
+    *,
+    seal_digest: str,
+    landed_at: datetime,
+    came_by: str,
+    bytes_at: SpoolRange,
+    relations: tuple[str, str, str],
+    state: PacketState = PacketState.ACTIVE,
+) -> int:
+    """A new packet. ``came_by`` is the link's name, empty for this node's own.
+
+    ``relations`` are the packet id named in inReplyTo, the one in supersedes, and the case key.
+    The packet's hold on its spool file is taken over from the caller (an arrival or the intake).
+    """
+    cursor = transaction.execute(
+        "INSERT INTO packet (sender, packet_id, attempt, state, since, business_type, sender_ref, receiver, copies,"
+        " priority, expires_at, sealed_at, landed_at, incarnation, sequence, content_digest, seal_digest,"
+        " in_reply_to, supersedes, case_key, came_by, own, spool, start, length)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *_values(transaction, seal, state, seal_digest, landed_at, came_by, bytes_at, relations),
+    )
+    number = cursor.lastrowid
+    assert number is not None  # noqa: S101 - an INSERT always sets it
+    return number
+
+
+def replace(
+    transaction: Transaction,
+    row: PacketRow,
+    event: Event,
+    seal: Seal,
+    *,
+    seal_digest: str,
+    landed_at: datetime,
+    came_by: str,
+    bytes_at: SpoolRange,
+    relations: tuple[str, str, str],
+) -> None:
+    """A higher attempt takes the place of a refused one (C12). Raises IllegalTransitionError."""
+    state = advance(row.state, event)
+    if row.bytes_at is not None:
+        spool.release(transaction, row.bytes_at.spool)
+    transaction.execute("DELETE FROM destination WHERE packet = ?", row.id)
+    transaction.execute(
+        "UPDATE packet SET sender = ?, packet_id = ?, attempt = ?, state = ?, since = ?, business_type = ?,"
+        " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?, landed_at = ?,"
+        " incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?, in_reply_to = ?, supersedes = ?,"
+        " case_key = ?, came_by = ?, own = ?, spool = ?, start = ?, length = ? WHERE id = ?",
+        *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
+        row.id,
+    )
+
+
+def _values(
+    transaction: Transaction,
+    seal: Seal,
+    state: PacketState,
+    seal_digest: str,
+    landed_at: datetime,
+    came_by: str,
+    bytes_at: SpoolRange,
+    relations: tuple[str, str, str],
+) -> tuple[object, ...]:
+    in_reply_to, supersedes, case_key = relations
+    return (
+        seal.key.sender, seal.key.packet_id, seal.attempt, state.value, transaction.stamp,
+        seal.business_type, seal.sender_ref, seal.receiver, json.dumps(list(seal.copy_to)),
+        seal.priority.value, stamp(seal.expires_at) if seal.expires_at else None, stamp(seal.sealed_at),
+        stamp(landed_at), seal.incarnation, seal.sequence, seal.content_digest, seal_digest,
+        in_reply_to, supersedes, case_key, came_by, int(not came_by),
+        bytes_at.spool, bytes_at.start, bytes_at.length,
+    )  # fmt: skip
+
+
+def add_destination(
+    transaction: Transaction, packet: int, recipient: str, state: DestinationState, link: str = ""
+) -> None:
+    """The packet now also stands for ``recipient`` in ``state``, to leave over ``link``."""
+    transaction.execute(
+        "INSERT INTO destination (packet, recipient, state, since, link) VALUES (?, ?, ?, ?, ?)",
+        packet, recipient, state.value, transaction.stamp, link,
+    )  # fmt: skip
+
+
+def destinations(connection: sqlite3.Connection, packet: int) -> tuple[DestinationRow, ...]:
+    """All destinations of a packet, in the order of their codes."""
+    rows = connection.execute("SELECT * FROM destination WHERE packet = ? ORDER BY recipient", (packet,))
+    return tuple(destination_row(row) for row in rows)
+
+
+def move(
+    transaction: Transaction,
+    packet: PacketRow,
+    destination: DestinationRow,
+    event: Event,
+    *,
+    staging: str | None = None,
+    folder: str | None = None,
+    detail: Detail | None = None,
+) -> DestinationState:
+    """Advance one destination: compare-and-set, event row, and ``done`` when it was the last.
+
+    Raises IllegalTransitionError by the table and StaleStateError when somebody was faster.
+    """
+    target = DestinationState(advance(destination.state, event))
+    cursor = transaction.execute(
+        "UPDATE destination SET state = ?, since = ?, staging = coalesce(?, staging), folder = coalesce(?, folder)"
+        " WHERE packet = ? AND recipient = ? AND state = ?",
+        target.value, transaction.stamp, staging, folder, packet.id, destination.recipient, destination.state.value,
+    )  # fmt: skip
+    if cursor.rowcount != 1:
+        raise StaleStateError(
+            f"packet {packet.key} is no longer {destination.state.value} for {destination.recipient}"
+        )
+    transaction.event(
+        event.value,
+        packet.key,
+        recipient=destination.recipient,
+        detail={"from": destination.state.value, "to": target.value, **(detail or {})},
+    )
+    if target in FINAL_DESTINATIONS:
+        _complete(transaction, packet)
+    return target
+
+
+def _complete(transaction: Transaction, packet: PacketRow) -> None:
+    """When every destination is final the packet is done and its bytes are no longer needed."""
+    if any(row.state not in FINAL_DESTINATIONS for row in destinations(transaction.connection, packet.id)):
+        return
+    cursor = transaction.execute(
+        "UPDATE packet SET state = ?, since = ? WHERE id = ? AND state = ?",
+        PacketState.DONE.value, transaction.stamp, packet.id, PacketState.ACTIVE.value,
+    )  # fmt: skip
+    if cursor.rowcount == 1:
+        transaction.event(Event.COMPLETE.value, packet.key)
+        let_go(transaction, packet)
+
+
+def let_go(transaction: Transaction, packet: PacketRow) -> None:
+    """The packet's bytes may go from the spool; blob references stay for retention."""
+    if packet.bytes_at is not None:
+        spool.release(transaction, packet.bytes_at.spool)
+        transaction.execute("UPDATE packet SET spool = NULL WHERE id = ?", packet.id)
+
+
+def in_states(
+    connection: sqlite3.Connection, states: tuple[DestinationState, ...], limit: int
+) -> tuple[tuple[PacketRow, DestinationRow], ...]:
+    """Destinations in any of ``states``, oldest packet first, at most ``limit``."""
+    marks = ", ".join("?" for _ in states)
+    rows = connection.execute(
+        f"SELECT * FROM destination WHERE state IN ({marks}) ORDER BY packet LIMIT ?",  # noqa: S608
+        (*(state.value for state in states), limit),
+    ).fetchall()
+    return tuple((get(connection, row["packet"]), destination_row(row)) for row in rows)
+
+
+def in_inbox(connection: sqlite3.Connection) -> tuple[tuple[PacketRow, DestinationRow], ...]:
+    """Destinations whose folder still counts as lying in the inbox (C20)."""
+    rows = connection.execute("SELECT * FROM destination WHERE folder <> '' ORDER BY packet").fetchall()
+    return tuple((get(connection, row["packet"]), destination_row(row)) for row in rows)
+
+
+def forget_folder(transaction: Transaction, packet: int, recipient: str) -> None:
+    """The inbox folder of this destination is gone; its name is no longer watched."""
+    transaction.execute("UPDATE destination SET folder = '' WHERE packet = ? AND recipient = ?", packet, recipient)

@@ -1,0 +1,188 @@
+"""Tables and indexes of the ledger, as named migrations that are applied once, in order.
+
+Times are UTC text with microseconds (they sort as text); digests are hexadecimal text; documents
+that were signed are kept as the exact bytes. ``packet.id`` and the like are local numbers and never
+leave the node. Known limit: there is no downgrade.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+FORMAT: Final = 1
+"""Raised with every migration that an older program could not read."""
+
+_TABLES: Final = """
+CREATE TABLE node (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE event (
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,
+  sender TEXT NOT NULL, packet_id TEXT NOT NULL, recipient TEXT NOT NULL,
+  detail TEXT NOT NULL, chain TEXT NOT NULL
+);
+CREATE INDEX event_packet ON event(packet_id, sender) WHERE packet_id <> '';
+
+CREATE TABLE spool (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, needed INTEGER NOT NULL
+);
+CREATE INDEX spool_unneeded ON spool(id) WHERE needed = 0;
+
+CREATE TABLE packet (
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, packet_id TEXT NOT NULL,
+  attempt INTEGER NOT NULL, state TEXT NOT NULL, since TEXT NOT NULL,
+  business_type TEXT NOT NULL, sender_ref TEXT NOT NULL, receiver TEXT NOT NULL, copies TEXT NOT NULL,
+  priority TEXT NOT NULL, expires_at TEXT, sealed_at TEXT NOT NULL, landed_at TEXT NOT NULL,
+  incarnation TEXT NOT NULL, sequence INTEGER NOT NULL,
+  content_digest TEXT NOT NULL, seal_digest TEXT NOT NULL,
+  in_reply_to TEXT NOT NULL, supersedes TEXT NOT NULL, case_key TEXT NOT NULL,
+  came_by TEXT NOT NULL, own INTEGER NOT NULL,
+  spool INTEGER REFERENCES spool(id), start INTEGER NOT NULL, length INTEGER NOT NULL,
+  UNIQUE (sender, packet_id)
+);
+CREATE INDEX packet_by_id ON packet(packet_id);
+CREATE INDEX packet_lookup ON packet(sender, sender_ref, business_type, content_digest);
+CREATE INDEX packet_sequence ON packet(sender, incarnation, sequence);
+CREATE INDEX packet_active ON packet(id) WHERE state = 'active';
+
+CREATE TABLE destination (
+  packet INTEGER NOT NULL REFERENCES packet(id), recipient TEXT NOT NULL,
+  state TEXT NOT NULL, since TEXT NOT NULL, link TEXT NOT NULL, staging TEXT NOT NULL DEFAULT '',
+  folder TEXT NOT NULL DEFAULT '', PRIMARY KEY (packet, recipient)
+) WITHOUT ROWID;
+CREATE INDEX destination_open ON destination(recipient, since)
+  WHERE state IN ('queued', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering');
+CREATE INDEX destination_arrived ON destination(packet) WHERE state IN ('arrived', 'delivering');
+CREATE INDEX destination_inbox ON destination(packet) WHERE folder <> '';
+
+CREATE TABLE arrival (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL, batch INTEGER NOT NULL REFERENCES batch_in(id),
+  kind TEXT NOT NULL, sender TEXT NOT NULL, packet_id TEXT NOT NULL, digest TEXT NOT NULL,
+  spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL, length INTEGER NOT NULL,
+  state TEXT NOT NULL, since TEXT NOT NULL, landed_at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  retry_at TEXT, tries INTEGER NOT NULL DEFAULT 0, in_work INTEGER NOT NULL DEFAULT 0,
+  crashes INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX arrival_due ON arrival(id) WHERE state = 'landed';
+CREATE INDEX arrival_waiting ON arrival(state, id) WHERE state IN ('needing', 'held', 'quarantined');
+CREATE INDEX arrival_packet ON arrival(packet_id, sender);
+
+CREATE TABLE missing_blob (
+  arrival INTEGER NOT NULL REFERENCES arrival(id) ON DELETE CASCADE, digest TEXT NOT NULL,
+  PRIMARY KEY (arrival, digest)
+) WITHOUT ROWID;
+CREATE INDEX missing_blob_digest ON missing_blob(digest);
+
+CREATE TABLE outgoing (
+  id INTEGER PRIMARY KEY, link TEXT NOT NULL, kind TEXT NOT NULL, reference INTEGER NOT NULL,
+  priority INTEGER NOT NULL, queued_at TEXT NOT NULL, batch INTEGER REFERENCES batch_out(id),
+  UNIQUE (link, kind, reference)
+);
+CREATE INDEX outgoing_due ON outgoing(link, id) WHERE batch IS NULL;
+CREATE INDEX outgoing_batch ON outgoing(batch) WHERE batch IS NOT NULL;
+
+CREATE TABLE batch_out (
+  id INTEGER PRIMARY KEY, link TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
+  waybill BLOB NOT NULL, signature BLOB NOT NULL, size INTEGER NOT NULL,
+  state TEXT NOT NULL, created_at TEXT NOT NULL, closed_at TEXT, UNIQUE (link, number)
+);
+CREATE INDEX batch_out_open ON batch_out(link, number) WHERE state <> 'closed';
+CREATE TABLE batch_item (
+  batch INTEGER NOT NULL REFERENCES batch_out(id), position INTEGER NOT NULL, kind TEXT NOT NULL,
+  reference INTEGER NOT NULL, PRIMARY KEY (batch, position)
+) WITHOUT ROWID;
+CREATE TABLE batch_blob (
+  batch INTEGER NOT NULL REFERENCES batch_out(id), digest TEXT NOT NULL, generation INTEGER NOT NULL,
+  needed INTEGER NOT NULL, PRIMARY KEY (batch, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE batch_in (
+  id INTEGER PRIMARY KEY, link TEXT NOT NULL, incarnation TEXT NOT NULL, number INTEGER NOT NULL,
+  name TEXT NOT NULL, landed_at TEXT NOT NULL, exception TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT '', UNIQUE (link, incarnation, number)
+);
+CREATE INDEX batch_in_name ON batch_in(link, name);
+CREATE INDEX batch_in_exception ON batch_in(link, incarnation, number) WHERE exception <> '';
+CREATE TABLE stream_in (
+  link TEXT NOT NULL, incarnation TEXT NOT NULL, through INTEGER NOT NULL, current INTEGER NOT NULL,
+  PRIMARY KEY (link, incarnation)
+) WITHOUT ROWID;
+CREATE TABLE link_memory (
+  link TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (link, name)
+) WITHOUT ROWID;
+
+CREATE TABLE blob (
+  digest TEXT NOT NULL, generation INTEGER NOT NULL, size INTEGER NOT NULL, state TEXT NOT NULL,
+  since TEXT NOT NULL, PRIMARY KEY (digest, generation)
+) WITHOUT ROWID;
+CREATE TABLE blob_reference (
+  sender TEXT NOT NULL, packet_id TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (sender, packet_id, digest)
+) WITHOUT ROWID;
+CREATE INDEX blob_reference_digest ON blob_reference(digest);
+CREATE TABLE entitlement (
+  digest TEXT NOT NULL, agency TEXT NOT NULL, PRIMARY KEY (digest, agency)
+) WITHOUT ROWID;
+
+CREATE TABLE receipt (
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, packet_id TEXT NOT NULL, kind TEXT NOT NULL,
+  recipient TEXT NOT NULL, attempt INTEGER NOT NULL, issued_by TEXT NOT NULL, issued_at TEXT NOT NULL,
+  number INTEGER NOT NULL, content_digest TEXT NOT NULL, seal_digest TEXT NOT NULL,
+  recorded_at TEXT NOT NULL, own INTEGER NOT NULL, document BLOB NOT NULL, digest TEXT NOT NULL UNIQUE
+);
+CREATE INDEX receipt_packet ON receipt(packet_id, sender);
+CREATE TABLE hop (
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, packet_id TEXT NOT NULL, node TEXT NOT NULL,
+  landed_at TEXT NOT NULL, left_at TEXT NOT NULL, next_node TEXT NOT NULL, document BLOB NOT NULL,
+  digest TEXT NOT NULL UNIQUE
+);
+CREATE INDEX hop_packet ON hop(packet_id, sender);
+
+CREATE TABLE case_number (
+  kind TEXT NOT NULL, value TEXT NOT NULL, case_id TEXT NOT NULL, PRIMARY KEY (kind, value)
+) WITHOUT ROWID;
+CREATE TABLE case_party (
+  case_id TEXT NOT NULL, agency TEXT NOT NULL, PRIMARY KEY (case_id, agency)
+) WITHOUT ROWID;
+CREATE TABLE case_history (
+  id INTEGER PRIMARY KEY, case_id TEXT NOT NULL, business_type TEXT NOT NULL,
+  sender TEXT NOT NULL, packet_id TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE INDEX case_history_case ON case_history(case_id, id);
+
+CREATE TABLE "drop" (
+  id INTEGER PRIMARY KEY, name BLOB NOT NULL, status_name TEXT NOT NULL, state TEXT NOT NULL,
+  since TEXT NOT NULL, seen_at TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+  size INTEGER NOT NULL, mtime INTEGER NOT NULL, fingerprint TEXT NOT NULL DEFAULT '',
+  packet INTEGER REFERENCES packet(id), duplicate_of TEXT NOT NULL DEFAULT '',
+  sender_ref TEXT NOT NULL DEFAULT '', missing TEXT NOT NULL DEFAULT '[]',
+  findings TEXT NOT NULL DEFAULT '[]', reason TEXT NOT NULL DEFAULT '',
+  original TEXT NOT NULL DEFAULT 'outbox'
+);
+CREATE INDEX drop_live ON "drop"(name) WHERE original = 'outbox';
+CREATE INDEX drop_packet ON "drop"(packet) WHERE packet IS NOT NULL;
+CREATE INDEX drop_status ON "drop"(status_name);
+
+CREATE TABLE effect (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+  created_at TEXT NOT NULL, UNIQUE (kind, subject)
+);
+CREATE TABLE head (
+  node TEXT NOT NULL, chain TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (node, chain)
+) WITHOUT ROWID;
+"""
+
+migrations = Migrations("exchanged-ledger")
+
+
+@migrations(name="0001-first")
+def _first(database: Database) -> None:
+    for statement in _TABLES.split(";"):
+        if statement.strip():
+            database.execute(statement)
+
+
+def migrate(database: Database) -> None:
+    """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
+    migrations.apply(database)

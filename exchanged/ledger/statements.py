@@ -1,0 +1,86 @@
+"""Receipts and hop notes: signed statements about packets, kept as the exact bytes that were signed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from exchanged.ledger.rows import ReceiptRow, receipt_row
+from exchanged.ledger.times import stamp
+from exchanged.ledger.transaction import Transaction
+from packet_spec.identity import PacketKey, sha256_hex
+from packet_spec.model import HopNote, Receipt
+
+
+def record_receipt(transaction: Transaction, receipt: Receipt, document: bytes, *, own: bool) -> int | None:
+    """Keep a verified receipt. None when these very bytes were recorded before."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO receipt (sender, packet_id, kind, recipient, attempt, issued_by, issued_at, number,"
+        " content_digest, seal_digest, recorded_at, own, document, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        receipt.key.sender, receipt.key.packet_id, receipt.kind.value, receipt.recipient, receipt.attempt,
+        receipt.issued_by, stamp(receipt.issued_at), receipt.number, receipt.content_digest,
+        receipt.seal_digest, transaction.stamp, int(own), document, sha256_hex(document),
+    )  # fmt: skip
+    if cursor.rowcount != 1:
+        return None
+    number = cursor.lastrowid
+    assert number is not None  # noqa: S101 - an INSERT always sets it
+    transaction.event(
+        "receipt-issued" if own else "receipt-recorded",
+        receipt.key,
+        recipient=receipt.recipient,
+        detail={"kind": receipt.kind.value, "by": receipt.issued_by, "receipt": sha256_hex(document)},
+    )
+    return number
+
+
+def receipts_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[ReceiptRow, ...]:
+    """Every receipt about a packet, in the order in which they were recorded."""
+    rows = connection.execute(
+        "SELECT * FROM receipt WHERE sender = ? AND packet_id = ? ORDER BY id", (key.sender, key.packet_id)
+    )
+    return tuple(receipt_row(row) for row in rows)
+
+
+def get_receipt(connection: sqlite3.Connection, number: int) -> ReceiptRow:
+    """The receipt with that row number."""
+    return receipt_row(connection.execute("SELECT * FROM receipt WHERE id = ?", (number,)).fetchone())
+
+
+def record_hop(transaction: Transaction, hop: HopNote, document: bytes) -> int | None:
+    """Keep a verified hop note. None when these very bytes were recorded before."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO hop (sender, packet_id, node, landed_at, left_at, next_node, document, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        hop.key.sender, hop.key.packet_id, hop.node, stamp(hop.landed_at), stamp(hop.left_at), hop.next_node,
+        document, sha256_hex(document),
+    )  # fmt: skip
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def hops_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[sqlite3.Row, ...]:
+    """Every hop note about a packet, in the order of the way."""
+    rows = connection.execute(
+        "SELECT * FROM hop WHERE sender = ? AND packet_id = ? ORDER BY left_at, id", (key.sender, key.packet_id)
+    )
+    return tuple(rows.fetchall())
+
+
+def get_document(connection: sqlite3.Connection, table: str, number: int) -> bytes:
+    """The signed bytes of a receipt or hop note. ``table`` is ``receipt`` or ``hop``."""
+    statement = {
+        "receipt": "SELECT document FROM receipt WHERE id = ?",
+        "hop": "SELECT document FROM hop WHERE id = ?",
+    }[table]
+    row = connection.execute(statement, (number,)).fetchone()
+    return bytes(row["document"])
+
+
+def key_of(connection: sqlite3.Connection, table: str, number: int) -> PacketKey:
+    """The packet that a receipt or hop note speaks of."""
+    statement = {
+        "receipt": "SELECT sender, packet_id FROM receipt WHERE id = ?",
+        "hop": "SELECT sender, packet_id FROM hop WHERE id = ?",
+    }[table]
+    row = connection.execute(statement, (number,)).fetchone()
+    return PacketKey(row["sender"], row["packet_id"])

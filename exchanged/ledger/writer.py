@@ -1,0 +1,229 @@
+"""One writer thread, group commits, and the rule that a failing volume ends the process.
+
+Functions handed to ``Ledger.write`` are run one after the other, several in one SQLite transaction
+(each in its own savepoint, so that one that raises undoes only itself), and all of them hear of the
+commit together. ``synchronous=FULL`` makes a commit durable before anybody hears of it. A failing
+commit is ``VolumeDamagedError``: the process must exit with code 6, for nothing after a failed fsync
+can be trusted. Known limit: a full disk is reported as ``NoSpaceError`` and the work is undone.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlite_utils import Database
+
+from exchanged.clock import Clock
+from exchanged.durable import NO_CRASH, CrashPoints
+from exchanged.errors import LedgerDamagedError, NoSpaceError, NotFoundError, VolumeDamagedError
+from exchanged.ledger import schema
+from exchanged.ledger.transaction import Transaction
+
+T = TypeVar("T")
+
+_GROUP: Final = 256
+_DAMAGE: Final = ("disk i/o error", "malformed", "not a database", "readonly database")
+
+
+@dataclass(slots=True)
+class _Work:
+    function: Callable[[Transaction], Any]
+    answer: Future[Any]
+
+
+class Ledger:
+    """The ledger of a running node. Opened by the daemon only, under the node's lock."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        on_wake: Callable[[frozenset[str]], None],
+        crash: CrashPoints = NO_CRASH,
+        threaded: bool = True,
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._on_wake = on_wake
+        self._crash = crash
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._readers = threading.local()
+        self._all_readers: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._broken: VolumeDamagedError | None = None
+        with _naming_damage(path):
+            self._connection = _open(path)
+            database = Database(self._connection)
+            schema.migrate(database)
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True) if threaded else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def write(self, function: Callable[[Transaction], T]) -> T:
+        """Run ``function`` in a transaction and return its value once it is durable.
+
+        Raises what ``function`` raises (its changes are undone), NoSpaceError on a full disk, and
+        VolumeDamagedError when the volume failed.
+        """
+        if self._thread is None:
+            return self._write_here(function)
+        answer: Future[T] = Future()
+        self._queue.put(_Work(function, answer))
+        return answer.result()
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's read-only connection. It sees what was committed."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = _read_only(self.path)
+            self._readers.connection = connection
+            with self._guard:
+                self._all_readers.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Stop the writer after the work in hand and close every connection."""
+        if self._thread is not None and self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        with self._guard, suppress(sqlite3.Error):
+            for reader in self._all_readers:
+                reader.close()
+            self._all_readers.clear()
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _write_here(self, function: Callable[[Transaction], T]) -> T:
+        answer: Future[T] = Future()
+        with self._guard:
+            self._commit([_Work(function, answer)])
+        return answer.result()
+
+    def _run(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            group = [first]
+            stop = False
+            while len(group) < _GROUP:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    stop = True
+                    break
+                group.append(more)
+            self._commit(group)
+            if stop:
+                return
+
+    def _commit(self, group: list[_Work]) -> None:
+        """Run a group in one transaction; every answer is set only after the commit."""
+        answers: list[tuple[_Work, Any, Exception | None]] = []
+        wakes: set[str] = set()
+        try:
+            if self._broken is not None:
+                raise self._broken
+            with _naming_damage(self.path):
+                self._connection.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(self._connection, self._clock.now())
+                for work in group:
+                    answers.append(self._one(transaction, work))
+                self._crash.point("ledger:before-commit")
+                self._connection.execute("COMMIT")
+                self._crash.point("ledger:after-commit")
+            wakes = transaction.wakes
+        except (VolumeDamagedError, NoSpaceError, LedgerDamagedError) as error:
+            if isinstance(error, VolumeDamagedError):
+                self._broken = error
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            for work in group:
+                work.answer.set_exception(error)
+            return
+        if wakes:
+            self._on_wake(frozenset(wakes))
+        for work, value, raised in answers:
+            if raised is None:
+                work.answer.set_result(value)
+            else:
+                work.answer.set_exception(raised)
+
+    def _one(self, transaction: Transaction, work: _Work) -> tuple[_Work, Any, Exception | None]:
+        head, head_id, wakes = transaction.head, transaction.head_id, set(transaction.wakes)
+        self._connection.execute("SAVEPOINT work")
+        try:
+            value = work.function(transaction)
+        except sqlite3.IntegrityError as error:
+            raised: Exception = LedgerDamagedError(f"the ledger refused a row: {error}", where=self.path.name)
+        except sqlite3.DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the caller, whose work is undone
+            raised = error
+        else:
+            self._connection.execute("RELEASE work")
+            return work, value, None
+        self._connection.execute("ROLLBACK TO work")
+        self._connection.execute("RELEASE work")
+        transaction.head, transaction.head_id, transaction.wakes = head, head_id, wakes
+        return work, None, raised
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours: full disk, or a volume that cannot be trusted any more."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error).lower()
+        if "full" in text:
+            raise NoSpaceError("no room for the ledger", where=path.name) from error
+        if any(word in text for word in _DAMAGE):
+            raise VolumeDamagedError(f"the ledger cannot be written: {error}", where=path.name) from error
+        raise LedgerDamagedError(f"the ledger refused a statement: {error}", where=path.name) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA wal_autocheckpoint = 2000")
+    return connection
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=30.0, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A read-only connection for the command line, with or without a running daemon.
+
+    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read.
+    """
+    if not path.exists():
+        raise NotFoundError("there is no ledger here", where=str(path), hint="check --config, or start the node once")
+    try:
+        connection = _read_only(path)
+        connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error
+    return connection

@@ -1,0 +1,75 @@
+"""The life of one link as a station: land, settle, offer, acknowledge, ring.
+
+The scan of the mailbox is the truth; bells and file-system events only make it look sooner. Known
+limit: one link works on one thing at a time, so a very large blob delays what follows on that link.
+"""
+
+from __future__ import annotations
+
+from exchanged.bell import ring_again_in
+from exchanged.landing import Landing
+from exchanged.link_context import LinkContext
+from exchanged.log import event_line
+from exchanged.offering import Offering
+from exchanged.settling import Settling
+from exchanged.station import NOW
+from packet_spec.errors import ExchangeError
+
+
+class LinkStation:
+    """One link of this node. ``rings``: this side serves the mailbox and owns the bell (C7)."""
+
+    def __init__(self, link: LinkContext, *, rings: bool) -> None:
+        self._link = link
+        self._rings = rings
+        self._unheard = 0
+        settling = Settling(link)
+        self._landing = Landing(link, settling)
+        self._offering = Offering(link, settling, self._landing)
+        self._down = False
+
+    @property
+    def name(self) -> str:
+        """``link:<name>``."""
+        return f"link:{self._link.name}"
+
+    def step(self) -> float | None:
+        """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost."""
+        try:
+            more = self._landing.step(self._link.transport.list_names())
+            changed, waits = self._offering.step()
+        except ExchangeError:
+            self._offering.forget()
+            self._down = True
+            raise
+        if self._down:
+            self._down = False
+            event_line("link-up", link=self._link.name, peer=self._link.peer)
+        if more:
+            return NOW
+        delays = [self._link.limits.scan_seconds]
+        if waits is not None:
+            delays.append(waits)
+        ring = self._ring(changed=changed)
+        if ring is not None:
+            delays.append(ring)
+        return min(delays)
+
+    def _ring(self, *, changed: bool) -> float | None:
+        """Ring after news; a ring that nobody heard is repeated while something waits there (C7)."""
+        if not self._rings:
+            return None
+        if changed:
+            self._unheard = 0
+        elif not self._unheard and not self._offering.has_open():
+            self._link.transport.ring()
+            return None
+        if self._link.transport.ring():
+            self._unheard = 0
+            return None
+        self._unheard += 1
+        return ring_again_in(self._unheard)
+
+    def close(self) -> None:
+        """Let go of the transport."""
+        self._link.transport.close()

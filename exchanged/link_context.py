@@ -1,0 +1,49 @@
+"""What the two halves of a link share: who talks with whom, over what, with which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock, Randomness
+from exchanged.durable import DurableFiles
+from exchanged.ledger import Ledger
+from exchanged.receipts import Statements
+from exchanged.soundness import ClockGuard
+from exchanged.spool import Spool
+from exchanged.transport import Transport
+from exchanged.trust import Trust
+from packet_spec.signing import PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Bounds of one link. Sizes in bytes, times in seconds."""
+
+    batch_bytes: int
+    batch_items: int
+    open_batches: int
+    order_wait_seconds: float
+    scan_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkContext:
+    """One link of this node. ``node`` and ``peer`` are node codes; ``incarnation`` is this node's."""
+
+    name: str
+    node: str
+    peer: str
+    incarnation: str
+    limits: LinkLimits
+    ledger: Ledger
+    spool: Spool
+    blobs: BlobStore
+    files: DurableFiles
+    transport: Transport
+    trust: Trust
+    statements: Statements
+    link_key: PrivateKey
+    clock: Clock
+    clock_guard: ClockGuard
+    randomness: Randomness

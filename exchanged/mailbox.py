@@ -1,0 +1,234 @@
+"""The mailbox of a link: its two directions, the names of its files, and how they are opened.
+
+Guarantees: a name is accepted only if it matches one of four exact patterns; a scan reads a capped
+number of names, does not recurse, follows nothing and takes plain files with one link only (C2);
+a file is opened once, without following and without blocking, and what is not a plain file of the
+expected owner is refused by what it is (C3). Since patterns allow only ASCII letters, digits, dots
+and hyphens, a name that passes ``classify`` cannot leave its folder.
+
+Left to others: what the files hold, and who put them there (signatures say that). Known limit: the
+folder itself is trusted; in production it stands in a jail that its user cannot rename (C2).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from exchanged.errors import TransportError, TransportFileError
+from exchanged.transport import Listing, MailboxFile
+
+ACKNOWLEDGEMENT_NAME: Final = "ack.batch"
+BELL_NAME: Final = "bell"
+# Names read in one scan: far above any honest backlog, and a flood costs a second at most (C2).
+SCAN_NAMES: Final = 20_000
+
+_BATCH: Final = re.compile(r"([0-9]{8})-[0-9a-f]{16}\.batch")
+_BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
+_DIRECTORY: Final = re.compile(r"directory-(0|[1-9][0-9]{0,17})\.xml")
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+_KINDS_OF_FILE: Final = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
+class Direction(StrEnum):
+    """One direction of a mailbox: ``up`` from the dialler to the server, ``down`` the other way."""
+
+    UP = "up"
+    DOWN = "down"
+
+    @property
+    def opposite(self) -> Direction:
+        """The other direction."""
+        return Direction.DOWN if self is Direction.UP else Direction.UP
+
+
+DIRECTIONS: Final = (Direction.UP, Direction.DOWN)
+
+
+class MailboxKind(StrEnum):
+    """What a mailbox file is, by its name; in the order in which a reader takes them (C8, C24)."""
+
+    DIRECTORY = "directory"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    BLOB = "blob"
+    BATCH = "batch"
+
+
+_ORDER: Final = {kind: position for position, kind in enumerate(MailboxKind)}
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxName:
+    """A known name: ``number`` is a batch's number or a directory's version, ``digest`` a blob's."""
+
+    name: str
+    kind: MailboxKind
+    number: int = 0
+    digest: str = ""
+
+
+def classify(name: str) -> MailboxName | None:
+    """What ``name`` says, or None for a stranger (temporary names included)."""
+    if name == ACKNOWLEDGEMENT_NAME:
+        return MailboxName(name, MailboxKind.ACKNOWLEDGEMENT)
+    if match := _BATCH.fullmatch(name):
+        return MailboxName(name, MailboxKind.BATCH, number=int(match[1]))
+    if match := _BLOB.fullmatch(name):
+        return MailboxName(name, MailboxKind.BLOB, digest=match[1])
+    if match := _DIRECTORY.fullmatch(name):
+        return MailboxName(name, MailboxKind.DIRECTORY, number=int(match[1]))
+    return None
+
+
+def batch_name(number: int, random: bytes) -> str:
+    """The name of batch ``number`` (1 to 99,999,999) with 8 random bytes. Raises ValueError."""
+    return _known(f"{number:08d}-{random.hex()}.batch")
+
+
+def blob_name(digest: str) -> str:
+    """The name of the blob with this SHA-256 in hex. Raises ValueError."""
+    return _known(f"{digest}.blob")
+
+
+def directory_name(version: int) -> str:
+    """The name of directory ``version``. Raises ValueError."""
+    return _known(f"directory-{version}.xml")
+
+
+def partial_name(name: str) -> str:
+    """Under which name ``name`` grows before it is whole."""
+    return f".{name}.part"
+
+
+def require_known(name: str) -> MailboxName:
+    """``classify``, raising TransportFileError for a stranger: nothing else becomes a path here."""
+    known = classify(name)
+    if known is None:
+        raise TransportFileError("a name is no mailbox name")
+    return known
+
+
+def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
+    """Known files in reading order: directories, acknowledgement, blobs, then batches by number."""
+
+    def order(file: MailboxFile) -> tuple[int, int, str]:
+        known = require_known(file.name)
+        return _ORDER[known.kind], known.number, file.name
+
+    return tuple(sorted(files, key=order))
+
+
+def scan_directory(path: Path, cap: int = SCAN_NAMES) -> Listing:
+    """One direction: known plain files with one link, in reading order; everything else is counted.
+
+    At most ``cap`` names are read; then ``truncated`` is set. Raises TransportError when the
+    folder is missing, no folder, or cannot be read: a vanished mailbox is never an empty one.
+    """
+    files: list[MailboxFile] = []
+    strangers = 0
+    seen = 0
+    truncated = False
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if seen == cap:
+                    truncated = True
+                    break
+                seen += 1
+                file = _plain_file(entry)
+                if file is None:
+                    strangers += 1
+                else:
+                    files.append(file)
+    except OSError as error:
+        raise TransportError(
+            "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
+        ) from error
+    return Listing(sort_files(files), strangers, truncated)
+
+
+def open_foreign(folder: Path | int, name: str, *, expected_uid: int | None = None) -> int:
+    """Open what others wrote, to be copied through this one descriptor (C3). The caller closes it.
+
+    ``folder`` is a path or an open folder's descriptor; ``expected_uid`` None means any owner.
+    Raises TransportFileError naming what is there when it is missing or not a plain file with one
+    link and the expected owner.
+    """
+    try:
+        # Looking first names what it is, and opening a device could already do something.
+        with _Folder(folder) as descriptor:
+            _check(os.stat(name, dir_fd=descriptor, follow_symlinks=False), expected_uid)
+            file = os.open(name, _OPEN, dir_fd=descriptor)
+        try:
+            _check(os.fstat(file), expected_uid)
+        except BaseException:
+            os.close(file)
+            raise
+    except OSError as error:
+        raise TransportFileError("a file cannot be opened", found=error.strerror or "") from error
+    return file
+
+
+class _Folder:
+    """A folder's descriptor for the time of a block; a given descriptor stays open."""
+
+    def __init__(self, folder: Path | int) -> None:
+        self._folder = folder
+        self._opened = -1
+
+    def __enter__(self) -> int:
+        if isinstance(self._folder, int):
+            return self._folder
+        self._opened = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._opened
+
+    def __exit__(self, *_: object) -> None:
+        if self._opened >= 0:
+            os.close(self._opened)
+
+
+def _check(found: os.stat_result, expected_uid: int | None) -> None:
+    kind = next((name for is_kind, name in _KINDS_OF_FILE if is_kind(found.st_mode)), "")
+    if kind:
+        raise TransportFileError("not a plain file", expected="a plain file", found=kind)
+    if found.st_nlink != 1:
+        raise TransportFileError(
+            "a file has other names", expected="one link", found=f"{found.st_nlink} hard links"
+        )
+    if expected_uid is not None and found.st_uid != expected_uid:
+        raise TransportFileError(
+            "a file has another owner", expected=f"uid {expected_uid}", found=f"uid {found.st_uid}"
+        )
+
+
+def _plain_file(entry: os.DirEntry[str]) -> MailboxFile | None:
+    if classify(entry.name) is None:
+        return None
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        # Taken away between reading the name and looking: its owner removed it.
+        return None
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        return None
+    return MailboxFile(entry.name, found.st_size)
+
+
+def _known(name: str) -> str:
+    if classify(name) is None:
+        raise ValueError("no mailbox name can be made of these values")
+    return name

@@ -1,0 +1,360 @@
+"""The outgoing half of a link: compose what waits, commit it, then put it (C4, C5, C8, C24).
+
+Number, name, item list and waybill bytes are committed before the upload; until the neighbour has
+disposed of a batch its file is put again whenever it is missing, as the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from exchanged.batch import BatchSource, Content, batch_size
+from exchanged.blobs import BlobStore
+from exchanged.ledger import Transaction, batches, blobs, packets, statements
+from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
+from exchanged.landing import Landing
+from exchanged.link_context import LinkContext
+from exchanged.mailbox import batch_name, blob_name, directory_name
+from exchanged.order import Candidate, choose
+from exchanged.settling import Settling
+from exchanged.spool import RangeReader
+from exchanged.states import DestinationState, Event, PacketState
+from packet_spec.identity import PacketKey, sha256_hex
+from packet_spec.limits import WAYBILL_BYTES
+from packet_spec.model import (
+    Acknowledgement,
+    BatchException,
+    BlobReference,
+    ExceptionKind,
+    ItemKind,
+    Waybill,
+    WaybillItem,
+)
+from packet_spec.signing import new_hasher
+from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
+
+_ACK: Final = "ack.batch"
+_SIGNATURE_BYTES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    row: OutgoingRow
+    item: WaybillItem
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class _BlobSource:
+    store: BlobStore
+    digest: str
+    generation: int
+    size: int
+
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        return self.store.blocks(self.digest, self.generation, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileSource:
+    path: Path
+    size: int
+
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        with RangeReader(self.path, offset, self.size - offset) as reader:
+            yield from reader.blocks()
+
+
+@dataclass(slots=True)
+class Offering:
+    """Offers for one link. ``_put`` are names known to lie whole in the mailbox."""
+
+    link: LinkContext
+    settling: Settling
+    landing: Landing
+    _put: set[str] = field(default_factory=set)
+    _looked_at: float | None = None
+    _told: tuple[object, ...] = ()
+
+    def step(self) -> tuple[bool, float | None]:
+        """Compose and put what is due. Returns whether something new lies in the mailbox, and when a
+        packet that must wait for its order may go (seconds)."""
+        self._look_at_own_files()
+        changed = self._offer_directory()
+        waits: float | None = None
+        while len(self._open()) < self.link.limits.open_batches:
+            planned, waits = self._plan()
+            if not planned:
+                break
+            self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
+        changed |= self._put_open()
+        changed |= self._acknowledge()
+        self._tidy()
+        return changed, waits
+
+    def has_open(self) -> bool:
+        """Something that the neighbour has not disposed of lies in the mailbox."""
+        return bool(self._open())
+
+    def forget(self) -> None:
+        """After a transport failure: believe nothing about the mailbox, look again."""
+        self._looked_at = None
+
+    def _open(self) -> list[BatchRow]:
+        rows = batches.open_batches(self.link.ledger.read(), self.link.name)
+        return [row for row in rows if row.state in (batches.COMMITTED, batches.NEEDING)]
+
+    def _look_at_own_files(self) -> None:
+        """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
+        now = self.link.clock.monotonic()
+        if self._looked_at is not None and now - self._looked_at < self.link.limits.scan_seconds:
+            return
+        self._put = {file.name for file in self.link.transport.list_own().files}
+        self._looked_at = now
+
+    # composing
+
+    def _plan(self) -> tuple[list[_Planned], float | None]:
+        """The items of the next batch, hashed and measured, within the limits of one batch."""
+        connection = self.link.ledger.read()
+        limits = self.link.limits
+        rows = batches.due(connection, self.link.name, limits.batch_items)
+        found = {row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET}
+        allowed, waits = self._in_order(found)
+        planned: list[_Planned] = []
+        room = limits.batch_bytes - batch_size(WAYBILL_BYTES // 8, _SIGNATURE_BYTES, ())
+        for row in rows:
+            packet = found.get(row.id)
+            if packet is not None and row.id not in allowed:
+                continue
+            entry = self._planned(row, packet)
+            if entry is None:
+                continue
+            room -= batch_size(0, 0, (entry.item.size,))
+            if room < 0 and planned:
+                break
+            planned.append(entry)
+        return planned, waits
+
+    def _in_order(self, found: dict[int, PacketRow]) -> tuple[frozenset[int], float | None]:
+        """C15 binds the sender's own packets; what passes through keeps the order of landing."""
+        passing = {number for number, packet in found.items() if not packet.own}
+        own = [
+            Candidate(
+                number, packet.sealed_at, packet.case_key, packet.receiver, self._has_open_named(packet)
+            )
+            for number, packet in found.items()
+            if packet.own
+        ]
+        choice = choose(own, self.link.clock.now(), self.link.limits.order_wait_seconds)
+        return frozenset(passing | set(choice.offer)), choice.look_again_seconds
+
+    def _has_open_named(self, packet: PacketRow) -> bool:
+        connection = self.link.ledger.read()
+        for packet_id in (packet.in_reply_to, packet.supersedes):
+            if not packet_id:
+                continue
+            named = packets.find(connection, PacketKey(packet.key.sender, packet_id))
+            if named is None or named.id == packet.id or named.state is not PacketState.ACTIVE:
+                continue
+            waiting = (DestinationState.QUEUED, DestinationState.OFFERED, DestinationState.HANDED_OVER)
+            if any(row.state in waiting for row in packets.destinations(connection, named.id)):
+                return True
+        return False
+
+    def _planned(self, row: OutgoingRow, packet: PacketRow | None) -> _Planned | None:
+        connection = self.link.ledger.read()
+        if packet is not None:
+            if packet.bytes_at is None:
+                return None
+            with self.link.spool.open_range(packet.bytes_at) as reader:
+                hasher = new_hasher()
+                for block in reader.blocks():
+                    hasher.update(block)
+            item = WaybillItem(
+                ItemKind.PACKET,
+                hasher.hexdigest(),
+                packet.bytes_at.length,
+                packet.key,
+                blobs.references(connection, packet.key),
+            )
+            return _Planned(row, item, packet.bytes_at)
+        document = statements.get_document(connection, row.kind.value, row.reference)
+        key = statements.key_of(connection, row.kind.value, row.reference)
+        return _Planned(row, WaybillItem(row.kind, sha256_hex(document), len(document), key), document)
+
+    def _commit(self, transaction: Transaction, planned: list[_Planned]) -> None:
+        """Commit one batch. What was taken back meanwhile is left out."""
+        planned = [entry for entry in planned if batches.still_due(transaction.connection, entry.row.id)]
+        if not planned:
+            return
+        number = batches.next_number(transaction.connection, self.link.name)
+        waybill = self._waybill(transaction, number, tuple(entry.item for entry in planned))
+        data = encode_waybill(waybill)
+        signature = sign_waybill(data, self.link.link_key)
+        batches.commit_batch(
+            transaction,
+            self.link.name,
+            number,
+            batch_name(number, self.link.randomness.token(8)),
+            data,
+            signature,
+            batch_size(len(data), len(signature), [entry.item.size for entry in planned]),
+            [entry.row for entry in planned],
+            self._blobs_of(transaction, planned),
+        )
+        for entry in planned:
+            if entry.row.kind is ItemKind.PACKET:
+                self._mark_offered(transaction, entry.row.reference, number)
+
+    def _blobs_of(self, transaction: Transaction, planned: list[_Planned]) -> list[tuple[str, int, bool]]:
+        """Every blob once; it is put unless the neighbour has proved that it has it (C9)."""
+        named: dict[str, BlobReference] = {}
+        for entry in planned:
+            named.update({blob.digest: blob for blob in entry.item.blobs})
+        found: list[tuple[str, int, bool]] = []
+        for digest in sorted(named):
+            generation = blobs.live_generation(transaction.connection, digest)
+            put = not blobs.is_entitled(transaction.connection, digest, self.link.peer)
+            found.append((digest, generation or 0, put))
+        return found
+
+    def _mark_offered(self, transaction: Transaction, reference: int, number: int) -> None:
+        packet = packets.get(transaction.connection, reference)
+        for destination in packets.destinations(transaction.connection, packet.id):
+            if destination.link == self.link.name and destination.state is DestinationState.QUEUED:
+                packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
+
+    def _waybill(self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]) -> Waybill:
+        return Waybill(
+            speaks=SPEAKS,
+            from_node=self.link.node,
+            to_node=self.link.peer,
+            incarnation=self.link.incarnation,
+            number=number,
+            items=items,
+            acknowledgement=self._acknowledgement(transaction),
+            ledger_head=transaction.head,
+            directory_version=self.link.trust.version,
+            sent_at=transaction.now,
+            key_id=self.link.link_key.key_id,
+        )
+
+    # acknowledging
+
+    def _acknowledgement(self, transaction: Transaction) -> Acknowledgement | None:
+        current = batches.acknowledgement(transaction.connection, self.link.name, self.link.peer)
+        if current is None:
+            return None
+        counter = transaction.next_number(f"ack-counter:{self.link.name}")
+        exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
+        return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
+
+    def _detailed(self, exception: BatchException) -> BatchException:
+        """``again`` asks the neighbour to put blobs anew whose mailbox files are corrupt (C8)."""
+        if exception.kind is ExceptionKind.NEED and self.landing.corrupt & set(exception.blobs):
+            return BatchException(exception.number, exception.kind, "again", exception.blobs)
+        return exception
+
+    def _news(self, current: Acknowledgement | None) -> tuple[object, ...]:
+        """What an acknowledgement would tell now, without counter and times."""
+        if current is None:
+            return ("nothing", self.link.trust.version)
+        exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
+        return (current.incarnation, current.through, exceptions, self.link.trust.version)
+
+    def _acknowledge(self) -> bool:
+        """Put the bare acknowledgement when no batch carried the news."""
+        news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
+        if news == self._told:
+            return False
+        data = self.link.ledger.write(
+            lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
+        )
+        source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
+        self.link.transport.put(_ACK, source)
+        self._told = news
+        self.landing.corrupt.clear()
+        return True
+
+    # putting
+
+    def _put_open(self) -> bool:
+        """Blobs first, then the batches that name them, in order of number."""
+        connection = self.link.ledger.read()
+        changed = False
+        for digest, generation in sorted(batches.wanted_blobs(connection, self.link.name).items()):
+            changed |= self._put_blob(digest, generation)
+        for row in self._open():
+            if row.name in self._put:
+                continue
+            self.link.transport.put(row.name, self._source(row))
+            self._put.add(row.name)
+            changed = True
+        return changed
+
+    def _put_blob(self, digest: str, generation: int) -> bool:
+        name = blob_name(digest)
+        if digest in self.settling.again:
+            self.link.transport.discard_partial(name)
+            self._put.discard(name)
+        if name in self._put:
+            return False
+        generation = blobs.live_generation(self.link.ledger.read(), digest) or generation
+        size = self.link.blobs.size(digest, generation)
+        if size is None:
+            return False
+        self.link.transport.put(name, _BlobSource(self.link.blobs, digest, generation, size))
+        self._put.add(name)
+        self.settling.again.discard(digest)
+        return True
+
+    def _source(self, row: BatchRow) -> BatchSource:
+        """The exact bytes of a committed batch, from the committed waybill and the spool."""
+        connection = self.link.ledger.read()
+        contents: list[Content] = []
+        for kind, reference in batches.batch_items(connection, row.id):
+            if kind is ItemKind.PACKET:
+                where = packets.get(connection, reference).bytes_at
+                contents.append(where if where is not None else b"")
+            else:
+                contents.append(statements.get_document(connection, kind.value, reference))
+        items = decode_waybill(row.waybill).items
+        return BatchSource(self.link.spool, row.waybill, row.signature, items, contents)
+
+    def _offer_directory(self) -> bool:
+        """A neighbour that is behind gets the directory, before the batches (C24)."""
+        known = batches.recall(self.link.ledger.read(), self.link.name, "directory-version")
+        version = self.link.trust.version
+        name = directory_name(version)
+        if known is None or int(known) >= version or name in self._put:
+            return False
+        path = self.link.trust.path()
+        self.link.transport.put(name, _FileSource(path, path.stat().st_size))
+        self._put.add(name)
+        return True
+
+    def _tidy(self) -> None:
+        """Remove our own files that the neighbour has disposed of (C1)."""
+        connection = self.link.ledger.read()
+        settled = [
+            row for row in batches.open_batches(connection, self.link.name) if row.state == batches.SETTLED
+        ]
+        keep = {row.name for row in self._open()}
+        keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
+        known = batches.recall(connection, self.link.name, "directory-version")
+        if known is not None and int(known) < self.link.trust.version:
+            keep.add(directory_name(self.link.trust.version))
+        keep.add(_ACK)
+        for name in sorted(self._put - keep):
+            self.link.transport.remove_own(name)
+            self._put.discard(name)
+        for row in settled:
+            self.link.transport.remove_own(row.name)
+        if settled:
+            self.link.ledger.write(
+                lambda transaction: batches.close_batches(transaction, [row.id for row in settled])
+            )

@@ -1,0 +1,116 @@
+"""Worker processes: where bytes from outside are parsed and checked, without keys, with limits.
+
+A worker that crashes or runs out of time costs exactly the piece of work that it had in hand: the
+answer is a ``WorkerDiedError`` and the worker is replaced. Workers hold no private keys (they are
+started from a server process forked before any key is read) and end when their parent ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from multiprocessing import connection
+from typing import Protocol, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from exchanged.errors import WorkerDiedError
+from packet_spec.errors import ExchangeError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class WorkPool(Protocol):
+    """Runs a top-level function over pieces of work; each answer is a value or an error of ours."""
+
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+        """One answer for each piece of work, in order. Never raises for a single piece."""
+
+    def close(self) -> None:
+        """Stop the workers."""
+
+
+class InlinePool:
+    """Runs the work in the caller: for single-threaded simulation and for the vendor's desk."""
+
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+        """Each piece in turn."""
+        answers: list[B | ExchangeError] = []
+        for work in works:
+            try:
+                answers.append(function(work))
+            except ExchangeError as error:
+                answers.append(error)
+        return answers
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class ProcessWorkPool:
+    """Worker processes, started at the first piece of work."""
+
+    def __init__(self, workers: int, timeout_seconds: float, preload: tuple[str, ...]) -> None:
+        self._workers = workers
+        self._timeout = timeout_seconds
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
+        self._pool: ProcessPool | None = None
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+        """The pieces in parallel; a crash or time-out is the answer of its own piece only."""
+        pool = self._started()
+        futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
+        answers: list[B | ExchangeError] = []
+        for future in futures:
+            try:
+                answers.append(future.result())
+            except ExchangeError as error:
+                answers.append(error)
+            except FutureTimeoutError:
+                answers.append(
+                    WorkerDiedError("a check ran out of time", expected=f"at most {self._timeout} seconds")
+                )
+            except ProcessExpired as error:
+                answers.append(WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}"))
+            except Exception as error:  # noqa: BLE001 - whatever a worker raises is the answer of its piece
+                answers.append(WorkerDiedError("a check failed inside", found=type(error).__name__))
+        return answers
+
+    def close(self) -> None:
+        """End the workers without waiting for the work in hand."""
+        with self._guard:
+            self._closed = True
+            if self._pool is not None:
+                self._pool.stop()
+                self._pool.join()
+                self._pool = None
+
+    def _started(self) -> ProcessPool:
+        with self._guard:
+            if self._closed:
+                raise WorkerDiedError("the node is stopping")
+            if self._pool is None:
+                self._pool = ProcessPool(
+                    max_workers=self._workers, max_tasks=2000, initializer=_end_with_parent, context=self._context
+                )
+            return self._pool
+
+
+def _end_with_parent() -> None:
+    """A killed daemon leaves no worker behind: wait for its end in a thread, then end too."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(0)
+
+    threading.Thread(target=wait, name="parent-watch", daemon=True).start()

@@ -1,0 +1,143 @@
+"""Issue receipts and hop notes, and send each on its way to those who must read it.
+
+A receipt and the change of state that it speaks of are one transaction; receipts are sent from the
+ledger, so they can always be sent again. Who may say what is ``packet_spec.authority`` (C21).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchanged.ledger import Transaction, batches, statements
+from exchanged.routing import RouteKind, next_hop
+from exchanged.trust import Trust
+from packet_spec.findings import Finding
+from packet_spec.hop import sign_hop
+from packet_spec.identity import PacketKey
+from packet_spec.model import HopNote, ItemKind, Receipt, ReceiptKind
+from packet_spec.receipt import sign_receipt
+from packet_spec.signing import PrivateKey
+
+URGENT, ORDINARY = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The packet that a statement is about."""
+
+    key: PacketKey
+    attempt: int
+    content_digest: str
+    seal_digest: str
+    business_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks at this node: its own code or its agency's, with the keys for it."""
+
+    node: str
+    issuer: str
+    receipt_key: PrivateKey
+    link_key: PrivateKey
+
+
+class Links:
+    """Which link leads to which neighbour node."""
+
+    def __init__(self, by_peer: dict[str, str]) -> None:
+        self._by_peer = dict(by_peer)
+        self._by_name = {name: peer for peer, name in by_peer.items()}
+
+    def name_of(self, peer: str) -> str:
+        """The link to ``peer``, or empty."""
+        return self._by_peer.get(peer, "")
+
+    def peer_of(self, name: str) -> str:
+        """The neighbour at the other end of the link ``name``, or empty."""
+        return self._by_name.get(name, "")
+
+    def names(self) -> tuple[str, ...]:
+        """All links."""
+        return tuple(self._by_name)
+
+
+class Statements:
+    """Issues and forwards signed statements for one node."""
+
+    def __init__(self, speaker: Speaker, trust: Trust, links: Links) -> None:
+        self._speaker = speaker
+        self._trust = trust
+        self._links = links
+
+    def issue(
+        self,
+        transaction: Transaction,
+        kind: ReceiptKind,
+        subject: Subject,
+        *,
+        recipient: str = "",
+        findings: tuple[Finding, ...] = (),
+        how: str = "",
+        by: str = "",
+        folder_synced: bool = True,
+    ) -> tuple[int, Receipt]:
+        """Sign a receipt now and queue it towards the packet's sender. Returns its row and value."""
+        receipt = Receipt(
+            kind=kind,
+            key=subject.key,
+            attempt=subject.attempt,
+            content_digest=subject.content_digest,
+            seal_digest=subject.seal_digest,
+            business_type=subject.business_type,
+            recipient=recipient,
+            issued_by=self._speaker.issuer,
+            issued_at=transaction.issue_time(),
+            number=transaction.next_number("receipt-number"),
+            findings=findings,
+            how=how,
+            by=by,
+            folder_synced=folder_synced,
+        )
+        document = sign_receipt(receipt, self._speaker.receipt_key)
+        number = statements.record_receipt(transaction, receipt, document, own=True)
+        assert number is not None  # noqa: S101 - number and time make every receipt new
+        self.send_to_agency(transaction, ItemKind.RECEIPT, number, subject.key.sender, came_by="")
+        return number, receipt
+
+    def note_hop(
+        self,
+        transaction: Transaction,
+        key: PacketKey,
+        seal_digest: str,
+        landed_at: datetime,
+        next_node: str,
+    ) -> None:
+        """Sign this node's note of a packet that leaves now, and queue it towards the sender."""
+        hop = HopNote(self._speaker.node, key, seal_digest, landed_at, transaction.now, next_node)
+        document = sign_hop(hop, self._speaker.link_key)
+        number = statements.record_hop(transaction, hop, document)
+        if number is not None:
+            self.send_to_agency(transaction, ItemKind.HOP, number, key.sender, came_by="")
+
+    def send_to_agency(
+        self, transaction: Transaction, kind: ItemKind, number: int, agency: str, *, came_by: str
+    ) -> bool:
+        """Queue a statement on the link towards ``agency``; never back over the link it came by.
+
+        False when it stays here: the agency is ours, or no road leads there.
+        """
+        route = next_hop(self._trust.directory, self._speaker.node, agency, self._links.peer_of(came_by))
+        if route.kind is not RouteKind.NEIGHBOUR:
+            return False
+        link = self._links.name_of(route.neighbour)
+        if not link:
+            return False
+        batches.enqueue(transaction, link, kind, number, URGENT)
+        return True
+
+    def repeat(self, transaction: Transaction, key: PacketKey) -> None:
+        """Send every receipt known here about a packet to its sender again (C12)."""
+        for row in statements.receipts_of(transaction.connection, key):
+            self.send_to_agency(transaction, ItemKind.RECEIPT, row.id, key.sender, came_by="")

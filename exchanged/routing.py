@@ -1,0 +1,78 @@
+"""Where a packet goes next: a pure question to the directory (custody C16).
+
+Routing is a tree: up at most once, then down, never back over the link that it came by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packet_spec.model import Directory
+
+
+class RouteKind(StrEnum):
+    """What to do with something addressed to an agency."""
+
+    HERE = "here"
+    NEIGHBOUR = "neighbour"
+    LOOP = "routing-loop"
+    UNKNOWN = "no-route"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The answer: deliver here, hand to ``neighbour`` (a node code), or why neither is possible."""
+
+    kind: RouteKind
+    neighbour: str = ""
+
+
+def ancestors(directory: Directory, node: str) -> tuple[str, ...]:
+    """``node`` and everything above it, nearest first. Stops at a node that is not listed."""
+    way: list[str] = []
+    current = directory.node(node)
+    while current is not None and current.code not in way:
+        way.append(current.code)
+        current = directory.node(current.parent) if current.parent else None
+    return tuple(way)
+
+
+def route_to_node(directory: Directory, here: str, target: str, came_from: str) -> Route:
+    """The next hop from node ``here`` to node ``target``; ``came_from`` is a node code or empty."""
+    if target == here:
+        return Route(RouteKind.HERE)
+    way_up = ancestors(directory, target)
+    if here in way_up:
+        neighbour = way_up[way_up.index(here) - 1]
+        return _unless_back(neighbour, came_from)
+    own = directory.node(here)
+    if not way_up or own is None or not own.parent:
+        return Route(RouteKind.UNKNOWN)
+    if came_from == own.parent:
+        return Route(RouteKind.LOOP)
+    return _unless_back(own.parent, came_from)
+
+
+def next_hop(directory: Directory, here: str, agency: str, came_from: str) -> Route:
+    """The next hop from node ``here`` to the node that serves ``agency``."""
+    listed = directory.agency(agency)
+    if listed is None:
+        return Route(RouteKind.UNKNOWN)
+    return route_to_node(directory, here, listed.node, came_from)
+
+
+def may_come_from(directory: Directory, here: str, agency: str, neighbour: str) -> bool:
+    """A packet sealed by ``agency`` may reach ``here`` over the link to ``neighbour``.
+
+    True when the way from ``here`` to the agency's node begins with that neighbour: an agency's
+    packet in another agency's mailbox is refused by this question (fault F81).
+    """
+    route = next_hop(directory, here, agency, came_from="")
+    return route.kind is RouteKind.NEIGHBOUR and route.neighbour == neighbour
+
+
+def _unless_back(neighbour: str, came_from: str) -> Route:
+    if neighbour == came_from:
+        return Route(RouteKind.LOOP)
+    return Route(RouteKind.NEIGHBOUR, neighbour)

@@ -1,0 +1,124 @@
+"""Settle what the neighbour acknowledges: custody passes item by item, or comes back (C5, C6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exchanged.ledger import Transaction, batches, blobs, packets
+from exchanged.ledger.rows import BatchRow, PacketRow
+from exchanged.receipts import Statements
+from exchanged.states import DestinationState, Event
+from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
+
+
+class _Link(Protocol):
+    """The part of a LinkContext that settling needs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def incarnation(self) -> str: ...
+    @property
+    def statements(self) -> Statements: ...
+
+
+@dataclass(slots=True)
+class Settling:
+    """Applies the neighbour's acknowledgements of one link.
+
+    ``again`` collects blobs that the neighbour found corrupt in the mailbox and that must be put anew.
+    """
+
+    link: _Link
+    again: set[str] = field(default_factory=set)
+
+    def apply(self, transaction: Transaction, waybill: Waybill) -> None:
+        """Apply the acknowledgement that ``waybill`` carries; an older one is ignored (C5)."""
+        acknowledgement = waybill.acknowledgement
+        if acknowledgement is None or not self._is_ours(acknowledgement):
+            return
+        if not self._is_newer(transaction, waybill.incarnation, acknowledgement.counter):
+            return
+        exceptions = {exception.number: exception for exception in acknowledgement.exceptions}
+        for batch in batches.open_batches(transaction.connection, self.link.name):
+            if batch.number > acknowledgement.through or batch.state not in (batches.COMMITTED, batches.NEEDING):
+                continue
+            self._dispose(transaction, batch, exceptions.get(batch.number))
+        transaction.wake(f"link:{self.link.name}")
+
+    def _is_ours(self, acknowledgement: Acknowledgement) -> bool:
+        return (acknowledgement.from_node, acknowledgement.incarnation) == (self.link.node, self.link.incarnation)
+
+    def _is_newer(self, transaction: Transaction, incarnation: str, counter: int) -> bool:
+        name = f"ack-counter:{incarnation}"
+        last = int(batches.recall(transaction.connection, self.link.name, name) or "0")
+        if counter <= last:
+            return False
+        batches.remember(transaction, self.link.name, name, str(counter))
+        return True
+
+    def _dispose(self, transaction: Transaction, batch: BatchRow, exception: BatchException | None) -> None:
+        if exception is None:
+            self._hand_over(transaction, batch, frozenset())
+            for digest in batches.batch_blobs(transaction.connection, batch.id):
+                blobs.entitle(transaction, digest, self.link.peer)
+            batches.settle(transaction, batch.id)
+        elif exception.kind is ExceptionKind.BAD:
+            self._give_back(transaction, batch, exception.detail)
+        elif exception.kind is ExceptionKind.NEED:
+            self._needs(transaction, batch, exception)
+        else:
+            transaction.event(
+                "batch-held-by-neighbour",
+                detail={"link": self.link.name, "number": batch.number, "detail": exception.detail},
+            )
+
+    def _needs(self, transaction: Transaction, batch: BatchRow, exception: BatchException) -> None:
+        """Packets that lack a blob there stay in our custody; the others have passed (C6)."""
+        needed = frozenset(exception.blobs)
+        for digest in needed:
+            blobs.strip_title(transaction, digest, self.link.peer)
+        if exception.detail == "again":
+            self.again |= needed
+        batches.need_blobs(transaction, batch.id, needed)
+        self._hand_over(transaction, batch, needed)
+
+    def _hand_over(self, transaction: Transaction, batch: BatchRow, needed: frozenset[str]) -> None:
+        for kind, reference in batches.batch_items(transaction.connection, batch.id):
+            if kind is not ItemKind.PACKET:
+                continue
+            packet = packets.get(transaction.connection, reference)
+            named = {blob.digest for blob in blobs.references(transaction.connection, packet.key)}
+            if named & needed:
+                continue
+            moved = self._move_offered(transaction, packet, Event.ACKNOWLEDGE, batch)
+            if moved and not packet.own:
+                self.link.statements.note_hop(
+                    transaction, packet.key, packet.seal_digest, packet.landed_at, self.link.peer
+                )
+
+    def _give_back(self, transaction: Transaction, batch: BatchRow, detail: str) -> None:
+        transaction.event(
+            "batch-bad-at-neighbour",
+            detail={"link": self.link.name, "number": batch.number, "detail": detail},
+        )
+        for kind, reference in batches.batch_items(transaction.connection, batch.id):
+            if kind is ItemKind.PACKET:
+                packet = packets.get(transaction.connection, reference)
+                self._move_offered(transaction, packet, Event.BATCH_BAD, batch)
+        batches.give_back(transaction, batch.id)
+
+    def _move_offered(
+        self, transaction: Transaction, packet: PacketRow, event: Event, batch: BatchRow
+    ) -> bool:
+        moved = False
+        for destination in packets.destinations(transaction.connection, packet.id):
+            if destination.link == self.link.name and destination.state is DestinationState.OFFERED:
+                packets.move(transaction, packet, destination, event, detail={"batch": batch.number})
+                moved = True
+        return moved

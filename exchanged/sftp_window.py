@@ -1,0 +1,460 @@
+"""The transfer core: an SFTP client with a window of requests, each of whose answers is awaited.
+
+Why not the SFTP client of paramiko: its pipelined writes drop errors (a full disk is not noticed),
+and its 32 KiB requests cost three times the processor time. Here many requests are under way at
+once, every WRITE, fsync and CLOSE is acknowledged before a caller may rename, reads come back in
+order, and memory is bounded by the window.
+
+Guarantees: every failure is a ``TransportError``; after a broken channel or a malformed answer the
+window is unusable and says so (``usable``), after a refusal (``RemoteRefusedError``) it goes on.
+Left to others: the channel (``exchanged.sftp_connection``), what files mean. Used by one thread at
+a time. Known limit: only OpenSSH's way of atomic rename is spoken; a server without
+``posix-rename@openssh.com`` is refused at the start.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from exchanged.errors import RemoteRefusedError, TransportError, TransportFileError
+from exchanged.sftp_protocol import (
+    PACKET_BYTES,
+    PROTOCOL_VERSION,
+    Attributes,
+    FreeSpace,
+    Kind,
+    OpenFlag,
+    Reader,
+    RemoteEntry,
+    Status,
+    init_packet,
+    malformed,
+    new_file_attributes,
+    no_attributes,
+    request_head,
+    string,
+)
+
+# Requests of the largest size that OpenSSH takes, and what holds without limits@openssh.com.
+LARGEST_REQUEST_BYTES: Final = 255 * 1024
+_SAFE_REQUEST_BYTES: Final = 32 * 1024
+# Bytes asked for and not yet answered: less than the SSH channel's own window of 16 MiB, so that
+# the server never waits for us to read while we wait for it to take a request.
+_READ_WINDOW_BYTES: Final = 8 * 1024 * 1024
+_WRITE_WINDOW_BYTES: Final = 16 * 1024 * 1024
+# One flush of a whole dossier at its end could outlast any time-out; a lost server forgets less, too.
+_FLUSH_EVERY_BYTES: Final = 64 * 1024 * 1024
+_RECEIVE_BYTES: Final = 256 * 1024
+_HANDLE_BYTES: Final = 256
+_POSIX_RENAME: Final = b"posix-rename@openssh.com"
+_FSYNC: Final = b"fsync@openssh.com"
+_LIMITS: Final = b"limits@openssh.com"
+_STATVFS: Final = b"statvfs@openssh.com"
+_UNSAFE: Final = re.compile(r"[^ -~]")
+_SHOWN_BYTES: Final = 100
+# Where a packet's own fields begin, behind its type and the number of its request.
+_BODY: Final = 5
+
+
+class ByteChannel(Protocol):
+    """A two-way stream of bytes whose every failure is a TransportError."""
+
+    @property
+    def is_open(self) -> bool:
+        """False once either side closed it."""
+
+    def send(self, data: bytes) -> None:
+        """Send all. Raises TransportError, also when nothing moves for the channel's time-out."""
+
+    def receive(self, size_bytes: int) -> bytes:
+        """At least one byte, at most ``size_bytes``. Raises TransportError at the end and as above."""
+
+    def set_endless(self) -> None:
+        """Receive without a time-out from now on."""
+
+    def set_limited(self) -> None:
+        """Receive with the channel's time-out again."""
+
+    def close(self) -> None:
+        """Let go; again is fine."""
+
+
+class SftpWindow:
+    """One SFTP session on one channel. The constructor does the greeting (raises TransportError)."""
+
+    def __init__(self, channel: ByteChannel) -> None:
+        self._channel = channel
+        self._received = bytearray()
+        self._request = 0
+        self._waiting: dict[int, bool] = {}
+        self._answers: dict[int, bytes] = {}
+        self._usable = True
+        self.read_bytes = _SAFE_REQUEST_BYTES
+        self.write_bytes = _SAFE_REQUEST_BYTES
+        self._extensions = self._greet()
+        if _POSIX_RENAME not in self._extensions:
+            self.close()
+            raise TransportError(
+                "the SFTP server cannot replace a file atomically",
+                expected="posix-rename@openssh.com",
+                found="not offered",
+                hint="the serving side runs OpenSSH internal-sftp, see: exchangectl link jail",
+            )
+        if _LIMITS in self._extensions:
+            self._ask_limits()
+
+    @property
+    def usable(self) -> bool:
+        """False once the channel broke or the server spoke nonsense: open another one."""
+        return self._usable and self._channel.is_open
+
+    def close(self) -> None:
+        """Let go of the channel; again is fine."""
+        self._usable = False
+        self._channel.close()
+
+    # --- names ---------------------------------------------------------------------------------
+
+    def lstat(self, path: str) -> Attributes | None:
+        """What ``path`` is, following no link; None if nothing is there."""
+        request = self._submit(Kind.LSTAT, string(path.encode()))
+        try:
+            return self._attributes(request)
+        except RemoteRefusedError as error:
+            if error.code == Status.NO_SUCH_FILE:
+                return None
+            raise
+
+    def list_folder(self, path: str, cap: int) -> tuple[list[RemoteEntry], bool]:
+        """At most ``cap`` names of a folder, and whether there are more; ``.`` and ``..`` left out."""
+        handle = self.finish_open(self._submit(Kind.OPENDIR, string(path.encode())))
+        entries: list[RemoteEntry] = []
+        try:
+            while len(entries) <= cap:
+                packet = self._answer(self._submit(Kind.READDIR, string(handle)))
+                if packet[0] == Kind.STATUS and self._status(packet) == Status.EOF:
+                    break
+                reader = self._expect(Kind.NAME, packet)
+                with self._parsing():
+                    names = reader.names()
+                    if not names:
+                        raise malformed("an empty list of names")
+                entries += [entry for entry in names if entry.name not in {b".", b".."}]
+        finally:
+            self.close_quietly(handle)
+        return entries[:cap], len(entries) > cap
+
+    def remove(self, path: str) -> bool:
+        """Remove a file; whether there was one."""
+        return self.finish_remove(self.start_remove(path))
+
+    def start_remove(self, path: str) -> int:
+        """Send the removal; ``finish_remove`` takes the answer."""
+        return self._submit(Kind.REMOVE, string(path.encode()))
+
+    def finish_remove(self, request: int) -> bool:
+        """Whether there was a file to remove. Raises RemoteRefusedError for other refusals."""
+        return self._finish(request, allow=Status.NO_SUCH_FILE) == Status.OK
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename atomically, replacing ``target``."""
+        body = string(_POSIX_RENAME) + string(source.encode()) + string(target.encode())
+        self._finish(self._submit(Kind.EXTENDED, body))
+
+    def free_space(self, path: str) -> FreeSpace | None:
+        """What is free on the volume of ``path``; None where the server does not tell."""
+        if _STATVFS not in self._extensions:
+            return None
+        request = self._submit(Kind.EXTENDED, string(_STATVFS) + string(path.encode()))
+        packet = self._answer(request)
+        if packet[0] == Kind.STATUS:
+            return None
+        reader = self._expect(Kind.EXTENDED_REPLY, packet)
+        with self._parsing():
+            return reader.free_space()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def open_to_read(self, path: str) -> bytes:
+        """A handle of an existing file."""
+        return self.finish_open(self.start_open_to_read(path))
+
+    def start_open_to_read(self, path: str) -> int:
+        """Send the opening; ``finish_open`` takes the answer, which for a FIFO is the ring (C7)."""
+        body = string(path.encode()) + struct.pack(">I", OpenFlag.READ) + no_attributes()
+        return self._submit(Kind.OPEN, body)
+
+    def finish_open(self, request: int) -> bytes:
+        """The handle that the server gave. Raises RemoteRefusedError."""
+        reader = self._expect(Kind.HANDLE, self._answer(request))
+        with self._parsing():
+            handle = reader.string()
+            if not 0 < len(handle) <= _HANDLE_BYTES:
+                raise malformed("a handle of impossible length")
+        return handle
+
+    def wait_open(self, request: int) -> bytes:
+        """``finish_open`` without a time-out: a FIFO opens when somebody opens its other end."""
+        self._channel.set_endless()
+        try:
+            return self.finish_open(request)
+        finally:
+            self._channel.set_limited()
+
+    def fstat(self, handle: bytes) -> Attributes:
+        """What an open file is."""
+        return self._attributes(self._submit(Kind.FSTAT, string(handle)))
+
+    def read_blocks(self, handle: bytes, offset: int, size: int) -> Iterator[bytes]:
+        """The bytes from ``offset`` to ``size`` in order, with up to 8 MiB of requests under way.
+
+        Raises TransportFileError when the file ends before ``size``.
+        """
+        window = max(1, _READ_WINDOW_BYTES // self.read_bytes)
+        under_way: deque[tuple[int, int, int]] = deque()
+        position = offset
+        try:
+            while position < size or under_way:
+                while position < size and len(under_way) < window:
+                    length = min(self.read_bytes, size - position)
+                    under_way.append((self._submit_read(handle, position, length), position, length))
+                    position += length
+                request, start, length = under_way.popleft()
+                block = self._data(request, length)
+                yield block
+                # A server may answer with less than was asked for: fetch the rest before going on.
+                while len(block) < length:
+                    start, length = start + len(block), length - len(block)
+                    block = self._data(self._submit_read(handle, start, length), length)
+                    yield block
+        finally:
+            self._abandon(request for request, _, _ in under_way)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def start_open_new(self, path: str, mode: int) -> int:
+        """Send the making of a file that must not exist; ``finish_open`` takes the answer."""
+        flags = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.EXCLUSIVE
+        return self._submit(
+            Kind.OPEN, string(path.encode()) + struct.pack(">I", flags) + new_file_attributes(mode)
+        )
+
+    def open_to_resume(self, path: str) -> bytes:
+        """A handle of an existing file, to write on at any offset."""
+        body = string(path.encode()) + struct.pack(">I", OpenFlag.WRITE) + no_attributes()
+        return self.finish_open(self._submit(Kind.OPEN, body))
+
+    def write_and_close(self, handle: bytes, offset: int, blocks: Iterable[bytes]) -> int:
+        """Write ``blocks`` from ``offset`` on, flush, close; returns where the file then ends.
+
+        When it returns, every single answer was OK. When it raises, the handle is closed or the
+        window unusable. An error raised by ``blocks`` passes through.
+        """
+        under_way: deque[tuple[int, int]] = deque()
+        in_flight = 0
+        unflushed = 0
+        position = offset
+        try:
+            for piece in _pieces(blocks, self.write_bytes):
+                while in_flight and in_flight + len(piece) > _WRITE_WINDOW_BYTES:
+                    request, length = under_way.popleft()
+                    in_flight -= length
+                    self._finish(request)
+                body = string(handle) + struct.pack(">QI", position, len(piece))
+                under_way.append((self._submit(Kind.WRITE, body, piece), len(piece)))
+                in_flight += len(piece)
+                position += len(piece)
+                unflushed += len(piece)
+                if unflushed >= _FLUSH_EVERY_BYTES:
+                    under_way.extend((request, 0) for request in self._submit_flush(handle))
+                    unflushed = 0
+            under_way.extend((request, 0) for request in self._submit_flush(handle))
+            close, handle = self._submit(Kind.CLOSE, string(handle)), b""
+            under_way.append((close, 0))
+            while under_way:
+                self._finish(under_way.popleft()[0])
+        finally:
+            self._abandon(request for request, _ in under_way)
+            if handle:
+                self.close_quietly(handle)
+        return position
+
+    def _submit_flush(self, handle: bytes) -> list[int]:
+        if _FSYNC not in self._extensions:
+            return []
+        return [self._submit(Kind.EXTENDED, string(_FSYNC) + string(handle))]
+
+    # --- closing -------------------------------------------------------------------------------
+
+    def start_close(self, handle: bytes) -> int:
+        """Send the closing; ``finish_close`` takes the answer."""
+        return self._submit(Kind.CLOSE, string(handle))
+
+    def finish_close(self, request: int) -> None:
+        """The server let go of the handle."""
+        self._finish(request)
+
+    def close_quietly(self, handle: bytes) -> None:
+        """Close without awaiting the answer: for handles whose bytes do not matter any more."""
+        if self._usable:
+            self._abandon([self._submit(Kind.CLOSE, string(handle))])
+
+    # --- packets -------------------------------------------------------------------------------
+
+    def _greet(self) -> dict[bytes, bytes]:
+        self._send(init_packet())
+        reader = self._expect(Kind.VERSION, self._receive_packet(), position=1)
+        with self._parsing():
+            version = reader.uint32()
+            if version != PROTOCOL_VERSION:
+                raise malformed(f"protocol version {version}")
+            return reader.extensions()
+
+    def _ask_limits(self) -> None:
+        packet = self._answer(self._submit(Kind.EXTENDED, string(_LIMITS)))
+        reader = self._expect(Kind.EXTENDED_REPLY, packet)
+        with self._parsing():
+            _, read_bytes, write_bytes = reader.uint64(), reader.uint64(), reader.uint64()
+        # Zero means that the server sets no limit of its own.
+        self.read_bytes = min(read_bytes or LARGEST_REQUEST_BYTES, LARGEST_REQUEST_BYTES)
+        self.write_bytes = min(write_bytes or LARGEST_REQUEST_BYTES, LARGEST_REQUEST_BYTES)
+
+    def _submit(self, kind: Kind, body: bytes, tail: bytes = b"") -> int:
+        self._request = (self._request + 1) & 0xFFFFFFFF
+        self._send(request_head(kind, self._request, len(body) + len(tail)) + body + tail)
+        self._waiting[self._request] = True
+        return self._request
+
+    def _submit_read(self, handle: bytes, offset: int, length: int) -> int:
+        return self._submit(Kind.READ, string(handle) + struct.pack(">QI", offset, length))
+
+    def _answer(self, request: int) -> bytes:
+        """The packet that answers ``request``; answers to others that come before it are kept."""
+        while request not in self._answers:
+            packet = self._receive_packet()
+            number = int.from_bytes(packet[1:5], "big")
+            wanted = self._waiting.pop(number, None)
+            if wanted is None:
+                raise self._broken(malformed("an answer that nobody asked for"))
+            if wanted:
+                self._answers[number] = packet
+        return self._answers.pop(request)
+
+    def _abandon(self, requests: Iterable[int]) -> None:
+        """The answers to these do not matter any more: drop them when they come."""
+        for request in requests:
+            if self._answers.pop(request, None) is None and request in self._waiting:
+                self._waiting[request] = False
+
+    def _attributes(self, request: int) -> Attributes:
+        reader = self._expect(Kind.ATTRS, self._answer(request))
+        with self._parsing():
+            return reader.attributes()
+
+    def _data(self, request: int, length: int) -> bytes:
+        packet = self._answer(request)
+        if packet[0] == Kind.STATUS and self._status(packet) == Status.EOF:
+            raise TransportFileError("a file ended before its stated size")
+        reader = self._expect(Kind.DATA, packet)
+        with self._parsing():
+            block = reader.string()
+            if not 0 < len(block) <= length:
+                raise malformed("a block of impossible length")
+        return block
+
+    def _finish(self, request: int, allow: Status = Status.OK) -> int:
+        """The status that answers ``request``: OK or ``allow``. Raises RemoteRefusedError for others."""
+        packet = self._answer(request)
+        if packet[0] != Kind.STATUS:
+            raise self._broken(malformed(f"packet type {packet[0]} instead of a status"))
+        code = self._status(packet)
+        if code not in {Status.OK, allow}:
+            raise self._refusal(packet)
+        return code
+
+    def _status(self, packet: bytes) -> int:
+        with self._parsing():
+            return Reader(packet, _BODY).uint32()
+
+    def _refusal(self, packet: bytes) -> TransportError:
+        code = self._status(packet)
+        if code == Status.OK:
+            return self._broken(malformed("a success where an answer was asked for"))
+        # Servers may leave the text out; it is outside text, so only plain characters of it are shown.
+        text = packet[_BODY + 8 : _BODY + 8 + _SHOWN_BYTES].decode("ascii", "replace")
+        reader = Reader(packet, _BODY + 4)
+        if reader.rest_bytes >= 4:
+            text = text[: reader.uint32()]
+        return RemoteRefusedError(
+            "the server refuses an operation", code=code, found=_UNSAFE.sub("?", text) or f"status {code}"
+        )
+
+    def _expect(self, kind: Kind, packet: bytes, position: int = _BODY) -> Reader:
+        if packet[0] == kind:
+            return Reader(packet, position)
+        if packet[0] == Kind.STATUS and position == _BODY:
+            raise self._refusal(packet)
+        raise self._broken(malformed(f"packet type {packet[0]} instead of {kind.value}"))
+
+    def _receive_packet(self) -> bytes:
+        """The next packet without its length: type, number, body. At least five bytes."""
+        length = int.from_bytes(self._take(4), "big")
+        if not _BODY <= length <= PACKET_BYTES:
+            raise self._broken(malformed(f"a packet of {length} bytes"))
+        return self._take(length)
+
+    def _take(self, size: int) -> bytes:
+        received = self._received
+        while len(received) < size:
+            try:
+                received += self._channel.receive(_RECEIVE_BYTES)
+            except TransportError:
+                self._usable = False
+                raise
+        with memoryview(received) as view:
+            taken = view[:size].tobytes()
+        del received[:size]
+        return taken
+
+    def _send(self, packet: bytes) -> None:
+        if not self._usable:
+            raise TransportError("the SFTP session is over")
+        try:
+            self._channel.send(packet)
+        except TransportError:
+            self._usable = False
+            raise
+
+    @contextmanager
+    def _parsing(self) -> Iterator[None]:
+        """A malformed answer breaks the session: what follows it cannot be trusted to be in step."""
+        try:
+            yield
+        except TransportError as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: TransportError) -> TransportError:
+        self._usable = False
+        return error
+
+
+def _pieces(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of exactly ``size``, but for the last."""
+    rest = bytearray()
+    for block in blocks:
+        if not rest and len(block) == size:
+            yield block
+            continue
+        rest += block
+        while len(rest) >= size:
+            with memoryview(rest) as view:
+                piece = view[:size].tobytes()
+            del rest[:size]
+            yield piece
+    if rest:
+        yield bytes(rest)

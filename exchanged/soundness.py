@@ -1,0 +1,47 @@
+"""Is the wall clock sound? A jump, or disagreement with most neighbours, makes it doubtful (C18).
+
+While the clock is doubtful nothing expires and no ``accepted`` is issued. One neighbour alone cannot
+make a node with several doubt itself. Known limit: a neighbour's old message proves nothing, so only
+times in our future count as disagreement.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+from exchanged.clock import Clock
+
+
+class ClockGuard:
+    """Watches one node's clock. May be asked by every thread."""
+
+    def __init__(self, clock: Clock, skew_seconds: float) -> None:
+        self._clock = clock
+        self._skew = skew_seconds
+        self._guard = threading.Lock()
+        self._wall = clock.now()
+        self._ticks = clock.monotonic()
+        self._disagrees: dict[str, bool] = {}
+
+    def hear(self, neighbour: str, sent_at: datetime) -> None:
+        """A neighbour said what time it was there."""
+        ahead = (sent_at - self._clock.now()).total_seconds()
+        with self._guard:
+            self._disagrees[neighbour] = ahead > self._skew
+
+    def doubt(self) -> str:
+        """Why the clock is doubtful (kebab-case), or empty when it is sound.
+
+        A jump is measured against the monotonic clock since the last call and counts once.
+        """
+        wall, ticks = self._clock.now(), self._clock.monotonic()
+        with self._guard:
+            jump = abs((wall - self._wall).total_seconds() - (ticks - self._ticks))
+            self._wall, self._ticks = wall, ticks
+            disagreeing = sum(self._disagrees.values())
+            if jump > self._skew:
+                return "clock-jumped"
+            if disagreeing and disagreeing * 2 > len(self._disagrees):
+                return "clock-far-from-neighbours"
+        return ""

@@ -1,0 +1,115 @@
+"""The spool: landed batches and groups of sealed packets, exactly as they travel.
+
+A spool file is written once, flushed, then adopted by a ledger transaction (bytes before ledger). A
+packet is a range of it and is never unpacked here; forwarding copies ranges. A file that no ledger
+row names is a spare of a crash and is removed at start (``exchanged.reconcile``).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from exchanged.clock import Randomness
+from exchanged.durable import DurableFiles, DurableWriter
+from exchanged.errors import VolumeDamagedError
+from exchanged.ledger.rows import SpoolRange
+
+_BLOCK: Final = 256 * 1024
+
+
+class Spool:
+    """The folder of spool files of one node."""
+
+    def __init__(self, folder: Path, files: DurableFiles, randomness: Randomness) -> None:
+        self.folder = folder
+        self.files = files
+        self._randomness = randomness
+
+    def prepare(self) -> None:
+        """Make the folder."""
+        self.files.make_dir(self.folder, mode=0o700)
+
+    def new_path(self, kind: str) -> Path:
+        """A free path for a file of ``kind`` (``batch`` or ``group``)."""
+        return self.folder / f"{self._randomness.token(12).hex()}.{kind}"
+
+    def new_group(self) -> DurableWriter:
+        """A file that grows by appending sealed packets. Flush it before the ledger names it."""
+        return self.files.create(self.new_path("group"), mode=0o600)
+
+    def path(self, name: str) -> Path:
+        """The path of the spool file ``name`` (a name that this class made)."""
+        return self.folder / name
+
+    def open_range(self, where: SpoolRange) -> RangeReader:
+        """A reader of exactly that range. Raises VolumeDamagedError when the file is gone."""
+        return RangeReader(self.path(where.name), where.start, where.length)
+
+    def read(self, where: SpoolRange) -> bytes:
+        """The whole range, for small items."""
+        with self.open_range(where) as reader:
+            return reader.read(where.length)
+
+    def size(self, name: str) -> int | None:
+        """The size in bytes of a spool file, or None when it is not there."""
+        try:
+            return self.path(name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Unlink a file that the ledger no longer names."""
+        self.files.unlink(self.path(name))
+
+    def names(self) -> tuple[str, ...]:
+        """Every file in the folder."""
+        return tuple(sorted(entry.name for entry in self.folder.iterdir()))
+
+
+class RangeReader:
+    """A sequential reader of one range of one file; ``read`` never goes past the range's end."""
+
+    def __init__(self, path: Path, start: int, length: int) -> None:
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise VolumeDamagedError("a spool file that the ledger names cannot be opened", where=path.name) from error
+        self._file.seek(start)
+        self._left = length
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; fewer only at the end of the range or of the file."""
+        buffer = io.BytesIO()
+        want = min(size, self._left)
+        while want > 0:
+            block = self._file.read(min(want, _BLOCK))
+            if not block:
+                break
+            buffer.write(block)
+            want -= len(block)
+            self._left -= len(block)
+        return buffer.getvalue()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The rest of the range in blocks."""
+        while block := self.read(_BLOCK):
+            yield block
+
+    def skip(self, size: int) -> None:
+        """Leave out ``size`` bytes of the range."""
+        step = min(size, self._left)
+        self._file.seek(step, io.SEEK_CUR)
+        self._left -= step
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> RangeReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

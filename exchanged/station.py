@@ -1,0 +1,160 @@
+"""Stations: the places that a packet walks through, each looking at the ledger for what is due.
+
+A station's ``step`` does what is due and says when to look again. Wakes are hints and coalesce: a
+station that is woken while it works runs once more afterwards. Nothing depends on a wake arriving,
+for every station is also run by a slow alarm. One station never runs twice at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from exchanged.clock import Clock, Randomness
+from exchanged.errors import VolumeDamagedError
+from exchanged.log import event_line
+from exchanged.retry import Backoff
+from packet_spec.errors import ExchangeError
+
+NOW: Final = 0.0
+"""Returned by ``step`` when more work is known to wait."""
+
+
+class Station(Protocol):
+    """A place of work. ``name`` is what wakes name; ``step`` never raises for one bad packet."""
+
+    @property
+    def name(self) -> str:
+        """Unique at the node: ``judge``, ``intake``, ``link:<name>`` ..."""
+
+    def step(self) -> float | None:
+        """Do what is due. Seconds until the next look without a wake; None: wait for a wake."""
+
+
+class _Place:
+    def __init__(self, station: Station, backoff: Backoff) -> None:
+        self.station = station
+        self.backoff = backoff
+        self.failures = 0
+        self.queued = False
+        self.running = False
+        self.again = False
+
+
+class Runner:
+    """Runs stations on a few threads; timers through ``call_later`` (the alarm clock).
+
+    ``on_fatal`` is called once when a station reports a damaged volume: the process must exit.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        randomness: Randomness,
+        call_later: Callable[[float, str, Callable[[], None]], None],
+        on_fatal: Callable[[ExchangeError], None],
+        *,
+        threads: int,
+    ) -> None:
+        self._clock = clock
+        self._randomness = randomness
+        self._call_later = call_later
+        self._on_fatal = on_fatal
+        self._places: dict[str, _Place] = {}
+        self._guard = threading.Lock()
+        self._ready: queue.SimpleQueue[_Place | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"station-{index}", daemon=True) for index in range(threads)
+        ]
+        self._stopping = False
+
+    def add(self, station: Station, backoff: Backoff) -> None:
+        """Let a station be run. Before ``start``."""
+        self._places[station.name] = _Place(station, backoff)
+
+    def start(self) -> None:
+        """Start the threads and look at every station once."""
+        for thread in self._threads:
+            thread.start()
+        for name in self._places:
+            self.wake(name)
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Let every station finish its step. True when all did in time."""
+        self._stopping = True
+        for _ in self._threads:
+            self._ready.put(None)
+        deadline = self._clock.monotonic() + timeout_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def wake(self, name: str) -> None:
+        """Look at a station soon. Unknown names are ignored: the role may lack that station."""
+        place = self._places.get(name)
+        if place is None or self._stopping:
+            return
+        with self._guard:
+            if place.running:
+                place.again = True
+                return
+            if place.queued:
+                return
+            place.queued = True
+        self._ready.put(place)
+
+    def wake_all(self) -> None:
+        """Look at everything: the slow alarm."""
+        for name in self._places:
+            self.wake(name)
+
+    def _work(self) -> None:
+        while True:
+            place = self._ready.get()
+            if place is None or self._stopping:
+                return
+            with self._guard:
+                place.queued, place.running, place.again = False, True, False
+            delay = self._step(place)
+            with self._guard:
+                place.running = False
+                again = place.again
+            if again or delay == NOW:
+                self.wake(place.station.name)
+            elif delay is not None:
+                name = place.station.name
+                self._call_later(delay, f"look:{name}", lambda name=name: self.wake(name))  # type: ignore[misc]
+
+    def _step(self, place: _Place) -> float | None:
+        """One step; a failing station is tried again with back-off and never stops the others."""
+        try:
+            delay = place.station.step()
+        except VolumeDamagedError as error:
+            self._on_fatal(error)
+            return None
+        except ExchangeError as error:
+            level = logging.WARNING if error.temporary else logging.ERROR
+            return self._failed(place, error, level)
+        except Exception as error:  # noqa: BLE001 - a bug in one station must not stop the node
+            logging.getLogger("exchanged").exception("event=station-bug station=%s", place.station.name)
+            return self._failed(place, error, logging.ERROR)
+        place.failures = 0
+        return delay
+
+    def _failed(self, place: _Place, error: Exception, level: int) -> float:
+        place.failures += 1
+        delay = place.backoff.delay(place.failures, self._randomness.fraction())
+        reference = getattr(error, "reference", type(error).__name__)
+        event_line(
+            "station-failed",
+            level=level,
+            station=place.station.name,
+            error=reference,
+            what=str(error),
+            failures=place.failures,
+            again_in_seconds=round(delay, 3),
+        )
+        return delay

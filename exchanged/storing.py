@@ -1,0 +1,97 @@
+"""Keep a judged packet: as a new one or as a higher attempt of a refused one (C12).
+
+Shared by admission and reception. The arrival's hold on the spool file passes to the packet row.
+"""
+
+from __future__ import annotations
+
+from exchanged.examine import Examined
+from exchanged.ledger import Transaction, arrivals, packets
+from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.receipts import Statements, Subject
+from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
+from packet_spec.findings import Finding
+from packet_spec.model import Packet, ReceiptKind, Seal
+
+
+def subject_of(seal: Seal, seal_digest: str) -> Subject:
+    """The packet that a receipt about this seal speaks of."""
+    return Subject(seal.key, seal.attempt, seal.content_digest, seal_digest, seal.business_type)
+
+
+def relations_of(packet: Packet | None) -> tuple[str, str, str]:
+    """Packet id named in inReplyTo, the one in supersedes, and the case key; empty where absent."""
+    if packet is None:
+        return ("", "", "")
+    envelope = packet.envelope
+    first = envelope.case_numbers[0] if envelope.case_numbers else None
+    return (
+        envelope.in_reply_to.packet_id if envelope.in_reply_to else "",
+        envelope.supersedes or "",
+        f"{first.kind}:{first.value}" if first else "",
+    )
+
+
+def is_new_attempt(transaction: Transaction, known: PacketRow, seal: Seal) -> bool:
+    """A higher attempt after the last one was refused, cancelled, expired or undeliverable (C12)."""
+    states = {row.state for row in packets.destinations(transaction.connection, known.id)}
+    refused = known.state is PacketState.REFUSED or bool(states and states <= RETRYABLE_DESTINATIONS)
+    return refused and seal.attempt > known.attempt
+
+
+def store(
+    transaction: Transaction,
+    row: ArrivalRow,
+    known: PacketRow | None,
+    examined: Examined,
+    state: PacketState,
+) -> int:
+    """The packet row for a judged arrival, new or in place of the refused attempt. Its row number."""
+    if known is None:
+        return packets.insert(
+            transaction,
+            examined.seal,
+            seal_digest=examined.seal_digest,
+            landed_at=row.landed_at,
+            came_by=row.link,
+            bytes_at=row.bytes_at,
+            relations=relations_of(examined.packet),
+            state=state,
+        )
+    packets.replace(
+        transaction,
+        known,
+        Event.NEW_ATTEMPT if state is PacketState.ACTIVE else Event.REFUSE,
+        examined.seal,
+        seal_digest=examined.seal_digest,
+        landed_at=row.landed_at,
+        came_by=row.link,
+        bytes_at=row.bytes_at,
+        relations=relations_of(examined.packet),
+    )
+    return known.id
+
+
+def refuse(
+    transaction: Transaction,
+    row: ArrivalRow,
+    known: PacketRow | None,
+    examined: Examined,
+    findings: tuple[Finding, ...],
+    statements: Statements,
+    recipient: str,
+) -> None:
+    """Refuse the packet with findings: remembered, so that a repeat is recognised; its bytes go.
+
+    ``recipient`` is empty when the whole packet is refused by its admitting node.
+    """
+    number = store(transaction, row, known, examined, PacketState.REFUSED)
+    arrivals.finish(transaction, row, Event.REFUSE, keeps_bytes=True)
+    packets.let_go(transaction, packets.get(transaction.connection, number))
+    statements.issue(
+        transaction,
+        ReceiptKind.REFUSED,
+        subject_of(examined.seal, examined.seal_digest),
+        recipient=recipient,
+        findings=findings,
+    )

@@ -1,0 +1,96 @@
+"""The transport port: what a link needs of whatever carries files between two mailboxes.
+
+The contract, proved by one test class against every transport (tests/contract):
+
+* ``put`` makes a file visible whole or not at all, under its final name, replacing an older file
+  of that name atomically; when it returns, the content was flushed as far as the medium can.
+  Calling it again with the same bytes is harmless. A blob put resumes a partial upload.
+* ``list_names`` gives names and sizes of what lies in the other direction, capped; temporary
+  names and names of no known pattern are left out and counted in ``Listing.strangers``.
+* ``fetch`` copies one file into a local file through one descriptor (C3), hashing while copying.
+* ``remove_own`` removes a file that this side put. A missing file is not an error.
+* Every failure is a ``TransportError`` (or a subclass); no foreign exception leaves a transport.
+  Only what is wrong with the local volume that takes a fetched file keeps its own name:
+  ``VolumeDamagedError`` and ``FileOperationError``.
+
+Transport success is never custody: only a signed acknowledgement is (C5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxFile:
+    """A file in a mailbox: its name and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in the incoming direction: files of known patterns, and how many strangers."""
+
+    files: tuple[MailboxFile, ...]
+    strangers: int = 0
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file copied out of a mailbox: its size and the SHA-256 of the copied bytes."""
+
+    size: int
+    digest: str
+
+
+class Source(Protocol):
+    """Bytes to put, readable more than once (a retry starts again or at an offset)."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset`` on, in blocks of any length."""
+
+
+class Transport(Protocol):
+    """One link's way to its mailbox. Used by one thread at a time."""
+
+    def list_names(self) -> Listing:
+        """The incoming direction. Raises TransportError when it cannot be read."""
+
+    def list_own(self) -> Listing:
+        """What still lies in the outgoing direction, including this side's own files only."""
+
+    def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        """Copy the incoming file ``name`` to the new file ``target``, flushed to disk.
+
+        A partial ``target`` of an earlier attempt is resumed for blobs and replaced otherwise.
+        Raises TransportFileError when the file is missing, no plain file, or over ``limit_bytes``.
+        """
+
+    def put(self, name: str, source: Source) -> None:
+        """Make ``source`` visible as ``name`` in the outgoing direction, whole or not at all."""
+
+    def remove_own(self, name: str) -> None:
+        """Remove ``name`` from the outgoing direction; a missing file is fine."""
+
+    def discard_partial(self, name: str) -> None:
+        """Remove what an interrupted ``put`` of ``name`` left under its temporary name.
+
+        The next put then starts at zero: needed after the receiver found a wrong digest (C8).
+        Nothing there is fine.
+        """
+
+    def ring(self) -> bool:
+        """Wake a waiting peer if this side owns the bell (C7). False: nobody was waiting."""
+
+    def close(self) -> None:
+        """Let go of connections. The transport may be used again afterwards."""

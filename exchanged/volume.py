@@ -1,0 +1,131 @@
+"""Whose volume a file lies on, and what a failure on it means.
+
+Guarantees: every OSError of a durable operation becomes one of our errors, by one rule
+(``VolumeAccess.failure``); crash points are called around each durable step. Holds the ports that
+tests replace: crash points and the system calls whose failure decides the fate of a node. The
+operations themselves are in ``exchanged.durable``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
+
+from exchanged.errors import FileOperationError, ForeignVolumeError, NoSpaceError, VolumeDamagedError
+from packet_spec.errors import ExchangeError
+
+Block = bytes | memoryview
+
+UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Naming operations that fail like this speak of the medium, not of a name or a permission.
+_DAMAGE: Final = frozenset(
+    {errno.EIO, errno.EROFS, errno.EUCLEAN, errno.EBADMSG, errno.ENXIO, errno.ENODEV, errno.ESTALE}
+)
+# After these steps the volume may hold other bytes than it reported: always damage on our own.
+_CONTENT_STEPS: Final = frozenset({"write", "fsync", "read"})
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+
+
+class Volume(StrEnum):
+    """Whose volume it is, and therefore what a failure on it means."""
+
+    OWN = "own"
+    FOREIGN = "foreign"
+
+
+class CrashPoints(Protocol):
+    """Where tests count the durable steps and stop the world at one of them."""
+
+    def point(self, name: str) -> None:
+        """Called before and after each durable step; a test may raise a BaseException here."""
+
+
+class _NoCrash:
+    """Production: nothing happens at a crash point."""
+
+    def point(self, name: str) -> None:
+        """Do nothing."""
+
+
+NO_CRASH: Final[CrashPoints] = _NoCrash()
+
+
+class Kernel:
+    """The system calls whose failure tests must be able to cause."""
+
+    def write(self, descriptor: int, block: Block) -> int:
+        """Write once; returns how many bytes were taken. Raises OSError."""
+        return os.write(descriptor, block)
+
+    def fsync(self, descriptor: int) -> None:
+        """Flush the file or folder to the medium. Raises OSError."""
+        os.fsync(descriptor)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Rename by renameat2(2) with RENAME_NOREPLACE. Raises OSError (ENOSYS: unknown here)."""
+        function = _renameat2()
+        if function is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        names = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target))
+        if function(*names, _RENAME_NOREPLACE) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+
+KERNEL: Final = Kernel()
+
+
+@cache
+def _renameat2() -> ctypes._NamedFuncPointer | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    function.restype = ctypes.c_int
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeAccess:
+    """One volume's meaning of failures, with the ports that its operations use."""
+
+    volume: Volume
+    crash: CrashPoints
+    kernel: Kernel
+
+    @contextmanager
+    def step(self, step: str, operation: str, path: Path) -> Iterator[None]:
+        """One durable step: a crash point on either side, an OSError told as ours."""
+        self.crash.point(f"durable:before-{step}:{operation}")
+        try:
+            yield
+        except OSError as error:
+            raise self.failure(error, step, path) from error
+        self.crash.point(f"durable:after-{step}:{operation}")
+
+    def failure(self, error: OSError, step: str, path: Path) -> ExchangeError:
+        """What a failed system call in ``step`` means on this volume."""
+        found = error.strerror or "unknown error"
+        place = self.place(path)
+        if error.errno in _FULL:
+            return NoSpaceError("the volume is full", where=place, found=found)
+        if self.volume is Volume.FOREIGN:
+            return ForeignVolumeError(f"the folder cannot be used ({step})", where=place, found=found)
+        if step in _CONTENT_STEPS or error.errno in _DAMAGE:
+            return VolumeDamagedError(f"our own volume failed ({step})", where=place, found=found)
+        return FileOperationError(f"a file operation was refused ({step})", where=place, found=found)
+
+    def place(self, path: Path) -> str:
+        """How an error names ``path``: file names in foreign folders may be case data."""
+        return str(path if self.volume is Volume.OWN else path.parent)

@@ -1,0 +1,402 @@
+"""Delivery: what arrived for this agency is staged, renamed into its inbox, and receipted (C18, C19).
+
+Guarantees: a packet appears in the inbox by one rename, whole, once, and never in place of anything
+else; the ledger says ``delivering`` before the rename and ``delivered``, with the signed receipt, after it
+was made durable. After a crash or a failed rename the file system is asked: staged folder there, rename
+again; gone under a good marker, it was renamed. Without a good marker nothing is concluded. One packet
+that cannot be delivered waits with a named reason and never blocks another.
+
+Leaves to others: writing the staged folder (``frontend_server.staging``), what happens in the inbox
+afterwards (``collected``, ``dispositions``). Known limits: attempts are not counted across restarts; the
+case software, which may write to its own inbox, is trusted not to swap a type folder for a link
+between two of our steps; a power cut between rename and folder sync on a share that syncs nothing may
+show one packet twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from exchanged.clock import Clock, Randomness
+from exchanged.durable import DurableFiles
+from exchanged.errors import ForeignVolumeError, NameTakenError, StaleStateError, VolumeDamagedError
+from exchanged.ledger import Ledger, Transaction, blobs, effects, packets, statements
+from exchanged.ledger.rows import DestinationRow, PacketRow
+from exchanged.log import event_line
+from exchanged.receipts import Links, Statements, Subject
+from exchanged.retry import Backoff
+from exchanged.states import DestinationState, Event
+from exchanged.station import NOW
+from exchanged.trust import Trust
+from frontend_server.staging import InboxPlaces, Stager, device_of, kind_of, read_plain
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import sha256_hex
+from packet_spec.limits import SEAL_XML_BYTES
+from packet_spec.model import ReceiptKind
+from packet_spec.names import safe_component
+
+INBOX: Final = "inbox"
+# Packets of one step: one commit for all, and the first receipts leave before a burst is through.
+_GROUP: Final = 32
+_ALL: Final = -1
+# Names that this station gives in the staging folder; nothing else there is touched.
+_STAGED: Final = re.compile(r"\d{6}-\d{2}-\d{2}_[0-9a-f-]{36}(?:_a\d{1,9})?")
+
+T = TypeVar("T")
+_Row = tuple[PacketRow, DestinationRow]
+
+
+@dataclass(slots=True)
+class _Wait:
+    """Why something waits, how often it failed in a row, and when (monotonic seconds) it is tried again."""
+
+    failures: int
+    due: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A packet that lies in the inbox as ``folder``; ``synced`` is false where a share refuses to sync (C19).
+
+    ``how`` is ``renamed`` (just now), ``found`` (by an earlier run, seen) or ``gone`` (taken already).
+    """
+
+    packet: PacketRow
+    destination: DestinationRow
+    folder: str
+    synced: bool
+    how: str
+
+
+class Delivery:
+    """The station ``delivery`` of one agency's front-end."""
+
+    def __init__(
+        self,
+        *,
+        agency: str,
+        ledger: Ledger,
+        folders: InboxPlaces,
+        stager: Stager,
+        files: DurableFiles,
+        statements: Statements,
+        links: Links,
+        trust: Trust,
+        clock: Clock,
+        clock_is_sound: Callable[[], bool],
+        randomness: Randomness,
+        backoff: Backoff,
+        folder_mode: int,
+    ) -> None:
+        """``files`` and the stager's are those of the agency's (foreign) volume, ``folder_mode`` e.g. 0o2770."""
+        self._agency = agency
+        self._ledger = ledger
+        self._folders = folders
+        self._stager = stager
+        self._files = files
+        self._statements = statements
+        self._links = links
+        self._trust = trust
+        self._clock = clock
+        self._clock_is_sound = clock_is_sound
+        self._randomness = randomness
+        self._backoff = backoff
+        self._folder_mode = folder_mode
+        self._waits: dict[int, _Wait] = {}
+        self._unusable: _Wait | None = None
+        self._is_reconciled = False
+
+    @property
+    def name(self) -> str:
+        """``delivery``."""
+        return "delivery"
+
+    def step(self) -> float | None:
+        """Deliver what is due. Raises only what concerns the ledger or our own volume."""
+        try:
+            self._require_good_folders()
+            if not self._is_reconciled:
+                self.reconcile()
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            return self._close_folders(error)
+        self._open_folders()
+        due, is_full = self._due((DestinationState.ARRIVED, DestinationState.DELIVERING))
+        self._stage_all([row for row in due if row[1].state is DestinationState.ARRIVED])
+        delivering, _ = self._due((DestinationState.DELIVERING,))
+        self._place_all(delivering)
+        return NOW if is_full and due else self._next_look()
+
+    def reconcile(self) -> int:
+        """Remove staged folders that no ledger row names: spares of a crash. Returns how many.
+
+        Run by the first step under a good inbox marker. Raises ForeignVolumeError.
+        """
+        rows = packets.in_states(self._ledger.read(), (DestinationState.DELIVERING,), _ALL)
+        named = {destination.staging for _, destination in rows}
+        try:
+            found = sorted(entry.name for entry in self._folders.staging.iterdir())
+        except OSError as error:
+            raise ForeignVolumeError(
+                "the staging folder cannot be read", where=str(self._folders.staging), found=error.strerror or ""
+            ) from error
+        spares = [name for name in found if _STAGED.fullmatch(name) and name not in named]
+        for name in spares:
+            try:
+                self._files.remove_tree(self._folders.staging / name)
+            except ForeignVolumeError as error:
+                event_line("spare-not-removed", level=logging.WARNING, error=error.reference, what=str(error))
+        self._is_reconciled = True
+        return len(spares)
+
+    # --- the folders ---------------------------------------------------------------------------
+
+    def _require_good_folders(self) -> None:
+        """Raises ForeignVolumeError unless a rename into the inbox, or its absence, would prove something."""
+        inbox, staging = self._folders.inbox, self._folders.staging
+        if not self._folders.marker_is_good(INBOX):
+            raise ForeignVolumeError(
+                "the inbox has no good marker: a lost mount, or never initialised",
+                where=str(inbox),
+                hint="check the mount, else run: exchangectl folder init",
+            )
+        if kind_of(staging) is None:
+            self._files.make_dir(staging, mode=0o2700)
+        if device_of(inbox) != device_of(staging):
+            raise ForeignVolumeError(
+                "inbox and staging folder lie on different file systems", where=str(inbox.parent)
+            )
+
+    def _close_folders(self, error: ExchangeError) -> float:
+        wait = self._unusable = self._failed(self._unusable, error, level=logging.ERROR, where=error.where)
+        if wait.failures == 1:
+            self._ledger.write(lambda tx: tx.event("inbox-unusable", detail={"reason": error.summary}))
+        return max(0.0, wait.due - self._clock.monotonic())
+
+    def _open_folders(self) -> None:
+        if self._unusable is not None:
+            self._unusable = None
+            self._ledger.write(lambda tx: tx.event("inbox-usable"))
+            event_line("inbox-usable", agency=self._agency)
+
+    # --- what is due ---------------------------------------------------------------------------
+
+    def _due(self, states: tuple[DestinationState, ...]) -> tuple[list[_Row], bool]:
+        """Rows to work on now, and whether more may stand behind them. What waits takes no room."""
+        limit = _GROUP + len(self._waits)
+        rows = packets.in_states(self._ledger.read(), states, limit)
+        now = self._clock.monotonic()
+        due = [
+            (packet, destination)
+            for packet, destination in rows
+            if destination.recipient == self._agency
+            and (packet.id not in self._waits or self._waits[packet.id].due <= now)
+        ]
+        return due, len(rows) == limit
+
+    def _next_look(self) -> float | None:
+        if not self._waits:
+            return None
+        return max(0.001, min(wait.due for wait in self._waits.values()) - self._clock.monotonic())
+
+    # --- arrived -> delivering, or expired -----------------------------------------------------
+
+    def _stage_all(self, arrived: list[_Row]) -> None:
+        expired = self._expired(arrived)
+        staged: list[tuple[_Row, str]] = []
+        for packet, destination in arrived:
+            if (packet, destination) in expired:
+                continue
+            name = self._attempt(packet, destination, self._stage)
+            if name is not None:
+                staged.append(((packet, destination), name))
+        if not staged and not expired:
+            return
+
+        def commit(tx: Transaction) -> None:
+            for packet, destination in expired:
+                self._expire(tx, packet, destination)
+            for (packet, destination), name in staged:
+                _move(tx, packet, destination, Event.STAGE, staging=name, folder="")
+
+        self._ledger.write(commit)
+        for packet, _ in expired:
+            self._waits.pop(packet.id, None)
+
+    def _expired(self, arrived: list[_Row]) -> list[_Row]:
+        """Those whose limit has passed, by a clock that is sound (C18)."""
+        now = self._clock.now()
+        late = [row for row in arrived if row[0].expires_at is not None and row[0].expires_at <= now]
+        return late if late and self._clock_is_sound() else []
+
+    def _expire(self, tx: Transaction, packet: PacketRow, destination: DestinationRow) -> None:
+        if _move(tx, packet, destination, Event.RECEIPT_EXPIRED):
+            self._statements.issue(tx, ReceiptKind.EXPIRED, subject_of(packet), recipient=self._agency)
+
+    def _stage(self, packet: PacketRow, destination: DestinationRow) -> str:
+        name = self._folder_name(packet)
+        self._stager.stage(packet, destination.recipient, self._folders.staging / name)
+        return name
+
+    def _folder_name(self, packet: PacketRow) -> str:
+        """``<sender>_<packet id>``, and ``_a<attempt>`` where an earlier attempt still lies under that name.
+
+        The staged folder has its final name already, so that a recovery knows where it went.
+        """
+        name = safe_component(f"{packet.key.sender}_{packet.key.packet_id}")
+        if self._was_delivered_before(packet) and kind_of(self._type_folder(packet) / name) is not None:
+            return f"{name}_a{packet.attempt}"
+        return name
+
+    def _was_delivered_before(self, packet: PacketRow) -> bool:
+        if packet.attempt == 1:
+            return False
+        return any(
+            row.own and row.kind == ReceiptKind.DELIVERED.value and row.attempt < packet.attempt
+            for row in statements.receipts_of(self._ledger.read(), packet.key)
+        )
+
+    # --- delivering -> delivered ---------------------------------------------------------------
+
+    def _place_all(self, delivering: list[_Row]) -> None:
+        placed = [
+            done for packet, destination in delivering if (done := self._attempt(packet, destination, self._place))
+        ]
+        if not placed:
+            return
+        committed = self._ledger.write(lambda tx: [done for done in placed if self._commit_placed(tx, done)])
+        for done in committed:
+            event_line(
+                "packet-delivered", packet=str(done.packet.key), state="delivered", folder=done.folder, how=done.how
+            )
+
+    def _place(self, packet: PacketRow, destination: DestinationRow) -> _Placed:
+        source = self._folders.staging / destination.staging
+        type_folder = self._type_folder(packet)
+        target = type_folder / destination.staging
+        folder = f"{type_folder.name}/{target.name}"
+        if kind_of(source) is None:
+            return self._already_placed(packet, destination, folder)
+        self._files.make_dir(type_folder, mode=self._folder_mode)
+        try:
+            synced = self._files.rename_new(source, target)
+        except NameTakenError:
+            seal = read_plain(target / "seal.xml", SEAL_XML_BYTES)
+            if seal is None or sha256_hex(seal) != packet.seal_digest:
+                raise
+            # This very packet, placed before the ledger was set back (C23): it is not shown twice.
+            self._files.remove_tree(source)
+            return _Placed(packet, destination, folder, self._files.sync_dir(type_folder), "found")
+        return _Placed(packet, destination, folder, synced, "renamed")
+
+    def _already_placed(self, packet: PacketRow, destination: DestinationRow, folder: str) -> _Placed:
+        """The staged folder is gone: an earlier run renamed it, if the folders are good all the while (C19)."""
+        self._require_good_folders()
+        if kind_of(self._folders.staging / destination.staging) is not None:
+            raise ForeignVolumeError("a staged folder was not to be seen for a moment", where=str(self._folders.staging))
+        self._require_good_folders()
+        target = self._folders.inbox / folder
+        is_seen = kind_of(target) is not None
+        holder = target.parent if kind_of(target.parent) is not None else self._folders.inbox
+        synced = self._files.sync_dir(holder)
+        self._files.sync_dir(self._folders.staging)
+        return _Placed(packet, destination, folder, synced, "found" if is_seen else "gone")
+
+    def _commit_placed(self, tx: Transaction, done: _Placed) -> bool:
+        packet = done.packet
+        if not _move(tx, packet, done.destination, Event.PLACE, staging="", folder=done.folder, how=done.how):
+            return False
+        self._statements.issue(
+            tx, ReceiptKind.DELIVERED, subject_of(packet), recipient=self._agency, folder_synced=done.synced
+        )
+        # The way ends here: a note without a next node means the inbox.
+        self._statements.note_hop(tx, packet.key, packet.seal_digest, packet.landed_at, next_node="")
+        self._entitle(tx, packet)
+        effects.intend(tx, "counts", INBOX)
+        tx.wake("collected")
+        return True
+
+    def _entitle(self, tx: Transaction, packet: PacketRow) -> None:
+        """The admitting node next door has the blobs that came from it: they need not go back (C9)."""
+        neighbour = self._links.peer_of(packet.came_by)
+        listed = self._trust.directory.agency(self._agency)
+        if neighbour and listed is not None and neighbour == listed.admitting_node:
+            for blob in blobs.references(tx.connection, packet.key):
+                blobs.entitle(tx, blob.digest, neighbour)
+
+    def _type_folder(self, packet: PacketRow) -> Path:
+        return self._folders.inbox / safe_component(packet.business_type)
+
+    # --- one packet's troubles -----------------------------------------------------------------
+
+    def _attempt(
+        self, packet: PacketRow, destination: DestinationRow, work: Callable[[PacketRow, DestinationRow], T]
+    ) -> T | None:
+        """Work on one packet; a failure makes that packet wait. Raises VolumeDamagedError only."""
+        try:
+            value = work(packet, destination)
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            self._put_off(packet, destination, error)
+            return None
+        self._waits.pop(packet.id, None)
+        return value
+
+    def _put_off(self, packet: PacketRow, destination: DestinationRow, error: ExchangeError) -> None:
+        before = self._waits.get(packet.id)
+        level = logging.WARNING if error.temporary else logging.ERROR
+        self._waits[packet.id] = self._failed(
+            before, error, level=level, packet=str(packet.key), state=destination.state.value
+        )
+        if before is None or before.reason != error.reference:
+            self._ledger.write(
+                lambda tx: tx.event(
+                    "delivery-waiting", packet.key, recipient=self._agency, detail={"reason": error.reference}
+                )
+            )
+
+    def _failed(self, before: _Wait | None, error: ExchangeError, *, level: int, **fields: str) -> _Wait:
+        failures = 1 if before is None else before.failures + 1
+        delay = self._backoff.delay(failures, self._randomness.fraction())
+        event_line(
+            "delivery-failed",
+            level=level,
+            error=error.reference,
+            what=str(error),
+            attempt=failures,
+            again_in_seconds=round(delay, 3),
+            **fields,
+        )
+        return _Wait(failures, self._clock.monotonic() + delay, error.reference)
+
+
+def subject_of(packet: PacketRow) -> Subject:
+    """What a receipt about this packet names."""
+    return Subject(packet.key, packet.attempt, packet.content_digest, packet.seal_digest, packet.business_type)
+
+
+def _move(
+    tx: Transaction,
+    packet: PacketRow,
+    destination: DestinationRow,
+    event: Event,
+    *,
+    staging: str | None = None,
+    folder: str | None = None,
+    how: str = "",
+) -> bool:
+    """Advance one destination of a group; False, with nothing changed, when somebody was faster."""
+    detail = {"how": how} if how else None
+    try:
+        packets.move(tx, packet, destination, event, staging=staging, folder=folder, detail=detail)
+    except StaleStateError:
+        return False
+    return True

@@ -1,0 +1,256 @@
+"""Staging: a sealed packet becomes the folder that the receiver's case software will find (C19).
+
+Guarantees: the signature of the seal is verified again, and every byte against its digest while it is
+copied; what ``Stager.stage`` leaves behind is whole, is what the ledger names, and is flushed. After a
+failure nothing of it is left. Attachments get names from ``packet_spec.names`` only.
+
+    packet.xml  packet.utf8.xml  <attachments>  delivery.xml  seal.xml  seal.sig  accepted.xml
+
+``packet.utf8.xml`` is there whenever a reader that trusts the declaration of packet.xml would fail or
+read other characters than were validated: when it is not UTF-8, and when its declaration is wrong.
+
+Leaves to others: when to stage, and the step into the inbox (``frontend_server.delivery``). Known limits:
+``deliveredAt`` in delivery.xml is the time of staging, because the folder is not touched after it lies in
+the inbox; the signed time is that of the ``delivered`` receipt. A blob is copied, never linked: the case
+software may write to its copy.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock
+from exchanged.durable import DurableFiles
+from exchanged.errors import ForeignVolumeError, VolumeDamagedError
+from exchanged.ledger import Ledger, blobs, statements
+from exchanged.ledger.rows import PacketRow, ReceiptRow
+from exchanged.spool import Spool
+from exchanged.trust import Trust
+from packet_spec.delivery import encode_delivery
+from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
+from packet_spec.errors import DigestMismatchError, ExchangeError
+from packet_spec.model import DeliveredFile, Delivery, ReceiptKind, Seal, SealPart
+from packet_spec.names import delivered_name, escape_for_display
+from packet_spec.seal import PacketReader, blob_parts
+from packet_spec.signing import new_hasher
+
+# Files in the inbox are the case software's to read, copy and remove; nobody executes them.
+_FILE_BITS: Final = 0o666
+
+
+class NotAcceptedError(ExchangeError):
+    """The ``accepted`` receipt of the admitting node is not here yet: the packet waits for it."""
+
+    reference = "accepted-receipt-missing"
+    temporary = True
+    hint = "run: exchangectl packet show ID; the receipt comes over the same link as the packet"
+
+
+class BlobMissingError(ExchangeError):
+    """The ledger knows no stored blob of a digest that the seal names."""
+
+    reference = "blob-missing"
+    temporary = True
+    hint = "run: exchangectl ledger verify"
+
+
+class InboxPlaces(Protocol):
+    """What delivering needs to know of the agency's folders."""
+
+    @property
+    def inbox(self) -> Path:
+        """Where the case software looks."""
+
+    @property
+    def staging(self) -> Path:
+        """The private folder beside the inbox, on the same file system (C19)."""
+
+    def marker_is_good(self, folder: str) -> bool:
+        """``folder`` (``inbox``) holds the marker that the ledger remembers: it is not an empty mount point."""
+
+
+class Stager:
+    """Writes staged folders. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        spool: Spool,
+        blob_store: BlobStore,
+        trust: Trust,
+        files: DurableFiles,
+        clock: Clock,
+        *,
+        folder_mode: int,
+    ) -> None:
+        self._ledger = ledger
+        self._spool = spool
+        self._blobs = blob_store
+        self._trust = trust
+        self._files = files
+        self._clock = clock
+        self._folder_mode = folder_mode
+        self._file_mode = folder_mode & _FILE_BITS
+
+    def stage(self, packet: PacketRow, recipient: str, folder: Path) -> None:
+        """Make ``folder`` anew, whole and durable, with its name.
+
+        Raises NotAcceptedError, BlobMissingError, DigestMismatchError or another FormatError leaf,
+        UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; VolumeDamagedError when our own
+        volume failed.
+        """
+        accepted = self._accepted(packet)
+        self._files.remove_tree(folder)
+        self._files.make_dir(folder, mode=self._folder_mode)
+        try:
+            self._fill(packet, recipient, folder, accepted)
+            self._files.sync_dir(folder)
+        except VolumeDamagedError:
+            raise
+        except ExchangeError:
+            with suppress(ExchangeError):
+                self._files.remove_tree(folder)
+            raise
+
+    def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> None:
+        if packet.bytes_at is None:
+            raise DigestMismatchError("the packet's bytes are no longer in the spool", where=f"packet {packet.key}")
+        with self._spool.open_range(packet.bytes_at) as source:
+            reader = PacketReader(source.read)
+            seal = reader.open(self._trust.key)
+            _require_same(packet, recipient, seal, reader.seal_digest)
+            files = _delivered_files(seal)
+            packet_xml = reader.packet_xml()
+            self._write(folder / "packet.xml", (packet_xml,))
+            if _needs_reading(packet_xml, seal.encoding):
+                self._write(folder / "packet.utf8.xml", (reading(packet_xml, seal.encoding),))
+            for part, blocks in reader.parts():
+                self._write(folder / files[part.index].file, blocks)
+        for part in blob_parts(seal):
+            self._write(folder / files[part.index].file, self._blob_blocks(part))
+        delivery = Delivery(
+            key=seal.key,
+            attempt=seal.attempt,
+            recipient=recipient,
+            business_type=seal.business_type,
+            sender_ref=seal.sender_ref,
+            sealed_at=seal.sealed_at,
+            accepted_at=accepted.issued_at,
+            delivered_at=self._clock.now(),
+            packet_digest=seal.packet_digest,
+            content_digest=seal.content_digest,
+            seal_digest=reader.seal_digest,
+            encoding=seal.encoding,
+            files=tuple(files.values()),
+        )
+        self._write(folder / "delivery.xml", (encode_delivery(delivery),))
+        self._write(folder / "seal.xml", (reader.seal_bytes,))
+        self._write(folder / "seal.sig", (reader.signature,))
+        self._write(folder / "accepted.xml", (accepted.document,))
+
+    def _accepted(self, packet: PacketRow) -> ReceiptRow:
+        """The first ``accepted`` of this attempt: it starts the legal clock and is never re-issued."""
+        for row in statements.receipts_of(self._ledger.read(), packet.key):
+            if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == packet.attempt:
+                return row
+        raise NotAcceptedError("the accepted receipt is not here", where=f"packet {packet.key}")
+
+    def _write(self, path: Path, blocks: Iterable[bytes]) -> None:
+        # No temporary name: a staged folder counts only once its name is committed.
+        with self._files.create(path, mode=self._file_mode) as writer:
+            for block in blocks:
+                writer.append(block)
+            writer.sync("stage")
+
+    def _blob_blocks(self, part: SealPart) -> Iterator[bytes]:
+        generation = blobs.live_generation(self._ledger.read(), part.digest)
+        if generation is None:
+            raise BlobMissingError("a blob of the packet is not stored here", where=f"part {part.index}")
+        hasher, size = new_hasher(), 0
+        for block in self._blobs.blocks(part.digest, generation):
+            hasher.update(block)
+            size += len(block)
+            yield block
+        if size != part.size or hasher.hexdigest() != part.digest:
+            raise DigestMismatchError("a stored blob is not what the seal names", where=f"part {part.index}")
+
+
+def kind_of(path: Path) -> int | None:
+    """The file type bits of what stands at ``path`` without following it; None when nothing does.
+
+    Raises ForeignVolumeError when the folder cannot tell (unmounted share, no permission).
+    """
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def device_of(path: Path) -> int:
+    """The device that a folder lies on. Raises ForeignVolumeError when it is not a folder or not there."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise ForeignVolumeError("what should be a folder is not one", where=str(path))
+    return status.st_dev
+
+
+def read_plain(path: Path, limit_bytes: int) -> bytes | None:
+    """The bytes of a small regular file, not followed, at most ``limit_bytes``; None for anything else."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                data = file.read(limit_bytes + 1)
+                return data if len(data) <= limit_bytes else None
+    return None
+
+
+def _unreadable(path: Path, error: OSError) -> ForeignVolumeError:
+    return ForeignVolumeError("a folder cannot be looked at", where=str(path.parent), found=error.strerror or "")
+
+
+def _require_same(packet: PacketRow, recipient: str, seal: Seal, seal_digest: str) -> None:
+    found = (seal.key, seal.attempt, seal_digest, recipient in seal.recipients)
+    if found != (packet.key, packet.attempt, packet.seal_digest, True):
+        raise DigestMismatchError("the spool holds another packet than the ledger names", where=f"packet {packet.key}")
+
+
+def _needs_reading(packet_xml: bytes, encoding: str) -> bool:
+    if encoding != UTF_8:
+        return True
+    decision = decide_encoding(packet_xml)
+    return isinstance(decision, EncodingDecision) and bool(decision.findings)
+
+
+def _delivered_files(seal: Seal) -> dict[int, DeliveredFile]:
+    """Every part by index, under the name that it gets."""
+    taken: set[str] = set()
+    return {
+        part.index: DeliveredFile(
+            listed=_listed_name(part.name),
+            file=delivered_name(_listed_name(part.name), part.index, taken),
+            size=part.size,
+            digest=part.digest,
+            document_type=part.document_type,
+        )
+        for part in seal.parts
+    }
+
+
+def _listed_name(name: bytes) -> str:
+    """The original name as text: UTF-8, else GB18030 (old zip tools), else escaped for display."""
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            return name.decode(encoding)
+    return escape_for_display(name)

@@ -1,0 +1,105 @@
+"""The one full check of a packet.xml, the same at the vendor's desk, at the front-end and at the province.
+
+Guarantees: encoding, form, body schema and rules in that order, all findings at once, refusals first and at
+most ``limits.FINDINGS``; each thing is said once. A validator that fails by itself holds the packet and
+blames nobody.
+
+Leaves to others: whether the listed files are there and what their digests are, whether attachments must
+state a sha256 (``envelope.missing_digest_findings``: a matter of the folder's profile), the seal, and the
+order of packets in the case (``sequence``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from packet_spec.catalogue import Catalogue
+from packet_spec.encoding import EncodingDecision, decide_encoding, reading
+from packet_spec.envelope import parse_packet_root, read_packet
+from packet_spec.errors import EncodingError, ValidatorError
+from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
+from packet_spec.limits import FINDINGS
+from packet_spec.model import Directory, Packet
+from packet_spec.rules import Parties, check_rules
+from packet_spec.schema import validate_body
+from packet_spec.sentences import make_finding
+from packet_spec.xml import Element, children, local_name
+from packet_spec.xml_findings import PACKET_XML
+
+HELD_BY_VALIDATOR: Final = ValidatorError.reference
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The verdict, the packet if it could be read, its encoding and the UTF-8 reading that was checked.
+
+    ``encoding`` and ``utf8`` are empty where no encoding could be decided.
+    """
+
+    verdict: Verdict
+    packet: Packet | None
+    encoding: str
+    utf8: bytes
+
+
+def check_packet(
+    packet_xml: bytes, *, directory: Directory | None, catalogue: Catalogue, encoding: str | None = None
+) -> CheckResult:
+    """Check the bytes of a packet.xml.
+
+    With an ``encoding`` (from the seal) the bytes are read in it, without one it is decided here. Without a
+    ``directory`` agency kinds are read from the codes, and neither existence nor levels nor allow-lists are
+    checked. Raises nothing for whatever the bytes are.
+    """
+    decided = _decide(packet_xml, encoding)
+    if isinstance(decided, Finding):
+        return CheckResult(_verdict((decided,)), None, "", b"")
+    root, findings = parse_packet_root(decided.utf8)
+    packet = None
+    if root is not None:
+        packet, findings = read_packet(root)
+        try:
+            findings += _body_findings(root, catalogue)
+        except ValidatorError as error:
+            held = Verdict(Outcome.HELD, decided.findings, held_because=error.reference)
+            return CheckResult(held, packet, decided.encoding, decided.utf8)
+    if packet is not None:
+        parties = (
+            Parties.from_codes(catalogue, packet.envelope)
+            if directory is None
+            else Parties.from_directory(directory, packet.envelope)
+        )
+        findings += check_rules(packet, catalogue, parties)
+    verdict = _verdict((*decided.findings, *findings))
+    return CheckResult(verdict, packet, decided.encoding, decided.utf8)
+
+
+def _decide(packet_xml: bytes, encoding: str | None) -> EncodingDecision | Finding:
+    if encoding is None:
+        return decide_encoding(packet_xml)
+    try:
+        return EncodingDecision(encoding, reading(packet_xml, encoding))
+    except EncodingError:
+        own = decide_encoding(packet_xml)
+        expected = own.encoding if isinstance(own, EncodingDecision) else "-"
+        return make_finding("seal-differs", element="encoding", expected=expected, found=encoding)
+
+
+def _body_findings(root: Element, catalogue: Catalogue) -> tuple[Finding, ...]:
+    """The body's own schema; an unknown type or a body of another type is found elsewhere."""
+    body = children(root, "body")[0][0]
+    stated = children(children(root, "envelope")[0], "businessType")[0].text or ""
+    code = local_name(body)
+    return validate_body(body, code) if code == stated.strip() and code in catalogue.business_types else ()
+
+
+def _verdict(findings: Iterable[Finding]) -> Verdict:
+    """Each thing once, refusals first: what is cut off beyond the limit can then never have refused alone."""
+    once: dict[tuple[str, str, str, str], Finding] = {}
+    for finding in findings:
+        placed = finding if finding.file or finding.document else replace(finding, file=PACKET_XML)
+        once.setdefault((placed.code, placed.element, placed.document, placed.file), placed)
+    ordered = sorted(once.values(), key=lambda finding: finding.severity is not Severity.REFUSE)
+    return verdict_of(tuple(ordered[:FINDINGS]))

@@ -1,0 +1,92 @@
+"""delivery.xml: what the receiving software reads first, bytes <-> values.
+
+Says who sent what when, which file holds which listed attachment, and gives the ``inReplyTo`` element
+to copy into an answer. It is not signed: seal.xml and accepted.xml, which lie beside it, are.
+"""
+
+from __future__ import annotations
+
+from packet_spec.errors import SchemaError
+from packet_spec.finding_xml import carried_text
+from packet_spec.identity import PacketKey
+from packet_spec.limits import PARTS, SEAL_XML_BYTES
+from packet_spec.model import DeliveredFile, Delivery
+from packet_spec.xml import (
+    FORMAT_VERSION,
+    add,
+    attribute,
+    children,
+    new_root,
+    read_machine_document,
+    read_moment,
+    text,
+    write_machine_document,
+    write_moment,
+)
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """The bytes of delivery.xml. Raises SchemaError when the value cannot be written."""
+    if len(delivery.files) > PARTS:
+        raise SchemaError("a delivery lists too many files", expected=f"at most {PARTS}")
+    root = new_root(
+        "delivery",
+        "delivery",
+        {
+            "formatVersion": FORMAT_VERSION,
+            "sender": delivery.key.sender,
+            "packetId": delivery.key.packet_id,
+            "attempt": str(delivery.attempt),
+        },
+    )
+    add(root, "recipient", delivery.recipient)
+    add(root, "businessType", delivery.business_type)
+    add(root, "senderRef", delivery.sender_ref)
+    add(root, "inReplyTo", delivery.key.packet_id, sender=delivery.key.sender)
+    add(root, "sealedAt", write_moment(delivery.sealed_at))
+    add(root, "acceptedAt", write_moment(delivery.accepted_at))
+    add(root, "deliveredAt", write_moment(delivery.delivered_at))
+    add(root, "packetXml", encoding=delivery.encoding, digest=delivery.packet_digest)
+    add(root, "contentDigest", delivery.content_digest)
+    add(root, "sealDigest", delivery.seal_digest)
+    for file in delivery.files:
+        add(
+            root,
+            "file",
+            listed=carried_text(file.listed),
+            name=file.file,
+            size=str(file.size),
+            digest=file.digest,
+            documentType=file.document_type,
+        )
+    return write_machine_document(root, "delivery", limit_bytes=SEAL_XML_BYTES)
+
+
+def decode_delivery(data: bytes) -> Delivery:
+    """The value of a delivery.xml. Raises FormatError leaves and VersionError."""
+    root = read_machine_document(data, "delivery", limit_bytes=SEAL_XML_BYTES)
+    packet_xml = children(root, "packetXml")[0]
+    return Delivery(
+        key=PacketKey(attribute(root, "sender"), attribute(root, "packetId")),
+        attempt=int(attribute(root, "attempt")),
+        recipient=text(root, "recipient"),
+        business_type=text(root, "businessType"),
+        sender_ref=text(root, "senderRef"),
+        sealed_at=read_moment(text(root, "sealedAt")),
+        accepted_at=read_moment(text(root, "acceptedAt")),
+        delivered_at=read_moment(text(root, "deliveredAt")),
+        packet_digest=attribute(packet_xml, "digest"),
+        content_digest=text(root, "contentDigest"),
+        seal_digest=text(root, "sealDigest"),
+        encoding=attribute(packet_xml, "encoding"),
+        files=tuple(
+            DeliveredFile(
+                listed=attribute(each, "listed"),
+                file=attribute(each, "name"),
+                size=int(attribute(each, "size")),
+                digest=attribute(each, "digest"),
+                document_type=attribute(each, "documentType"),
+            )
+            for each in children(root, "file")
+        ),
+    )

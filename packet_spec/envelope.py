@@ -1,0 +1,271 @@
+"""packet.xml: what case software writes, as values.
+
+Guarantees: either a whole ``Packet`` or findings that refuse, and all findings of the format at once.
+
+Leaves to others: which encoding the bytes were in (``encoding``), the body's own schema and every rule
+across fields (``schema``, ``rules``), whether a seal tells the same story (``binding``, whose checks stand
+here too), and whether the listed files are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Final, TypeVar
+
+from packet_spec.binding import (
+    check_parts_against_attachments,
+    check_seal_against_envelope,
+    check_seal_against_packet,
+)
+from packet_spec.errors import NameRefusedError, SchemaError, XmlRefusedError
+from packet_spec.findings import Finding
+from packet_spec.identity import PacketKey
+from packet_spec.limits import PACKET_XML_BYTES, PARTS
+from packet_spec.model import Attachment, CaseNumber, Envelope, Packet, Priority
+from packet_spec.names import OWN_NAMES, fold_name, safe_relative
+from packet_spec.xml import (
+    Element,
+    attribute,
+    child,
+    children,
+    line_of,
+    local_name,
+    parse_document,
+    path_of,
+    read_date,
+    read_moment,
+)
+from packet_spec.xml_findings import DATE_SHAPE, MOMENT_SHAPE, refusal_finding, schema_findings, xml_finding
+
+__all__ = [
+    "BODY_NAMESPACE",
+    "check_parts_against_attachments",
+    "check_seal_against_envelope",
+    "check_seal_against_packet",
+    "missing_digest_findings",
+    "parse_packet",
+    "parse_packet_root",
+    "read_packet",
+    "xml_finding",
+]
+
+_T = TypeVar("_T")
+
+BODY_NAMESPACE: Final = "urn:exchanged:body:1"
+
+# Whitespace of XML alone: a full-width space belongs to the text.
+_BLANKS: Final = re.compile("[ \t\r\n]+")
+# What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
+_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, ...]]:
+    """The packet in the UTF-8 reading of a packet.xml, and the findings about its format.
+
+    The packet is None exactly when a finding refuses.
+    """
+    root, findings = parse_packet_root(packet_xml_utf8)
+    return (None, findings) if root is None else read_packet(root)
+
+
+def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
+    """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
+    if len(packet_xml_utf8) <= PACKET_XML_BYTES:
+        illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
+        if illegal is not None:
+            line = illegal.string.count("\n", 0, illegal.start()) + 1
+            return None, (xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}"),)
+    try:
+        root = parse_document(packet_xml_utf8, limit_bytes=PACKET_XML_BYTES)
+    except XmlRefusedError as error:
+        return None, (refusal_finding(error),)
+    findings = schema_findings(root, "packet")
+    return (None, findings) if findings else (root, ())
+
+
+def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
+    """The packet in a root element that fits packet.xsd; None exactly when a finding refuses."""
+    reader = _Reader()
+    envelope_element, body = children(root, "envelope")[0], children(root, "body")[0]
+    envelope = reader.envelope(envelope_element)
+    attachments = reader.attachments(child(root, "attachments"))
+    content = body[0]
+    body_type = local_name(content)
+    business_type = _token(envelope_element, "businessType")
+    if body_type != business_type:
+        reader.note("body-mismatch", content, expected=business_type, found=body_type)
+    findings = tuple(reader.findings)
+    if envelope is None or findings:
+        return None, findings
+    fields, lists, persons = _read_body(content)
+    return Packet(envelope, attachments, body_type, fields, lists, persons), ()
+
+
+def missing_digest_findings(packet: Packet) -> tuple[Finding, ...]:
+    """Attachments without size or sha256: refused, unless the folder's profile makes sha256 optional."""
+    findings: list[Finding] = []
+    for index, listed in enumerate(packet.attachments, start=1):
+        place = f"attachments/attachment[{index}]"
+        if listed.size is None:
+            findings.append(
+                xml_finding("attachment-size-missing", element=f"{place}/@size", found=listed.file)
+            )
+        if listed.sha256 is None:
+            findings.append(
+                xml_finding("attachment-digest-missing", element=f"{place}/@sha256", found=listed.file)
+            )
+    return tuple(findings)
+
+
+class _Reader:
+    """Reads a schema-valid packet and notes what a schema cannot say."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def note(
+        self, code: str, element: Element, *, name: str = "", expected: str = "", found: str = ""
+    ) -> None:
+        path = path_of(element) + (f"/@{name}" if name else "")
+        self.findings.append(
+            xml_finding(code, line=line_of(element), element=path, expected=expected, found=found)
+        )
+
+    def envelope(self, element: Element) -> Envelope | None:
+        recipients = [
+            _collapse(each.text) for tag in ("receiver", "copyTo") for each in children(element, tag)
+        ]
+        for code in sorted({each for each in recipients if recipients.count(each) > 1}):
+            self.note("recipient-twice", element, found=code)
+        created_at = self._moment(element, "createdAt")
+        expires_at = self._moment(element, "expiresAt")
+        case, approver = child(element, "case"), child(element, "approver")
+        in_reply_to = self._in_reply_to(element)
+        approved_on = None if approver is None else self._date(approver, "approvedOn")
+        if created_at is None:
+            return None
+        return Envelope(
+            packet_id=_token(element, "packetId") or None,
+            sender_ref=_token(element, "senderRef"),
+            business_type=_token(element, "businessType"),
+            sender=_token(element, "sender"),
+            receiver=recipients[0],
+            copy_to=tuple(recipients[1:]),
+            in_reply_to=in_reply_to,
+            supersedes=_token(element, "supersedes") or None,
+            created_at=created_at,
+            priority=Priority(_token(element, "priority")),
+            track=_token(element, "track"),
+            handover=_token(element, "handover"),
+            expires_at=expires_at,
+            secrecy=_token(element, "secrecy"),
+            case_kind="" if case is None else _collapse(case.get("kind")),
+            case_numbers=() if case is None else _case_numbers(case),
+            handler=_name_in(element, "handler"),
+            approver=_name_in(element, "approver"),
+            approved_on=approved_on,
+        )
+
+    def attachments(self, element: Element | None) -> tuple[Attachment, ...]:
+        listed = [] if element is None else children(element, "attachment")
+        if element is not None and len(listed) > PARTS:
+            self.note("too-many-attachments", element, expected=str(PARTS), found=str(len(listed)))
+            return ()
+        seen = set(OWN_NAMES)
+        return tuple(self._attachment(each, seen) for each in listed)
+
+    def _attachment(self, element: Element, seen: set[str]) -> Attachment:
+        file = attribute(element, "file")
+        try:
+            safe_relative(file)
+        except NameRefusedError:
+            self.note("attachment-name-refused", element, name="file", found=file)
+        key = fold_name(file)
+        if key in seen:
+            self.note("attachment-twice", element, name="file", found=file)
+        seen.add(key)
+        size, digest, pages = (_collapse(element.get(name)) for name in ("size", "sha256", "pages"))
+        return Attachment(
+            file=file,
+            document_type=_collapse(element.get("documentType")),
+            size=int(size) if size else None,
+            sha256=digest.lower() or None,
+            title=_collapse(element.get("title")),
+            pages=int(pages) if pages else None,
+            document_number=_collapse(element.get("documentNumber")),
+            document_date=self._date(element, "documentDate"),
+            volume=_collapse(element.get("volume")),
+        )
+
+    def _in_reply_to(self, element: Element) -> PacketKey | None:
+        answered = child(element, "inReplyTo")
+        if answered is None or not _collapse(answered.text):
+            return None
+        sender = _collapse(answered.get("sender"))
+        if not sender:
+            self.note("reply-sender-missing", answered, name="sender")
+        return PacketKey(sender, _collapse(answered.text))
+
+    def _moment(self, parent: Element, tag: str) -> datetime | None:
+        element = child(parent, tag)
+        if element is None or not _collapse(element.text):
+            return None
+        return self._read(read_moment, element, _collapse(element.text), "", MOMENT_SHAPE)
+
+    def _date(self, element: Element, name: str) -> date | None:
+        value = _collapse(element.get(name))
+        return self._read(read_date, element, value, name, DATE_SHAPE) if value else None
+
+    def _read(
+        self, read: Callable[[str], _T], element: Element, value: str, name: str, expected: str
+    ) -> _T | None:
+        try:
+            return read(value)
+        except SchemaError:
+            self.note("value-invalid", element, name=name, expected=expected, found=value)
+            return None
+
+
+def _collapse(value: str | None) -> str:
+    """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
+    return _BLANKS.sub(" ", value or "").strip(" ")
+
+
+def _token(parent: Element, tag: str) -> str:
+    element = child(parent, tag)
+    return "" if element is None else _collapse(element.text)
+
+
+def _name_in(parent: Element, tag: str) -> str:
+    element = child(parent, tag)
+    return "" if element is None else _collapse(element.get("name"))
+
+
+def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
+    return tuple(
+        CaseNumber(_collapse(number.get("kind")), _collapse(number.text))
+        for number in children(case, "number")
+    )
+
+
+def _read_body(
+    content: Element,
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[dict[str, str], ...]]:
+    """Fields, lists and persons of a body; the body's own schema says which there may be."""
+    fields: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
+    persons: tuple[dict[str, str], ...] = ()
+    for element in content:
+        name = local_name(element)
+        if name == "persons":
+            persons = tuple(
+                {local_name(entry): _collapse(entry.text) for entry in person}
+                for person in children(element, "person")
+            )
+        elif len(element) or name in lists:
+            lists[name] = tuple(_collapse(item.text) for item in children(element, "item"))
+        else:
+            fields[name] = _collapse(element.text)
+    return fields, lists, persons

@@ -1,0 +1,168 @@
+"""The root of every error this product raises on purpose.
+
+Each leaf carries a stable kebab-case ``reference``, a verdict whether trying again can help, a
+text for the operator and a redacted text for the other side. This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ExchangeError(Exception):
+    """Something went wrong that we can name.
+
+    ``summary`` says what is wrong with which thing; ``where``, ``expected`` and ``found`` narrow it
+    down; ``hint`` names the next command or act. ``peer_text`` is all that another agency may see.
+    """
+
+    reference: ClassVar[str] = "exchange-error"
+    temporary: ClassVar[bool] = False
+    peer_text: ClassVar[str] = "the packet could not be handled"
+    hint: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        found: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.where = where
+        self.expected = expected
+        self.found = found
+        self.advice = self.hint if hint is None else hint
+
+    def __str__(self) -> str:
+        parts = [self.summary]
+        if self.where:
+            parts.append(f"where: {self.where}")
+        if self.expected or self.found:
+            parts.append(f"expected: {self.expected or '-'}, found: {self.found or '-'}")
+        return "; ".join(parts)
+
+
+class FormatError(ExchangeError):
+    """Bytes are not a document of the kind they should be (layout, XML, schema, digest)."""
+
+    reference = "format-error"
+    peer_text = "the document does not have the required form"
+
+
+class SignatureError(ExchangeError):
+    """A signature is missing, wrong, or made by a key that may not make it."""
+
+    reference = "signature-error"
+    peer_text = "the signature could not be verified"
+
+
+class UnknownKeyError(SignatureError):
+    """The key is not in the directory in force: the thing is held, never refused (C24)."""
+
+    reference = "unknown-key"
+    temporary = True
+    peer_text = "the signing key is not known here"
+
+
+class AuthorityError(SignatureError):
+    """A valid signature by somebody who may not say this (C21): a security event."""
+
+    reference = "no-authority"
+    peer_text = "the signer may not make this statement"
+
+
+class VersionError(ExchangeError):
+    """A document of a format version that this program does not speak: held, versions named."""
+
+    reference = "unknown-version"
+    temporary = True
+    peer_text = "the format version is not known here"
+
+
+class NameRefusedError(ExchangeError):
+    """An outside name cannot become a safe file name."""
+
+    reference = "name-refused"
+    peer_text = "a file name is not allowed"
+
+
+class CatalogueError(ExchangeError):
+    """The catalogue data contradicts itself or lacks a code that was asked for."""
+
+    reference = "catalogue-error"
+
+
+class LayoutError(FormatError):
+    """A container does not have exactly the prescribed members, headers, padding and end."""
+
+    reference = "layout-wrong"
+
+
+class DigestMismatchError(FormatError):
+    """Bytes are not those that the signed list names: another digest or another size."""
+
+    reference = "digest-mismatch"
+    peer_text = "the content does not match its digest"
+
+
+class XmlRefusedError(FormatError):
+    """XML that is not read: not well-formed, with a DOCTYPE, or beyond a cap.
+
+    ``code`` is the finding code for a packet.xml, ``line`` the line if it is known.
+    """
+
+    reference = "xml-refused"
+
+    def __init__(
+        self, summary: str, *, code: str, line: int | None = None, expected: str = "", found: str = ""
+    ) -> None:
+        where = "" if line is None else f"line {line}"
+        super().__init__(summary, where=where, expected=expected, found=found)
+        self.code = code
+        self.line = line
+
+
+class SchemaError(FormatError):
+    """A machine-written document does not fit its schema, or contradicts itself."""
+
+    reference = "schema-violated"
+
+
+class EncodingError(FormatError):
+    """Bytes do not decode in the encoding that was decided for them."""
+
+    reference = "encoding-wrong"
+
+
+class DirectoryError(FormatError):
+    """A directory that contradicts itself; no part of it is taken."""
+
+    reference = "directory-inconsistent"
+    hint = "ask the directory's publisher for a corrected version; the one in force stays in force"
+
+
+class DatedAheadError(UnknownKeyError):
+    """A statement dated well after this node's clock: held until a person looks at the clocks (C18)."""
+
+    reference = "dated-ahead"
+    peer_text = "the statement carries a time that has not come yet"
+
+
+class RevokedSinceError(UnknownKeyError):
+    """Dated before its key was revoked, but first seen afterwards: held, because dates can be forged."""
+
+    reference = "revoked-since"
+    peer_text = "the signing key was revoked"
+
+
+class ValidatorError(ExchangeError):
+    """A validator failed by itself and said nothing about the packet: held, never refused."""
+
+    reference = "validator-failed"
+    temporary = True
+    peer_text = "the packet could not be checked yet"
+    hint = "run `exchangectl packet check` on the packet; if it fails again, report it with the version"

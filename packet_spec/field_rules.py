@@ -1,0 +1,212 @@
+"""Rules about fields that a schema cannot say: presence under conditions, numbers, dates, codes, limits.
+
+A value that the schema refuses already (a date that is none, a letter in a number) is passed over here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from packet_spec.catalogue import MetadataField
+from packet_spec.envelope_fields import ENVELOPE_FIELDS
+from packet_spec.findings import Finding, Severity
+from packet_spec.identifiers import (
+    agency_kind_number,
+    canonical_court_number,
+    fold_number,
+    is_placeholder_date,
+    matches,
+)
+from packet_spec.rule_subject import (
+    Subject,
+    describe_basis,
+    describe_conditions,
+    person_element,
+)
+from packet_spec.sentences import make_finding
+
+# Required exactly where approval is customary, whatever the lists of the type say.
+_APPROVAL: Final = ("approver", "approval_date")
+
+
+def required_fields(subject: Subject) -> Iterator[Finding]:
+    """Every required field is there and not empty; person-scoped ones in every person block."""
+    block = subject.catalogue.person_block.required if "persons" in subject.row.allowed_fields else ()
+    for code in (*subject.row.required_fields, *block):
+        if code in _APPROVAL:
+            continue
+        if code == "persons":
+            if not subject.packet.persons:
+                yield make_finding("field-missing", element=code)
+        elif subject.catalogue.fields[code].scope == "person":
+            for number, person in enumerate(subject.packet.persons, 1):
+                yield from _present(person_element(number, code), person.get(code))
+        else:
+            yield from _required_once(subject, code)
+
+
+def _required_once(subject: Subject, code: str) -> Iterator[Finding]:
+    values = subject.values(code)
+    if values:
+        for value in values:
+            yield from _present(value.element, value.text)
+    else:
+        yield from _present(ENVELOPE_FIELDS[code].path if code in ENVELOPE_FIELDS else code, None)
+
+
+def _present(element: str, text: str | None) -> Iterator[Finding]:
+    if text is None:
+        yield make_finding("field-missing", element=element)
+    elif not text.strip():
+        yield make_finding("field-empty", element=element)
+
+
+def conditional_fields(subject: Subject) -> Iterator[Finding]:
+    """Fields required by a condition.
+
+    A person-scoped field is required of the persons for whom the condition holds; where the condition
+    is not of one person, at least one person must have it.
+    """
+    for requirement in subject.active(subject.row.conditional_fields):
+        persons = subject.persons_for(requirement)
+        for code in requirement.require:
+            present = {value.element for value in subject.values(code) if value.text}
+            if persons and subject.catalogue.fields[code].scope == "person":
+                missing = [person_element(number, code) for number in persons]
+            else:
+                missing = [] if present else [code]
+            for element in missing:
+                if element not in present:
+                    yield make_finding(
+                        "field-missing-conditional",
+                        element=element,
+                        expected=describe_conditions(requirement),
+                    )
+
+
+def approval(subject: Subject) -> Iterator[Finding]:
+    """Approver and date stand in the envelope exactly where approval is customary."""
+    if not subject.row.approval.customary:
+        return
+    basis = subject.row.approval.basis or (*subject.row.legal_basis, "-")[0]
+    for code in _APPROVAL:
+        if not subject.values(code):
+            yield make_finding(
+                "approval-missing", element=ENVELOPE_FIELDS[code].path, expected=describe_basis(basis)
+            )
+
+
+def outcome(subject: Subject) -> Iterator[Finding]:
+    """``decision_code`` is one of the type's outcome codes, where it has some."""
+    codes = subject.row.outcome_codes
+    for value in subject.values("decision_code"):
+        if codes and value.text and value.text not in codes:
+            yield make_finding(
+                "code-not-in-list", element=value.element, expected=", ".join(codes), found=value.text
+            )
+
+
+def numbers_in_range(subject: Subject) -> Iterator[Finding]:
+    """Integers lie within the limits of the catalogue (``supplement_round``: CPL 175)."""
+    for field in subject.catalogue.fields.values():
+        if field.minimum is None and field.maximum is None:
+            continue
+        for value in subject.values(field.code):
+            if value.text.isascii() and value.text.isdigit() and not _in_range(field, int(value.text)):
+                yield make_finding(
+                    "number-out-of-range", element=value.element, expected=_limits(field), found=value.text
+                )
+
+
+def _in_range(field: MetadataField, number: int) -> bool:
+    low = field.minimum is None or field.minimum <= number
+    return low and (field.maximum is None or number <= field.maximum)
+
+
+def _limits(field: MetadataField) -> str:
+    low = "" if field.minimum is None else str(field.minimum)
+    high = "" if field.maximum is None else str(field.maximum)
+    basis = f" ({describe_basis(field.basis)})" if field.basis else ""
+    return f"{low}–{high}{basis}"
+
+
+def lists_long_enough(subject: Subject) -> Iterator[Finding]:
+    """Lists have the least number of items (``interrogators``: two, DCR 19)."""
+    for field in subject.catalogue.fields.values():
+        items = subject.packet.lists.get(field.code)
+        if items is not None and len(items) < field.min_items:
+            basis = f" ({describe_basis(field.basis)})" if field.basis else ""
+            yield make_finding(
+                "list-too-short",
+                element=field.code,
+                expected=f"{field.min_items}{basis}",
+                found=str(len(items)),
+            )
+
+
+def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
+    """Items that are document type codes name document types of the catalogue."""
+    for field in subject.catalogue.fields.values():
+        if field.items == "document":
+            for value in subject.values(field.code):
+                if value.text and value.text not in subject.catalogue.document_types:
+                    yield make_finding("document-unknown", element=value.element, found=value.text)
+
+
+def agency_fields(subject: Subject) -> Iterator[Finding]:
+    """Agencies inside the body are of the kind that the field names, read from their code."""
+    catalogue = subject.catalogue
+    for field in catalogue.fields.values():
+        if not field.agency_kind:
+            continue
+        for value in subject.values(field.code):
+            number = agency_kind_number(value.text)
+            if number and not catalogue.plays(catalogue.kind_of_number(number), (field.agency_kind,)):
+                kind = catalogue.agency_kinds[field.agency_kind]
+                yield make_finding(
+                    "agency-kind-wrong",
+                    element=value.element,
+                    expected=f"{kind.zh}（{kind.code}）",
+                    found=value.text,
+                )
+
+
+def dates_are_real(subject: Subject) -> Iterator[Finding]:
+    """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
+    row = subject.row
+    required = {*row.required_fields} - {*_APPROVAL}
+    for requirement in subject.active(row.conditional_fields):
+        required |= {*requirement.require}
+    if row.approval.customary:
+        required |= {*_APPROVAL}
+    for field in subject.catalogue.fields.values():
+        if field.type != "date":
+            continue
+        for value in subject.values(field.code):
+            if is_placeholder_date(value.text):
+                severity = Severity.REFUSE if field.code in required else Severity.WARN
+                yield make_finding(
+                    "date-placeholder", severity=severity, element=value.element, found=value.text
+                )
+
+
+def case_numbers(subject: Subject) -> Iterator[Finding]:
+    """Case numbers of the envelope have the shape of their organ; brackets and wide digits are folded."""
+    patterns = subject.catalogue.patterns
+    for code in ("police_case_no", "proc_case_no", "court_case_no"):
+        for value in subject.values(code):
+            court = code == "court_case_no"
+            number = canonical_court_number(value.text) if court else fold_number(value.text)
+            if matches(patterns[code], number):
+                continue
+            if court and matches(patterns["court_case_no_old"], number):
+                yield make_finding("case-number-old", element=value.element, found=value.text)
+                continue
+            yield make_finding(
+                "case-number-shape",
+                severity=Severity(patterns[code].mismatch),
+                element=value.element,
+                expected=patterns[code].example,
+                found=value.text,
+            )

@@ -1,0 +1,159 @@
+"""Numbers that identify persons, organisations, agencies and cases: shapes, check characters, one form.
+
+Guarantees: pure; a number is normalised for comparison only and never repaired in place. Rules:
+GB 11643-1999 (identity card), GB 32100-2015 and GB 11714 (unified social credit code), the court case
+number provisions of 2016.
+
+Leaves to others: how severe a wrong number is (``field_rules``). Known limits: division codes inside a
+number are not looked up (old ones stay valid for ever); shapes of foreign papers are from memory.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from packet_spec.catalogue import Pattern
+
+MALE: Final = "1"
+FEMALE: Final = "2"
+# The oldest age that is believed; nobody is known to have lived longer.
+OLDEST_YEARS: Final = 122
+
+_ID_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_CHECK: Final = "10X98765432"
+_USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+_ORGANISATION_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
+_BRACKETS: Final = str.maketrans("()〔〕[]【】﹝﹞", "（）（）（）（）（）")
+_PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
+
+# Numbers of papers other than the identity card: shape, and an example (fictional).
+_PAPERS: Final[Mapping[str, tuple[str, str]]] = {
+    "passport": ("[A-Z0-9]{5,15}", "E00000001"),
+    "hk_macao": ("[HM](?:[0-9]{8}|[0-9]{10})", "H00000001"),
+    "taiwan": ("[0-9]{8}", "00000001"),
+    "residence_permit": ("8[123][0-9]{15}[0-9X]", "810000199001010016"),
+    "foreign_permit": ("9[0-9]{16}[0-9X]|[A-Z]{3}[0-9]{12}", "911000199001010016"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IdCard:
+    """An identity card number taken apart. ``number`` has 18 characters, also where it was converted.
+
+    ``born`` is None where the digits are no real date; ``sex`` is a code of GB/T 2261.1; ``check_holds`` is
+    true for a converted number, whose check character is our own.
+    """
+
+    number: str
+    born: date | None
+    sex: str
+    check_holds: bool
+    converted: bool
+
+
+def fold_number(text: str) -> str:
+    """``text`` with full-width digits and letters folded (NFKC), in upper case, without white space.
+
+    For numbers only: NFKC changes names (domain catalogue, part 2.3).
+    """
+    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+
+
+def matches(pattern: Pattern, text: str) -> bool:
+    """The whole of ``text`` has the shape of ``pattern``; digits are ASCII digits."""
+    return re.fullmatch(pattern.regex, text, re.ASCII) is not None
+
+
+def id_check_character(first17: str) -> str:
+    """The 18th character for 17 digits (GB 11643)."""
+    total = sum(int(digit) * weight for digit, weight in zip(first17, _ID_WEIGHTS, strict=True))
+    return _ID_CHECK[total % 11]
+
+
+def read_id_card(text: str) -> IdCard | None:
+    """The identity card number in ``text``; None where it has no such shape.
+
+    15 digits are converted by inserting 19 after the sixth digit and adding the check character; that is
+    wrong for persons born before 1900, so the result says that it was converted.
+    """
+    number = fold_number(text)
+    converted = re.fullmatch("[0-9]{15}", number) is not None
+    if converted:
+        number = number[:6] + "19" + number[6:]
+        number += id_check_character(number)
+    if re.fullmatch("[0-9]{17}[0-9X]", number) is None:
+        return None
+    try:
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        born = None
+    return IdCard(
+        number=number,
+        born=born,
+        sex=MALE if int(number[16]) % 2 else FEMALE,
+        check_holds=id_check_character(number[:17]) == number[17],
+        converted=converted,
+    )
+
+
+def is_plausible_birth(born: date, on: date) -> bool:
+    """A person born on ``born`` can be alive on ``on``: not in the future, at most 122 years ago."""
+    return born <= on and on.year - born.year <= OLDEST_YEARS
+
+
+def paper_example(id_type: str) -> str:
+    """A number of the shape that this kind of paper has, empty where no shape is known."""
+    return _PAPERS[id_type][1] if id_type in _PAPERS else ""
+
+
+def fits_paper(id_type: str, text: str) -> bool:
+    """``text`` looks like a number of that paper; true where no shape is known."""
+    return id_type not in _PAPERS or re.fullmatch(_PAPERS[id_type][0], fold_number(text)) is not None
+
+
+def is_social_credit_code(text: str) -> bool:
+    """``text`` is a unified social credit code: shape and both check characters hold (GB 32100, GB 11714)."""
+    code = fold_number(text)
+    if re.fullmatch(f"[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}", code) is None:
+        return False
+    total = sum(_USCC_ALPHABET.index(one) * weight for one, weight in zip(code, _USCC_WEIGHTS, strict=False))
+    check = _USCC_ALPHABET[(31 - total % 31) % 31]
+    return check == code[17] and organisation_check_character(code[8:16]) == code[16]
+
+
+def organisation_check_character(first8: str) -> str:
+    """The 9th character of an organisation code for its first 8 (GB 11714)."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    total = sum(digits.index(one) * weight for one, weight in zip(first8, _ORGANISATION_WEIGHTS, strict=True))
+    return "0123456789X0"[11 - total % 11]
+
+
+def canonical_court_number(text: str) -> str:
+    """A court case number in its one form: full-width brackets, ASCII digits, no white space.
+
+    ``(2022)甘0102刑初123号`` and ``〔２０２２〕…`` become ``（2022）甘0102刑初123号``. The original is kept
+    beside it; whether the number is well-formed is for ``matches``.
+    """
+    return fold_number(text).translate(_BRACKETS)
+
+
+def agency_kind_number(code: str) -> str:
+    """The two-digit kind number inside an agency code, empty where ``code`` is none."""
+    match = re.fullmatch("[0-9]{6}-([0-9]{2})-[0-9]{2}", code)
+    return match.group(1) if match else ""
+
+
+def is_placeholder_date(text: str) -> bool:
+    """``text`` is a date that old programs write for "unknown"."""
+    return text in _PLACEHOLDERS
+
+
+def has_private_use(text: str) -> bool:
+    """``text`` holds a character of a private use area, as old systems made for rare names."""
+    return any(unicodedata.category(character) == "Co" for character in text)

@@ -1,0 +1,44 @@
+"""Every cap of the exchange standard in one place: number, unit and the reason for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# A packet.xml is metadata; documents travel beside it. Parsing 8 MiB stays well under a second.
+PACKET_XML_BYTES: Final = 8 * MIB
+# A dossier of single pages; more belongs into one document file.
+PARTS: Final = 5_000
+# 5,000 parts at about 500 bytes each, with room for long names.
+SEAL_XML_BYTES: Final = 4 * MIB
+# Inline parts together: with packet.xml and seal.xml below a batch.
+INLINE_PARTS_BYTES: Final = 8 * MIB
+# A larger part is a blob of its own, resumable and stored once (C8).
+INLINE_PART_BYTES: Final = 1 * MIB
+# A batch is landed, verified and stored as one file.
+BATCH_BYTES: Final = 32 * MIB
+# Items of one batch: keeps a waybill below WAYBILL_BYTES.
+BATCH_ITEMS: Final = 4_096
+WAYBILL_BYTES: Final = 2 * MIB
+# Receipts and hop notes are machine-written and short.
+RECEIPT_BYTES: Final = 256 * KIB
+HOP_BYTES: Final = 16 * KIB
+STATUS_BYTES: Final = 1 * MIB
+DISPOSITION_BYTES: Final = 256 * KIB
+# 500 agencies with keys and names need about 1 MiB.
+DIRECTORY_BYTES: Final = 16 * MIB
+# Element depth of a packet.xml; libxml2's own stop is 256.
+XML_DEPTH: Final = 32
+XML_ATTRIBUTES: Final = 64
+# Names of files: a component on ext4 and NTFS is at most 255 bytes or characters.
+NAME_BYTES: Final = 255
+# Findings listed in one verdict; more adds nothing that a clerk could use.
+FINDINGS: Final = 200
+# Copies of one packet.
+COPIES: Final = 32
+# Zip drops: entries and the sum of the unpacked sizes (a dossier with video is gigabytes).
+ZIP_ENTRIES: Final = PARTS + 16
+ZIP_BYTES: Final = 64 * 1024 * MIB
+ZIP_RATIO: Final = 200

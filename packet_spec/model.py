@@ -1,0 +1,456 @@
+"""The values of the exchange standard: frozen, complete, free of behaviour that needs the world.
+
+Times are aware datetimes in UTC unless a comment says otherwise; sizes are bytes; digests are
+SHA-256 in lower-case hexadecimal. The documents they are read from and written to are described in
+docs/packet-format.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from packet_spec.findings import Finding
+from packet_spec.identity import PacketKey
+
+
+class Priority(StrEnum):
+    """How urgent the sender says a packet is."""
+
+    NORMAL = "normal"
+    URGENT = "urgent"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One line of ``<attachments>`` in packet.xml."""
+
+    file: str
+    document_type: str
+    size: int | None
+    sha256: str | None
+    title: str = ""
+    pages: int | None = None
+    document_number: str = ""
+    document_date: date | None = None
+    volume: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNumber:
+    """A case number of one organ: kind is police, procuratorate, court or prison."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope of packet.xml: who sends what to whom. ``packet_id`` may be missing (C13)."""
+
+    packet_id: str | None
+    sender_ref: str
+    business_type: str
+    sender: str
+    receiver: str
+    copy_to: tuple[str, ...]
+    in_reply_to: PacketKey | None
+    supersedes: str | None
+    created_at: datetime
+    priority: Priority
+    track: str
+    handover: str
+    expires_at: datetime | None
+    secrecy: str
+    case_kind: str
+    case_numbers: tuple[CaseNumber, ...]
+    handler: str
+    approver: str
+    approved_on: date | None
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The receiver, then every copy, in the order of the envelope."""
+        return (self.receiver, *self.copy_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A parsed packet.xml: envelope, attachments, and the body as field code -> values.
+
+    ``body`` maps a field code to its values in document order: plain text for packet-scoped fields;
+    ``persons`` holds one mapping (field code -> text) per person; other lists hold their items' text.
+    ``body_type`` is the local name of the body's element.
+    """
+
+    envelope: Envelope
+    attachments: tuple[Attachment, ...]
+    body_type: str
+    fields: dict[str, str]
+    lists: dict[str, tuple[str, ...]]
+    persons: tuple[dict[str, str], ...]
+
+
+class Carriage(StrEnum):
+    """How a part travels: inside the sealed packet, or as a blob of its own (C8)."""
+
+    INLINE = "inline"
+    BLOB = "blob"
+
+
+@dataclass(frozen=True, slots=True)
+class SealPart:
+    """One part as carried. ``name`` is the original name in bytes (it may not be UTF-8)."""
+
+    index: int
+    name: bytes
+    size: int
+    digest: str
+    carriage: Carriage
+    document_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """seal.xml: the machine-written list of what a packet holds, made by the sealing front-end."""
+
+    key: PacketKey
+    attempt: int
+    receiver: str
+    copy_to: tuple[str, ...]
+    business_type: str
+    sender_ref: str
+    priority: Priority
+    expires_at: datetime | None
+    sealed_at: datetime
+    key_id: str
+    suite: str
+    incarnation: str
+    sequence: int
+    pack_digest: str
+    encoding: str
+    packet_size: int
+    packet_digest: str
+    content_digest: str
+    parts: tuple[SealPart, ...]
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The receiver, then every copy."""
+        return (self.receiver, *self.copy_to)
+
+
+class ReceiptKind(StrEnum):
+    """What a receipt says (docs/packet-format.md, receipts)."""
+
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    COLLECTED = "collected"
+    SIGNED = "signed"
+    REFUSED = "refused"
+    UNDELIVERABLE = "undeliverable"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A signed statement about a packet. ``recipient`` is empty where it speaks for the whole packet.
+
+    ``issued_by`` is the agency or node that speaks; ``number`` rises at that issuer. ``how`` is
+    ``marker`` or ``folder-gone`` for collected; ``by`` names the person or software that signed;
+    ``folder_synced`` is false where a share refused to sync the inbox folder (C19).
+    """
+
+    kind: ReceiptKind
+    key: PacketKey
+    attempt: int
+    content_digest: str
+    seal_digest: str
+    business_type: str
+    recipient: str
+    issued_by: str
+    issued_at: datetime
+    number: int
+    findings: tuple[Finding, ...] = ()
+    how: str = ""
+    by: str = ""
+    folder_synced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HopNote:
+    """One node's signed note of a packet's way. ``next_node`` is where it went at ``left_at``."""
+
+    node: str
+    key: PacketKey
+    seal_digest: str
+    landed_at: datetime
+    left_at: datetime
+    next_node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """The recipient's answer to a delivered packet: 签收 (signed) or refusal (C22)."""
+
+    key: PacketKey
+    kind: ReceiptKind
+    by: str
+    at: datetime
+    findings: tuple[Finding, ...]
+
+
+class ItemKind(StrEnum):
+    """What one item of a batch is."""
+
+    PACKET = "packet"
+    RECEIPT = "receipt"
+    HOP = "hop"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobReference:
+    """A blob that a packet of a batch needs: digest and size as carried (C8)."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaybillItem:
+    """One item of a batch, in order: its kind, and the digest and size of its bytes.
+
+    ``key`` is the packet that the item is or speaks of, so that a landing can write its ledger row
+    before anything inside the item is parsed (C5); judging compares it with the item itself.
+    ``blobs`` are the blobs of a packet item, each once, in part order (C10).
+    """
+
+    kind: ItemKind
+    digest: str
+    size: int
+    key: PacketKey
+    blobs: tuple[BlobReference, ...] = ()
+
+
+class ExceptionKind(StrEnum):
+    """Why a batch number is disposed of, but not simply taken (C5, C6)."""
+
+    BAD = "bad"
+    NEED = "need"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchException:
+    """An exception in an acknowledgement. ``blobs`` are the digests needed, for NEED only.
+
+    ``detail`` is a reference (kebab-case) or, for HELD, the format versions known here.
+    """
+
+    number: int
+    kind: ExceptionKind
+    detail: str = ""
+    blobs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What the writer has disposed of in the other direction of the link (C5).
+
+    Names the stream (``from_node`` wrote it, in ``incarnation``), the highest contiguous number
+    disposed of, and the exceptions still open. ``counter`` rises within the acknowledging node's
+    own incarnation.
+    """
+
+    from_node: str
+    incarnation: str
+    through: int
+    counter: int
+    exceptions: tuple[BatchException, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waybill:
+    """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``."""
+
+    speaks: tuple[str, ...]
+    from_node: str
+    to_node: str
+    incarnation: str
+    number: int | None
+    items: tuple[WaybillItem, ...]
+    acknowledgement: Acknowledgement | None
+    ledger_head: str
+    directory_version: int
+    sent_at: datetime
+    key_id: str
+
+
+class KeyUse(StrEnum):
+    """What a key in the directory may be used for (C21)."""
+
+    SEAL = "seal"
+    LINK = "link"
+    RECEIPT = "receipt"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryKey:
+    """A public key of a node, its use and the time in which what it signs counts."""
+
+    key_id: str
+    suite: str
+    public: bytes
+    uses: tuple[KeyUse, ...]
+    not_before: datetime
+    not_after: datetime
+    revoked_at: datetime | None = None
+
+
+class NodeRole(StrEnum):
+    """The roles of a node (docs/architecture.md)."""
+
+    FRONTEND = "frontend"
+    PROVINCIAL = "provincial"
+    BRIDGE = "bridge"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryNode:
+    """A node of the tree: ``parent`` is the node above it, empty at the top."""
+
+    code: str
+    role: NodeRole
+    parent: str
+    keys: tuple[DirectoryKey, ...]
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryAgency:
+    """An agency: its kind and level, the node that serves it, the node that admits its packets.
+
+    ``business_types`` and ``case_kinds`` are allow-lists; an empty tuple allows all.
+    """
+
+    code: str
+    kind: str
+    level: str
+    parent: str
+    node: str
+    admitting_node: str
+    name_zh: str
+    name_en: str
+    business_types: tuple[str, ...] = ()
+    case_kinds: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RootKey:
+    """A root key that may sign directories."""
+
+    key_id: str
+    suite: str
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackReference:
+    """A pack of schemas and catalogue that is in force, by digest, with its dates."""
+
+    name: str
+    version: str
+    digest: str
+    valid_from: datetime
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The signed directory of a province: everybody that may speak, and how to reach them."""
+
+    version: int
+    issued_at: datetime
+    expires_at: datetime
+    threshold: int
+    roots: tuple[RootKey, ...]
+    nodes: tuple[DirectoryNode, ...]
+    agencies: tuple[DirectoryAgency, ...]
+    packs: tuple[PackReference, ...] = ()
+    _nodes: dict[str, DirectoryNode] = field(init=False, repr=False, compare=False, hash=False)
+    _agencies: dict[str, DirectoryAgency] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_nodes", {node.code: node for node in self.nodes})
+        object.__setattr__(self, "_agencies", {agency.code: agency for agency in self.agencies})
+
+    def node(self, code: str) -> DirectoryNode | None:
+        """The node of that code, if the directory lists it."""
+        return self._nodes.get(code)
+
+    def agency(self, code: str) -> DirectoryAgency | None:
+        """The agency of that code, if the directory lists it."""
+        return self._agencies.get(code)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """How far a packet is for one recipient, as the sender's case software reads it."""
+
+    agency: str
+    state: str
+    at: datetime
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a status file says about one drop (docs/packet-format.md, status)."""
+
+    drop: str
+    state: str
+    final: bool
+    updated_at: datetime
+    message_zh: str
+    message_en: str
+    packet_id: str | None = None
+    sender_ref: str | None = None
+    attempt: int | None = None
+    destinations: tuple[DestinationStatus, ...] = ()
+    missing: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredFile:
+    """One attachment as it lies in the inbox: the listed name, the file name, size, digest."""
+
+    listed: str
+    file: str
+    size: int
+    digest: str
+    document_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """delivery.xml: what the receiver's software reads first, and the id to use in inReplyTo."""
+
+    key: PacketKey
+    attempt: int
+    recipient: str
+    business_type: str
+    sender_ref: str
+    sealed_at: datetime
+    accepted_at: datetime
+    delivered_at: datetime
+    packet_digest: str
+    content_digest: str
+    seal_digest: str
+    encoding: str
+    files: tuple[DeliveredFile, ...]

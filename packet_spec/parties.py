@@ -1,0 +1,71 @@
+"""Who takes part in a packet: kind, level and allow-lists of sender, receiver and copies.
+
+Guarantees: frozen values, small enough to travel to a worker process in place of the whole directory.
+
+Leaves to others: what the catalogue asks of the parties (``party_rules``); which key speaks for an agency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packet_spec.catalogue import Catalogue
+from packet_spec.identifiers import agency_kind_number
+from packet_spec.model import Directory, Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One agency of a packet. ``known`` is false where the directory lacks or has disabled it.
+
+    ``kind`` and ``level`` are empty where nothing is known of them. ``business_types`` and ``case_kinds``
+    are allow-lists; an empty tuple allows all.
+    """
+
+    code: str
+    known: bool
+    kind: str = ""
+    level: str = ""
+    business_types: tuple[str, ...] = ()
+    case_kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """The parties of one packet, copies in the order of the envelope."""
+
+    sender: Party
+    receiver: Party
+    copies: tuple[Party, ...]
+
+    @classmethod
+    def from_directory(cls, directory: Directory, envelope: Envelope) -> Parties:
+        """The parties as the directory knows them; a disabled agency is as good as unknown."""
+
+        def party(code: str) -> Party:
+            agency = directory.agency(code)
+            if agency is None or agency.disabled:
+                return Party(code, known=False)
+            return Party(
+                code,
+                known=True,
+                kind=agency.kind,
+                level=agency.level,
+                business_types=agency.business_types,
+                case_kinds=agency.case_kinds,
+            )
+
+        return cls(party(envelope.sender), party(envelope.receiver), tuple(map(party, envelope.copy_to)))
+
+    @classmethod
+    def from_codes(cls, catalogue: Catalogue, envelope: Envelope) -> Parties:
+        """The parties without a directory: kinds are read from the codes, nothing else is known of them.
+
+        A code whose kind number is in no row of the catalogue is unknown.
+        """
+
+        def party(code: str) -> Party:
+            kind = catalogue.kind_of_number(agency_kind_number(code))
+            return Party(code, known=bool(kind), kind=kind)
+
+        return cls(party(envelope.sender), party(envelope.receiver), tuple(map(party, envelope.copy_to)))

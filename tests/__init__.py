@@ -1,0 +1,1 @@
+"""The suite: it sees every package, and nothing sees it."""

@@ -1,0 +1,42 @@
+"""What holds for every test: no waiting in our own code, and a home of its own.
+
+Warnings are errors and marks are strict by pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("packet_spec", "exchanged", "frontend_server", "cli", "tests")
+
+
+@pytest.fixture(autouse=True)
+def no_sleeping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep in our code hides a missing port (clock, event, scheduler); libraries may sleep.
+
+    Tests of real processes wait for the world outside, so tests/process is free of the guard.
+    """
+    if (ROOT / "tests" / "process") in request.path.parents:
+        return
+    ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
+    sleep = time.sleep
+
+    def guarded(seconds: float) -> None:
+        if sys._getframe(1).f_code.co_filename.startswith(ours):
+            pytest.fail("time.sleep in our own code: wait for an event, or take the time from a port")
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", guarded)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's configuration and language must not reach a test."""
+    for name in ("EXCHANGED_CONFIG", "EXCHANGED_LOCALE", "LANGUAGE", "NOTIFY_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")

@@ -1,0 +1,1 @@
+"""The documents and the shape of the code are held to what they say."""

@@ -1,0 +1,1 @@
+"""Faults: crashes at every durable step, full disks, torn and repeated deliveries."""

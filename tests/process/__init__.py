@@ -1,0 +1,1 @@
+"""The real daemon and the real sshd."""

@@ -1,0 +1,219 @@
+"""Plans of a lab, and the lab that is made from one: keys, directory, configurations, folders."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE
+from cli.lab.errors import LabError
+from cli.lab.lab import Lab, create_lab
+from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
+from exchanged.config import Config, LinkSide, LinkTransport, load_config
+from exchanged.errors import ConfigurationError, NotFoundError
+from exchanged.keys import check_private_file, load_key
+from packet_spec.directory import open_directory
+from packet_spec.model import KeyUse, NodeRole
+
+MOMENT = datetime(2026, 7, 1, 8, 0, tzinfo=UTC)
+
+
+class StillClock:
+    def now(self) -> datetime:
+        return MOMENT
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def token(self, size_bytes: int) -> bytes:
+        self.count += 1
+        return self.count.to_bytes(size_bytes, "big")
+
+    def fraction(self) -> float:
+        return 0.5
+
+
+def make(folder: Path, plan: LabPlan, link: str = "folder") -> Lab:
+    return create_lab(folder, plan, link, clock=StillClock(), randomness=Counting())
+
+
+def configs(lab: Lab) -> Iterator[Config]:
+    for code in lab.nodes:
+        yield load_config(lab.node_config(code))
+
+
+def test_the_default_plan_is_the_sample_case() -> None:
+    plan = default_plan()
+    assert plan.province == PROVINCE
+    assert plan.agencies == DEFAULT_AGENCIES
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 17, 600])
+def test_a_plan_of_any_size_has_superiors_within_itself(count: int) -> None:
+    plan = default_plan(count)
+    codes = [agency.code for agency in plan.agencies]
+    assert len(set(codes)) == count
+    assert {agency.parent for agency in plan.agencies} <= {PROVINCE.code, *codes}
+
+
+def test_a_plan_file_names_agencies_and_fills_in_what_is_known() -> None:
+    plan = parse_plan(
+        {
+            "province": {"present": True},
+            "agency": [{"code": "620199-01-00"}, {"code": "620199-03-77", "via": "province"}],
+        }
+    )
+    police, office = plan.agencies
+    assert police == DEFAULT_AGENCIES[0]
+    assert (office.kind, office.level, office.parent) == ("procuratorate", "county", PROVINCE.code)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"province": {"present": False}}, "[province] present: agencies point to point"),
+        ({"bridge": [{"name": "a"}]}, "[bridge]: is not supported by this version"),
+        ({"link": [{"between": []}]}, "[link]: is not supported by this version"),
+        ({"agency": []}, "[[agency]]: a lab needs at least one agency"),
+        ({"agency": [{"code": "x"}]}, "[agency 1] code: expected an agency code"),
+        ({"agency": [{"code": "620199-01-00", "kind": "bakery"}]}, "[agency 1] kind: expected one of"),
+        ({"agency": [{"code": "620199-01-00", "via": "bridge-a"}]}, "[agency 1] via: a way other than"),
+        ({"agency": [{"code": "620199-01-00", "size": 1}]}, "[agency 1] size: this version knows no such key"),
+        ({"agency": [{"code": "620199-01-00"}] * 2}, "[agency] code: 620199-01-00 stands there twice"),
+        ({"agency": [{"code": PROVINCE.code}]}, "[agency] code: 620000-00-00 is the province's own node"),
+        ({"agencies": 3}, "[agencies]: this version knows no such section"),
+    ],
+)
+def test_a_plan_that_cannot_be_built_is_refused(data: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_plan(data)
+    assert any(found.startswith(problem) for found in caught.value.problems), caught.value.problems
+
+
+def test_a_plan_file_is_named_in_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("[[agency]]\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_plan(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("link", ["sftp", "folder"])
+def test_every_node_of_a_lab_is_configured_and_known_to_the_directory(tmp_path: Path, link: str) -> None:
+    lab = make(tmp_path / "a lab 100% 省", default_plan(), link)
+    province, *frontends = configs(lab)
+    assert province.node.role is NodeRole.PROVINCIAL
+    assert [served.peer for served in province.links] == [agency.code for agency in DEFAULT_AGENCIES]
+    assert {served.side for served in province.links} == {LinkSide.SERVE}
+    for config in (province, *frontends):
+        signed = (config.node.data_dir / "directory" / "directory-1.xml").read_bytes()
+        directory = open_directory(signed, config.keys.roots, config.keys.threshold)
+        assert directory.expires_at > MOMENT
+        node = directory.node(config.node.code)
+        assert node is not None
+        assert node.role is config.node.role
+        held = {KeyUse.LINK: config.keys.link, KeyUse.RECEIPT: config.keys.receipt}
+        if config.node.role is NodeRole.FRONTEND:
+            held[KeyUse.SEAL] = config.keys.seal
+        assert {key.uses[0]: key.key_id for key in node.keys} == {
+            use: load_key(path).key_id for use, path in held.items()
+        }
+    served = {each.peer: each.mailbox for each in province.links}
+    for config in frontends:
+        (dialled,) = config.links
+        assert dialled.transport is LinkTransport(link)
+        assert dialled.mailbox == served[config.node.code]
+        assert sorted(child.name for child in Path(dialled.mailbox).iterdir()) == ["down", "up"]
+        if dialled.key is not None:
+            check_private_file(dialled.key)
+
+
+def test_an_agency_finds_its_folders_and_the_markers_agree(tmp_path: Path) -> None:
+    lab = make(tmp_path / "lab", default_plan(2))
+    tokens = set()
+    for code in lab.agencies:
+        root = lab.agency_root(code)
+        assert sorted(child.name for child in root.iterdir()) == [
+            "inbox",
+            "notices",
+            "outbox",
+            "receipts",
+            "refused",
+            "sent",
+            "status",
+        ]
+        markers = {(root / name / ".exchanged-marker").read_text() for name in ("outbox", "inbox")}
+        (marker,) = markers
+        assert marker.split()[0] == code
+        tokens.add(marker.split()[1])
+    assert len(tokens) == 2
+
+
+def test_each_agency_logs_in_with_a_key_of_its_own(tmp_path: Path) -> None:
+    lab = make(tmp_path / "lab", default_plan(3), "sftp")
+    lines = (lab.layout.sshd / "authorized_keys").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["restrict"] * 3
+    assert [line.split()[3] for line in lines] == list(lab.agencies)
+    assert len({line.split()[2] for line in lines}) == 3
+    pinned = {config.links[0].host_key for config in configs(lab) if config.node.role is NodeRole.FRONTEND}
+    assert pinned == {" ".join((lab.layout.sshd / "host_key.pub").read_text().split()[:2])}
+
+
+def test_keys_are_private(tmp_path: Path) -> None:
+    lab = make(tmp_path / "lab", default_plan(1), "sftp")
+    keys = [*lab.layout.root.rglob("*.key"), *lab.layout.root.rglob("login"), lab.layout.sshd / "host_key"]
+    assert len(keys) == 1 + 2 + 3 + 1 + 1
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+
+
+def test_a_lab_is_not_made_over_something_else(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(LabError, match="something lies there already"):
+        make(tmp_path, default_plan(1))
+    assert [child.name for child in tmp_path.iterdir()] == ["letter.txt"]
+    with pytest.raises(LabError, match="cannot be made"):
+        make(tmp_path / "letter.txt", default_plan(1))
+    with pytest.raises(LabError, match="cannot name this folder"):
+        make(tmp_path / 'a"b', default_plan(1))
+
+
+def test_a_lab_is_opened_only_where_one_is(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="there is no lab"):
+        Lab.open(tmp_path)
+    (tmp_path / "lab.json").write_text('{"format": "exchanged-lab-9"}')
+    with pytest.raises(LabError, match="another version"):
+        Lab.open(tmp_path)
+
+
+def test_a_new_lab_is_stopped_and_knows_only_its_own_nodes(tmp_path: Path) -> None:
+    lab = make(tmp_path / "lab", default_plan(2), "sftp")
+    assert [(each.name, each.state, each.pid) for each in lab.status()] == [
+        (name, "stopped", None) for name in ("sshd", *lab.nodes)
+    ]
+    assert lab.pid(lab.province) is None
+    for ask in (lab.agency_root, lab.node_config, lab.pid, lab.kill_node, lab.log):
+        with pytest.raises(NotFoundError):
+            ask("620199-99-99")
+
+
+def test_two_labs_share_no_secret(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        create_lab(tmp_path / name, default_plan(1), "folder")
+    assert (tmp_path / "a/keys/root.key").read_bytes() != (tmp_path / "b/keys/root.key").read_bytes()
+
+
+def test_a_lab_configuration_stays_readable_by_a_person(tmp_path: Path) -> None:
+    lab = make(tmp_path / "lab", default_plan(1), "sftp")
+    data = tomllib.loads(lab.node_config(lab.agencies[0]).read_text(encoding="utf-8"))
+    assert list(data) == ["node", "keys", "link", "folders", "limits"]
