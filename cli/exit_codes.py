@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from cli.frame import InputFileError
 from exchanged import errors
 from packet_spec.errors import (
     CatalogueError,
@@ -12,6 +13,7 @@ from packet_spec.errors import (
     FormatError,
     NameRefusedError,
     SignatureError,
+    UnknownKeyError,
     VersionError,
 )
 
@@ -46,6 +48,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (errors.KeyFileError, ExitCode.USAGE),
     (errors.NameTakenError, ExitCode.USAGE),
     (NameRefusedError, ExitCode.USAGE),
+    (InputFileError, ExitCode.USAGE),
     (CatalogueError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),
@@ -54,6 +57,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (errors.HostKeyError, ExitCode.REFUSED),
     (errors.IllegalTransitionError, ExitCode.REFUSED),
     (VersionError, ExitCode.TEMPORARY),
+    (UnknownKeyError, ExitCode.TEMPORARY),
     (SignatureError, ExitCode.REFUSED),
     (FormatError, ExitCode.REFUSED),
 )

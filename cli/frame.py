@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from cli.locale import _
-from exchanged.config import Config, load_config
+from packet_spec.errors import ExchangeError
+
+if TYPE_CHECKING:
+    from exchanged.config import Config
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -28,7 +31,30 @@ class Settings:
 
     def load(self) -> Config:
         """The node's configuration. Raises ConfigurationError with every problem."""
+        from exchanged.config import load_config  # noqa: PLC0415 - help must not wait for libraries
+
         return load_config(self.config_path)
+
+
+class InputFileError(ExchangeError):
+    """A file named on the command line cannot be read, or is larger than such a file may be."""
+
+    reference = "input-file-unreadable"
+    hint = "check the name and who may read the file"
+
+
+def read_input(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a file named on the command line. Raises InputFileError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit_bytes + 1)
+    except OSError as error:
+        found = error.strerror or ""
+        raise InputFileError("the file cannot be read", where=str(path), found=found) from error
+    if len(data) > limit_bytes:
+        most = f"at most {limit_bytes} bytes"
+        raise InputFileError("the file is too large", where=str(path), expected=most)
+    return data
 
 
 def json_option(function: _F) -> _F:

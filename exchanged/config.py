@@ -25,6 +25,7 @@ from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB
 from packet_spec.model import NodeRole, RootKey
+from packet_spec.sequence import SequencePolicy
 
 _LINK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}")
@@ -67,14 +68,6 @@ class StatusEncoding(StrEnum):
 
     UTF_8 = "utf-8"
     GB18030 = "gb18030"
-
-
-class SequencePolicy(StrEnum):
-    """What happens to a packet whose predecessor in the case was not seen."""
-
-    ENFORCE = "enforce"
-    WARN = "warn"
-    OFF = "off"
 
 
 class LogLevel(StrEnum):

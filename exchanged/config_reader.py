@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -21,6 +22,7 @@ _TYPES: Final = {
     float: "a number",
     str: "a text",
     list: "a list",
+    datetime: "a time",
 }
 _NOWHERE: Final = Path("/nonexistent")
 
@@ -57,7 +59,7 @@ class Section:
         if not isinstance(found, dict):
             self.problem(key, f"expected a section [{key}], found {_shown(found)}")
             found = {}
-        return Section(key, found, self._base, self._problems)
+        return Section(self._below(key), found, self._base, self._problems)
 
     def tables(self, key: str) -> list[Section]:
         """The sections ``[[key]]`` in order. A problem calls them by their name or number."""
@@ -65,10 +67,9 @@ class Section:
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             self.problem(key, f"expected sections [[{key}]], found {_shown(found)}")
             return []
-        names = [str(item.get("name", number)) for number, item in enumerate(found, start=1)]
         return [
-            Section(f"{key} {name}", item, self._base, self._problems)
-            for name, item in zip(names, found, strict=True)
+            Section(f"{self._below(key)} {_name_of(item, number)}", item, self._base, self._problems)
+            for number, item in enumerate(found, start=1)
         ]
 
     def text(
@@ -124,6 +125,18 @@ class Section:
         found = self._value(key, bool) if self.has(key) else None
         return default if found is None else bool(found)
 
+    def moment(self, key: str, default: datetime | None = None) -> datetime | None:
+        """A time with its offset, in UTC; ``default`` when missing, None after a problem."""
+        if not self.has(key):
+            return default
+        found = self._value(key, datetime)
+        if found is None:
+            return None
+        if found.tzinfo is None:
+            self.problem(key, "expected a time with its offset, such as 2026-07-15T09:30:00+08:00")
+            return None
+        return cast("datetime", found).astimezone(UTC)
+
     def choice(self, key: str, kind: type[_E], default: _E | None = None) -> _E | None:
         """One of the values of ``kind``; None after a problem, or when it is missing without a default."""
         if not self.has(key) and default is not None:
@@ -136,6 +149,9 @@ class Section:
         except ValueError:
             self.problem(key, f"expected one of {', '.join(kind)}, found {found!r}")
             return default
+
+    def _below(self, key: str) -> str:
+        return f"{self._name} {key}" if self._name else key
 
     def _value(self, key: str, kind: type) -> Any:
         if key not in self._data:
@@ -153,6 +169,10 @@ class Section:
             return True
         self.problem(key, f"expected {least:g} to {most:g}, found {found}")
         return False
+
+
+def _name_of(item: dict[str, Any], number: int) -> str:
+    return str(item.get("name") or item.get("code") or number)
 
 
 def _shown(found: object) -> str:

@@ -11,11 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from exchanged.spool import RangeReader
+from packet_spec.binding import check_seal_against_packet
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.directory import find_key_owner, open_directory
 from packet_spec.encoding import reading
-from packet_spec.envelope import check_seal_against_envelope, parse_packet
+from packet_spec.envelope import parse_packet
 from packet_spec.findings import Finding, Verdict, verdict_of
 from packet_spec.model import Directory, Packet, RootKey, Seal
 from packet_spec.seal import PacketReader
@@ -82,7 +83,7 @@ def _judge(
         verdict = verdict_of(findings)
     if packet is None:
         return verdict, None
-    mismatches: tuple[Finding, ...] = check_seal_against_envelope(seal, packet)
+    mismatches: tuple[Finding, ...] = check_seal_against_packet(seal, packet)
     if mismatches and not verdict.held_because:
         verdict = verdict_of((*verdict.findings, *mismatches))
     return verdict, packet

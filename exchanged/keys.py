@@ -78,15 +78,30 @@ def parse_public_key(text: str) -> PublicKey:
     return PublicKey(match[1], bytes.fromhex(match[2]))
 
 
+def write_public_key(path: Path, key: PublicKey) -> None:
+    """Write ``public_key_text`` into the new file ``path``, for handing over. Raises as ``generate_key``."""
+    _write_new(path, f"{public_key_text(key)}\n".encode(), 0o644)
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """The key in a file of ``write_public_key``. Raises KeyFileError when it cannot be read, FormatError."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_FILE_BYTES).decode("ascii", errors="replace")
+    except OSError as error:
+        raise KeyFileError(f"the public key cannot be read: {error.strerror}", where=str(path)) from error
+    return parse_public_key(text.removesuffix("\n"))
+
+
 def generate_ssh_key(path: Path, randomness: Randomness, comment: str = "exchanged") -> str:
     """Make an OpenSSH Ed25519 key pair: ``path`` (mode 0600) and ``path`` + ``.pub``.
 
     Returns the public line ``ssh-ed25519 BASE64 COMMENT`` as it goes into authorized_keys. Raises
     KeyFileError when something lies at ``path`` already or a file cannot be made.
     """
-    # Loaded here only: a daemon makes no login keys and need not carry a second cryptographic library.
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    # A daemon makes no login keys and need not carry a second cryptographic library.
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
     key = Ed25519PrivateKey.from_private_bytes(randomness.token(_SEED_BYTES))
     private = key.private_bytes(

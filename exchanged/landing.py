@@ -44,12 +44,20 @@ class _Landed:
 
 
 @dataclass(slots=True)
+class Corrupt:
+    """A blob file of the neighbour that is not what it claims: how often, and when to look again."""
+
+    times: int
+    look_again: float
+
+
+@dataclass(slots=True)
 class Landing:
-    """Lands for one link. ``corrupt`` are blob files of the neighbour that are not what they claim."""
+    """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good."""
 
     link: LinkContext
     settling: Settling
-    corrupt: set[str] = field(default_factory=set)
+    corrupt: dict[str, Corrupt] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
     _ack_digest: str = ""
 
@@ -181,9 +189,10 @@ class Landing:
         fetched: dict[str, tuple[int, int]] = {}
         for digest, size in sizes.items():
             name = blob_name(digest)
-            if name not in files or files[name] != size or digest in self.corrupt:
-                if files.get(name, size) != size:
-                    self.corrupt.add(digest)
+            if name not in files or not self._is_worth_reading(digest):
+                continue
+            if files[name] != size:
+                self._note_corrupt(digest)
                 continue
             generation = blobs.next_generation(connection, digest)
             good = self.link.blobs.take_in(
@@ -196,9 +205,21 @@ class Landing:
             )
             if good:
                 fetched[digest] = (generation, size)
+                self.corrupt.pop(digest, None)
             else:
-                self.corrupt.add(digest)
+                self._note_corrupt(digest)
         return fetched
+
+    def _is_worth_reading(self, digest: str) -> bool:
+        """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
+        known = self.corrupt.get(digest)
+        return known is None or self.link.clock.monotonic() >= known.look_again
+
+    def _note_corrupt(self, digest: str) -> None:
+        times = self.corrupt[digest].times + 1 if digest in self.corrupt else 1
+        wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
+        self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
+        event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
 
     def _is_present(self, digest: str) -> bool:
         connection = self.link.ledger.read()

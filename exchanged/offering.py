@@ -254,9 +254,10 @@ class Offering:
         return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
 
     def _detailed(self, exception: BatchException) -> BatchException:
-        """``again`` asks the neighbour to put blobs anew whose mailbox files are corrupt (C8)."""
-        if exception.kind is ExceptionKind.NEED and self.landing.corrupt & set(exception.blobs):
-            return BatchException(exception.number, exception.kind, "again", exception.blobs)
+        """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
+        corrupt = [self.landing.corrupt[blob].times for blob in exception.blobs if blob in self.landing.corrupt]
+        if exception.kind is ExceptionKind.NEED and corrupt:
+            return BatchException(exception.number, exception.kind, f"again {sum(corrupt)}", exception.blobs)
         return exception
 
     def _news(self, current: Acknowledgement | None) -> tuple[object, ...]:
@@ -277,7 +278,6 @@ class Offering:
         source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
         self.link.transport.put(_ACK, source)
         self._told = news
-        self.landing.corrupt.clear()
         return True
 
     # putting

@@ -88,7 +88,7 @@ class ProcessWorkPool:
         with self._guard:
             self._closed = True
             if self._pool is not None:
-                self._pool.stop()
+                self._pool.stop()  # type: ignore[no-untyped-call]
                 self._pool.join()
                 self._pool = None
 

@@ -83,7 +83,7 @@ class Settling:
         needed = frozenset(exception.blobs)
         for digest in needed:
             blobs.strip_title(transaction, digest, self.link.peer)
-        if exception.detail == "again":
+        if exception.detail.startswith("again"):
             self.again |= needed
         batches.need_blobs(transaction, batch.id, needed)
         self._hand_over(transaction, batch, needed)

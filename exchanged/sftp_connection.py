@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Final
 
 import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchanged.errors import ConfigurationError, HostKeyError, KeyFileError, LoginRefusedError, TransportError
 from exchanged.keys import check_private_file
@@ -303,9 +305,6 @@ def _login_key(key: Path | bytes) -> paramiko.PKey:
 
 
 def _openssh_text(seed: bytes) -> str:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     if len(seed) != _SEED_BYTES:
         raise KeyFileError("the seed of a login key has a wrong length", expected="32 bytes")
     key = Ed25519PrivateKey.from_private_bytes(seed)

@@ -33,31 +33,25 @@ from exchanged.retry import Backoff
 from exchanged.states import DestinationState, Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
+from frontend_server.folders import INBOX
 from frontend_server.staging import InboxPlaces, Stager, device_of, kind_of, read_plain
+from frontend_server.waiting import Waits
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind
 from packet_spec.names import safe_component
 
-INBOX: Final = "inbox"
 # Packets of one step: one commit for all, and the first receipts leave before a burst is through.
 _GROUP: Final = 32
 _ALL: Final = -1
-# Names that this station gives in the staging folder; nothing else there is touched.
-_STAGED: Final = re.compile(r"\d{6}-\d{2}-\d{2}_[0-9a-f-]{36}(?:_a\d{1,9})?")
+# Before the name of a folder that was taken out of the inbox to be removed (C20).
+REMOVED: Final = "removed-"
+# Names given to folders of packets in the staging folder; nothing else there is touched.
+_STAGED: Final = re.compile(rf"(?:{REMOVED})?\d{{6}}-\d{{2}}-\d{{2}}_[0-9a-f-]{{36}}(?:_a\d{{1,9}})?")
 
 T = TypeVar("T")
 _Row = tuple[PacketRow, DestinationRow]
-
-
-@dataclass(slots=True)
-class _Wait:
-    """Why something waits, how often it failed in a row, and when (monotonic seconds) it is tried again."""
-
-    failures: int
-    due: float
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class Delivery:
         backoff: Backoff,
         folder_mode: int,
     ) -> None:
-        """``files`` and the stager's are those of the agency's (foreign) volume, ``folder_mode`` e.g. 0o2770."""
+        """``files`` are for the agency's (foreign) volume; ``folder_mode`` e.g. 0o2770, for type folders."""
         self._agency = agency
         self._ledger = ledger
         self._folders = folders
@@ -105,11 +99,9 @@ class Delivery:
         self._trust = trust
         self._clock = clock
         self._clock_is_sound = clock_is_sound
-        self._randomness = randomness
-        self._backoff = backoff
         self._folder_mode = folder_mode
-        self._waits: dict[int, _Wait] = {}
-        self._unusable: _Wait | None = None
+        self._waits = Waits(clock, randomness, backoff)
+        self._closed = Waits(clock, randomness, backoff)
         self._is_reconciled = False
 
     @property
@@ -132,7 +124,7 @@ class Delivery:
         self._stage_all([row for row in due if row[1].state is DestinationState.ARRIVED])
         delivering, _ = self._due((DestinationState.DELIVERING,))
         self._place_all(delivering)
-        return NOW if is_full and due else self._next_look()
+        return NOW if is_full and due else self._waits.next_look()
 
     def reconcile(self) -> int:
         """Remove staged folders that no ledger row names: spares of a crash. Returns how many.
@@ -144,8 +136,9 @@ class Delivery:
         try:
             found = sorted(entry.name for entry in self._folders.staging.iterdir())
         except OSError as error:
+            found_error = error.strerror or "unknown error"
             raise ForeignVolumeError(
-                "the staging folder cannot be read", where=str(self._folders.staging), found=error.strerror or ""
+                "the staging folder cannot be read", where=str(self._folders.staging), found=found_error
             ) from error
         spares = [name for name in found if _STAGED.fullmatch(name) and name not in named]
         for name in spares:
@@ -167,22 +160,20 @@ class Delivery:
                 where=str(inbox),
                 hint="check the mount, else run: exchangectl folder init",
             )
-        if kind_of(staging) is None:
-            self._files.make_dir(staging, mode=0o2700)
         if device_of(inbox) != device_of(staging):
             raise ForeignVolumeError(
-                "inbox and staging folder lie on different file systems", where=str(inbox.parent)
+                "inbox and staging lie on different file systems; packets are delivered by renaming",
+                where=str(inbox.parent),
             )
 
-    def _close_folders(self, error: ExchangeError) -> float:
-        wait = self._unusable = self._failed(self._unusable, error, level=logging.ERROR, where=error.where)
-        if wait.failures == 1:
+    def _close_folders(self, error: ExchangeError) -> float | None:
+        """Nothing is delivered until the folders are good; a person must act (C19)."""
+        if self._closed.put_off(INBOX, error, "inbox-unusable", level=logging.ERROR, where=error.where):
             self._ledger.write(lambda tx: tx.event("inbox-unusable", detail={"reason": error.summary}))
-        return max(0.0, wait.due - self._clock.monotonic())
+        return self._closed.next_look()
 
     def _open_folders(self) -> None:
-        if self._unusable is not None:
-            self._unusable = None
+        if self._closed.done(INBOX):
             self._ledger.write(lambda tx: tx.event("inbox-usable"))
             event_line("inbox-usable", agency=self._agency)
 
@@ -192,19 +183,15 @@ class Delivery:
         """Rows to work on now, and whether more may stand behind them. What waits takes no room."""
         limit = _GROUP + len(self._waits)
         rows = packets.in_states(self._ledger.read(), states, limit)
-        now = self._clock.monotonic()
         due = [
             (packet, destination)
             for packet, destination in rows
-            if destination.recipient == self._agency
-            and (packet.id not in self._waits or self._waits[packet.id].due <= now)
+            if destination.recipient == self._agency and self._waits.is_due(str(packet.key))
         ]
-        return due, len(rows) == limit
-
-    def _next_look(self) -> float | None:
-        if not self._waits:
-            return None
-        return max(0.001, min(wait.due for wait in self._waits.values()) - self._clock.monotonic())
+        is_full = len(rows) == limit
+        if not is_full and DestinationState.ARRIVED in states:
+            self._waits.forget_others({str(packet.key) for packet, _ in rows})
+        return due, is_full
 
     # --- arrived -> delivering, or expired -----------------------------------------------------
 
@@ -228,7 +215,7 @@ class Delivery:
 
         self._ledger.write(commit)
         for packet, _ in expired:
-            self._waits.pop(packet.id, None)
+            self._waits.done(str(packet.key))
 
     def _expired(self, arrived: list[_Row]) -> list[_Row]:
         """Those whose limit has passed, by a clock that is sound (C18)."""
@@ -266,16 +253,13 @@ class Delivery:
     # --- delivering -> delivered ---------------------------------------------------------------
 
     def _place_all(self, delivering: list[_Row]) -> None:
-        placed = [
-            done for packet, destination in delivering if (done := self._attempt(packet, destination, self._place))
-        ]
+        attempted = [self._attempt(packet, destination, self._place) for packet, destination in delivering]
+        placed = [done for done in attempted if done is not None]
         if not placed:
             return
         committed = self._ledger.write(lambda tx: [done for done in placed if self._commit_placed(tx, done)])
         for done in committed:
-            event_line(
-                "packet-delivered", packet=str(done.packet.key), state="delivered", folder=done.folder, how=done.how
-            )
+            event_line("packet-delivered", packet=str(done.packet.key), folder=done.folder, how=done.how)
 
     def _place(self, packet: PacketRow, destination: DestinationRow) -> _Placed:
         source = self._folders.staging / destination.staging
@@ -297,10 +281,10 @@ class Delivery:
         return _Placed(packet, destination, folder, synced, "renamed")
 
     def _already_placed(self, packet: PacketRow, destination: DestinationRow, folder: str) -> _Placed:
-        """The staged folder is gone: an earlier run renamed it, if the folders are good all the while (C19)."""
+        """The staged folder is gone: an earlier run renamed it, if the folders are good (C19)."""
         self._require_good_folders()
         if kind_of(self._folders.staging / destination.staging) is not None:
-            raise ForeignVolumeError("a staged folder was not to be seen for a moment", where=str(self._folders.staging))
+            raise ForeignVolumeError("a staged folder was not to be seen for a moment")
         self._require_good_folders()
         target = self._folders.inbox / folder
         is_seen = kind_of(target) is not None
@@ -347,40 +331,23 @@ class Delivery:
         except ExchangeError as error:
             self._put_off(packet, destination, error)
             return None
-        self._waits.pop(packet.id, None)
+        self._waits.done(str(packet.key))
         return value
 
     def _put_off(self, packet: PacketRow, destination: DestinationRow, error: ExchangeError) -> None:
-        before = self._waits.get(packet.id)
-        level = logging.WARNING if error.temporary else logging.ERROR
-        self._waits[packet.id] = self._failed(
-            before, error, level=level, packet=str(packet.key), state=destination.state.value
-        )
-        if before is None or before.reason != error.reference:
+        key, state = str(packet.key), destination.state.value
+        if self._waits.put_off(key, error, "delivery-failed", packet=key, state=state):
+            detail = {"reason": error.reference, "state": state}
             self._ledger.write(
-                lambda tx: tx.event(
-                    "delivery-waiting", packet.key, recipient=self._agency, detail={"reason": error.reference}
-                )
+                lambda tx: tx.event("delivery-waiting", packet.key, recipient=self._agency, detail=detail)
             )
-
-    def _failed(self, before: _Wait | None, error: ExchangeError, *, level: int, **fields: str) -> _Wait:
-        failures = 1 if before is None else before.failures + 1
-        delay = self._backoff.delay(failures, self._randomness.fraction())
-        event_line(
-            "delivery-failed",
-            level=level,
-            error=error.reference,
-            what=str(error),
-            attempt=failures,
-            again_in_seconds=round(delay, 3),
-            **fields,
-        )
-        return _Wait(failures, self._clock.monotonic() + delay, error.reference)
 
 
 def subject_of(packet: PacketRow) -> Subject:
     """What a receipt about this packet names."""
-    return Subject(packet.key, packet.attempt, packet.content_digest, packet.seal_digest, packet.business_type)
+    return Subject(
+        packet.key, packet.attempt, packet.content_digest, packet.seal_digest, packet.business_type
+    )
 
 
 def _move(

@@ -72,7 +72,7 @@ class InboxPlaces(Protocol):
         """The private folder beside the inbox, on the same file system (C19)."""
 
     def marker_is_good(self, folder: str) -> bool:
-        """``folder`` (``inbox``) holds the marker that the ledger remembers: it is not an empty mount point."""
+        """``folder`` (``inbox``) holds the marker that the ledger remembers: no empty mount point."""
 
 
 class Stager:
@@ -120,7 +120,7 @@ class Stager:
 
     def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> None:
         if packet.bytes_at is None:
-            raise DigestMismatchError("the packet's bytes are no longer in the spool", where=f"packet {packet.key}")
+            raise DigestMismatchError("the spool no longer holds the packet", where=f"packet {packet.key}")
         with self._spool.open_range(packet.bytes_at) as source:
             reader = PacketReader(source.read)
             seal = reader.open(self._trust.key)
@@ -217,13 +217,14 @@ def read_plain(path: Path, limit_bytes: int) -> bytes | None:
 
 
 def _unreadable(path: Path, error: OSError) -> ForeignVolumeError:
-    return ForeignVolumeError("a folder cannot be looked at", where=str(path.parent), found=error.strerror or "")
+    found = error.strerror or "unknown error"
+    return ForeignVolumeError("a folder cannot be looked at", where=str(path.parent), found=found)
 
 
 def _require_same(packet: PacketRow, recipient: str, seal: Seal, seal_digest: str) -> None:
     found = (seal.key, seal.attempt, seal_digest, recipient in seal.recipients)
     if found != (packet.key, packet.attempt, packet.seal_digest, True):
-        raise DigestMismatchError("the spool holds another packet than the ledger names", where=f"packet {packet.key}")
+        raise DigestMismatchError("the spool holds another packet", where=f"packet {packet.key}")
 
 
 def _needs_reading(packet_xml: bytes, encoding: str) -> bool:

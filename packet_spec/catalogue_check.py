@@ -74,6 +74,21 @@ def _block(catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def _business_type(catalogue: Catalogue, row: BusinessType) -> Iterator[str]:
+    dangling = list(_references(catalogue, row))
+    if dangling:
+        yield from dangling
+        return  # the other checks follow the references
+    persons = {code for code in row.allowed_fields if catalogue.fields[code].scope == "person"}
+    if persons and "persons" not in row.allowed_fields:
+        yield "has person-scoped fields but no persons"
+    if row.outcome_codes and "decision_code" not in row.allowed_fields:
+        yield "has outcome codes but no decision_code"
+    for requirement in (*row.conditional_documents, *row.conditional_fields):
+        yield from _requirement(catalogue, row, requirement)
+    yield from _answers(catalogue, row)
+
+
+def _references(catalogue: Catalogue, row: BusinessType) -> Iterator[str]:
     types = catalogue.business_types
     for kinds in (row.senders, row.receivers, row.copies_to):
         yield from _unknown("", "agency kind", kinds, catalogue.agency_kinds)
@@ -94,14 +109,6 @@ def _business_type(catalogue: Catalogue, row: BusinessType) -> Iterator[str]:
         yield from _unknown("", "business type", codes, types)
     if row.level not in _LEVELS:
         yield f"unknown level {row.level}"
-    persons = {code for code in row.allowed_fields if catalogue.fields[code].scope == "person"}
-    if persons and "persons" not in row.allowed_fields:
-        yield "has person-scoped fields but no persons"
-    if row.outcome_codes and "decision_code" not in row.allowed_fields:
-        yield "has outcome codes but no decision_code"
-    for requirement in (*row.conditional_documents, *row.conditional_fields):
-        yield from _requirement(catalogue, row, requirement)
-    yield from _answers(catalogue, row)
 
 
 def _requirement(catalogue: Catalogue, row: BusinessType, requirement: Requirement) -> Iterator[str]:
@@ -131,9 +138,7 @@ def _answers(catalogue: Catalogue, row: BusinessType) -> Iterator[str]:
     """An answer can be sent by one who got the question, and reaches one who asked; copies count."""
     types = catalogue.business_types
     for code in row.replies:
-        reply = types.get(code)
-        if reply is None:
-            continue
+        reply = types[code]
         if row.code not in reply.replies_to:
             yield f"is answered by {code}, which does not list it in replies_to"
         asked, reached = {*row.receivers, *row.copies_to}, {*reply.receivers, *reply.copies_to}
@@ -142,7 +147,7 @@ def _answers(catalogue: Catalogue, row: BusinessType) -> Iterator[str]:
         if not _levels_match(catalogue, row, reply):
             yield f"is answered by {code}, whose level does not allow the way back"
     for code in row.replies_to:
-        if code in types and row.code not in types[code].replies:
+        if code not in {ANY, ANY_NEEDS_ACCEPTANCE} and row.code not in types[code].replies:
             yield f"answers {code}, which does not list it in replies"
     if row.needs_acceptance:
         for code in _ACCEPTANCES[:2]:
@@ -167,7 +172,7 @@ def _levels_match(catalogue: Catalogue, row: BusinessType, reply: BusinessType) 
         "receiver_below": {"receiver_one_above", "any"},
         "any": {"any"},
     }
-    return reply.level in back[row.level]
+    return reply.level in back.get(row.level, {reply.level})
 
 
 def _mirrors(catalogue: Catalogue, inverse: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ Leaves to others: whether that packet was delivered here, and that it is answere
 
 from __future__ import annotations
 
-from packet_spec.encoding import decide_encoding
+from packet_spec.encoding import READING_GROWTH, decide_encoding
 from packet_spec.errors import SchemaError, XmlRefusedError
 from packet_spec.finding_xml import read_findings
 from packet_spec.findings import Finding
@@ -56,8 +56,7 @@ def _root(data: bytes) -> Element | Finding:
     if isinstance(decision, Finding):
         return decision
     try:
-        # The reading may be longer than the original: GB18030 takes two bytes where UTF-8 takes three.
-        return parse_document(decision.utf8, limit_bytes=2 * DISPOSITION_BYTES)
+        return parse_document(decision.utf8, limit_bytes=READING_GROWTH * DISPOSITION_BYTES)
     except XmlRefusedError as error:
         return refusal_finding(error, _FILE)
 

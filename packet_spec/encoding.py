@@ -17,11 +17,15 @@ from typing import Final
 
 from packet_spec.errors import EncodingError
 from packet_spec.findings import Finding
+from packet_spec.limits import PACKET_XML_BYTES
 from packet_spec.xml_findings import PACKET_XML, xml_finding
 
 UTF_8: Final = "utf-8"
 GB18030: Final = "gb18030"
 UTF_16: Final = "utf-16"
+
+# A reading may be longer than the original: a Han character takes two bytes there and three in UTF-8.
+READING_GROWTH: Final = 2
 
 _DECLARATION: Final = re.compile(
     r"""<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["'][0-9.]{1,8}["']"""
@@ -40,8 +44,10 @@ _MARKS: Final = (
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
 )
-# Declared names that we read, and as what. GB18030 is a superset of the older sets and of ASCII.
+# Declared names that we read, and as what. GB18030 is a superset of the older sets and of ASCII; where
+# nothing is declared it is UTF-8 (XML 1.0 section 4.3.3).
 _READ_AS: Final = {
+    "": UTF_8,
     "utf-8": UTF_8,
     "utf8": UTF_8,
     "us-ascii": UTF_8,
@@ -70,17 +76,20 @@ class EncodingDecision:
 def decide_encoding(data: bytes, file: str = PACKET_XML) -> EncodingDecision | Finding:
     """Decide what ``data`` is in.
 
-    A Finding instead (``encoding-undecodable``, ``encoding-unsupported``) refuses the packet.
+    A Finding instead refuses it: ``too-large``, ``encoding-undecodable`` or ``encoding-unsupported``.
     """
+    if len(data) > PACKET_XML_BYTES:
+        limit = f"{PACKET_XML_BYTES} bytes"
+        return xml_finding("too-large", expected=limit, found=f"{len(data)} bytes", file=file)
     declared = _declared(data)
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if marked is not None:
         return _decision(data, marked, declared, file)
-    if _BEYOND_ASCII.search(data) and _decodes(data, UTF_8):
+    if _BEYOND_ASCII.search(data) and _undecodable_line(data, UTF_8) is None:
         return _decision(data, UTF_8, declared, file)
-    if declared.lower() not in _READ_AS:
+    named = _READ_AS.get(declared.lower())
+    if named is None:
         return xml_finding("encoding-unsupported", found=declared, file=file)
-    named = _READ_AS[declared.lower()]
     # UTF-16 without its mark is not XML (XML 1.0 section 4.3.3); ASCII that claims to be it is ASCII.
     return _decision(data, UTF_8 if named == UTF_16 else named, declared, file)
 
@@ -110,30 +119,27 @@ def _decode(data: bytes, encoding: str) -> str:
 
 
 def _declared(data: bytes) -> str:
-    """The declared encoding; UTF-8 where there is none, as XML 1.0 says."""
+    """The declared encoding, empty where there is none."""
     head = data[:_DECLARATION_BYTES]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = head.decode("utf-16", errors="replace")
     else:
         text = head.decode("ascii", errors="replace").lstrip("\ufffd")  # a mark of another encoding
     match = _DECLARATION.match(text)
-    return (match[1] if match is not None else None) or UTF_8
+    return (match[1] or "") if match is not None else ""
 
 
 def _decision(data: bytes, encoding: str, declared: str, file: str) -> EncodingDecision | Finding:
     if encoding not in (UTF_8, GB18030, UTF_16):
         return xml_finding("encoding-unsupported", found=encoding, file=file)
-    try:
-        utf8 = reading(data, encoding)
-    except EncodingError:
-        return xml_finding(
-            "encoding-undecodable", line=_bad_line(data, encoding), expected=encoding, file=file
-        )
-    return EncodingDecision(encoding, utf8, _warnings(data, encoding, declared, file))
+    line = _undecodable_line(data, encoding)
+    if line is not None:
+        return xml_finding("encoding-undecodable", line=line, expected=encoding, file=file)
+    return EncodingDecision(encoding, reading(data, encoding), _warnings(data, encoding, declared, file))
 
 
 def _warnings(data: bytes, encoding: str, declared: str, file: str) -> tuple[Finding, ...]:
-    if _READ_AS.get(declared.lower()) == encoding or (encoding == UTF_16 and declared == UTF_8):
+    if not declared or _READ_AS.get(declared.lower()) == encoding:
         return ()
     misdeclared = xml_finding("encoding-misdeclared", expected=declared, found=encoding, file=file)
     if encoding == UTF_8 and _READ_AS.get(declared.lower()) == GB18030 and _reads_both_ways(data):
@@ -144,24 +150,16 @@ def _warnings(data: bytes, encoding: str, declared: str, file: str) -> tuple[Fin
 
 def _reads_both_ways(data: bytes) -> bool:
     """Valid UTF-8 that may just as well be meant as GB18030: short, or without a Han character."""
-    if data.startswith(b"\xef\xbb\xbf") or not _decodes(data, GB18030):
+    if data.startswith(b"\xef\xbb\xbf") or _undecodable_line(data, GB18030) is not None:
         return False
     is_short = len(data.translate(None, bytes(range(0x80)))) <= _AMBIGUOUS_BYTES
     return is_short or _HAN.search(data.decode(UTF_8)) is None
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _bad_line(data: bytes, encoding: str) -> int:
-    """The line of the first byte that does not decode."""
+def _undecodable_line(data: bytes, encoding: str) -> int | None:
+    """The line of the first byte that does not decode; None when all do."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
         return data.count(b"\n", 0, error.start) + 1
-    return 1
+    return None

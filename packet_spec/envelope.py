@@ -19,6 +19,7 @@ from packet_spec.binding import (
     check_seal_against_envelope,
     check_seal_against_packet,
 )
+from packet_spec.encoding import READING_GROWTH
 from packet_spec.errors import NameRefusedError, SchemaError, XmlRefusedError
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey
@@ -55,6 +56,7 @@ _T = TypeVar("_T")
 
 BODY_NAMESPACE: Final = "urn:exchanged:body:1"
 
+_READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 # Whitespace of XML alone: a full-width space belongs to the text.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
 # What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
@@ -72,13 +74,13 @@ def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, 
 
 def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
     """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
-    if len(packet_xml_utf8) <= PACKET_XML_BYTES:
+    if len(packet_xml_utf8) <= _READING_BYTES:
         illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
         if illegal is not None:
             line = illegal.string.count("\n", 0, illegal.start()) + 1
             return None, (xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}"),)
     try:
-        root = parse_document(packet_xml_utf8, limit_bytes=PACKET_XML_BYTES)
+        root = parse_document(packet_xml_utf8, limit_bytes=_READING_BYTES)
     except XmlRefusedError as error:
         return None, (refusal_finding(error),)
     findings = schema_findings(root, "packet")

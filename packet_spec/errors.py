@@ -145,6 +145,13 @@ class DirectoryError(FormatError):
     hint = "ask the directory's publisher for a corrected version; the one in force stays in force"
 
 
+class UnknownSuiteError(UnknownKeyError):
+    """A signature suite that this program does not have: held until it is updated, like a version."""
+
+    reference = "unknown-suite"
+    peer_text = "the signature suite is not known here"
+
+
 class DatedAheadError(UnknownKeyError):
     """A statement dated well after this node's clock: held until a person looks at the clocks (C18)."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from packet_spec.finding_xml import add_findings, carried_text, read_findings
 from packet_spec.findings import Finding, Severity
-from packet_spec.limits import STATUS_BYTES
+from packet_spec.limits import KIB, STATUS_BYTES
 from packet_spec.xml import (
     FORMAT_VERSION,
     add,
@@ -25,12 +25,12 @@ from packet_spec.xml import (
 _SEVERITY_WORDS = {Severity.REFUSE: ("拒收", "refused"), Severity.WARN: ("提示", "warning")}
 
 
-def encode_findings(drop: str, findings: Iterable[Finding], at: datetime) -> bytes:
-    """findings.xml for the drop of that name. Raises SchemaError when it would be over its cap."""
+def encode_findings(drop: str, findings: Sequence[Finding], at: datetime) -> bytes:
+    """findings.xml for the drop of that name. What would be over its cap is counted in a last finding."""
     root = new_root("findings", "findings", {"formatVersion": FORMAT_VERSION})
     add(root, "drop", carried_text(drop))
     add(root, "at", write_moment(at))
-    add_findings(root, findings)
+    add_findings(root, findings, STATUS_BYTES - 8 * KIB)
     return write_machine_document(root, "findings", limit_bytes=STATUS_BYTES)
 
 

@@ -6,10 +6,12 @@ read. Leaves to others: whether the signer may say so (``authority``, custody C2
 
 from __future__ import annotations
 
+from typing import Final
+
 from packet_spec.errors import SchemaError
 from packet_spec.finding_xml import add_findings, read_findings
 from packet_spec.identity import PacketKey
-from packet_spec.limits import FINDINGS, RECEIPT_BYTES
+from packet_spec.limits import FINDINGS, KIB, RECEIPT_BYTES
 from packet_spec.model import Receipt, ReceiptKind
 from packet_spec.signing import Domain, KeyLookup, PrivateKey, open_document, sign_document
 from packet_spec.xml import (
@@ -27,11 +29,15 @@ from packet_spec.xml import (
     write_truth,
 )
 
+# Room for everything else that a receipt says.
+_BESIDE_FINDINGS_BYTES: Final = 8 * KIB
+
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """The document without signature.
 
-    Raises SchemaError when the value cannot be written, or holds more findings than a verdict may.
+    Findings beyond its cap are counted in a last one. Raises SchemaError when the value cannot be written, or
+    holds more findings than a verdict may.
     """
     if len(receipt.findings) > FINDINGS:
         raise SchemaError("a receipt holds too many findings", expected=f"at most {FINDINGS}")
@@ -63,7 +69,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
     if receipt.by:
         add(root, "by", receipt.by)
     add(root, "folderSynced", write_truth(receipt.folder_synced))
-    add_findings(root, receipt.findings)
+    add_findings(root, receipt.findings, RECEIPT_BYTES - _BESIDE_FINDINGS_BYTES)
     return write_machine_document(root, "receipt", limit_bytes=RECEIPT_BYTES)
 
 

@@ -1,8 +1,8 @@
 """The rule engine: one table of rules over the rows of the catalogue, all findings at once.
 
-Guarantees: pure; takes packets as ``envelope`` reads them; every rule looks at one packet and its parties,
-never at another packet, and reads its
-demands from the catalogue. A packet whose business type is unknown gets that one finding.
+Guarantees: pure; takes packets as ``envelope`` reads them; a rule looks at one packet and its parties,
+never at another packet, and reads its demands from the catalogue. A packet whose business type is unknown
+gets that one finding.
 
 Leaves to others: the form of the body (``schema``), the order of packets in a case (``sequence``), whether
 a document can be opened. Known limit: the catalogue says who must approve, a program sees only that an

@@ -23,8 +23,13 @@ from packet_spec.catalogue import load_catalogue
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Finding, Severity
+from packet_spec.sentences_engine import SENTENCES as ENGINE_SENTENCES
 from packet_spec.sentences_format import SENTENCES as FORMAT_SENTENCES
+from packet_spec.sentences_frontend import SENTENCES as FRONTEND_SENTENCES
+from packet_spec.sentences_intake import SENTENCES as INTAKE_SENTENCES
 from packet_spec.sentences_rules import SENTENCES as RULE_SENTENCES
+
+_TABLES: Final = (FORMAT_SENTENCES, RULE_SENTENCES, FRONTEND_SENTENCES, INTAKE_SENTENCES, ENGINE_SENTENCES)
 
 # A value at fault is shown, but never at such a length that it becomes case data.
 _SHOWN_CHARACTERS: Final = 80
@@ -38,10 +43,13 @@ def all_codes() -> Mapping[str, tuple[Severity, str, str]]:
 
     Raises CatalogueError when a code has two sentences.
     """
-    twice = FORMAT_SENTENCES.keys() & RULE_SENTENCES.keys()
-    if twice:
-        raise CatalogueError("a finding code has two sentences", found=", ".join(sorted(twice)))
-    return MappingProxyType({**FORMAT_SENTENCES, **RULE_SENTENCES})
+    merged: dict[str, tuple[Severity, str, str]] = {}
+    for table in _TABLES:
+        twice = merged.keys() & table.keys()
+        if twice:
+            raise CatalogueError("a finding code has two sentences", found=", ".join(sorted(twice)))
+        merged.update(table)
+    return MappingProxyType(merged)
 
 
 def make_finding(

@@ -154,6 +154,11 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
             "附件与封签不一致（{element}：应为 {expected}，实际为 {found}），请重新发送。",
             "{element} is {expected} in packet.xml and {found} in the seal; send the packet again.",
         ),
+        "findings-cut": (
+            _WARN,
+            "另有 {found} 条问题因篇幅所限没有列出，请改正以上问题后重新检查。",
+            "{found} more findings are left out for length; correct these and check again.",
+        ),
         "reason-missing": (
             _REFUSE,
             "拒收时必须写明理由，请在 disposition 中至少填写一条 finding。",

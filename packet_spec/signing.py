@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
-from packet_spec.errors import FormatError, SignatureError, UnknownKeyError
+from packet_spec.errors import FormatError, SignatureError, UnknownKeyError, UnknownSuiteError
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -92,13 +92,13 @@ def _suite(name: str) -> _Suite:
     try:
         return _SUITES[name]
     except KeyError:
-        raise SignatureError(
+        raise UnknownSuiteError(
             "the signature suite is not known here", expected=" or ".join(_SUITES), found=name
         ) from None
 
 
 def new_hasher(suite: str = SUITE) -> _Hash:
-    """An empty hash object of the suite's digest. Raises SignatureError for an unknown suite."""
+    """An empty hash object of the suite's digest. Raises UnknownSuiteError."""
     return _suite(suite).hasher()
 
 
@@ -135,7 +135,7 @@ class PrivateKey:
 
     @classmethod
     def from_seed(cls, seed: bytes, suite: str = SUITE) -> PrivateKey:
-        """The key that grows from ``seed``. Raises SignatureError for a wrong length or unknown suite."""
+        """The key that grows from ``seed``. Raises SignatureError for a wrong length, UnknownSuiteError."""
         return cls(seed, suite)
 
     @property
@@ -174,7 +174,8 @@ KeyLookup: TypeAlias = Callable[[str], PublicKey | None]
 def verify(domain: Domain, data: bytes, signature: Signature, key: PublicKey) -> None:
     """Check that ``key`` made ``signature`` over ``data`` as a document of ``domain``.
 
-    Raises SignatureError when suite, key id, lengths or the signature itself do not fit.
+    Raises UnknownSuiteError (hold), else SignatureError when suite, key id, lengths or the signature itself
+    do not fit.
     """
     rules = _suite(key.suite)
     if signature.suite != key.suite or signature.key_id != key.key_id:

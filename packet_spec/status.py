@@ -34,6 +34,8 @@ from packet_spec.xml import (
 StatusEncoding = Literal["utf-8", "gb18030"]
 
 _UTF_8_DECLARATION: Final = b'encoding="UTF-8"'
+# Missing files named in one status: nobody reads more, and the file stays below its cap.
+_MISSING: Final = 200
 _GB18030_DECLARATION: Final = 'encoding="GB18030"'
 
 
@@ -67,9 +69,9 @@ def encode_status_xml(status: Status, encoding: StatusEncoding = "utf-8") -> byt
             at=write_moment(destination.at),
             receipt=destination.receipt or None,
         )
-    for missing in status.missing:
-        add(root, "missing", carried_text(missing))
-    add_findings(root, status.findings)
+    for missing in _named_missing(status):
+        add(root, "missing", missing)
+    add_findings(root, status.findings, STATUS_BYTES // 2)
     data = write_machine_document(root, "status", limit_bytes=STATUS_BYTES)
     if encoding == "utf-8":
         return data
@@ -90,7 +92,7 @@ def encode_status_json(status: Status) -> bytes:
         "message": {"zh": carried_text(status.message_zh), "en": carried_text(status.message_en)},
         "duplicateOf": status.duplicate_of,
         "destination": [_destination_object(each) for each in status.destinations],
-        "missing": [carried_text(missing) for missing in status.missing],
+        "missing": list(_named_missing(status)),
         "finding": [_finding_object(finding) for finding in status.findings],
     }
     present = {key: item for key, item in value.items() if item is not None}
@@ -128,6 +130,13 @@ def decode_status_xml(data: bytes) -> Status:
         findings=read_findings(root),
         duplicate_of=text(root, "duplicateOf") or None,
     )
+
+
+def _named_missing(status: Status) -> tuple[str, ...]:
+    """The missing files that are named; how many more, in place of the rest."""
+    named = tuple(carried_text(missing) for missing in status.missing[:_MISSING])
+    more = len(status.missing) - len(named)
+    return (*named, f"… +{more}") if more else named
 
 
 def _destination_object(destination: DestinationStatus) -> dict[str, str]:

@@ -65,11 +65,8 @@ def parse_document(
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:
-        # libxml2's message may quote the document: only the position is passed on.
-        raise XmlRefusedError(
-            "the XML document is not well-formed", code="xml-not-wellformed", line=error.lineno or None
-        ) from None
-    if root.getroottree().docinfo.internalDTD is not None:
+        raise _refusal(error, depth) from None
+    if root.getroottree().docinfo.internalDTD is not None:  # pragma: no cover - should the walk ever miss one
         raise XmlRefusedError("the XML document has a DOCTYPE", code="doctype-refused")
     _refuse_excess(root, depth, attributes)
     return root
@@ -79,6 +76,11 @@ def write_document(root: Element) -> bytes:
     """``root`` as UTF-8 with declaration, two-space indentation and a final line feed."""
     etree.indent(root, space="  ")
     return _DECLARATION + etree.tostring(root, encoding="UTF-8", xml_declaration=False) + b"\n"
+
+
+def written_size(element: Element) -> int:
+    """How many bytes ``element`` takes when it is written, about: indentation is allowed for."""
+    return len(etree.tostring(element, encoding="UTF-8", xml_declaration=False)) + 16 * (len(element) + 1)
 
 
 @lru_cache(maxsize=32)
@@ -306,6 +308,19 @@ def _refuse_doctype(data: bytes) -> None:
     if data[position : position + 9].upper() == b"<!DOCTYPE":
         line = data.count(b"\n", 0, position) + 1
         raise XmlRefusedError("the XML document has a DOCTYPE", code="doctype-refused", line=line)
+
+
+def _refusal(error: etree.XMLSyntaxError, depth: int) -> XmlRefusedError:
+    """What libxml2 refused. Its own message may quote the document: only the position is passed on."""
+    line = error.lineno or None
+    if cast("Any", error).code != etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+        return XmlRefusedError("the XML document is not well-formed", code="xml-not-wellformed", line=line)
+    if "depth" in str(error):
+        expected = f"at most {depth} levels"
+        return XmlRefusedError(
+            "the XML document is nested too deeply", code="too-deep", line=line, expected=expected
+        )
+    return XmlRefusedError("a text in the XML document is too large", code="too-large", line=line)
 
 
 def _skip_space(data: bytes, position: int) -> int:

@@ -30,7 +30,7 @@ _EXPERTS: Final = "虚构司法鉴定中心"
 
 @dataclass(frozen=True, slots=True)
 class DemoDocument:
-    """One document: ``issuer`` and ``addressee`` are aliases or plain names, ``month`` and ``day`` of 2026."""
+    """One document of 2026; ``issuer`` and ``addressee`` are aliases or plain names."""
 
     issuer: str
     addressee: str

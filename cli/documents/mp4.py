@@ -166,9 +166,10 @@ def _head(context: DocumentContext, pictures: int) -> bytes:
     """Everything before the first sample: ftyp, moov, and the header of mdat."""
     file_type = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isomiso2avc1mp41")
     data_bytes = pictures * _sample_bytes()
-    data_head = struct.pack(">I", data_bytes + 8) + b"mdat"
-    if data_bytes + 8 > _LARGEST_32:
-        data_head = struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", data_bytes + 16)
+    if data_bytes + 8 <= _LARGEST_32:
+        data_head = struct.pack(">I4s", data_bytes + 8, b"mdat")
+    else:
+        data_head = struct.pack(">I4sQ", 1, b"mdat", data_bytes + 16)
     # The chunk offset inside moov has a fixed width, so a first pass with offset 0 gives the length.
     length = len(file_type) + len(_movie(context, pictures, 0)) + len(data_head)
     return file_type + _movie(context, pictures, length) + data_head

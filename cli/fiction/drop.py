@@ -168,7 +168,7 @@ def _priority(text: str) -> Priority:
 
 
 def _reference(request: DropRequest, situation: Situation) -> str:
-    """The case software's own number: of one sender, no two packets of one seed and second share it."""
+    """The case software's own number: another for every type, pair of agencies, time and seed."""
     local = request.created_at.astimezone(SHANGHAI)
     parties = f"{situation.sender.code}/{situation.receiver.code}"
     label = f"{request.business_type}/{parties}/{local.isoformat()}"

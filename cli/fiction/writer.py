@@ -22,7 +22,7 @@ from cli.documents.document import Progress, WrittenDocument, render_document, w
 from cli.fiction.packet_xml import DropEncoding, packet_xml
 from cli.fiction.request import Drop, PlannedDocument
 from exchanged.errors import ForeignVolumeError, NameTakenError
-from packet_spec.errors import FormatError, NameRefusedError
+from packet_spec.errors import CatalogueError, NameRefusedError
 from packet_spec.model import Attachment
 from packet_spec.names import safe_component
 
@@ -41,7 +41,7 @@ class DropFormat(StrEnum):
     XML = "xml"
 
 
-class LoneXmlError(FormatError):
+class LoneXmlError(CatalogueError):
     """A lone XML file was asked for, and the packet has documents."""
 
     reference = "lone-xml-with-documents"

@@ -13,12 +13,13 @@ from typing import Final
 from cli.fiction.agencies import LabAgency
 from cli.lab import sshd
 from cli.lab.errors import LabError
-from cli.lab.layout import AGENCY_FOLDERS, MARKED_FOLDERS, MARKER, Layout
+from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan
 from cli.lab.state import LabState, write_state
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
 from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (
     Directory,
@@ -139,6 +140,9 @@ class _Builder:
         """Keys first, because the directory names them; the state file last, because it says: whole."""
         root = generate_key(self._layout.root_key, self._randomness)
         province = self._plan.province.code
+        for code in (province, *(agency.code for agency in self._plan.agencies)):
+            self._layout.data(code).mkdir(parents=True)
+            self._layout.data(code).chmod(0o750)
         nodes = [self._node(province, NodeRole.PROVINCIAL, "")]
         nodes += [self._node(agency.code, NodeRole.FRONTEND, province) for agency in self._plan.agencies]
         signed = sign_directory(encode_directory(self._directory(nodes, root.public_key)), [root])
@@ -206,10 +210,10 @@ class _Builder:
 
     def _make_folders(self, code: str) -> None:
         token = self._randomness.token(16).hex()
-        for name in AGENCY_FOLDERS:
+        for name in FOLDERS:
             (self._layout.agency(code) / name).mkdir(parents=True)
-        for name in MARKED_FOLDERS:
-            (self._layout.agency(code) / name / MARKER).write_text(f"{code} {token}\n", encoding="ascii")
+        for name in (OUTBOX, INBOX):
+            write_marker(self._layout.agency(code) / name, code, token)
         for direction in ("up", "down"):
             (self._layout.mailbox(code) / direction).mkdir(parents=True)
 

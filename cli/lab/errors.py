@@ -9,4 +9,6 @@ class LabError(ExchangeError):
     """The lab cannot be made or run: a folder in the way, a program missing, a process that died."""
 
     reference = "lab-failed"
+    # What stands in the way is on this machine and can be moved out of it.
+    temporary = True
     hint = "look at the lab's logs folder"

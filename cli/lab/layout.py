@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-AGENCY_FOLDERS: Final = ("outbox", "status", "sent", "refused", "inbox", "receipts", "notices")
-MARKED_FOLDERS: Final = ("outbox", "inbox")
-MARKER: Final = ".exchanged-marker"
 SSHD: Final = "sshd"
 
 

@@ -153,16 +153,17 @@ CREATE INDEX case_history_case ON case_history(case_id, id);
 
 CREATE TABLE "drop" (
   id INTEGER PRIMARY KEY, name BLOB NOT NULL, status_name TEXT NOT NULL, state TEXT NOT NULL,
-  since TEXT NOT NULL, seen_at TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
-  size INTEGER NOT NULL, mtime INTEGER NOT NULL, fingerprint TEXT NOT NULL DEFAULT '',
-  packet INTEGER REFERENCES packet(id), duplicate_of TEXT NOT NULL DEFAULT '',
-  sender_ref TEXT NOT NULL DEFAULT '', missing TEXT NOT NULL DEFAULT '[]',
-  findings TEXT NOT NULL DEFAULT '[]', reason TEXT NOT NULL DEFAULT '',
-  original TEXT NOT NULL DEFAULT 'outbox'
+  since TEXT NOT NULL, seen_at TEXT NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL,
+  size TEXT NOT NULL, mtime TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  packet INTEGER REFERENCES packet(id), attempt INTEGER NOT NULL DEFAULT 0,
+  duplicate_of TEXT NOT NULL DEFAULT '', sender_ref TEXT NOT NULL DEFAULT '',
+  missing TEXT NOT NULL DEFAULT '[]', findings TEXT NOT NULL DEFAULT '[]', reason TEXT NOT NULL DEFAULT '',
+  retry_at TEXT, tries INTEGER NOT NULL DEFAULT 0, in_work INTEGER NOT NULL DEFAULT 0,
+  crashes INTEGER NOT NULL DEFAULT 0, original TEXT NOT NULL DEFAULT 'outbox'
 );
-CREATE INDEX drop_live ON "drop"(name) WHERE original = 'outbox';
+CREATE UNIQUE INDEX drop_live ON "drop"(name) WHERE original IN ('outbox', 'kept');
 CREATE INDEX drop_packet ON "drop"(packet) WHERE packet IS NOT NULL;
-CREATE INDEX drop_status ON "drop"(status_name);
+CREATE INDEX drop_status ON "drop"(status_name, id);
 
 CREATE TABLE effect (
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,

@@ -150,9 +150,8 @@ def log_in(lab: Lab, code: str) -> paramiko.SFTPClient:
     transport.connect(
         username=link.user, pkey=paramiko.Ed25519Key.from_private_key_file(str(link.key))
     )
-    assert f"{transport.get_remote_server_key().get_name()} {transport.get_remote_server_key().get_base64()}" == (
-        link.host_key
-    )
+    shown = transport.get_remote_server_key()
+    assert f"{shown.get_name()} {shown.get_base64()}" == link.host_key
     client = transport.open_sftp_client()
     assert client is not None
     return client

@@ -1,0 +1,1 @@
+"""Helpers of the tests: clocks, builders, networks in memory, crash points, servers."""

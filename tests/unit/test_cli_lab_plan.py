@@ -21,6 +21,7 @@ from exchanged.keys import check_private_file, load_key
 from packet_spec.directory import open_directory
 from packet_spec.model import KeyUse, NodeRole
 
+CODE = "620199-01-00"
 MOMENT = datetime(2026, 7, 1, 8, 0, tzinfo=UTC)
 
 
@@ -86,10 +87,10 @@ def test_a_plan_file_names_agencies_and_fills_in_what_is_known() -> None:
         ({"bridge": [{"name": "a"}]}, "[bridge]: is not supported by this version"),
         ({"link": [{"between": []}]}, "[link]: is not supported by this version"),
         ({"agency": []}, "[[agency]]: a lab needs at least one agency"),
-        ({"agency": [{"code": "x"}]}, "[agency 1] code: expected an agency code"),
-        ({"agency": [{"code": "620199-01-00", "kind": "bakery"}]}, "[agency 1] kind: expected one of"),
-        ({"agency": [{"code": "620199-01-00", "via": "bridge-a"}]}, "[agency 1] via: a way other than"),
-        ({"agency": [{"code": "620199-01-00", "size": 1}]}, "[agency 1] size: this version knows no such key"),
+        ({"agency": [{"code": "x"}]}, "[agency x] code: expected an agency code"),
+        ({"agency": [{"code": CODE, "kind": "bakery"}]}, f"[agency {CODE}] kind: expected one of"),
+        ({"agency": [{"code": CODE, "via": "bridge-a"}]}, f"[agency {CODE}] via: a way other than"),
+        ({"agency": [{"code": CODE, "size": 1}]}, f"[agency {CODE}] size: this version knows no such key"),
         ({"agency": [{"code": "620199-01-00"}] * 2}, "[agency] code: 620199-01-00 stands there twice"),
         ({"agency": [{"code": PROVINCE.code}]}, "[agency] code: 620000-00-00 is the province's own node"),
         ({"agencies": 3}, "[agencies]: this version knows no such section"),
@@ -155,8 +156,8 @@ def test_an_agency_finds_its_folders_and_the_markers_agree(tmp_path: Path) -> No
         ]
         markers = {(root / name / ".exchanged-marker").read_text() for name in ("outbox", "inbox")}
         (marker,) = markers
-        assert marker.split()[0] == code
-        tokens.add(marker.split()[1])
+        assert marker.splitlines()[0] == f"node {code}"
+        tokens.add(marker.splitlines()[1])
     assert len(tokens) == 2
 
 

@@ -1,0 +1,218 @@
+"""``exchangectl directory``: the signed list of everybody who may speak, from plan to node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.exit_codes import ExitCode
+from cli.frame import Settings, json_option, read_input
+from cli.locale import _
+from cli.render import fields, local_time, say, say_json, table
+
+if TYPE_CHECKING:
+    from packet_spec.model import Directory
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("directory")
+def directory() -> None:
+    """Build, sign, verify and install the directory."""
+
+
+@directory.command("build")
+@click.argument("plan", type=_FILE)
+@click.option("--output", type=_FILE, required=True, help="Where the unsigned directory goes.")
+@json_option
+def build(plan: Path, output: Path, *, as_json: bool) -> None:
+    """Build an unsigned directory from the TOML file PLAN.
+
+    The plan has [directory] version, valid_days, threshold, roots; [[node]] code, role, parent with
+    [[node.key]] public, uses, valid_days; [[agency]] code, kind, level, parent, node, admitting_node,
+    name_zh, name_en; [[pack]]. A key is "ed25519-sha256:HEX" or the name of a .pub file.
+
+    \b
+    Example:
+      exchangectl directory build province.toml --output directory.xml
+    """
+    from cli.directory_plan import load_directory_plan
+    from exchanged.clock import SystemClock
+    from packet_spec.directory import encode_directory
+
+    planned = load_directory_plan(plan, SystemClock().now())
+    _write(output, encode_directory(planned))
+    _tell(planned, output, as_json=as_json)
+
+
+@directory.command("sign")
+@click.argument("file", type=_FILE)
+@click.option("--key", "key_file", type=_FILE, required=True, help="The private root key.")
+@click.option("--output", type=_FILE, help="Where the signed directory goes; without it, into FILE.")
+@json_option
+def sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) -> None:
+    """Add the signature of one root key to the directory in FILE.
+
+    Look at what you sign first: exchangectl directory show FILE
+
+    \b
+    Example:
+      exchangectl directory sign directory.xml --key root.key
+    """
+    from exchanged.keys import load_key
+    from packet_spec.directory import add_signature, decode_directory
+    from packet_spec.limits import DIRECTORY_BYTES
+    from packet_spec.signing import split_signed
+
+    data = read_input(file, DIRECTORY_BYTES)
+    content = decode_directory(split_signed(data)[0])
+    target = output or file
+    _write(target, add_signature(data, load_key(key_file)))
+    _tell(content, target, as_json=as_json)
+
+
+@directory.command("show")
+@click.argument("file", type=_FILE)
+@json_option
+def show(file: Path, *, as_json: bool) -> None:
+    """Show what the directory in FILE says; its signatures are listed, not verified.
+
+    \b
+    Example:
+      exchangectl directory show directory.xml
+    """
+    from packet_spec.directory import decode_directory
+    from packet_spec.limits import DIRECTORY_BYTES
+    from packet_spec.signing import split_signed
+
+    document, signatures = split_signed(read_input(file, DIRECTORY_BYTES))
+    content = decode_directory(document)
+    signers = [signature.key_id for signature in signatures]
+    if as_json:
+        say_json({"directory": content, "signed_by": signers})
+        return
+    say(_summary(content))
+    say(f"{_('signed by (not verified)')}: {', '.join(signers) or '-'}")
+    say()
+    nodes = [
+        (node.code, node.role, node.parent, len(node.keys), _off(node.disabled)) for node in content.nodes
+    ]
+    say(table((_("node"), _("role"), _("parent"), _("keys"), ""), nodes))
+    say()
+    agencies = [
+        (agency.code, agency.kind, agency.level, agency.node, agency.name_zh, _off(agency.disabled))
+        for agency in content.agencies
+    ]
+    say(table((_("agency"), _("kind"), _("level"), _("node"), _("name"), ""), agencies))
+
+
+@directory.command("verify")
+@click.argument("file", type=_FILE)
+@click.option("--root", "roots", multiple=True, metavar="KEY", help="A trusted root key; may be repeated.")
+@click.option("--threshold", type=click.IntRange(1), default=1, help="How many roots must have signed.")
+@json_option
+@click.pass_obj
+def verify(settings: Settings, file: Path, roots: tuple[str, ...], threshold: int, *, as_json: bool) -> None:
+    """Verify the root signatures of the directory in FILE.
+
+    Without --root the root keys and threshold of the configuration count.
+
+    \b
+    Example:
+      exchangectl directory verify directory.xml
+    """
+    from exchanged.keys import parse_public_key
+    from packet_spec.directory import open_directory
+    from packet_spec.limits import DIRECTORY_BYTES
+    from packet_spec.model import RootKey
+
+    data = read_input(file, DIRECTORY_BYTES)
+    if roots:
+        keys = [parse_public_key(text) for text in roots]
+        trusted = tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
+    else:
+        config = settings.load()
+        trusted, threshold = config.keys.roots, config.keys.threshold
+    _tell(open_directory(data, trusted, threshold), file, as_json=as_json)
+
+
+@directory.command("install")
+@click.argument("file", type=_FILE)
+@json_option
+@click.pass_obj
+def install(settings: Settings, file: Path, *, as_json: bool) -> int:
+    """Verify the directory in FILE and hand it to this node.
+
+    The daemon takes it at its next look, or when it starts. A directory that is not newer than the
+    installed one is left out (exit code 1).
+
+    \b
+    Example:
+      exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
+    """
+    from cli.checks import find_directory
+    from exchanged.durable import DurableFiles, Volume
+    from packet_spec.directory import open_directory
+    from packet_spec.limits import DIRECTORY_BYTES
+
+    config = settings.load()
+    data = read_input(file, DIRECTORY_BYTES)
+    offered = open_directory(data, config.keys.roots, config.keys.threshold)
+    installed, _state = find_directory(config)
+    if installed is not None and installed.version >= offered.version:
+        said = {"installed": installed.version, "offered": offered.version, "taken": False}
+        if as_json:
+            say_json(said)
+        else:
+            text = _("not newer: version {offered} is offered, version {installed} is installed")
+            say(text.format_map(said))
+        return ExitCode.FINDINGS
+    files = DurableFiles(Volume.OWN)
+    folder = config.node.data_dir / "directory"
+    files.make_dir(folder, mode=0o750)
+    files.make_dir(folder / "incoming", mode=0o770)
+    target = folder / "incoming" / f"directory-{offered.version}.xml"
+    files.write_file(target, (data,))
+    _tell(offered, target, as_json=as_json)
+    return ExitCode.DONE
+
+
+def _write(path: Path, data: bytes) -> None:
+    from exchanged.durable import DurableFiles, Volume
+
+    DurableFiles(Volume.OWN).write_file(path, (data,), mode=0o644)
+
+
+def _tell(content: Directory, file: Path, *, as_json: bool) -> None:
+    if as_json:
+        said = {
+            "file": file,
+            "version": content.version,
+            "issued_at": content.issued_at,
+            "expires_at": content.expires_at,
+            "nodes": len(content.nodes),
+            "agencies": len(content.agencies),
+        }
+        say_json(said)
+    else:
+        say(fields([(_("file"), file)]))
+        say(_summary(content))
+
+
+def _summary(content: Directory) -> str:
+    return fields(
+        [
+            (_("version"), content.version),
+            (_("issued"), local_time(content.issued_at)),
+            (_("expires"), local_time(content.expires_at)),
+            (_("roots"), f"{content.threshold} / {len(content.roots)}"),
+            (_("nodes"), len(content.nodes)),
+            (_("agencies"), len(content.agencies)),
+        ]
+    )
+
+
+def _off(disabled: bool) -> str:
+    return _("disabled") if disabled else ""

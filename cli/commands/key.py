@@ -1,0 +1,90 @@
+"""``exchangectl key``: make key files and show the public half of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.frame import Settings, json_option
+from cli.locale import _
+from cli.render import fields, say, say_json
+
+if TYPE_CHECKING:
+    from exchanged.config import Config
+
+
+@click.group("key")
+def key() -> None:
+    """Make and show keys."""
+
+
+@key.command("generate")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--ssh", is_flag=True, help="Make an OpenSSH key pair for the login of an SFTP link.")
+@click.option("--comment", default="exchanged", show_default=True, help="The comment of an OpenSSH key.")
+@json_option
+def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
+    """Make a new private key in FILE (mode 0600) and its public half in FILE.pub.
+
+    A file that is there already is never overwritten. Hand the public half to whoever keeps the
+    directory, or for --ssh to whoever keeps the server's accounts.
+
+    \b
+    Example:
+      exchangectl key generate /var/lib/exchanged/keys/seal.key
+      exchangectl key generate --ssh --comment 620199-03-00 /var/lib/exchanged/keys/login
+    """
+    from exchanged.clock import SystemRandomness
+    from exchanged.keys import generate_key, generate_ssh_key, public_key_text, write_public_key
+
+    public_file = file.with_name(file.name + ".pub")
+    made: dict[str, object] = {"file": file, "public_file": public_file}
+    if ssh:
+        made["public"] = generate_ssh_key(file, SystemRandomness(), comment)
+    else:
+        new = generate_key(file, SystemRandomness())
+        write_public_key(public_file, new.public_key)
+        made |= {"key_id": new.key_id, "public": public_key_text(new.public_key)}
+    _show([made], as_json=as_json)
+
+
+@key.command("show")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@json_option
+@click.pass_obj
+def show(settings: Settings, files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Show the key id and public half of private key files; without FILE, of the configured ones.
+
+    \b
+    Example:
+      exchangectl key show /var/lib/exchanged/keys/seal.key
+    """
+    from exchanged.keys import load_key, public_key_text
+
+    shown = []
+    for path in files or _configured(settings.load()):
+        found = load_key(path)
+        shown.append({"file": path, "key_id": found.key_id, "public": public_key_text(found.public_key)})
+    _show(shown, as_json=as_json)
+
+
+def _configured(config: Config) -> tuple[Path, ...]:
+    from packet_spec.model import NodeRole
+
+    common = (config.keys.link, config.keys.receipt)
+    return (config.keys.seal, *common) if config.node.role is NodeRole.FRONTEND else common
+
+
+def _show(keys: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        say_json(keys)
+        return
+    names = {
+        "file": _("file"),
+        "public_file": _("public file"),
+        "key_id": _("key id"),
+        "public": _("public key"),
+    }
+    say("\n\n".join(fields((names[name], value) for name, value in one.items()) for one in keys))

@@ -1,0 +1,136 @@
+"""``exchangectl lab``: a whole province on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.exit_codes import ExitCode
+from cli.frame import json_option
+from cli.locale import _
+from cli.render import progress, say, say_json, table
+
+if TYPE_CHECKING:
+    from cli.lab.lab import Lab
+
+_FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+@click.group("lab")
+def lab() -> None:
+    """Run a whole province on this machine.
+
+    Run by an ordinary user the lab isolates nothing: every agency logs in as that user. It is for
+    demonstration, tests and a vendor's rehearsal, never for real cases.
+    """
+
+
+@lab.command("create")
+@_FOLDER
+@click.option("--agencies", type=int, help="How many agencies; without it, the ten of the sample case.")
+@click.option("--plan", type=click.Path(path_type=Path), help="A TOML file that lists the agencies.")
+@click.option(
+    "--link",
+    type=click.Choice(["sftp", "folder"]),
+    default="sftp",
+    show_default=True,
+    help="How agencies are linked to the province.",
+)
+@click.option("--jail", is_flag=True, help="Real accounts and chroot; not in this version.")
+@json_option
+def create(
+    folder: Path, agencies: int | None, plan: Path | None, link: str, *, jail: bool, as_json: bool
+) -> None:
+    """Make a province in the new or empty folder DIR: keys, directory, configurations, folders.
+
+    \b
+    Example:
+      exchangectl lab create /tmp/province
+      exchangectl lab create /tmp/small --agencies 3 --link folder
+    """
+    from cli.lab.lab import create_lab
+    from cli.lab.plan import default_plan, load_plan
+
+    if jail:
+        raise click.UsageError(_("--jail is not supported by this version"))
+    if plan is not None and agencies is not None:
+        raise click.UsageError(_("--agencies and --plan exclude each other"))
+    if plan is not None:
+        chosen = load_plan(plan)
+    else:
+        chosen = default_plan() if agencies is None else default_plan(agencies)
+    made = create_lab(folder, chosen, link)
+    if as_json:
+        said = {"folder": made.layout.root, "link": link, "province": made.province}
+        say_json(said | {"agencies": made.agencies})
+    else:
+        text = _("made in {folder}: the province and {count} agencies; next: exchangectl lab start {folder}")
+        say(text.format(folder=made.layout.root, count=len(made.agencies)))
+
+
+@lab.command("start")
+@_FOLDER
+@json_option
+def start(folder: Path, *, as_json: bool) -> None:
+    """Start what does not run of the lab in DIR, and wait until it is ready.
+
+    \b
+    Example:
+      exchangectl lab start /tmp/province
+    """
+    found = _open(folder)
+    waiting = sum(state.state != "running" for state in found.status())
+    with progress(_("starting"), waiting) as bar:
+        found.start(lambda _name: bar.update(1))
+    _show(found, as_json=as_json)
+
+
+@lab.command("stop")
+@_FOLDER
+@json_option
+def stop(folder: Path, *, as_json: bool) -> None:
+    """Stop every process of the lab in DIR; what it exchanged stays there.
+
+    \b
+    Example:
+      exchangectl lab stop /tmp/province
+    """
+    found = _open(folder)
+    found.stop()
+    if as_json:
+        say_json(found.status())
+    else:
+        say(_("stopped"))
+
+
+@lab.command("status")
+@_FOLDER
+@json_option
+def status(folder: Path, *, as_json: bool) -> int:
+    """Show the processes of the lab in DIR. Exit code 1 when one ended without being stopped.
+
+    \b
+    Example:
+      exchangectl lab status /tmp/province --json
+    """
+    found = _open(folder)
+    _show(found, as_json=as_json)
+    died = any(state.state == "died" for state in found.status())
+    return ExitCode.FINDINGS if died else ExitCode.DONE
+
+
+def _open(folder: Path) -> Lab:
+    from cli.lab.lab import Lab
+
+    return Lab.open(folder)
+
+
+def _show(found: Lab, *, as_json: bool) -> None:
+    states = found.status()
+    if as_json:
+        say_json(states)
+        return
+    rows = [(state.name, state.role, state.pid or "-", _(state.state)) for state in states]
+    say(table((_("node"), _("role"), _("pid"), _("state")), rows))

@@ -1,0 +1,166 @@
+"""A directory plan: the TOML from which the province's people build a directory.
+
+Guarantees: all problems at once with section and key, unknown keys refused, like a configuration. What
+the values must mean together (references, trees, unique codes) is checked when the directory is encoded.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from exchanged.config_reader import Section
+from exchanged.errors import ConfigurationError
+from exchanged.keys import parse_public_key, read_public_key
+from packet_spec.catalogue import load_catalogue
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import is_agency_code, is_digest, is_node_code
+from packet_spec.model import (
+    Directory,
+    DirectoryAgency,
+    DirectoryKey,
+    DirectoryNode,
+    KeyUse,
+    NodeRole,
+    PackReference,
+    RootKey,
+)
+from packet_spec.signing import PublicKey
+
+_NODE_SHAPE: Final = "a node code"
+_KEY_DAYS: Final = 730.0
+
+
+class _Level(StrEnum):
+    PROVINCE = "province"
+    CITY = "city"
+    COUNTY = "county"
+
+
+def load_directory_plan(path: Path, now: datetime) -> Directory:
+    """The directory that the plan in ``path`` describes, issued at ``now``.
+
+    Key files are relative to the plan. Raises ConfigurationError with every problem, naming the file.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError((f"the plan is not TOML: {error}",), where=str(path)) from error
+    try:
+        return parse_directory_plan(data, path.absolute().parent, now)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.problems, where=str(path)) from error
+
+
+def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Directory:
+    """The directory of a parsed plan. Raises ConfigurationError with every problem."""
+    problems: list[str] = []
+    top = Section("", data, base, problems)
+    head = top.table("directory")
+    roots = tuple(_root(head, base, text) for text in head.texts("roots"))
+    if not roots:
+        head.problem("roots", "at least one root key is needed")
+    version = head.integer("version", 0, 1, 1 << 40)
+    if not head.has("version"):
+        head.problem("version", "is missing; it rises with every directory")
+    directory = Directory(
+        version=version,
+        issued_at=now,
+        expires_at=now + timedelta(days=head.number("valid_days", 365.0, 1, 3660)),
+        threshold=head.integer("threshold", 1, 1, max(1, len(roots))),
+        roots=roots,
+        nodes=tuple(_node(section, base, now) for section in top.tables("node")),
+        agencies=tuple(_agency(section) for section in top.tables("agency")),
+        packs=tuple(_pack(section, now) for section in top.tables("pack")),
+    )
+    head.finish()
+    top.finish()
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return directory
+
+
+def _root(section: Section, base: Path, text: str) -> RootKey:
+    key = _public_key(section, "roots", base, text)
+    return RootKey(key.key_id, key.suite, key.public)
+
+
+def _public_key(section: Section, name: str, base: Path, text: str) -> PublicKey:
+    """A key given as ``suite:HEX`` or as the name of a .pub file."""
+    try:
+        return parse_public_key(text) if ":" in text else read_public_key(base / text)
+    except ExchangeError as error:
+        section.problem(name, str(error))
+        return PublicKey("", text.encode())
+
+
+def _node(section: Section, base: Path, now: datetime) -> DirectoryNode:
+    node = DirectoryNode(
+        code=section.text("code", check=is_node_code, shape=_NODE_SHAPE),
+        role=section.choice("role", NodeRole) or NodeRole.BRIDGE,
+        parent=section.text("parent", "", check=is_node_code, shape=_NODE_SHAPE),
+        keys=tuple(_key(key, base, now) for key in section.tables("key")),
+        disabled=section.flag("disabled", default=False),
+    )
+    section.finish()
+    return node
+
+
+def _key(section: Section, base: Path, now: datetime) -> DirectoryKey:
+    public = _public_key(section, "public", base, section.text("public"))
+    uses = section.texts("uses")
+    for use in uses:
+        if use not in set(KeyUse):
+            section.problem("uses", f"expected some of {', '.join(KeyUse)}, found {use!r}")
+    if not uses:
+        section.problem("uses", f"expected some of {', '.join(KeyUse)}")
+    not_before = section.moment("not_before", now) or now
+    days = timedelta(days=section.number("valid_days", _KEY_DAYS, 0.01, 3660))
+    key = DirectoryKey(
+        key_id=public.key_id,
+        suite=public.suite,
+        public=public.public,
+        uses=tuple(KeyUse(use) for use in uses if use in set(KeyUse)),
+        not_before=not_before,
+        not_after=section.moment("not_after", not_before + days) or not_before,
+        revoked_at=section.moment("revoked_at"),
+    )
+    section.finish()
+    return key
+
+
+def _agency(section: Section) -> DirectoryAgency:
+    kinds = load_catalogue().agency_kinds
+    agency = DirectoryAgency(
+        code=section.text("code", check=is_agency_code, shape="an agency code DDDDDD-KK-SS"),
+        kind=section.text("kind", check=kinds.__contains__, shape=f"one of {', '.join(kinds)}"),
+        level=section.choice("level", _Level) or "",
+        parent=section.text("parent", "", check=is_agency_code, shape="an agency code"),
+        node=section.text("node", check=is_node_code, shape=_NODE_SHAPE),
+        admitting_node=section.text("admitting_node", check=is_node_code, shape=_NODE_SHAPE),
+        name_zh=section.text("name_zh"),
+        name_en=section.text("name_en"),
+        business_types=section.texts("business_types"),
+        case_kinds=section.texts("case_kinds"),
+        aliases=tuple((alias.text("system"), alias.text("value")) for alias in section.tables("alias")),
+        disabled=section.flag("disabled", default=False),
+    )
+    section.finish()
+    return agency
+
+
+def _pack(section: Section, now: datetime) -> PackReference:
+    pack = PackReference(
+        name=section.text("name"),
+        version=section.text("version"),
+        digest=section.text("digest", check=is_digest, shape="a SHA-256 in hexadecimal"),
+        valid_from=section.moment("valid_from", now) or now,
+        valid_until=section.moment("valid_until"),
+    )
+    section.finish()
+    return pack

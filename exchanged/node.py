@@ -1,0 +1,176 @@
+"""A running node: stations on a runner, alarms, hints, bells; started in order, stopped in reverse.
+
+Which stations there are is the role's business (``exchanged.provincial``, ``frontend_server.role``).
+On a damaged volume the node stops at once and says so with exit code 6.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from exchanged.config import LinkSide, LinkTransport
+from exchanged.errors import TransportError, VolumeDamagedError
+from exchanged.landing import take_note_of_directory
+from exchanged.ledger import Transaction
+from exchanged.link import LinkStation
+from exchanged.log import event_line
+from exchanged.parts import DAMAGE_FILE, Parts
+from exchanged.schedule import AlarmClock
+from exchanged.sftp_bell import BellListener
+from exchanged.station import Runner, Station
+from exchanged.sweep import Sweep
+from exchanged.trust import Trust
+from exchanged.watch import FolderWatch
+from packet_spec.errors import ExchangeError
+from packet_spec.limits import DIRECTORY_BYTES
+
+STOP_SECONDS: Final = 8.0
+THREADS: Final = 5
+
+
+class DirectoryDesk:
+    """The station ``directory``: takes directories that a person put into ``directory/incoming`` (C24)."""
+
+    name = "directory"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def step(self) -> float | None:
+        """Look at every file there once; it goes, taken or not."""
+        trust: Trust = self._parts.trust
+        for path in sorted(trust.incoming.glob("*.xml")):
+            with suppress(FileNotFoundError):
+                self._take(trust, path)
+        return None
+
+    def _take(self, trust: Trust, path: Path) -> None:
+        if path.stat().st_size > DIRECTORY_BYTES:
+            event_line("directory-refused", level=logging.WARNING, file=path.name, error="too-large")
+            self._parts.files.unlink(path)
+            return
+        try:
+            taken = trust.offer(path.read_bytes())
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
+            taken = False
+        if taken:
+            self._parts.ledger.write(self._note)
+        self._parts.files.unlink(path)
+
+    def _note(self, transaction: Transaction) -> None:
+        take_note_of_directory(transaction, self._parts.trust.version, "by hand")
+        for link in self._parts.links.names():
+            transaction.wake(f"link:{link}")
+
+
+class Node:
+    """One node at work. ``wake`` must be the function that was given to ``open_parts``."""
+
+    def __init__(self, parts: Parts, stations: tuple[Station, ...], watched: dict[Path, str]) -> None:
+        self._parts = parts
+        self._alarm = AlarmClock(parts.ports.clock, parts.ports.randomness)
+        self._fatal: ExchangeError | None = None
+        self._stopped = threading.Event()
+        self._links = [
+            LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
+            for link in parts.config.links
+        ]
+        self._runner = Runner(
+            parts.ports.clock, parts.ports.randomness, self._call_later, self._on_fatal, threads=THREADS
+        )
+        for station in (*stations, *self._links, Sweep(parts.ledger, parts.spool), DirectoryDesk(parts)):
+            self._runner.add(station, parts.backoff)
+        self._watched = {**watched, **self._mailboxes(), parts.trust.incoming: "directory"}
+        self._watch = FolderWatch(self._on_change)
+        self._bells = [self._bell(name) for name in parts.connections]
+
+    def wake(self, names: frozenset[str]) -> None:
+        """Committed work for these stations."""
+        for name in names:
+            self._runner.wake(name)
+
+    def start(self) -> None:
+        """Start working; returns when every station is being looked at."""
+        self._alarm.start()
+        for folder in self._watched:
+            with suppress(TransportError, OSError):
+                self._watch.add_tree(folder)
+        self._watch.start()
+        self._runner.start()
+        scan = min(self._parts.config.limits.link_scan_seconds, 30.0)
+        self._alarm.every(scan, "slow-scan", self._runner.wake_all)
+        for bell in self._bells:
+            bell.start()
+
+    def stop(self) -> None:
+        """Stop in reverse. Work in hand is finished or left to the next start; nothing is lost."""
+        for bell in self._bells:
+            bell.stop()
+        self._watch.stop()
+        self._alarm.stop()
+        clean = self._runner.stop(STOP_SECONDS)
+        for link in self._links:
+            link.close()
+        self._parts.close(clean=clean and self._fatal is None)
+        event_line("stopped", clean=clean)
+
+    def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
+        """Wait until something fatal happens or ``request_stop``; the error, if there was one."""
+        self._stopped.wait(timeout_seconds)
+        return self._fatal
+
+    def request_stop(self) -> None:
+        """Ask ``wait`` to return. Safe in a signal handler."""
+        self._stopped.set()
+
+    def _on_fatal(self, error: ExchangeError) -> None:
+        event_line("volume-damaged", level=logging.ERROR, error=error.reference, what=str(error))
+        with suppress(OSError):
+            (self._parts.config.node.data_dir / DAMAGE_FILE).touch()
+        self._fatal = error
+        self._stopped.set()
+
+    def _call_later(self, seconds: float, name: str, callback: Callable[[], None]) -> None:
+        self._alarm.at(self._parts.ports.clock.now() + timedelta(seconds=seconds), name, callback)
+
+    def _mailboxes(self) -> dict[Path, str]:
+        """Local incoming directions, watched as hints."""
+        found: dict[Path, str] = {}
+        for link in self._parts.config.links:
+            if link.transport is LinkTransport.FOLDER:
+                incoming = "up" if link.side is LinkSide.SERVE else "down"
+                found[Path(link.mailbox) / incoming] = f"link:{link.name}"
+        return found
+
+    def _on_change(self, path: Path) -> None:
+        """A file-system event: wake the station whose folder it is in."""
+        for parent in (path, *path.parents):
+            station = self._watched.get(parent)
+            if station is not None:
+                self._runner.wake(station)
+                return
+
+    def _bell(self, link: str) -> BellListener:
+        def ring() -> None:
+            self._runner.wake(f"link:{link}")
+
+        def state(armed: bool) -> None:  # noqa: FBT001 - the listener's callback
+            if armed:
+                self._runner.wake(f"link:{link}")
+
+        def delay(attempt: int) -> float:
+            return self._parts.backoff.delay(attempt + 1, self._parts.ports.randomness.fraction())
+
+        return BellListener(self._parts.connections[link], ring, state, delay)
+
+
+

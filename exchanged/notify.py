@@ -1,0 +1,59 @@
+"""Telling systemd how the daemon is (sd_notify(3)): ready, stopping, still alive.
+
+Guarantees: without ``NOTIFY_SOCKET`` nothing happens; a service manager that does not listen is no
+error, since the daemon's work does not depend on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+_LOG: Final = logging.getLogger(__name__)
+
+READY: Final = "READY=1"
+STOPPING: Final = "STOPPING=1"
+ALIVE: Final = "WATCHDOG=1"
+
+
+def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Send ``state``, lines of ``NAME=value``. False: nobody asked for it, or nobody listens."""
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        # An abstract socket: systemd writes its leading zero byte as an at sign.
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.sendto(state.encode(), address)
+    except OSError as error:
+        _LOG.debug("event=notify-failed error=%s", error.strerror)
+        return False
+    return True
+
+
+def status_line(text: str) -> str:
+    """The state that shows ``text`` in ``systemctl status``."""
+    return "STATUS=" + " ".join(text.split())
+
+
+def watchdog_interval_seconds(
+    environment: Mapping[str, str] = os.environ, process_id: int | None = None
+) -> float | None:
+    """How often to send ``ALIVE``: half of what the unit allows; None if it asks for none.
+
+    ``process_id`` is this process unless given; the request may be meant for another one.
+    """
+    meant_for = environment.get("WATCHDOG_PID", "")
+    own = os.getpid() if process_id is None else process_id
+    if meant_for and meant_for != str(own):
+        return None
+    try:
+        microseconds = int(environment.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return microseconds / 2_000_000 if microseconds > 0 else None

@@ -1,0 +1,205 @@
+"""Open what every role has, in order: lock, keys, ledger, spool, blobs, directory, links.
+
+``open_parts`` is start-up and recovery in one: after any crash it alone restores the invariants, or
+refuses and names fault, evidence and next command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exchanged.bell import Bell
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock, Randomness
+from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
+from exchanged.errors import ConfigurationError, VolumeDamagedError
+from exchanged.folder_transport import FolderTransport
+from exchanged.keys import load_key
+from exchanged.ledger import Ledger
+from exchanged.link_context import LinkContext, LinkLimits
+from exchanged.lock import NodeLock
+from exchanged.log import event_line
+from exchanged.mailbox import BELL_NAME
+from exchanged.pool import WorkPool
+from exchanged.receipts import Links, Speaker, Statements
+from exchanged.reconcile import Reconciled, note_clean_stop, reconcile
+from exchanged.retry import Backoff
+from exchanged.sftp_connection import SftpConnection, SftpSettings
+from exchanged.sftp_transport import SftpTransport
+from exchanged.soundness import ClockGuard
+from exchanged.spool import Spool
+from exchanged.transport import Transport
+from exchanged.trust import Trust
+from packet_spec.model import NodeRole
+from packet_spec.signing import PrivateKey
+
+LEDGER_FILE: Final = "ledger.sqlite3"
+DAMAGE_FILE: Final = "volume-damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world as a node sees it; simulation and crash tests bring their own.
+
+    ``threaded`` false: the ledger writes in the caller's thread and stations are stepped by hand.
+    """
+
+    clock: Clock
+    randomness: Randomness
+    pool: WorkPool
+    crash: CrashPoints = NO_CRASH
+    threaded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One opened node, before any station works."""
+
+    config: Config
+    ports: Ports
+    lock: NodeLock
+    files: DurableFiles
+    ledger: Ledger
+    spool: Spool
+    blobs: BlobStore
+    trust: Trust
+    links: Links
+    statements: Statements
+    clock_guard: ClockGuard
+    seal_key: PrivateKey | None
+    link_key: PrivateKey
+    incarnation: str
+    backoff: Backoff
+    connections: dict[str, SftpConnection]
+    reconciled: Reconciled
+
+    def link_context(self, config: LinkConfig) -> LinkContext:
+        """The context of one configured link, with its transport."""
+        limits = self.config.limits
+        return LinkContext(
+            name=config.name,
+            node=self.config.node.code,
+            peer=config.peer,
+            incarnation=self.incarnation,
+            limits=LinkLimits(
+                batch_bytes=limits.batch_bytes,
+                batch_items=limits.batch_items,
+                open_batches=limits.open_batches,
+                order_wait_seconds=limits.order_wait_seconds,
+                scan_seconds=limits.link_scan_seconds,
+            ),
+            ledger=self.ledger,
+            spool=self.spool,
+            blobs=self.blobs,
+            files=self.files,
+            transport=self._transport(config),
+            trust=self.trust,
+            statements=self.statements,
+            link_key=self.link_key,
+            clock=self.ports.clock,
+            clock_guard=self.clock_guard,
+            randomness=self.ports.randomness,
+        )
+
+    def _transport(self, config: LinkConfig) -> Transport:
+        if config.transport is LinkTransport.SFTP:
+            return SftpTransport(
+                self.connections[config.name], self.files, scan_names=self.config.limits.scan_names
+            )
+        serves = config.side is LinkSide.SERVE
+        mailbox = Path(config.mailbox)
+        bell = Bell(mailbox / BELL_NAME) if serves else None
+        if bell is not None:
+            bell.ensure()
+        return FolderTransport(
+            mailbox,
+            outgoing="down" if serves else "up",
+            durable=self.files,
+            bell=bell,
+            scan_names=self.config.limits.scan_names,
+        )
+
+    def close(self, *, clean: bool) -> None:
+        """Let go of everything, in reverse. ``clean``: every station had finished its step."""
+        self.ports.pool.close()
+        if clean:
+            self.ledger.write(note_clean_stop)
+        self.ledger.close()
+        for connection in self.connections.values():
+            connection.close()
+        self.lock.release()
+
+
+def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]], None]) -> Parts:
+    """Open a node. Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError,
+    or VolumeDamagedError when an earlier run ended on a damaged volume and nobody confirmed it since."""
+    data_dir = config.node.data_dir
+    if not data_dir.is_dir():
+        raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))
+    if (data_dir / DAMAGE_FILE).exists():
+        raise VolumeDamagedError(
+            "an earlier run ended because the volume of ledger or spool failed", where=str(data_dir)
+        )
+    lock = NodeLock(data_dir / "lock")
+    files = DurableFiles(Volume.OWN, ports.crash)
+    seal_key = load_key(config.keys.seal) if config.node.role is NodeRole.FRONTEND else None
+    link_key, receipt_key = load_key(config.keys.link), load_key(config.keys.receipt)
+    ledger = Ledger(
+        data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
+    )
+    spool = Spool(data_dir / "spool", files, ports.randomness)
+    store = BlobStore(data_dir / "blobs", files)
+    spool.prepare()
+    store.prepare()
+    reconciled = reconcile(ledger, spool, store)
+    incarnation = _incarnation(ledger, ports.randomness)
+    trust = Trust(data_dir / "directory", files, config.keys.roots, config.keys.threshold)
+    trust.load()
+    links = Links({link.peer: link.name for link in config.links})
+    speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
+    event_line(
+        "opened", node=config.node.code, role=config.node.role.value, directory=trust.version,
+        spares=reconciled.spare_files + reconciled.spare_blobs, clean=reconciled.clean_stop,
+    )  # fmt: skip
+    return Parts(
+        config=config,
+        ports=ports,
+        lock=lock,
+        files=files,
+        ledger=ledger,
+        spool=spool,
+        blobs=store,
+        trust=trust,
+        links=links,
+        statements=Statements(speaker, trust, links),
+        clock_guard=ClockGuard(ports.clock, config.limits.clock_skew_seconds),
+        seal_key=seal_key,
+        link_key=link_key,
+        incarnation=incarnation,
+        backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
+        connections={
+            link.name: SftpConnection(_settings(link))
+            for link in config.links
+            if link.transport is LinkTransport.SFTP
+        },
+        reconciled=reconciled,
+    )
+
+
+def _incarnation(ledger: Ledger, randomness: Randomness) -> str:
+    """This ledger's random name: a restored or new ledger speaks under another one."""
+    known = ledger.write(lambda transaction: transaction.recall("incarnation"))
+    if known is not None:
+        return known
+    fresh = randomness.token(16).hex()
+    ledger.write(lambda transaction: transaction.remember("incarnation", fresh))
+    return fresh
+
+
+def _settings(link: LinkConfig) -> SftpSettings:
+    assert link.key is not None  # noqa: S101 - the configuration requires it for sftp
+    return SftpSettings(link.host, link.port, link.user, link.key, link.host_key, link.mailbox)

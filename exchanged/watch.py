@@ -1,0 +1,175 @@
+"""Watching folders for changes: hints to look, never the truth.
+
+Guarantees: one inotify instance for everything that one ``FolderWatch`` watches, since a system
+allows 128 of them per user by default; a folder that cannot be watched is logged and told by
+False, never raised. What is lost: events when the kernel's queue overflows, and all that other
+machines do on a share. So every watcher is backed by a slow scan, which also calls ``add`` again
+for folders that were missing or replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+_LOG: Final = logging.getLogger(__name__)
+# A file is looked at when it was closed or renamed into place; its growing says nothing. A rename
+# from an unwatched folder comes as a creation.
+_EVENTS: Final[list[type[FileSystemEvent]]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+]
+
+
+class FolderWatch:
+    """Calls ``on_change`` with the folder in which something appeared, went or was renamed.
+
+    Called in the watcher's thread, in quick succession when much happens: it must be short, an
+    event set or a name queued, and may not call this object. Folders may be added before and after
+    ``start``.
+    """
+
+    def __init__(self, on_change: Callable[[Path], None]) -> None:
+        # Written by the watcher's thread without our lock: it holds the library's lock meanwhile, which
+        # others take while they hold ours.
+        self._removed: set[Path] = set()
+        self._handler = _Handler(on_change, self._removed.add)
+        self._lock = threading.Lock()
+        self._wanted: dict[Path, _Wish] = {}
+        self._observer: BaseObserver | None = None
+
+    def start(self) -> None:
+        """Begin to watch what was added. A system without free inotify instances is logged only."""
+        try:
+            observer = Observer()
+            observer.start()
+        except OSError as error:
+            _LOG.warning("event=watch-unavailable error=%s", error.strerror)
+            return
+        with self._lock:
+            self._observer = observer
+            wishes = list(self._wanted.values())
+        for wish in wishes:
+            self._watch(wish)
+
+    def stop(self) -> None:
+        """Stop watching; no call begins after it returns."""
+        with self._lock:
+            observer, self._observer = self._observer, None
+            for wish in self._wanted.values():
+                wish.watch = None
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+    def add(self, path: Path) -> bool:
+        """Watch one folder without those in it. False: it is not watched now, so rely on scans.
+
+        Again is fine and cheap; a folder that was replaced in between is watched anew.
+        """
+        return self._add(path, recursive=False)
+
+    def add_tree(self, path: Path) -> bool:
+        """Watch a folder and all below it, also what is made later. Otherwise as ``add``."""
+        return self._add(path, recursive=True)
+
+    def _add(self, path: Path, *, recursive: bool) -> bool:
+        with self._lock:
+            wish = self._wanted.get(path)
+            if wish is None or wish.recursive != recursive:
+                wish = self._wanted[path] = _Wish(path, recursive)
+        return self._watch(wish)
+
+    def _watch(self, wish: _Wish) -> bool:
+        with self._lock:
+            observer = self._observer
+            if observer is None:
+                return False
+            identity = _identity(wish.path)
+            if wish.watch is not None and wish.identity == identity and wish.path not in self._removed:
+                return True
+            # An inode number may come again, so a removal that was seen counts as well.
+            self._removed.discard(wish.path)
+            if wish.watch is not None:
+                _unschedule(observer, wish.watch)
+                wish.watch = None
+            if identity is None:
+                return False
+            try:
+                wish.watch = observer.schedule(
+                    self._handler, str(wish.path), recursive=wish.recursive, event_filter=_EVENTS
+                )
+            except OSError as error:
+                _LOG.warning("event=watch-failed where=%s error=%s", wish.path, error.strerror)
+                return False
+            wish.identity = identity
+            return True
+
+
+class _Wish:
+    """A folder to be watched, and the watch on it if there is one."""
+
+    def __init__(self, path: Path, recursive: bool) -> None:
+        self.path = path
+        self.recursive = recursive
+        self.watch: ObservedWatch | None = None
+        self.identity: tuple[int, int] | None = None
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, on_change: Callable[[Path], None], on_removed: Callable[[Path], None]) -> None:
+        self._on_change = on_change
+        self._on_removed = on_removed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        source = Path(os.fsdecode(event.src_path))
+        folders = {source.parent}
+        if isinstance(event, DirDeletedEvent):
+            self._on_removed(source)
+        if event.dest_path:
+            folders.add(Path(os.fsdecode(event.dest_path)).parent)
+        for folder in folders:
+            try:
+                self._on_change(folder)
+            except Exception:  # noqa: BLE001 - a callback is not ours
+                # The watcher must outlive a mistake of its listener; the slow scan works meanwhile.
+                _LOG.exception("event=watch-callback-failed")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _unschedule(observer: BaseObserver, watch: ObservedWatch) -> None:
+    # The library forgets a watch by itself when its folder goes.
+    try:
+        observer.unschedule(watch)
+    except (KeyError, OSError) as error:
+        _LOG.debug("event=watch-already-gone error=%s", error)

@@ -1,0 +1,226 @@
+"""Take drops: seal them into one group, then commit them in one transaction (C13).
+
+Guarantees: bytes are durable before the ledger names them; a drop becomes a packet, its destinations,
+its place in the queue and its put-away original in one transaction, or nothing of it happens. Whether
+the content is under way already is asked again inside that transaction, so two drops of one content in
+one scan end as a packet and a duplicate. Numbers are taken before the signature; a gap after a crash
+blocks nobody (C15).
+
+Leaves to others: everything before (``intake``), and the effects that it intends (``effects``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from sqlite3 import Connection
+
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock, Randomness
+from exchanged.durable import DurableWriter
+from exchanged.errors import FileOperationError, NoSpaceError, NotFoundError, VolumeDamagedError
+from exchanged.ledger import Ledger, Transaction, blobs, drops, spool
+from exchanged.ledger.rows import SpoolRange
+from exchanged.log import event_line
+from exchanged.spool import Spool
+from frontend_server.copying import CopiedDrop
+from frontend_server.sealing import SealedPacket, Sealer, SealNumbers
+from frontend_server.standing import Answer, Standing, find_standing
+from frontend_server.taking import Candidate, store_blobs, take, turn_away
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import PacketKey, packet_id_from
+
+_KNOWN = (Standing.DUPLICATE, Standing.REUSED)
+
+
+class EarlierAttemptError(ExchangeError):
+    """A higher attempt may not leave before the neighbour has disposed of the batch with the earlier one."""
+
+    reference = "earlier-attempt-open"
+    temporary = True
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What became of a group: row numbers of drops that are disposed of, and errors that hold others.
+
+    A drop in neither changed while it was taken: it is looked at again.
+    """
+
+    disposed: set[int] = field(default_factory=set)
+    failed: dict[int, ExchangeError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    candidate: Candidate
+    answer: Answer
+    packet: SealedPacket
+
+
+@dataclass(slots=True)
+class _Committed:
+    disposed: set[int] = field(default_factory=set)
+    taken: list[_Sealed] = field(default_factory=list)
+
+
+class Acceptance:
+    """Takes the valid drops of one scan together. Used by one thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        files: Spool,
+        store: BlobStore,
+        sealer: Sealer,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._ledger = ledger
+        self._spool = files
+        self._blobs = store
+        self._sealer = sealer
+        self._clock = clock
+        self._randomness = randomness
+
+    def accept(self, candidates: Sequence[Candidate]) -> Accepted:
+        """Take what can be taken.
+
+        Raises VolumeDamagedError, NoSpaceError, FileOperationError and NotFoundError (no incarnation): then
+        those that were known are turned away, and nothing is taken.
+        """
+        accepted = Accepted()
+        fresh: list[tuple[Candidate, Answer]] = []
+        known: list[tuple[Candidate, Answer]] = []
+        for candidate in candidates:
+            answer = _standing(self._ledger.read(), candidate)
+            if _is_still_leaving(self._ledger.read(), candidate, answer):
+                accepted.failed[candidate.row.id] = EarlierAttemptError("an earlier attempt is being offered")
+            else:
+                (known if answer.standing in _KNOWN else fresh).append((candidate, answer))
+        if known:
+            # Nothing is sealed for these.
+            self._ledger.write(lambda tx: _turn_all_away(tx, known))
+            accepted.disposed.update(candidate.row.id for candidate, _ in known)
+        if fresh:
+            self._seal_and_commit(fresh, accepted)
+        return accepted
+
+    def _seal_and_commit(self, fresh: Sequence[tuple[Candidate, Answer]], accepted: Accepted) -> None:
+        incarnation, first = self._ledger.write(lambda tx: _take_numbers(tx, len(fresh)))
+        placed: dict[str, int] = {}
+        sealed: list[_Sealed] = []
+        committed = _Committed()
+        writer = self._spool.new_group()
+        try:
+            for offset, (candidate, answer) in enumerate(fresh):
+                numbers = self._numbers(candidate, answer, incarnation, first + offset)
+                try:
+                    packet = self._write(writer, candidate, numbers)
+                    self._place_blobs(candidate.content, placed)
+                except (VolumeDamagedError, NoSpaceError, FileOperationError):
+                    # The group file or the volume failed, not this drop.
+                    raise
+                except ExchangeError as error:
+                    accepted.failed[candidate.row.id] = error
+                    continue
+                sealed.append(_Sealed(candidate, answer, packet))
+            writer.flush()
+            remaining = [each for each in sealed if each.candidate.is_unchanged()]
+            if remaining:
+                name, size = writer.path.name, writer.offset
+                committed = self._ledger.write(lambda tx: self._commit(tx, name, size, remaining, placed))
+        except VolumeDamagedError:
+            # Nobody knows what was committed: the start decides whether the file is needed.
+            raise
+        except ExchangeError:
+            self._remove(writer)
+            raise
+        finally:
+            writer.close()
+        if not remaining:
+            self._remove(writer)
+        accepted.disposed.update(committed.disposed)
+        for each in committed.taken:
+            event_line("sealed", packet=str(each.packet.seal.key), attempt=each.packet.seal.attempt)
+
+    def _numbers(self, candidate: Candidate, answer: Answer, incarnation: str, sequence: int) -> SealNumbers:
+        envelope = candidate.packet.envelope
+        now = self._clock.now()
+        if answer.packet is not None:
+            key = answer.packet.key
+        else:
+            packet_id = envelope.packet_id or packet_id_from(now, self._randomness.token(10))
+            key = PacketKey(envelope.sender, packet_id)
+        return SealNumbers(key, answer.attempt, incarnation, sequence, now)
+
+    def _write(self, writer: DurableWriter, candidate: Candidate, numbers: SealNumbers) -> SealedPacket:
+        return self._sealer.write(
+            writer, candidate.packet.envelope, candidate.encoding, candidate.content, numbers
+        )
+
+    def _place_blobs(self, content: CopiedDrop, placed: dict[str, int]) -> None:
+        """Give each blob file its name; one that is stored already is used as it is (C8)."""
+        connection = self._ledger.read()
+        for each in content.parts:
+            digest, size = each.part.digest, each.part.size
+            if each.path is None or digest in placed:
+                continue
+            generation = blobs.live_generation(connection, digest)
+            if generation is None or self._blobs.size(digest, generation) != size:
+                generation = generation or blobs.next_generation(connection, digest)
+                self._blobs.adopt(each.path, digest, generation)
+            placed[digest] = generation
+
+    def _commit(
+        self, tx: Transaction, name: str, size: int, group: Sequence[_Sealed], placed: dict[str, int]
+    ) -> _Committed:
+        number = spool.adopt(tx, name, size, len(group))
+        committed = _Committed()
+        for each in group:
+            candidate = each.candidate
+            answer = _standing(tx.connection, candidate)
+            if answer.standing in _KNOWN:
+                turn_away(tx, candidate, answer)
+                committed.disposed.add(candidate.row.id)
+            elif answer == each.answer and store_blobs(tx, candidate.content, placed):
+                where = SpoolRange(number, name, each.packet.start, each.packet.length)
+                take(tx, candidate, each.packet, answer.packet, where)
+                committed.disposed.add(candidate.row.id)
+                committed.taken.append(each)
+                continue
+            spool.release(tx, number)
+        return committed
+
+    def _remove(self, writer: DurableWriter) -> None:
+        """The group file is named by nobody; what cannot be removed now is removed at the next start."""
+        with suppress(FileOperationError):
+            self._spool.remove(writer.path.name)
+
+
+def _standing(connection: Connection, candidate: Candidate) -> Answer:
+    return find_standing(connection, candidate.packet.envelope, candidate.content.content_digest)
+
+
+def _is_still_leaving(connection: Connection, candidate: Candidate, answer: Answer) -> bool:
+    known = answer.packet
+    if answer.standing is not Standing.AGAIN or known is None:
+        return False
+    return any(drops.is_on_its_way(connection, known.id, link) for _, link in candidate.links)
+
+
+def _turn_all_away(tx: Transaction, known: Sequence[tuple[Candidate, Answer]]) -> None:
+    for candidate, answer in known:
+        turn_away(tx, candidate, answer)
+
+
+def _take_numbers(tx: Transaction, count: int) -> tuple[str, int]:
+    """The incarnation and the first of ``count`` numbers in a row."""
+    incarnation = tx.recall("incarnation")
+    if incarnation is None:
+        raise NotFoundError("the node has no incarnation yet")
+    first = tx.next_number("seal-sequence")
+    for _ in range(count - 1):
+        tx.next_number("seal-sequence")
+    return incarnation, first

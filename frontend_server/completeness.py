@@ -1,0 +1,130 @@
+"""Is everything that a packet.xml lists there, and nothing else (docs/packet-format.md, the drop)? Pure.
+
+Guarantees: a file that is missing or still shorter than listed is never the sender's fault by itself; a
+file that is too long, not listed, or of another digest is. Names are compared as a reader on a
+case-insensitive, normalising share would compare them, in UTF-8 and in GB18030.
+
+Leaves to others: when a short file has had its time (``intake``), and reading the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from frontend_server.drops import Member
+from frontend_server.outbox import is_temporary
+from packet_spec.findings import Finding
+from packet_spec.limits import FINDINGS
+from packet_spec.model import Attachment
+from packet_spec.names import escape_for_display, fold_name
+from packet_spec.sentences import make_finding
+
+_ENCODINGS: Final = ("utf-8", "gb18030")
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """``parts`` gives, for each attachment in order, the index of its file; empty unless all are there.
+
+    ``missing`` are listed names without a file, ``short`` those whose file is shorter than listed.
+    ``findings`` refuse, ``short_findings`` do so once the short files have had their time.
+    """
+
+    parts: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    short_findings: tuple[Finding, ...] = ()
+
+
+NOTHING_LISTED: Final = Completeness()
+
+
+def compare(attachments: Sequence[Attachment], present: Sequence[Member]) -> Completeness:
+    """Hold the list against the files by name and size."""
+    by_name, twins = _by_name(present)
+    findings = [make_finding("attachment-file-twice", found=_shown(name)) for name in twins]
+    parts: list[int] = []
+    missing: list[str] = []
+    short: list[str] = []
+    short_findings: list[Finding] = []
+    for listed in attachments:
+        index = by_name.get(fold_name(listed.file))
+        if index is None:
+            missing.append(listed.file)
+            continue
+        parts.append(index)
+        size = present[index].size
+        if listed.size is None or size == listed.size:
+            continue
+        differs = make_finding(
+            "attachment-size-differs", file=listed.file, expected=str(listed.size), found=str(size)
+        )
+        if size < listed.size:
+            short.append(listed.file)
+            short_findings.append(differs)
+        else:
+            findings.append(differs)
+    used = set(parts)
+    findings.extend(
+        make_finding("attachment-unlisted", found=_shown(member.name))
+        for index, member in enumerate(present)
+        if index not in used and not is_temporary(member.name)
+    )
+    return Completeness(
+        parts=() if missing else tuple(parts),
+        missing=tuple(missing),
+        short=tuple(short),
+        findings=tuple(findings[:FINDINGS]),
+        short_findings=tuple(short_findings[:FINDINGS]),
+    )
+
+
+def digest_findings(attachments: Sequence[Attachment], digests: Sequence[str]) -> tuple[Finding, ...]:
+    """Attachments whose bytes are not those that packet.xml lists; ``digests`` are in the same order."""
+    return tuple(
+        make_finding("attachment-digest-differs", file=listed.file, expected=listed.sha256, found=digest)
+        for listed, digest in zip(attachments, digests, strict=True)
+        if listed.sha256 is not None and listed.sha256 != digest
+    )[:FINDINGS]
+
+
+def part_name(raw: bytes, listed: str) -> bytes:
+    """The original name for the seal: as the file bears it where it reads as listed, else as listed."""
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            if raw.decode(encoding) == listed:
+                return raw
+    return listed.encode()
+
+
+def _by_name(present: Sequence[Member]) -> tuple[dict[str, int], list[bytes]]:
+    """Folded name -> file, by every reading of the name; and names that meet another one's."""
+    found: dict[str, int] = {}
+    twins: list[bytes] = []
+    readings = [_readings(member.name) for member in present]
+    for index, names in enumerate(readings):
+        if names and found.setdefault(fold_name(names[0]), index) != index:
+            twins.append(present[index].name)
+    for index, names in enumerate(readings):
+        for name in names[1:]:
+            found.setdefault(fold_name(name), index)
+    return found, twins
+
+
+def _readings(name: bytes) -> list[str]:
+    readings: list[str] = []
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            readings.append(name.decode(encoding))
+    return readings
+
+
+def _shown(name: bytes) -> str:
+    """A name for people: in GB18030 where it is not UTF-8."""
+    for reading in _readings(name):
+        return escape_for_display(reading.encode())
+    return escape_for_display(name)

@@ -1,0 +1,279 @@
+"""The agency's folders: where they are, that they are really there, and what each promises (C19).
+
+Guarantees: a folder counts as there only while it holds the marker that the ledger remembers, so an
+empty mount point never looks like an empty outbox; nothing here makes a marker except ``write_marker``,
+which a person's act calls (``exchangectl folder init``). Folders that are missing below a root that is
+there are made with the configured mode and group.
+
+    outbox status sent refused inbox receipts notices      what the case software sees
+    .exchanged                                             private staging beside the inbox
+
+Leaves to others: what lies in the folders. Known limits: all of them lie on one file system (checked);
+the other folders have no marker of their own and stand or fall with the outbox.
+"""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from exchanged.durable import DurableFiles, Volume
+from exchanged.errors import ForeignVolumeError, TransportFileError
+from exchanged.ledger import Ledger, Transaction
+from exchanged.log import event_line
+from exchanged.mailbox import open_foreign
+from packet_spec.identity import is_node_code
+
+MARKER_NAME: Final = ".exchanged-marker"
+OUTBOX: Final = "outbox"
+INBOX: Final = "inbox"
+FOLDERS: Final = (OUTBOX, "status", "sent", "refused", INBOX, "receipts", "notices")
+STAGING: Final = ".exchanged"
+
+_STAGING_MODE: Final = 0o2700
+_MARKER_BYTES: Final = 256
+_MARKER: Final = re.compile(r"node ([a-z0-9-]{1,64})\ntoken ([0-9a-f]{16,128})\n")
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class MarkerState(StrEnum):
+    """What a folder's marker says: work there, or leave it alone and conclude nothing."""
+
+    GOOD = "good"
+    MISSING = "missing"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The two lines of ``.exchanged-marker``. A marker that reads otherwise has an empty ``node``."""
+
+    node: str
+    token: str
+
+
+class AgencyFolders:
+    """The folders of one agency below ``root``. May be used by every thread.
+
+    ``files`` is for the foreign volume; ``node`` is this node's code, which its markers name. ``mode`` and
+    ``group`` (a group's name, or empty for the daemon's own) apply to folders that ``ensure`` makes.
+    """
+
+    def __init__(
+        self, root: Path, files: DurableFiles, *, node: str, mode: int = 0o2770, group: str = ""
+    ) -> None:
+        self.root = root
+        self.files = files
+        self.node = node
+        self.mode = mode
+        self._group = group
+        self._guard = threading.Lock()
+        self._tokens: dict[str, str] = {}
+        self._states: dict[str, MarkerState] = {}
+
+    @property
+    def outbox(self) -> Path:
+        """Where the case software drops packets."""
+        return self.root / OUTBOX
+
+    @property
+    def status(self) -> Path:
+        """How far each drop is."""
+        return self.root / "status"
+
+    @property
+    def sent(self) -> Path:
+        """Originals of drops that were taken."""
+        return self.root / "sent"
+
+    @property
+    def refused(self) -> Path:
+        """Originals of drops that were refused, with their findings beside them."""
+        return self.root / "refused"
+
+    @property
+    def inbox(self) -> Path:
+        """Where delivered packets appear."""
+        return self.root / INBOX
+
+    @property
+    def receipts(self) -> Path:
+        """Every signed receipt about this agency's packets."""
+        return self.root / "receipts"
+
+    @property
+    def notices(self) -> Path:
+        """For the agency's IT staff."""
+        return self.root / "notices"
+
+    @property
+    def staging(self) -> Path:
+        """The private folder beside the inbox."""
+        return self.root / STAGING
+
+    def ensure(self) -> None:
+        """Make missing folders and check that all lie on one file system.
+
+        Raises ForeignVolumeError when the root is not there (it may be a share that is not mounted), when
+        the group is unknown, or when the folders lie on several file systems.
+        """
+        if not self.root.is_dir():
+            raise ForeignVolumeError("the agency root is not there", where=str(self.root))
+        for name in FOLDERS:
+            self._make(self.root / name, self.mode)
+        self._make(self.staging, _STAGING_MODE)
+        self._make(self.status / "by-id", self.mode)
+        devices = {path.lstat().st_dev for path in (self.staging, *(self.root / name for name in FOLDERS))}
+        if len(devices) != 1:
+            raise ForeignVolumeError(
+                "the agency folders lie on several file systems; packets move between them by renaming",
+                where=str(self.root),
+                expected="one file system",
+                found=str(len(devices)),
+            )
+
+    def make_folder(self, path: Path) -> None:
+        """Make one folder below an agency folder, with its mode and group. Raises ForeignVolumeError."""
+        self._make(path, self.mode)
+
+    @contextmanager
+    def opened(self, folder: str) -> Iterator[int]:
+        """The descriptor of ``folder``, not followed: everything done through it is done in that folder.
+
+        Raises ForeignVolumeError when it is not there or no folder.
+        """
+        try:
+            descriptor = os.open(self.root / folder, _FOLDER_FLAGS)
+        except OSError as error:
+            raise ForeignVolumeError(
+                f"the {folder} cannot be opened", where=str(self.root), found=error.strerror or ""
+            ) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def check_marker(self, ledger: Ledger, folder: str) -> MarkerState:
+        """Whether ``folder`` (``outbox`` or ``inbox``) may be worked on now.
+
+        The first marker that names this node is remembered; from then on another or none is an alarm: one
+        event and one log line when the answer changes. Never raises for what lies in the folder.
+        """
+        found = self._read(folder)
+        with self._guard:
+            state = self._judge(ledger, folder, found)
+            before = self._states.get(folder, MarkerState.GOOD)
+            self._states[folder] = state
+        if state is not before:
+            detail = {"folder": folder, "state": state.value}
+            ledger.write(lambda tx: tx.event("folder-marker", detail=detail))
+            level = logging.INFO if state is MarkerState.GOOD else logging.ERROR
+            event_line("folder-marker", level=level, folder=folder, state=state.value, root=str(self.root))
+        return state
+
+    def accept_marker(self, ledger: Ledger, folder: str) -> MarkerState:
+        """Remember the marker that lies in ``folder`` now instead of the earlier one: a person's decision."""
+        found = self._read(folder)
+        if found is not None and found.node == self.node:
+            token = found.token
+            ledger.write(lambda tx: _remember(tx, folder, token, "marker-accepted"))
+            with self._guard:
+                self._tokens[folder] = token
+        return self.check_marker(ledger, folder)
+
+    def _judge(self, ledger: Ledger, folder: str, found: Marker | None) -> MarkerState:
+        if found is None:
+            return MarkerState.MISSING
+        if found.node != self.node:
+            return MarkerState.FOREIGN
+        token = self._tokens.get(folder)
+        if token is None:
+            token = ledger.write(lambda tx: _meet(tx, folder, found.token))
+            self._tokens[folder] = token
+        return MarkerState.GOOD if token == found.token else MarkerState.FOREIGN
+
+    def _read(self, folder: str) -> Marker | None:
+        """The marker of a folder, or None when there is none that can be read."""
+        try:
+            with self.opened(folder) as descriptor:
+                file = open_foreign(descriptor, MARKER_NAME)
+                try:
+                    data = os.read(file, _MARKER_BYTES + 1)
+                finally:
+                    os.close(file)
+        except (OSError, ForeignVolumeError, TransportFileError):
+            return None
+        match = _MARKER.fullmatch(data.decode("ascii", errors="replace"))
+        return Marker("", "") if match is None else Marker(match[1], match[2])
+
+    def _make(self, path: Path, mode: int) -> None:
+        if path.is_dir() and not path.is_symlink():
+            return
+        self.files.make_dir(path, mode=mode)
+        if not self._group:
+            return
+        try:
+            os.chown(path, -1, grp.getgrnam(self._group).gr_gid)
+            path.chmod(mode)
+        except (KeyError, OSError) as error:
+            raise ForeignVolumeError(
+                "a folder could not be given to its group", where=str(path), found=self._group
+            ) from error
+
+
+class MarkedFolders:
+    """``AgencyFolders`` with the ledger that remembers its markers, for who only asks good or not."""
+
+    def __init__(self, folders: AgencyFolders, ledger: Ledger) -> None:
+        self._folders = folders
+        self._ledger = ledger
+
+    @property
+    def inbox(self) -> Path:
+        """Where delivered packets appear."""
+        return self._folders.inbox
+
+    @property
+    def staging(self) -> Path:
+        """The private folder beside the inbox."""
+        return self._folders.staging
+
+    def marker_is_good(self, folder: str) -> bool:
+        """``folder`` holds the marker that the ledger remembers."""
+        return self._folders.check_marker(self._ledger, folder) is MarkerState.GOOD
+
+
+def write_marker(folder: Path, node: str, token: str, files: DurableFiles | None = None) -> Path:
+    """Make the marker of one folder, once: by ``exchangectl folder init`` and ``lab create``.
+
+    ``token`` is 16 random bytes or more in hexadecimal. Raises NameTakenError when there is one already,
+    ForeignVolumeError when the folder cannot be written, and ValueError for a node or token of no use.
+    """
+    text = f"node {node}\ntoken {token}\n"
+    if not is_node_code(node) or _MARKER.fullmatch(text) is None:
+        raise ValueError("a marker needs a node code and a token of at least 16 hexadecimal digits")
+    path = folder / MARKER_NAME
+    (files or DurableFiles(Volume.FOREIGN)).write_new(path, (text.encode("ascii"),), mode=0o640)
+    return path
+
+
+def _meet(transaction: Transaction, folder: str, token: str) -> str:
+    known = transaction.recall(f"marker:{folder}")
+    if known is not None:
+        return known
+    _remember(transaction, folder, token, "marker-met")
+    return token
+
+
+def _remember(transaction: Transaction, folder: str, token: str, kind: str) -> None:
+    transaction.remember(f"marker:{folder}", token)
+    transaction.event(kind, detail={"folder": folder})

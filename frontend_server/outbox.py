@@ -1,0 +1,232 @@
+"""Look at the outbox: which names are drops, and exactly which files each drop is (C3, C13).
+
+Guarantees: nothing is opened but folders, nothing is followed, and names stay bytes; two observations
+with one fingerprint saw the same files with the same sizes and times. What is no plain file, or a file
+with a second name, is described and left alone.
+
+Leaves to others: whether a drop is complete (``readiness``), and its content (``drops``). Known limit:
+litter of operating systems and editors inside a drop is passed over, also in the fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from exchanged.errors import ForeignVolumeError
+from exchanged.ledger.drops import DropIdentity
+from packet_spec.findings import Finding
+from packet_spec.limits import PARTS
+from packet_spec.names import escape_for_display
+from packet_spec.sentences import make_finding
+
+PACKET_XML: Final = b"packet.xml"
+
+# packet.xml, litter, and what an editor leaves behind, beside the most that a packet may list.
+_MOST_FILES: Final = PARTS + 16
+_LITTER: Final = frozenset({b"thumbs.db", b"desktop.ini", b".ds_store"})
+_TEMPORARY: Final = (b".tmp", b".part")
+_MARKERS: Final = (b".ok", b".end")
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS_OF_FILE: Final = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
+class DropKind(StrEnum):
+    """What a drop is, by what lies there. ``strange`` is everything that is no drop at all."""
+
+    FOLDER = "folder"
+    ZIP = "zip"
+    XML = "xml"
+    STRANGE = "strange"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """One file as it was seen: name inside its folder, size in bytes, ``mtime`` in nanoseconds."""
+
+    name: bytes
+    device: int
+    inode: int
+    size: int
+    mtime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A drop as it was seen. ``files`` are sorted by name; for a zip or lone XML, the one file itself.
+
+    ``marker`` is the file that says complete, if there is one. ``oddity`` says why nothing here is read;
+    ``problem`` why it could not be looked at (to be tried again).
+    """
+
+    name: bytes
+    kind: DropKind
+    device: int
+    inode: int
+    files: tuple[SeenFile, ...]
+    marker: SeenFile | None = None
+    oddity: Finding | None = None
+    problem: str = ""
+
+    @property
+    def identity(self) -> DropIdentity:
+        """The drop's identity as the ledger keeps it (C13)."""
+        listing = hashlib.sha256(f"{self.kind} {self.device} {self.inode} {self.problem}\n".encode())
+        marker = () if self.marker is None else (self.marker,)
+        for file in (*self.files, *marker):
+            numbers = f"{file.device} {file.inode} {file.size} {file.mtime}"
+            listing.update(f"{len(file.name)} ".encode() + file.name + f" {numbers}\n".encode())
+        return DropIdentity(
+            name=self.name,
+            device=self.device,
+            inode=self.inode,
+            size=sum(file.size for file in self.files),
+            mtime=max((file.mtime for file in self.files), default=0),
+            fingerprint=listing.hexdigest(),
+        )
+
+    def file(self, name: bytes) -> SeenFile | None:
+        """The file of that name inside a folder drop."""
+        return next((file for file in self.files if file.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxListing:
+    """Every name in the outbox, or as many as the cap allows (then nothing follows from absence)."""
+
+    names: frozenset[bytes]
+    truncated: bool
+
+
+def list_names(descriptor: int, cap: int) -> OutboxListing:
+    """The names in an open folder, at most ``cap``. Raises ForeignVolumeError."""
+    names: set[bytes] = set()
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                if len(names) == cap:
+                    return OutboxListing(frozenset(names), truncated=True)
+                names.add(os.fsencode(entry.name))
+    except OSError as error:
+        raise ForeignVolumeError("the outbox cannot be read", found=error.strerror or "") from error
+    return OutboxListing(frozenset(names), truncated=False)
+
+
+def drop_names(names: Collection[bytes], *, with_markers: bool) -> list[bytes]:
+    """Which names may be drops: litter, names of unfinished files, dot files and markers are none."""
+    return [
+        name
+        for name in names
+        if not is_litter(name)
+        and not is_temporary(name)
+        and not (with_markers and name.lower().endswith(_MARKERS))
+    ]
+
+
+def is_litter(name: bytes) -> bool:
+    """Dot files and what operating systems and office programs leave lying about."""
+    return name.startswith((b".", b"~$")) or name.lower() in _LITTER
+
+
+def is_temporary(name: bytes) -> bool:
+    """A name under which something is still being written."""
+    return name.lower().endswith(_TEMPORARY)
+
+
+def marker_name(name: bytes, names: Collection[bytes]) -> bytes | None:
+    """The marker that lies beside the drop ``name``: ``A.zip.ok``, or ``A.ok`` where only one drop is A."""
+    bases = [name]
+    stem = _stem(name)
+    if not any(other in names for other in (stem, stem + b".zip", stem + b".xml") if other != name):
+        bases.append(stem)
+    return next((base + mark for base in bases for mark in _MARKERS if base + mark in names), None)
+
+
+def observe(descriptor: int, name: bytes, marker: bytes | None = None) -> Observation | None:
+    """Look at the drop ``name`` in the open outbox; None when it is not there any more."""
+    try:
+        top = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        beside = None if marker is None else os.stat(marker, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Observation(name, DropKind.STRANGE, 0, 0, (), problem=error.strerror or "unreadable")
+    seen_marker = None if marker is None or beside is None else _seen(marker, beside)
+    if stat.S_ISDIR(top.st_mode):
+        return _observe_folder(descriptor, name, top, seen_marker)
+    kind = _kind_by_name(name)
+    oddity = _oddity(name, top)
+    if oddity is None and kind is DropKind.STRANGE:
+        oddity = make_finding("drop-kind-unknown", file=escape_for_display(name))
+    if oddity is not None:
+        kind = DropKind.STRANGE
+    return Observation(
+        name, kind, top.st_dev, top.st_ino, (_seen(name, top),), marker=seen_marker, oddity=oddity
+    )
+
+
+def _observe_folder(
+    descriptor: int, name: bytes, top: os.stat_result, marker: SeenFile | None
+) -> Observation | None:
+    files: list[SeenFile] = []
+    oddity: Finding | None = None
+    try:
+        folder = os.open(name, _FOLDER, dir_fd=descriptor)
+        try:
+            if not os.path.samestat(os.fstat(folder), top):
+                return None
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    inner = os.fsencode(entry.name)
+                    if is_litter(inner):
+                        continue
+                    found = entry.stat(follow_symlinks=False)
+                    files.append(_seen(inner, found))
+                    oddity = oddity or _oddity(name + b"/" + inner, found)
+                    if len(files) > _MOST_FILES:
+                        oddity = make_finding("drop-too-many-files", expected=str(PARTS))
+                        break
+        finally:
+            os.close(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problem = error.strerror or "unreadable"
+        return Observation(name, DropKind.FOLDER, top.st_dev, top.st_ino, (), marker=marker, problem=problem)
+    files.sort(key=lambda file: file.name)
+    kind = DropKind.FOLDER if oddity is None else DropKind.STRANGE
+    return Observation(name, kind, top.st_dev, top.st_ino, tuple(files), marker=marker, oddity=oddity)
+
+
+def _oddity(name: bytes, found: os.stat_result) -> Finding | None:
+    kind = next((words for is_kind, words in _KINDS_OF_FILE if is_kind(found.st_mode)), "")
+    if not kind and found.st_nlink != 1:
+        kind = f"{found.st_nlink} hard links"
+    return make_finding("drop-not-plain", file=escape_for_display(name), found=kind) if kind else None
+
+
+def _seen(name: bytes, found: os.stat_result) -> SeenFile:
+    return SeenFile(name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _kind_by_name(name: bytes) -> DropKind:
+    lowered = name.lower()
+    if lowered.endswith(b".zip"):
+        return DropKind.ZIP
+    return DropKind.XML if lowered.endswith(b".xml") else DropKind.STRANGE
+
+
+def _stem(name: bytes) -> bytes:
+    return name[:-4] if name.lower().endswith((b".zip", b".xml")) else name

@@ -1,0 +1,152 @@
+"""What the ledger learns when a drop is disposed of: taken, recognised, or refused (C13).
+
+Every function here is part of one transaction; what it intends outside the ledger are effects, so that a
+crash repeats them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from exchanged.ledger import Transaction, batches, blobs, drops, effects, packets
+from exchanged.ledger.drops import DropRow, Outcome
+from exchanged.ledger.rows import PacketRow, SpoolRange
+from exchanged.receipts import ORDINARY, URGENT
+from exchanged.states import DestinationState, Event
+from exchanged.storing import relations_of
+from frontend_server.copying import CopiedDrop
+from frontend_server.sealing import SealedPacket
+from frontend_server.standing import Answer, Standing
+from packet_spec.findings import Finding
+from packet_spec.model import BlobReference, Carriage, ItemKind, Packet, Priority, Seal
+from packet_spec.sentences import make_finding
+
+_SENT: Final = {"to": "sent"}
+_REFUSED: Final = {"to": "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A valid drop whose content was copied. ``findings`` are warnings that stay with its status.
+
+    ``links`` are (recipient, link); ``is_unchanged`` looks at the original once more.
+    """
+
+    row: DropRow
+    packet: Packet
+    encoding: str
+    findings: tuple[Finding, ...]
+    content: CopiedDrop
+    links: tuple[tuple[str, str], ...]
+    is_unchanged: Callable[[], bool]
+
+
+def store_blobs(tx: Transaction, content: CopiedDrop, placed: Mapping[str, int]) -> bool:
+    """Put the blobs on the books; ``placed`` is digest -> generation of the file.
+
+    False when one was collected meanwhile: the drop has to be copied again (C10).
+    """
+    for each in content.parts:
+        if each.part.carriage is not Carriage.BLOB:
+            continue
+        digest = each.part.digest
+        if blobs.live_generation(tx.connection, digest) is None:
+            blobs.store(tx, digest, placed[digest], each.part.size)
+        if blobs.live_generation(tx.connection, digest) != placed[digest]:
+            return False
+    return True
+
+
+def take(
+    tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
+) -> None:
+    """The drop is the packet in ``where`` now; in place of ``known`` when it is a higher attempt."""
+    seal = sealed.seal
+    blobs.refer(tx, seal.key, _references(seal))
+    number = _store(tx, candidate, sealed, known, where)
+    for recipient, link in candidate.links:
+        packets.add_destination(tx, number, recipient, DestinationState.QUEUED, link)
+    priority = URGENT if seal.priority is Priority.URGENT else ORDINARY
+    for link in sorted({link for _, link in candidate.links}):
+        batches.enqueue(tx, link, ItemKind.PACKET, number, priority)
+    outcome = Outcome(
+        packet=number, attempt=seal.attempt, sender_ref=seal.sender_ref, findings=candidate.findings
+    )
+    detail: dict[str, str | int] = {
+        "attempt": seal.attempt,
+        "content": seal.content_digest,
+        "seal": sealed.seal_digest,
+    }
+    drops.move(tx, candidate.row, Event.TAKE, outcome, kind="sealed", key=seal.key, detail=detail)
+    put_away(tx, candidate.row.id, _SENT)
+
+
+def turn_away(tx: Transaction, candidate: Candidate, answer: Answer) -> None:
+    """The content was sent before, or its packet id stands for other content."""
+    envelope = candidate.packet.envelope
+    if answer.packet is not None and answer.standing is Standing.DUPLICATE:
+        first = answer.packet.key
+        outcome = Outcome(duplicate_of=first.packet_id, sender_ref=envelope.sender_ref)
+        drops.move(tx, candidate.row, Event.RECOGNISE, outcome, key=first)
+        put_away(tx, candidate.row.id, _SENT)
+        return
+    reused = make_finding("packet-id-reused", element="envelope/packetId", found=envelope.packet_id or "")
+    refuse(tx, candidate.row, (reused, *candidate.findings), envelope.sender_ref)
+
+
+def refuse(tx: Transaction, row: DropRow, findings: tuple[Finding, ...], sender_ref: str = "") -> None:
+    """The drop is refused with findings, and its original goes to refused/."""
+    drops.move(tx, row, Event.REFUSE, Outcome(findings=findings, sender_ref=sender_ref))
+    put_away(tx, row.id, _REFUSED)
+
+
+def dispose(tx: Transaction, row: DropRow) -> None:
+    """The drop was a disposition, and its receipt is issued (C22)."""
+    drops.move(tx, row, Event.DISPOSE, Outcome())
+    put_away(tx, row.id, _SENT)
+
+
+def put_away(tx: Transaction, number: int, detail: Mapping[str, str]) -> None:
+    """The original may leave the outbox now, and the status says what became of the drop."""
+    effects.intend(tx, "original", str(number), detail)
+    tell_status(tx, number)
+
+
+def tell_status(tx: Transaction, number: int) -> None:
+    """The status files of a drop shall be written anew."""
+    effects.intend(tx, "status", f"drop:{number}")
+
+
+def _store(
+    tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
+) -> int:
+    seal, relations = sealed.seal, relations_of(candidate.packet)
+    if known is None:
+        return packets.insert(
+            tx,
+            seal,
+            seal_digest=sealed.seal_digest,
+            landed_at=seal.sealed_at,
+            came_by="",
+            bytes_at=where,
+            relations=relations,
+        )
+    packets.replace(
+        tx,
+        known,
+        Event.NEW_ATTEMPT,
+        seal,
+        seal_digest=sealed.seal_digest,
+        landed_at=seal.sealed_at,
+        came_by="",
+        bytes_at=where,
+        relations=relations,
+    )
+    return known.id
+
+
+def _references(seal: Seal) -> tuple[BlobReference, ...]:
+    blob_parts = (part for part in seal.parts if part.carriage is Carriage.BLOB)
+    return tuple({part.digest: BlobReference(part.digest, part.size) for part in blob_parts}.values())

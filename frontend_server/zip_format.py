@@ -1,0 +1,230 @@
+"""The structure of a zip file, read strictly: one directory, no gaps, no overlaps, sizes that agree.
+
+Guarantees: what ``read_entries`` returns lies wholly inside the file, entry after entry; the central
+directory and every local header say the same. Nothing is unpacked here. Written against PKWARE's
+APPNOTE 6.3.9; the standard library opens damaged and overlapping archives without a word, so it is not
+used. Not read: archives in several parts, encryption, methods other than stored and deflated, data
+before the first entry.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from packet_spec.limits import KIB, MIB
+
+STORED: Final = 0
+DEFLATED: Final = 8
+
+_END: Final = struct.Struct("<4s4H2LH")
+_END64_LOCATOR: Final = struct.Struct("<4sLQL")
+_END64: Final = struct.Struct("<4sQ2H2L4Q")
+_CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
+_LOCAL: Final = struct.Struct("<4s5H3L2H")
+_NO16: Final = 0xFFFF
+_NO32: Final = 0xFFFFFFFF
+_COMMENT_BYTES: Final = 64 * KIB
+# Far above what ZIP_ENTRIES entries with long names and extra fields need.
+_DIRECTORY_BYTES: Final = 16 * MIB
+_ENCRYPTED: Final = 0x0041
+_HAS_DESCRIPTOR: Final = 0x0008
+_UTF8_NAME: Final = 0x0800
+# Unix and Darwin: their upper attribute bits are a file mode.
+_UNIX_CREATORS: Final = frozenset({3, 19})
+# With and without its signature, with 32-bit and 64-bit sizes.
+_DESCRIPTORS: Final = frozenset({12, 16, 20, 24})
+
+
+class ZipStructureError(Exception):
+    """The file is not a zip of the form read here; the text names what does not fit (for zip_drop only)."""
+
+
+class RandomAccess(Protocol):
+    """A file that is read at any place."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Exactly ``size`` bytes at ``offset``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZipEntry:
+    """One entry: raw name, where its packed bytes lie, and what they unpack to."""
+
+    raw_name: bytes
+    is_utf8: bool
+    method: int
+    is_encrypted: bool
+    crc: int
+    packed_size: int
+    size: int
+    data_offset: int
+    unix_mode: int
+    dos_attributes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An entry of the central directory, before its local header was looked at."""
+
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed_size: int
+    size: int
+    offset: int
+    creator: int
+    attributes: int
+
+
+def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
+    """Every entry in the order in which their bytes lie. Raises ZipStructureError."""
+    count, start, end = _find_directory(file)
+    if count > most_entries:
+        raise ZipStructureError("too many entries")
+    listed = sorted(_read_directory(file, count, start, end), key=lambda entry: entry.offset)
+    entries: list[ZipEntry] = []
+    position = 0
+    for index, entry in enumerate(listed):
+        if entry.offset != position:
+            raise ZipStructureError("entries overlap or leave gaps")
+        following = listed[index + 1].offset if index + 1 < len(listed) else start
+        data_offset = _check_local(file, entry, following)
+        rest = following - (data_offset + entry.packed_size)
+        if rest != 0 and not (entry.flags & _HAS_DESCRIPTOR and rest in _DESCRIPTORS):
+            raise ZipStructureError("entries overlap or leave gaps")
+        position = following
+        entries.append(_entry(entry, data_offset))
+    if position != start:
+        raise ZipStructureError("bytes lie before the directory")
+    return tuple(entries)
+
+
+def _find_directory(file: RandomAccess) -> tuple[int, int, int]:
+    """Number of entries, and where the central directory starts and ends."""
+    tail_size = min(file.size, _END.size + _COMMENT_BYTES)
+    tail = file.read_at(file.size - tail_size, tail_size)
+    found = tail.rfind(b"PK\x05\x06")
+    if found < 0 or len(tail) - found < _END.size:
+        raise ZipStructureError("the end of the directory is missing")
+    end = file.size - tail_size + found
+    _, disk, first_disk, here, count, size, start, comment = _END.unpack_from(tail, found)
+    if len(tail) - found != _END.size + comment:
+        raise ZipStructureError("bytes follow the end of the directory")
+    if _NO16 in (here, count) or _NO32 in (size, start):
+        count, size, start, end = _read_end64(file, end)
+    elif (disk, first_disk, here) != (0, 0, count):
+        raise ZipStructureError("the archive has several parts")
+    if size > _DIRECTORY_BYTES or start + size != end:
+        raise ZipStructureError("the directory does not lie before its end")
+    return count, start, end
+
+
+def _read_end64(file: RandomAccess, end: int) -> tuple[int, int, int, int]:
+    locator_at = end - _END64_LOCATOR.size
+    record_at = locator_at - _END64.size
+    if record_at < 0:
+        raise ZipStructureError("the end of the directory is missing")
+    block = file.read_at(record_at, _END64.size + _END64_LOCATOR.size)
+    signature, rest, _, _, disk, first_disk, here, count, size, start = _END64.unpack_from(block, 0)
+    locator, locator_disk, stated_at, disks = _END64_LOCATOR.unpack_from(block, _END64.size)
+    fits = (signature, locator, rest) == (b"PK\x06\x06", b"PK\x06\x07", _END64.size - 12)
+    if not fits or stated_at != record_at:
+        raise ZipStructureError("the 64-bit end of the directory is not where it should be")
+    if (disk, first_disk, locator_disk, here) != (0, 0, 0, count) or disks != 1:
+        raise ZipStructureError("the archive has several parts")
+    return count, size, start, record_at
+
+
+def _read_directory(file: RandomAccess, count: int, start: int, end: int) -> list[_Listed]:
+    directory = file.read_at(start, end - start)
+    entries: list[_Listed] = []
+    position = 0
+    for _ in range(count):
+        if len(directory) - position < _CENTRAL.size:
+            raise ZipStructureError("the directory ends early")
+        (
+            signature, made_by, _, flags, method, _, _, crc, packed, size,
+            name_size, extra_size, comment_size, disk, _, attributes, offset,
+        ) = _CENTRAL.unpack_from(directory, position)  # fmt: skip
+        position += _CENTRAL.size
+        name = directory[position : position + name_size]
+        extra = directory[position + name_size : position + name_size + extra_size]
+        position += name_size + extra_size + comment_size
+        if signature != b"PK\x01\x02" or position > len(directory) or disk not in (0, _NO16):
+            raise ZipStructureError("the directory is damaged")
+        size, packed, offset = _sizes64(extra, size, packed, offset)
+        entries.append(_Listed(name, flags, method, crc, packed, size, offset, made_by >> 8, attributes))
+    if position != len(directory):
+        raise ZipStructureError("the directory is longer than its entries")
+    return entries
+
+
+def _sizes64(extra: bytes, *values: int) -> tuple[int, int, int]:
+    """Size, packed size and offset, taken from the 64-bit extra field where the short fields say so."""
+    if _NO32 not in values:
+        size, packed, offset = values
+        return size, packed, offset
+    wide = _extra_field(extra, 0x0001)
+    numbers: list[int] = []
+    for value in values:
+        if value != _NO32:
+            numbers.append(value)
+            continue
+        if len(wide) < 8:
+            raise ZipStructureError("a 64-bit size is missing")
+        numbers.append(int.from_bytes(wide[:8], "little"))
+        wide = wide[8:]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    position = 0
+    while len(extra) - position >= 4:
+        kind, length = struct.unpack_from("<2H", extra, position)
+        if kind == wanted:
+            return extra[position + 4 : position + 4 + length]
+        position += 4 + length
+    return b""
+
+
+def _check_local(file: RandomAccess, entry: _Listed, following: int) -> int:
+    """Where the packed bytes begin; the local header must say what the directory says."""
+    if following - entry.offset < _LOCAL.size:
+        raise ZipStructureError("entries overlap or leave gaps")
+    head = file.read_at(entry.offset, _LOCAL.size)
+    signature, _, flags, method, _, _, crc, packed, size, name_size, extra_size = _LOCAL.unpack(head)
+    data_offset = int(entry.offset + _LOCAL.size + name_size + extra_size)
+    if signature != b"PK\x03\x04" or data_offset + entry.packed_size > following:
+        raise ZipStructureError("an entry does not lie where the directory says")
+    names = file.read_at(entry.offset + _LOCAL.size, name_size + extra_size)
+    compared = _ENCRYPTED | _HAS_DESCRIPTOR | _UTF8_NAME
+    stated = (names[:name_size], method, flags & compared)
+    if stated != (entry.raw_name, entry.method, entry.flags & compared):
+        raise ZipStructureError("an entry and the directory differ")
+    if not flags & _HAS_DESCRIPTOR:
+        size, packed, _ = _sizes64(names[name_size:], size, packed, 0)
+        if (crc, size, packed) != (entry.crc, entry.size, entry.packed_size):
+            raise ZipStructureError("an entry and the directory differ")
+    return data_offset
+
+
+def _entry(listed: _Listed, data_offset: int) -> ZipEntry:
+    return ZipEntry(
+        raw_name=listed.raw_name,
+        is_utf8=bool(listed.flags & _UTF8_NAME),
+        method=listed.method,
+        is_encrypted=bool(listed.flags & _ENCRYPTED),
+        crc=listed.crc,
+        packed_size=listed.packed_size,
+        size=listed.size,
+        data_offset=data_offset,
+        unix_mode=listed.attributes >> 16 if listed.creator in _UNIX_CREATORS else 0,
+        dos_attributes=listed.attributes & 0xFFFF,
+    )

@@ -1,0 +1,121 @@
+"""Why a body was refused, value by value, in a clerk's words: xmlschema's findings about one business type.
+
+Guarantees: only explains, never decides; an error of xmlschema itself leaves the refusal without
+explanation. Importing this module imports xmlschema, which takes a fifth of a second: ``schema`` does so
+when a body was refused.
+
+Leaves to others: children that are missing, misplaced or not allowed (``schema``), because a content model
+stops at its first wrong child.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Final, cast
+
+from lxml import etree
+from xmlschema import (
+    XMLSchema10,
+    XMLSchemaChildrenValidationError,
+    XMLSchemaException,
+    XMLSchemaValidationError,
+)
+
+from packet_spec.catalogue import BusinessType, Catalogue, MetadataField
+from packet_spec.findings import Finding
+from packet_spec.limits import FINDINGS
+from packet_spec.schema_files import schema_document
+from packet_spec.sentences import make_finding
+from packet_spec.xml import Element, line_of, local_name
+
+_ATTRIBUTE_VALUE: Final = re.compile(r"attribute (\w+)=")
+# What a value of each type looks like, in words that fit both languages.
+_EXAMPLES: Final = {
+    "bool": "true | false",
+    "date": "2026-07-15",
+    "datetime": "2026-07-15T09:30:00+08:00",
+    "integer": "0, 1, 2 … 999999",
+    "decimal": "1234.56",
+    "agency": "620199-01-00",
+    "code": "A-Z a-z 0-9 _ . - (1-64)",
+    "document": "POL-020",
+}
+
+
+def value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
+    """One finding for each value, attribute or stray text that xmlschema names; none where it fails."""
+    try:
+        errors = list(islice(_explainer(row.category, row.code).iter_errors(body), FINDINGS))
+    except XMLSchemaException:
+        return  # the refusal stands without its explanation
+    for error in errors:
+        if not isinstance(error, XMLSchemaChildrenValidationError):
+            yield _value_finding(catalogue, row, body, error)
+
+
+@lru_cache(maxsize=32)
+def _explainer(category: str, business_type: str) -> XMLSchema10:
+    # One business type at a time: a whole category takes seconds to build.
+    document = schema_document(category, business_type)
+    return XMLSchema10(etree.tostring(document, encoding="unicode"))
+
+
+def _value_finding(
+    catalogue: Catalogue, row: BusinessType, body: Element, error: XMLSchemaValidationError
+) -> Finding:
+    # xmlschema hands back the nodes it was given, which are lxml's.
+    node = body if error.elem is None else cast("Element", error.elem)
+    path, line = _path_below(body, node), line_of(node)
+    text = "" if len(node) else (node.text or "").strip()
+    kind = type(error.validator).__name__
+    attribute = _ATTRIBUTE_VALUE.match(error.reason or "")
+    if kind == "XsdAttributeGroup":
+        return make_finding(
+            "attribute-not-allowed", line=line, element=path, found=", ".join(sorted(map(str, node.attrib)))
+        )
+    if attribute is not None:
+        return make_finding(
+            "value-wrong",
+            line=line,
+            element=f"{path}/@{attribute[1]}",
+            expected=_EXAMPLES["code"],
+            found=str(node.get(attribute[1], "")),
+        )
+    field = _field_at(catalogue, path)
+    if kind == "XsdGroup" or len(node) or field is None:
+        return make_finding("text-not-allowed", line=line, element=path)
+    if not text:
+        return make_finding("field-empty", line=line, element=path)
+    codes = row.outcome_codes if field.code == "decision_code" else _codes(catalogue, field)
+    if codes:
+        return make_finding(
+            "code-not-in-list", line=line, element=path, expected=", ".join(codes), found=text
+        )
+    if kind == "XsdMaxLengthFacet":
+        return make_finding("value-too-long", line=line, element=path, expected=str(field.max_length))
+    example = _EXAMPLES.get(field.items or field.type, "")
+    return make_finding("value-wrong", line=line, element=path, expected=example, found=text)
+
+
+def _codes(catalogue: Catalogue, field: MetadataField) -> tuple[str, ...]:
+    return tuple(catalogue.code_lists[field.code_list]) if field.code_list else ()
+
+
+def _field_at(catalogue: Catalogue, path: str) -> MetadataField | None:
+    names = [re.sub(r"\[\d+\]$", "", step) for step in path.split("/")]
+    return next((catalogue.fields[name] for name in reversed(names) if name in catalogue.fields), None)
+
+
+def _path_below(body: Element, node: Element) -> str:
+    """``persons/person[2]/id_no``: persons and items are counted, fields are not; ``body`` for itself."""
+    steps: list[str] = []
+    here, parent = node, node.getparent()
+    while here is not body and parent is not None:
+        name = local_name(here)
+        counted = name in {"person", "item"}
+        steps.append(f"{name}[{parent.findall(here.tag).index(here) + 1}]" if counted else name)
+        here, parent = parent, parent.getparent()
+    return "/".join(reversed(steps)) or "body"

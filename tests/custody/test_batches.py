@@ -1,0 +1,214 @@
+"""C4, C5, C6, C8: batches, acknowledgements, blobs that are missing, as a neighbour sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from packet_spec.identity import sha256_hex
+from packet_spec.model import ExceptionKind, ItemKind, ReceiptKind
+from tests.custody.conftest import Province
+
+
+def test_c5_a_good_batch_is_acknowledged_at_landing_and_the_packet_goes_on(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert (acknowledged.through, acknowledged.exceptions) == (1, ())
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+    # the receipt that admits the packet goes before it
+    first = province.procuratorate.waybills()[0]
+    assert [item.kind for item in first.items] == [ItemKind.RECEIPT, ItemKind.PACKET]
+
+
+def test_c4_a_resend_is_the_same_bytes_until_it_is_acknowledged(province: Province) -> None:
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    (path,) = (province.procuratorate.mailbox / "down").glob("0*.batch")
+    before = path.read_bytes()
+    path.unlink()
+    province.network.clock.advance(60)
+    province.run()
+    assert path.read_bytes() == before
+    province.procuratorate.acknowledge()
+    province.run()
+    assert not path.exists()
+
+
+def test_c5_a_damaged_batch_is_bad_and_its_number_is_disposed_of(province: Province) -> None:
+    province.police.greet()
+    packet = province.police.seal(province.request())
+    data = bytearray(province.police.batch([(packet.item(), packet.data)]))
+    data[-2000] ^= 1
+    province.police.put(bytes(data))
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert acknowledged.through == 1
+    assert [(one.number, one.kind) for one in acknowledged.exceptions] == [(1, ExceptionKind.BAD)]
+    # under a new number the same packet passes
+    province.police.send(packet)
+    province.run()
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 1
+
+
+def test_c4_an_unknown_format_is_held_and_answered_with_the_versions_known(province: Province) -> None:
+    province.police.greet()
+    packet = province.police.seal(province.request())
+    data = province.police.batch([(packet.item(), packet.data)]).replace(
+        b"exchanged-waybill-1\n", b"exchanged-waybill-9\n"
+    )
+    province.police.put(data)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    (exception,) = acknowledged.exceptions
+    assert (exception.kind, exception.detail) == (ExceptionKind.HELD, "speaks 1")
+    assert province.procuratorate.items(ItemKind.PACKET) == []
+
+
+def test_c5_an_older_acknowledgement_is_ignored(province: Province) -> None:
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    stale = province.procuratorate.batch([], bare=True)
+    province.procuratorate.acknowledge()
+    province.run()
+    settled = sorted((province.procuratorate.mailbox / "down").iterdir())
+    province.procuratorate.put(stale, name="ack.batch")
+    province.run()
+    assert sorted((province.procuratorate.mailbox / "down").iterdir()) == settled
+
+
+def test_c6_a_packet_whose_blob_is_missing_stays_with_its_sender(province: Province) -> None:
+    video = bytes(range(256)) * 8192
+    packet = province.police.seal(
+        province.request("prosecution.transfer", extra_documents=("EVD-024",), video_bytes=2_000_000)
+    )
+    assert packet.blobs
+    assert video not in packet.blobs.values()
+    province.police.send(packet, blobs=False)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    (exception,) = acknowledged.exceptions
+    assert exception.kind is ExceptionKind.NEED
+    assert set(exception.blobs) == set(packet.blobs)
+    assert province.receipts(province.police) == []
+    for content in packet.blobs.values():
+        province.police.put_blob(content)
+    province.run()
+    later = province.police.acknowledgement()
+    assert later is not None
+    assert later.counter > acknowledged.counter
+    assert later.exceptions == ()
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+
+
+def test_c8_a_blob_file_with_other_bytes_is_asked_for_again(province: Province) -> None:
+    packet = province.police.seal(
+        province.request("prosecution.transfer", extra_documents=("EVD-024",), video_bytes=2_000_000)
+    )
+    digest, content = next(iter(packet.blobs.items()))
+    province.police.put_blob(content).write_bytes(content[:-1] + b"?")
+    province.police.send(packet, blobs=False)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    (exception,) = acknowledged.exceptions
+    assert exception.detail.startswith("again")
+    assert digest in exception.blobs
+    for good in packet.blobs.values():
+        province.police.put_blob(good)
+    province.run()
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+
+
+def test_c9_a_blob_that_is_known_here_is_still_asked_from_an_agency_without_title(province: Province) -> None:
+    """Another agency cannot find out by naming a digest whether the province holds that blob."""
+    packet = province.police.seal(
+        province.request("prosecution.transfer", extra_documents=("EVD-024",), video_bytes=2_000_000)
+    )
+    province.police.send(packet)
+    province.run()
+    other = province.procuratorate.seal(
+        replace(
+            province.request("prosecution.evidence.request"),
+            sender=province.procuratorate.agency,
+            receiver=province.police.agency,
+        )
+    )
+    named = {digest: content for digest, content in packet.blobs.items()}
+    item = replace(other.item(), blobs=tuple(other.item().blobs) + packet.item().blobs)
+    province.procuratorate.put(province.procuratorate.batch([(item, other.data)]))
+    province.run()
+    acknowledged = province.procuratorate.acknowledgement()
+    assert acknowledged is not None
+    (exception,) = acknowledged.exceptions
+    assert exception.kind is ExceptionKind.NEED
+    assert set(named) <= set(exception.blobs)
+
+
+def test_c11_and_c12_the_same_packet_again_repeats_the_receipt_and_is_forwarded_once(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    first = province.police.items(ItemKind.RECEIPT)
+    province.police.acknowledge()
+    province.run()
+    province.police.send(packet)
+    province.run()
+    assert province.police.items(ItemKind.RECEIPT) == first
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+
+
+def test_c12_the_same_identity_with_other_content_is_quarantined_and_told(province: Province) -> None:
+    first = province.police.seal(province.request(seed=1))
+    province.police.send(first)
+    province.run()
+    second = province.police.seal(province.request(seed=2), packet_id=first.key.packet_id)
+    province.police.send(second)
+    province.run()
+    assert ("quarantined", "packet-id-reused") in province.arrivals()
+    told = province.receipts(province.police)
+    assert [receipt.kind for receipt in told] == [ReceiptKind.ACCEPTED, ReceiptKind.REFUSED]
+    assert told[1].content_digest == second.seal.content_digest
+    assert [finding.code for finding in told[1].findings] == ["packet-id-reused"]
+    assert province.procuratorate.items(ItemKind.PACKET) == [first.data]
+
+
+def test_c12_after_a_refusal_a_higher_attempt_is_judged_anew(province: Province) -> None:
+    bad = province.police.seal(province.request(omit_documents=frozenset({"POL-002"})))
+    province.police.send(bad)
+    province.run()
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.REFUSED]
+    good = province.police.seal(province.request(), packet_id=bad.key.packet_id, attempt=2)
+    province.police.send(good)
+    province.run()
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [
+        ReceiptKind.REFUSED,
+        ReceiptKind.ACCEPTED,
+    ]
+    assert province.procuratorate.items(ItemKind.PACKET) == [good.data]
+
+
+def test_c15_two_seals_under_one_number_are_a_fork_and_held(province: Province) -> None:
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    province.police.sequence -= 1
+    province.police.send(province.police.seal(province.request(seed=2)))
+    province.run()
+    assert ("held", "sequence-fork") in province.arrivals()
+
+
+def test_c3_and_c5_the_digest_in_the_waybill_is_that_of_the_bytes(province: Province) -> None:
+    province.police.greet()
+    packet = province.police.seal(province.request())
+    item = replace(packet.item(), digest=sha256_hex(b"something else"))
+    province.police.put(province.police.batch([(item, packet.data)]))
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert [one.kind for one in acknowledged.exceptions] == [ExceptionKind.BAD]
+    assert province.procuratorate.items(ItemKind.PACKET) == []

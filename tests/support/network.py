@@ -1,0 +1,163 @@
+"""A whole province in one thread: real folders, real ledgers, real signatures, no sshd, no sleeping.
+
+Nodes are built as the lab builds them, over folder links, and opened with an inline pool and a clock
+that the test moves. ``run`` steps every station of every node until nothing changes any more. A node
+may be crashed at a crash point and opened again from its folder, as after a power cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.lab.build import build_lab
+from cli.lab.layout import Layout
+from cli.lab.plan import LabPlan, default_plan
+from exchanged.config import Config, LinkSide, LinkTransport, load_config
+from exchanged.durable import NO_CRASH, CrashPoints
+from exchanged.link import LinkStation
+from exchanged.node import DirectoryDesk
+from exchanged.parts import Parts, Ports, open_parts
+from exchanged.pool import InlinePool, WorkPool
+from exchanged.provincial import provincial_stations
+from exchanged.station import Station
+from exchanged.sweep import Sweep
+from packet_spec.errors import ExchangeError
+from packet_spec.model import NodeRole
+from tests.support.clock import FakeClock, FakeRandomness
+from tests.support.crash import SimulatedCrash
+
+POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
+PROVINCE = "620000-00-00"
+
+
+@dataclass
+class SimulatedNode:
+    """One node and its stations, stepped by hand. ``errors`` are what stations reported."""
+
+    code: str
+    config: Config
+    clock: FakeClock
+    randomness: FakeRandomness
+    pool: WorkPool = field(default_factory=InlinePool)
+    crash: CrashPoints = NO_CRASH
+    errors: list[ExchangeError] = field(default_factory=list)
+    parts: Parts | None = None
+    stations: list[Station] = field(default_factory=list)
+
+    def open(self) -> None:
+        """Start: the same code after a crash and after a clean stop."""
+        ports = Ports(self.clock, self.randomness, self.pool, self.crash, threaded=False)
+        parts = open_parts(self.config, ports, lambda names: None)
+        self.parts = parts
+        if self.config.node.role is NodeRole.FRONTEND:
+            from frontend_server.role import frontend_stations  # noqa: PLC0415
+
+            own, _ = frontend_stations(parts)
+        else:
+            own = provincial_stations(parts)
+        links = [
+            LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
+            for link in self.config.links
+        ]
+        self.stations = [DirectoryDesk(parts), *own, *links, Sweep(parts.ledger, parts.spool)]
+
+    def step(self) -> None:
+        """One step of every station; errors of ours are collected as the runner would log them."""
+        for station in self.stations:
+            try:
+                station.step()
+            except ExchangeError as error:
+                self.errors.append(error)
+
+    def die(self) -> None:
+        """The process is gone: what it held open is let go, nothing is written."""
+        if self.parts is not None:
+            self.parts.ledger.close()
+            self.parts.lock.release()
+        self.parts, self.stations = None, []
+
+    def close(self) -> None:
+        """A clean stop."""
+        if self.parts is not None:
+            self.parts.close(clean=True)
+        self.parts, self.stations = None, []
+
+    @property
+    def opened(self) -> Parts:
+        """The opened parts."""
+        assert self.parts is not None
+        return self.parts
+
+    def head(self) -> int:
+        """The number of the last event in this node's ledger."""
+        row = self.opened.ledger.read().execute("SELECT max(id) FROM event").fetchone()
+        return int(row[0] or 0)
+
+
+class Network:
+    """The nodes of one plan. Use as a context manager."""
+
+    def __init__(self, root: Path, plan: LabPlan | None = None) -> None:
+        self.layout = Layout(root)
+        self.clock = FakeClock()
+        self.plan = plan or default_plan()
+        build_lab(self.layout, self.plan, LinkTransport.FOLDER, self.clock, FakeRandomness("build"))
+        codes = (self.plan.province.code, *(agency.code for agency in self.plan.agencies))
+        self.nodes = {
+            code: SimulatedNode(
+                code, load_config(self.layout.config(code)), self.clock, FakeRandomness(code)
+            )
+            for code in codes
+        }
+        self.before_round: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Network:
+        for node in self.nodes.values():
+            node.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes.values():
+            node.die()
+
+    def agency(self, code: str) -> Path:
+        """What the case software of an agency sees."""
+        return self.layout.agency(code)
+
+    def mailbox(self, code: str) -> Path:
+        """The mailbox between an agency and the province."""
+        return self.layout.mailbox(code)
+
+    def only(self, *codes: str) -> None:
+        """Leave out all other nodes: they never start."""
+        for code in [code for code in self.nodes if code not in codes]:
+            self.nodes.pop(code).die()
+
+    def round(self) -> None:
+        """One step of every running node, in the order of their codes; then a second passes."""
+        self.before_round()
+        for code in sorted(self.nodes):
+            node = self.nodes[code]
+            if node.parts is None:
+                continue
+            try:
+                node.step()
+            except SimulatedCrash:
+                node.die()
+        self.clock.advance(1.0)
+
+    def run(self, rounds: int = 60, quiet: int = 4) -> None:
+        """Rounds until nothing was written anywhere for ``quiet`` of them. Fails after ``rounds``."""
+        still = 0
+        for _ in range(rounds):
+            before = self._heads()
+            self.round()
+            still = still + 1 if self._heads() == before else 0
+            if still >= quiet:
+                return
+        raise AssertionError(f"the network did not come to rest within {rounds} rounds")
+
+    def _heads(self) -> tuple[tuple[str, int], ...]:
+        return tuple((code, node.head()) for code, node in sorted(self.nodes.items()) if node.parts is not None)

@@ -1,0 +1,216 @@
+"""config, key, directory and lab through exchangectl: what an operator types and sees."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.lab.lab import Lab, create_lab
+from cli.lab.plan import default_plan
+from cli.main import main
+
+Run = Callable[..., tuple[int, Any]]
+
+PLAN = """
+[directory]
+version = {version}
+roots = ["root.key.pub"]
+
+[[node]]
+code = "620000-00-00"
+role = "provincial"
+[[node.key]]
+public = "node.key.pub"
+uses = ["link", "receipt"]
+
+[[agency]]
+code = "620000-00-00"
+kind = "hub"
+level = "province"
+node = "620000-00-00"
+admitting_node = "620000-00-00"
+name_zh = "虚构省级交换节点"
+name_en = "Fictional Provincial Node"
+"""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command with --json; gives the exit code and what it said."""
+
+    def call(*words: object, config: Path | None = None) -> tuple[int, Any]:
+        before = ["--config", str(config)] if config else []
+        code = main([*before, *(str(word) for word in words), "--json"])
+        printed = capsys.readouterr().out
+        return code, json.loads(printed) if printed else None
+
+    return call
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return create_lab(tmp_path / "lab", default_plan(1), "folder")
+
+
+def found(checks: dict[str, Any], state: str) -> dict[str, str]:
+    return {each["name"]: each["detail"] for each in checks["checks"] if each["state"] == state}
+
+
+def test_a_sound_node_passes_every_check(run: Run, lab: Lab) -> None:
+    for code in lab.nodes:
+        exit_code, checks = run("config", "check", config=lab.node_config(code))
+        assert (exit_code, found(checks, "problem"), found(checks, "warning")) == (0, {}, {})
+
+
+def test_every_fault_of_a_node_is_found_in_one_go(run: Run, lab: Lab) -> None:
+    (code,) = lab.agencies
+    root, data = lab.agency_root(code), lab.layout.data(code)
+    (root / "inbox" / ".exchanged-marker").unlink()
+    (root / "status").rmdir()
+    (data / "keys/seal.key").chmod(0o644)
+    (data / "keys/link.key").unlink()
+    (data / "keys/receipt.key").write_bytes((lab.layout.data(lab.province) / "keys/link.key").read_bytes())
+    (lab.layout.mailbox(code) / "down").rmdir()
+    data.chmod(0o755)
+    exit_code, checks = run("config", "check", config=lab.node_config(code))
+    assert exit_code == 2
+    assert set(found(checks, "problem")) == {
+        "key seal",
+        "key link",
+        "key receipt",
+        "link province",
+        "folder status",
+        "marker of inbox",
+    }
+    assert "chmod 600" in found(checks, "problem")["key seal"]
+    assert "have it enrolled" in found(checks, "problem")["key receipt"]
+    assert set(found(checks, "warning")) == {"data_dir"}
+
+
+def test_a_node_without_a_directory_is_warned_and_with_a_false_one_stopped(run: Run, lab: Lab) -> None:
+    config = lab.node_config(lab.province)
+    installed = lab.layout.data(lab.province) / "directory/directory-1.xml"
+    good = installed.read_bytes()
+    installed.unlink()
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 1
+    assert set(found(checks, "warning")) == {"directory"}
+    (installed.parent / "directory-2.xml").write_bytes(good.replace(b'version="1"', b'version="2"'))
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 2
+    assert "directory-2.xml" in found(checks, "problem")["directory"]
+    installed.write_bytes(good)
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 1
+    assert "directory-2.xml" in found(checks, "warning")["directory"]
+
+
+def test_a_key_is_made_once_and_shown_again(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "seal.key"
+    exit_code, (made,) = run("key", "generate", path)
+    assert exit_code == 0
+    assert re.fullmatch(r"ed25519-sha256:[0-9a-f]{64}", made["public"])
+    assert (tmp_path / "seal.key.pub").read_text() == made["public"] + "\n"
+    exit_code, (shown,) = run("key", "show", path)
+    assert (shown["key_id"], shown["public"]) == (made["key_id"], made["public"])
+    exit_code, refused = run("key", "generate", path)
+    assert (exit_code, refused["error"]["reference"]) == (2, "key-file-unusable")
+
+
+def test_a_login_key_gives_its_line_for_the_server(run: Run, tmp_path: Path) -> None:
+    _code, (made,) = run("key", "generate", "--ssh", "--comment", "620199-03-00", tmp_path / "login")
+    assert re.fullmatch(r"ssh-ed25519 \S+ 620199-03-00", made["public"])
+
+
+def test_key_show_without_files_shows_the_configured_ones(run: Run, lab: Lab) -> None:
+    assert len(run("key", "show", config=lab.node_config(lab.agencies[0]))[1]) == 3
+    assert len(run("key", "show", config=lab.node_config(lab.province))[1]) == 2
+
+
+def test_a_directory_from_plan_to_node(run: Run, lab: Lab, tmp_path: Path) -> None:
+    root = lab.layout.root_key
+    _code, (root_key,) = run("key", "show", root)
+    (tmp_path / "root.key.pub").write_text(root_key["public"] + "\n")
+    run("key", "generate", tmp_path / "node.key")
+    plan, made = tmp_path / "plan.toml", tmp_path / "directory.xml"
+    config = lab.node_config(lab.province)
+    incoming = lab.layout.data(lab.province) / "directory/incoming"
+
+    plan.write_text(PLAN.format(version=2), encoding="utf-8")
+    assert run("directory", "build", plan, "--output", made)[1]["version"] == 2
+    assert run("directory", "verify", made, config=config)[0] == 5
+    assert run("directory", "install", made, config=config)[0] == 5
+    assert not incoming.exists()
+    assert run("directory", "sign", made, "--key", root)[0] == 0
+    assert run("directory", "sign", made, "--key", root)[0] == 5
+    assert run("directory", "verify", made, config=config)[0] == 0
+    assert run("directory", "verify", made, "--root", root_key["public"])[0] == 0
+    assert run("directory", "verify", made, "--root", "ed25519-sha256:" + "ab" * 32)[0] == 5
+    assert run("directory", "show", made)[1]["signed_by"] == [root_key["key_id"]]
+    assert run("directory", "install", made, config=config)[0] == 0
+    assert (incoming / "directory-2.xml").read_bytes() == made.read_bytes()
+
+    plan.write_text(PLAN.format(version=1), encoding="utf-8")
+    run("directory", "build", plan, "--output", made)
+    run("directory", "sign", made, "--key", root)
+    exit_code, said = run("directory", "install", made, config=config)
+    assert (exit_code, said) == (1, {"installed": 1, "offered": 1, "taken": False})
+
+
+def test_a_directory_plan_tells_all_its_problems(run: Run, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[directory]\nroots = ["none.pub"]\n'
+        '[[node]]\ncode = "x"\nrole = "king"\n[[node.key]]\nuses = ["cook"]\n'
+        '[[agency]]\ncode = "620199-01-00"\nkind = "bakery"\n[extra]\n'
+    )
+    exit_code, said = run("directory", "build", plan, "--output", tmp_path / "d.xml")
+    assert exit_code == 2
+    starts = [problem.split(":")[0] for problem in said["error"]["problems"]]
+    assert {
+        "[directory] roots",
+        "[directory] version",
+        "[node x] code",
+        "[node x] role",
+        "[node x key 1] public",
+        "[node x key 1] uses",
+        "[agency 620199-01-00] kind",
+        "[agency 620199-01-00] node",
+        "[extra]",
+    } <= set(starts)
+    assert not (tmp_path / "d.xml").exists()
+
+
+def test_lab_commands_make_and_report(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "lab"
+    exit_code, made = run("lab", "create", place, "--agencies", 2, "--link", "folder")
+    assert (exit_code, made["agencies"]) == (0, ["620199-01-00", "620199-02-00"])
+    exit_code, states = run("lab", "status", place)
+    assert (exit_code, {state["state"] for state in states}) == (0, {"stopped"})
+    assert run("lab", "stop", place)[0] == 0
+    assert run("lab", "create", place)[0] == 3
+    assert run("lab", "status", tmp_path / "none")[0] == 4
+    assert run("lab", "create", tmp_path / "b", "--agencies", 0)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("--jail",), ("--agencies", "1", "--plan", "p.toml"), ("--link", "pigeon")]
+)
+def test_a_lab_that_this_version_cannot_make_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert main(["lab", "create", str(tmp_path / "lab"), *words]) == 2
+    assert not (tmp_path / "lab").exists()
+
+
+def test_text_output_is_for_people(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["lab", "status", str(lab.layout.root)])
+    main(["--config", str(lab.node_config(lab.province)), "config", "check"])
+    main(["directory", "show", str(lab.layout.data(lab.province) / "directory/directory-1.xml")])
+    printed = capsys.readouterr().out
+    assert "620000-00-00  provincial  -    stopped" in printed
+    assert "data_dir" in printed
+    assert "虚构县公安局" in printed

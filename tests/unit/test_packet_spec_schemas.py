@@ -1,0 +1,94 @@
+"""The shipped schemas as other vendors use them: each alone, in two validators, and saying one thing."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+import xmlschema
+from lxml import etree
+
+from packet_spec.delivery import encode_delivery
+from packet_spec.directory import encode_directory
+from packet_spec.findings_xml import encode_findings
+from packet_spec.hop import encode_hop
+from packet_spec.model import HopNote
+from packet_spec.receipt import encode_receipt
+from packet_spec.seal import encode_seal
+from packet_spec.status import encode_status_xml
+from packet_spec.waybill import encode_waybill
+from packet_spec.xml import load_schema
+from tests.support.documents import (
+    BRIDGE,
+    DIGEST,
+    FINDING,
+    KEY,
+    NOW,
+    PACKET_XML,
+    PROVINCE,
+    make_directory,
+    make_receipt,
+    make_seal,
+)
+from tests.unit.test_packet_spec_delivery import DELIVERY
+from tests.unit.test_packet_spec_disposition import REFUSED
+from tests.unit.test_packet_spec_status import STATUS
+from tests.unit.test_packet_spec_waybill import WAYBILL
+
+XS = "{http://www.w3.org/2001/XMLSchema}"
+DOCUMENTS = {
+    "packet": PACKET_XML.encode(),
+    "seal": encode_seal(make_seal()),
+    "waybill": encode_waybill(WAYBILL).split(b"\n", 1)[1],
+    "receipt": encode_receipt(make_receipt(findings=(FINDING,))),
+    "hop": encode_hop(HopNote(BRIDGE, KEY, DIGEST, NOW, NOW, PROVINCE)),
+    "directory": encode_directory(make_directory()),
+    "status": encode_status_xml(STATUS),
+    "delivery": encode_delivery(DELIVERY),
+    "disposition": REFUSED.encode(),
+    "findings": encode_findings("a", (FINDING,), NOW),
+}
+
+
+def source(kind: str) -> bytes:
+    return files("packet_spec").joinpath("schemas", f"{kind}.xsd").read_bytes()
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_two_validators_agree_on_good_and_bad(kind):
+    schema, other = load_schema(kind), xmlschema.XMLSchema10(source(kind).decode())
+    root = etree.fromstring(DOCUMENTS[kind])
+    assert schema.validate(root)
+    assert other.is_valid(root)
+    spoilt = etree.fromstring(DOCUMENTS[kind])
+    etree.SubElement(spoilt, f"{{urn:exchanged:{kind}:1}}stranger")
+    assert not schema.validate(spoilt)
+    assert not other.is_valid(spoilt)
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_each_schema_stands_alone_in_its_namespace(kind):
+    root = etree.fromstring(source(kind))
+    assert root.get("targetNamespace") == f"urn:exchanged:{kind}:1"
+    assert not [each for tag in ("include", "import") for each in root.iter(f"{XS}{tag}")]
+
+
+def test_shared_types_are_written_the_same_everywhere():
+    # packet.xsd is apart: what people's programs write may have blanks around values.
+    seen: dict[str, tuple[str, bytes]] = {}
+    for kind in DOCUMENTS.keys() - {"packet"}:
+        for each in etree.fromstring(source(kind)):
+            if each.tag in (f"{XS}simpleType", f"{XS}complexType") and each.get("name") != "kind":
+                # As text: the same type in another schema carries another default namespace.
+                text = etree.tostring(each).split(b">", 1)[1].strip()
+                first = seen.setdefault(str(each.get("name")), (kind, text))
+                assert first[1] == text, (kind, first[0], each.get("name"))
+    assert "finding" in seen
+
+
+def test_no_type_is_left_over():
+    for kind in DOCUMENTS:
+        root = etree.fromstring(source(kind))
+        named = {each.get("name") for each in root if each.tag != f"{XS}element"} - {None}
+        used = {each.get(name) for each in root.iter() for name in ("type", "base")}
+        assert named <= used, (kind, named - used)
