@@ -63,10 +63,10 @@ class Admission:
             return
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
             raise Held("sequence-fork")
-        if examined.verdict.outcome is Outcome.REFUSED or examined.packet is None:
+        if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
             return
-        case_id, joined, findings = self._check_case(transaction, row, seal, examined.packet)
+        case_id, joined, findings = self._check_case(transaction, row, examined, examined.packet)
         findings = (*examined.verdict.findings, *findings)
         if any(finding.severity is Severity.REFUSE for finding in findings):
             refuse(transaction, row, known, examined, findings, self.statements, "")
@@ -101,10 +101,10 @@ class Admission:
         raise Suspicious("packet-id-reused")
 
     def _check_case(
-        self, transaction: Transaction, row: ArrivalRow, seal: Seal, packet: Packet
+        self, transaction: Transaction, row: ArrivalRow, examined: Examined, packet: Packet
     ) -> tuple[str, tuple[str, ...], tuple[Finding, ...]]:
         """Which case the packet belongs to, which cases it joins, and what forbids it (C15, C17)."""
-        connection, envelope = transaction.connection, packet.envelope
+        connection, envelope, seal = transaction.connection, packet.envelope, examined.seal
         findings: list[Finding] = []
         if envelope.supersedes and not self._may_supersede(transaction, seal, envelope.supersedes):
             findings.append(make_finding("supersedes-not-allowed", element="supersedes"))
@@ -115,14 +115,21 @@ class Admission:
             answered = cases.case_of_packet(connection, envelope.in_reply_to)
             if answered and answered not in found:
                 found.append(answered)
-        business_type = self.catalogue.business_types[seal.business_type]
+        entry_point = self._is_entry_point(seal.business_type)
         strangers = [case for case in found if not cases.is_party(connection, case, seal.key.sender)]
-        if (found and strangers and not business_type.entry_point) or (len(found) > 1 and strangers):
+        if (found and strangers and not entry_point) or (len(found) > 1 and strangers):
             findings.append(make_finding("case-not-open-to-sender", element="case"))
         case_id = found[0] if found else f"{seal.key.sender}/{seal.key.packet_id}"
         history = tuple(code for case in found for code in cases.history(connection, case))
-        findings.extend(self._check_sequence(transaction, row, seal, history))
+        if seal.business_type in self.catalogue.business_types:
+            can_wait = examined.verdict.outcome is Outcome.VALID and not findings
+            findings.extend(self._check_sequence(transaction, row, seal, history, can_wait=can_wait))
         return case_id, tuple(found[1:]), tuple(findings)
+
+    def _is_entry_point(self, code: str) -> bool:
+        """A case may first appear with this type. An unknown type was refused by the rules already."""
+        business_type = self.catalogue.business_types.get(code)
+        return business_type is not None and business_type.entry_point
 
     def _may_supersede(self, transaction: Transaction, seal: Seal, packet_id: str) -> bool:
         """Only one's own packet to the same receiver."""
@@ -135,13 +142,19 @@ class Admission:
         return named is not None and sender in named.recipients
 
     def _check_sequence(
-        self, transaction: Transaction, row: ArrivalRow, seal: Seal, history: tuple[str, ...]
+        self,
+        transaction: Transaction,
+        row: ArrivalRow,
+        seal: Seal,
+        history: tuple[str, ...],
+        *,
+        can_wait: bool,
     ) -> tuple[Finding, ...]:
         findings = check_sequence(seal.business_type, history, self.catalogue, self.policy)
         refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
         missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
-        if missing and not waited:
+        if missing and can_wait and not waited:
             left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
             raise Held("waiting-for-predecessor", max(0.05, left))
         return findings

@@ -26,12 +26,14 @@ from exchanged.spool import Spool
 from exchanged.states import Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
-from packet_spec.errors import ExchangeError, UnknownKeyError
+from packet_spec.errors import DatedAheadError, ExchangeError, UnknownKeyError
 from packet_spec.findings import Outcome
 from packet_spec.model import ItemKind
 
 _GROUP: Final = 64
 _CRASHES: Final = 3
+# A time that has not come yet may come; looking again costs little.
+_AHEAD_SECONDS: Final = 60.0
 
 
 class PacketJudge(Protocol):
@@ -154,6 +156,8 @@ class Judge:
             self._hold(transaction, row, decision.reason, decision.again_in_seconds)
         except Suspicious as decision:
             self._quarantine(transaction, row, decision.reason)
+        except DatedAheadError as error:
+            self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         except UnknownKeyError as error:
             self._hold(transaction, row, error.reference, None)
         except WorkerDiedError:

@@ -26,6 +26,7 @@ from exchanged.clock import Clock, Randomness
 _LOG: Final = logging.getLogger(__name__)
 _LIBRARY_LOG: Final = "apscheduler"
 _CLOCK_CHECK_SECONDS: Final = 5.0
+_NO_LIMIT: Final = 1_000_000
 # Setting an alarm takes time of its own; only what is further off than this is a jump.
 _TOLERANCE: Final = timedelta(seconds=1)
 
@@ -50,11 +51,14 @@ class AlarmClock:
         self._repeating: dict[str, _Repeating] = {}
         self._stopped = threading.Event()
         self._guard = threading.Thread(target=self._watch_clock, name="clock-guard", daemon=True)
-        # Late is better than never (no grace time), and one ring is enough (coalesce).
+        self._ringing = threading.Lock()
+        # Late is better than never (no grace time), and one ring is enough (coalesce). The one worker
+        # keeps alarms apart; the library's own count of instances would drop an alarm for good that
+        # is due again before its last ring was booked as ended.
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            job_defaults={"coalesce": True, "max_instances": _NO_LIMIT, "misfire_grace_time": None},
         )
 
     def every(
@@ -96,9 +100,17 @@ class AlarmClock:
     def stop(self) -> None:
         """Ring no more; waits for an alarm that rings at this moment."""
         self._stopped.set()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
-            self._guard.join()
+        if not self._scheduler.running:
+            return
+        # The library cannot be shut down in the middle of a round, and while it waits for its worker
+        # it holds the lock that an alarm needs to set another one: so first let the round end, ...
+        self._scheduler.pause()
+        self._scheduler.get_jobs()
+        self._scheduler.shutdown(wait=False)
+        self._guard.join()
+        # ... then wait for the alarm that rings; those still queued find that all is over.
+        with self._ringing:
+            pass
 
     def check_clock(self) -> None:
         """Set repeating alarms anew that lie further off than they can: the wall clock went back."""
@@ -133,10 +145,11 @@ class AlarmClock:
                 self._arm(name, repeating)
 
     def _ring(self, name: str, callback: Callable[[], None]) -> None:
-        if self._stopped.is_set():
-            return
-        try:
-            callback()
-        except Exception:  # noqa: BLE001 - a callback is not ours
-            # The next ring comes all the same; what this one failed to do is still in the ledger.
-            _LOG.exception("event=alarm-failed alarm=%s", name)
+        with self._ringing:
+            if self._stopped.is_set():
+                return
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - a callback is not ours
+                # The next ring comes all the same; what this one failed to do is still in the ledger.
+                _LOG.exception("event=alarm-failed alarm=%s", name)

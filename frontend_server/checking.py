@@ -1,62 +1,302 @@
 """Work on the drops that are ready: read, judge, copy, take; and say of each what became of it.
 
-Guarantees: attempts are counted before the work; a file is read through one descriptor from packet.xml
-to the last part; what cannot be told holds a drop and blames nobody; what is missing or merely short
-makes it incomplete. A drop that ends its worker three times is held as poison and left alone.
+Guarantees: attempts are counted before the work; a file is read through one descriptor from first to
+last byte, packet.xml before anything else; what cannot be told holds a drop and blames nobody; what is
+missing or merely short makes it incomplete. A drop that ends its worker three times is left alone.
 
 Leaves to others: which drops are worked on, and when again (``intake``); the taking (``acceptance``).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Final
 
-from exchanged.clock import Clock, Randomness
+from exchanged.clock import Clock
 from exchanged.config import DropProfile
 from exchanged.errors import VolumeDamagedError, WorkerDiedError
 from exchanged.ledger import Ledger, Transaction, drops
-from exchanged.ledger.drops import DropRow, Outcome
-from exchanged.log import event_line
+from exchanged.ledger.drops import DropRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
-from exchanged.retry import Backoff
-from exchanged.states import Event
 from exchanged.trust import Trust
+from frontend_server import taking
 from frontend_server.acceptance import Acceptance
 from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
-from frontend_server.drops import (
-    DropChangedError,
-    DropRefusedError,
-    DropSource,
-    FolderSource,
-    LoneXmlSource,
-    has_end_tag,
-)
+from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
-from frontend_server.outbox import PACKET_XML, DropKind, Observation, observe
-from frontend_server.readiness import read_marker
-from frontend_server.taking import Candidate, dispose, refuse, tell_status
-from frontend_server.zip_drop import ZipSource
+from frontend_server.outbox import DropKind, Observation, content_name, observe
+from frontend_server.outcomes import FOREVER, Outcomes
+from frontend_server.reading import ReadDrop, read_drop
+from frontend_server.taking import Candidate
 from packet_spec.errors import ExchangeError
-from packet_spec.findings import Finding, Outcome as Answer
-from packet_spec.identity import sha256_hex
+from packet_spec.findings import Finding, Outcome
 from packet_spec.model import Disposition, Packet
-from packet_spec.names import escape_for_display
-from packet_spec.sentences import make_finding
 
-POISON: Final = "poison"
-NO_DIRECTORY: Final = "directory-expired"
-_CRASHES: Final = 3
-FOREVER: Final = float("inf")
+NO_DIRECTORY: Final = "directory-not-current"
 
 Dispose = Callable[[Transaction, Disposition], tuple[Finding, ...]]
-"""Answers a delivered packet: no findings mean that the receipt is issued (C22)."""
+"""Answers a delivered packet in a transaction: no findings mean that the receipt is issued (C22)."""
 
-_Write = Callable[[Transaction], None]
+
+@dataclass(frozen=True, slots=True)
+class ReadyDrop:
+    """A drop to work on. ``rest_seconds`` is what its settle time still lacks; none when it has settled."""
+
+    row: DropRow
+    observation: Observation
+    rest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """Of the folder's profile, and who sends: ``node`` and ``agency`` are codes."""
+
+    node: str
+    agency: str
+    profile: DropProfile
+    settle_seconds: float
+    optional_sha256: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    drop: ReadyDrop
+    read: ReadDrop
+
+
+class Checker:
+    """Works on groups of drops of one outbox. Used by one thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        trust: Trust,
+        links: Links,
+        pool: WorkPool,
+        copier: Copier,
+        acceptance: Acceptance,
+        dispose: Dispose,
+        clock: Clock,
+        settings: CheckSettings,
+    ) -> None:
+        self._ledger = ledger
+        self._trust = trust
+        self._links = links
+        self._pool = pool
+        self._copier = copier
+        self._acceptance = acceptance
+        self._dispose = dispose
+        self._clock = clock
+        self._settings = settings
+        # First of two whole readings: name -> fingerprint, content digest, when.
+        self._readings: dict[bytes, tuple[str, str, float]] = {}
+
+    def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
+        """Bring every drop of the group as far as it goes now; everything is committed on return.
+
+        Raises VolumeDamagedError, and ledger errors; never for one bad drop.
+        """
+        if not self._trust.is_current(self._clock.now()):
+            for drop in group:
+                outcomes.hold(drop.row, NO_DIRECTORY)
+            outcomes.commit()
+            return
+        self._ledger.write(lambda tx: _begin(tx, group, alone=alone))
+        with ExitStack() as stack:
+            opened = [self._read(outbox, drop, outcomes, stack) for drop in group]
+            works = [work for work in opened if work is not None]
+            answers = self._pool.run(judge_drop, [self._drop_work(work) for work in works])
+            candidates: list[Candidate] = []
+            try:
+                for work, answer in zip(works, answers, strict=True):
+                    candidate = self._conclude(outbox, work, answer, outcomes)
+                    if candidate is not None:
+                        candidates.append(candidate)
+                outcomes.commit()
+                disposed = self._accept(candidates, outcomes)
+            finally:
+                self._discard(candidates)
+        left = [drop.row.id for drop in group if drop.row.id not in outcomes.moved | disposed]
+        if left:
+            self._ledger.write(lambda tx: drops.end_work(tx, left))
+
+    def _read(
+        self, outbox: int, drop: ReadyDrop, outcomes: Outcomes, stack: ExitStack
+    ) -> _Work | None:
+        try:
+            read = read_drop(outbox, drop.observation)
+        except ExchangeError as error:
+            self._could_not(drop, error, outcomes)
+            return None
+        stack.callback(read.source.close)
+        if read.is_cut and self._may_grow(drop, settled_may=True):
+            self._wait_for_rest(drop, outcomes)
+            return None
+        return _Work(drop, read)
+
+    def _could_not(
+        self, drop: ReadyDrop, error: ExchangeError, outcomes: Outcomes, sender_ref: str = ""
+    ) -> None:
+        """What an error while reading or copying means for the drop."""
+        if isinstance(error, DropChangedError):
+            outcomes.leave(drop.row, self._settings.settle_seconds)
+        elif not isinstance(error, DropRefusedError):
+            outcomes.hold(drop.row, error.reference, sender_ref)
+        elif error.cut and self._may_grow(drop, settled_may=True):
+            self._wait_for_rest(drop, outcomes)
+        else:
+            outcomes.refuse(drop.row, error.findings, sender_ref)
+
+    def _may_grow(self, drop: ReadyDrop, *, settled_may: bool) -> bool:
+        """What looks unfinished may still be written; for software that only stands still, always."""
+        return drop.rest_seconds > 0 or (settled_may and self._settings.profile is DropProfile.SETTLED)
+
+    def _wait_for_rest(self, drop: ReadyDrop, outcomes: Outcomes) -> None:
+        seconds = drop.rest_seconds if drop.rest_seconds > 0 else FOREVER
+        outcomes.wait_for(drop.row, (content_name(drop.observation),), seconds)
+
+    def _drop_work(self, work: _Work) -> DropWork:
+        return DropWork(
+            packet_xml=work.read.packet_xml,
+            present=work.read.source.members,
+            is_lone=work.drop.observation.kind is DropKind.XML,
+            agency=self._settings.agency,
+            directory=str(self._trust.path()),
+            optional_sha256=self._settings.optional_sha256,
+        )
+
+    def _conclude(
+        self, outbox: int, work: _Work, answer: DropVerdict | ExchangeError, outcomes: Outcomes
+    ) -> Candidate | None:
+        """What the verdict means; a candidate when the drop shall be taken."""
+        row = work.drop.row
+        if isinstance(answer, WorkerDiedError):
+            outcomes.crashed(row, answer.reference)
+        elif isinstance(answer, ExchangeError):
+            outcomes.hold(row, answer.reference)
+        elif answer.disposition is not None:
+            self._answer_packet(outbox, work, answer.disposition, outcomes)
+        elif answer.outcome is Outcome.HELD:
+            outcomes.hold(row, answer.held_because, _sender_ref(answer))
+        elif answer.completeness.missing:
+            missing = answer.completeness.missing
+            outcomes.wait_for(row, missing, FOREVER, _sender_ref(answer))
+        elif answer.completeness.short and self._may_grow(work.drop, settled_may=False):
+            short = answer.completeness.short
+            outcomes.wait_for(row, short, work.drop.rest_seconds, _sender_ref(answer))
+        elif answer.outcome is Outcome.REFUSED or answer.completeness.short or answer.packet is None:
+            findings = (*answer.completeness.short_findings, *answer.findings)
+            outcomes.refuse(row, findings, _sender_ref(answer))
+        else:
+            return self._prepare(outbox, work, answer, answer.packet, outcomes)
+        return None
+
+    def _prepare(
+        self, outbox: int, work: _Work, answer: DropVerdict, packet: Packet, outcomes: Outcomes
+    ) -> Candidate | None:
+        """Copy a valid drop. An outcome instead when it cannot be sent, or not yet."""
+        drop, envelope = work.drop, packet.envelope
+        try:
+            links = find_links(self._trust.directory, self._links, self._settings.node, envelope.recipients)
+            content = self._copier.copy(
+                work.read.source, work.read.packet_xml, packet.attachments, answer.completeness.parts
+            )
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            self._could_not(drop, error, outcomes, envelope.sender_ref)
+            return None
+        digests = [each.part.digest for each in content.parts]
+        findings = digest_findings(packet.attachments, digests)
+        if findings:
+            self._copier.discard(content)
+            outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
+            return None
+        if self._needs_second_reading(drop, packet, content):
+            self._copier.discard(content)
+            outcomes.leave(drop.row, self._settings.settle_seconds)
+            return None
+        return Candidate(
+            row=drop.row,
+            packet=packet,
+            encoding=answer.encoding,
+            findings=answer.findings,
+            content=content,
+            links=links,
+            is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
+        )
+
+    def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
+        """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""
+        is_bound = all(listed.sha256 is not None for listed in packet.attachments)
+        if is_bound or self._settings.profile is not DropProfile.SETTLED:
+            return False
+        now = self._clock.monotonic()
+        name, fingerprint = drop.row.name, drop.observation.identity.fingerprint
+        before, digest, since = self._readings.pop(name, ("", "", now))
+        if (before, digest) == (fingerprint, content.content_digest):
+            if now - since >= self._settings.settle_seconds:
+                return False
+            self._readings[name] = (before, digest, since)
+        else:
+            self._readings[name] = (fingerprint, content.content_digest, now)
+        return True
+
+    def _answer_packet(
+        self, outbox: int, work: _Work, disposition: Disposition, outcomes: Outcomes
+    ) -> None:
+        """A disposition has a transaction of its own: a wrong one must not undo what others did."""
+        row = work.drop.row
+        if not _is_unchanged(outbox, work.drop.observation):
+            outcomes.leave(row, self._settings.settle_seconds)
+            return
+        try:
+            self._ledger.write(lambda tx: self._dispose_in(tx, row, disposition))
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            outcomes.hold(row, error.reference)
+        else:
+            outcomes.moved.add(row.id)
+
+    def _dispose_in(self, tx: Transaction, row: DropRow, disposition: Disposition) -> None:
+        findings = self._dispose(tx, disposition)
+        if findings:
+            taking.refuse(tx, row, findings)
+        else:
+            taking.dispose(tx, row)
+
+    def _accept(self, candidates: Sequence[Candidate], outcomes: Outcomes) -> set[int]:
+        if not candidates:
+            return set()
+        accepted = self._acceptance.accept(candidates)
+        for candidate in candidates:
+            error = accepted.failed.get(candidate.row.id)
+            if error is not None:
+                outcomes.hold(candidate.row, error.reference, candidate.packet.envelope.sender_ref)
+        outcomes.commit()
+        return accepted.disposed
+
+    def _discard(self, candidates: Sequence[Candidate]) -> None:
+        for candidate in candidates:
+            self._copier.discard(candidate.content)
+
+
+def _begin(tx: Transaction, group: Sequence[ReadyDrop], *, alone: bool) -> None:
+    for drop in group:
+        drops.begin_work(tx, drop.row.id, alone=alone)
+
+
+def _sender_ref(answer: DropVerdict) -> str:
+    return "" if answer.packet is None else answer.packet.envelope.sender_ref
+
+
+def _is_unchanged(outbox: int, observation: Observation) -> bool:
+    marker = None if observation.marker is None else observation.marker.name
+    now = observe(outbox, observation.name, marker)
+    return now is not None and now.identity == observation.identity

@@ -154,6 +154,12 @@ def marker_name(name: bytes, names: Collection[bytes]) -> bytes | None:
     return next((base + mark for base in bases for mark in _MARKERS if base + mark in names), None)
 
 
+def content_name(observation: Observation) -> str:
+    """The file that says what a drop is, for people: packet.xml, the zip, or the lone XML."""
+    is_folder = observation.kind is DropKind.FOLDER
+    return PACKET_XML.decode() if is_folder else escape_for_display(observation.name)
+
+
 def observe(descriptor: int, name: bytes, marker: bytes | None = None) -> Observation | None:
     """Look at the drop ``name`` in the open outbox; None when it is not there any more."""
     try:

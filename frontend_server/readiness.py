@@ -23,7 +23,7 @@ from exchanged.clock import Clock
 from exchanged.config import DropProfile
 from exchanged.ledger.drops import DropIdentity
 from frontend_server.drops import OpenFile
-from frontend_server.outbox import PACKET_XML, DropKind, Observation, SeenFile
+from frontend_server.outbox import PACKET_XML, DropKind, Observation, SeenFile, content_name
 from packet_spec.findings import Finding
 from packet_spec.names import escape_for_display
 from packet_spec.sentences import make_finding
@@ -46,7 +46,7 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``keep`` refuses and leaves the thing where it lies. ``again_in_seconds``: when time changes the answer."""
+    """``keep`` refuses and leaves it where it lies. ``again_in_seconds``: when time changes the answer."""
 
     readiness: Readiness
     missing: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ def decide(
     if empty is None:
         return Decision(Readiness.READY)
     if rest > 0:
-        return Decision(Readiness.INCOMPLETE, (_content_name(observation),), again_in_seconds=rest)
+        return Decision(Readiness.INCOMPLETE, (content_name(observation),), again_in_seconds=rest)
     return Decision(Readiness.REFUSE, findings=(empty,))
 
 
@@ -138,8 +138,3 @@ def _empty_finding(observation: Observation) -> Finding | None:
     if observation.kind is DropKind.ZIP:
         return make_finding("zip-damaged", found="0 bytes")
     return make_finding("packet-xml-empty")
-
-
-def _content_name(observation: Observation) -> str:
-    is_folder = observation.kind is DropKind.FOLDER
-    return PACKET_XML.decode() if is_folder else escape_for_display(observation.name)

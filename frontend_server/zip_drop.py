@@ -11,6 +11,7 @@ that stand in the zip, without its folder; which reading of them was meant, the 
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import zlib
 from collections.abc import Iterator
@@ -59,6 +60,18 @@ class ZipSource:
     def members(self) -> tuple[Member, ...]:
         """Every file but packet.xml, in the order of the zip."""
         return tuple(Member(file.name, file.entry.size) for file in self._files)
+
+    @property
+    def size(self) -> int:
+        """The size of the zip itself, in bytes."""
+        return self._file.size
+
+    def digest(self) -> str:
+        """The SHA-256 of the zip itself, read through the same descriptor."""
+        hasher = hashlib.sha256()
+        for block in self._file.blocks():
+            hasher.update(block)
+        return hasher.hexdigest()
 
     def packet_xml(self) -> bytes:
         """The bytes of packet.xml."""

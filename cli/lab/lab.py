@@ -172,9 +172,10 @@ class Lab:
             # A session that waits at a bell does not notice that its client has gone: ring it awake.
             for bell in self.layout.mailboxes.glob(f"*/{BELL_NAME}"):
                 Bell(bell).ring()
-            sessions = descendants(process)
+            # Sessions first: while sshd lives, all of them stand below it.
+            while sessions := descendants(process):
+                end(sessions, 1.0, self._clock)
             end((process,), STOP_SECONDS, self._clock)
-            end(sessions, 1.0, self._clock)
             self.layout.record(SSHD).unlink(missing_ok=True)
 
     def _start_nodes(self, codes: Iterable[str], ready: Callable[[str], None]) -> None:

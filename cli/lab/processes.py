@@ -27,6 +27,8 @@ _PROC: Final = Path("/proc")
 _BOOT: Final = _PROC / "sys/kernel/random/boot_id"
 # The pidfd of a process that has ended is readable.
 _ENDED: Final = select.POLLIN
+# Zombie and dead, in the words of proc(5).
+_ENDED_STATES: Final = frozenset({"Z", "X"})
 _VARIABLE: Final = "EXCHANGED_LAB_VARIABLE"
 
 
@@ -90,7 +92,7 @@ def is_running(process: Process) -> bool:
     entry = _read_entry(process.pid)
     return (
         entry is not None
-        and entry.state not in {"Z", "X"}
+        and entry.state not in _ENDED_STATES
         and entry.started == process.started
         and process.boot == _boot()
         and process.mark.encode() in _command_line(process.pid)
@@ -121,21 +123,14 @@ def family(process: Process) -> tuple[Process, ...]:
 
 def descendants(process: Process) -> tuple[Process, ...]:
     """The children of a running process, and theirs. Empty when it does not run."""
-    if not is_running(process):
-        return ()
-    entries = _all_entries()
-    found = {process.pid}
-    grown = True
-    while grown:
-        children = {entry.pid for entry in entries if entry.parent in found}
-        grown = not children <= found
-        found |= children
-    boot = _boot()
-    return tuple(
-        Process(entry.pid, entry.started, boot, "", "")
-        for entry in entries
-        if entry.pid in found and entry.pid != process.pid
-    )
+    before: tuple[Process, ...] | None = None
+    while is_running(process):
+        found = _below(process)
+        if found == before:
+            return found
+        # A parent that ends while /proc is read hides its children; they show at the next look.
+        before = found
+    return ()
 
 
 def end(processes: Iterable[Process], seconds: float, clock: Clock) -> None:
@@ -173,6 +168,22 @@ def reap(pid: int) -> None:
     """Collect a child that ended, so that it does not linger as a zombie; others' children are left."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def _below(process: Process) -> tuple[Process, ...]:
+    entries = [entry for entry in _all_entries() if entry.state not in _ENDED_STATES]
+    found = {process.pid}
+    grown = True
+    while grown:
+        children = {entry.pid for entry in entries if entry.parent in found}
+        grown = not children <= found
+        found |= children
+    boot = _boot()
+    return tuple(
+        Process(entry.pid, entry.started, boot, "", "")
+        for entry in entries
+        if entry.pid in found and entry.pid != process.pid
+    )
 
 
 def _signal_and_wait(

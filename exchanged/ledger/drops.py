@@ -111,7 +111,7 @@ def see_again(transaction: Transaction, row: DropRow, identity: DropIdentity) ->
     """The files of a drop that is not disposed of changed: what was counted against it counts no more."""
     transaction.execute(
         'UPDATE "drop" SET device = ?, inode = ?, size = ?, mtime = ?, fingerprint = ?, tries = 0,'
-        " crashes = 0, retry_at = NULL WHERE id = ?",
+        " crashes = 0, retry_at = NULL, reason = '' WHERE id = ?",
         str(identity.device), str(identity.inode), str(identity.size), str(identity.mtime),
         identity.fingerprint, row.id,
     )  # fmt: skip

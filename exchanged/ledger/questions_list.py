@@ -39,7 +39,9 @@ OPEN_DESTINATIONS: Final = frozenset(
 """The exchange still owes something."""
 
 # How nearly all packets end: a list of them is full at once. All other ends are rare.
-_USUAL_ENDS: Final = frozenset({DestinationState.DELIVERED, DestinationState.COLLECTED, DestinationState.SIGNED})
+_USUAL_ENDS: Final = frozenset(
+    {DestinationState.DELIVERED, DestinationState.COLLECTED, DestinationState.SIGNED}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from cli.fiction.request import DropRequest
 from packet_spec.model import ItemKind, Receipt
 from packet_spec.receipt import open_receipt
-from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer
 
 
@@ -54,7 +54,7 @@ class Province:
 @pytest.fixture
 def province(tmp_path: Path) -> Iterator[Province]:
     """A province whose agencies are driven by hand."""
-    network = Network(tmp_path / "lab")
+    network = Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT))
     network.only(PROVINCE)
     with network:
         yield Province(network, Peer(network, POLICE), Peer(network, PROCURATORATE))

@@ -8,7 +8,7 @@ may be crashed at a crash point and opened again from its folder, as after a pow
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cli.lab.build import build_lab
@@ -30,6 +30,13 @@ from tests.support.crash import SimulatedCrash
 
 POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
 PROVINCE = "620000-00-00"
+
+
+def small_plan(*codes: str) -> LabPlan:
+    """The default plan with these agencies only, directly below the province."""
+    plan = default_plan()
+    chosen = (agency for agency in plan.agencies if agency.code in codes)
+    return LabPlan(plan.province, tuple(replace(agency, parent=plan.province.code) for agency in chosen))
 
 
 @dataclass

@@ -202,6 +202,31 @@ def test_alarms_set_before_the_start_ring_after_it(rings: Rings) -> None:
     alarms.stop()
 
 
+def test_an_alarm_set_again_for_now_by_itself_is_never_lost(alarms: AlarmClock, rings: Rings) -> None:
+    def again() -> None:
+        rings()
+        alarms.at(passed(), "again", again)
+
+    alarms.at(passed(), "again", again)
+    assert rings.wait(200)
+    alarms.cancel("again")
+
+
+def test_stop_while_an_alarm_sets_alarms() -> None:
+    for _ in range(20):
+        alarms = AlarmClock(SystemClock(), Fixed())
+        rings = Rings()
+
+        def busy(alarms: AlarmClock = alarms, rings: Rings = rings) -> None:
+            rings()
+            alarms.at(passed(), "other", rings)
+
+        alarms.every(0.0001, "busy", busy)
+        alarms.start()
+        assert rings.wait(3)
+        alarms.stop()
+
+
 def test_nothing_rings_after_stop(rings: Rings) -> None:
     alarms = AlarmClock(SystemClock(), Fixed())
     alarms.every(0.001, "scan", rings)

@@ -1,0 +1,140 @@
+"""What the read-only commands see of a node: its configuration, its ledger, its directory.
+
+Guarantees: nothing is written and no lock is taken, so a command answers beside a running daemon and
+without one. Leaves to others: what is asked (``exchanged.ledger.questions*``) and how it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from cli.frame import Settings
+from cli.locale import _
+from exchanged.errors import NotFoundError
+from packet_spec.identity import PacketKey, is_agency_code
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from exchanged.config import Config
+    from exchanged.trace import Viewpoint
+    from packet_spec.model import Directory
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+LEDGER_FILE: Final = "ledger.sqlite3"
+PREFIX_CHARACTERS: Final = 6
+
+_ID: Final = re.compile(rf"[0-9a-f-]{{{PREFIX_CHARACTERS},36}}")
+_AGO: Final = re.compile(r"(\d{1,5})([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node, read-only."""
+
+    config: Config
+    connection: sqlite3.Connection
+
+    def directory(self) -> Directory | None:
+        """The newest installed directory that its root signatures prove."""
+        from cli.checks import find_directory
+
+        return find_directory(self.config)[0]
+
+    def viewpoint(self) -> Viewpoint:
+        """The node as the asker of a trace."""
+        from exchanged.trace import Viewpoint
+
+        peers = {link.name: link.peer for link in self.config.links}
+        return Viewpoint(self.config.node.code, peers, self.directory())
+
+
+class AmbiguousIdError(click.UsageError):
+    """A shortened packet id fits more than one packet."""
+
+    def __init__(self, text: str, keys: tuple[PacketKey, ...]) -> None:
+        lines = [_("'{text}' fits several packets; give more of the id:").format(text=text)]
+        lines += [f"  {key}" for key in keys[:_SHOWN]]
+        if len(keys) > _SHOWN:
+            lines.append(_("  ... and more"))
+        super().__init__("\n".join(lines))
+
+
+@contextmanager
+def open_view(settings: Settings) -> Iterator[NodeView]:
+    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError."""
+    from exchanged.ledger import open_read_only
+
+    config = settings.load()
+    with closing(open_read_only(config.node.data_dir / LEDGER_FILE)) as connection:
+        yield NodeView(config, connection)
+
+
+def identify(connection: sqlite3.Connection, text: str) -> PacketKey:
+    """The one packet that ``text`` names: an id, the beginning of one (6 or more), or SENDER/ID.
+
+    Raises click.BadParameter for another form, AmbiguousIdError for several, NotFoundError for none.
+    """
+    from exchanged.ledger.questions import find_keys
+
+    sender, prefix = split_id(text)
+    keys = find_keys(connection, prefix, sender, _SHOWN + 1)
+    if not keys:
+        raise NotFoundError(
+            "this node knows no such packet", where=text, hint="exchangectl packet list shows the newest ones"
+        )
+    if len(keys) > 1:
+        raise AmbiguousIdError(text, keys)
+    return keys[0]
+
+
+def split_id(text: str) -> tuple[str, str]:
+    """Sender (or empty) and id (or its beginning). Raises click.BadParameter."""
+    sender, slash, prefix = text.strip().rpartition("/")
+    prefix = prefix.lower()
+    if (slash and not is_agency_code(sender)) or _ID.fullmatch(prefix) is None:
+        raise click.BadParameter(
+            _("expected a packet id, at least {count} characters of it, or SENDER/ID; found {text!r}").format(
+                count=PREFIX_CHARACTERS, text=text
+            )
+        )
+    return sender, prefix
+
+
+def moment_option(*names: str, help_text: str) -> Callable[[_F], _F]:
+    """An option that takes a time or an age; the command gets an aware datetime or None."""
+
+    def read(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+        return None if value is None else read_moment(value)
+
+    return click.option(*names, callback=read, metavar="TIME", help=help_text)
+
+
+def read_moment(text: str) -> datetime:
+    """``2026-07-15``, ``2026-07-15T09:30``, with or without offset, or an age: 30m, 12h, 7d.
+
+    Without an offset it is the machine's zone, in which times are also shown. Raises click.BadParameter.
+    """
+    from exchanged.clock import SystemClock
+
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return SystemClock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as error:
+        raise click.BadParameter(
+            _("expected a time like 2026-07-15T09:30, or an age like 30m, 12h or 7d; found {text!r}").format(
+                text=text
+            )
+        ) from error

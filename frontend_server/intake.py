@@ -1,0 +1,259 @@
+"""The outbox: every scan is the whole truth, and brings each drop as far as it goes (C13, C20).
+
+Guarantees: nothing is done, and nothing concluded from absence, unless the outbox holds its marker
+before and after it was listed; a drop that went away before it was taken is withdrawn; what is no drop
+is reported once and left alone; work that ended the process is repeated alone. File events are hints: a
+missed one costs ``scan_seconds``.
+
+Leaves to others: judging and taking (``checking``), moving originals and status files (``effects``).
+Known limit: of an outbox with more names than ``scan_names`` only that many are looked at, and then no
+drop counts as withdrawn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock, Randomness
+from exchanged.config import DropProfile
+from exchanged.durable import DurableFiles
+from exchanged.ledger import Ledger, drops
+from exchanged.ledger.drops import DropRow, Original
+from exchanged.log import event_line
+from exchanged.pool import WorkPool
+from exchanged.receipts import Links
+from exchanged.retry import Backoff
+from exchanged.spool import Spool
+from exchanged.states import DropState
+from exchanged.station import NOW
+from exchanged.trust import Trust
+from frontend_server.acceptance import Acceptance
+from frontend_server.checking import NO_DIRECTORY, Checker, CheckSettings, Dispose, ReadyDrop
+from frontend_server.copying import Copier
+from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.outbox import DropKind, Observation, OutboxListing, list_names
+from frontend_server.outcomes import FOREVER, POISON, Outcomes
+from frontend_server.readiness import Readiness, StandingStill, decide
+from frontend_server.scan import bring_together
+from frontend_server.sealing import Sealer
+from packet_spec.catalogue import load_catalogue
+from packet_spec.limits import MIB, PACKET_XML_BYTES
+from packet_spec.signing import PrivateKey
+
+# One group is sealed into one spool file and committed at once; its documents are held in memory.
+_GROUP_DROPS: Final = 64
+_GROUP_BYTES: Final = 64 * MIB
+# Groups of one scan: then the outbox is listed again, and a stop is heard.
+_GROUPS: Final = 16
+_SOONEST_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """One outbox. ``node`` and ``agency`` are codes; the rest is as in [folders] and [limits]."""
+
+    node: str
+    agency: str
+    profile: DropProfile
+    settle_seconds: float
+    scan_seconds: float
+    optional_sha256: bool
+    scan_names: int
+    free_space_bytes: int
+
+
+class Intake:
+    """The station ``intake`` of a front-end."""
+
+    name = "intake"
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        folders: AgencyFolders,
+        spool: Spool,
+        blobs: BlobStore,
+        files: DurableFiles,
+        trust: Trust,
+        links: Links,
+        pool: WorkPool,
+        seal_key: PrivateKey,
+        dispose: Dispose,
+        clock: Clock,
+        randomness: Randomness,
+        backoff: Backoff,
+        settings: IntakeSettings,
+    ) -> None:
+        """``files`` are those of our own volume, where spool and blobs lie."""
+        self._ledger = ledger
+        self._folders = folders
+        self._trust = trust
+        self._clock = clock
+        self._randomness = randomness
+        self._backoff = backoff
+        self._settings = settings
+        self._copier = Copier(blobs, files, randomness, free_space_bytes=settings.free_space_bytes)
+        sealer = Sealer(seal_key, load_catalogue().digest)
+        self._checker = Checker(
+            ledger,
+            trust,
+            links,
+            pool,
+            self._copier,
+            Acceptance(ledger, spool, blobs, sealer, clock, randomness),
+            dispose,
+            clock,
+            CheckSettings(
+                node=settings.node,
+                agency=settings.agency,
+                profile=settings.profile,
+                settle_seconds=settings.settle_seconds,
+                optional_sha256=settings.optional_sha256,
+            ),
+        )
+        self._still = StandingStill(clock)
+        # name -> fingerprint, and until when (monotonic) the drop need not be read again.
+        self._resting: dict[bytes, tuple[str, float]] = {}
+        self._alone: set[int] = set()
+        self._has_recovered = False
+        self._is_too_full = False
+
+    def step(self) -> float | None:
+        """One scan. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
+        if not self._has_recovered:
+            self._recover()
+        if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
+            return self._settings.scan_seconds
+        with self._folders.opened(OUTBOX) as outbox:
+            listing = list_names(outbox, self._settings.scan_names)
+            if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
+                return self._settings.scan_seconds
+            if listing.truncated is not self._is_too_full:
+                self._is_too_full = listing.truncated
+                event_line("outbox-too-full", level=logging.ERROR, is_so=listing.truncated)
+            return self._scan(outbox, listing)
+
+    def _recover(self) -> None:
+        """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
+        self._copier.remove_leftovers()
+        outcomes = self._outcomes()
+        interrupted = [row for row in drops.live(self._ledger.read()).values() if row.in_work]
+        for row in interrupted:
+            self._alone.add(row.id)
+            if row.in_work > 1:
+                outcomes.crashed(row, "crashed-while-checking")
+        outcomes.commit()
+        if interrupted:
+            self._ledger.write(lambda tx: drops.end_work(tx, [row.id for row in interrupted]))
+        self._has_recovered = True
+
+    def _scan(self, outbox: int, listing: OutboxListing) -> float:
+        rows, seen = bring_together(self._ledger, outbox, listing, self._settings.profile)
+        names = set(seen)
+        self._still.keep_only(names)
+        for name in self._resting.keys() - names:
+            del self._resting[name]
+        outcomes = self._outcomes()
+        again = [self._settings.scan_seconds]
+        ready: list[ReadyDrop] = []
+        for name in sorted(seen, key=lambda name: (seen[name].identity.mtime, name)):
+            drop = self._sort_out(rows[name], seen[name], outcomes, again)
+            if drop is not None:
+                ready.append(drop)
+        outcomes.commit()
+        self._rest(outcomes, seen)
+        for _ in range(_GROUPS):
+            group = self._choose(ready)
+            if not group:
+                break
+            del ready[: len(group)]
+            outcomes = self._outcomes()
+            is_alone = group[0].row.id in self._alone
+            self._alone.difference_update(drop.row.id for drop in group)
+            self._checker.work(outbox, group, outcomes, alone=is_alone)
+            self._rest(outcomes, seen)
+            again.extend(outcomes.rests.values())
+        return NOW if ready else max(min(again), _SOONEST_SECONDS)
+
+    def _sort_out(
+        self, row: DropRow, observation: Observation, outcomes: Outcomes, again: list[float]
+    ) -> ReadyDrop | None:
+        """What the observation alone tells; a drop to work on when it tells nothing against it."""
+        if row.original is Original.KEPT or not self._is_due(row, again):
+            return None
+        still = self._still.seconds(observation.identity)
+        settings = self._settings
+        decision = decide(observation, settings.profile, still, settings.settle_seconds)
+        if decision.again_in_seconds is not None:
+            again.append(decision.again_in_seconds)
+        match decision.readiness:
+            case Readiness.READY:
+                rest = settings.settle_seconds - still
+                return None if self._is_resting(observation, again) else ReadyDrop(row, observation, rest)
+            case Readiness.INCOMPLETE:
+                outcomes.wait_for(row, decision.missing, 0.0)
+            case Readiness.REFUSE:
+                outcomes.refuse(row, decision.findings)
+            case Readiness.KEEP:
+                outcomes.keep(row, decision.findings)
+            case Readiness.HOLD:
+                outcomes.hold_unread(row, "drop-unreadable")
+            case Readiness.WAIT:
+                pass
+        return None
+
+    def _is_due(self, row: DropRow, again: list[float]) -> bool:
+        """A held drop is tried again when its time has come, or what held it is over."""
+        if row.state is not DropState.HELD:
+            return True
+        if row.reason == POISON:
+            return False
+        now = self._clock.now()
+        if row.reason == NO_DIRECTORY:
+            return self._trust.is_current(now)
+        if row.retry_at is None or row.retry_at <= now:
+            return True
+        again.append((row.retry_at - now).total_seconds())
+        return False
+
+    def _is_resting(self, observation: Observation, again: list[float]) -> bool:
+        fingerprint, until = self._resting.get(observation.name, ("", 0.0))
+        rest = until - self._clock.monotonic()
+        if fingerprint != observation.identity.fingerprint or rest <= 0:
+            return False
+        if rest < FOREVER:
+            again.append(rest)
+        return True
+
+    def _rest(self, outcomes: Outcomes, seen: Mapping[bytes, Observation]) -> None:
+        now = self._clock.monotonic()
+        for name, seconds in outcomes.rests.items():
+            self._resting[name] = (seen[name].identity.fingerprint, now + seconds)
+
+    def _choose(self, ready: Sequence[ReadyDrop]) -> list[ReadyDrop]:
+        """The group to work on now: the oldest drops, or one that must be done alone."""
+        group: list[ReadyDrop] = []
+        weight = 0
+        for drop in ready:
+            if drop.row.id in self._alone:
+                return group or [drop]
+            weight += _weight(drop.observation)
+            if group and (len(group) == _GROUP_DROPS or weight > _GROUP_BYTES):
+                break
+            group.append(drop)
+        return group
+
+    def _outcomes(self) -> Outcomes:
+        return Outcomes(self._ledger, self._clock, self._randomness, self._backoff)
+
+
+def _weight(observation: Observation) -> int:
+    """About how much memory the drop's document takes; a zip's is not known before it is opened."""
+    if observation.kind is DropKind.ZIP:
+        return PACKET_XML_BYTES
+    return min(observation.identity.size, PACKET_XML_BYTES)

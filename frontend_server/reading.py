@@ -1,0 +1,68 @@
+"""Open a drop of any kind and read its packet.xml, holding its marker against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frontend_server.drops import (
+    DropRefusedError,
+    DropSource,
+    FolderSource,
+    LoneXmlSource,
+    has_end_tag,
+)
+from frontend_server.outbox import DropKind, Observation, content_name
+from frontend_server.readiness import read_marker
+from frontend_server.zip_drop import ZipSource
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import sha256_hex
+from packet_spec.sentences import make_finding
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDrop:
+    """An open drop and its packet.xml. ``is_cut``: the document's end is not there (yet)."""
+
+    source: DropSource
+    packet_xml: bytes
+    is_cut: bool
+
+
+def read_drop(outbox: int, observation: Observation) -> ReadDrop:
+    """Open the drop and read its packet.xml; the caller closes the source.
+
+    Raises DropRefusedError (``cut`` where it may merely not be whole yet), DropChangedError and
+    ForeignVolumeError.
+    """
+    source = _open(outbox, observation)
+    try:
+        packet_xml = source.packet_xml()
+        _require_marked(outbox, observation, source, packet_xml)
+    except ExchangeError:
+        source.close()
+        raise
+    is_cut = observation.kind is not DropKind.ZIP and not has_end_tag(packet_xml)
+    return ReadDrop(source, packet_xml, is_cut)
+
+
+def _open(outbox: int, observation: Observation) -> DropSource:
+    if observation.kind is DropKind.FOLDER:
+        return FolderSource(outbox, observation)
+    if observation.kind is DropKind.ZIP:
+        return ZipSource(outbox, observation)
+    return LoneXmlSource(outbox, observation)
+
+
+def _require_marked(
+    outbox: int, observation: Observation, source: DropSource, packet_xml: bytes
+) -> None:
+    """A marker speaks of the zip, of the lone XML, or of a folder's packet.xml."""
+    if observation.marker is None:
+        return
+    stated = read_marker(outbox, observation.marker)
+    if isinstance(source, ZipSource):
+        size, digest = source.size, source.digest() if stated.sha256 else ""
+    else:
+        size, digest = len(packet_xml), sha256_hex(packet_xml)
+    if stated.differs_from(size, digest):
+        raise DropRefusedError(make_finding("marker-differs", file=content_name(observation)), cut=True)

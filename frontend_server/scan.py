@@ -1,0 +1,85 @@
+"""The outbox against the ledger: what is new, what changed, what was taken back (C13).
+
+Guarantees: whoever calls ``bring_together`` has seen the outbox's marker before and after the listing, so
+a name that is absent is a decision of the case software. A drop whose original is being put away is not
+looked at; one that was left lying is reported again only when something else lies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from exchanged.config import DropProfile
+from exchanged.ledger import Ledger, Transaction, drops
+from exchanged.ledger.drops import DropRow, Original, Outcome
+from exchanged.states import DropState, Event
+from frontend_server import taking
+from frontend_server.outbox import Observation, OutboxListing, drop_names, marker_name, observe
+from packet_spec.names import status_name
+
+_OPEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
+
+Books = tuple[Mapping[bytes, DropRow], dict[bytes, Observation]]
+"""The rows of live drops by name, and what lies there of those that are not disposed of."""
+
+
+def bring_together(ledger: Ledger, outbox: int, listing: OutboxListing, profile: DropProfile) -> Books:
+    """Look at everything that may be a drop, and write into the ledger what changed."""
+    rows = drops.live(ledger.read())
+    seen = _look(outbox, listing, rows, profile)
+    if not listing.truncated:
+        _tell_absent(ledger, listing, rows)
+    changed = [
+        observation
+        for name, observation in seen.items()
+        if name not in rows or rows[name].fingerprint != observation.identity.fingerprint
+    ]
+    if not changed:
+        return rows, seen
+    ledger.write(lambda tx: _write_seen(tx, changed, rows))
+    return drops.live(ledger.read()), seen
+
+
+def _look(
+    outbox: int, listing: OutboxListing, rows: Mapping[bytes, DropRow], profile: DropProfile
+) -> dict[bytes, Observation]:
+    with_markers = profile is DropProfile.MARKER
+    seen: dict[bytes, Observation] = {}
+    for name in drop_names(listing.names, with_markers=with_markers):
+        row = rows.get(name)
+        if row is not None and row.state not in _OPEN and row.original is Original.OUTBOX:
+            continue
+        marker = marker_name(name, listing.names) if with_markers else None
+        observation = observe(outbox, name, marker)
+        if observation is not None:
+            seen[name] = observation
+    return seen
+
+
+def _tell_absent(ledger: Ledger, listing: OutboxListing, rows: Mapping[bytes, DropRow]) -> None:
+    """Drops that were taken back before they were taken, and strange things that went away."""
+    gone = [row for name, row in rows.items() if name not in listing.names]
+    withdrawn = [row for row in gone if row.state in _OPEN]
+    strange = [row for row in gone if row.original is Original.KEPT]
+    if withdrawn or strange:
+        ledger.write(lambda tx: _write_absent(tx, withdrawn, strange))
+
+
+def _write_absent(tx: Transaction, withdrawn: Sequence[DropRow], strange: Sequence[DropRow]) -> None:
+    for row in withdrawn:
+        drops.move(tx, row, Event.WITHDRAW, Outcome(original=Original.GONE))
+        taking.tell_status(tx, row.id)
+    for row in strange:
+        drops.set_original(tx, row.id, Original.GONE)
+
+
+def _write_seen(tx: Transaction, changed: Sequence[Observation], rows: Mapping[bytes, DropRow]) -> None:
+    for observation in changed:
+        row = rows.get(observation.name)
+        if row is not None and row.original is Original.OUTBOX:
+            drops.see_again(tx, row, observation.identity)
+            continue
+        if row is not None:
+            # What was left lying is something else now.
+            drops.set_original(tx, row.id, Original.REPLACED)
+        drops.register(tx, observation.identity, status_name(observation.name, ""))

@@ -1,0 +1,77 @@
+"""docs/packet-format.md agrees with the code: its examples read, its tables are complete."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from packet_spec import limits
+from packet_spec.disposition import parse_disposition
+from packet_spec.envelope import parse_packet
+from packet_spec.model import ReceiptKind
+from packet_spec.names import OWN_NAMES
+from packet_spec.signing import SUITE, Domain
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "packet-format.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```xml\n(.*?)```", PAGE, flags=re.S)
+
+
+def test_the_example_of_a_packet_reads():
+    (example,) = (each for each in EXAMPLES if each.startswith("<packet "))
+    whole = re.sub(r'sha256="[^"]*"', f'sha256="{"0" * 64}"', example).replace(" ... ", "")
+    packet, findings = parse_packet(whole.encode())
+    assert findings == ()
+    assert packet.envelope.approved_on is not None
+
+
+def test_the_example_of_a_disposition_reads():
+    (example,) = (each for each in EXAMPLES if each.startswith("<disposition "))
+    value, findings = parse_disposition(example.encode())
+    assert findings == ()
+    assert value.kind is ReceiptKind.REFUSED
+
+
+def test_the_table_of_documents_is_that_of_the_schemas():
+    rows = dict(re.findall(r"`urn:exchanged:(\w+):1` \| `(\w+)\.xsd`", PAGE))
+    shipped = {path.stem for path in (ROOT / "packet_spec" / "schemas").glob("*.xsd")}
+    assert rows == {kind: kind for kind in shipped}
+
+
+@pytest.mark.parametrize(
+    ("document", "size"),
+    [
+        ("packet.xml", limits.PACKET_XML_BYTES),
+        ("seal.xml", limits.SEAL_XML_BYTES),
+        ("waybill", limits.WAYBILL_BYTES),
+        ("receipt.xml", limits.RECEIPT_BYTES),
+        ("hop.xml", limits.HOP_BYTES),
+        ("directory.xml", limits.DIRECTORY_BYTES),
+        ("status", limits.STATUS_BYTES),
+        ("findings.xml", limits.STATUS_BYTES),
+        ("delivery.xml", limits.SEAL_XML_BYTES),
+        ("disposition", limits.DISPOSITION_BYTES),
+    ],
+)
+def test_the_sizes_are_the_limits(document, size):
+    shown = f"{size // limits.MIB} MiB" if size >= limits.MIB else f"{size // limits.KIB} KiB"
+    (row,) = re.findall(rf"^\| {re.escape(document)} \|.*$", PAGE, flags=re.M)
+    assert row.endswith(f"| {shown} |")
+
+
+def test_words_of_the_format_stand_on_the_page():
+    prefixes = [domain.value.decode().strip() for domain in Domain]
+    for word in [*prefixes, *ReceiptKind, SUITE, *(name for name in OWN_NAMES if name != "collected")]:
+        assert word in PAGE, word
+    for number in (limits.PARTS, limits.BATCH_ITEMS):
+        assert f"{number:,}" in PAGE
+    for number in (
+        limits.XML_DEPTH,
+        limits.XML_ATTRIBUTES,
+        limits.NAME_BYTES,
+        limits.FINDINGS,
+        limits.COPIES,
+    ):
+        assert re.search(rf"\b{number}\b", PAGE)
