@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from cli.locale import _
 from cli.render import age, fields, local_time, table
-from exchanged.ledger.questions import PacketFacts, WaitingArrival
+from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
-from exchanged.ledger.rows import PacketRow
+from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.trace import Because, Holding, Step, StepKind, Trace, Way
 
-# A terminal this wide shows whole packet ids; on a narrower one 13 characters tell packets apart:
-# they are the time of an assigned id to the millisecond.
+# A terminal this wide shows whole packet ids. On a narrower one 13 characters tell packets apart: in an
+# assigned id they are its time to the millisecond.
 _WIDE: Final = 120
 _SHORT_ID: Final = 13
 _EVENTS: Final = 40
 
+# The words are looked up in the operator's language when they are shown.
 _DONE: Final = {
     StepKind.SEALED: "sealed",
     StepKind.LANDED: "landed",
     StepKind.NEEDING: "lacks a large part",
     StepKind.HELD: "held",
-    StepKind.QUARANTINED: "in quarantine",
+    StepKind.QUARANTINED: "put into quarantine",
     StepKind.ADMITTED: "judged good",
     StepKind.OFFERED: "offered to {to}",
     StepKind.BATCH_BAD: "unreadable at {to}",
@@ -35,39 +36,39 @@ _DONE: Final = {
     StepKind.CANCELLED: "cancelled",
     StepKind.ACCEPTED: "accepted",
     StepKind.DELIVERED: "delivered",
-    StepKind.COLLECTED: "collected by the case software",
+    StepKind.COLLECTED: "collected",
     StepKind.SIGNED: "signed for",
     StepKind.REFUSED: "refused",
     StepKind.UNDELIVERABLE: "undeliverable",
     StepKind.EXPIRED: "expired",
 }
-_HELD_NOW: Final = {
+_WHERE_NOW: Final = {
     Holding.HERE: "held now by {node} (this node) since {since}",
     Holding.LAST_KNOWN: "held now by {node} since {since}",
     Holding.INBOX: "in the inbox of {node} since {since}",
-    Holding.CASE_SOFTWARE: "taken by the case software of {node} at {since}",
+    Holding.CASE_SOFTWARE: "with the case software of {node} since {since}",
     Holding.NOBODY: "ended at {node} at {since}",
 }
-_KNOWN_BECAUSE: Final = {
+_KNOWN_BY: Final = {
     Because.NOT_OFFERED: "it is queued here and was not offered to the next node",
     Because.NOT_ACKNOWLEDGED: "it was offered, and the neighbour has not acknowledged it",
     Because.NOT_JUDGED: "it landed here and is not judged",
     Because.LACKS_BLOBS: "a large part is missing here, so custody stays with the neighbour",
-    Because.BEING_DELIVERED: "it arrived here and is being put into the inbox",
+    Because.BEING_DELIVERED: "it arrived here and is not in the inbox",
     Because.PLACED_HERE: "this node put it there",
     Because.ACKNOWLEDGED: "the neighbour acknowledged it as durable there",
-    Because.HOP_NOTE: "the signed note of the last node that told of it",
-    Because.RECEIPT: "a signed receipt",
+    Because.HOP_NOTE: "the last node on the way signed a note of it",
+    Because.RECEIPT: "a signed receipt says so",
     Because.ENDED_HERE: "this node decided so",
 }
 
 
 def packet_list(found: Iterable[ListedPacket], now: datetime) -> str:
-    """One line per packet, newest first; at 80 columns with shortened ids."""
-    is_wide = shutil.get_terminal_size((80, 24)).columns >= _WIDE
+    """One line per packet; ids are shortened where the terminal is narrow."""
+    characters = 36 if shutil.get_terminal_size((80, 24)).columns >= _WIDE else _SHORT_ID
     rows = [
         (
-            line.packet.key.packet_id if is_wide else line.packet.key.packet_id[:_SHORT_ID],
+            line.packet.key.packet_id[:characters],
             line.packet.business_type,
             line.packet.key.sender,
             _recipients(line.packet),
@@ -79,11 +80,50 @@ def packet_list(found: Iterable[ListedPacket], now: datetime) -> str:
     return table((_("packet"), _("type"), _("from"), _("to"), _("state"), _("age")), rows)
 
 
-def packet_facts(facts: PacketFacts) -> Iterator[str]:
-    """Everything known of one packet, block by block."""
-    yield fields([(_("packet"), facts.key.packet_id), (_("sender"), facts.key.sender)])
-    if facts.packet is not None:
-        yield _identity(facts.packet)
+def packet_facts(facts: PacketFacts) -> str:
+    """Everything known of one packet, block by block; empty blocks are left out."""
+    return "\n\n".join(_blocks(facts))
+
+
+def packet_trace(traced: Trace) -> str:
+    """Each way of a packet step by step, and who holds it now."""
+    return "\n\n".join([fields(_traced(traced)), *(_way(way) for way in traced.ways)])
+
+
+def _traced(traced: Trace) -> Iterator[tuple[str, object]]:
+    yield _("packet"), traced.key.packet_id
+    yield _("sender"), traced.key.sender
+    yield _("attempt"), traced.attempt
+    yield _("asked"), traced.asked
+    if traced.set_aside:
+        yield _("set aside"), _("{count} statements about another attempt or content").format(count=traced.set_aside)
+    if not traced.ways:
+        yield _("way"), _("this node knows only statements about it; see: exchangectl packet show")
+
+
+def _way(way: Way) -> str:
+    rows = [(local_time(step.at), step.node, _step(step), _(step.known_by.value)) for step in way.steps]
+    holder = way.holder
+    said = _(_WHERE_NOW[holder.holding]).format(node=holder.node, since=local_time(holder.since))
+    lines = [
+        f"{_('to')} {way.recipient}: {way.state}" if way.recipient else way.state,
+        table((_("at"), _("node"), _("what"), _("known by")), rows),
+        said,
+        f"  {_('because')}: {_(_KNOWN_BY[holder.because])}",
+    ]
+    if holder.unknown_beyond:
+        beyond = _("unknown beyond {node}: nothing has come back from there yet")
+        lines.append("  " + beyond.format(node=holder.unknown_beyond))
+    return "\n".join(lines)
+
+
+def _step(step: Step) -> str:
+    words = _(_DONE[step.kind]).format(to=step.to or "?")
+    return f"{words} ({step.detail})" if step.detail else words
+
+
+def _blocks(facts: PacketFacts) -> Iterator[str]:
+    yield fields([(_("packet"), facts.key.packet_id), (_("sender"), facts.key.sender), *_identity(facts)])
     yield from _block(
         _("destinations"),
         (_("to"), _("state"), _("since"), _("link"), _("folder")),
@@ -93,19 +133,14 @@ def packet_facts(facts: PacketFacts) -> Iterator[str]:
         ],
     )
     yield from _block(
-        _("arrivals not judged"),
-        (_("item"), _("link"), _("state"), _("landed"), _("reason"), _("again")),
+        _("not judged"),
+        (_("item"), _("link"), _("state"), _("landed"), _("reason"), _("judged again")),
         [_arrival(row) for row in facts.arrivals],
     )
     yield from _block(
         _("receipts"),
         (_("kind"), _("by"), _("for"), _("issued"), _("about")),
-        [
-            (row.kind, row.issued_by, row.recipient or "-", local_time(row.issued_at), _about(row.attempt, row.speaks_of(
-                facts.packet.content_digest, facts.packet.seal_digest
-            ) if facts.packet is not None else None))
-            for row in facts.receipts
-        ],
+        [_receipt(row, facts.packet) for row in facts.receipts],
     )
     yield from _block(
         _("hops"),
@@ -118,13 +153,69 @@ def packet_facts(facts: PacketFacts) -> Iterator[str]:
     yield from _block(
         _("large parts"), (_("digest"), _("bytes")), [(blob.digest, blob.size) for blob in facts.blobs]
     )
-    yield from _block(
-        _("events"),
-        (_("at"), _("event"), _("for"), _("detail")),
-        [
-            (local_time(event.at), event.kind, event.recipient or "-", _detail(event.detail))
-            for event in facts.events[-_EVENTS:]
-        ],
-    )
-    if len(facts.events) > _EVENTS:
-        yield _("{count} older events are left out; --json shows all").format(count=len(facts.events) - _EVENTS)
+    yield from _events(facts.events)
+
+
+def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
+    packet = facts.packet
+    if packet is None:
+        yield _("state"), _("not judged here")
+        return
+    yield _("state"), f"{packet.state} ({_('attempt')} {packet.attempt})"
+    yield _("type"), packet.business_type
+    yield _("number of sender"), packet.sender_ref
+    yield _("receiver"), packet.receiver
+    yield _("copies"), " ".join(packet.copies)
+    yield _("priority"), packet.priority
+    yield _("sealed"), local_time(packet.sealed_at)
+    yield _("came here"), local_time(packet.landed_at)
+    yield _("came by"), packet.came_by or _("this node's own outbox")
+    yield _("expires"), "" if packet.expires_at is None else local_time(packet.expires_at)
+    yield _("answers"), packet.in_reply_to
+    yield _("supersedes"), packet.supersedes
+    yield _("content digest"), packet.content_digest
+    yield _("seal digest"), packet.seal_digest
+    yield _("bytes"), _("no longer kept") if packet.bytes_at is None else _stored(packet)
+    if facts.drop is not None:
+        yield _("drop"), facts.drop.status_name
+
+
+def _stored(packet: PacketRow) -> str:
+    where = packet.bytes_at
+    return "" if where is None else f"{where.length} (spool/{where.name} + {where.start})"
+
+
+def _block(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    if rows:
+        yield f"{title}\n{table(headers, rows)}"
+
+
+def _arrival(row: WaitingArrival) -> tuple[object, ...]:
+    reason = row.reason or (_("lacks {count} large parts").format(count=len(row.missing)) if row.missing else "-")
+    again = "-" if row.retry_at is None else local_time(row.retry_at)
+    return row.kind, row.link, row.state, local_time(row.landed_at), reason, again
+
+
+def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
+    about = _("attempt {number}").format(number=row.attempt)
+    if packet is not None and not row.speaks_of(packet.content_digest, packet.seal_digest):
+        about += f", {_('another seal')}"
+    return row.kind, row.issued_by, row.recipient or "-", local_time(row.issued_at), about
+
+
+def _events(events: Sequence[EventRow]) -> Iterator[str]:
+    rows = [
+        (local_time(event.at), event.kind, event.recipient or "-", _detail(event.detail))
+        for event in events[-_EVENTS:]
+    ]
+    yield from _block(_("events"), (_("at"), _("event"), _("for"), _("detail")), rows)
+    if len(events) > _EVENTS:
+        yield _("{count} older events are left out; --json gives all").format(count=len(events) - _EVENTS)
+
+
+def _detail(detail: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in detail.items()) or "-"
+
+
+def _recipients(packet: PacketRow) -> str:
+    return f"{packet.receiver} +{len(packet.copies)}" if packet.copies else packet.receiver

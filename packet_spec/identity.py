@@ -10,8 +10,8 @@ from datetime import datetime
 
 from packet_spec.errors import FormatError
 
-_AGENCY = re.compile(r"\d{6}-\d{2}-\d{2}")
-_NODE = re.compile(r"(?:\d{6}-\d{2}-\d{2}|bridge-[a-z0-9]{1,32})")
+_AGENCY = re.compile(r"[0-9]{6}-[0-9]{2}-[0-9]{2}")
+_NODE = re.compile(r"(?:[0-9]{6}-[0-9]{2}-[0-9]{2}|bridge-[a-z0-9]{1,32})")
 _PACKET_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

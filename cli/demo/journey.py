@@ -63,8 +63,9 @@ Expected = tuple[ReceiptKind, str]
 class Journey:
     """A drop on its way. ``label`` is the row's number or the fault's; times are of this machine's clock.
 
-    ``acts`` say what each recipient does. ``received`` holds the verified receipts by kind and recipient,
-    ``problems`` what should not have been, in words.
+    ``acts`` say what each recipient does. ``key`` is what the sender's status calls it, ``reply_key`` what
+    the receiver's delivery.xml says to use in inReplyTo. ``received`` holds the verified receipts by kind and
+    recipient, ``problems`` what should not have been, in words.
     """
 
     label: str
@@ -77,6 +78,7 @@ class Journey:
     acts: dict[str, Act] = field(default_factory=dict)
     status: Status | None = None
     key: PacketKey | None = None
+    reply_key: PacketKey | None = None
     folders: dict[str, Path] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
     received: dict[Expected, Receipt] = field(default_factory=dict)
@@ -186,5 +188,6 @@ class Journey:
             return
         self.problems += proofs.problems_of(folder, self.original, agency.code, moment)
         self.folders[agency.code] = folder
-        if read_delivery(folder).key != self.key:
+        self.reply_key = read_delivery(folder).key
+        if self.reply_key != self.key:
             self.problems.append(f"{folder.name}: delivery.xml names another packet")

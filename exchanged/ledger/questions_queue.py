@@ -31,6 +31,11 @@ _LIVE_DROPS: Final = "original IN ('outbox', 'kept')"
 _UNTAKEN: Final = "state IN ('seen', 'incomplete', 'held')"
 _UNACKNOWLEDGED: Final = "state <> 'closed' AND state IN ('committed', 'needing')"
 
+OTHER_STATES: Final = frozenset(
+    {"landed", "needing", "held", "quarantined", "seen", "incomplete", "committed"}
+)
+"""States in which arrivals, drops and batches wait; the states of open packets are destination states."""
+
 
 class WaitingKind(StrEnum):
     """What kind of thing waits."""

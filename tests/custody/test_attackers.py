@@ -351,10 +351,11 @@ def test_c18_a_clock_behind_its_only_neighbour_is_doubtful_until_they_agree(prov
     province.police.send(province.police.seal(province.request()))
     province.network.clock.jump(-7200)
     for _ in range(3):
-        province.network.nodes[PROVINCE].step()
         province.network.clock.advance(31)
+        province.network.nodes[PROVINCE].step()
     assert [reason for _, reason in province.arrivals()] == ["clock-far-from-neighbours"]
     province.police.greet()
+    province.network.nodes[PROVINCE].step()
     province.network.clock.advance(31)
     province.run()
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]

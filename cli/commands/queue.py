@@ -1,0 +1,130 @@
+"""``exchangectl queue``: what waits, for whom, and how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.frame import Settings, json_option
+from cli.locale import _
+from cli.render import age, say, say_json, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from exchanged.ledger.questions_queue import AgedCount, QueueEntry
+
+
+@click.group("queue")
+def queue() -> None:
+    """What waits, for whom, and how long."""
+
+
+@queue.command("summary")
+@json_option
+@click.pass_obj
+def summary(settings: Settings, *, as_json: bool) -> None:
+    """Count what waits, by destination and age.
+
+    Age counts from when a packet came to this node. The second table counts what has no destination
+    yet: items not judged, drops not taken, batches not acknowledged.
+
+    \b
+    Example:
+      exchangectl queue summary
+    """
+    from cli.node_view import open_view
+    from exchanged.clock import SystemClock
+    from exchanged.ledger import questions_queue
+
+    now = SystemClock().now()
+    with open_view(settings) as view:
+        found = questions_queue.summary(view.connection, now)
+    if as_json:
+        say_json({"at": now, "age_limits_seconds": [*map(_seconds, questions_queue.AGE_LIMITS)], "queue": found})
+        return
+    if not (found.recipients or found.others):
+        say(_("nothing waits"))
+    if found.recipients:
+        say(_matrix(_("destination"), found.recipients, now))
+    if found.recipients and found.others:
+        say()
+    if found.others:
+        say(_matrix(_("other"), found.others, now))
+
+
+@queue.command("list")
+@click.option("--to", "recipient", default="", metavar="AGENCY", help="Only packets for this agency.")
+@click.option("--state", default="", metavar="STATE", help="Only in this state, such as queued or held.")
+@click.option("--link", default="", metavar="NAME", help="Only on this link.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@json_option
+@click.pass_obj
+def list_(settings: Settings, recipient: str, state: str, link: str, limit: int, *, as_json: bool) -> None:
+    """List what waits, oldest first, and why.
+
+    Open packets, items that a link brought and that are not judged (held, in quarantine, lacking a large
+    part), drops that are not taken (incomplete, held), and batches that are not acknowledged.
+
+    \b
+    Example:
+      exchangectl queue list --to 620199-03-00 --state queued
+    """
+    from cli.node_view import open_view
+    from exchanged.clock import SystemClock
+    from exchanged.ledger.questions_queue import QueueFilter, waiting
+
+    _require_known(state)
+    now = SystemClock().now()
+    with open_view(settings) as view:
+        found = waiting(view.connection, QueueFilter(recipient, state, link, limit))
+    if as_json:
+        say_json({"at": now, "waiting": found})
+        return
+    if not found:
+        say(_("nothing waits"))
+        return
+    headers = (_("age"), _("what"), _("subject"), _("to"), _("state"), _("why"))
+    say(table(headers, [_line(entry, now) for entry in found]))
+
+
+def _require_known(state: str) -> None:
+    from exchanged.ledger.questions_list import OPEN_DESTINATIONS
+    from exchanged.ledger.questions_queue import OTHER_STATES
+
+    known = sorted({*map(str, OPEN_DESTINATIONS), *OTHER_STATES})
+    if state and state not in known:
+        raise click.BadParameter(_("nothing waits in state {state!r}; known: {known}").format(
+            state=state, known=", ".join(known)
+        ), param_hint="--state")  # fmt: skip
+
+
+def _seconds(limit: object) -> object:
+    from datetime import timedelta
+
+    return limit.total_seconds() if isinstance(limit, timedelta) else limit
+
+
+def _matrix(title: str, rows: tuple[AgedCount, ...], now: datetime) -> str:
+    headers = (title, "<1m", "1-5m", "5-60m", "1-24h", ">1d", _("total"), _("oldest"))
+    lines = [
+        (row.name, *(count or "." for count in row.counts), row.total, age((now - row.oldest_at).total_seconds()))
+        for row in rows
+    ]
+    sums = [sum(column) for column in zip(*(row.counts for row in rows), strict=True)]
+    oldest = min(row.oldest_at for row in rows)
+    lines.append((_("total"), *(count or "." for count in sums), sum(sums), age((now - oldest).total_seconds())))
+    return table(headers, lines)
+
+
+def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
+    why = [entry.reason] if entry.reason else []
+    if entry.missing:
+        why.append(_("missing: {names}").format(names=", ".join(entry.missing)))
+    if entry.link:
+        why.append(_("link {name}").format(name=entry.link))
+    if entry.retry_at is not None:
+        why.append(_("again in {time}").format(time=age((entry.retry_at - now).total_seconds())))
+    waited = age((now - entry.came_at).total_seconds())
+    return waited, _(entry.kind.value), entry.subject, entry.recipient or "-", entry.state, "; ".join(why) or "-"
