@@ -7,6 +7,7 @@ without one. Leaves to others: what is asked (``exchanged.ledger.questions*``) a
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import click
 
 from cli.frame import Settings
 from cli.locale import _
+from exchanged.clock import SystemClock
 from exchanged.errors import NotFoundError
 from packet_spec.identity import PacketKey, is_agency_code
 
@@ -31,6 +33,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 PREFIX_CHARACTERS: Final = 6
+
+# A terminal this wide shows whole packet ids. On a narrower one 13 characters tell packets apart: in an
+# assigned id they are its time to the millisecond.
+_WIDE: Final = 120
+_SHORT_ID: Final = 13
 
 _ID: Final = re.compile(rf"[0-9a-f-]{{{PREFIX_CHARACTERS},36}}")
 _AGO: Final = re.compile(r"(\d{1,5})([mhd])")
@@ -47,13 +54,13 @@ class NodeView:
 
     def directory(self) -> Directory | None:
         """The newest installed directory that its root signatures prove."""
-        from cli.checks import find_directory
+        from cli.checks import find_directory  # noqa: PLC0415 - help must not wait for libraries
 
         return find_directory(self.config)[0]
 
     def viewpoint(self) -> Viewpoint:
         """The node as the asker of a trace."""
-        from exchanged.trace import Viewpoint
+        from exchanged.trace import Viewpoint  # noqa: PLC0415 - help must not wait for libraries
 
         peers = {link.name: link.peer for link in self.config.links}
         return Viewpoint(self.config.node.code, peers, self.directory())
@@ -73,7 +80,7 @@ class AmbiguousIdError(click.UsageError):
 @contextmanager
 def open_view(settings: Settings) -> Iterator[NodeView]:
     """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError."""
-    from exchanged.ledger import open_read_only
+    from exchanged.ledger import open_read_only  # noqa: PLC0415 - help must not wait for libraries
 
     config = settings.load()
     with closing(open_read_only(config.node.data_dir / LEDGER_FILE)) as connection:
@@ -85,7 +92,7 @@ def identify(connection: sqlite3.Connection, text: str) -> PacketKey:
 
     Raises click.BadParameter for another form, AmbiguousIdError for several, NotFoundError for none.
     """
-    from exchanged.ledger.questions import find_keys
+    from exchanged.ledger.questions import find_keys  # noqa: PLC0415 - help must not wait for libraries
 
     sender, prefix = split_id(text)
     keys = find_keys(connection, prefix, sender, _SHOWN + 1)
@@ -111,6 +118,13 @@ def split_id(text: str) -> tuple[str, str]:
     return sender, prefix
 
 
+def shown_key(key: object) -> str:
+    """A packet for a table: SENDER/ID, or the beginning of the id where the terminal is narrow."""
+    if shutil.get_terminal_size((80, 24)).columns >= _WIDE:
+        return str(key)
+    return str(key).rpartition("/")[2][:_SHORT_ID]
+
+
 def moment_option(*names: str, help_text: str) -> Callable[[_F], _F]:
     """An option that takes a time or an age; the command gets an aware datetime or None."""
 
@@ -125,8 +139,6 @@ def read_moment(text: str) -> datetime:
 
     Without an offset it is the machine's zone, in which times are also shown. Raises click.BadParameter.
     """
-    from exchanged.clock import SystemClock
-
     ago = _AGO.fullmatch(text)
     if ago is not None:
         return SystemClock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from cli.locale import _
+from cli.node_view import shown_key
 from cli.render import age, fields, local_time, table
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.trace import Because, Holding, Step, StepKind, Trace, Way
 
-# A terminal this wide shows whole packet ids. On a narrower one 13 characters tell packets apart: in an
-# assigned id they are its time to the millisecond.
-_WIDE: Final = 120
-_SHORT_ID: Final = 13
 _EVENTS: Final = 40
 
 # The words are looked up in the operator's language when they are shown.
@@ -64,11 +60,10 @@ _KNOWN_BY: Final = {
 
 
 def packet_list(found: Iterable[ListedPacket], now: datetime) -> str:
-    """One line per packet; ids are shortened where the terminal is narrow."""
-    characters = 36 if shutil.get_terminal_size((80, 24)).columns >= _WIDE else _SHORT_ID
+    """One line per packet."""
     rows = [
         (
-            line.packet.key.packet_id[:characters],
+            shown_key(line.packet.key),
             line.packet.business_type,
             line.packet.key.sender,
             _recipients(line.packet),
@@ -96,7 +91,8 @@ def _traced(traced: Trace) -> Iterator[tuple[str, object]]:
     yield _("attempt"), traced.attempt
     yield _("asked"), traced.asked
     if traced.set_aside:
-        yield _("set aside"), _("{count} statements about another attempt or content").format(count=traced.set_aside)
+        aside = _("{count} statements about another attempt or content")
+        yield _("set aside"), aside.format(count=traced.set_aside)
     if not traced.ways:
         yield _("way"), _("this node knows only statements about it; see: exchangectl packet show")
 
@@ -128,7 +124,7 @@ def _blocks(facts: PacketFacts) -> Iterator[str]:
         _("destinations"),
         (_("to"), _("state"), _("since"), _("link"), _("folder")),
         [
-            (row.recipient, row.state, local_time(row.since), row.link or "-", row.folder or row.staging or "-")
+            (row.recipient, row.state, local_time(row.since), row.link or "-", row.folder or "-")
             for row in facts.destinations
         ],
     )
@@ -191,7 +187,8 @@ def _block(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]])
 
 
 def _arrival(row: WaitingArrival) -> tuple[object, ...]:
-    reason = row.reason or (_("lacks {count} large parts").format(count=len(row.missing)) if row.missing else "-")
+    lacks = _("lacks {count} large parts").format(count=len(row.missing)) if row.missing else ""
+    reason = row.reason or lacks or "-"
     again = "-" if row.retry_at is None else local_time(row.retry_at)
     return row.kind, row.link, row.state, local_time(row.landed_at), reason, again
 

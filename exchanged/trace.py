@@ -193,12 +193,13 @@ _ENDED: Final = frozenset({StepKind.REFUSED, StepKind.UNDELIVERABLE, StepKind.EX
 
 
 def trace(facts: PacketFacts, viewpoint: Viewpoint) -> Trace:
-    """The ways of a packet as far as ``viewpoint`` knows them; none when it knows only statements about it."""
+    """The ways of a packet as far as ``viewpoint`` knows them; none where it knows statements alone."""
     packet = facts.packet
     waiting = tuple(_waiting_way(row, viewpoint) for row in facts.arrivals if row.kind is ItemKind.PACKET)
     if packet is None:
         return Trace(facts.key, viewpoint.node, None, waiting)
-    receipts = tuple(row for row in facts.receipts if row.speaks_of(packet.content_digest, packet.seal_digest))
+    digests = (packet.content_digest, packet.seal_digest)
+    receipts = tuple(row for row in facts.receipts if row.speaks_of(*digests))
     hops = tuple(row for row in facts.hops if _seal_of(row) == packet.seal_digest)
     others = len(facts.receipts) - len(receipts) + len(facts.hops) - len(hops)
     told = _Told(viewpoint, packet, _events_of_attempt(facts), receipts, hops, facts.destinations)

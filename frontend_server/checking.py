@@ -299,4 +299,4 @@ def _sender_ref(answer: DropVerdict) -> str:
 def _is_unchanged(outbox: int, observation: Observation) -> bool:
     marker = None if observation.marker is None else observation.marker.name
     now = observe(outbox, observation.name, marker)
-    return now is not None and now.identity == observation.identity
+    return now is not None and now.look == observation.look

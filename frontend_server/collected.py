@@ -15,7 +15,6 @@ watched; a wall clock that jumps ahead removes collected folders early.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import stat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -172,8 +171,7 @@ class Collected:
     # --- what it means -------------------------------------------------------------------------
 
     def _record_marked(self, marked: list[_Folder]) -> None:
-        connection = self._ledger.read()
-        fresh = [folder for folder in marked if self._collected_at(connection, folder) is None]
+        fresh = [folder for folder in marked if self._collected_at(folder) is None]
         if not fresh:
             return
 
@@ -186,9 +184,7 @@ class Collected:
     def _record_gone(self, gone: list[_Folder]) -> None:
         now = self._clock.monotonic()
         self._absent_since = {folder.key: self._absent_since.get(folder.key, now) for folder in gone}
-        connection = self._ledger.read()
-        news = {folder.key for folder in gone if self._collected_at(connection, folder) is None}
-        news -= self._confirmed
+        news = {folder.key for folder in gone if self._collected_at(folder) is None} - self._confirmed
         self._held = frozenset(news) if len(news) >= self._at_once else frozenset()
         if self._held:
             self._raise_alarm(
@@ -207,8 +203,9 @@ class Collected:
         if sure:
             self._ledger.write(lambda tx: self._forget_all(tx, sure))
 
-    def _collected_at(self, connection: sqlite3.Connection, folder: _Folder) -> datetime | None:
-        """When our ledger recorded that this attempt was collected, or None."""
+    def _collected_at(self, folder: _Folder, tx: Transaction | None = None) -> datetime | None:
+        """When our ledger (inside ``tx``, if given) recorded that this attempt was collected, or None."""
+        connection = self._ledger.read() if tx is None else tx.connection
         wanted = (True, ReceiptKind.COLLECTED.value, folder.packet.attempt, self._agency)
         for row in statements.receipts_of(connection, folder.packet.key):
             if (row.own, row.kind, row.attempt, row.recipient) == wanted:
@@ -231,7 +228,7 @@ class Collected:
         for folder in folders:
             if _current(tx, folder) is None:
                 continue
-            if self._collected_at(tx.connection, folder) is None:
+            if self._collected_at(folder, tx) is None:
                 self._say_collected(tx, folder, How.FOLDER_GONE)
             packets.forget_folder(tx, folder.packet.id, self._agency)
         effects.intend(tx, "counts", INBOX)
@@ -241,7 +238,7 @@ class Collected:
     def _remove_kept_long_enough(self, marked: list[_Folder]) -> None:
         now = self._clock.now()
         for folder in marked:
-            collected_at = self._collected_at(self._ledger.read(), folder)
+            collected_at = self._collected_at(folder)
             if collected_at is not None and now - collected_at >= self._keep:
                 self._remove(folder)
 

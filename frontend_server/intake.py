@@ -117,8 +117,8 @@ class Intake:
             ),
         )
         self._still = StandingStill(clock)
-        # name -> fingerprint, and until when (monotonic) the drop need not be read again.
-        self._resting: dict[bytes, tuple[str, float]] = {}
+        # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.
+        self._resting: dict[bytes, tuple[object, float]] = {}
         self._alone: set[int] = set()
         self._has_recovered = False
         self._is_too_full = False
@@ -186,7 +186,7 @@ class Intake:
         """What the observation alone tells; a drop to work on when it tells nothing against it."""
         if row.original is Original.KEPT or not self._is_due(row, again):
             return None
-        still = self._still.seconds(observation.identity)
+        still = self._still.seconds(observation)
         settings = self._settings
         decision = decide(observation, settings.profile, still, settings.settle_seconds)
         if decision.again_in_seconds is not None:
@@ -222,9 +222,9 @@ class Intake:
         return False
 
     def _is_resting(self, observation: Observation, again: list[float]) -> bool:
-        fingerprint, until = self._resting.get(observation.name, ("", 0.0))
+        look, until = self._resting.get(observation.name, (None, 0.0))
         rest = until - self._clock.monotonic()
-        if fingerprint != observation.identity.fingerprint or rest <= 0:
+        if look != observation.look or rest <= 0:
             return False
         if rest < FOREVER:
             again.append(rest)
@@ -233,7 +233,7 @@ class Intake:
     def _rest(self, outcomes: Outcomes, seen: Mapping[bytes, Observation]) -> None:
         now = self._clock.monotonic()
         for name, seconds in outcomes.rests.items():
-            self._resting[name] = (seen[name].identity.fingerprint, now + seconds)
+            self._resting[name] = (seen[name].look, now + seconds)
 
     def _choose(self, ready: Sequence[ReadyDrop]) -> list[ReadyDrop]:
         """The group to work on now: the oldest drops, or one that must be done alone."""

@@ -81,11 +81,15 @@ class Observation:
     problem: str = ""
 
     @property
+    def look(self) -> tuple[str, SeenFile | None]:
+        """Everything that is seen of the drop: its fingerprint and its marker."""
+        return self.identity.fingerprint, self.marker
+
+    @property
     def identity(self) -> DropIdentity:
-        """The drop's identity as the ledger keeps it (C13)."""
+        """The drop's identity as the ledger keeps it (C13). The marker is no part of it."""
         listing = hashlib.sha256(f"{self.kind} {self.device} {self.inode} {self.problem}\n".encode())
-        marker = () if self.marker is None else (self.marker,)
-        for file in (*self.files, *marker):
+        for file in self.files:
             numbers = f"{file.device} {file.inode} {file.size} {file.mtime}"
             listing.update(f"{len(file.name)} ".encode() + file.name + f" {numbers}\n".encode())
         return DropIdentity(
@@ -154,16 +158,37 @@ def marker_name(name: bytes, names: Collection[bytes]) -> bytes | None:
     return next((base + mark for base in bases for mark in _MARKERS if base + mark in names), None)
 
 
+def find_marker(descriptor: int, name: bytes) -> bytes | None:
+    """As ``marker_name``, asking the open folder for the few names that matter."""
+    stem = _stem(name)
+    bases = (name, stem)
+    asked = (*(base + mark for base in bases for mark in _MARKERS), stem, stem + b".zip", stem + b".xml")
+    return marker_name(name, {each for each in asked if _is_there(descriptor, each)})
+
+
+def _is_there(descriptor: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
 def content_name(observation: Observation) -> str:
     """The file that says what a drop is, for people: packet.xml, the zip, or the lone XML."""
     is_folder = observation.kind is DropKind.FOLDER
     return PACKET_XML.decode() if is_folder else escape_for_display(observation.name)
 
 
-def observe(descriptor: int, name: bytes, marker: bytes | None = None) -> Observation | None:
-    """Look at the drop ``name`` in the open outbox; None when it is not there any more."""
+def observe(
+    descriptor: int, name: bytes, marker: bytes | None = None, *, lies_as: bytes | None = None
+) -> Observation | None:
+    """Look at the drop ``name`` in an open folder; None when it is not there any more.
+
+    ``lies_as`` is the name under which it lies there now, where that is another one.
+    """
     try:
-        top = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        top = os.stat(lies_as or name, dir_fd=descriptor, follow_symlinks=False)
         beside = None if marker is None else os.stat(marker, dir_fd=descriptor, follow_symlinks=False)
     except FileNotFoundError:
         return None
@@ -171,7 +196,7 @@ def observe(descriptor: int, name: bytes, marker: bytes | None = None) -> Observ
         return Observation(name, DropKind.STRANGE, 0, 0, (), problem=error.strerror or "unreadable")
     seen_marker = None if marker is None or beside is None else _seen(marker, beside)
     if stat.S_ISDIR(top.st_mode):
-        return _observe_folder(descriptor, name, top, seen_marker)
+        return _observe_folder(descriptor, lies_as or name, name, top, seen_marker)
     kind = _kind_by_name(name)
     oddity = _oddity(name, top)
     if oddity is None and kind is DropKind.STRANGE:
@@ -184,12 +209,12 @@ def observe(descriptor: int, name: bytes, marker: bytes | None = None) -> Observ
 
 
 def _observe_folder(
-    descriptor: int, name: bytes, top: os.stat_result, marker: SeenFile | None
+    descriptor: int, lies_as: bytes, name: bytes, top: os.stat_result, marker: SeenFile | None
 ) -> Observation | None:
     files: list[SeenFile] = []
     oddity: Finding | None = None
     try:
-        folder = os.open(name, _FOLDER, dir_fd=descriptor)
+        folder = os.open(lies_as, _FOLDER, dir_fd=descriptor)
         try:
             if not os.path.samestat(os.fstat(folder), top):
                 return None

@@ -21,7 +21,6 @@ from typing import Final
 
 from exchanged.clock import Clock
 from exchanged.config import DropProfile
-from exchanged.ledger.drops import DropIdentity
 from frontend_server.drops import OpenFile
 from frontend_server.outbox import PACKET_XML, DropKind, Observation, SeenFile, content_name
 from packet_spec.findings import Finding
@@ -59,14 +58,14 @@ class StandingStill:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._since: dict[bytes, tuple[str, float]] = {}
+        self._since: dict[bytes, tuple[object, float]] = {}
 
-    def seconds(self, identity: DropIdentity) -> float:
+    def seconds(self, observation: Observation) -> float:
         """Seconds since the drop was first seen like this."""
         now = self._clock.monotonic()
-        fingerprint, since = self._since.get(identity.name, ("", now))
-        if fingerprint != identity.fingerprint:
-            self._since[identity.name] = (identity.fingerprint, now)
+        look, since = self._since.get(observation.name, (None, now))
+        if look != observation.look:
+            self._since[observation.name] = (observation.look, now)
             return 0.0
         return now - since
 

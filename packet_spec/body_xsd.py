@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from packet_spec.catalogue import BusinessType, Catalogue, MetadataField
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
+from packet_spec.limits import LIST_ITEMS, PERSONS
 from packet_spec.xsd_pattern import xsd_pattern
 
 BODY_NAMESPACE: Final = "urn:exchanged:body:1"
@@ -111,7 +112,7 @@ def _list(catalogue: Catalogue, field: MetadataField) -> Iterator[str]:
     yield f'  <xs:complexType name="list.{field.code}">'
     yield "    <xs:sequence>"
     if field.item_attributes:
-        yield '      <xs:element name="item" maxOccurs="unbounded">'
+        yield f'      <xs:element name="item" maxOccurs="{LIST_ITEMS}">'
         yield "        <xs:complexType>"
         yield "          <xs:simpleContent>"
         yield f'            <xs:extension base="{item}">'
@@ -122,7 +123,7 @@ def _list(catalogue: Catalogue, field: MetadataField) -> Iterator[str]:
         yield "        </xs:complexType>"
         yield "      </xs:element>"
     else:
-        yield f'      <xs:element name="item" type="{item}" maxOccurs="unbounded"/>'
+        yield f'      <xs:element name="item" type="{item}" maxOccurs="{LIST_ITEMS}"/>'
     yield "    </xs:sequence>"
     yield "  </xs:complexType>"
 
@@ -146,7 +147,7 @@ def _persons(catalogue: Catalogue, row: BusinessType, *, required: bool) -> Iter
     yield f'        <xs:element name="persons"{_occurrence(required)}>'
     yield "          <xs:complexType>"
     yield "            <xs:sequence>"
-    yield '              <xs:element name="person" maxOccurs="unbounded">'
+    yield f'              <xs:element name="person" maxOccurs="{PERSONS}">'
     yield "                <xs:complexType>"
     yield "                  <xs:sequence>"
     for field, must in body_fields(catalogue, row, "person"):

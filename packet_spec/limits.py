@@ -36,6 +36,10 @@ XML_ATTRIBUTES: Final = 64
 NAME_BYTES: Final = 255
 # Findings listed in one verdict; more adds nothing that a clerk could use.
 FINDINGS: Final = 200
+# Persons of one body, and items of one list in it: a large fraud case has hundreds. Each person is
+# checked by every rule, so this bounds the time of a check.
+PERSONS: Final = 1_000
+LIST_ITEMS: Final = 5_000
 # Copies of one packet.
 COPIES: Final = 32
 # Zip drops: entries and the sum of the unpacked sizes (a dossier with video is gigabytes).

@@ -17,6 +17,7 @@ from typing import Final
 from packet_spec import field_rules, identity_rules, party_rules
 from packet_spec.catalogue import Catalogue
 from packet_spec.findings import Finding
+from packet_spec.limits import LIST_ITEMS, PERSONS
 from packet_spec.model import Packet
 from packet_spec.parties import Parties, Party
 from packet_spec.rule_subject import Subject, describe_conditions
@@ -32,7 +33,19 @@ def check_rules(packet: Packet, catalogue: Catalogue, parties: Parties) -> tuple
     if row is None:
         return (make_finding("type-unknown", element="envelope/businessType", found=code),)
     subject = Subject(packet, row, catalogue, parties)
+    oversized = tuple(_sizes(packet))
+    if oversized:
+        return oversized
     return tuple(finding for rule in RULES for finding in rule(subject))
+
+
+def _sizes(packet: Packet) -> Iterator[Finding]:
+    """Persons and lists within their limits; beyond them no other rule is asked, which bounds the time."""
+    counts = {"persons": len(packet.persons)} | {code: len(items) for code, items in packet.lists.items()}
+    for code, count in counts.items():
+        limit = PERSONS if code == "persons" else LIST_ITEMS
+        if count > limit:
+            yield make_finding("list-too-long", element=code, expected=str(limit), found=str(count))
 
 
 def _type_enabled(subject: Subject) -> Iterator[Finding]:

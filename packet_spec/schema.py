@@ -1,8 +1,8 @@
 """Whether a body fits its schema: lxml decides, xmlschema explains.
 
-Guarantees: the answer valid or not is libxml2's alone, from the shipped schemas/body; a refused body has at
-least one finding. Schemas are compiled when first needed, one per category. xmlschema is imported and asked
-only about bodies that were refused, and not about very large ones.
+Guarantees: within the limits of sizes, the answer valid or not is libxml2's alone, from the shipped
+schemas/body; a refused body has at least one finding. Schemas are compiled when first needed, one per
+category. xmlschema is imported and asked only about bodies that were refused, and not about very large ones.
 
 Leaves to others: everything that looks at two fields at once (``rules``). Where the validator itself fails,
 ValidatorError is raised and the packet is held.
@@ -25,7 +25,7 @@ from packet_spec.catalogue import BusinessType, Catalogue, MetadataField, load_c
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import FormatError, ValidatorError
 from packet_spec.findings import Finding
-from packet_spec.limits import FINDINGS, KIB
+from packet_spec.limits import FINDINGS, KIB, LIST_ITEMS, PERSONS
 from packet_spec.rule_subject import person_element
 from packet_spec.schema_files import schema_document
 from packet_spec.sentences import element_label_zh, make_finding
@@ -54,6 +54,9 @@ def validate_body(body: Element, business_type: str) -> tuple[Finding, ...]:
                 found=local_name(body),
             ),
         )
+    oversized = tuple(_sizes(body))
+    if oversized:
+        return oversized
     schema = _category_schema(row.category)
     try:
         violations = validate(body, schema)
@@ -80,6 +83,22 @@ def _value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> I
     from packet_spec.schema_explain import value_findings  # noqa: PLC0415
 
     return value_findings(catalogue, row, body)
+
+
+def _sizes(body: Element) -> Iterator[Finding]:
+    """Lists within their limits, looked at first: libxml2 would note every fault of every person."""
+    elements = [body] if len(body) > LIST_ITEMS else [body, *body]
+    for element in elements:
+        code = "body" if element is body else local_name(element)
+        limit, count = PERSONS if code == "persons" else LIST_ITEMS, len(element)
+        if count > limit:
+            yield make_finding(
+                "list-too-long",
+                line=line_of(element),
+                element=code,
+                expected=str(limit),
+                found=str(count),
+            )
 
 
 @cache

@@ -182,6 +182,11 @@ _FIELDS: Final = {
         "{element_zh}只有{found}项，至少应有{expected}项。请补充。",
         "{element_en} has {found} items; at least {expected} are needed. Add what is missing.",
     ),
+    "list-too-long": (
+        _REFUSE,
+        "{element_zh}有{found}项，最多{expected}项。请分成几个数据包发送。",
+        "{element_en} has {found} entries; at most {expected} are taken. Send several packets.",
+    ),
     "agency-kind-wrong": (
         _REFUSE,
         "{element_zh}填写的{found}不是{expected}的单位代码。请更正。",

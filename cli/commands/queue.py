@@ -8,6 +8,7 @@ import click
 
 from cli.frame import Settings, json_option
 from cli.locale import _
+from cli.node_view import open_view, shown_key
 from cli.render import age, say, say_json, table
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def summary(settings: Settings, *, as_json: bool) -> None:
     Example:
       exchangectl queue summary
     """
-    from cli.node_view import open_view
     from exchanged.clock import SystemClock
     from exchanged.ledger import questions_queue
 
@@ -42,7 +42,8 @@ def summary(settings: Settings, *, as_json: bool) -> None:
     with open_view(settings) as view:
         found = questions_queue.summary(view.connection, now)
     if as_json:
-        say_json({"at": now, "age_limits_seconds": [*map(_seconds, questions_queue.AGE_LIMITS)], "queue": found})
+        limits = [limit.total_seconds() for limit in questions_queue.AGE_LIMITS]
+        say_json({"at": now, "age_limits_seconds": limits, "queue": found})
         return
     if not (found.recipients or found.others):
         say(_("nothing waits"))
@@ -58,7 +59,9 @@ def summary(settings: Settings, *, as_json: bool) -> None:
 @click.option("--to", "recipient", default="", metavar="AGENCY", help="Only packets for this agency.")
 @click.option("--state", default="", metavar="STATE", help="Only in this state, such as queued or held.")
 @click.option("--link", default="", metavar="NAME", help="Only on this link.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
 @json_option
 @click.pass_obj
 def list_(settings: Settings, recipient: str, state: str, link: str, limit: int, *, as_json: bool) -> None:
@@ -71,7 +74,6 @@ def list_(settings: Settings, recipient: str, state: str, link: str, limit: int,
     Example:
       exchangectl queue list --to 620199-03-00 --state queued
     """
-    from cli.node_view import open_view
     from exchanged.clock import SystemClock
     from exchanged.ledger.questions_queue import QueueFilter, waiting
 
@@ -85,7 +87,7 @@ def list_(settings: Settings, recipient: str, state: str, link: str, limit: int,
     if not found:
         say(_("nothing waits"))
         return
-    headers = (_("age"), _("what"), _("subject"), _("to"), _("state"), _("why"))
+    headers = (_("age"), _("what"), _("which"), _("to"), _("state"), _("why"))
     say(table(headers, [_line(entry, now) for entry in found]))
 
 
@@ -95,27 +97,22 @@ def _require_known(state: str) -> None:
 
     known = sorted({*map(str, OPEN_DESTINATIONS), *OTHER_STATES})
     if state and state not in known:
-        raise click.BadParameter(_("nothing waits in state {state!r}; known: {known}").format(
-            state=state, known=", ".join(known)
-        ), param_hint="--state")  # fmt: skip
-
-
-def _seconds(limit: object) -> object:
-    from datetime import timedelta
-
-    return limit.total_seconds() if isinstance(limit, timedelta) else limit
+        wrong = _("nothing waits in state {state!r}; known: {known}")
+        raise click.BadParameter(wrong.format(state=state, known=", ".join(known)), param_hint="--state")
 
 
 def _matrix(title: str, rows: tuple[AgedCount, ...], now: datetime) -> str:
+    from exchanged.ledger.questions_queue import AgedCount
+
     headers = (title, "<1m", "1-5m", "5-60m", "1-24h", ">1d", _("total"), _("oldest"))
-    lines = [
-        (row.name, *(count or "." for count in row.counts), row.total, age((now - row.oldest_at).total_seconds()))
-        for row in rows
-    ]
-    sums = [sum(column) for column in zip(*(row.counts for row in rows), strict=True)]
-    oldest = min(row.oldest_at for row in rows)
-    lines.append((_("total"), *(count or "." for count in sums), sum(sums), age((now - oldest).total_seconds())))
-    return table(headers, lines)
+    sums = tuple(sum(column) for column in zip(*(row.counts for row in rows), strict=True))
+    lines = [*rows, AgedCount(_("total"), sums, min(row.oldest_at for row in rows))]
+    return table(headers, [_counted(line, now) for line in lines])
+
+
+def _counted(row: AgedCount, now: datetime) -> tuple[object, ...]:
+    counts = (count or "." for count in row.counts)
+    return row.name, *counts, row.total, age((now - row.oldest_at).total_seconds())
 
 
 def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
@@ -127,4 +124,5 @@ def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
     if entry.retry_at is not None:
         why.append(_("again in {time}").format(time=age((entry.retry_at - now).total_seconds())))
     waited = age((now - entry.came_at).total_seconds())
-    return waited, _(entry.kind.value), entry.subject, entry.recipient or "-", entry.state, "; ".join(why) or "-"
+    subject = shown_key(entry.subject) if entry.item in {"packet", "receipt", "hop"} else entry.subject
+    return waited, _(entry.item), subject, entry.recipient or "-", entry.state, "; ".join(why) or "-"

@@ -1,4 +1,4 @@
-"""The last look at a demo: is what lies in all folders exactly what an undisturbed run leaves?
+"""The last look at a demo: all folders hold exactly what an undisturbed run leaves, or it is told.
 
 Guarantees: every agency's inbox, outbox and receipts are compared as a whole, so a packet too many, at the
 wrong agency, twice, or with another byte is a difference, and so is a receipt missing, doubled, of an
@@ -68,7 +68,9 @@ def _inbox(
     }
     folders = agency.folders()
     times = Counter(folder.name for folder in folders)
-    yield from (f"{agency.code}: {name} lies in the inbox {times[name]} times" for name in times if times[name] > 1)
+    for name, count in times.items():
+        if count > 1:
+            yield f"{agency.code}: {name} lies in the inbox {count} times"
     yield from _set_differences(f"{agency.code} inbox", times, expected)
     for folder in folders:
         journey = expected.get(folder.name)

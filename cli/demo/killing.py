@@ -46,6 +46,13 @@ class Stage(StrEnum):
     ACCEPTED = "accepted"
 
 
+_VIDEO_KILLS: Final = (
+    (Role.SENDER, Stage.TAKEN),
+    (Role.PROVINCE, Stage.TAKEN),
+    (Role.RECEIVER, Stage.ACCEPTED),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedKill:
     """A kill to come: at which row's packet, of whom, and when. ``choice`` picks among recipients."""
@@ -93,13 +100,10 @@ def plan_kills(seed: int, rows: int, count: int = KILLS) -> tuple[PlannedKill, .
     """The kills for ``seed`` among the packets 1 to ``rows``, in their order."""
     roles = _roles(seed, count)
     others = [row for row in range(1, rows + 1) if row != VIDEO_ROW]
-    planned = [
-        PlannedKill(VIDEO_ROW, role, stage, (index + 1) * _seconds(seed, f"video {role}", _VIDEO_MILLISECONDS), 0)
-        for index, (role, stage) in enumerate(
-            ((Role.SENDER, Stage.TAKEN), (Role.PROVINCE, Stage.TAKEN), (Role.RECEIVER, Stage.ACCEPTED))
-        )
-    ]
-    for role in (kill.role for kill in planned):
+    planned = []
+    for role, stage in _VIDEO_KILLS:
+        delay = _seconds(seed, f"video {role}", _VIDEO_MILLISECONDS)
+        planned.append(PlannedKill(VIDEO_ROW, role, stage, delay, 0))
         roles.remove(role)
     for number, role in enumerate(roles):
         row = others.pop(draw(seed, f"row {number}", len(others)))
@@ -138,8 +142,8 @@ class Killer:
 
         ``status_of`` reads a sender's status file afresh. Raises LabError when the node does not come back.
         """
-        for journey_row, journey in journeys.items():
-            self._note_stages(journey_row, journey)
+        for row, dropped in journeys.items():
+            self._note_stages(row, dropped)
         for index, planned in enumerate(self._waiting):
             journey = journeys.get(planned.row)
             if journey is None:

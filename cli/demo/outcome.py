@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cli.demo.journey import Ending, Journey
+from cli.demo.journey import Journey
 from cli.demo.killing import Kill
 from packet_spec.findings import Finding
 from packet_spec.model import ReceiptKind
@@ -102,7 +102,7 @@ def tell_packet(journey: Journey, began: float) -> PacketTold:
     )
 
 
-def tell_fault(journey: Journey, wanted: Ending) -> FaultTold:
+def tell_fault(journey: Journey) -> FaultTold:
     """The faulty drop of a journey."""
     envelope, status = journey.original.envelope, journey.status
     return FaultTold(
@@ -111,7 +111,7 @@ def tell_fault(journey: Journey, wanted: Ending) -> FaultTold:
         receiver=envelope.receiver,
         business_type=envelope.business_type,
         state="" if status is None else status.state,
-        wanted=wanted.value,
+        wanted=journey.ending.value,
         message_zh="" if status is None else status.message_zh,
         message_en="" if status is None else status.message_en,
         findings=() if status is None else status.findings,

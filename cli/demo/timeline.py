@@ -80,13 +80,14 @@ def packet_lines(packet: PacketTold, catalogue: Catalogue) -> list[str]:
     """A packet: its number and date, type, way, and every receipt with its delay."""
     kind = catalogue.business_type(packet.business_type)
     head = f"{packet.label:>3} {packet.at:%Y-%m-%d %H:%M}"
-    lines = _with_right_end(head, f"T+{packet.dropped_seconds:.1f} s")
+    if packet.documents:
+        head += f"  {packet.documents} 份文书 documents, {size(packet.size_bytes)}"
+    lines = [_with_right_end(head, f"T+{packet.dropped_seconds:.1f} s")]
     lines += wrap(f"{kind.zh} · {kind.en}", indent=_INDENT)
     way = f"{short_name(packet.sender)} → {short_name(packet.receiver)}"
     if packet.copy_to:
         way += f"（抄送 copy: {', '.join(map(short_name, packet.copy_to))}）"
-    files = f"{packet.documents} 份文书 documents, {size(packet.size_bytes)}"
-    lines += wrap(way if not packet.documents else f"{way} · {files}", indent=_INDENT)
+    lines += wrap(way, indent=_INDENT)
     return lines + fill(_receipts(packet.receipts), indent=_INDENT)
 
 
@@ -123,14 +124,14 @@ def summary_lines(outcome: Outcome, seed: int | None) -> list[str]:
     """What it all came to, in both languages, and the verdict."""
     kinds = Counter(receipt.kind for packet in outcome.packets for receipt in packet.receipts)
     counted = "，".join(f"{RECEIPT_NAMES[kind]} {kinds[kind]}" for kind in RECEIPT_NAMES if kinds[kind])
+    version, verified = outcome.directory_version, outcome.receipts_verified
+    goals = _destinations(outcome)
     story = sum(packet.label.isdigit() for packet in outcome.packets)
     lines = [
-        f"{story} 个数据包 packets · {_destinations(outcome)} 个送达目的地 destinations"
-        f" · {outcome.seconds:.1f} s",
+        f"{story} 个数据包 packets, {goals} 个目的地 destinations, {outcome.seconds:.1f} s",
         f"回执 receipts: {counted}",
-        f"{outcome.receipts_verified} 份回执均已用签名名录（第 {outcome.directory_version} 版）中的公钥验证",
-        f"all {outcome.receipts_verified} receipts were verified with the keys of the signed directory"
-        f" (version {outcome.directory_version})",
+        f"{verified} 份回执均已用签名名录（第 {version} 版）中的公钥验证",
+        f"all {verified} receipts verified with the keys of the directory (version {version})",
     ]
     if outcome.faults:
         ends = "，".join(f"{fault.label} {fault.state}" for fault in outcome.faults)
@@ -174,15 +175,15 @@ def fill(items: Iterable[str], *, indent: str = "", gap: str = "  ", width: int 
 
 
 def _receipts(receipts: Iterable[ReceiptTold]) -> Iterator[str]:
-    """Receipts of one kind that follow each other are told together when several recipients gave them."""
+    """One text for each kind; who gave it is named where several did."""
     for kind, group in groupby(sorted(receipts, key=_rank), key=lambda receipt: receipt.kind):
         told = list(group)
-        several = len(told) > 1
-        for number, receipt in enumerate(told):
-            name = RECEIPT_NAMES[kind] if number == 0 else ""
-            who = alias(receipt.recipient) if receipt.recipient and (several or not name) else ""
-            how = _HOW.get(receipt.how, "") and f"({_HOW[receipt.how]})"
-            yield " ".join(part for part in (name, who, f"+{receipt.seconds:.2f} s", how) if part)
+        texts = []
+        for receipt in told:
+            who = f"{alias(receipt.recipient)} " if len(told) > 1 else ""
+            how = f" ({_HOW[receipt.how]})" if receipt.how in _HOW else ""
+            texts.append(f"{who}+{receipt.seconds:.2f} s{how}")
+        yield f"{RECEIPT_NAMES[kind]} {', '.join(texts)}"
 
 
 def _rank(receipt: ReceiptTold) -> tuple[int, float]:
@@ -214,8 +215,8 @@ def _destinations(outcome: Outcome) -> int:
     return sum(1 + len(packet.copy_to) for packet in outcome.packets if packet.label.isdigit())
 
 
-def _with_right_end(left: str, right: str) -> list[str]:
-    return [f"{left}{' ' * max(1, WIDTH - display_width(left) - display_width(right))}{right}"]
+def _with_right_end(left: str, right: str) -> str:
+    return f"{left}{' ' * max(1, WIDTH - display_width(left) - display_width(right))}{right}"
 
 
 def _without(name: str, prefixes: Iterable[str]) -> str:

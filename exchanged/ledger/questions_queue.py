@@ -70,12 +70,14 @@ class QueueSummary:
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """One thing that waits. ``subject`` is a packet, the name of a drop as it can be shown, or a batch.
+    """One thing that waits. ``subject`` is a packet (SENDER/ID), the name of a drop as shown, or a batch.
 
-    ``reason`` says why it waits, where something does; ``missing`` are blobs or the files that a drop lists.
+    ``item`` is what the thing itself is: packet, receipt, hop, drop or batch. ``reason`` says why it waits,
+    where something does; ``missing`` are blobs, or files that a drop lists.
     """
 
     kind: WaitingKind
+    item: str
     came_at: datetime
     since: datetime
     state: str
@@ -169,6 +171,7 @@ def _packets(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
     for row in rows:
         yield QueueEntry(
             kind=WaitingKind.PACKET,
+            item="packet",
             came_at=moment(row["landed_at"]),
             since=moment(row["since"]),
             state=row["state"],
@@ -186,13 +189,13 @@ def _arrivals(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Q
             (*values, wanted.limit),
         ).fetchall()
         for row in rows:
-            of_what = "" if row["kind"] == "packet" else f" ({row['kind']})"
             yield QueueEntry(
                 kind=WaitingKind.ARRIVAL,
+                item=row["kind"],
                 came_at=moment(row["landed_at"]),
                 since=moment(row["since"]),
                 state=row["state"],
-                subject=f"{row['sender']}/{row['packet_id']}{of_what}",
+                subject=f"{row['sender']}/{row['packet_id']}",
                 link=row["link"],
                 reason=row["reason"],
                 missing=missing_blobs(connection, row["id"]),
@@ -209,6 +212,7 @@ def _drops(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Queu
     for row in rows:
         yield QueueEntry(
             kind=WaitingKind.DROP,
+            item="drop",
             came_at=moment(row["seen_at"]),
             since=moment(row["since"]),
             state=row["state"],
@@ -229,6 +233,7 @@ def _batches(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
     for row in rows:
         yield QueueEntry(
             kind=WaitingKind.BATCH,
+            item="batch",
             came_at=moment(row["created_at"]),
             since=moment(row["created_at"]),
             state=row["state"],

@@ -9,21 +9,15 @@ import errno
 import os
 import shutil
 import subprocess
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from exchanged.bell import Bell, ring_again_in
+from exchanged.bell import Bell
 from exchanged.durable import NO_CRASH, Block, DurableFiles, Kernel, Volume
 from exchanged.errors import (
-    ConfigurationError,
-    HostKeyError,
-    KeyFileError,
-    LoginRefusedError,
     NoSpaceError,
     RemoteRefusedError,
     TransportError,
@@ -31,11 +25,10 @@ from exchanged.errors import (
 )
 from exchanged.folder_transport import FolderTransport
 from exchanged.mailbox import Direction, partial_name
-from exchanged.sftp_bell import BellListener
 from exchanged.sftp_connection import SftpConnection
 from exchanged.sftp_transport import SftpTransport
 from exchanged.transport import Transport
-from tests.support.sftp_server import SftpServer, cuttable_line, make_mailbox, running_server
+from tests.support.sftp_server import SftpServer, make_mailbox
 from tests.support.transports import BytesSource, MemoryMailbox, MemoryTransport, digest_of
 
 BATCH = "00000001-0123456789abcdef.batch"
@@ -451,27 +444,6 @@ class TestDiallingFolder(FolderContract):
         return FolderSide(tmp_path / "mailbox", Direction.UP)
 
 
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    with running_server(tmp_path_factory.mktemp("sftp")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def connection(shared_server: SftpServer) -> Iterator[SftpConnection]:
-    connection = SftpConnection(shared_server.settings())
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def server(shared_server: SftpServer) -> SftpServer:
-    """The shared server with an empty mailbox."""
-    shutil.rmtree(shared_server.mailbox, ignore_errors=True)
-    make_mailbox(shared_server.mailbox)
-    return shared_server
-
-
 @pytest.mark.process
 class TestSftp(TransportContract):
     @pytest.fixture
@@ -527,295 +499,3 @@ class TestSftp(TransportContract):
             assert list(side.sees()) == [BATCH]
         finally:
             subprocess.run(["umount", "-l", side.outgoing], check=True)
-
-
-@pytest.mark.process
-class TestSftpLine:
-    """What happens to connections."""
-
-    def test_another_host_key_sends_nothing(self, server: SftpServer, tmp_path: Path) -> None:
-        other = SftpServer(tmp_path / "other")
-        transport = SftpTransport(server.settings(host_key=other.host_key), SPOOL)
-        before = len(server.log)
-        for _ in range(2):
-            with pytest.raises(HostKeyError):
-                transport.put(BATCH, BytesSource(CONTENT))
-        assert not list((server.mailbox / "up").iterdir())
-        assert not [line for line in server.log[before:] if "Accepted" in line]
-
-    def test_a_pinned_key_of_a_kind_that_the_server_lacks(self, server: SftpServer) -> None:
-        line = subprocess.run(
-            ["ssh-keygen", "-t", "ecdsa", "-b", "256", "-N", "", "-q", "-f", server.folder / "ecdsa"],
-            check=True,
-        )
-        assert line.returncode == 0
-        pinned = (server.folder / "ecdsa.pub").read_text().strip()
-        (server.folder / "ecdsa").unlink()
-        with pytest.raises(HostKeyError):
-            SftpTransport(server.settings(host_key=pinned), SPOOL).list_names()
-
-    def test_a_refused_login_is_named(self, server: SftpServer) -> None:
-        for changes in ({"key": bytes(32)}, {"user": "nobody-known-here"}):
-            with pytest.raises(LoginRefusedError):
-                SftpTransport(server.settings(**changes), SPOOL).list_names()
-
-    def test_nobody_listens(self, server: SftpServer) -> None:
-        with pytest.raises(TransportError):
-            SftpTransport(server.settings(port=1), SPOOL).list_names()
-
-    def test_a_server_that_talks_rubbish(self, server: SftpServer) -> None:
-        with cuttable_line(server.port) as line:
-            line.cut_after(0)
-            with pytest.raises(TransportError):
-                SftpTransport(server.settings(port=line.port), SPOOL).list_names()
-
-    def test_a_login_key_file(self, server: SftpServer, tmp_path: Path) -> None:
-        key = tmp_path / "login"
-        subprocess.run(["ssh-keygen", "-t", "ed25519", "-N", "", "-q", "-f", key], check=True)
-        with (server.folder / "authorized_keys").open("a") as file:
-            file.write((tmp_path / "login.pub").read_text())
-        transport = SftpTransport(server.settings(key=key), SPOOL)
-        assert transport.list_names().files == ()
-        transport.close()
-        key.write_text("no key")
-        with pytest.raises(KeyFileError):
-            SftpConnection(server.settings(key=key))
-        with pytest.raises(ConfigurationError):
-            SftpConnection(server.settings(host_key="ssh-ed25519 AAAA"))
-
-    def test_secrets_are_not_shown(self, server: SftpServer) -> None:
-        assert repr(server.login_seed) not in repr(server.settings())
-
-    def test_a_line_cut_in_the_middle_of_a_put_and_then_mended(self, server: SftpServer) -> None:
-        with cuttable_line(server.port) as line:
-            transport = SftpTransport(server.settings(port=line.port), SPOOL)
-            transport.list_names()
-            for name, content in ((BATCH, CONTENT * 4), (BLOB, BLOB_CONTENT)):
-                line.cut_after(400_000)
-                with pytest.raises(TransportError):
-                    transport.put(name, BytesSource(content))
-                assert not (server.mailbox / "up" / name).exists()
-                transport.put(name, BytesSource(content))
-                assert (server.mailbox / "up" / name).read_bytes() == content
-            transport.close()
-
-    def test_a_blob_resumes_after_a_cut(self, server: SftpServer) -> None:
-        content = os.urandom(8 * 1024 * 1024)
-        name = f"{digest_of(content)}.blob"
-        with cuttable_line(server.port) as line:
-            transport = SftpTransport(server.settings(port=line.port), SPOOL)
-            transport.list_names()
-            line.cut_after(6 * 1024 * 1024)
-            source = BytesSource(content)
-            with pytest.raises(TransportError):
-                transport.put(name, source)
-            transport.put(name, source)
-            transport.close()
-        assert source.offsets_asked[0] == 0
-        assert source.offsets_asked[1] > 0
-        assert (server.mailbox / "up" / name).read_bytes() == content
-
-    def test_a_server_process_killed_in_the_middle_of_a_fetch(
-        self, server: SftpServer, tmp_path: Path
-    ) -> None:
-        class KilledAfterOneBlock(Kernel):
-            def write(self, descriptor: int, block: Block) -> int:
-                server.kill_sessions()
-                return super().write(descriptor, block)
-
-        content = os.urandom(24 * 1024 * 1024)
-        name = f"{digest_of(content)}.blob"
-        (server.mailbox / "down" / name).write_bytes(content)
-        spool = DurableFiles(Volume.OWN, NO_CRASH, KilledAfterOneBlock())
-        connection = SftpConnection(server.settings())
-        with pytest.raises(TransportError):
-            SftpTransport(connection, spool).fetch(name, tmp_path / "target", limit_bytes=LIMIT)
-        kept = (tmp_path / "target").stat().st_size
-        assert 0 < kept < len(content)
-        fetched = SftpTransport(connection, SPOOL).fetch(name, tmp_path / "target", limit_bytes=LIMIT)
-        assert fetched.digest == digest_of(content)
-        connection.close()
-
-    def test_an_idle_connection_that_died_is_made_anew(self, server: SftpServer) -> None:
-        connection = SftpConnection(server.settings())
-        transport = SftpTransport(connection, SPOOL)
-        transport.list_names()
-        server.kill_sessions()
-        # Whether the loss is noticed before or during the next operation is a matter of moments.
-        try:
-            transport.list_names()
-        except TransportError:
-            transport.list_names()
-        connection.close()
-
-    def test_closing_from_another_thread_breaks_off(self, server: SftpServer) -> None:
-        transport = SftpTransport(server.settings(), SPOOL)
-        reached = threading.Event()
-
-        class Endless(BytesSource):
-            def blocks(self, offset: int = 0) -> Iterator[bytes]:
-                while True:
-                    reached.set()
-                    yield bytes(100_000)
-
-        failures: list[TransportError] = []
-
-        def put() -> None:
-            try:
-                transport.put(BATCH, Endless(b""))
-            except TransportError as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=put)
-        thread.start()
-        assert reached.wait(WAIT_SECONDS)
-        transport.close()
-        thread.join(WAIT_SECONDS)
-        assert len(failures) == 1
-        assert not (server.mailbox / "up" / BATCH).exists()
-
-
-class Ears:
-    """What a listener heard."""
-
-    def __init__(self) -> None:
-        self.rings = 0
-        self.states: list[bool] = []
-        self._changed = threading.Condition()
-
-    def on_ring(self) -> None:
-        with self._changed:
-            self.rings += 1
-            self._changed.notify_all()
-
-    def on_state(self, armed: bool) -> None:
-        with self._changed:
-            self.states.append(armed)
-            self._changed.notify_all()
-
-    def wait_for_rings(self, count: int) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self.rings >= count, WAIT_SECONDS)
-
-    def wait_for_states(self, *states: bool) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self.states == list(states), WAIT_SECONDS)
-
-
-def ring_until_heard(bell: Bell) -> bool:
-    """Repeat a ring that found nobody, as C7 asks; the pauses are those of the product."""
-    pause = threading.Event()
-    return any(bell.ring() or pause.wait(ring_again_in(attempt)) for attempt in range(10))
-
-
-@pytest.mark.process
-class TestBell:
-    @pytest.fixture
-    def bell(self, server: SftpServer) -> Iterator[Bell]:
-        bell = Bell(server.mailbox / "bell")
-        bell.ensure()
-        yield bell
-        bell.ring()  # frees a waiter that a broken session left
-
-    @pytest.fixture
-    def ears(self) -> Ears:
-        return Ears()
-
-    def test_each_ring_wakes_the_listener(
-        self, server: SftpServer, connection: SftpConnection, bell: Bell, ears: Ears
-    ) -> None:
-        listener = BellListener(connection, ears.on_ring, ears.on_state, lambda _: 0.01)
-        listener.start()
-        assert ears.wait_for_states(True)
-        for count in range(1, 6):
-            assert ring_until_heard(bell)
-            assert ears.wait_for_rings(count)
-        listener.stop()
-        assert ears.states == [True]
-
-    def test_a_file_put_before_a_ring_is_seen_by_a_listing_after_it(
-        self, server: SftpServer, connection: SftpConnection, bell: Bell
-    ) -> None:
-        transport = SftpTransport(connection, SPOOL)
-        serving = FolderTransport(server.mailbox, outgoing="down", durable=SPOOL, bell=bell)
-        wake = threading.Semaphore(0)
-        listener = BellListener(connection, wake.release, lambda _: None, lambda _: 0.01)
-        listener.start()
-        for number in range(1, 21):
-            serving.put(f"{number:08d}-0123456789abcdef.batch", BytesSource(b"x"))
-            assert ring_until_heard(bell)
-            seen = 0
-            while seen < number:
-                assert wake.acquire(timeout=WAIT_SECONDS), "a ring was heard but woke nobody"
-                seen = len(transport.list_names().files)
-        listener.stop()
-        transport.close()
-
-    def test_stop_comes_at_once_while_waiting(self, server: SftpServer, bell: Bell, ears: Ears) -> None:
-        listener = BellListener(server.settings(), ears.on_ring, ears.on_state, lambda _: 60.0)
-        listener.start()
-        assert ears.wait_for_states(True)
-        listener.stop()
-        assert not listener._thread.is_alive()
-        bell.ring()
-        assert ears.rings == 0
-
-    def test_a_lost_connection_is_told_and_the_bell_armed_again(
-        self, server: SftpServer, bell: Bell, ears: Ears
-    ) -> None:
-        attempts: list[int] = []
-
-        def delays(attempt: int) -> float:
-            attempts.append(attempt)
-            return 0.01
-
-        listener = BellListener(server.settings(), ears.on_ring, ears.on_state, delays)
-        listener.start()
-        assert ears.wait_for_states(True)
-        server.kill_sessions()
-        assert ears.wait_for_states(True, False, True)
-        assert ring_until_heard(bell)
-        assert ears.wait_for_rings(1)
-        assert attempts[0] == 0
-        listener.stop()
-
-    def test_without_a_bell_it_keeps_trying_and_stops(self, server: SftpServer, ears: Ears) -> None:
-        attempts: list[int] = []
-        enough = threading.Event()
-
-        def delays(attempt: int) -> float:
-            attempts.append(attempt)
-            if attempt == 3:
-                enough.set()
-            return 0.0
-
-        (server.mailbox / "bell").write_text("no FIFO: opening it would return at once")
-        listener = BellListener(server.settings(), ears.on_ring, ears.on_state, delays)
-        listener.start()
-        assert enough.wait(WAIT_SECONDS)
-        listener.stop()
-        assert attempts[:4] == [0, 1, 2, 3]
-        assert (ears.rings, ears.states) == (0, [])
-
-    def test_a_mistake_of_the_callback_does_not_end_the_bell(
-        self, server: SftpServer, connection: SftpConnection, bell: Bell, ears: Ears
-    ) -> None:
-        def on_ring() -> None:
-            ears.on_ring()
-            raise RuntimeError("a mistake")
-
-        listener = BellListener(connection, on_ring, ears.on_state, lambda _: 0.01)
-        listener.start()
-        assert ears.wait_for_states(True)
-        for count in (1, 2):
-            assert ring_until_heard(bell)
-            assert ears.wait_for_rings(count)
-        listener.stop()
-
-    def test_a_ring_without_a_waiter_is_false(self, bell: Bell) -> None:
-        assert bell.ring() is False
-
-
-def test_settings_are_values(tmp_path: Path) -> None:
-    settings = SftpServer(tmp_path).settings()
-    assert replace(settings, port=2) != settings

@@ -1,4 +1,4 @@
-"""C19: a front-end that dies at any durable step of a delivery delivers once, whole, with one receipt."""
+"""C19, C20: a front-end that dies at any durable step delivers once, whole, with one receipt of each kind."""
 
 from __future__ import annotations
 
@@ -24,15 +24,36 @@ FILES = {"packet.xml", *INLINE, *BLOBS, "delivery.xml", "seal.xml", "seal.sig", 
 RENAMED = "durable:after-rename:rename-new"
 
 
+def deliver(frontend: ReceivingFrontend) -> None:
+    frontend.delivery.step()
+
+
+def collect(frontend: ReceivingFrontend) -> None:
+    """A marked folder is found, kept for a day, and removed."""
+    frontend.delivery.step()
+    frontend.collected.step()
+    frontend.clock.advance(24 * 3600)
+    frontend.collected.step()
+
+
 class World:
     """A fresh copy, for every run, of a front-end at which one packet has arrived."""
 
     def __init__(self, tmp_path: Path) -> None:
         self._template = tmp_path / "template"
         self.root = tmp_path / "root"
+        self.run = deliver
         frontend = ReceivingFrontend(self._template)
         frontend.arrive()
         frontend.close()
+
+    def go_on_with(self, run: Callable[[ReceivingFrontend], None]) -> Path:
+        """Deliver the packet; every run from now on begins there. Returns its folder."""
+        frontend = ReceivingFrontend(self._template)
+        frontend.delivery.step()
+        frontend.close()
+        self.run = run
+        return frontend.inbox / FOLDER
 
     def build_and_run(self, crash: CrashPoints) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
@@ -42,13 +63,13 @@ class World:
     def run_again(self, crash: CrashPoints) -> None:
         frontend = ReceivingFrontend(self.root, crash=crash)
         try:
-            frontend.delivery.step()
+            self.run(frontend)
         finally:
             frontend.close()
 
     def restart(self) -> ReceivingFrontend:
         frontend = ReceivingFrontend(self.root)
-        frontend.delivery.step()
+        self.run(frontend)
         return frontend
 
 
@@ -150,6 +171,21 @@ def test_a_crash_at_any_point_of_the_recovery_changes_nothing(world):
 
     points = crash_loop(die_then_recover, restarting(world, check))
     assert RENAMED not in points
+
+
+def test_a_crash_at_any_point_of_collecting_tells_it_once_and_leaves_nothing(world):
+    (world.go_on_with(collect) / "collected").touch()
+
+    def check(frontend: ReceivingFrontend) -> None:
+        frontend.scan_twice()
+        assert frontend.state(KEY) is DestinationState.COLLECTED
+        (receipt,) = frontend.receipts(KEY, ReceiptKind.COLLECTED)
+        assert open_receipt(receipt.document, look_up)[0].how == "marker"
+        assert frontend.rows(KEY)[1].folder == ""
+        assert frontend.visible() == frontend.staged() == []
+
+    points = crash_loop(world.build_and_run, restarting(world, check))
+    assert RENAMED in points
 
 
 class _Recording:

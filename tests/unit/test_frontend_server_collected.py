@@ -195,6 +195,7 @@ def test_an_unmounted_share_collects_nothing(frontend):
     (root / "inbox").mkdir()
     for _ in range(4):
         frontend.scan_twice()
+    assert frontend.collected.step() == 10.0
     assert frontend.state(key) is DELIVERED
     assert how(frontend, key) == []
     assert len(frontend.events("inbox-not-readable")) == 1
@@ -210,7 +211,7 @@ def test_a_marker_that_is_lost_during_the_scan_collects_nothing(frontend, monkey
     take_away(frontend, key)
     places = frontend.collected._folders
     answers = iter([True, True, True, False])
-    monkeypatch.setattr(places, "marker_is_good", lambda folder: next(answers), raising=False)
+    monkeypatch.setattr(places, "marker_is_good", lambda folder: next(answers))
     frontend.scan_twice()
     assert frontend.state(key) is DELIVERED
 
@@ -274,6 +275,8 @@ def test_many_at_once_are_held_with_an_alarm_until_a_person_confirms(frontend):
 def test_fewer_than_the_set_number_are_simply_collected(frontend):
     keys = [frontend.deliver(Arrival(number)) for number in (1, 2)]
     take_away(frontend, *keys)
+    frontend.collected.step()
+    assert frontend.collected.confirm_vanished() == 0
     frontend.scan_twice()
     assert {frontend.state(key) for key in keys} == {COLLECTED}
 

@@ -27,7 +27,10 @@ def frontend(tmp_path: Path) -> Iterator[ReceivingFrontend]:
 
 
 def answer(
-    frontend: ReceivingFrontend, key: PacketKey, kind: ReceiptKind = SIGNED, findings: tuple[Finding, ...] = ()
+    frontend: ReceivingFrontend,
+    key: PacketKey,
+    kind: ReceiptKind = SIGNED,
+    findings: tuple[Finding, ...] = (),
 ) -> list[str]:
     """Take a disposition; the codes of its findings."""
     disposition = Disposition(key, kind, "虚构丙", NOW, findings)

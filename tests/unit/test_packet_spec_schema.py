@@ -11,7 +11,7 @@ from packet_spec.body_xsd import body_fields
 from packet_spec.catalogue import MetadataField, load_catalogue
 from packet_spec.errors import CatalogueError, ValidatorError
 from packet_spec.findings import Finding
-from packet_spec.limits import FINDINGS
+from packet_spec.limits import FINDINGS, LIST_ITEMS, PERSONS
 from packet_spec.schema import validate_body
 from packet_spec.xml import parse_document
 
@@ -193,6 +193,18 @@ def test_all_faults_at_once_and_each_with_its_line() -> None:
     assert all(finding.line for finding in found)
 
 
+def test_sizes_are_bounded_before_anything_else_is_looked_at() -> None:
+    assert check(changed((PERSON, PERSON * PERSONS))) == ()
+    (finding,) = check(changed((PERSON, PERSON.replace("bail", "jail") * (PERSONS + 1))))
+    assert (finding.code, finding.element, finding.expected) == ("list-too-long", "persons", str(PERSONS))
+    items = "<item>x</item>" * LIST_ITEMS
+    assert check(LISTS.format(items, "1"), "property.transfer") == ()
+    (finding,) = check(LISTS.format(items + "<item/>", "1"), "property.transfer")
+    assert (finding.code, finding.found) == ("list-too-long", str(LIST_ITEMS + 1))
+    (finding,) = check(changed(("<persons>", "<x/>" * LIST_ITEMS + "<persons>")))
+    assert (finding.code, finding.element) == ("list-too-long", "body")
+
+
 def test_another_element_than_the_type() -> None:
     (finding,) = check(BODY, "trial.judgment")
     assert finding.code == "body-mismatch"
@@ -212,7 +224,7 @@ def test_findings_are_bounded() -> None:
 
 
 def test_a_very_large_wrong_body_is_refused_without_asking_xmlschema() -> None:
-    people = PERSON * 2_000
+    people = PERSON * 999
     found = check(changed((PERSON, people), (">3<", ">x<")))
     assert [(finding.code, finding.element) for finding in found] == [("body-not-valid", "body")]
     before = BODY[: BODY.index("<volume_count>")].replace(PERSON, people)

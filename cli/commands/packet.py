@@ -1,0 +1,194 @@
+"""``exchangectl packet``: check, make and look at packets."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from cli.exit_codes import ExitCode
+from cli.frame import Settings, json_option
+from cli.locale import _
+from cli.node_view import identify, moment_option, open_view
+from cli.render import say, say_json
+
+_NEW: Final = "new"
+
+
+class _PacketGroup(click.Group):
+    """The group, with ``new`` imported when it is called: it brings the makers of documents along."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All members by name."""
+        return sorted([*super().list_commands(ctx), _NEW])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A member by name."""
+        if cmd_name != _NEW:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module("cli.commands.packet_new").packet_new
+        return command
+
+
+@click.group("packet", cls=_PacketGroup)
+def packet() -> None:
+    """Check, make and look at packets."""
+
+
+@packet.command("list")
+@click.option("--state", default="", metavar="STATE", help="Of the packet or of one of its destinations.")
+@click.option("--type", "business_type", default="", metavar="CODE", help="Only this business type.")
+@moment_option("--since", help_text="Only what came here at or after this time, or in the last 30m, 12h, 7d.")
+@moment_option("--until", help_text="Only what came here before this time.")
+@click.option("--to", "recipient", default="", metavar="AGENCY", help="Only with this receiver or copy.")
+@click.option("--from", "sender", default="", metavar="AGENCY", help="Only from this sender.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
+@json_option
+@click.pass_obj
+def list_(
+    settings: Settings,
+    *,
+    state: str,
+    business_type: str,
+    since: datetime | None,
+    until: datetime | None,
+    recipient: str,
+    sender: str,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List packets that this node knows, newest first.
+
+    The state is that of the worst destination. Narrow terminals show the beginning of each id; any
+    command takes it.
+
+    \b
+    Example:
+      exchangectl packet list --to 620199-03-00 --since 7d --state handed-over
+    """
+    from cli.packet_text import packet_list
+    from exchanged.clock import SystemClock
+    from exchanged.ledger.questions_list import PacketFilter, list_packets
+
+    _require_known(state)
+    wanted = PacketFilter(state, business_type, sender, recipient, since, until, limit)
+    with open_view(settings) as view:
+        found = list_packets(view.connection, wanted)
+    if as_json:
+        say_json({"packets": [{"state": line.state, "known": line} for line in found]})
+    elif found:
+        say(packet_list(found, SystemClock().now()))
+    else:
+        say(_("no packets"))
+
+
+@packet.command("show")
+@click.argument("packet_id", metavar="ID")
+@json_option
+@click.pass_obj
+def show(settings: Settings, packet_id: str, *, as_json: bool) -> None:
+    """Show everything that this node knows of one packet.
+
+    ID is a packet id, its beginning (6 characters or more), or SENDER/ID.
+
+    \b
+    Example:
+      exchangectl packet show 0190a5b0-1c2d
+    """
+    from cli.packet_text import packet_facts
+    from exchanged.ledger.questions import facts
+
+    with open_view(settings) as view:
+        known = facts(view.connection, identify(view.connection, packet_id))
+    if as_json:
+        say_json(known)
+    else:
+        say(packet_facts(known))
+
+
+@packet.command("trace")
+@click.argument("packet_id", metavar="ID")
+@json_option
+@click.pass_obj
+def trace(settings: Settings, packet_id: str, *, as_json: bool) -> None:
+    """Tell where a packet is: hop by hop, per destination, and who holds it now.
+
+    Answered from this node's own ledger alone: its events, the notes that nodes on the way signed, and
+    receipts. Where nothing came back, it says so. Times of other nodes are by their own clocks.
+
+    \b
+    Example:
+      exchangectl packet trace 620199-01-00/0190a5b0-1c2d
+    """
+    from cli.packet_text import packet_trace
+    from exchanged.ledger.questions import facts
+    from exchanged.trace import trace as trace_packet
+
+    with open_view(settings) as view:
+        known = facts(view.connection, identify(view.connection, packet_id))
+        traced = trace_packet(known, view.viewpoint())
+    if as_json:
+        say_json(traced)
+    else:
+        say(packet_trace(traced))
+
+
+@packet.command("check")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option(
+    "--directory",
+    "directory_file",
+    type=click.Path(path_type=Path),
+    help="A directory file, for levels and allow-lists; else the node's own.",
+)
+@click.option("--optional-sha256", is_flag=True, help="As on front-ends that do not ask for sha256.")
+@json_option
+@click.pass_obj
+def check(
+    settings: Settings,
+    *,
+    paths: tuple[Path, ...],
+    directory_file: Path | None,
+    optional_sha256: bool,
+    as_json: bool,
+) -> int:
+    """Check drops and sealed packets as every node will: form, encoding, fields, documents, files.
+
+    PATH is a drop (folder, .zip, .xml) or a sealed .packet file. Needs no node and no network. Exit
+    code 0: valid, 1: refused, 3: held, because something is missing or cannot be told; of several
+    the worst.
+
+    \b
+    Example:
+      exchangectl packet check outbox/A620199-0007 outbox/A620199-0008.zip
+    """
+    from cli.packet_check import check_path, checking, outcome_text
+    from packet_spec.findings import Outcome
+
+    rules = checking(settings, directory_file, optional_sha256=optional_sha256)
+    checked = [check_path(path, rules) for path in paths]
+    if as_json:
+        say_json({"directory": rules.directory_state, "checked": checked})
+    else:
+        for each in checked:
+            say(outcome_text(each))
+        if rules.directory is None:
+            say(_("no directory: kinds were read from the codes; levels and allow-lists were not checked"))
+    outcomes = {each.outcome for each in checked}
+    if Outcome.REFUSED in outcomes:
+        return ExitCode.FINDINGS
+    return ExitCode.TEMPORARY if Outcome.HELD in outcomes else ExitCode.DONE
+
+
+def _require_known(state: str) -> None:
+    from exchanged.states import DestinationState, PacketState
+
+    known = sorted({*map(str, PacketState), *map(str, DestinationState)})
+    if state and state not in known:
+        wrong = _("there is no state {state!r}; known: {known}")
+        raise click.BadParameter(wrong.format(state=state, known=", ".join(known)), param_hint="--state")

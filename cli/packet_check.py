@@ -1,0 +1,296 @@
+"""``packet check``: the verdict on a drop or a sealed packet, as every node would give it.
+
+Guarantees: the same check of packet.xml as at front-end and province (``packet_spec.check``), and of the
+files against its list; all findings at once. Doubt holds: a listed file that is not there, a directory
+that does not prove itself for a sealed packet. Leaves to others: identity and order in the case, which
+only a node can know. Portable: needs nothing but the standard itself unless a node is configured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cli.drop_reader import PACKET_XML, Drop, DropFile, DropRefused, read_drop
+from cli.frame import DEFAULT_CONFIG, InputFileError, Settings, read_input
+from cli.locale import _, language
+from cli.render import printable
+from exchanged.clock import SystemClock
+from packet_spec.authority import check_seal_authority
+from packet_spec.binding import check_seal_against_packet
+from packet_spec.catalogue import load_catalogue
+from packet_spec.check import check_packet
+from packet_spec.directory import decode_directory, find_key_owner, open_directory
+from packet_spec.disposition import is_disposition, parse_disposition
+from packet_spec.envelope import missing_digest_findings
+from packet_spec.errors import ExchangeError
+from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
+from packet_spec.identity import PacketKey
+from packet_spec.limits import DIRECTORY_BYTES, FINDINGS
+from packet_spec.model import Attachment, Directory, Packet
+from packet_spec.names import fold_name
+from packet_spec.seal import PacketReader, blob_parts
+from packet_spec.sentences import make_finding
+from packet_spec.signing import PublicKey, new_hasher, split_signed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from exchanged.config import Config
+
+INCOMPLETE: Final = "incomplete"
+_SEALED: Final = ".packet"
+_DIGEST_MISSING: Final = "attachment-digest-missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is checked against. ``directory_state``: proved, not-proved or none."""
+
+    directory: Directory | None
+    directory_state: str
+    optional_sha256: bool
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The verdict on one path. ``missing`` are listed files that are not there; ``note`` says what was proved.
+
+    ``key`` is known of a sealed packet, or where packet.xml bears an id.
+    """
+
+    path: Path
+    outcome: Outcome
+    held_because: str = ""
+    findings: tuple[Finding, ...] = ()
+    missing: tuple[str, ...] = ()
+    business_type: str = ""
+    sender_ref: str = ""
+    encoding: str = ""
+    key: PacketKey | None = None
+    note: str = ""
+
+
+def checking(settings: Settings, directory_file: Path | None, *, optional_sha256: bool) -> Rules:
+    """The rules of this call: a named directory, else the installed one of a configured node, else none.
+
+    Raises ConfigurationError for a configuration that was named or exists and cannot be used, and
+    SignatureError when the configured roots do not prove a named directory.
+    """
+    config = _config_if_any(settings)
+    directory, state = None, "none"
+    if directory_file is not None:
+        data = read_input(directory_file, DIRECTORY_BYTES)
+        if config is not None:
+            directory, state = open_directory(data, config.keys.roots, config.keys.threshold), "proved"
+        else:
+            directory, state = decode_directory(split_signed(data)[0]), "not-proved"
+    elif config is not None:
+        from cli.checks import find_directory  # noqa: PLC0415 - not portable, and only nodes need it
+
+        directory = find_directory(config)[0]
+        state = "none" if directory is None else "proved"
+    if config is not None and config.folders is not None:
+        optional_sha256 |= config.folders.optional_sha256
+    return Rules(directory, state, optional_sha256, SystemClock().now())
+
+
+def check_path(path: Path, rules: Rules) -> Checked:
+    """The verdict on one drop or sealed packet. Raises InputFileError when it cannot be read at all."""
+    if path.suffix.lower() == _SEALED and not path.is_dir():
+        return _check_sealed(path, rules)
+    try:
+        return _check_drop(path, read_drop(path), rules)
+    except DropRefused as refused:
+        return Checked(path, Outcome.REFUSED, findings=refused.findings)
+
+
+def outcome_text(checked: Checked) -> str:
+    """The verdict for people, in their language, one finding after the other."""
+    lines = [f"{checked.path}: {_(checked.outcome.value)}"]
+    if checked.held_because:
+        lines[0] += f" ({checked.held_because})"
+    lines += [f"  {_('missing')}: {name}" for name in checked.missing]
+    for number, finding in enumerate(checked.findings, start=1):
+        lines += _finding_lines(number, finding)
+    if checked.note:
+        lines.append(f"  {checked.note}")
+    return "\n".join(printable(line) for line in lines)
+
+
+def _finding_lines(number: int, finding: Finding) -> Iterator[str]:
+    line = "" if finding.line is None else _("line {number}").format(number=finding.line)
+    place = " ".join(part for part in (finding.file, line, finding.element, finding.document) if part)
+    yield f"  {number}. {_(finding.severity.value)}: {finding.zh if language() == 'zh_CN' else finding.en}"
+    yield f"     {finding.code}{f' @ {place}' if place else ''}"
+    if finding.expected:
+        yield f"     {_('expected')}: {finding.expected}"
+    if finding.found:
+        yield f"     {_('found')}: {finding.found}"
+
+
+def _config_if_any(settings: Settings) -> Config | None:
+    """The configuration, unless nobody named one and this machine has none: a vendor's desk."""
+    if settings.config_path == DEFAULT_CONFIG and not settings.config_path.exists():
+        return None
+    return settings.load()
+
+
+# --- drops --------------------------------------------------------------------------------------
+
+
+def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
+    if drop.packet_xml is None:
+        return Checked(path, Outcome.HELD, INCOMPLETE, missing=(PACKET_XML,))
+    if not drop.packet_xml:
+        return Checked(path, Outcome.REFUSED, findings=(make_finding("packet-xml-empty", file=PACKET_XML),))
+    if drop.is_lone and is_disposition(drop.packet_xml):
+        disposition, findings = parse_disposition(drop.packet_xml)
+        outcome = Outcome.REFUSED if disposition is None else Outcome.VALID
+        return Checked(path, outcome, findings=findings, note=_("a disposition"))
+    result = check_packet(drop.packet_xml, directory=rules.directory, catalogue=load_catalogue())
+    packet = result.packet
+    if packet is None:
+        return Checked(path, result.verdict.outcome, result.verdict.held_because, result.verdict.findings)
+    compared = _Comparison(packet.attachments, drop.files)
+    findings = (
+        *result.verdict.findings,
+        *_missing_digests(packet, rules),
+        *compared.findings(),
+    )
+    verdict = _verdict(result.verdict, findings, compared.missing)
+    envelope = packet.envelope
+    return Checked(
+        path,
+        verdict.outcome,
+        verdict.held_because,
+        verdict.findings,
+        missing=compared.missing,
+        business_type=envelope.business_type,
+        sender_ref=envelope.sender_ref,
+        encoding=result.encoding,
+        key=PacketKey(envelope.sender, envelope.packet_id) if envelope.packet_id else None,
+    )
+
+
+def _verdict(checked: Verdict, findings: tuple[Finding, ...], missing: Sequence[str]) -> Verdict:
+    """Refusals first. A held validator stays held; what is only missing holds."""
+    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.REFUSE)[:FINDINGS]
+    if checked.outcome is Outcome.HELD:
+        return Verdict(Outcome.HELD, tuple(ordered), checked.held_because)
+    verdict = verdict_of(tuple(ordered))
+    if missing and verdict.outcome is Outcome.VALID:
+        return Verdict(Outcome.HELD, verdict.findings, INCOMPLETE)
+    return verdict
+
+
+def _missing_digests(packet: Packet, rules: Rules) -> Iterator[Finding]:
+    for finding in missing_digest_findings(packet):
+        if not (rules.optional_sha256 and finding.code == _DIGEST_MISSING):
+            yield finding
+
+
+class _Comparison:
+    """The list of packet.xml against the files: by name as a case-insensitive share would, size, digest."""
+
+    def __init__(self, attachments: Sequence[Attachment], files: Sequence[DropFile]) -> None:
+        self._twins: list[DropFile] = []
+        by_name = self._by_name(files)
+        found = [by_name.get(fold_name(listed.file)) for listed in attachments]
+        self._pairs = [
+            (listed, file) for listed, file in zip(attachments, found, strict=True) if file is not None
+        ]
+        self.missing = tuple(
+            listed.file for listed, file in zip(attachments, found, strict=True) if file is None
+        )
+        used = {id(file) for _listed, file in self._pairs}
+        self._unlisted = [file for file in files if id(file) not in used and not file.is_temporary]
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with the files. Raises DropRefused when one cannot be unpacked."""
+        for file in self._twins:
+            yield make_finding("attachment-file-twice", found=file.names[0])
+        for listed, file in self._pairs:
+            if listed.size is not None and file.size != listed.size:
+                sizes = {"expected": str(listed.size), "found": str(file.size)}
+                yield make_finding("attachment-size-differs", file=listed.file, **sizes)
+            elif listed.sha256 is not None and (digest := _digest(file)) != listed.sha256:
+                yield make_finding(
+                    "attachment-digest-differs", file=listed.file, expected=listed.sha256, found=digest
+                )
+        for file in self._unlisted:
+            yield make_finding("attachment-unlisted", found=file.names[0])
+
+    def _by_name(self, files: Sequence[DropFile]) -> dict[str, DropFile]:
+        """Folded name -> file: first by the first reading of each name, then by the others."""
+        found: dict[str, DropFile] = {}
+        for file in files:
+            if found.setdefault(fold_name(file.names[0]), file) is not file:
+                self._twins.append(file)
+        for file in files:
+            for name in file.names[1:]:
+                found.setdefault(fold_name(name), file)
+        return found
+
+
+def _digest(file: DropFile) -> str:
+    hasher = new_hasher()
+    for block in file.blocks():
+        hasher.update(block)
+    return hasher.hexdigest()
+
+
+# --- sealed packets -----------------------------------------------------------------------------
+
+
+def _check_sealed(path: Path, rules: Rules) -> Checked:
+    """Signature first: without a directory that proves itself nobody knows whose it is."""
+    if rules.directory is None or rules.directory_state != "proved":
+        note = _("the seal's signature needs a proved directory: run this on a node, or with its --config")
+        return Checked(path, Outcome.HELD, "unknown-key", note=note)
+    try:
+        return _open_sealed(path, rules, rules.directory)
+    except OSError as error:
+        found = error.strerror or ""
+        raise InputFileError("the packet cannot be read", where=str(path), found=found) from error
+    except ExchangeError as error:
+        note = f"{error.reference}: {error}"
+        if error.temporary:
+            return Checked(path, Outcome.HELD, error.reference, note=note)
+        return Checked(path, Outcome.REFUSED, note=note)
+
+
+def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
+    def look_up(key_id: str) -> PublicKey | None:
+        owner = find_key_owner(directory, key_id)
+        return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
+
+    with path.open("rb") as file:
+        reader = PacketReader(file.read)
+        seal = reader.open(look_up)
+        packet_xml = reader.packet_xml()
+        reader.drain()
+    check_seal_authority(directory, seal, reader.key_id, rules.now)
+    result = check_packet(packet_xml, directory=directory, catalogue=load_catalogue(), encoding=seal.encoding)
+    findings = result.verdict.findings
+    if result.packet is not None:
+        findings += check_seal_against_packet(seal, result.packet)
+    verdict = _verdict(result.verdict, findings, ())
+    proved = _("sealed by {sender}: signature, authority and every digest verified")
+    note = proved.format(sender=seal.key.sender)
+    if blobs := len(blob_parts(seal)):
+        note += _("; {count} large parts travel beside it and were not checked").format(count=blobs)
+    return Checked(
+        path,
+        verdict.outcome,
+        verdict.held_because,
+        verdict.findings,
+        business_type=seal.business_type,
+        sender_ref=seal.sender_ref,
+        encoding=seal.encoding,
+        key=seal.key,
+        note=note,
+    )

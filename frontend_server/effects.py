@@ -1,0 +1,215 @@
+"""Effects: everything outside the ledger that the agency's case software sees of its drops.
+
+Guarantees: an effect stays in the ledger until it was carried out, and carrying it out again changes
+nothing; one that fails waits and is tried again with growing delays while the others go on. Without the
+outbox's marker nothing is written anywhere below the root: it may be an empty mount point.
+
+    status         drop:<row> or packet:<row>    status/<name>.status.xml and .json, status/by-id/<id>.status.xml
+    receipt-file   <receipt row>                 receipts/<packet id>/<kind>-<who>-<attempt>.xml
+    original       <drop row>, to                sent/ or refused/ with findings.xml and findings.txt beside it
+    counts         any                           inbox/counts.json
+
+Leaves to others: what the files say (``status_files``), and how originals move (``originals``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exchanged.clock import Clock, Randomness
+from exchanged.config import DropProfile, StatusEncoding
+from exchanged.durable import DurableFiles
+from exchanged.errors import VolumeDamagedError
+from exchanged.ledger import Ledger, Transaction, drops, statements
+from exchanged.ledger import effects as intended
+from exchanged.ledger.drops import DropRow, Original
+from exchanged.ledger.effects import Effect
+from exchanged.log import event_line
+from exchanged.retry import Backoff
+from exchanged.station import NOW
+from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.originals import Originals, companion
+from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
+from packet_spec.errors import ExchangeError
+
+_GROUP: Final = 256
+_FILE_BITS: Final = 0o666
+_TARGETS: Final = {"sent": Original.SENT, "refused": Original.REFUSED}
+
+# What the ledger learns in the transaction that takes the effect off.
+_After = Callable[[Transaction], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectSettings:
+    """How files for the case software are written. ``folder_mode`` as in [folders] mode, e.g. 0o2770."""
+
+    profile: DropProfile
+    status_encoding: StatusEncoding
+    folder_mode: int
+
+
+@dataclass(slots=True)
+class _Failing:
+    failures: int
+    until: float
+
+
+class Effects:
+    """The station ``effects`` of a front-end."""
+
+    name = "effects"
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        folders: AgencyFolders,
+        files: DurableFiles,
+        write_counts: Callable[[], object],
+        clock: Clock,
+        randomness: Randomness,
+        backoff: Backoff,
+        settings: EffectSettings,
+    ) -> None:
+        """``files`` are those of the agency's (foreign) volume."""
+        self._ledger = ledger
+        self._folders = folders
+        self._files = files
+        self._write_counts = write_counts
+        self._clock = clock
+        self._randomness = randomness
+        self._backoff = backoff
+        self._settings = settings
+        self._mode = settings.folder_mode & _FILE_BITS
+        self._originals = Originals(folders, files, markers=settings.profile is DropProfile.MARKER)
+        self._failing: dict[int, _Failing] = {}
+        self._absent = 0
+        self._handlers: dict[str, Callable[[Effect], _After | None]] = {
+            "status": self._write_status,
+            "receipt-file": self._write_receipt,
+            "original": self._put_away,
+            "counts": self._count,
+        }
+
+    def step(self) -> float | None:
+        """Carry out what is due, in order. Raises VolumeDamagedError only."""
+        waiting = intended.waiting(self._ledger.read(), _GROUP + len(self._failing))
+        ours = [effect for effect in waiting if effect.kind in self._handlers]
+        if not ours:
+            self._failing.clear()
+            return None
+        if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
+            self._absent += 1
+            return self._backoff.delay(self._absent, self._randomness.fraction())
+        self._absent = 0
+        done: list[int] = []
+        after: list[_After] = []
+        problems: Counter[str] = Counter()
+        for effect in ours:
+            if self._is_resting(effect):
+                continue
+            try:
+                follow_up = self._handlers[effect.kind](effect)
+            except VolumeDamagedError:
+                raise
+            except ExchangeError as error:
+                problems[f"{effect.kind}:{error.reference}"] += 1
+                self._fail(effect)
+                continue
+            done.append(effect.id)
+            if follow_up is not None:
+                after.append(follow_up)
+        if done:
+            self._ledger.write(lambda tx: _finish(tx, done, after))
+        for what, count in problems.items():
+            event_line("effects-waiting", level=logging.WARNING, error=what, count=count)
+        return self._next_look(waiting, {effect.id for effect in ours} - set(done))
+
+    def _next_look(self, waiting: tuple[Effect, ...], left: set[int]) -> float | None:
+        for number in self._failing.keys() - left:
+            del self._failing[number]
+        if len(waiting) >= _GROUP + len(left):
+            return NOW
+        now = self._clock.monotonic()
+        return min((max(each.until - now, 0.05) for each in self._failing.values()), default=None)
+
+    def _is_resting(self, effect: Effect) -> bool:
+        failing = self._failing.get(effect.id)
+        return failing is not None and self._clock.monotonic() < failing.until
+
+    def _fail(self, effect: Effect) -> None:
+        before = self._failing.get(effect.id)
+        failures = 1 if before is None else before.failures + 1
+        delay = self._backoff.delay(failures, self._randomness.fraction())
+        self._failing[effect.id] = _Failing(failures, self._clock.monotonic() + delay)
+
+    # --- what each kind does -------------------------------------------------------------------
+
+    def _write_status(self, effect: Effect) -> None:
+        connection = self._ledger.read()
+        kind, _, number = effect.subject.partition(":")
+        drop = drops.get(connection, int(number)) if kind == "drop" else drops.of_packet(connection, int(number))
+        if drop is None:
+            return
+        status = build_status(connection, drop)
+        xml, json = encode_status(status, self._settings.status_encoding)
+        folder = self._folders.status
+        self._folders.make_folder(folder)
+        if drops.owner_of_status(connection, drop.status_name) == drop.id:
+            self._write(folder / f"{drop.status_name}.status.xml", xml)
+            self._write(folder / f"{drop.status_name}.status.json", json)
+        if status.packet_id is None or drop.packet is None:
+            return
+        newest = drops.of_packet(connection, drop.packet)
+        if newest is not None and newest.id == drop.id:
+            self._folders.make_folder(folder / "by-id")
+            self._write(folder / "by-id" / f"{status.packet_id}.status.xml", xml)
+
+    def _write_receipt(self, effect: Effect) -> None:
+        connection = self._ledger.read()
+        receipt = statements.get_receipt(connection, int(effect.subject))
+        names = receipt_names(statements.receipts_of(connection, receipt.key))
+        folder = self._folders.receipts / receipt.key.packet_id
+        self._folders.make_folder(self._folders.receipts)
+        self._folders.make_folder(folder)
+        self._write(folder / names[receipt.id], receipt.document)
+
+    def _put_away(self, effect: Effect) -> _After | None:
+        drop = drops.get(self._ledger.read(), int(effect.subject))
+        if drop.original is not Original.OUTBOX:
+            return None
+        target = _TARGETS[effect.detail["to"]]
+        self._folders.make_folder(self._folders.sent if target is Original.SENT else self._folders.refused)
+        where, path = self._originals.put_away(drop, target)
+        if path is not None and target is Original.REFUSED:
+            self._write_findings(drop, path)
+        return lambda tx: _record_original(tx, drop.id, where)
+
+    def _write_findings(self, drop: DropRow, path: Path) -> None:
+        document, text = encode_refusal(drop)
+        self._write(companion(path, ".findings.xml"), document)
+        self._write(companion(path, ".findings.txt"), text)
+
+    def _count(self, _: Effect) -> None:
+        self._write_counts()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self._files.write_file(path, (data,), mode=self._mode)
+
+
+def _finish(tx: Transaction, done: list[int], after: list[_After]) -> None:
+    for follow_up in after:
+        follow_up(tx)
+    intended.done(tx, done)
+
+
+def _record_original(tx: Transaction, number: int, where: Original) -> None:
+    drops.set_original(tx, number, where)
+    if where is Original.REPLACED:
+        tx.wake("intake")

@@ -1,0 +1,135 @@
+"""Put originals away: out of the outbox into sent/ or refused/, exactly those that were taken (C13).
+
+Guarantees: an original is moved only while it is what the ledger says (name, device, inode, size, mtime
+of every file); after the move it is looked at again, and a stranger goes back without replacing
+anything. It passes through a name that its row gives it, so every crash can be repeated:
+
+    outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
+
+Leaves to others: when (``effects``), and what is written beside a refused original. Known limits: who
+removes or renames an original while it is moved finds it called ``gone``; the marker of a drop goes to
+the same folder, before the drop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from exchanged.durable import DurableFiles
+from exchanged.errors import ForeignVolumeError, NameTakenError
+from exchanged.ledger.drops import DropRow, Original
+from exchanged.log import event_line
+from frontend_server.folders import OUTBOX, AgencyFolders
+from frontend_server.outbox import find_marker, observe
+from packet_spec.limits import NAME_BYTES
+
+# Room for a mark, for suffixes of our own and for a temporary name, within 255 bytes.
+_STEM_BYTES: Final = 200
+_TWINS: Final = range(2, 10)
+
+
+class Originals:
+    """Moves originals of one agency. Used by one thread."""
+
+    def __init__(self, folders: AgencyFolders, files: DurableFiles, *, markers: bool) -> None:
+        """``files`` are those of the agency's (foreign) volume; ``markers``: drops have one beside them."""
+        self._folders = folders
+        self._files = files
+        self._markers = markers
+
+    def put_away(self, drop: DropRow, target: Original) -> tuple[Original, Path | None]:
+        """Where the original is now, and its path if it was put away. May be repeated.
+
+        ``GONE``: somebody took it. ``REPLACED``: something else lies under its name. Raises
+        ForeignVolumeError when the folders cannot be used.
+        """
+        home = self._folders.sent if target is Original.SENT else self._folders.refused
+        transit = home / f".exchanged-original-{drop.id}"
+        if not os.path.lexists(transit):
+            kept = self._lift(drop, transit)
+            if kept is Original.GONE:
+                found = self._find(drop, home)
+                return (Original.GONE, None) if found is None else (target, found)
+            if kept is not None:
+                return kept, None
+        if not self._is_original(home, drop, os.fsencode(transit.name)):
+            self._settle(transit, self._folders.outbox, drop)
+            event_line("original-was-replaced", drop=drop.id)
+            return Original.REPLACED, None
+        return target, self._settle(transit, home, drop)
+
+    def _lift(self, drop: DropRow, transit: Path) -> Original | None:
+        """Out of the outbox, if it is the one. None when it was moved."""
+        source = self._folders.outbox / os.fsdecode(drop.name)
+        with self._folders.opened(OUTBOX) as outbox:
+            observation = observe(outbox, drop.name)
+            if observation is None:
+                return Original.GONE
+            if observation.problem:
+                raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
+            if observation.identity.fingerprint != drop.fingerprint:
+                return Original.REPLACED
+            marker = find_marker(outbox, drop.name) if self._markers else None
+        if marker is not None:
+            # First, so that it never marks another drop as complete that comes under the same name.
+            self._settle(self._folders.outbox / os.fsdecode(marker), transit.parent, drop)
+        self._files.rename_new(source, transit)
+        return None
+
+    def _is_original(self, folder: Path, drop: DropRow, lies_as: bytes) -> bool:
+        with self._folders.opened(folder.name) as descriptor:
+            observation = observe(descriptor, drop.name, lies_as=lies_as)
+        if observation is not None and observation.problem:
+            raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
+        return observation is not None and observation.identity.fingerprint == drop.fingerprint
+
+    def _find(self, drop: DropRow, home: Path) -> Path | None:
+        """The original, where an earlier run put it before the ledger heard of it."""
+        for name in free_names(drop.name, drop.id):
+            if os.path.lexists(home / os.fsdecode(name)) and self._is_original(home, drop, name):
+                return home / os.fsdecode(name)
+        return None
+
+    def _settle(self, source: Path, home: Path, drop: DropRow) -> Path:
+        """Into ``home`` under the name that it came with, or the next free one."""
+        name = drop.name if source.name.startswith(".exchanged-original-") else os.fsencode(source.name)
+        for candidate in free_names(name, drop.id):
+            path = home / os.fsdecode(candidate)
+            try:
+                self._files.rename_new(source, path)
+            except NameTakenError:
+                continue
+            return path
+        raise ForeignVolumeError("no free name is left for an original", where=str(home))
+
+
+def free_names(name: bytes, number: int) -> Iterator[bytes]:
+    """Names under which something called ``name`` may be put away: its own, ``A~2.zip`` ..., ``A~<row>``.
+
+    The row number comes soon, so that case software that gives every drop one name costs no more.
+    """
+    yield name
+    stem, dot, extension = name.rpartition(b".")
+    if not stem or len(extension) > 8:
+        stem, dot, extension = name, b"", b""
+    for mark in (*_TWINS, number):
+        yield shortened(stem, _STEM_BYTES) + f"~{mark}".encode() + dot + extension
+
+
+def shortened(name: bytes, most_bytes: int) -> bytes:
+    """``name``, or its beginning and a digest of the whole when it is longer than ``most_bytes``."""
+    if len(name) <= most_bytes:
+        return name
+    mark = b"~" + hashlib.sha256(name).hexdigest()[:12].encode()
+    text = name[: most_bytes - len(mark)].decode("utf-8", errors="ignore")
+    return text.encode() + mark
+
+
+def companion(path: Path, suffix: str) -> Path:
+    """The file ``<name><suffix>`` beside ``path``, its name cut where it would pass 255 bytes."""
+    room = NAME_BYTES - len(suffix) - len("..part")
+    return path.with_name(os.fsdecode(shortened(os.fsencode(path.name), room)) + suffix)

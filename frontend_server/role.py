@@ -1,0 +1,118 @@
+"""The front-end role: which stations an agency's node adds, wired by hand.
+
+intake -> (judging in workers) -> sealing -> links ...  and  ... links -> judge -> delivery -> collected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exchanged.applying import Applying
+from exchanged.errors import ConfigurationError
+from exchanged.judge import Judge
+from exchanged.parts import Parts
+from exchanged.provincial import judge_tools
+from exchanged.reception import Reception
+from exchanged.station import Station
+from exchanged.volume import Volume
+from frontend_server.collected import Collected
+from frontend_server.counts import Counts
+from frontend_server.delivery import Delivery
+from frontend_server.dispositions import Dispositions
+from frontend_server.effects import Effects
+from frontend_server.folders import AgencyFolders, MarkedFolders
+from frontend_server.intake import Intake, IntakeSettings
+from frontend_server.staging import Stager
+
+_FILE_BITS = 0o666
+
+
+def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:
+    """The stations of a front-end, and the folders whose events wake which of them.
+
+    Raises ConfigurationError without [folders], ForeignVolumeError when the agency's folders cannot be made.
+    """
+    config, ports = parts.config, parts.ports
+    if config.folders is None or parts.seal_key is None:
+        raise ConfigurationError(("[folders]: a front-end needs its agency's folders",))
+    agency, settings = config.node.agency, config.folders
+    foreign = parts.files.for_volume(Volume.FOREIGN)
+    folders = AgencyFolders(
+        settings.root, foreign, node=config.node.code, mode=settings.mode, group=settings.group
+    )
+    folders.ensure()
+    marked = MarkedFolders(folders, parts.ledger)
+    counts = Counts(
+        agency=agency,
+        ledger=parts.ledger,
+        folders=marked,
+        files=foreign,
+        clock=ports.clock,
+        file_mode=settings.mode & _FILE_BITS,
+    )
+    intake = Intake(
+        ledger=parts.ledger,
+        folders=folders,
+        spool=parts.spool,
+        blobs=parts.blobs,
+        files=parts.files,
+        trust=parts.trust,
+        links=parts.links,
+        pool=ports.pool,
+        seal_key=parts.seal_key,
+        dispose=Dispositions(agency, parts.statements).take,
+        clock=ports.clock,
+        randomness=ports.randomness,
+        backoff=parts.backoff,
+        settings=IntakeSettings(
+            node=config.node.code,
+            agency=agency,
+            profile=settings.profile,
+            settle_seconds=settings.settle_seconds,
+            scan_seconds=settings.scan_seconds,
+            optional_sha256=settings.optional_sha256,
+            scan_names=config.limits.scan_names,
+            free_space_bytes=config.limits.free_space_bytes,
+        ),
+    )
+    delivery = Delivery(
+        agency=agency,
+        ledger=parts.ledger,
+        folders=marked,
+        stager=Stager(
+            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock,
+            folder_mode=settings.mode,
+        ),
+        files=foreign,
+        statements=parts.statements,
+        links=parts.links,
+        trust=parts.trust,
+        clock=ports.clock,
+        clock_is_sound=lambda: not parts.clock_guard.doubt(),
+        randomness=ports.randomness,
+        backoff=parts.backoff,
+        folder_mode=settings.mode,
+    )  # fmt: skip
+    collected = Collected(
+        agency=agency,
+        ledger=parts.ledger,
+        folders=marked,
+        files=foreign,
+        statements=parts.statements,
+        clock=ports.clock,
+        scan_seconds=settings.scan_seconds,
+        keep_hours=settings.collected_hours,
+        at_once=settings.collected_at_once,
+    )
+    effects = Effects(
+        ledger=parts.ledger,
+        folders=folders,
+        counts=counts.write_counts,
+        clock=ports.clock,
+        randomness=ports.randomness,
+        backoff=parts.backoff,
+        status_encoding=settings.status_encoding,
+    )
+    reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
+    judge = Judge(judge_tools(parts), reception, Applying(parts.trust, parts.statements))
+    return (judge, intake, delivery, collected, effects), {folders.outbox: intake.name}

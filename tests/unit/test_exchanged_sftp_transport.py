@@ -1,0 +1,205 @@
+"""What a real server cannot be made to do at will; the contract is proved in tests/contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from exchanged.durable import DurableFiles, Volume
+from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, TransportFileError
+from exchanged.mailbox import partial_name
+from exchanged.sftp_connection import SftpConnection
+from exchanged.sftp_protocol import Kind, Reader, Status
+from exchanged.sftp_transport import SftpTransport
+from exchanged.sftp_window import SftpWindow
+from tests.support.sftp_script import Answer, ScriptedServer, names, status
+from tests.support.transports import BytesSource, digest_of
+
+BATCH = "00000001-0123456789abcdef.batch"
+CONTENT = b"content" * 10_000
+BLOB = f"{digest_of(CONTENT)}.blob"
+UP = b"/box/up/"
+
+
+class ScriptedConnection:
+    """Gives out sessions with scripted servers, one after the other."""
+
+    def __init__(self, *servers: ScriptedServer) -> None:
+        self.settings = SimpleNamespace(mailbox="/box/", host="server")
+        self.drops = 0
+        self._servers = iter(servers)
+
+    def open_window(self) -> SftpWindow:
+        return SftpWindow(next(self._servers))
+
+    def drop(self) -> None:
+        self.drops += 1
+
+
+def over(*servers: ScriptedServer) -> tuple[SftpTransport, ScriptedConnection]:
+    connection = ScriptedConnection(*servers)
+    return SftpTransport(cast("SftpConnection", connection), DurableFiles(Volume.OWN)), connection
+
+
+def refusing(kind: Kind, code: int = Status.FAILURE) -> ScriptedServer:
+    def bend(asked: int, _: Reader) -> Answer | None:
+        return status(code) if asked == kind else None
+
+    return ScriptedServer(bend)
+
+
+@pytest.mark.parametrize("name", [BATCH, BLOB])
+def test_a_refused_write_on_a_full_volume_is_no_space(name: str) -> None:
+    server = refusing(Kind.WRITE)
+    server.free_bytes = 1000
+    transport, connection = over(server)
+    with pytest.raises(NoSpaceError):
+        transport.put(name, BytesSource(CONTENT))
+    assert server.files == {}
+    assert connection.drops == 0
+
+
+def test_a_refused_write_on_a_roomy_volume_is_a_refusal_and_leaves_nothing() -> None:
+    server = refusing(Kind.WRITE)
+    transport, _ = over(server)
+    with pytest.raises(RemoteRefusedError):
+        transport.put(BLOB, BytesSource(CONTENT))
+    assert server.files == {}
+
+
+def test_no_permission_is_not_asked_about_space() -> None:
+    server = refusing(Kind.OPEN, Status.PERMISSION_DENIED)
+    server.free_bytes = 0
+    transport, _ = over(server)
+    with pytest.raises(RemoteRefusedError):
+        transport.put(BATCH, BytesSource(CONTENT))
+
+
+def test_a_refused_rename_leaves_the_older_file() -> None:
+    def bend(kind: int, reader: Reader) -> Answer | None:
+        is_rename = kind == Kind.EXTENDED and reader.string() == b"posix-rename@openssh.com"
+        return status(Status.FAILURE) if is_rename else None
+
+    server = ScriptedServer(bend)
+    server.files[UP + b"ack.batch"] = bytearray(b"older")
+    transport, _ = over(server)
+    with pytest.raises(RemoteRefusedError):
+        transport.put("ack.batch", BytesSource(b"newer"))
+    assert server.files[UP + b"ack.batch"] == b"older"
+
+
+def test_a_batch_is_never_written_into_an_old_partial() -> None:
+    server = ScriptedServer()
+    old = bytearray(b"of a lost session, which may still be writing")
+    server.files[UP + partial_name(BATCH).encode()] = old
+    transport, _ = over(server)
+    transport.put(BATCH, BytesSource(b"new"))
+    assert server.files == {UP + BATCH.encode(): bytearray(b"new")}
+    assert old == b"of a lost session, which may still be writing"
+
+
+def test_every_write_is_answered_before_the_rename() -> None:
+    server = ScriptedServer()
+    transport, _ = over(server)
+    transport.put(BATCH, BytesSource(CONTENT * 10))
+    rename = len(server.requests) - 1
+    assert server.requests[rename] == Kind.EXTENDED
+    assert server.requests[rename - 1] == Kind.CLOSE
+    assert Kind.WRITE in server.requests[:rename]
+
+
+def test_a_refused_read_speaks_of_this_file(tmp_path: Path) -> None:
+    server = refusing(Kind.READ)
+    server.files[b"/box/down/" + BATCH.encode()] = bytearray(CONTENT)
+    transport, connection = over(server)
+    with pytest.raises(TransportFileError):
+        transport.fetch(BATCH, tmp_path / "target", limit_bytes=10**6)
+    assert connection.drops == 0
+    assert server.open_handles == 0
+
+
+def test_a_file_that_grew_after_it_was_looked_at_is_still_capped(tmp_path: Path) -> None:
+    server = ScriptedServer()
+    path = b"/box/down/" + BATCH.encode()
+    server.files[path] = bytearray(b"small")
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        if kind == Kind.OPEN:
+            server.files[path] = bytearray(CONTENT)
+        return None
+
+    server._bend = bend
+    transport, _ = over(server)
+    with pytest.raises(TransportFileError, match="larger"):
+        transport.fetch(BATCH, tmp_path / "target", limit_bytes=100)
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_file_that_vanished_after_it_was_looked_at(tmp_path: Path) -> None:
+    server = ScriptedServer()
+    path = b"/box/down/" + BATCH.encode()
+    server.files[path] = bytearray(b"small")
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        return status(Status.NO_SUCH_FILE) if kind == Kind.OPEN else None
+
+    server._bend = bend
+    transport, _ = over(server)
+    with pytest.raises(TransportFileError):
+        transport.fetch(BATCH, tmp_path / "target", limit_bytes=100)
+
+
+def test_names_that_no_file_system_would_allow_are_strangers() -> None:
+    hostile = [
+        (b"../../" + BATCH.encode(), 0o100640, 5),
+        (b"/" + BATCH.encode(), 0o100640, 5),
+        (BATCH.encode() + b"\0", 0o100640, 5),
+        (BATCH.encode() + b"\n", 0o100640, 5),
+        (BATCH.encode(), 0o120777, 5),
+        (b"", 0o100640, 5),
+        (b"\xff" * 5000, 0o100640, 5),
+    ]
+    listed = False
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        nonlocal listed
+        if kind != Kind.READDIR or listed:
+            return None
+        listed = True
+        return names(hostile)
+
+    transport, _ = over(ScriptedServer(bend))
+    listing = transport.list_names()
+    assert listing.files == ()
+    assert listing.strangers == len(hostile)
+
+
+def test_a_broken_session_is_dropped_and_the_next_one_is_used() -> None:
+    broken, good, third = ScriptedServer(lambda _kind, _reader: (77, b"")), ScriptedServer(), ScriptedServer()
+    transport, connection = over(broken, good, third)
+    # The greeting asks for limits already.
+    with pytest.raises(TransportError):
+        transport.list_names()
+    assert transport.list_names().files == ()
+    transport.put(BATCH, BytesSource(CONTENT))
+    # A session that ended while it was idle is noticed before it is used.
+    good.is_open = False
+    assert transport.list_own().files == ()
+    assert third.requests
+    assert connection.drops == 0
+
+
+def test_a_session_that_breaks_in_use_drops_its_connection() -> None:
+    def bend(kind: int, _: Reader) -> Answer | None:
+        return (77, b"") if kind == Kind.REMOVE else None
+
+    broken, good = ScriptedServer(bend), ScriptedServer()
+    transport, connection = over(broken, good)
+    with pytest.raises(TransportError):
+        transport.remove_own(BATCH)
+    assert not broken.is_open
+    assert connection.drops == 1
+    assert transport.list_own().files == ()
