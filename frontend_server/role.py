@@ -19,7 +19,7 @@ from frontend_server.collected import Collected
 from frontend_server.counts import Counts
 from frontend_server.delivery import Delivery
 from frontend_server.dispositions import Dispositions
-from frontend_server.effects import Effects
+from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.staging import Stager
@@ -107,11 +107,12 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     effects = Effects(
         ledger=parts.ledger,
         folders=folders,
-        counts=counts.write_counts,
+        files=foreign,
+        write_counts=counts.write_counts,
         clock=ports.clock,
         randomness=ports.randomness,
         backoff=parts.backoff,
-        status_encoding=settings.status_encoding,
+        settings=EffectSettings(settings.profile, settings.status_encoding, settings.mode),
     )
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
     judge = Judge(judge_tools(parts), reception, Applying(parts.trust, parts.statements))

@@ -110,14 +110,12 @@ def fault_lines(fault: FaultTold, catalogue: Catalogue) -> list[str]:
 
 def kill_lines(kill: Kill) -> list[str]:
     """A power cut: who, while what was in flight, and how long until the node was back."""
-    flight = ", ".join(kill.in_flight)
+    head = f"  × 断电 SIGKILL {kill.number}: {_ROLES[kill.role]} {alias(kill.node)}"
     text = (
-        f"断电 SIGKILL {kill.number}: {_ROLES[kill.role]} {alias(kill.node)}"
-        f" · {kill.label} {kill.state} · 在途 in flight: {flight}"
-        f" · {kill.away_seconds:.1f} s 后恢复 back"
+        f"{kill.label} {kill.state}，在途 in flight: {', '.join(kill.in_flight)}，"
+        f"{kill.away_seconds:.1f} s 后恢复 until it was back"
     )
-    first, *rest = wrap(text, indent=_INDENT)
-    return [f" ×  {first.strip()}", *rest]
+    return [_with_right_end(head, f"T+{kill.seconds:.1f} s"), *wrap(text, indent=_INDENT)]
 
 
 def summary_lines(outcome: Outcome, seed: int | None) -> list[str]:
