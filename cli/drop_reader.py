@@ -42,8 +42,9 @@ Blocks = Callable[[], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class DropFile:
-    """A file beside packet.xml: every reading of its name, its size in bytes, and its content in blocks."""
+    """A file beside packet.xml: name in bytes, every reading of it, size in bytes, content in blocks."""
 
+    raw_name: bytes
     names: tuple[str, ...]
     size: int
     blocks: Blocks
@@ -135,7 +136,8 @@ def _read_folder(path: Path) -> Drop:
 
 
 def _file_of_folder(entry: Path) -> DropFile:
-    return DropFile(_readings(os.fsencode(entry.name)), entry.stat().st_size, lambda: blocks_of(entry))
+    raw = os.fsencode(entry.name)
+    return DropFile(raw, _readings(raw), entry.stat().st_size, lambda: blocks_of(entry))
 
 
 def _readings(raw: bytes) -> tuple[str, ...]:
@@ -258,7 +260,7 @@ def _is_unsafe(component: str) -> bool:
 
 
 def _file_of_zip(path: Path, file: _Zipped) -> DropFile:
-    return DropFile(_readings(file.raw), file.entry.size, lambda: _unpacked(path, file))
+    return DropFile(file.raw, _readings(file.raw), file.entry.size, lambda: _unpacked(path, file))
 
 
 def _unpacked(path: Path, file: _Zipped) -> Iterator[bytes]:

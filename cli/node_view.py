@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from exchanged.config import Config
-    from exchanged.trace import Viewpoint
+    from exchanged.trace_values import Viewpoint
     from packet_spec.model import Directory
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -60,7 +60,7 @@ class NodeView:
 
     def viewpoint(self) -> Viewpoint:
         """The node as the asker of a trace."""
-        from exchanged.trace import Viewpoint  # noqa: PLC0415 - help must not wait for libraries
+        from exchanged.trace_values import Viewpoint  # noqa: PLC0415 - help must not wait for libraries
 
         peers = {link.name: link.peer for link in self.config.links}
         return Viewpoint(self.config.node.code, peers, self.directory())

@@ -57,9 +57,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The verdict on one path. ``missing`` are listed files that are not there; ``note`` says what was proved.
+    """The verdict on one path. ``missing`` are listed files that are not there.
 
-    ``key`` is known of a sealed packet, or where packet.xml bears an id.
+    ``note`` says what else was proved or why not; ``key`` is known where packet.xml or a seal bears an id.
     """
 
     path: Path
@@ -215,8 +215,10 @@ class _Comparison:
             yield make_finding("attachment-file-twice", found=file.names[0])
         for listed, file in self._pairs:
             if listed.size is not None and file.size != listed.size:
-                sizes = {"expected": str(listed.size), "found": str(file.size)}
-                yield make_finding("attachment-size-differs", file=listed.file, **sizes)
+                sizes = str(listed.size), str(file.size)
+                yield make_finding(
+                    "attachment-size-differs", file=listed.file, expected=sizes[0], found=sizes[1]
+                )
             elif listed.sha256 is not None and (digest := _digest(file)) != listed.sha256:
                 yield make_finding(
                     "attachment-digest-differs", file=listed.file, expected=listed.sha256, found=digest

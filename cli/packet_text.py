@@ -12,7 +12,8 @@ from cli.render import age, fields, local_time, table
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
-from exchanged.trace import Because, Holding, Step, StepKind, Trace, Way
+from exchanged.trace_values import Because, Holding, Step, StepKind, Trace, Way
+from packet_spec.identity import is_digest
 
 _EVENTS: Final = 40
 
@@ -211,7 +212,13 @@ def _events(events: Sequence[EventRow]) -> Iterator[str]:
 
 
 def _detail(detail: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in detail.items()) or "-"
+    """Digests are shortened: whoever needs them whole asks for JSON."""
+    shown = {name: _shortened(value) for name, value in detail.items()}
+    return " ".join(f"{name}={value}" for name, value in shown.items()) or "-"
+
+
+def _shortened(value: object) -> object:
+    return f"{value[:12]}…" if isinstance(value, str) and is_digest(value) else value
 
 
 def _recipients(packet: PacketRow) -> str:

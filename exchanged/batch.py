@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exchanged.ledger.rows import SpoolRange
-from exchanged.spool import RangeReader, Spool
+from exchanged.ranges import RangeReader, SpoolRange
+from exchanged.spool import Spool
 from packet_spec.errors import DigestMismatchError, LayoutError
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import Waybill, WaybillItem

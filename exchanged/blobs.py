@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from exchanged.durable import DurableFiles
-from exchanged.spool import RangeReader
+from exchanged.ranges import RangeReader
 from exchanged.transport import Fetched
 
 

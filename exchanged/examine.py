@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from exchanged.spool import RangeReader
+from exchanged.ranges import RangeReader
 from packet_spec.binding import check_seal_against_packet
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet

@@ -14,10 +14,10 @@ from typing import Final
 from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.errors import TransportFileError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
-from exchanged.ledger.rows import SpoolRange
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from exchanged.mailbox import MailboxKind, blob_name, classify
+from exchanged.ranges import SpoolRange
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
 from exchanged.transport import Listing

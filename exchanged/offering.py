@@ -13,14 +13,14 @@ from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
+from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, packets, statements
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
-from exchanged.landing import Landing
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import batch_name, blob_name, directory_name
 from exchanged.order import Candidate, choose
+from exchanged.ranges import RangeReader
 from exchanged.settling import Settling
-from exchanged.spool import RangeReader
 from exchanged.states import DestinationState, Event, PacketState
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES

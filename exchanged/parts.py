@@ -7,6 +7,7 @@ refuses and names fault, evidence and next command.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -144,13 +145,30 @@ def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]],
         raise VolumeDamagedError(
             "an earlier run ended because the volume of ledger or spool failed", where=str(data_dir)
         )
-    lock = NodeLock(data_dir / "lock")
+    with ExitStack() as undo:
+        lock = NodeLock(data_dir / "lock")
+        undo.callback(lock.release)
+        parts = _open_locked(config, ports, on_wake, lock, undo)
+        undo.pop_all()
+    return parts
+
+
+def _open_locked(
+    config: Config,
+    ports: Ports,
+    on_wake: Callable[[frozenset[str]], None],
+    lock: NodeLock,
+    undo: ExitStack,
+) -> Parts:
+    """The rest of opening, under the lock. What was opened is let go when a later step fails."""
+    data_dir = config.node.data_dir
     files = DurableFiles(Volume.OWN, ports.crash)
     seal_key = load_key(config.keys.seal) if config.node.role is NodeRole.FRONTEND else None
     link_key, receipt_key = load_key(config.keys.link), load_key(config.keys.receipt)
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
+    undo.callback(ledger.close)
     spool = Spool(data_dir / "spool", files, ports.randomness)
     store = BlobStore(data_dir / "blobs", files)
     spool.prepare()

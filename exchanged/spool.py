@@ -7,17 +7,11 @@ row names is a spare of a crash and is removed at start (``exchanged.reconcile``
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, DurableWriter
-from exchanged.errors import VolumeDamagedError
-from exchanged.ledger.rows import SpoolRange
-
-_BLOCK: Final = 256 * 1024
+from exchanged.ranges import RangeReader, SpoolRange
 
 
 class Spool:
@@ -67,49 +61,3 @@ class Spool:
     def names(self) -> tuple[str, ...]:
         """Every file in the folder."""
         return tuple(sorted(entry.name for entry in self.folder.iterdir()))
-
-
-class RangeReader:
-    """A sequential reader of one range of one file; ``read`` never goes past the range's end."""
-
-    def __init__(self, path: Path, start: int, length: int) -> None:
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise VolumeDamagedError("a spool file that the ledger names cannot be opened", where=path.name) from error
-        self._file.seek(start)
-        self._left = length
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; fewer only at the end of the range or of the file."""
-        buffer = io.BytesIO()
-        want = min(size, self._left)
-        while want > 0:
-            block = self._file.read(min(want, _BLOCK))
-            if not block:
-                break
-            buffer.write(block)
-            want -= len(block)
-            self._left -= len(block)
-        return buffer.getvalue()
-
-    def blocks(self) -> Iterator[bytes]:
-        """The rest of the range in blocks."""
-        while block := self.read(_BLOCK):
-            yield block
-
-    def skip(self, size: int) -> None:
-        """Leave out ``size`` bytes of the range."""
-        step = min(size, self._left)
-        self._file.seek(step, io.SEEK_CUR)
-        self._left -= step
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-
-    def __enter__(self) -> RangeReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -13,156 +13,30 @@ directory, and without it only where they lead to the recipient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from exchanged.ledger.questions import EventRow, HopRow, PacketFacts, WaitingArrival
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.routing import RouteKind, route_to_node
 from exchanged.states import ArrivalState, DestinationState, Event, PacketState
+from exchanged.trace_values import (
+    Because,
+    Evidence,
+    Holder,
+    Holding,
+    Step,
+    StepKind,
+    Trace,
+    Viewpoint,
+    Way,
+)
 from packet_spec.errors import ExchangeError
 from packet_spec.hop import decode_hop
-from packet_spec.identity import PacketKey
-from packet_spec.model import Directory, ItemKind, ReceiptKind
+from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.signing import split_signed
-
-
-class Evidence(StrEnum):
-    """How a step is known."""
-
-    OWN_LEDGER = "own-ledger"
-    HOP_NOTE = "hop-note"
-    RECEIPT = "receipt"
-    SEAL = "seal"
-
-
-class StepKind(StrEnum):
-    """What happened at a node."""
-
-    SEALED = "sealed"
-    LANDED = "landed"
-    NEEDING = "needing"
-    HELD = "held"
-    QUARANTINED = "quarantined"
-    ADMITTED = "admitted"
-    OFFERED = "offered"
-    BATCH_BAD = "batch-bad"
-    HANDED_OVER = "handed-over"
-    STAGED = "staged"
-    PLACED = "placed"
-    CANCELLED = "cancelled"
-    ACCEPTED = "accepted"
-    DELIVERED = "delivered"
-    COLLECTED = "collected"
-    SIGNED = "signed"
-    REFUSED = "refused"
-    UNDELIVERABLE = "undeliverable"
-    EXPIRED = "expired"
-
-
-class Holding(StrEnum):
-    """In which way the packet is with its holder."""
-
-    HERE = "here"
-    """In this node's own custody: certain."""
-    LAST_KNOWN = "last-known"
-    """Custody passed to the holder; nothing is known beyond it."""
-    INBOX = "inbox"
-    """Whole and durable in the recipient's inbox."""
-    CASE_SOFTWARE = "case-software"
-    """Taken by the recipient's case software, or signed for."""
-    NOBODY = "nobody"
-    """Ended: refused, undeliverable, expired or cancelled; the holder is who said so."""
-
-
-class Because(StrEnum):
-    """Why the holder is known to hold it."""
-
-    NOT_OFFERED = "not-offered"
-    NOT_ACKNOWLEDGED = "not-acknowledged"
-    NOT_JUDGED = "not-judged"
-    LACKS_BLOBS = "lacks-blobs"
-    BEING_DELIVERED = "being-delivered"
-    PLACED_HERE = "placed-here"
-    ACKNOWLEDGED = "acknowledged"
-    HOP_NOTE = "hop-note"
-    RECEIPT = "receipt"
-    ENDED_HERE = "ended-here"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that happened to the packet on its way. ``to`` is the node (or link) that it went to.
-
-    ``detail`` is a batch number, a reason, or who signed; empty where there is nothing to add.
-    """
-
-    at: datetime
-    node: str
-    kind: StepKind
-    known_by: Evidence
-    to: str = ""
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds the packet now, since when, and how that is known.
-
-    ``unknown_beyond`` is the node behind which nothing is known, empty where all is known.
-    """
-
-    node: str
-    since: datetime
-    holding: Holding
-    because: Because
-    unknown_beyond: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The packet's way to one recipient. ``state`` is that of the destination, or of the arrival."""
-
-    recipient: str
-    state: str
-    steps: tuple[Step, ...]
-    holder: Holder
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """The answer. ``asked`` is the node whose ledger was asked.
-
-    ``set_aside`` counts receipts and notes about another seal or content under the same identity.
-    """
-
-    key: PacketKey
-    asked: str
-    attempt: int | None
-    ways: tuple[Way, ...]
-    set_aside: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
-    """The node that is asked: its code, its links' peers, and the directory in force if there is one."""
-
-    node: str
-    peers: Mapping[str, str]
-    directory: Directory | None = None
-
-    def peer(self, link: str) -> str:
-        """The node at the other end of ``link``; the link's own name where it is no longer configured."""
-        return self.peers.get(link) or f"link {link}"
-
-    def node_of(self, agency: str) -> str:
-        """The node that serves ``agency``; most nodes serve one agency and bear its code."""
-        listed = None if self.directory is None else self.directory.agency(agency)
-        return agency if listed is None else listed.node
-
 
 _OPEN_HERE: Final = {
     DestinationState.QUEUED: Because.NOT_OFFERED,
@@ -226,7 +100,8 @@ def _events_of_attempt(facts: PacketFacts) -> tuple[EventRow, ...]:
 def _waiting_way(row: WaitingArrival, viewpoint: Viewpoint) -> Way:
     """An item that was landed and is not judged. While it lacks a blob, custody is the neighbour's (C6)."""
     kind, because = _WAITING.get(row.state, (StepKind.LANDED, Because.NOT_JUDGED))
-    steps = [Step(row.landed_at, viewpoint.node, StepKind.LANDED, Evidence.OWN_LEDGER, detail=row.link)]
+    by_link = f"link {row.link}"
+    steps = [Step(row.landed_at, viewpoint.node, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)]
     if kind is not StepKind.LANDED:
         steps.append(Step(row.since, viewpoint.node, kind, Evidence.OWN_LEDGER, detail=row.reason))
     holder = Holder(viewpoint.node, row.landed_at, Holding.HERE, because)
@@ -258,7 +133,7 @@ class _Told:
         """The way to one recipient."""
         position = self._from_here(row)
         self._follow_notes(position, row)
-        self._read_receipts(position, row.recipient)
+        self._read_receipts(position, row.recipient, is_here=row.state in _OPEN_HERE)
         return Way(row.recipient, row.state.value, tuple(position.steps), position.holder)
 
     def way_without_destination(self) -> Way:
@@ -267,7 +142,7 @@ class _Told:
         because = Because.ENDED_HERE if self.packet.state is PacketState.REFUSED else Because.NOT_JUDGED
         holder = Holder(here, self.packet.landed_at, Holding.NOBODY, because)
         position = _Position([*self._beginning()], holder)
-        self._read_receipts(position, "")
+        self._read_receipts(position, "", is_here=True)
         return Way("", self.packet.state.value, tuple(position.steps), position.holder)
 
     def _beginning(self) -> Iterator[Step]:
@@ -277,7 +152,8 @@ class _Told:
             return
         sender = self.viewpoint.node_of(packet.key.sender)
         yield Step(packet.sealed_at, sender, StepKind.SEALED, Evidence.SEAL)
-        yield Step(packet.landed_at, here, StepKind.LANDED, Evidence.OWN_LEDGER, detail=packet.came_by)
+        by_link = f"link {packet.came_by}"
+        yield Step(packet.landed_at, here, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)
         for event in self.events:
             kind = None if event.recipient else _STEP_BEFORE_ROUTES.get(event.kind)
             if kind is not None:
@@ -362,32 +238,41 @@ class _Told:
         onward = {row.next_node for row in self.hops if row.node == node}
         return any(self._leads_to(following, target, passed | {node}) for following in onward)
 
-    def _read_receipts(self, position: _Position, recipient: str) -> None:
-        """Receipts for the whole packet or for this recipient, in the order of their kinds."""
+    def _read_receipts(self, position: _Position, recipient: str, *, is_here: bool) -> None:
+        """Receipts for the whole packet or for this recipient, in the order in which they came."""
         for receipt in self.receipts:
             if receipt.recipient and recipient and receipt.recipient != recipient:
                 continue
             kind = StepKind(receipt.kind)
             step = Step(receipt.issued_at, receipt.issued_by, kind, Evidence.RECEIPT)
             if receipt.kind == ReceiptKind.ACCEPTED.value:
-                self._read_accepted(position, step)
+                self._read_accepted(position, step, is_here=is_here)
             else:
                 position.steps.append(step)
                 position.holder = _after(position.holder, step)
 
-    def _read_accepted(self, position: _Position, step: Step) -> None:
-        """``accepted`` proves that its issuer had all of it; the notes may tell more already."""
-        at_issuer = [place for place, known in enumerate(position.steps) if known.node == step.node]
-        landed = [place for place in at_issuer if position.steps[place].kind is StepKind.LANDED]
+    def _read_accepted(self, position: _Position, step: Step, *, is_here: bool) -> None:
+        """``accepted`` proves that its issuer had all of it; what is known beyond that stays.
+
+        ``is_here``: this node has it, so the issuer stands before it on the way.
+        """
+        before = (StepKind.SEALED, StepKind.LANDED, StepKind.HELD, StepKind.ADMITTED)
+        at_issuer = [
+            place
+            for place, known in enumerate(position.steps)
+            if known.node == step.node and known.kind in before
+        ]
         if at_issuer:
-            position.steps.insert(landed[0] + 1 if landed else at_issuer[0], step)
-            return
-        position.steps.append(step)
-        holder = position.holder
-        if holder.holding in (Holding.HERE, Holding.LAST_KNOWN) and holder.node != step.node:
-            position.holder = Holder(
-                step.node, step.at, Holding.LAST_KNOWN, Because.RECEIPT, unknown_beyond=step.node
-            )
+            position.steps.insert(at_issuer[-1] + 1, step)
+        elif is_here or (not self.packet.own and step.at <= self.packet.landed_at):
+            position.steps.insert(1, step)
+        else:
+            position.steps.append(step)
+            holder = position.holder
+            if holder.holding in (Holding.HERE, Holding.LAST_KNOWN) and holder.node != step.node:
+                position.holder = Holder(
+                    step.node, step.at, Holding.LAST_KNOWN, Because.RECEIPT, unknown_beyond=step.node
+                )
 
 
 def _after(holder: Holder, step: Step) -> Holder:

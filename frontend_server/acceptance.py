@@ -21,8 +21,8 @@ from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableWriter
 from exchanged.errors import FileOperationError, NoSpaceError, NotFoundError, VolumeDamagedError
 from exchanged.ledger import Ledger, Transaction, blobs, drops, spool
-from exchanged.ledger.rows import SpoolRange
 from exchanged.log import event_line
+from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool
 from frontend_server.copying import CopiedDrop
 from frontend_server.sealing import SealedPacket, Sealer, SealNumbers

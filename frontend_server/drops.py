@@ -27,8 +27,7 @@ from packet_spec.xml_findings import xml_finding
 
 _BLOCK: Final = 1024 * KIB
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The end tag of a packet.xml or disposition, with comments and white space behind it.
-_END_TAG: Final = re.compile(rb"</(?:[\w.-]+:)?(?:packet|disposition)\s*>(?:\s|<!--.*?-->)*\Z", re.DOTALL)
+_END_TAG: Final = re.compile(rb"</(?:[A-Za-z0-9._-]{1,64}:)?(?:packet|disposition)[ \t\r\n]*>\Z")
 _TAIL: Final = 8 * KIB
 
 
@@ -201,7 +200,11 @@ def check_packet_xml_size(size: int) -> None:
 
 def has_end_tag(packet_xml: bytes) -> bool:
     """The document's last tag closes a packet or a disposition, whatever its encoding."""
-    return _END_TAG.search(packet_xml[-_TAIL:].replace(b"\0", b"")) is not None
+    # UTF-16 is ASCII with zeros between, as far as tags go.
+    rest = packet_xml.replace(b"\0", b"").rstrip()
+    while rest.endswith(b"-->"):
+        rest = rest[: max(rest.rfind(b"<!--"), 0)].rstrip()
+    return _END_TAG.search(rest[-_TAIL:]) is not None
 
 
 def _read_capped(folder: int, seen: SeenFile) -> bytes:

@@ -1,13 +1,14 @@
 """Effects: everything outside the ledger that the agency's case software sees of its drops.
 
 Guarantees: an effect stays in the ledger until it was carried out, and carrying it out again changes
-nothing; one that fails waits and is tried again with growing delays while the others go on. Without the
-outbox's marker nothing is written anywhere below the root: it may be an empty mount point.
+nothing; one that fails waits and is tried again with growing delays while the others go on. Unless the
+outbox holds its marker before and after, nothing counts as carried out: the root may be an empty mount
+point.
 
-    status         drop:<row> or packet:<row>    status/<name>.status.xml and .json, status/by-id/<id>.status.xml
-    receipt-file   <receipt row>                 receipts/<packet id>/<kind>-<who>-<attempt>.xml
-    original       <drop row>, to                sent/ or refused/ with findings.xml and findings.txt beside it
-    counts         any                           inbox/counts.json
+    status         drop:<row> or packet:<row>   status/<name>.status.xml and .json, status/by-id/<id>...
+    receipt-file   <receipt row>                receipts/<packet id>/<kind>-<who>-<attempt>.xml
+    original       <drop row>, to               sent/, or refused/ with findings.xml and .txt beside it
+    counts         any                          inbox/counts.json
 
 Leaves to others: what the files say (``status_files``), and how originals move (``originals``).
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,21 +100,28 @@ class Effects:
 
     def step(self) -> float | None:
         """Carry out what is due, in order. Raises VolumeDamagedError only."""
-        waiting = intended.waiting(self._ledger.read(), _GROUP + len(self._failing))
+        limit = _GROUP + len(self._failing)
+        waiting = intended.waiting(self._ledger.read(), limit)
         ours = [effect for effect in waiting if effect.kind in self._handlers]
-        if not ours:
-            self._failing.clear()
-            return None
-        if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
-            self._absent += 1
-            return self._backoff.delay(self._absent, self._randomness.fraction())
-        self._absent = 0
+        due = [effect for effect in ours if not self._is_resting(effect)]
+        for number in self._failing.keys() - {effect.id for effect in ours}:
+            del self._failing[number]
+        if due:
+            if not self._carry_out(due):
+                return self._backoff.delay(self._absent, self._randomness.fraction())
+            if len(waiting) == limit:
+                return NOW
+        now = self._clock.monotonic()
+        return min((max(each.until - now, 0.05) for each in self._failing.values()), default=None)
+
+    def _carry_out(self, due: Sequence[Effect]) -> bool:
+        """Each in turn, then all that went well off the ledger. False without the outbox's marker."""
+        if not self._is_there():
+            return False
         done: list[int] = []
         after: list[_After] = []
         problems: Counter[str] = Counter()
-        for effect in ours:
-            if self._is_resting(effect):
-                continue
+        for effect in due:
             try:
                 follow_up = self._handlers[effect.kind](effect)
             except VolumeDamagedError:
@@ -123,21 +131,21 @@ class Effects:
                 self._fail(effect)
                 continue
             done.append(effect.id)
+            self._failing.pop(effect.id, None)
             if follow_up is not None:
                 after.append(follow_up)
-        if done:
-            self._ledger.write(lambda tx: _finish(tx, done, after))
         for what, count in problems.items():
             event_line("effects-waiting", level=logging.WARNING, error=what, count=count)
-        return self._next_look(waiting, {effect.id for effect in ours} - set(done))
+        if not self._is_there():
+            return False
+        if done:
+            self._ledger.write(lambda tx: _finish(tx, done, after))
+        return True
 
-    def _next_look(self, waiting: tuple[Effect, ...], left: set[int]) -> float | None:
-        for number in self._failing.keys() - left:
-            del self._failing[number]
-        if len(waiting) >= _GROUP + len(left):
-            return NOW
-        now = self._clock.monotonic()
-        return min((max(each.until - now, 0.05) for each in self._failing.values()), default=None)
+    def _is_there(self) -> bool:
+        is_good = self._folders.check_marker(self._ledger, OUTBOX) is MarkerState.GOOD
+        self._absent = 0 if is_good else self._absent + 1
+        return is_good
 
     def _is_resting(self, effect: Effect) -> bool:
         failing = self._failing.get(effect.id)
@@ -154,7 +162,8 @@ class Effects:
     def _write_status(self, effect: Effect) -> None:
         connection = self._ledger.read()
         kind, _, number = effect.subject.partition(":")
-        drop = drops.get(connection, int(number)) if kind == "drop" else drops.of_packet(connection, int(number))
+        find = drops.get if kind == "drop" else drops.of_packet
+        drop = find(connection, int(number))
         if drop is None:
             return
         status = build_status(connection, drop)

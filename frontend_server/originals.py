@@ -49,7 +49,7 @@ class Originals:
         """
         home = self._folders.sent if target is Original.SENT else self._folders.refused
         transit = home / f".exchanged-original-{drop.id}"
-        if not os.path.lexists(transit):
+        if not _lies_there(transit):
             kept = self._lift(drop, transit)
             if kept is Original.GONE:
                 found = self._find(drop, home)
@@ -90,7 +90,7 @@ class Originals:
     def _find(self, drop: DropRow, home: Path) -> Path | None:
         """The original, where an earlier run put it before the ledger heard of it."""
         for name in free_names(drop.name, drop.id):
-            if os.path.lexists(home / os.fsdecode(name)) and self._is_original(home, drop, name):
+            if _lies_there(home / os.fsdecode(name)) and self._is_original(home, drop, name):
                 return home / os.fsdecode(name)
         return None
 
@@ -105,6 +105,18 @@ class Originals:
                 continue
             return path
         raise ForeignVolumeError("no free name is left for an original", where=str(home))
+
+
+def _lies_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ForeignVolumeError(
+            "a folder cannot be looked at", where=str(path.parent), found=error.strerror or ""
+        ) from error
+    return True
 
 
 def free_names(name: bytes, number: int) -> Iterator[bytes]:

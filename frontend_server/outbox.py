@@ -132,7 +132,7 @@ def drop_names(names: Collection[bytes], *, with_markers: bool) -> list[bytes]:
     """Which names may be drops: litter, names of unfinished files, dot files and markers are none."""
     return [
         name
-        for name in names
+        for name in sorted(names)
         if not is_litter(name)
         and not is_temporary(name)
         and not (with_markers and name.lower().endswith(_MARKERS))

@@ -12,7 +12,8 @@ from typing import Final
 
 from exchanged.ledger import Transaction, batches, blobs, drops, effects, packets
 from exchanged.ledger.drops import DropRow, Outcome
-from exchanged.ledger.rows import PacketRow, SpoolRange
+from exchanged.ledger.rows import PacketRow
+from exchanged.ranges import SpoolRange
 from exchanged.receipts import ORDINARY, URGENT
 from exchanged.states import DestinationState, Event
 from exchanged.storing import relations_of

@@ -15,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("packet_spec", "exchanged", "frontend_server", "cli", "tests")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-crash-points", action="store_true", help="crash at every point, not only at the chosen ones"
+    )
+
+
 @pytest.fixture(autouse=True)
 def no_sleeping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sleep in our code hides a missing port (clock, event, scheduler); libraries may sleep.

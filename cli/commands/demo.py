@@ -82,6 +82,7 @@ def demo(keep: Path | None, kill_seed: int | None, link: str, video_mib: int, *,
     else:
         say(f"文件夹已保留 the folders were kept: {printable(str(keep.absolute()))}")
         say("  agencies/*/{outbox,status,sent,refused,inbox,receipts}")
+        say(f"  exchangectl lab start {printable(str(keep))}")
     return ExitCode.FINDINGS if outcome.differences else ExitCode.DONE
 
 

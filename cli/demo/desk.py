@@ -75,10 +75,10 @@ class Desk:
             progress=self._progress(drop),
         )
         original = read_original(written)
+        # Taken before the exchange can see it, so that no delay told is too short.
+        now, seconds = self._clock.now(), self._clock.monotonic()
         self._files.rename_new(written, self._agencies[original.envelope.sender].outbox / written.name)
-        journey = Journey(
-            label, row, written.name, original, self._clock.now(), self._clock.monotonic(), ending
-        )
+        journey = Journey(label, row, written.name, original, now, seconds, ending)
         if ending is Ending.DELIVERED and label.isdigit():
             acts = ACTS.get(row.number, {})
             journey.acts = {code: acts[alias(code)] for code in journey.recipients if alias(code) in acts}

@@ -5,7 +5,8 @@ taken); province, senders and receivers each die at least five times; a kill hap
 sender's status file, read at that moment, names a destination that is still open. Which state a packet is
 in at that moment is the machine's business, and is told. Leaves to others: whether all ended well.
 
-Known limit: a packet may be through before its moment comes; then the next packet gets the kill, at once.
+Known limit: a packet may be through before its moment comes; then the kill meets the next one that is in
+flight, whichever that is.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ LEAST_OF_A_ROLE: Final = 5
 # The packet with the video: long in flight, so it gets a kill of each role, later than the others.
 VIDEO_ROW: Final = 2
 _VIDEO_MILLISECONDS: Final = 1_500
-# A packet without a video is through within half a second.
-_MILLISECONDS: Final = 250
+# A packet without a video is through within a quarter of a second.
+_MILLISECONDS: Final = 100
 
 
 class Role(StrEnum):
@@ -55,9 +56,12 @@ _VIDEO_KILLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PlannedKill:
-    """A kill to come: at which row's packet, of whom, and when. ``choice`` picks among recipients."""
+    """A kill to come: at which row's packet (None: whichever is in flight), of whom, and when.
 
-    row: int
+    ``choice`` picks among several recipients.
+    """
+
+    row: int | None
     role: Role
     stage: Stage
     delay_seconds: float
@@ -111,7 +115,7 @@ def plan_kills(seed: int, rows: int, count: int = KILLS) -> tuple[PlannedKill, .
         stage = Stage.ACCEPTED if role is Role.RECEIVER else pick(seed, f"stage {number}", tuple(Stage))
         delay = _seconds(seed, f"delay {number}", _MILLISECONDS)
         planned.append(PlannedKill(row, role, stage, delay, draw(seed, f"recipient {number}", 60)))
-    return tuple(sorted(planned, key=lambda kill: kill.row))
+    return tuple(sorted(planned, key=lambda kill: kill.row or 0))
 
 
 def is_balanced(kills: tuple[Kill, ...], count: int = KILLS) -> bool:
@@ -145,11 +149,12 @@ class Killer:
         for row, dropped in journeys.items():
             self._note_stages(row, dropped)
         for index, planned in enumerate(self._waiting):
-            journey = journeys.get(planned.row)
+            journey = _prey(planned, journeys)
             if journey is None:
                 continue
             if journey.is_taken and not journey.open_destinations:
-                self._waiting[index] = _passed_on(planned, journeys)
+                # Through already: this kill meets whichever packet is in flight next.
+                self._waiting[index] = replace(planned, row=None)
                 continue
             if self._is_due(planned):
                 journey.status = status_of(journey) or journey.status
@@ -166,6 +171,8 @@ class Killer:
             self._since.setdefault((row, Stage.ACCEPTED), now)
 
     def _is_due(self, planned: PlannedKill) -> bool:
+        if planned.row is None:
+            return True
         since = self._since.get((planned.row, planned.stage))
         return since is not None and self._clock.monotonic() - since >= planned.delay_seconds
 
@@ -202,9 +209,11 @@ class StatusOf(Protocol):
         """The status, or None when there is none."""
 
 
-def _passed_on(planned: PlannedKill, journeys: Mapping[int, Journey]) -> PlannedKill:
-    """The packet was through already: the next one to be dropped gets it, as soon as it is taken."""
-    return replace(planned, row=max(journeys) + 1, stage=Stage.TAKEN, delay_seconds=0.0)
+def _prey(planned: PlannedKill, journeys: Mapping[int, Journey]) -> Journey | None:
+    """The packet that a kill is to meet, if it was dropped; for any packet, the first in flight."""
+    if planned.row is not None:
+        return journeys.get(planned.row)
+    return next((journey for journey in journeys.values() if journey.open_destinations), None)
 
 
 def _roles(seed: int, count: int) -> list[Role]:

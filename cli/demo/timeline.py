@@ -134,6 +134,9 @@ def summary_lines(outcome: Outcome, seed: int | None) -> list[str]:
     if outcome.faults:
         ends = "，".join(f"{fault.label} {fault.state}" for fault in outcome.faults)
         lines.append(f"有错误的投递 faulty drops: {ends}")
+    spares = sum(packet.label.startswith("S") for packet in outcome.packets)
+    if spares:
+        lines.append(f"另有 {spares} 个数据包，为断电而补发 further packets, sent to be met by power cuts")
     if outcome.kills:
         roles = Counter(kill.role for kill in outcome.kills)
         parts = "，".join(f"{_ROLES[role]} {roles[role]}" for role in Role)
@@ -204,8 +207,9 @@ def _verdict_lines(outcome: Outcome) -> list[str]:
             lines += wrap(printable(difference), indent="  - ", hanging=_INDENT)
         return lines
     return [
-        "结论：每个数据包恰好送达一次，完整无误；每种回执恰好一份",
-        "verdict: every packet was delivered exactly once, whole; every receipt is there once",
+        "结论：每个数据包恰好送达一次，完整无误；应有的回执各一份，没有多余",
+        "verdict: each packet was delivered exactly once and whole; each receipt is there",
+        "exactly once, and there is nothing else",
     ]
 
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 from exchanged.errors import StaleStateError
 from exchanged.ledger import spool
-from exchanged.ledger.rows import ArrivalRow, SpoolRange, arrival_row
+from exchanged.ledger.rows import ArrivalRow, arrival_row
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Detail, Transaction
+from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, Event, advance
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind

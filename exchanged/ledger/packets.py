@@ -13,12 +13,12 @@ from exchanged.ledger.rows import (
     PACKET_TABLES,
     DestinationRow,
     PacketRow,
-    SpoolRange,
     destination_row,
     packet_row,
 )
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Detail, Transaction
+from exchanged.ranges import SpoolRange
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState, advance
 from packet_spec.identity import PacketKey
 from packet_spec.model import Seal

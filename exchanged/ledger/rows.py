@@ -8,19 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchanged.ledger.times import moment
+from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, DestinationState, PacketState
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, Priority
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolRange:
-    """Where bytes lie in the spool: a file (by number and name), an offset and a length in bytes."""
-
-    spool: int
-    name: str
-    start: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)

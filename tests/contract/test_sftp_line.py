@@ -108,6 +108,19 @@ def test_a_line_cut_in_the_middle_of_a_put_and_then_mended(server: SftpServer) -
         transport.close()
 
 
+def test_a_peer_that_fell_silent_is_given_up(server: SftpServer) -> None:
+    with cuttable_line(server.port) as line:
+        transport = SftpTransport(server.settings(port=line.port, io_timeout_seconds=1.0), SPOOL)
+        transport.list_names()
+        line.fall_silent()
+        with pytest.raises(TransportError, match="no answer in time"):
+            transport.put(BATCH, BytesSource(CONTENT))
+        line.cut()
+        transport.put(BATCH, BytesSource(CONTENT))
+        transport.close()
+    assert (server.mailbox / "up" / BATCH).read_bytes() == CONTENT
+
+
 def test_a_blob_resumes_after_a_cut(server: SftpServer) -> None:
     content = os.urandom(8 * 1024 * 1024)
     name = f"{digest_of(content)}.blob"

@@ -1,7 +1,4 @@
-"""One contract, every transport: what ``exchanged.transport`` promises, proved against each.
-
-The SFTP transport runs against a real OpenSSH server on a loopback port.
-"""
+"""What ``exchanged.transport`` promises, proved against every transport; SFTP against a real OpenSSH."""
 
 from __future__ import annotations
 

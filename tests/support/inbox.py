@@ -14,7 +14,8 @@ from pathlib import Path
 from exchanged.blobs import BlobStore
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, blobs, packets, spool, statements
-from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow, SpoolRange
+from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
+from exchanged.ranges import SpoolRange
 from exchanged.receipts import Links, Speaker, Statements
 from exchanged.retry import Backoff
 from exchanged.spool import Spool

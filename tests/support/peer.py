@@ -19,7 +19,8 @@ from exchanged.batch import BatchSource, Content
 from exchanged.durable import DurableFiles, Volume
 from exchanged.keys import load_key
 from exchanged.mailbox import batch_name
-from exchanged.spool import RangeReader, Spool
+from exchanged.ranges import RangeReader
+from exchanged.spool import Spool
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.identity import PacketKey, content_digest, packet_id_from, sha256_hex

@@ -14,6 +14,8 @@ from exchanged.errors import TransportError
 from exchanged.sftp_protocol import Kind, Reader, Status, string
 
 Answer = tuple[int, bytes]
+# What a FIFO that nobody rings answers.
+SILENT: Answer = (-1, b"")
 EXTENSIONS = {
     b"posix-rename@openssh.com": b"1",
     b"fsync@openssh.com": b"1",
@@ -93,6 +95,8 @@ class ScriptedServer:
             return
         self.requests.append(kind)
         answer = self._bend(kind, Reader(packet, 5)) or self._serve(kind, Reader(packet, 5))
+        if answer == SILENT:
+            return
         self._send(bytes([answer[0]]) + packet[1:5] + answer[1])
 
     def _send(self, packet: bytes) -> None:

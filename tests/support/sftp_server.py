@@ -153,7 +153,7 @@ class SftpServer:
 
 
 class CuttableLine:
-    """A TCP relay to the server that can be cut after a number of bytes, and mended."""
+    """A TCP relay to the server that can be cut, also after a number of bytes, or fall silent."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -161,6 +161,7 @@ class CuttableLine:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._allowance: int | None = None
+        self._silent = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -169,8 +170,13 @@ class CuttableLine:
         with self._lock:
             self._allowance = sent_bytes
 
+    def fall_silent(self) -> None:
+        """Swallow what both sides send, closing nothing: a half-open connection."""
+        self._silent = True
+
     def cut(self) -> None:
         """Reset every connection now; new ones are relayed again."""
+        self._silent = False
         with self._lock:
             pairs, self._pairs = self._pairs, []
             self._allowance = None
@@ -207,7 +213,8 @@ class CuttableLine:
                 if counted and self._exhausted(len(data)):
                     self.cut()
                     return
-                target.sendall(data)
+                if not self._silent:
+                    target.sendall(data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
             self._forget(source, target)

@@ -189,10 +189,13 @@ def test_crash_points_carry_no_names_of_files(tmp_path: Path) -> None:
     assert "durable:after-fsync:sync-dir" in count.names
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT])
 @pytest.mark.parametrize("call", ["write", "fsync"])
-def test_on_our_own_volume_a_failing_write_or_fsync_is_damage(tmp_path: Path, call: str) -> None:
+def test_on_our_own_volume_a_failing_write_or_fsync_is_damage(
+    tmp_path: Path, call: str, number: int
+) -> None:
     with pytest.raises(VolumeDamagedError):
-        failing(Volume.OWN, call, errno.EIO).write_file(tmp_path / "a", [b"x"])
+        failing(Volume.OWN, call, number).write_file(tmp_path / "a", [b"x"])
     assert not (tmp_path / "a").exists()
 
 

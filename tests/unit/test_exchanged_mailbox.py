@@ -113,12 +113,13 @@ def test_a_scan_orders_known_files_and_counts_strangers(tmp_path: Path) -> None:
 
 
 def test_a_scan_takes_plain_files_with_one_link_only_and_does_not_recurse(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.write_bytes(b"secret")
+    outside, linked = tmp_path / "outside", tmp_path / "linked"
+    for path in (outside, linked):
+        path.write_bytes(b"secret")
     folder = tmp_path / "up"
     folder.mkdir()
     (folder / "00000001-0123456789abcdef.batch").symlink_to(outside)
-    (folder / "00000002-0123456789abcdef.batch").hardlink_to(outside)
+    (folder / "00000002-0123456789abcdef.batch").hardlink_to(linked)
     os.mkfifo(folder / "00000003-0123456789abcdef.batch")
     (folder / "00000004-0123456789abcdef.batch").mkdir()
     (folder / "00000004-0123456789abcdef.batch" / BATCH).write_bytes(b"deep")

@@ -317,20 +317,19 @@ def test_other_malformed_answers(kind: Kind, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "packet",
+    ("packet", "found"),
     [
-        struct.pack(">I", 2**32 - 1),
-        struct.pack(">I", 0),
-        struct.pack(">I", 4) + b"\x65\0\0\0",
-        struct.pack(">IBI", 5, Kind.STATUS, 999),
+        (struct.pack(">I", 2**32 - 1), "a packet of 4294967295 bytes"),
+        (struct.pack(">I", 0), "a packet of 0 bytes"),
+        (struct.pack(">I", 4) + b"\x65\0\0\0", "a packet of 4 bytes"),
+        (struct.pack(">IBI", 5, Kind.STATUS, 999), "nobody asked for"),
     ],
-    ids=["a gigantic packet", "an empty packet", "a packet without number", "an answer to nobody"],
 )
-def test_what_is_no_answer_breaks_the_session(packet: bytes) -> None:
+def test_what_is_no_answer_breaks_the_session(packet: bytes, found: str) -> None:
     server = ScriptedServer()
     window = SftpWindow(server)
     server.answer_raw(packet)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match=found):
         window.lstat("a")
     assert not window.usable
 

@@ -127,18 +127,21 @@ def test_an_unknown_type_is_one_finding() -> None:
 
 
 def test_findings_are_bounded_and_the_verdict_is_not_lost() -> None:
-    documents = row_of(CASE, 2)["documents"] + ["XXX-001"]
-    people = "<person><person_no>{0}</person_no><person_name>王\ue000</person_name>"
-    people += "<person_role>witness</person_role><id_type>none</id_type><measure_code>none</measure_code>"
-    people += "<in_custody>false</in_custody><plea>false</plea></person>"
-    data = text(documents=documents).replace(
-        "</person></persons>",
-        "</person>" + "".join(people.format(number) for number in range(2, FINDINGS + 50)) + "</persons>",
+    witness = (
+        "<person><person_no>{}</person_no><person_name>证人</person_name><person_role>witness</person_role>"
+        "<id_type>passport</id_type><id_no>?</id_no><measure_code>none</measure_code>"
+        "<in_custody>false</in_custody><plea>false</plea></person>"
     )
+    # Every witness warns before the one refusal, the number that the first person has too, is found.
+    witnesses = "".join(witness.format(number) for number in [*range(2, FINDINGS + 50), 1])
+    data = text().replace("</person></persons>", f"</person>{witnesses}</persons>")
     result = check(data.encode())
     assert len(result.verdict.findings) == FINDINGS
     assert result.verdict.outcome is Outcome.REFUSED
-    assert result.verdict.findings[0].code == "document-unknown"
+    assert [finding.code for finding in result.verdict.findings[:2]] == [
+        "person-number-repeated",
+        "paper-number-shape",
+    ]
 
 
 def test_a_failing_validator_holds_and_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

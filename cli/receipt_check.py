@@ -1,0 +1,299 @@
+"""What a receipt proves: its signature, its issuer's authority, and which packet it speaks of.
+
+Guarantees: every claim is told by itself, as proved, failed or not checked, so that nothing is read into
+a receipt that was not looked at; nothing is parsed before its signature was verified. Needs no ledger
+and no daemon. Leaves to others: where the directory comes from, whose roots the caller trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from cli.drop_reader import Drop, DropFile, DropRefused, blocks_of, read_drop
+from cli.frame import InputFileError, read_input
+from packet_spec.authority import check_receipt_authority, check_seal_authority
+from packet_spec.delivery import decode_delivery
+from packet_spec.directory import find_key_owner
+from packet_spec.encoding import EncodingDecision, decide_encoding
+from packet_spec.envelope import parse_packet
+from packet_spec.errors import ExchangeError, FormatError, NameRefusedError
+from packet_spec.identity import content_digest, sha256_hex
+from packet_spec.limits import KIB, PACKET_XML_BYTES, RECEIPT_BYTES, SEAL_XML_BYTES
+from packet_spec.model import Attachment, Directory, Receipt, Seal
+from packet_spec.names import fold_name, safe_component
+from packet_spec.receipt import open_receipt
+from packet_spec.seal import PacketReader, decode_seal
+from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, new_hasher, verify
+
+# A receipt and the line of its signature.
+RECEIPT_FILE_BYTES: Final = RECEIPT_BYTES + 1 * KIB
+_SIGNATURE_BYTES: Final = 1 * KIB
+
+
+class ClaimState(StrEnum):
+    """How a claim ended."""
+
+    PROVED = "proved"
+    FAILED = "failed"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that a receipt may prove: which, how it ended, and what was compared."""
+
+    what: str
+    state: ClaimState
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What one receipt file proved. ``receipt`` is None when its signature could not be verified.
+
+    ``error`` is the first thing that went wrong, None when every claim that was checked is proved.
+    """
+
+    file: Path
+    receipt: Receipt | None
+    claims: tuple[Claim, ...]
+    error: ExchangeError | None = None
+
+    @property
+    def is_proved(self) -> bool:
+        """Signature and authority are proved, and nothing failed."""
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A directory that root signatures proved, and the moment for which statements are judged."""
+
+    directory: Directory
+    now: datetime
+
+    def look_up(self, key_id: str) -> PublicKey | None:
+        """The key of that id, of any node."""
+        owner = find_key_owner(self.directory, key_id)
+        return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
+
+
+class PacketDiffersError(FormatError):
+    """A receipt speaks of another packet, content or seal than the one it was held against."""
+
+    reference = "receipt-for-other-packet"
+
+
+def prove(file: Path, trusted: Trusted, packet: Path | None = None) -> Proof:
+    """Everything that the receipt in ``file`` proves. Raises InputFileError when a file cannot be read."""
+    data = read_input(file, RECEIPT_FILE_BYTES)
+    claims: list[Claim] = []
+    receipt: Receipt | None = None
+    try:
+        receipt, key_id = open_receipt(data, trusted.look_up)
+        owner = find_key_owner(trusted.directory, key_id)
+        node = "-" if owner is None else owner[0].code
+        claims.append(_proved("signature", f"key {key_id} of node {node} signed exactly these bytes"))
+        claims.append(_proved("directory", f"version {trusted.directory.version}, signed by its roots"))
+        check_receipt_authority(trusted.directory, receipt, key_id, trusted.now)
+        claims.append(_proved("authority", _authority(receipt)))
+    except ExchangeError as error:
+        claims.append(_failed("signature" if receipt is None else "authority", error))
+        return Proof(file, receipt, tuple(claims), error)
+    if packet is None:
+        claims.append(Claim("packet", ClaimState.NOT_CHECKED, "no packet was given to compare with"))
+        return Proof(file, receipt, tuple(claims))
+    failure = _compare(claims, receipt, packet, trusted)
+    return Proof(file, receipt, tuple(claims), failure)
+
+
+def _proved(what: str, detail: str) -> Claim:
+    return Claim(what, ClaimState.PROVED, detail)
+
+
+def _failed(what: str, error: ExchangeError) -> Claim:
+    return Claim(what, ClaimState.FAILED, f"{error.reference}: {error}")
+
+
+def _authority(receipt: Receipt) -> str:
+    of_whom = f"for recipient {receipt.recipient}" if receipt.recipient else "for the whole packet"
+    return (
+        f"{receipt.issued_by} may say {receipt.kind} of a packet of {receipt.key.sender} {of_whom}, "
+        "and its key was valid then"
+    )
+
+
+# --- against a packet ---------------------------------------------------------------------------
+
+
+def _compare(
+    claims: list[Claim], receipt: Receipt, packet: Path, trusted: Trusted
+) -> ExchangeError | None:
+    """Add one claim for each thing compared. The first failure ends it, and is returned."""
+    for what, check in _checks(receipt, packet, trusted):
+        try:
+            claims.append(check())
+        except InputFileError:
+            raise
+        except ExchangeError as error:
+            claims.append(_failed(what, error))
+            return error
+    return None
+
+
+_Check = tuple[str, Callable[[], Claim]]
+
+
+def _checks(receipt: Receipt, packet: Path, trusted: Trusted) -> Iterator[_Check]:
+    folder_seal = packet / "seal.xml"
+    if packet.is_dir() and folder_seal.exists():
+        yield from _checks_of_seal(receipt, folder_seal, trusted)
+        yield "content", lambda: _delivered_content(packet)
+    elif packet.suffix.lower() == ".packet":
+        yield "seal", lambda: _sealed_packet(receipt, packet, trusted)
+    elif packet.name == "seal.xml":
+        yield from _checks_of_seal(receipt, packet, trusted)
+        yield "content", lambda: Claim("content", ClaimState.NOT_CHECKED, "a seal alone holds no content")
+    else:
+        yield "content", lambda: _original_content(receipt, packet)
+
+
+def _checks_of_seal(receipt: Receipt, seal_xml: Path, trusted: Trusted) -> Iterator[_Check]:
+    yield "seal", lambda: _seal(receipt, seal_xml)
+    yield "seal signature", lambda: _seal_signature(seal_xml, trusted)
+
+
+def _require(receipt: Receipt, name: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise PacketDiffersError(
+            f"the receipt names another {name}",
+            where=f"packet {receipt.key}",
+            expected=str(expected),
+            found=str(found),
+        )
+
+
+def _require_seal(receipt: Receipt, seal: Seal, seal_digest: str) -> None:
+    _require(receipt, "packet", receipt.key, seal.key)
+    _require(receipt, "attempt", receipt.attempt, seal.attempt)
+    _require(receipt, "seal digest", receipt.seal_digest, seal_digest)
+    _require(receipt, "content digest", receipt.content_digest, seal.content_digest)
+
+
+def _seal(receipt: Receipt, seal_xml: Path) -> Claim:
+    data = read_input(seal_xml, SEAL_XML_BYTES)
+    _require_seal(receipt, decode_seal(data), sha256_hex(data))
+    return _proved("seal", "the receipt names this seal and the content that it lists")
+
+
+def _seal_signature(seal_xml: Path, trusted: Trusted) -> Claim:
+    what = "seal signature"
+    path = seal_xml.with_name("seal.sig")
+    if not path.exists():
+        return Claim(what, ClaimState.NOT_CHECKED, "seal.sig does not lie beside seal.xml")
+    data = read_input(seal_xml, SEAL_XML_BYTES)
+    made = decode_signature(read_input(path, _SIGNATURE_BYTES))
+    verify(Domain.SEAL, data, made, find_key(made, trusted.look_up))
+    seal = decode_seal(data)
+    check_seal_authority(trusted.directory, seal, made.key_id, trusted.now)
+    return _proved(what, f"{seal.key.sender} sealed it at {seal.sealed_at.isoformat()}")
+
+
+def _sealed_packet(receipt: Receipt, packet: Path, trusted: Trusted) -> Claim:
+    try:
+        with packet.open("rb") as file:
+            reader = PacketReader(file.read)
+            seal = reader.open(trusted.look_up)
+            reader.drain()
+    except OSError as error:
+        found = error.strerror or ""
+        raise InputFileError("the packet cannot be read", where=str(packet), found=found) from error
+    check_seal_authority(trusted.directory, seal, reader.key_id, trusted.now)
+    _require_seal(receipt, seal, reader.seal_digest)
+    return _proved("seal", "the receipt names this sealed packet; its signature and digests are right")
+
+
+def _delivered_content(folder: Path) -> Claim:
+    """The files of an inbox folder against the seal that lies among them."""
+    seal = decode_seal(read_input(folder / "seal.xml", SEAL_XML_BYTES))
+    packet_xml = read_input(folder / "packet.xml", PACKET_XML_BYTES)
+    _require_digest("packet.xml", seal.packet_digest, sha256_hex(packet_xml))
+    delivery = decode_delivery(read_input(folder / "delivery.xml", SEAL_XML_BYTES))
+    if len(delivery.files) != len(seal.parts):
+        raise PacketDiffersError("delivery.xml lists other files than the seal", where=str(folder))
+    gone = 0
+    for part, listed in zip(seal.parts, delivery.files, strict=True):
+        path = folder / _own_name(listed.file)
+        if path.exists():
+            _require_digest(listed.file, part.digest, _digest(blocks_of(path)))
+        else:
+            gone += 1
+    if gone:
+        detail = f"{gone} of {len(seal.parts)} attachments no longer lie there; the others are as sealed"
+        return Claim("content", ClaimState.NOT_CHECKED, detail)
+    return _proved("content", f"packet.xml and {len(seal.parts)} attachments are those that were sealed")
+
+
+def _original_content(receipt: Receipt, path: Path) -> Claim:
+    """The drop as the case software wrote it: its content digest (C11) is computed anew."""
+    try:
+        drop = read_drop(path)
+        if drop.packet_xml is None:
+            raise PacketDiffersError("there is no packet.xml to compare with", where=str(path))
+        decided = decide_encoding(drop.packet_xml)
+        packet = parse_packet(decided.utf8)[0] if isinstance(decided, EncodingDecision) else None
+        if packet is None:
+            raise PacketDiffersError("packet.xml cannot be read", where=str(path))
+        found = content_digest(sha256_hex(drop.packet_xml), _parts(packet.attachments, drop))
+    except DropRefused as refused:
+        what = str(refused)
+        raise PacketDiffersError("the packet cannot be read", where=str(path), found=what) from refused
+    _require(receipt, "sender", receipt.key.sender, packet.envelope.sender)
+    _require(receipt, "content digest", receipt.content_digest, found)
+    detail = f"packet.xml and {len(packet.attachments)} attachments are those that the receipt speaks of"
+    return _proved("content", detail)
+
+
+def _parts(attachments: Iterable[Attachment], drop: Drop) -> Iterator[tuple[bytes, int, str]]:
+    by_name = {fold_name(name): file for file in reversed(drop.files) for name in reversed(file.names)}
+    for listed in attachments:
+        file = by_name.get(fold_name(listed.file))
+        if file is None:
+            raise PacketDiffersError("a listed attachment is not there", found=listed.file)
+        yield _sealed_name(file, listed.file), file.size, _digest(file.blocks())
+
+
+def _sealed_name(file: DropFile, listed: str) -> bytes:
+    """The name as the seal bears it: the file's own where it reads as listed, else as listed."""
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            if file.raw_name.decode(encoding) == listed:
+                return file.raw_name
+    return listed.encode()
+
+
+def _own_name(name: str) -> str:
+    """A name from delivery.xml, which nobody signed: only a plain one leads to a file."""
+    try:
+        return safe_component(name)
+    except NameRefusedError as error:
+        raise PacketDiffersError("delivery.xml names a file that it never wrote", found=name) from error
+
+
+def _require_digest(name: str, expected: str, found: str) -> None:
+    if expected != found:
+        what = "a file is not the one that was sealed"
+        raise PacketDiffersError(what, where=name, expected=expected, found=found)
+
+
+def _digest(blocks: Iterable[bytes]) -> str:
+    hasher = new_hasher()
+    for block in blocks:
+        hasher.update(block)
+    return hasher.hexdigest()
