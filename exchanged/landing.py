@@ -16,7 +16,7 @@ from exchanged.errors import TransportFileError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
-from exchanged.mailbox import MailboxKind, blob_name, classify
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
 from exchanged.ranges import SpoolRange
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
@@ -28,6 +28,8 @@ from packet_spec.model import ExceptionKind, ItemKind, Waybill
 from packet_spec.waybill import SPEAKS
 
 BATCHES_A_STEP: Final = 16
+# Some shares keep time stamps in steps of two seconds.
+_STAMP_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -52,6 +54,22 @@ class Corrupt:
 
 
 @dataclass(slots=True)
+class _AckFile:
+    """The acknowledgement file as it was last read: when its size and time stamp were first seen."""
+
+    digest: str = ""
+    mark: tuple[int, float | None] = (-1, None)
+    first_seen: float = 0.0
+
+    def is_read(self, size: int, modified: float | None, now: float) -> bool:
+        """Nothing new can be in it: same mark, and the mark is older than a time stamp's coarsest step."""
+        if modified is None or (size, modified) != self.mark:
+            self.mark, self.first_seen = (size, modified), now
+            return False
+        return now - self.first_seen > _STAMP_SECONDS and bool(self.digest)
+
+
+@dataclass(slots=True)
 class Landing:
     """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good."""
 
@@ -59,13 +77,13 @@ class Landing:
     settling: Settling
     corrupt: dict[str, Corrupt] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
-    _ack_digest: str = ""
+    _ack: _AckFile = field(default_factory=_AckFile)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes."""
         files = {file.name: file.size for file in listing.files}
         self._directories(files)
-        self._acknowledgement(files)
+        self._acknowledgement(listing)
         names = self._new_batches(files)
         landed = [found for name in names[:BATCHES_A_STEP] if (found := self._fetch_batch(name)) is not None]
         fetched = self._fetch_blobs(files, landed)
@@ -101,22 +119,23 @@ class Landing:
         self._refused.clear()
         take_note_of_directory(transaction, self.link.trust.version, self.link.name)
 
-    def _acknowledgement(self, files: Mapping[str, int]) -> None:
-        """The bare acknowledgement: replaced in place, so it is read whenever it is there."""
-        name = "ack.batch"
-        if name not in files:
+    def _acknowledgement(self, listing: Listing) -> None:
+        """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
+        name = ACKNOWLEDGEMENT_NAME
+        found = [file for file in listing.files if file.name == name]
+        if not found or self._ack.is_read(found[0].size, found[0].modified, self.link.clock.monotonic()):
             return
         path = self.link.spool.new_path("acknowledgement")
         try:
             fetched = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES)
-            if fetched.digest == self._ack_digest:
+            if fetched.digest == self._ack.digest:
                 return
             batch = read_batch(path, fetched.size, self.link.trust.key)
             self._require_neighbour(batch.waybill)
             if batch.waybill.number is not None or batch.items:
                 raise FormatError("the bare acknowledgement bears a number or items")
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
-            self._ack_digest = fetched.digest
+            self._ack.digest = fetched.digest
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
             self._security(name, error)
         finally:

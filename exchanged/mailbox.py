@@ -225,7 +225,7 @@ def _plain_file(entry: os.DirEntry[str]) -> MailboxFile | None:
         return None
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         return None
-    return MailboxFile(entry.name, found.st_size)
+    return MailboxFile(entry.name, found.st_size, found.st_mtime)
 
 
 def _known(name: str) -> str:

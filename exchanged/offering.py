@@ -17,7 +17,7 @@ from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, packets, statements
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
-from exchanged.mailbox import batch_name, blob_name, directory_name
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name, directory_name
 from exchanged.order import Candidate, choose
 from exchanged.ranges import RangeReader
 from exchanged.settling import Settling
@@ -36,7 +36,6 @@ from packet_spec.model import (
 from packet_spec.signing import new_hasher
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 
-_ACK: Final = "ack.batch"
 _SIGNATURE_BYTES: Final = 512
 
 
@@ -276,7 +275,7 @@ class Offering:
             lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
         )
         source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
-        self.link.transport.put(_ACK, source)
+        self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
         self._told = news
         return True
 
@@ -348,7 +347,7 @@ class Offering:
         known = batches.recall(connection, self.link.name, "directory-version")
         if known is not None and int(known) < self.link.trust.version:
             keep.add(directory_name(self.link.trust.version))
-        keep.add(_ACK)
+        keep.add(ACKNOWLEDGEMENT_NAME)
         for name in sorted(self._put - keep):
             self.link.transport.remove_own(name)
             self._put.discard(name)

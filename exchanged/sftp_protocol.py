@@ -75,10 +75,11 @@ _ATTRIBUTE_EXTENDED: Final = 0x80000000
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Size in bytes and mode of a remote file; None where the server does not say."""
+    """Size in bytes, mode and time stamp of a remote file; None where the server does not say."""
 
     size: int | None
     mode: int | None
+    modified: float | None = None
 
     @property
     def is_plain_file(self) -> bool:
@@ -145,19 +146,21 @@ class Reader:
         return self.take(self.uint32())
 
     def attributes(self) -> Attributes:
-        """File attributes; owner, times and extensions are read over."""
+        """File attributes; owner, access time and extensions are read over."""
         flags = self.uint32()
         size = self.uint64() if flags & _ATTRIBUTE_SIZE else None
         if flags & _ATTRIBUTE_OWNER:
             self.take(8)
         mode = self.uint32() if flags & _ATTRIBUTE_MODE else None
+        modified = None
         if flags & _ATTRIBUTE_TIMES:
-            self.take(8)
+            self.uint32()
+            modified = float(self.uint32())
         if flags & _ATTRIBUTE_EXTENDED:
             for _ in range(self._count(_EXTENSIONS)):
                 self.string()
                 self.string()
-        return Attributes(size, mode)
+        return Attributes(size, mode, modified)
 
     def names(self) -> list[RemoteEntry]:
         """The body of a NAME answer; the long form of each name is read over."""

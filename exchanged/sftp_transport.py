@@ -237,4 +237,4 @@ def _known_file(entry: RemoteEntry) -> MailboxFile | None:
     found = entry.attributes
     if classify(name) is None or not found.is_plain_file or found.size is None:
         return None
-    return MailboxFile(name, found.size)
+    return MailboxFile(name, found.size, found.modified)

@@ -26,10 +26,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class MailboxFile:
-    """A file in a mailbox: its name and its size in bytes."""
+    """A file in a mailbox: its name and its size in bytes.
+
+    ``modified`` is the medium's time stamp, good only for telling a replaced file from an old one: its
+    clock and its steps are the medium's own. None where the medium does not say.
+    """
 
     name: str
     size: int
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

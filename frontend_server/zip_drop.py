@@ -134,7 +134,7 @@ def _file_of(entry: ZipEntry) -> _File | None:
             raise _refused(entry)
         return None
     raw = _encode(last, entry)
-    if is_litter(raw):
+    if is_litter(raw) and last not in (".", ".."):
         return None
     kind = stat.S_IFMT(entry.unix_mode)
     if _is_unsafe(last) or kind not in (0, stat.S_IFREG) or entry.dos_attributes & _REPARSE_POINT:

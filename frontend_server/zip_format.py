@@ -117,13 +117,23 @@ def _find_directory(file: RandomAccess) -> tuple[int, int, int]:
     _, disk, first_disk, here, count, size, start, comment = _END.unpack_from(tail, found)
     if len(tail) - found != _END.size + comment:
         raise ZipStructureError("bytes follow the end of the directory")
-    if _NO16 in (here, count) or _NO32 in (size, start):
-        count, size, start, end = _read_end64(file, end)
-    elif (disk, first_disk, here) != (0, 0, count):
+    if (disk, first_disk, here) != (0, 0, count):
         raise ZipStructureError("the archive has several parts")
+    if _has_locator64(file, end):
+        short = (count, size, start)
+        count, size, start, end = _read_end64(file, end)
+        limits = (_NO16, _NO32, _NO32)
+        wide = zip(short, limits, (count, size, start), strict=True)
+        if any(stated not in (limit, found) for stated, limit, found in wide):
+            raise ZipStructureError("the two ends of the directory differ")
     if size > _DIRECTORY_BYTES or start + size != end:
         raise ZipStructureError("the directory does not lie before its end")
     return count, start, end
+
+
+def _has_locator64(file: RandomAccess, end: int) -> bool:
+    locator_at = end - _END64_LOCATOR.size
+    return locator_at >= 0 and file.read_at(locator_at, 4) == b"PK\x06\x07"
 
 
 def _read_end64(file: RandomAccess, end: int) -> tuple[int, int, int, int]:

@@ -6,6 +6,7 @@ from cli.demo.errors import DemoAstrayError, DemoStuckError
 from cli.demo.journey import Journey
 from cli.lab.lab import Lab
 from exchanged.clock import Clock
+from packet_spec.model import ReceiptKind
 
 
 class Patience:
@@ -38,7 +39,8 @@ def stuck(lab: Lab, journey: Journey | None, why: str) -> DemoStuckError:
     """The error about the packet that does not get on."""
     if journey is None:
         return DemoStuckError(f"the demo does not get on: {why}")
-    missing = sorted(journey.wanted - journey.received.keys())
+    kinds = list(ReceiptKind)
+    missing = sorted(journey.wanted - journey.received.keys(), key=lambda each: kinds.index(each[0]))
     return DemoStuckError(
         f"packet {journey.label} of the demo is stuck: {why}",
         where=_where(journey),
