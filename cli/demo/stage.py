@@ -7,6 +7,7 @@ temporary folder is removed. Known limit: a demo that is itself killed by SIGKIL
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ _PREFIX: Final = "exchanged-demo-"
 # The video lies in sent/, three nodes and the inbox for good, and in two mailboxes for a while.
 _COPIES: Final = 8
 _BESIDE_VIDEO_BYTES: Final = 300 * MIB
+# A socket's path has 107 bytes (unix(7)), and multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
+_SOCKET_FOLDER_BYTES: Final = 72
 _TAIL_LINES: Final = 6
 _TAIL_BYTES: Final = 64 * 1024
 
@@ -45,20 +48,16 @@ def demo_lab(keep: Path | None, link: str, video_bytes: int, waits: Waits) -> It
             expected=f"{size(need)} free",
             found=f"{size(free)} free",
         )
-    if keep is not None:
-        lab = create_lab(keep, default_plan(), link)
-        with _stopped_afterwards(lab):
-            yield lab
-        return
     # Signals are only noted, so nothing comes between making the folder and being ready to remove it.
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         waits.check()
-        lab = create_lab(folder, default_plan(), link)
-        with _stopped_afterwards(lab):
-            yield lab
+        with _temporary_files_in(temporary / "t"):
+            lab = create_lab(temporary / "lab" if keep is None else keep, default_plan(), link)
+            with _stopped_afterwards(lab):
+                yield lab
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def start_lab(lab: Lab, waits: Waits, ready: Callable[[str], None]) -> None:
@@ -82,6 +81,28 @@ def log_tails(lab: Lab) -> list[str]:
             lines.append(f"{lab.log(code)}:")
             lines += [f"  {line}" for line in chosen[-_TAIL_LINES:]]
     return lines
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Daemons that are started in this block put their temporary files there.
+
+    A daemon that is killed leaves its own behind. They hold sockets, whose paths must be short: below a
+    long TMPDIR nothing is changed.
+    """
+    if len(str(folder)) > _SOCKET_FOLDER_BYTES:
+        yield
+        return
+    folder.mkdir(mode=0o700)
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
 
 
 @contextmanager

@@ -168,7 +168,9 @@ def _database_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
         if text != "ok":
             yield Problem("database-inconsistent", "ledger", "ok", str(text))
     for table, number, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_PROBLEMS):
-        yield Problem("row-without-parent", f"{table} {number}", f"a row of {parent}", "none")
+        # Some tables have no row numbers.
+        where = table if number is None else f"{table} {number}"
+        yield Problem("row-without-parent", where, f"a row of {parent}", "none")
 
 
 def _ranges(connection: sqlite3.Connection) -> Iterator[Problem]:

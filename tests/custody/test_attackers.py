@@ -16,6 +16,7 @@ import pytest
 from cli.fiction.request import DropRequest
 from exchanged.keys import load_key
 from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import (
     ExceptionKind,
@@ -25,7 +26,6 @@ from packet_spec.model import (
     ReceiptKind,
     WaybillItem,
 )
-from packet_spec.hop import sign_hop
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
 from tests.custody.conftest import Province

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -259,9 +260,15 @@ def test_a_packet_that_does_not_get_on_is_named_with_the_next_command(tmp_path: 
 # --- the command ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for temporary folders; its path is short enough for the sockets in them."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as name:
+        yield Path(name)
+
+
 def start_demo(place: Path, *words: str) -> subprocess.Popen[str]:
     """The command in a process of its own, with ``place`` for temporary folders."""
-    place.mkdir(exist_ok=True)
     environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
     command = [sys.executable, "-m", "cli", "demo", *words]
     return subprocess.Popen(
@@ -292,8 +299,8 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["个进程启动", "案件报备"])
-def test_a_signal_leaves_no_process_and_no_folder(tmp_path: Path, number: signal.Signals, moment: str):
-    process = start_demo(tmp_path / "tmp", "--video-mib", "2")
+def test_a_signal_leaves_no_process_and_no_folder(place: Path, number: signal.Signals, moment: str):
+    process = start_demo(place, "--video-mib", "2")
     read_until(process, moment)
     process.send_signal(number)
     # A second one must not break off the tidying up.
@@ -301,12 +308,12 @@ def test_a_signal_leaves_no_process_and_no_folder(tmp_path: Path, number: signal
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Traceback" not in complaint
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert living(tmp_path) == []
+    assert list(place.iterdir()) == []
+    assert living(place) == []
 
 
-def test_a_reader_that_goes_away_leaves_nothing_either(tmp_path: Path):
-    process = start_demo(tmp_path / "tmp", "--video-mib", "2", "--link", "folder")
+def test_a_reader_that_goes_away_leaves_nothing_either(place: Path):
+    process = start_demo(place, "--video-mib", "2", "--link", "folder")
     read_until(process, "个进程启动")
     assert process.stdout is not None
     process.stdout.close()
@@ -314,12 +321,12 @@ def test_a_reader_that_goes_away_leaves_nothing_either(tmp_path: Path):
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert living(tmp_path) == []
+    assert list(place.iterdir()) == []
+    assert living(place) == []
 
 
-def test_twenty_power_cuts_change_nothing(tmp_path: Path):
-    process = start_demo(tmp_path / "tmp", "--kill-seed", "11", "--video-mib", "40", "--json")
+def test_twenty_power_cuts_change_nothing(place: Path):
+    process = start_demo(place, "--kill-seed", "11", "--video-mib", "40", "--json")
     said, complaint = process.communicate(timeout=400)
     assert process.returncode == 0, said + complaint
     outcome = json.loads(said)["outcome"]
@@ -330,15 +337,15 @@ def test_twenty_power_cuts_change_nothing(tmp_path: Path):
     assert all(kill["in_flight"] for kill in outcome["kills"])
     assert [kill["number"] for kill in outcome["kills"]] == list(range(1, 21))
     assert len(outcome["packets"]) == 28
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert living(tmp_path) == []
+    assert list(place.iterdir()) == []
+    assert living(place) == []
 
 
-def test_a_kept_folder_stays_and_is_not_used_twice(tmp_path: Path):
+def test_a_kept_folder_stays_and_is_not_used_twice(tmp_path: Path, place: Path):
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "mine").write_text("mine")
-    process = start_demo(tmp_path / "tmp", "--keep", str(kept))
+    process = start_demo(place, "--keep", str(kept))
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "something lies there already" in complaint

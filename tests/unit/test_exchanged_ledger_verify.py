@@ -1,0 +1,185 @@
+"""Verifying a ledger: what was changed behind its back is named, and what is sound is never blamed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exchanged.errors import LedgerDamagedError
+from exchanged.ledger import open_read_only
+from exchanged.ledger.transaction import GENESIS
+from exchanged.ledger.verify import Verified, count_events, examine_ledger, verify_ledger
+from exchanged.states import Event
+from tests.support.books import Books
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    with Books(tmp_path) as opened:
+        key = opened.packet(1)
+        opened.move(key, Event.OFFER, Event.ACKNOWLEDGE)
+        opened.packet(2)
+        opened.move(opened.packet(3), Event.OFFER)
+        opened.blob(b"fictional film " * 100)
+        yield opened
+
+
+def examine(books: Books, data_dir: Path | None = None) -> Verified:
+    connection = open_read_only(books.path)
+    try:
+        return examine_ledger(connection, data_dir)
+    finally:
+        connection.close()
+
+
+def tamper(books: Books, statement: str, *values: object) -> None:
+    """Somebody with the file and a database tool."""
+    connection = sqlite3.connect(books.path, isolation_level=None)
+    assert connection.execute(statement, values).rowcount == 1
+    connection.close()
+
+
+def problems(verified: Verified) -> list[tuple[str, str]]:
+    return [(found.what, found.where) for found in verified.problems]
+
+
+def test_a_sound_ledger_is_told_with_its_counts_and_head(books: Books) -> None:
+    verified = examine(books, books.data_dir)
+    (head,) = books.ledger.read().execute("SELECT chain FROM event ORDER BY id DESC LIMIT 1").fetchone()
+    assert verified.is_sound
+    assert (verified.events, verified.head) == (3, head)
+    assert verified.rows == {"packet": 3, "destination": 3, "arrival": 0, "receipt": 0, "hop": 0}
+    assert (verified.spool_files, verified.spool_bytes) == (3, 300)
+    assert (verified.blob_files, verified.blob_bytes, verified.spares) == (1, 1500, 0)
+
+
+def test_an_empty_ledger_is_sound(tmp_path: Path) -> None:
+    with Books(tmp_path / "new") as books:
+        verified = examine(books, books.data_dir)
+    assert (verified.is_sound, verified.events, verified.head) == (True, 0, GENESIS)
+
+
+@pytest.mark.parametrize(
+    "change", ["detail = '{}'", "at = '2020'", "kind = 'x'", "recipient = 'x'", "sender = 'x'", "packet_id = 'x'"]
+)
+def test_a_changed_event_is_named_and_only_it(books: Books, change: str) -> None:
+    tamper(books, f"UPDATE event SET {change} WHERE id = 2")
+    assert problems(examine(books)) == [("event-chain-broken", "event 2")]
+
+
+def test_a_changed_link_is_named_with_the_event_after_it(books: Books) -> None:
+    tamper(books, "UPDATE event SET chain = ? WHERE id = 1", "0" * 64)
+    assert problems(examine(books)) == [("event-chain-broken", "event 1"), ("event-chain-broken", "event 2")]
+
+
+def test_a_removed_event_is_named(books: Books) -> None:
+    tamper(books, "DELETE FROM event WHERE id = 2")
+    assert problems(examine(books)) == [("event-missing", "event 2"), ("event-chain-broken", "event 3")]
+
+
+def test_an_added_event_is_named(books: Books) -> None:
+    tamper(books, "INSERT INTO event VALUES (4, '2026', 'offer', '', '', '', '{}', ?)", "1" * 64)
+    assert problems(examine(books)) == [("event-chain-broken", "event 4")]
+
+
+def test_a_row_without_its_parent_is_named(books: Books) -> None:
+    tamper(books, "DELETE FROM packet WHERE id = 2")
+    assert ("row-without-parent", "destination") in problems(examine(books))
+
+
+def test_a_packet_outside_its_spool_file_is_named(books: Books) -> None:
+    tamper(books, "UPDATE packet SET start = 50 WHERE id = 2")
+    (found,) = examine(books, books.data_dir).problems
+    assert (found.what, found.expected, found.found) == ("range-outside-file", "ends by 100 bytes", "ends at 150")
+    assert found.where.startswith("packet 2 in spool/")
+
+
+def test_spool_files_that_are_gone_or_short_are_named(books: Books) -> None:
+    first, second, third = sorted((books.data_dir / "spool").iterdir())
+    first.unlink()
+    second.write_bytes(bytes(99))
+    third.write_bytes(bytes(101))
+    verified = examine(books, books.data_dir)
+    assert problems(verified) == [
+        ("spool-file-missing", f"spool/{first.name}"),
+        ("spool-file-size-differs", f"spool/{second.name}"),
+    ]
+    assert (verified.problems[1].expected, verified.problems[1].found) == ("100 bytes", "99 bytes")
+    assert examine(books).is_sound
+
+
+@pytest.mark.parametrize("size", [1499, 1501])
+def test_a_blob_of_another_size_is_named(books: Books, size: int) -> None:
+    (blob,) = (books.data_dir / "blobs").iterdir()
+    blob.write_bytes(bytes(size))
+    assert problems(examine(books, books.data_dir)) == [("blob-size-differs", f"blobs/{blob.name}")]
+    blob.unlink()
+    assert problems(examine(books, books.data_dir)) == [("blob-missing", f"blobs/{blob.name}")]
+
+
+def test_spare_files_are_counted_and_no_damage(books: Books) -> None:
+    (books.data_dir / "spool" / "spare.group").write_bytes(b"x")
+    (books.data_dir / "blobs" / f"{'0' * 64}.1").write_bytes(b"x")
+    verified = examine(books, books.data_dir)
+    assert (verified.is_sound, verified.spares) == (True, 2)
+
+
+def test_a_file_that_the_daemon_lets_go_meanwhile_is_no_damage(books: Books) -> None:
+    """The sweep takes it off the books, then unlinks: between our two looks at the books."""
+    gone = sorted((books.data_dir / "spool").iterdir())[0]
+
+    class Meanwhile(sqlite3.Connection):
+        swept = False
+
+        def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+            cursor = super().execute(statement, *values)
+            if "FROM blob WHERE state = 'live'" in statement and not Meanwhile.swept:
+                Meanwhile.swept = True
+                tamper(books, "UPDATE packet SET spool = NULL WHERE id = 1")
+                tamper(books, "DELETE FROM spool WHERE name = ?", gone.name)
+                gone.unlink()
+            return cursor
+
+    connection = sqlite3.connect(books.path, factory=Meanwhile, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    verified = examine_ledger(connection, books.data_dir)
+    connection.close()
+    assert Meanwhile.swept
+    assert verified.is_sound
+
+
+def test_a_page_overwritten_on_disk_is_told_as_damage(books: Books) -> None:
+    books.ledger.close()
+    with books.path.open("r+b") as file:
+        size = books.path.stat().st_size
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096 * 4)
+    assert not examine(books, books.data_dir).is_sound
+
+
+def test_many_problems_are_cut_and_a_long_chain_is_read_in_pages(books: Books) -> None:
+    books.write(lambda tx: [tx.event("noise") for _ in range(20_500)])
+    moved: list[int] = []
+    connection = open_read_only(books.path)
+    assert examine_ledger(connection, moved=moved.append).is_sound
+    assert count_events(connection) == sum(moved) == 20_503
+    assert len(moved) == 3
+    connection.close()
+    connection = sqlite3.connect(books.path, isolation_level=None)
+    connection.execute("UPDATE event SET kind = 'x' WHERE id > 10")
+    connection.close()
+    assert len(examine(books).problems) == 100
+
+
+def test_who_needs_a_sound_ledger_gets_the_first_problem_as_an_error(books: Books) -> None:
+    connection = open_read_only(books.path)
+    assert verify_ledger(connection).events == 3
+    tamper(books, "UPDATE event SET kind = 'x' WHERE id = 2")
+    with pytest.raises(LedgerDamagedError) as raised:
+        verify_ledger(connection)
+    connection.close()
+    assert raised.value.where == "event 2"
+    assert "event-chain-broken" in raised.value.summary
