@@ -23,9 +23,8 @@ from exchanged.errors import NotFoundError
 from packet_spec.identity import PacketKey, is_agency_code
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from exchanged.config import Config
+    from exchanged.ledger import Connection
     from exchanged.trace_values import Viewpoint
     from packet_spec.model import Directory
 
@@ -50,7 +49,7 @@ class NodeView:
     """One node, read-only."""
 
     config: Config
-    connection: sqlite3.Connection
+    connection: Connection
 
     def directory(self) -> Directory | None:
         """The newest installed directory that its root signatures prove."""
@@ -87,7 +86,7 @@ def open_view(settings: Settings) -> Iterator[NodeView]:
         yield NodeView(config, connection)
 
 
-def identify(connection: sqlite3.Connection, text: str) -> PacketKey:
+def identify(connection: Connection, text: str) -> PacketKey:
     """The one packet that ``text`` names: an id, the beginning of one (6 or more), or SENDER/ID.
 
     Raises click.BadParameter for another form, AmbiguousIdError for several, NotFoundError for none.

@@ -9,11 +9,10 @@ recipients is sent again as a whole, so only when it failed for all of them.
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exchanged.ledger import packets
+from exchanged.ledger import Connection, packets
 from exchanged.ledger.rows import PacketRow
 from exchanged.states import RETRYABLE_DESTINATIONS, PacketState
 from packet_spec.identity import PacketKey
@@ -42,7 +41,7 @@ class Answer:
         return 1 if self.packet is None else self.packet.attempt + 1
 
 
-def find_standing(connection: sqlite3.Connection, envelope: Envelope, content_digest: str) -> Answer:
+def find_standing(connection: Connection, envelope: Envelope, content_digest: str) -> Answer:
     """The standing of a drop with this envelope and content."""
     if envelope.packet_id is None:
         known = packets.find_same_content(
@@ -58,7 +57,7 @@ def find_standing(connection: sqlite3.Connection, envelope: Envelope, content_di
     return Answer(Standing.DUPLICATE if is_same else Standing.REUSED, known)
 
 
-def _failed_for_all(connection: sqlite3.Connection, packet: PacketRow) -> bool:
+def _failed_for_all(connection: Connection, packet: PacketRow) -> bool:
     """The last attempt ended refused, cancelled, expired or undeliverable for every recipient."""
     if packet.state is PacketState.ACTIVE:
         return False

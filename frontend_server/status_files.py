@@ -9,7 +9,6 @@ limit: an attempt that a higher one has replaced is told from its receipts alone
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from exchanged.config import StatusEncoding
-from exchanged.ledger import packets, statements
+from exchanged.ledger import Connection, packets, statements
 from exchanged.ledger.drops import DropRow
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, DropState, headline
@@ -39,7 +38,7 @@ _FAILURES: Final = (ReceiptKind.REFUSED, ReceiptKind.UNDELIVERABLE, ReceiptKind.
 _NAMES_SHOWN: Final = 200
 
 
-def build_status(connection: sqlite3.Connection, drop: DropRow) -> Status:
+def build_status(connection: Connection, drop: DropRow) -> Status:
     """The status of a drop as the ledger knows it."""
     shown = escape_for_display(drop.name)
     if drop.state is DropState.TAKEN and drop.packet is not None:
@@ -108,7 +107,7 @@ def receipt_names(receipts: Sequence[ReceiptRow]) -> dict[int, str]:
 
 
 def _packet_status(
-    connection: sqlite3.Connection, drop: DropRow, packet: PacketRow, shown: str
+    connection: Connection, drop: DropRow, packet: PacketRow, shown: str
 ) -> Status:
     every = statements.receipts_of(connection, packet.key)
     names = receipt_names(every)

@@ -5,7 +5,9 @@
 file per subject; ``questions`` answers the command line without a daemon.
 """
 
+from sqlite3 import Connection
+
 from exchanged.ledger.transaction import Transaction
 from exchanged.ledger.writer import Ledger, open_read_only
 
-__all__ = ["Ledger", "Transaction", "open_read_only"]
+__all__ = ["Connection", "Ledger", "Transaction", "open_read_only"]

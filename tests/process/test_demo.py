@@ -23,7 +23,6 @@ from cli.demo.outcome import Outcome
 from cli.demo.play import Pace, Play
 from cli.demo.show import Show, Telling
 from cli.demo.stage import demo_lab
-from cli.demo.waits import Interrupted
 from cli.lab.errors import LabError
 from cli.lab.lab import Lab
 from exchanged.clock import SystemClock
@@ -350,15 +349,3 @@ def test_a_kept_folder_stays_and_is_not_used_twice(tmp_path: Path, place: Path):
     assert process.returncode == 3
     assert "something lies there already" in complaint
     assert [path.name for path in kept.iterdir()] == ["mine"]
-
-
-def test_an_interrupted_demo_keeps_what_is_to_be_kept(tmp_path: Path):
-    class Impatient(Waits):
-        def check(self) -> None:
-            raise Interrupted(signal.SIGINT)
-
-    with pytest.raises(Interrupted), demo_lab(None, "folder", 2 * MIB, Impatient()):
-        pass
-    with demo_lab(tmp_path / "kept", "folder", 2 * MIB, Impatient()) as lab:
-        assert lab.province
-    assert (tmp_path / "kept" / "lab.json").is_file()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs, drops, packets, spool, statements
 from exchanged.ledger.drops import DropIdentity, Outcome
@@ -55,7 +56,7 @@ class Books:
         self.ledger = Ledger(self.path, self.clock, on_wake=lambda names: None, threaded=False)
         self._sequence = 0
 
-    def __enter__(self) -> Books:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,7 +153,9 @@ class Books:
 
         self.write(commit)
 
-    def move(self, key: PacketKey, *events: Event, recipient: str = PROCURATORATE, batch: int = 7) -> datetime:
+    def move(
+        self, key: PacketKey, *events: Event, recipient: str = PROCURATORATE, batch: int = 7
+    ) -> datetime:
         """Events of one destination, a second apart. The time of the last."""
         for event in events:
             at = self.clock.now()
@@ -162,7 +165,8 @@ class Books:
                 assert packet is not None
                 rows = packets.destinations(tx.connection, packet.id)
                 row = next(row for row in rows if row.recipient == recipient)
-                detail = {"batch": batch} if event in {Event.OFFER, Event.ACKNOWLEDGE, Event.BATCH_BAD} else {}
+                of_batch = event in {Event.OFFER, Event.ACKNOWLEDGE, Event.BATCH_BAD}
+                detail = {"batch": batch} if of_batch else {}
                 packets.move(tx, packet, row, event, detail=detail)
 
             self.write(commit)
@@ -172,15 +176,12 @@ class Books:
         self, key: PacketKey, kind: ReceiptKind, recipient: str = "", by: str = PROVINCE, **changes
     ) -> Receipt:
         """A receipt about the packet as it is now, recorded, its destination left as it is."""
+        said = {"key": key, "recipient": recipient, "issued_by": by, "issued_at": self.clock.now()}
         packet = packets.find(self.ledger.read(), key)
-        known = {} if packet is None else {
-            "attempt": packet.attempt,
-            "content_digest": packet.content_digest,
-            "seal_digest": packet.seal_digest,
-        }
-        receipt = make_receipt(
-            kind, key=key, recipient=recipient, issued_by=by, issued_at=self.clock.now(), **(known | changes)
-        )
+        if packet is not None:
+            said["attempt"] = packet.attempt
+            said["content_digest"], said["seal_digest"] = packet.content_digest, packet.seal_digest
+        receipt = make_receipt(kind, **(said | changes))
         document = sign_receipt(receipt, KEYS[by, KeyUse.RECEIPT])
         self.write(lambda tx: statements.record_receipt(tx, receipt, document, own=False))
         return receipt
@@ -220,7 +221,9 @@ class Books:
         for event in events:
             rows = [row for state in ArrivalState for row in arrivals.in_state(self.ledger.read(), state)]
             row = next(row for row in rows if row.id == number)
-            self.write(lambda tx, row=row, event=event: arrivals.keep(tx, row, event, reason, retry_at=retry_at))
+            self.write(
+                lambda tx, row=row, event=event: arrivals.keep(tx, row, event, reason, retry_at=retry_at)
+            )
         return number
 
     def drop(
@@ -245,7 +248,8 @@ class Books:
         def commit(tx: Transaction) -> int:
             number = batches.next_number(tx.connection, link)
             rows: tuple[OutgoingRow, ...] = batches.due(tx.connection, link, 1)
-            batch = batches.commit_batch(tx, link, number, f"{number:08d}-{link}.batch", b"w", b"s", 2, rows, ())
+            name = f"{number:08d}-{link}.batch"
+            batch = batches.commit_batch(tx, link, number, name, b"w", b"s", 2, rows, ())
             if settled:
                 batches.settle(tx, batch)
             return batch

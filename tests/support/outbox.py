@@ -98,7 +98,7 @@ def acceptance_xml(**envelope: str) -> bytes:
         "<case_name>虚构甲涉嫌盗窃案</case_name><handling_dept>虚构大队</handling_dept>"
         "<decision_date>2026-07-15</decision_date>"
     )
-    return packet_xml({}, fields=fields, businessType="common.accept", **envelope)
+    return packet_xml({}, fields=fields, **{"businessType": "common.accept", **envelope})
 
 
 class SendingFrontend:

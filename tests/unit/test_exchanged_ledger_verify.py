@@ -63,10 +63,10 @@ def test_an_empty_ledger_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["detail = '{}'", "at = '2020'", "kind = 'x'", "recipient = 'x'", "sender = 'x'", "packet_id = 'x'"]
+    "change", ["detail = '{}'", "at = '2020'", "kind = 'x'", "recipient = 'x'", "sender = 'x'", "packet_id = ''"]
 )
 def test_a_changed_event_is_named_and_only_it(books: Books, change: str) -> None:
-    tamper(books, f"UPDATE event SET {change} WHERE id = 2")
+    tamper(books, f"UPDATE event SET {change} WHERE id = 2")  # noqa: S608 - the change is ours
     assert problems(examine(books)) == [("event-chain-broken", "event 2")]
 
 
@@ -93,7 +93,8 @@ def test_a_row_without_its_parent_is_named(books: Books) -> None:
 def test_a_packet_outside_its_spool_file_is_named(books: Books) -> None:
     tamper(books, "UPDATE packet SET start = 50 WHERE id = 2")
     (found,) = examine(books, books.data_dir).problems
-    assert (found.what, found.expected, found.found) == ("range-outside-file", "ends by 100 bytes", "ends at 150")
+    assert found.what == "range-outside-file"
+    assert (found.expected, found.found) == ("ends by 100 bytes", "ends at 150")
     assert found.where.startswith("packet 2 in spool/")
 
 

@@ -170,7 +170,8 @@ def test_a_summary_counts_open_packets_by_recipient_and_age(books: Books) -> Non
     delivered = books.packet(10)
     books.move(delivered, Event.RECEIPT_DELIVERED)
     procuratorate, court = questions_queue.summary(read(books), now).recipients
-    assert (procuratorate.name, procuratorate.counts, procuratorate.total) == (PROCURATORATE, (1, 1, 1, 1, 1), 5)
+    assert (procuratorate.name, procuratorate.counts) == (PROCURATORATE, (1, 1, 1, 1, 1))
+    assert procuratorate.total == 5
     assert procuratorate.oldest_at == now - ages[0]
     assert (court.name, court.counts) == (COURT, (0, 0, 0, 1, 0))
 

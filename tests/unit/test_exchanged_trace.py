@@ -311,8 +311,6 @@ def test_the_province_knows_who_sealed_it_what_it_did_and_whom_it_gave_it(books:
 
 def test_the_receiver_has_it_although_the_province_accepted_it(books: Books) -> None:
     key = PacketKey(POLICE, packet_id(1))
-    seal = {"content_digest": "1" * 64}
-    books.receipt(key, ReceiptKind.ACCEPTED, **seal)
     books.packet(1, own=False, state=DestinationState.ARRIVED)
     books.receipt(key, ReceiptKind.ACCEPTED, issued_at=NOW - timedelta(minutes=1))
     found = way(books, key, node=PROCURATORATE)

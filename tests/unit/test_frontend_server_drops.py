@@ -409,6 +409,10 @@ def test_a_lone_xml_has_no_members(outbox: int, tmp_path: Path) -> None:
         (b"<packet></packet>" + b"<!---->" * 9000, True),
         (b"<packet></packet>" + b"<!---->" * 9000 + b"x", False),
         (b"-->", False),
+        (b'<disposition by="\xe8\x99\x9a>"/>\n', True),
+        (b"<packet><attachments><attachment/>", False),
+        (b"<packet", False),
+        (b"packet/>", False),
     ],
 )
 def test_the_end_tag_tells_a_whole_document(document: bytes, whole: bool) -> None:

@@ -1,0 +1,101 @@
+"""``exchangectl queue``: what an operator at three in the morning sees."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exchanged.clock import SystemClock
+from exchanged.states import Event
+from packet_spec.identity import PacketKey
+from tests.support.asking import Operator, make_node, operator
+from tests.support.books import Books, packet_id
+from tests.support.clock import FakeClock
+from tests.support.documents import COURT, POLICE, PROCURATORATE
+
+LONG_NAME = "犯罪嫌疑人某甲危险驾驶一案移送审查起诉卷宗材料第一次补充.zip"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
+    """Two packets of two hours ago, one of now, and one of everything else that can wait."""
+    now = SystemClock().now()
+    clock = FakeClock(now - timedelta(hours=2))
+    config = make_node(tmp_path)
+    with Books(tmp_path / "data", clock) as books:
+        books.packet(1)
+        books.packet(2, COURT)
+        books.drop(LONG_NAME, Event.LISTED_PART_MISSING, missing=("起诉意见书.pdf", "视听资料.mp4"))
+        again = now + timedelta(minutes=30)
+        books.arrival(PacketKey(COURT, packet_id(8)), Event.HOLD, reason="unknown-key", retry_at=again)
+        books.batch()
+        clock.jump((now - clock.now()).total_seconds())
+        books.packet(3)
+    return operator(config, capsys)
+
+
+def test_the_summary_is_a_matrix_of_destination_by_age(desk: Operator) -> None:
+    lines = desk.table("queue", "summary").splitlines()
+    assert lines[0].split() == ["destination", "<1m", "1-5m", "5-60m", "1-24h", ">1d", "total", "oldest"]
+    assert lines[2].split()[:7] == [PROCURATORATE, "1", ".", ".", "1", ".", "2"]
+    assert lines[3].split()[:7] == [COURT, ".", ".", ".", "1", ".", "1"]
+    assert lines[4].split()[:7] == ["total", "1", ".", ".", "2", ".", "3"]
+    assert lines[2].endswith("2h")
+    others = {" ".join(line.split()[:2]) for line in lines[8:]}
+    assert {"drop incomplete", "arrival held", "batch province"} <= others
+
+
+def test_the_summary_as_json(desk: Operator) -> None:
+    said = desk.json("queue", "summary")
+    assert said["age_limits_seconds"] == [60, 300, 3600, 86400]
+    assert [(row["name"], row["counts"]) for row in said["queue"]["recipients"]] == [
+        (PROCURATORATE, [1, 0, 0, 1, 0]),
+        (COURT, [0, 0, 0, 1, 0]),
+    ]
+
+
+def test_the_list_says_what_waits_and_why(desk: Operator) -> None:
+    text = desk.table("queue", "list")
+    assert text.index(packet_id(1)[:13]) < text.index(packet_id(3)[:13])
+    assert "incomplete" in text
+    assert "unknown-key" in text
+    assert "not-acknowledged" in text
+    assert "犯罪嫌疑人" in text
+    said = desk.json("queue", "list")["waiting"]
+    assert [entry["kind"] for entry in said] == ["packet", "packet", "drop", "arrival", "batch", "packet"]
+    assert said[0]["subject"] == f"{POLICE}/{packet_id(1)}"
+    assert said[2]["missing"] == ["起诉意见书.pdf", "视听资料.mp4"]
+
+
+def test_the_list_is_narrowed(desk: Operator) -> None:
+    assert [entry["recipient"] for entry in desk.json("queue", "list", "--to", COURT)["waiting"]] == [COURT]
+    assert [entry["state"] for entry in desk.json("queue", "list", "--state", "held")["waiting"]] == ["held"]
+    assert len(desk.json("queue", "list", "--limit", 2)["waiting"]) == 2
+    assert desk.json("queue", "list", "--link", "none")["waiting"] == []
+
+
+def test_a_state_in_which_nothing_can_wait_is_a_usage_error(desk: Operator) -> None:
+    desk.text("queue", "list", "--state", "delivered", code=2)
+    assert "quarantined" in desk.errors
+
+
+def test_an_empty_queue_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_node(tmp_path)
+    Books(tmp_path / "data").ledger.close()
+    desk = operator(config, capsys)
+    assert desk.text("queue", "summary") == "nothing waits\n"
+    assert desk.text("queue", "list") == "nothing waits\n"
+
+
+def test_a_node_that_never_ran_has_no_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    assert desk.json("queue", "summary", code=4)["error"]["reference"] == "not-found"
+
+
+def test_without_a_configuration_the_command_says_which_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(tmp_path / "none.toml", capsys)
+    assert desk.json("queue", "list", code=2)["error"]["reference"] == "configuration-unusable"
