@@ -160,7 +160,7 @@ def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
         return
     yield _("state"), f"{packet.state} ({_('attempt')} {packet.attempt})"
     yield _("type"), packet.business_type
-    yield _("number of sender"), packet.sender_ref
+    yield _("sender ref"), packet.sender_ref
     yield _("receiver"), packet.receiver
     yield _("copies"), " ".join(packet.copies)
     yield _("priority"), packet.priority

@@ -108,7 +108,9 @@ def read_batch(path: Path, size: int, lookup: KeyLookup) -> LandedBatch:
     """
     with RangeReader(path, 0, size) as reader:
         waybill_bytes, _ = _member(reader, "waybill", WAYBILL_BYTES, 0)
-        signature, position = _member(reader, "waybill.sig", _SIGNATURE_BYTES, member_size(len(waybill_bytes)))
+        signature, position = _member(
+            reader, "waybill.sig", _SIGNATURE_BYTES, member_size(len(waybill_bytes))
+        )
         waybill = open_waybill(waybill_bytes, signature, lookup)
         landed: list[LandedItem] = []
         for number, item in enumerate(waybill.items, start=1):

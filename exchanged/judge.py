@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from exchanged.applying import Applying
@@ -122,12 +123,10 @@ class Judge:
     def _judge_group(self, rows: tuple[ArrivalRow, ...]) -> None:
         packets = [row for row in rows if row.kind is ItemKind.PACKET]
         works = [self._work(row) for row in packets]
-        answers = dict(
-            zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True)
+        answers = dict(zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True))
+        self._tools.ledger.write_each(
+            [partial(self._one, row=row, answer=answers.get(row.id)) for row in rows]
         )
-        for row in rows:
-            answer = answers.get(row.id)
-            self._tools.ledger.write(lambda transaction, row=row, answer=answer: self._one(transaction, row, answer))  # type: ignore[misc]
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
         trust = self._tools.trust
@@ -142,7 +141,7 @@ class Judge:
         )
 
     def _one(
-        self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
+        self, transaction: Transaction, *, row: ArrivalRow, answer: Examined | ExchangeError | None
     ) -> None:
         """Decide about one item; hold and quarantine are decisions like any other."""
         try:
@@ -192,4 +191,6 @@ class Judge:
     def _quarantine(self, transaction: Transaction, row: ArrivalRow, reason: str) -> None:
         arrivals.keep(transaction, row, Event.QUARANTINE, reason)
         transaction.event("security", row.key, detail={"reason": reason, "link": row.link})
-        event_line("quarantined", level=40, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
+        event_line(
+            "quarantined", level=40, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link
+        )

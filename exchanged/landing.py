@@ -88,7 +88,9 @@ class Landing:
         landed = [found for name in names[:BATCHES_A_STEP] if (found := self._fetch_batch(name)) is not None]
         fetched = self._fetch_blobs(files, landed)
         if landed or fetched or self._has_exceptions():
-            self.link.ledger.write(lambda transaction: self._land(transaction, landed, fetched, frozenset(files)))
+            self.link.ledger.write(
+                lambda transaction: self._land(transaction, landed, fetched, frozenset(files))
+            )
         for found in landed:
             if found.batch is None and found.path is not None:
                 self.link.files.unlink(found.path)
@@ -98,7 +100,11 @@ class Landing:
         """A newer directory is read before everything else, whoever carries it (C24)."""
         for name in sorted(files):
             known = classify(name)
-            if known is None or known.kind is not MailboxKind.DIRECTORY or known.number <= self.link.trust.version:
+            if (
+                known is None
+                or known.kind is not MailboxKind.DIRECTORY
+                or known.number <= self.link.trust.version
+            ):
                 continue
             if name in self._refused:
                 continue
@@ -290,7 +296,9 @@ class Landing:
         assert found.path is not None  # noqa: S101 - a verified batch lies in the spool
         file = spool.adopt(transaction, found.path.name, found.size, len(found.batch.items))
         needing = [
-            self._land_item(transaction, batch, SpoolRange(file, found.path.name, entry.start, entry.item.size), entry)
+            self._land_item(
+                transaction, batch, SpoolRange(file, found.path.name, entry.start, entry.item.size), entry
+            )
             for entry in found.batch.items
         ]
         if any(needing):
@@ -334,11 +342,17 @@ class Landing:
     def _security(self, name: str, error: ExchangeError) -> None:
         """A mailbox file that is not what it should be: told, never silently skipped."""
         event_line(
-            "mailbox-file-refused", level=30, link=self.link.name, file=name, error=error.reference, what=str(error)
+            "mailbox-file-refused",
+            level=30,
+            link=self.link.name,
+            file=name,
+            error=error.reference,
+            what=str(error),
         )
         self.link.ledger.write(
             lambda transaction: transaction.event(
-                "mailbox-file-refused", detail={"link": self.link.name, "file": name, "error": error.reference}
+                "mailbox-file-refused",
+                detail={"link": self.link.name, "file": name, "error": error.reference},
             )
         )
 

@@ -23,7 +23,9 @@ class NodeLock:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise AlreadyRunningError(
-                "another daemon runs on this data directory", where=str(path), found=f"process {holder or 'unknown'}"
+                "another daemon runs on this data directory",
+                where=str(path),
+                found=f"process {holder or 'unknown'}",
             ) from None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

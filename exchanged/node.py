@@ -163,7 +163,7 @@ class Node:
         def ring() -> None:
             self._runner.wake(f"link:{link}")
 
-        def state(armed: bool) -> None:  # noqa: FBT001 - the listener's callback
+        def state(armed: bool) -> None:
             if armed:
                 self._runner.wake(f"link:{link}")
 
@@ -171,6 +171,3 @@ class Node:
             return self._parts.backoff.delay(attempt + 1, self._parts.ports.randomness.fraction())
 
         return BellListener(self._parts.connections[link], ring, state, delay)
-
-
-

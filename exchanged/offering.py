@@ -79,8 +79,11 @@ class Offering:
     _told: tuple[object, ...] = ()
 
     def step(self) -> tuple[bool, float | None]:
-        """Compose and put what is due. Returns whether something new lies in the mailbox, and when a
-        packet that must wait for its order may go (seconds)."""
+        """Compose and put what is due.
+
+        Returns whether something new lies in the mailbox, and in how many seconds a packet that must
+        wait for its order may go.
+        """
         self._look_at_own_files()
         changed = self._offer_directory()
         waits: float | None = None
@@ -121,7 +124,9 @@ class Offering:
         connection = self.link.ledger.read()
         limits = self.link.limits
         rows = batches.due(connection, self.link.name, limits.batch_items)
-        found = {row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET}
+        found = {
+            row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET
+        }
         allowed, waits = self._in_order(found)
         planned: list[_Planned] = []
         room = limits.batch_bytes - batch_size(WAYBILL_BYTES // 8, _SIGNATURE_BYTES, ())
@@ -227,7 +232,9 @@ class Offering:
             if destination.link == self.link.name and destination.state is DestinationState.QUEUED:
                 packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
 
-    def _waybill(self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]) -> Waybill:
+    def _waybill(
+        self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
+    ) -> Waybill:
         return Waybill(
             speaks=SPEAKS,
             from_node=self.link.node,
@@ -254,7 +261,9 @@ class Offering:
 
     def _detailed(self, exception: BatchException) -> BatchException:
         """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
-        corrupt = [self.landing.corrupt[blob].times for blob in exception.blobs if blob in self.landing.corrupt]
+        corrupt = [
+            self.landing.corrupt[blob].times for blob in exception.blobs if blob in self.landing.corrupt
+        ]
         if exception.kind is ExceptionKind.NEED and corrupt:
             return BatchException(exception.number, exception.kind, f"again {sum(corrupt)}", exception.blobs)
         return exception

@@ -136,8 +136,11 @@ class Parts:
 
 
 def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]], None]) -> Parts:
-    """Open a node. Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError,
-    or VolumeDamagedError when an earlier run ended on a damaged volume and nobody confirmed it since."""
+    """Open a node; ``on_wake`` hears which stations have work after each commit.
+
+    Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError, and
+    VolumeDamagedError when an earlier run ended on a damaged volume and nobody confirmed it since.
+    """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
         raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))

@@ -78,7 +78,9 @@ class ProcessWorkPool:
                     WorkerDiedError("a check ran out of time", expected=f"at most {self._timeout} seconds")
                 )
             except ProcessExpired as error:
-                answers.append(WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}"))
+                answers.append(
+                    WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")
+                )
             except Exception as error:  # noqa: BLE001 - whatever a worker raises is the answer of its piece
                 answers.append(WorkerDiedError("a check failed inside", found=type(error).__name__))
         return answers
@@ -98,7 +100,10 @@ class ProcessWorkPool:
                 raise WorkerDiedError("the node is stopping")
             if self._pool is None:
                 self._pool = ProcessPool(
-                    max_workers=self._workers, max_tasks=2000, initializer=_end_with_parent, context=self._context
+                    max_workers=self._workers,
+                    max_tasks=2000,
+                    initializer=_end_with_parent,
+                    context=self._context,
                 )
             return self._pool
 

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from exchanged.errors import VolumeDamagedError
 
@@ -33,7 +33,9 @@ class RangeReader:
         try:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
-            raise VolumeDamagedError("a spool file that the ledger names cannot be opened", where=path.name) from error
+            raise VolumeDamagedError(
+                "a spool file that the ledger names cannot be opened", where=path.name
+            ) from error
         self._file.seek(start)
         self._left = length
 
@@ -65,7 +67,7 @@ class RangeReader:
         """Let go of the file."""
         self._file.close()
 
-    def __enter__(self) -> RangeReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

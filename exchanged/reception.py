@@ -55,9 +55,7 @@ class Reception:
         if not self._is_accepted(transaction, examined):
             raise Held("waiting-for-accepted")
         if examined.verdict.outcome is Outcome.REFUSED:
-            refuse(
-                transaction, row, known, examined, examined.verdict.findings, self.statements, self.agency
-            )
+            refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, self.agency)
             return
         number = store(transaction, row, known, examined, PacketState.ACTIVE)
         packets.add_destination(transaction, number, self.agency, DestinationState.ARRIVED)

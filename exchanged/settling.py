@@ -46,13 +46,19 @@ class Settling:
             return
         exceptions = {exception.number: exception for exception in acknowledgement.exceptions}
         for batch in batches.open_batches(transaction.connection, self.link.name):
-            if batch.number > acknowledgement.through or batch.state not in (batches.COMMITTED, batches.NEEDING):
+            if batch.number > acknowledgement.through or batch.state not in (
+                batches.COMMITTED,
+                batches.NEEDING,
+            ):
                 continue
             self._dispose(transaction, batch, exceptions.get(batch.number))
         transaction.wake(f"link:{self.link.name}")
 
     def _is_ours(self, acknowledgement: Acknowledgement) -> bool:
-        return (acknowledgement.from_node, acknowledgement.incarnation) == (self.link.node, self.link.incarnation)
+        return (acknowledgement.from_node, acknowledgement.incarnation) == (
+            self.link.node,
+            self.link.incarnation,
+        )
 
     def _is_newer(self, transaction: Transaction, incarnation: str, counter: int) -> bool:
         name = f"ack-counter:{incarnation}"

@@ -2,7 +2,8 @@
 
 What a link brings is an *arrival* until it is judged. An admitted packet is ``active``; from then on
 state belongs to (packet, recipient), and the packet is ``done`` when all its destinations are final.
-An event that the table does not allow raises ``IllegalTransitionError``. docs/state-machine.md is generated from this file.
+An event that the table does not allow raises ``IllegalTransitionError``. docs/state-machine.md is
+generated from this file.
 """
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ _NOT_DELIVERED: Final = (*_ON_THE_WAY, _D.ACCEPTED)
 
 TRANSITIONS: Final[tuple[Transition, ...]] = (
     # one item that a link brought
-    Transition(_A.LANDED, _E.BLOBS_MISSING, _A.NEEDING, "a blob is missing; custody stays with the neighbour (C6)"),
+    Transition(
+        _A.LANDED, _E.BLOBS_MISSING, _A.NEEDING, "a blob is missing; custody stays with the neighbour (C6)"
+    ),
     Transition(_A.NEEDING, _E.BLOBS_COMPLETE, _A.LANDED, "all blobs are here; custody passes"),
     Transition(_A.LANDED, _E.ADMIT, _A.ADMITTED, "judged good"),
     Transition(_A.LANDED, _E.REFUSE, _A.REFUSED, "judged and refused, with findings"),
@@ -147,7 +150,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_P.REFUSED, _E.REFUSE, _P.REFUSED, "a higher attempt was judged and refused too"),
     # one destination on its way
     Transition(_D.QUEUED, _E.OFFER, _D.OFFERED, "in a committed batch of the next link"),
-    Transition(_D.OFFERED, _E.ACKNOWLEDGE, _D.HANDED_OVER, "durable at the neighbour; custody passed (C5, C6)"),
+    Transition(
+        _D.OFFERED, _E.ACKNOWLEDGE, _D.HANDED_OVER, "durable at the neighbour; custody passed (C5, C6)"
+    ),
     Transition(_D.OFFERED, _E.BATCH_BAD, _D.QUEUED, "the batch was unreadable there; offered again (C5)"),
     Transition(_D.QUEUED, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),
     Transition(_D.QUEUED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired before it was first offered (C18)"),
@@ -175,7 +180,10 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     ),
     *_receipts(_E.RECEIPT_UNDELIVERABLE, _NOT_DELIVERED, _D.UNDELIVERABLE, "cannot reach the receiver (C21)"),
     *_receipts(
-        _E.RECEIPT_EXPIRED, (_D.OFFERED, _D.HANDED_OVER, _D.ACCEPTED), _D.EXPIRED, "expired where C18 allows it"
+        _E.RECEIPT_EXPIRED,
+        (_D.OFFERED, _D.HANDED_OVER, _D.ACCEPTED),
+        _D.EXPIRED,
+        "expired where C18 allows it",
     ),
     # one destination at the delivering front-end
     Transition(_D.ARRIVED, _E.STAGE, _D.DELIVERING, "staged and synced beside the inbox (C19)"),

@@ -67,7 +67,8 @@ class Runner:
         self._guard = threading.Lock()
         self._ready: queue.SimpleQueue[_Place | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"station-{index}", daemon=True) for index in range(threads)
+            threading.Thread(target=self._work, name=f"station-{index}", daemon=True)
+            for index in range(threads)
         ]
         self._stopping = False
 
@@ -138,7 +139,7 @@ class Runner:
         except ExchangeError as error:
             level = logging.WARNING if error.temporary else logging.ERROR
             return self._failed(place, error, level)
-        except Exception as error:  # noqa: BLE001 - a bug in one station must not stop the node
+        except Exception as error:
             logging.getLogger("exchanged").exception("event=station-bug station=%s", place.station.name)
             return self._failed(place, error, logging.ERROR)
         place.failures = 0

@@ -189,8 +189,11 @@ class _Told:
             position.holder = Holder(here, at, Holding.NOBODY, Because.ENDED_HERE)
 
     def _follow_notes(self, position: _Position, row: DestinationRow) -> None:
-        """From neighbour to neighbour along the notes of this recipient's branch."""
-        if not row.link:
+        """From neighbour to neighbour along the notes of this recipient's branch.
+
+        What was not offered yet for this recipient is here, whatever notes tell of other branches.
+        """
+        if not row.link or row.state is DestinationState.QUEUED:
             return
         here, seen = self.viewpoint.peer(row.link), {self.viewpoint.node}
         while here not in seen:

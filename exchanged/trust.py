@@ -107,7 +107,9 @@ class Trust:
 
     def _use(self, directory: Directory) -> None:
         self._keys = {
-            key.key_id: (node, PublicKey(key.suite, key.public)) for node in directory.nodes for key in node.keys
+            key.key_id: (node, PublicKey(key.suite, key.public))
+            for node in directory.nodes
+            for key in node.keys
         }
         self._current = directory
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from sqlite3 import Connection
+
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness

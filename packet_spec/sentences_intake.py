@@ -1,4 +1,4 @@
-"""Sentences of the findings about a drop as a whole: its files, its zip, its sender and its identity (C13)."""
+"""Sentences of the findings about a drop as a whole: its files, its zip, its sender, its identity (C13)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,25 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
     {
         "drop-not-plain": (
             _REFUSE,
-            "“{file}”不是普通文件（{found}），未被读取，仍留在发件文件夹中；请删除后改为存放普通文件或文件夹。",
-            '"{file}" is not a plain file ({found}); it was not read and still lies in the outbox. '
-            "Remove it and drop a plain file or folder.",
+            (
+                "“{file}”不是普通文件（{found}），未被读取，仍留在发件文件夹中；请删除后改为存放普"
+                "通文件或文件夹。"
+            ),
+            (
+                '"{file}" is not a plain file ({found}); it was not read and still lies in the '
+                "outbox. Remove it and drop a plain file or folder."
+            ),
         ),
         "drop-kind-unknown": (
             _REFUSE,
-            "“{file}”既不是文件夹，也不是 .zip 或 .xml 文件，未被读取，仍留在发件文件夹中；请移走或按标准重新存放。",
-            '"{file}" is neither a folder nor a .zip or .xml file; it was not read and still lies in the outbox. '
-            "Take it away or drop it as the standard says.",
+            (
+                "“{file}”既不是文件夹，也不是 .zip 或 .xml 文件，未被读取，仍留在发件文件夹中；请移"
+                "走或按标准重新存放。"
+            ),
+            (
+                '"{file}" is neither a folder nor a .zip or .xml file; it was not read and still '
+                "lies in the outbox. Take it away or drop it as the standard says."
+            ),
         ),
         "drop-too-many-files": (
             _REFUSE,
@@ -44,7 +54,10 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
         "marker-differs": (
             _REFUSE,
             "完成标记中写明的大小或摘要与“{file}”不符，请由办案系统重新生成后再发送。",
-            'the size or digest in the marker is not that of "{file}"; let the case software write both anew.',
+            (
+                'the size or digest in the marker is not that of "{file}"; let the case software '
+                "write both anew."
+            ),
         ),
         "attachment-unlisted": (
             _REFUSE,
@@ -58,15 +71,22 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
         ),
         "attachment-size-differs": (
             _REFUSE,
-            "附件“{file}”的大小为 {found} 字节，与 packet.xml 所列的 {expected} 字节不符，请核对文件是否完整后重新发送。",
-            'the attachment "{file}" has {found} bytes, but packet.xml lists {expected}; '
-            "check that the file is whole and send again.",
+            (
+                "附件“{file}”的大小为 {found} 字节，与 packet.xml 所列的 {expected} 字节不符，请核"
+                "对文件是否完整后重新发送。"
+            ),
+            (
+                'the attachment "{file}" has {found} bytes, but packet.xml lists {expected}; check '
+                "that the file is whole and send again."
+            ),
         ),
         "attachment-digest-differs": (
             _REFUSE,
             "附件“{file}”的内容与 packet.xml 所列的摘要不符，请核对文件是否被改动或损坏后重新发送。",
-            'the content of the attachment "{file}" does not match the sha256 in packet.xml; '
-            "check that the file was neither changed nor damaged and send again.",
+            (
+                'the content of the attachment "{file}" does not match the sha256 in packet.xml; '
+                "check that the file was neither changed nor damaged and send again."
+            ),
         ),
         "agency-not-own": (
             _REFUSE,
@@ -76,12 +96,18 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
         "packet-id-reused": (
             _REFUSE,
             "数据包编号 {found} 已用于内容不同的另一件，请更换编号，或不填编号由系统分配。",
-            "packet id {found} was used for other content before; use a new one, or leave it out to be given one.",
+            (
+                "packet id {found} was used for other content before; use a new one, or leave it "
+                "out to be given one."
+            ),
         ),
         "receiver-unreachable": (
             _REFUSE,
             "无法向单位 {found} 发送，请核对单位代码；代码无误的，请联系省级交换中心。",
-            "nothing can be sent to agency {found}; check the code, and if it is right, ask the provincial centre.",
+            (
+                "nothing can be sent to agency {found}; check the code, and if it is right, ask "
+                "the provincial centre."
+            ),
         ),
         "zip-damaged": (
             _REFUSE,

@@ -33,8 +33,8 @@ def insert(
 ) -> int:
     """One landed item, in the transaction that lands its batch (C5)."""
     cursor = transaction.execute(
-        "INSERT INTO arrival (link, batch, kind, sender, packet_id, digest, spool, start, length, state, since,"
-        " landed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO arrival (link, batch, kind, sender, packet_id, digest, spool, start, length, state,"
+        " since, landed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         link, batch, kind.value, key.sender, key.packet_id, digest, bytes_at.spool, bytes_at.start,
         bytes_at.length, state.value, transaction.stamp, transaction.stamp,
     )  # fmt: skip
@@ -89,8 +89,10 @@ def keep(
     """Move an arrival that stays: held, released, needing, complete, quarantined."""
     target = ArrivalState(advance(row.state, event))
     cursor = transaction.execute(
-        "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0 WHERE id = ? AND state = ?",
-        target.value, transaction.stamp, reason, stamp(retry_at) if retry_at else None, row.id, row.state.value,
+        "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0"
+        " WHERE id = ? AND state = ?",
+        target.value, transaction.stamp, reason, stamp(retry_at) if retry_at else None,
+        row.id, row.state.value,
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
@@ -122,7 +124,9 @@ def finish(
         spool.release(transaction, row.bytes_at.spool)
 
 
-def release_held(transaction: Transaction, *, reasons: tuple[str, ...] = (), key: PacketKey | None = None) -> int:
+def release_held(
+    transaction: Transaction, *, reasons: tuple[str, ...] = (), key: PacketKey | None = None
+) -> int:
     """Judge again what is held for one of ``reasons`` (or all), for one packet (or all)."""
     count = 0
     for row in in_state(transaction.connection, ArrivalState.HELD):

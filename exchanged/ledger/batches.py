@@ -33,7 +33,8 @@ def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int
 def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[OutgoingRow, ...]:
     """What waits to be offered on ``link``, oldest first."""
     rows = connection.execute(
-        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT ?", (link, limit)
+        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT ?",
+        (link, limit),
     )
     return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
 
@@ -78,13 +79,17 @@ def commit_batch(
         )
         transaction.execute("UPDATE outgoing SET batch = ? WHERE id = ?", batch, item.id)
     for digest, generation, needed in blobs:
-        transaction.execute("INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed))
+        transaction.execute(
+            "INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed)
+        )
     return batch
 
 
 def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, ...]:
     """Batches of ``link`` whose mailbox file may still lie there, in order of number."""
-    rows = connection.execute("SELECT * FROM batch_out WHERE link = ? AND state <> 'closed' ORDER BY number", (link,))
+    rows = connection.execute(
+        "SELECT * FROM batch_out WHERE link = ? AND state <> 'closed' ORDER BY number", (link,)
+    )
     return tuple(
         BatchRow(
             row["id"], row["link"], row["number"], row["name"], row["waybill"], row["signature"], row["size"],
@@ -96,7 +101,9 @@ def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, .
 
 def batch_items(connection: sqlite3.Connection, batch: int) -> tuple[tuple[ItemKind, int], ...]:
     """Kind and reference of each item, in order."""
-    rows = connection.execute("SELECT kind, reference FROM batch_item WHERE batch = ? ORDER BY position", (batch,))
+    rows = connection.execute(
+        "SELECT kind, reference FROM batch_item WHERE batch = ? ORDER BY position", (batch,)
+    )
     return tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
 
 
@@ -179,7 +186,8 @@ def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> b
 def number_is_taken(connection: sqlite3.Connection, link: str, incarnation: str, number: int) -> bool:
     """A batch of that number was landed before in that incarnation, under whatever name."""
     row = connection.execute(
-        "SELECT 1 FROM batch_in WHERE link = ? AND incarnation = ? AND number = ?", (link, incarnation, number)
+        "SELECT 1 FROM batch_in WHERE link = ? AND incarnation = ? AND number = ?",
+        (link, incarnation, number),
     ).fetchone()
     return row is not None
 
@@ -252,7 +260,8 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
 def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     """Digests that the needing arrivals of a landed batch still lack, as told to the neighbour."""
     rows = connection.execute(
-        "SELECT DISTINCT missing_blob.digest FROM missing_blob JOIN arrival ON arrival.id = missing_blob.arrival"
+        "SELECT DISTINCT missing_blob.digest FROM missing_blob"
+        " JOIN arrival ON arrival.id = missing_blob.arrival"
         " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY missing_blob.digest",
         (batch,),
     )
@@ -271,14 +280,17 @@ def forget_bad(transaction: Transaction, link: str, listed: frozenset[str]) -> N
 
 def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
     """A value remembered about the link (counters, the peer's directory version)."""
-    row = connection.execute("SELECT value FROM link_memory WHERE link = ? AND name = ?", (link, name)).fetchone()
+    row = connection.execute(
+        "SELECT value FROM link_memory WHERE link = ? AND name = ?", (link, name)
+    ).fetchone()
     return None if row is None else str(row["value"])
 
 
 def remember(transaction: Transaction, link: str, name: str, value: str) -> None:
     """Remember a value about the link."""
     transaction.execute(
-        "INSERT INTO link_memory VALUES (?, ?, ?) ON CONFLICT (link, name) DO UPDATE SET value = excluded.value",
+        "INSERT INTO link_memory VALUES (?, ?, ?)"
+        " ON CONFLICT (link, name) DO UPDATE SET value = excluded.value",
         link, name, value,
     )  # fmt: skip
 

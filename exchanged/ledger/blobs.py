@@ -24,7 +24,9 @@ def live_generation(connection: sqlite3.Connection, digest: str) -> int | None:
 
 def next_generation(connection: sqlite3.Connection, digest: str) -> int:
     """The generation that a newly stored file of this digest gets."""
-    row = connection.execute("SELECT max(generation) AS last FROM blob WHERE digest = ?", (digest,)).fetchone()
+    row = connection.execute(
+        "SELECT max(generation) AS last FROM blob WHERE digest = ?", (digest,)
+    ).fetchone()
     return int(row["last"] or 0) + 1
 
 

@@ -36,7 +36,9 @@ def is_party(connection: sqlite3.Connection, case_id: str, agency: str) -> bool:
 
 def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
     """Business types seen in the case, oldest first."""
-    rows = connection.execute("SELECT business_type FROM case_history WHERE case_id = ? ORDER BY id", (case_id,))
+    rows = connection.execute(
+        "SELECT business_type FROM case_history WHERE case_id = ? ORDER BY id", (case_id,)
+    )
     return tuple(row["business_type"] for row in rows)
 
 
@@ -65,7 +67,9 @@ def record(
         transaction.execute("UPDATE case_history SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.event("case-joined", key, detail={"case": case_id, "joined": other})
     for number in numbers:
-        transaction.execute("INSERT OR IGNORE INTO case_number VALUES (?, ?, ?)", number.kind, number.value, case_id)
+        transaction.execute(
+            "INSERT OR IGNORE INTO case_number VALUES (?, ?, ?)", number.kind, number.value, case_id
+        )
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
     transaction.execute(

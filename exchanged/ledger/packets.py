@@ -83,9 +83,9 @@ def insert(
     The packet's hold on its spool file is taken over from the caller (an arrival or the intake).
     """
     cursor = transaction.execute(
-        "INSERT INTO packet (sender, packet_id, attempt, state, since, business_type, sender_ref, receiver, copies,"
-        " priority, expires_at, sealed_at, landed_at, incarnation, sequence, content_digest, seal_digest,"
-        " in_reply_to, supersedes, case_key, came_by, own, spool, start, length)"
+        "INSERT INTO packet (sender, packet_id, attempt, state, since, business_type, sender_ref, receiver,"
+        " copies, priority, expires_at, sealed_at, landed_at, incarnation, sequence, content_digest,"
+        " seal_digest, in_reply_to, supersedes, case_key, came_by, own, spool, start, length)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *_values(transaction, seal, state, seal_digest, landed_at, came_by, bytes_at, relations),
     )
@@ -113,9 +113,10 @@ def replace(
     transaction.execute("DELETE FROM destination WHERE packet = ?", row.id)
     transaction.execute(
         "UPDATE packet SET sender = ?, packet_id = ?, attempt = ?, state = ?, since = ?, business_type = ?,"
-        " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?, landed_at = ?,"
-        " incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?, in_reply_to = ?, supersedes = ?,"
-        " case_key = ?, came_by = ?, own = ?, spool = ?, start = ?, length = ? WHERE id = ?",
+        " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
+        " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
+        " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
+        " spool = ?, start = ?, length = ? WHERE id = ?",
         *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
         row.id,
     )
@@ -174,9 +175,10 @@ def move(
     """
     target = DestinationState(advance(destination.state, event))
     cursor = transaction.execute(
-        "UPDATE destination SET state = ?, since = ?, staging = coalesce(?, staging), folder = coalesce(?, folder)"
-        " WHERE packet = ? AND recipient = ? AND state = ?",
-        target.value, transaction.stamp, staging, folder, packet.id, destination.recipient, destination.state.value,
+        "UPDATE destination SET state = ?, since = ?, staging = coalesce(?, staging),"
+        " folder = coalesce(?, folder) WHERE packet = ? AND recipient = ? AND state = ?",
+        target.value, transaction.stamp, staging, folder,
+        packet.id, destination.recipient, destination.state.value,
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(
@@ -233,4 +235,6 @@ def in_inbox(connection: sqlite3.Connection) -> tuple[tuple[PacketRow, Destinati
 
 def forget_folder(transaction: Transaction, packet: int, recipient: str) -> None:
     """The inbox folder of this destination is gone; its name is no longer watched."""
-    transaction.execute("UPDATE destination SET folder = '' WHERE packet = ? AND recipient = ?", packet, recipient)
+    transaction.execute(
+        "UPDATE destination SET folder = '' WHERE packet = ? AND recipient = ?", packet, recipient
+    )

@@ -9,7 +9,9 @@ from exchanged.ledger.transaction import Transaction
 
 def adopt(transaction: Transaction, name: str, size: int, needed: int) -> int:
     """A durable file becomes part of the spool; ``needed`` things lie in it."""
-    cursor = transaction.execute("INSERT INTO spool (name, size, needed) VALUES (?, ?, ?)", name, size, needed)
+    cursor = transaction.execute(
+        "INSERT INTO spool (name, size, needed) VALUES (?, ?, ?)", name, size, needed
+    )
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
     return number

@@ -14,8 +14,8 @@ from packet_spec.model import HopNote, Receipt
 def record_receipt(transaction: Transaction, receipt: Receipt, document: bytes, *, own: bool) -> int | None:
     """Keep a verified receipt. None when these very bytes were recorded before."""
     cursor = transaction.execute(
-        "INSERT OR IGNORE INTO receipt (sender, packet_id, kind, recipient, attempt, issued_by, issued_at, number,"
-        " content_digest, seal_digest, recorded_at, own, document, digest)"
+        "INSERT OR IGNORE INTO receipt (sender, packet_id, kind, recipient, attempt, issued_by, issued_at,"
+        " number, content_digest, seal_digest, recorded_at, own, document, digest)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         receipt.key.sender, receipt.key.packet_id, receipt.kind.value, receipt.recipient, receipt.attempt,
         receipt.issued_by, stamp(receipt.issued_at), receipt.number, receipt.content_digest,
@@ -61,7 +61,8 @@ def record_hop(transaction: Transaction, hop: HopNote, document: bytes) -> int |
 def hops_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[sqlite3.Row, ...]:
     """Every hop note about a packet, in the order of the way."""
     rows = connection.execute(
-        "SELECT * FROM hop WHERE sender = ? AND packet_id = ? ORDER BY left_at, id", (key.sender, key.packet_id)
+        "SELECT * FROM hop WHERE sender = ? AND packet_id = ? ORDER BY left_at, id",
+        (key.sender, key.packet_id),
     )
     return tuple(rows.fetchall())
 

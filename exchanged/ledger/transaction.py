@@ -19,11 +19,12 @@ from packet_spec.identity import PacketKey
 
 GENESIS: Final = "0" * 64
 
-Detail = Mapping[str, "str | int | float | bool | None | list[str]"]
+Detail = Mapping[str, "str | int | float | bool | list[str] | None"]
 
 
-def event_link(previous: str, event_id: int, at: str, kind: str, sender: str, packet_id: str, recipient: str,
-               detail: str) -> str:
+def event_link(
+    previous: str, event_id: int, at: str, kind: str, sender: str, packet_id: str, recipient: str, detail: str
+) -> str:
     """The chain value of one event row."""
     text = json.dumps([event_id, at, kind, sender, packet_id, recipient, detail], ensure_ascii=True)
     return hashlib.sha256(f"{previous}\n{text}\n".encode()).hexdigest()
@@ -71,7 +72,9 @@ class Transaction:
     def remember(self, name: str, value: str) -> None:
         """Set a value of the node itself (incarnation, counters)."""
         self.execute(
-            "INSERT INTO node VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
+            "INSERT INTO node VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            name,
+            value,
         )
 
     def recall(self, name: str) -> str | None:
@@ -88,6 +91,8 @@ class Transaction:
     def issue_time(self) -> datetime:
         """The time a receipt issued now bears: never before an earlier one of this node (C18)."""
         last = self.recall("last-issued-at")
-        issued = self.now if last is None or moment(last) < self.now else moment(last) + timedelta(microseconds=1)
+        issued = (
+            self.now if last is None or moment(last) < self.now else moment(last) + timedelta(microseconds=1)
+        )
         self.remember("last-issued-at", stamp(issued))
         return issued

@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -80,6 +80,23 @@ class Ledger:
         self._queue.put(_Work(function, answer))
         return answer.result()
 
+    def write_each(self, functions: Sequence[Callable[[Transaction], object]]) -> None:
+        """Run each function in a savepoint of its own; they share commits, in order.
+
+        One that raises undoes only itself; the first such error is raised after all have run.
+        """
+        works: list[_Work] = [_Work(function, Future()) for function in functions]
+        if self._thread is None:
+            with self._guard:
+                for start in range(0, len(works), _GROUP):
+                    self._commit(works[start : start + _GROUP])
+        else:
+            for work in works:
+                self._queue.put(work)
+        errors = [error for work in works if (error := work.answer.exception()) is not None]
+        if errors:
+            raise errors[0]
+
     def read(self) -> sqlite3.Connection:
         """This thread's read-only connection. It sees what was committed."""
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
@@ -138,8 +155,7 @@ class Ledger:
             with _naming_damage(self.path):
                 self._connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._connection, self._clock.now())
-                for work in group:
-                    answers.append(self._one(transaction, work))
+                answers.extend(self._one(transaction, work) for work in group)
                 self._crash.point("ledger:before-commit")
                 self._connection.execute("COMMIT")
                 self._crash.point("ledger:after-commit")
@@ -208,7 +224,11 @@ def _read_only(path: Path) -> sqlite3.Connection:
     # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
     mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=30.0, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=30.0,
+        isolation_level=None,
+        check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
     return connection
@@ -220,7 +240,9 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read.
     """
     if not path.exists():
-        raise NotFoundError("there is no ledger here", where=str(path), hint="check --config, or start the node once")
+        raise NotFoundError(
+            "there is no ledger here", where=str(path), hint="check --config, or start the node once"
+        )
     try:
         connection = _read_only(path)
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()

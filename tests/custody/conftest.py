@@ -30,7 +30,11 @@ class Province:
     def request(self, business_type: str = "case.report", **changes: object) -> DropRequest:
         """A packet from the police to the procuratorate."""
         return DropRequest(
-            business_type, POLICE, PROCURATORATE, self.network.clock.now(), **changes  # type: ignore[arg-type]
+            business_type,
+            POLICE,
+            PROCURATORATE,
+            self.network.clock.now(),
+            **changes,  # type: ignore[arg-type]
         )
 
     def receipts(self, peer: Peer) -> list[Receipt]:
@@ -40,8 +44,10 @@ class Province:
 
     def events(self, kind: str) -> list[dict[str, object]]:
         """Events of a kind in the province's ledger."""
-        rows = self.network.nodes[PROVINCE].opened.ledger.read().execute(
-            "SELECT * FROM event WHERE kind = ? ORDER BY id", (kind,)
+        rows = (
+            self.network.nodes[PROVINCE]
+            .opened.ledger.read()
+            .execute("SELECT * FROM event WHERE kind = ? ORDER BY id", (kind,))
         )
         return [dict(row) for row in rows]
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -138,13 +139,13 @@ def test_a_waybill_of_another_neighbour_is_bad(province: Province) -> None:
     assert province.arrivals() == []
 
 
-def special_files(folder: str) -> dict[str, Callable[[str], object]]:
-    target = os.path.join(folder, "..", "..", "secret")  # noqa: PTH118
+def special_files(secret: Path) -> dict[str, Callable[[Path], object]]:
+    """How to make each kind of file that is no plain file of one's own."""
     return {
-        "symlink": lambda path: os.symlink(target, path),
-        "hard link": lambda path: os.link(target, path),
+        "symlink": lambda path: path.symlink_to(secret),
+        "hard link": lambda path: path.hardlink_to(secret),
         "fifo": os.mkfifo,
-        "folder": os.mkdir,
+        "folder": Path.mkdir,
     }
 
 
@@ -152,9 +153,10 @@ def special_files(folder: str) -> dict[str, Callable[[str], object]]:
 def test_c3_special_files_in_the_mailbox_are_never_read(province: Province, kind: str) -> None:
     province.police.greet()
     up = province.police.mailbox / "up"
-    (province.police.mailbox.parent / "secret").write_bytes(b"another agency's packet")
+    secret = province.police.mailbox.parent / "secret"
+    secret.write_bytes(b"another agency's packet")
     name = "00000001-0123456789abcdef.batch"
-    special_files(str(up))[kind](str(up / name))
+    special_files(secret)[kind](up / name)
     for strange in ("..batch", "00000001-0123456789abcdef.batch.part", "x" * 255, "外来文件.batch"):
         (up / strange).write_bytes(b"?")
     (up / os.fsdecode("案卷".encode("gbk"))).write_bytes(b"?")
@@ -173,8 +175,14 @@ def test_c3_a_batch_rewritten_after_it_was_landed_changes_nothing(province: Prov
     assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
 
 
-def receipt_about(packet_key: PacketKey, kind: ReceiptKind, recipient: str, by: Peer, province: Province,
-                  digests: tuple[str, str]) -> tuple[WaybillItem, bytes]:
+def receipt_about(
+    packet_key: PacketKey,
+    kind: ReceiptKind,
+    recipient: str,
+    by: Peer,
+    province: Province,
+    digests: tuple[str, str],
+) -> tuple[WaybillItem, bytes]:
     receipt = Receipt(
         kind, packet_key, 1, digests[0], digests[1], "case.report", recipient, by.agency,
         province.network.clock.now(), 1,
@@ -190,7 +198,11 @@ def test_c21_nobody_else_can_say_that_a_packet_was_delivered(province: Province)
     province.run()
     court = Peer(province.network, COURT)
     digests = (packet.seal.content_digest, sha256_hex(b""))
-    court.put(court.batch([receipt_about(packet.key, ReceiptKind.DELIVERED, PROCURATORATE, court, province, digests)]))
+    court.put(
+        court.batch(
+            [receipt_about(packet.key, ReceiptKind.DELIVERED, PROCURATORATE, court, province, digests)]
+        )
+    )
     province.run()
     assert [state for state, _ in province.arrivals()] == ["quarantined"]
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
@@ -210,7 +222,12 @@ def test_a_receipt_for_other_content_moves_nothing(province: Province) -> None:
     province.police.send(packet)
     province.run()
     item = receipt_about(
-        packet.key, ReceiptKind.DELIVERED, PROCURATORATE, province.procuratorate, province, ("0" * 64, "1" * 64)
+        packet.key,
+        ReceiptKind.DELIVERED,
+        PROCURATORATE,
+        province.procuratorate,
+        province,
+        ("0" * 64, "1" * 64),
     )
     province.procuratorate.put(province.procuratorate.batch([item]))
     province.run()
@@ -220,7 +237,9 @@ def test_a_receipt_for_other_content_moves_nothing(province: Province) -> None:
 
 def test_c21_a_hop_note_of_another_node_is_quarantined(province: Province) -> None:
     now = province.network.clock.now()
-    note = HopNote(PROVINCE, PacketKey(POLICE, "0" * 8 + "-0000-7000-8000-" + "0" * 12), "0" * 64, now, now, COURT)
+    note = HopNote(
+        PROVINCE, PacketKey(POLICE, "0" * 8 + "-0000-7000-8000-" + "0" * 12), "0" * 64, now, now, COURT
+    )
     data = sign_hop(note, province.police.link_key)
     item = WaybillItem(ItemKind.HOP, sha256_hex(data), len(data), note.key)
     province.police.put(province.police.batch([(item, data)]))
@@ -299,7 +318,9 @@ def test_c24_an_older_directory_is_never_taken_and_a_neighbour_behind_is_served(
     assert node.opened.trust.version == 2
 
 
-def test_c24_with_an_expired_directory_packets_are_held_and_a_new_one_releases_them(province: Province) -> None:
+def test_c24_with_an_expired_directory_packets_are_held_and_a_new_one_releases_them(
+    province: Province,
+) -> None:
     node = province.network.nodes[PROVINCE]
     root = load_key(province.network.layout.root_key)
     current = node.opened.trust.directory
@@ -323,12 +344,16 @@ def test_a_revoked_key_no_longer_counts(province: Province) -> None:
     current = node.opened.trust.directory
     now = province.network.clock.now()
     nodes = tuple(
-        replace(one, keys=tuple(replace(key, revoked_at=now) if "seal" in key.uses else key for key in one.keys))
+        replace(
+            one, keys=tuple(replace(key, revoked_at=now) if "seal" in key.uses else key for key in one.keys)
+        )
         if one.code == POLICE
         else one
         for one in current.nodes
     )
-    node.opened.trust.offer(sign_directory(encode_directory(replace(current, version=2, nodes=nodes)), [root]))
+    node.opened.trust.offer(
+        sign_directory(encode_directory(replace(current, version=2, nodes=nodes)), [root])
+    )
     province.network.clock.advance(1)
     province.police.send(province.police.seal(province.request()))
     province.run()

@@ -139,7 +139,6 @@ def test_c9_a_blob_that_is_known_here_is_still_asked_from_an_agency_without_titl
             receiver=province.police.agency,
         )
     )
-    named = {digest: content for digest, content in packet.blobs.items()}
     item = replace(other.item(), blobs=tuple(other.item().blobs) + packet.item().blobs)
     province.procuratorate.put(province.procuratorate.batch([(item, other.data)]))
     province.run()
@@ -147,10 +146,12 @@ def test_c9_a_blob_that_is_known_here_is_still_asked_from_an_agency_without_titl
     assert acknowledged is not None
     (exception,) = acknowledged.exceptions
     assert exception.kind is ExceptionKind.NEED
-    assert set(named) <= set(exception.blobs)
+    assert set(packet.blobs) <= set(exception.blobs)
 
 
-def test_c11_and_c12_the_same_packet_again_repeats_the_receipt_and_is_forwarded_once(province: Province) -> None:
+def test_c11_and_c12_the_same_packet_again_repeats_the_receipt_and_is_forwarded_once(
+    province: Province,
+) -> None:
     packet = province.police.seal(province.request())
     province.police.send(packet)
     province.run()

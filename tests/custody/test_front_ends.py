@@ -1,4 +1,4 @@
-"""Real front-ends and the province in one thread: C1, C2, C7, C10, C13, C15, C18 to C22 as agencies see them."""
+"""Real front-ends and the province in one thread: C1, C2, C7, C10, C13, C15, C18 to C22 from outside."""
 
 from __future__ import annotations
 
@@ -29,8 +29,16 @@ def network(tmp_path: Path) -> Iterator[Network]:
         yield made
 
 
-def drop(network: Network, business_type: str = "case.report", *, name: str, sender: str = POLICE,
-         receiver: str = PROCURATORATE, drop_format: DropFormat = DropFormat.FOLDER, **changes: Any) -> Path:
+def drop(
+    network: Network,
+    business_type: str = "case.report",
+    *,
+    name: str,
+    sender: str = POLICE,
+    receiver: str = PROCURATORATE,
+    drop_format: DropFormat = DropFormat.FOLDER,
+    **changes: Any,
+) -> Path:
     """Write a drop into the sender's outbox."""
     request = DropRequest(business_type, sender, receiver, network.clock.now(), name=name, **changes)
     return write_drop(make_drop(request), network.agency(sender) / "outbox", drop_format=drop_format)
@@ -60,8 +68,8 @@ def dispose(network: Network, packet_id: str, kind: str, name: str) -> None:
     """The receiver's software answers a delivered packet."""
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<disposition xmlns="urn:exchanged:disposition:1" packetId="{packet_id}" sender="{POLICE}" kind="{kind}"'
-        ' by="收案人员" at="2026-07-15T10:00:00+08:00">'
+        f'<disposition xmlns="urn:exchanged:disposition:1" packetId="{packet_id}" sender="{POLICE}"'
+        f' kind="{kind}" by="收案人员" at="2026-07-15T10:00:00+08:00">'
         + ('<finding code="wrong-agency"><zh>不属本单位管辖</zh></finding>' if kind == "refused" else "")
         + "</disposition>\n"
     )
@@ -69,7 +77,9 @@ def dispose(network: Network, packet_id: str, kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("drop_format", [DropFormat.FOLDER, DropFormat.ZIP])
-def test_a_packet_lies_whole_in_the_inbox_with_receipts_back(network: Network, drop_format: DropFormat) -> None:
+def test_a_packet_lies_whole_in_the_inbox_with_receipts_back(
+    network: Network, drop_format: DropFormat
+) -> None:
     path = drop(network, "prosecution.transfer", name="案件", drop_format=drop_format)
     network.run()
     told = status(network, path.name)
@@ -86,8 +96,8 @@ def test_a_lone_xml_arrives_too(network: Network) -> None:
     network.run()
     sent = PacketKey(POLICE, status(network, "移送")["packetId"])
     path = drop(
-        network, "common.accept", name="受理", sender=PROCURATORATE, receiver=POLICE, drop_format=DropFormat.XML,
-        documents=(), in_reply_to=sent,
+        network, "common.accept", name="受理", sender=PROCURATORATE, receiver=POLICE,
+        drop_format=DropFormat.XML, documents=(), in_reply_to=sent,
     )  # fmt: skip
     network.run()
     assert path.name == "受理.xml"
@@ -188,7 +198,9 @@ def test_c13_the_same_drop_twice_sends_once_and_ends_as_a_duplicate(network: Net
     assert list((network.agency(POLICE) / "outbox").glob("[!.]*")) == []
 
 
-def test_c13_after_a_refusal_the_same_content_is_a_higher_attempt_of_the_same_packet(network: Network) -> None:
+def test_c13_after_a_refusal_the_same_content_is_a_higher_attempt_of_the_same_packet(
+    network: Network,
+) -> None:
     drop(network, name="甲", sender_ref="F-1")
     network.run()
     packet_id = status(network, "甲")["packetId"]

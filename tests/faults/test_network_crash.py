@@ -75,8 +75,13 @@ def play(root: Path, crash_at: int | None) -> tuple[Network, list[tuple[str, str
         except SimulatedCrash:
             node.die()
     request = DropRequest(
-        "prosecution.transfer", POLICE, PROCURATORATE, network.clock.now(),
-        extra_documents=("EVD-024",), video_bytes=1_200_000, name="案件",
+        "prosecution.transfer",
+        POLICE,
+        PROCURATORATE,
+        network.clock.now(),
+        extra_documents=("EVD-024",),
+        video_bytes=1_200_000,
+        name="案件",
     )
     write_drop(make_drop(request), network.agency(POLICE) / "outbox")
     network.before_round = start_the_dead

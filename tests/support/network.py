@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from cli.lab.build import build_lab
 from cli.lab.layout import Layout
@@ -113,14 +114,12 @@ class Network:
         build_lab(self.layout, self.plan, LinkTransport.FOLDER, self.clock, FakeRandomness("build"))
         codes = (self.plan.province.code, *(agency.code for agency in self.plan.agencies))
         self.nodes = {
-            code: SimulatedNode(
-                code, load_config(self.layout.config(code)), self.clock, FakeRandomness(code)
-            )
+            code: SimulatedNode(code, load_config(self.layout.config(code)), self.clock, FakeRandomness(code))
             for code in codes
         }
         self.before_round: Callable[[], None] = lambda: None
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> Self:
         for node in self.nodes.values():
             node.open()
         return self
@@ -167,4 +166,6 @@ class Network:
         raise AssertionError(f"the network did not come to rest within {rounds} rounds")
 
     def _heads(self) -> tuple[tuple[str, int], ...]:
-        return tuple((code, node.head()) for code, node in sorted(self.nodes.items()) if node.parts is not None)
+        return tuple(
+            (code, node.head()) for code, node in sorted(self.nodes.items()) if node.parts is not None
+        )

@@ -80,7 +80,8 @@ def packet_xml(
             "sha256": sha256_hex(data),
         }
         attributes.update((listed or {}).get(name, {}))
-        shown = " ".join(f"{key}={quoteattr(value)}" for key, value in attributes.items() if value is not None)
+        given = {key: value for key, value in attributes.items() if value is not None}
+        shown = " ".join(f"{key}={quoteattr(value)}" for key, value in given.items())
         attachments.append(f"<attachment {shown}/>")
     kind = values["businessType"]
     text = (

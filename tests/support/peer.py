@@ -124,7 +124,9 @@ class Peer:
             key=PacketKey(
                 envelope.sender,
                 identity
-                or packet_id_from(moment, hashlib.sha256(f"{self.agency}{self.sequence}".encode()).digest()[:10]),
+                or packet_id_from(
+                    moment, hashlib.sha256(f"{self.agency}{self.sequence}".encode()).digest()[:10]
+                ),
             ),
             attempt=attempt,
             receiver=envelope.receiver,
@@ -155,7 +157,9 @@ class Peer:
         signature = encode_signature(key.sign(Domain.SEAL, data))
         out = bytearray()
         inline = {
-            part.index: (contents[part.name.decode()],) for part in seal.parts if part.carriage is Carriage.INLINE
+            part.index: (contents[part.name.decode()],)
+            for part in seal.parts
+            if part.carriage is Carriage.INLINE
         }
         write_packet(out.extend, seal, data, signature, packet_xml, inline)
         blobs = {

@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections import namedtuple
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -24,7 +24,11 @@ from cli.lab.plan import default_plan
 from packet_spec.limits import MIB
 from tests.support.clock import FakeClock
 
-Usage = namedtuple("Usage", "total used free")
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 class Waits:
@@ -145,7 +149,8 @@ def test_log_tails_show_warnings_and_what_is_no_log_line(tmp_path: Path):
     assert log_tails(lab) == []
     log = lab.log(lab.province)
     log.parent.mkdir()
-    log.write_text("T info event=ready\nT warning event=odd\nTraceback (most\nValueError: x\nT debug event=y\n")
+    lines = ("T info event=ready", "T warning event=odd", "Traceback (most", "ValueError: x", "T debug event=y")
+    log.write_text("\n".join(lines))
     assert log_tails(lab) == [f"{log}:", "  T warning event=odd", "  Traceback (most", "  ValueError: x"]
 
 

@@ -9,8 +9,9 @@ from exchanged.order import Candidate, choose
 NOW = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
 
 
-def candidate(number: int, *, case: str = "police:A1", receiver: str = "R", open_named: bool = False,
-              age: float = 0.0) -> Candidate:
+def candidate(
+    number: int, *, case: str = "police:A1", receiver: str = "R", open_named: bool = False, age: float = 0.0
+) -> Candidate:
     return Candidate(number, NOW - timedelta(seconds=age), case, receiver, open_named)
 
 
@@ -21,7 +22,9 @@ def test_c15_free_packets_go_in_the_order_of_sealing() -> None:
 
 
 def test_c15_a_packet_waits_for_the_one_it_names_and_holds_back_its_case_and_receiver() -> None:
-    choice = choose([candidate(1, open_named=True, age=10), candidate(2), candidate(3, receiver="S")], NOW, 600)
+    choice = choose(
+        [candidate(1, open_named=True, age=10), candidate(2), candidate(3, receiver="S")], NOW, 600
+    )
     assert choice.offer == (3,)
     assert choice.look_again_seconds == 590
 

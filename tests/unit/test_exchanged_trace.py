@@ -194,6 +194,15 @@ def test_a_directory_that_does_not_know_the_way_leaves_it_to_the_notes(books: Bo
     assert way(books, key, directory=directory).holder == last_known(PROVINCE, note.left_at, Because.HOP_NOTE)
 
 
+def test_what_is_queued_for_one_recipient_is_here_whatever_notes_tell_of_the_other(books: Books) -> None:
+    key = books.packet(1, PROCURATORATE, COURT)
+    books.move(key, Event.OFFER, Event.ACKNOWLEDGE, recipient=COURT)
+    books.hop(key, BRIDGE, PROVINCE)
+    ways = {each.recipient: each for each in ask(books, key).ways}
+    assert ways[PROCURATORATE].holder.holding is Holding.HERE
+    assert ways[COURT].holder.node == PROVINCE
+
+
 # --- receipts ---------------------------------------------------------------------------------
 
 

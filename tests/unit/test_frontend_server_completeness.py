@@ -19,7 +19,8 @@ def test_all_there_in_any_order() -> None:
     present = [Member(b"b.pdf", 2), Member(OPINION.encode(), 1)]
     found = compare([listed(OPINION), listed("b.pdf", 2)], present)
     assert found.parts == (1, 0)
-    assert not (found.missing or found.short or found.findings or found.short_findings)
+    assert (found.missing, found.short) == ((), ())
+    assert (found.findings, found.short_findings) == ((), ())
 
 
 def test_nothing_listed_and_nothing_there() -> None:

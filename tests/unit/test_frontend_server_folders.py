@@ -146,7 +146,9 @@ def test_a_marker_of_somebody_else_is_foreign(
     assert [kind for kind, _ in events(ledger)] == ["folder-marker"]
 
 
-def test_a_marker_is_read_as_a_plain_file_only(folders: AgencyFolders, ledger: Ledger, tmp_path: Path) -> None:
+def test_a_marker_is_read_as_a_plain_file_only(
+    folders: AgencyFolders, ledger: Ledger, tmp_path: Path
+) -> None:
     write_marker(tmp_path, NODE, TOKEN)
     marker = folders.outbox / MARKER_NAME
     marker.symlink_to(tmp_path / MARKER_NAME)

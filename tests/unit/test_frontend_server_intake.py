@@ -29,7 +29,8 @@ from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.sentences import make_finding
 from tests.support.clock import FakeClock
-from tests.support.documents import COURT, KEY, NOW as START, POLICE, PROCURATORATE, ROOTS, make_directory
+from tests.support.documents import COURT, KEY, POLICE, PROCURATORATE, ROOTS, make_directory
+from tests.support.documents import NOW as START
 from tests.support.outbox import (
     LARGE,
     LINK,
@@ -45,7 +46,7 @@ from tests.unit.test_frontend_server_zip_drop import RawName
 
 Open = Callable[..., SendingFrontend]
 DISPOSITION = f"""<?xml version="1.0" encoding="UTF-8"?>
-<disposition xmlns="urn:exchanged:disposition:1" formatVersion="1" packetId="{KEY.packet_id}"
+<disposition xmlns="urn:exchanged:disposition:1" packetId="{KEY.packet_id}"
  sender="{KEY.sender}" kind="signed" by="虚构丙" at="2026-07-15T09:30:00+08:00"/>
 """.encode()
 
@@ -118,10 +119,10 @@ def test_a_drop_becomes_a_sealed_packet(frontend: SendingFrontend, kind: str) ->
         name = frontend.drop_zip("A.zip", files, top="案件/" if "top" in kind else "").name
     frontend.run()
     (row,), (packet,) = frontend.rows(), frontend.packets()
-    assert (row.state, row.packet, row.attempt, row.original) == (
-        DropState.TAKEN, packet.id, 1, Original.SENT,
-    )  # fmt: skip
-    assert (packet.state, packet.own, packet.came_by, packet.key.sender) == (PacketState.ACTIVE, True, "", POLICE)
+    assert (row.state, row.packet, row.attempt) == (DropState.TAKEN, packet.id, 1)
+    assert row.original is Original.SENT
+    assert (packet.state, packet.own, packet.came_by) == (PacketState.ACTIVE, True, "")
+    assert packet.key.sender == POLICE
     seal, sealed_document, parts = frontend.open(packet)
     assert sealed_document == document
     assert parts == files
@@ -166,10 +167,8 @@ def any_copies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_copies_priority_and_relations_reach_the_ledger(frontend: SendingFrontend, any_copies: None) -> None:
-    document = acceptance_xml(copyTo=COURT, priority="urgent").replace(
-        b"<handler",
-        b'<case kind="dangerous_driving"><number kind="police">A6201990000002026070001</number></case><handler',
-    )
+    case = b'<case kind="dangerous_driving"><number kind="police">A6201990000002026070001</number></case>'
+    document = acceptance_xml(copyTo=COURT, priority="urgent").replace(b"<handler", case + b"<handler")
     answered = f'<inReplyTo sender="{PROCURATORATE}">{KEY.packet_id}</inReplyTo><createdAt>'.encode()
     frontend.drop_xml(document=_ordered(document).replace(b"<createdAt>", answered))
     frontend.run()
@@ -207,7 +206,9 @@ def test_an_outbox_full_of_drops_is_worked_off_in_groups(frontend: SendingFronte
     assert len(frontend.spool.names()) == 2
 
 
-@pytest.mark.parametrize("name", ["案件".encode("gb18030"), b"\xff\xfe", b"x" * 255, b"a\nb", "案".encode() * 85])
+@pytest.mark.parametrize(
+    "name", ["案件".encode("gb18030"), b"\xff\xfe", b"x" * 255, b"a\nb", "案".encode() * 85]
+)
 def test_names_are_bytes(frontend: SendingFrontend, name: bytes) -> None:
     frontend.drop_folder(name)
     frontend.run()
@@ -336,9 +337,8 @@ def test_a_document_without_its_end_is_incomplete_then_refused(frontend: Sending
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
     frontend.run()
-    assert (frontend.status(path.name)["state"], frontend.status(path.name)["missing"]) == (
-        "incomplete", [path.name],
-    )  # fmt: skip
+    status = frontend.status(path.name)
+    assert (status["state"], status["missing"]) == ("incomplete", [path.name])
     frontend.settle()
     assert frontend.codes(path.name) == ["xml-not-wellformed" if kind == "xml" else "zip-damaged"]
 
@@ -506,12 +506,12 @@ def test_a_zip_slip_is_refused_and_nothing_is_written(frontend: SendingFrontend)
     with zipfile.ZipFile(frontend.root / "hidden", "w") as archive:
         archive.writestr("packet.xml", packet_xml())
         archive.writestr("../../补充材料.pdf", SMALL["补充材料.pdf"])
-    before = {path for path in frontend.root.rglob("*") if path.is_file()}
+    before = {path.name for path in frontend.root.rglob("*")}
     (frontend.root / "hidden").rename(frontend.outbox / "A.zip")
     frontend.run()
     assert frontend.codes("A.zip") == ["zip-entry-refused"]
-    after = {path.name for path in frontend.root.rglob("*") if path.is_file()} - {path.name for path in before}
-    assert {name for name in after if "补充" in name} == set()
+    after = {path.name for path in frontend.root.rglob("*")} - before
+    assert not any("补充" in name for name in after)
 
 
 @pytest.mark.parametrize("kind", STRANGE)
@@ -768,20 +768,29 @@ def test_work_that_ends_the_process_is_done_alone_and_is_poison_at_the_third_tim
                 raise Killed
             return InlinePool.run(self, function, works)
 
-    frontend = start(pool=KillingPool(b"POISON"))
+    clock = FakeClock()
+    frontend = start(pool=KillingPool(b"POISON"), clock=clock)
     for name in "ABC":
         frontend.drop_xml(f"{name}.xml", acceptance_xml(senderRef="POISON" if name == "A" else name))
         os.utime(frontend.outbox / f"{name}.xml", ns=(0, ord(name)))
-    for _ in range(4):
+    for _ in range(2):
         with pytest.raises(Killed):
             frontend.run()
-        frontend = start(pool=KillingPool(b"POISON"))
-    # Once with the others, then three times alone.
-    assert KillingPool.groups == [3, 1, 1, 1]
+        frontend = start(pool=KillingPool(b"POISON"), clock=clock)
+    # Together, alone; now it is held for a while, and the others go on.
     frontend.run()
-    assert KillingPool.groups == [3, 1, 1, 1, 1, 1]
-    assert states(frontend) == [DropState.HELD, DropState.TAKEN, DropState.TAKEN]
-    assert frontend.rows()[0].reason == "poison"
+    assert (KillingPool.groups, states(frontend)[1:]) == ([3, 1, 2], [DropState.TAKEN] * 2)
+    for _ in range(2):
+        clock.advance(60)
+        with pytest.raises(Killed):
+            frontend.run()
+        frontend = start(pool=KillingPool(b"POISON"), clock=clock)
+        frontend.run()
+    assert KillingPool.groups == [3, 1, 2, 1, 1]
+    clock.advance(3600)
+    frontend.run()
+    row = frontend.rows()[0]
+    assert (row.state, row.reason, row.crashes) == (DropState.HELD, "poison", 3)
 
 
 def test_too_little_room_holds(start: Open) -> None:

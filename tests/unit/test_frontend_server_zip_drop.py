@@ -56,7 +56,9 @@ def refusal(outbox: int) -> tuple[str, bool]:
     return finding.code, caught.value.cut
 
 
-def write(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> None:
+def write(
+    path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED
+) -> None:
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in entries:
             archive.writestr(name, data)
@@ -70,7 +72,7 @@ class RawName(zipfile.ZipInfo):
         self.raw = raw
         self.compress_type = zipfile.ZIP_DEFLATED
 
-    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - the library's hook
         return self.raw, self.flag_bits
 
 
@@ -81,8 +83,8 @@ class RawName(zipfile.ZipInfo):
 @pytest.mark.parametrize("top", ["", "案件/", "top/"])
 def test_a_plain_zip(outbox: int, path: Path, method: int, top: str) -> None:
     big = os.urandom(700_000)
-    entries = [(top + "packet.xml", DOCUMENT), (top + OPINION, b"hello"), (top + "big.bin", big), (top + "e", b"")]
-    write(path, *entries, method=method)
+    files = {"packet.xml": DOCUMENT, OPINION: b"hello", "big.bin": big, "e": b""}
+    write(path, *((top + name, data) for name, data in files.items()), method=method)
     assert contents(outbox) == {OPINION.encode(): b"hello", b"big.bin": big, b"e": b""}
 
 
@@ -217,15 +219,8 @@ def test_a_windows_link_is_refused(outbox: int, path: Path) -> None:
 
 @pytest.mark.parametrize("twin", ["A.PDF", "a.pdf", "Packet.XML"])
 def test_two_names_that_meet_are_refused(outbox: int, path: Path, twin: str) -> None:
-    with pytest.warns(UserWarning) if twin == "a.pdf" else _nothing():
-        write(path, ("packet.xml", DOCUMENT), ("a.pdf", b"1"), (twin, b"2"))
+    write(path, ("packet.xml", DOCUMENT), ("a.pdf", b"1"), (RawName(twin.encode()), b"2"))
     assert refusal(outbox) == ("attachment-file-twice", False)
-
-
-class _nothing:  # noqa: N801 - stands where a context manager is asked for
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def test_a_zip_without_packet_xml_is_refused(outbox: int, path: Path) -> None:
@@ -346,7 +341,7 @@ def test_the_hand_made_zip_is_read(outbox: int, path: Path) -> None:
         pytest.param(raw_zip(PLAIN, (b"a", 0, 2, b"1", -1)), id="stored with two sizes"),
         pytest.param(raw_zip(PLAIN, (b"a", 8, 4, deflated(b"hello"), -1)), id="more than stated"),
         pytest.param(raw_zip(PLAIN, (b"a", 8, 6, deflated(b"hello"), -1)), id="less than stated"),
-        pytest.param(raw_zip(PLAIN, (b"a", 8, 5, deflated(b"hello") + b"hidden", -1)), id="bytes behind the data"),
+        pytest.param(raw_zip(PLAIN, (b"a", 8, 5, deflated(b"hello") + b"x", -1)), id="a byte behind the data"),
         pytest.param(
             raw_zip(PLAIN, (b"a", 8, 5, deflated(b"hello") + b"x" * 600_000, -1)), id="much behind the data"
         ),

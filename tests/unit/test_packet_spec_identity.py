@@ -26,12 +26,16 @@ def test_agency_codes(text: str) -> None:
     assert is_node_code(text)
 
 
-@pytest.mark.parametrize("text", ["", "620199-1-00", "620199-01-00 ", "６２０１９９-０１-００", "bridge-a", "620199_01_00"])
+@pytest.mark.parametrize(
+    "text", ["", "620199-1-00", "620199-01-00 ", "６２０１９９-０１-００", "bridge-a", "620199_01_00"]
+)
 def test_what_is_no_agency_code(text: str) -> None:
     assert not is_agency_code(text)
 
 
-@pytest.mark.parametrize("text", ["bridge-", "bridge-A", "bridge-a/b", "../620199-01-00", "bridge-" + "a" * 33])
+@pytest.mark.parametrize(
+    "text", ["bridge-", "bridge-A", "bridge-a/b", "../620199-01-00", "bridge-" + "a" * 33]
+)
 def test_what_is_no_node_code(text: str) -> None:
     assert not is_node_code(text)
 
