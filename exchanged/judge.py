@@ -95,7 +95,9 @@ class Judge:
         ledger, clock = self._tools.ledger, self._tools.clock
         if self._alone is None:
             self._alone = set(ledger.write(arrivals.after_unclean_stop))
-        ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
+        due = arrivals.next_release(ledger.read())
+        if due is not None and due <= clock.now():
+            ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
         rows = arrivals.due(ledger.read(), _GROUP)
         alone = [row for row in rows if row.id in self._alone]
         if alone:

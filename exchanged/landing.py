@@ -28,6 +28,8 @@ from packet_spec.model import ExceptionKind, ItemKind, Waybill
 from packet_spec.waybill import SPEAKS
 
 BATCHES_A_STEP: Final = 16
+# Files complained of and remembered, so that a strange file lying there fills neither log nor ledger.
+_COMPLAINTS: Final = 1_000
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
 
@@ -77,6 +79,7 @@ class Landing:
     settling: Settling
     corrupt: dict[str, Corrupt] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
+    _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
 
     def step(self, listing: Listing) -> bool:
@@ -340,7 +343,12 @@ class Landing:
         self.settling.apply(transaction, waybill)
 
     def _security(self, name: str, error: ExchangeError) -> None:
-        """A mailbox file that is not what it should be: told, never silently skipped."""
+        """A mailbox file that is not what it should be: told once, never silently skipped."""
+        if self._complaints.get(name) == error.reference:
+            return
+        if len(self._complaints) >= _COMPLAINTS:
+            self._complaints.clear()
+        self._complaints[name] = error.reference
         event_line(
             "mailbox-file-refused",
             level=30,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
 from exchanged.landing import Landing
-from exchanged.ledger import Transaction, batches, blobs, packets, statements
+from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name, directory_name
@@ -85,6 +86,7 @@ class Offering:
         wait for its order may go.
         """
         self._look_at_own_files()
+        self._expire()
         changed = self._offer_directory()
         waits: float | None = None
         while len(self._open()) < self.link.limits.open_batches:
@@ -142,6 +144,29 @@ class Offering:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _expire(self) -> None:
+        """An own packet past its limit that provably has not left expires here (C18)."""
+        connection = self.link.ledger.read()
+        late = [
+            (row, packets.get(connection, row.reference))
+            for row in batches.due_and_late(connection, self.link.name, self.link.clock.now())
+            if not batches.was_offered(connection, row.kind, row.reference)
+        ]
+        if late and not self.link.clock_guard.doubt():
+            self.link.ledger.write_each(
+                [partial(self._expire_one, row=row, packet=packet) for row, packet in late]
+            )
+
+    def _expire_one(self, transaction: Transaction, *, row: OutgoingRow, packet: PacketRow) -> None:
+        if not batches.withdraw(transaction, self.link.name, row.kind, row.reference):
+            return
+        for destination in packets.destinations(transaction.connection, packet.id):
+            if destination.state is DestinationState.QUEUED:
+                packets.move(
+                    transaction, packet, destination, Event.RECEIPT_EXPIRED, detail={"before": "offered"}
+                )
+        effects.intend(transaction, "status", f"packet:{packet.id}")
 
     def _in_order(self, found: dict[int, PacketRow]) -> tuple[frozenset[int], float | None]:
         """C15 binds the sender's own packets; what passes through keeps the order of landing."""

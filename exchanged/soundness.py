@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
+from typing import Final
 
 from exchanged.clock import Clock
+
+# Long enough for every caller to hear of it and for an operator's correction to follow.
+_DOUBT_SECONDS: Final = 60.0
 
 
 class ClockGuard:
@@ -23,6 +27,7 @@ class ClockGuard:
         self._wall = clock.now()
         self._ticks = clock.monotonic()
         self._disagrees: dict[str, bool] = {}
+        self._jumped_at: float | None = None
 
     def hear(self, neighbour: str, sent_at: datetime) -> None:
         """A neighbour said what time it was there."""
@@ -33,7 +38,7 @@ class ClockGuard:
     def doubt(self) -> str:
         """Why the clock is doubtful (kebab-case), or empty when it is sound.
 
-        A jump is measured against the monotonic clock since the last call and counts once.
+        A jump is measured against the monotonic clock since the last call; doubt lasts a minute.
         """
         wall, ticks = self._clock.now(), self._clock.monotonic()
         with self._guard:
@@ -41,6 +46,8 @@ class ClockGuard:
             self._wall, self._ticks = wall, ticks
             disagreeing = sum(self._disagrees.values())
             if jump > self._skew:
+                self._jumped_at = ticks
+            if self._jumped_at is not None and ticks - self._jumped_at < _DOUBT_SECONDS:
                 return "clock-jumped"
             if disagreeing and disagreeing * 2 > len(self._disagrees):
                 return "clock-far-from-neighbours"

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableWriter
 from exchanged.errors import FileOperationError, NoSpaceError, NotFoundError, VolumeDamagedError
-from exchanged.ledger import Ledger, Transaction, blobs, drops, spool
+from exchanged.ledger import Connection, Ledger, Transaction, blobs, drops, spool
 from exchanged.log import event_line
 from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool

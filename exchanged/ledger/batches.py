@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 
 from exchanged.ledger.rows import BatchRow, OutgoingRow
+from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
 
@@ -37,6 +39,25 @@ def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[Outgoing
         (link, limit),
     )
     return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
+
+
+def due_and_late(connection: sqlite3.Connection, link: str, now: datetime) -> tuple[OutgoingRow, ...]:
+    """Own packets that wait to be offered on ``link`` and whose expiry has passed."""
+    rows = connection.execute(
+        "SELECT outgoing.id, outgoing.kind, outgoing.reference FROM outgoing"
+        " JOIN packet ON packet.id = outgoing.reference WHERE outgoing.link = ? AND outgoing.batch IS NULL"
+        " AND outgoing.kind = 'packet' AND packet.own = 1 AND packet.expires_at <= ?",
+        (link, stamp(now)),
+    )
+    return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
+
+
+def was_offered(connection: sqlite3.Connection, kind: ItemKind, reference: int) -> bool:
+    """It stood in a committed batch before, on whatever link: from then on it may have left (C18)."""
+    row = connection.execute(
+        "SELECT 1 FROM batch_item WHERE kind = ? AND reference = ? LIMIT 1", (kind.value, reference)
+    ).fetchone()
+    return row is not None
 
 
 def still_due(connection: sqlite3.Connection, number: int) -> bool:

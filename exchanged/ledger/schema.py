@@ -92,6 +92,7 @@ CREATE TABLE batch_item (
   batch INTEGER NOT NULL REFERENCES batch_out(id), position INTEGER NOT NULL, kind TEXT NOT NULL,
   reference INTEGER NOT NULL, PRIMARY KEY (batch, position)
 ) WITHOUT ROWID;
+CREATE INDEX batch_item_reference ON batch_item(kind, reference);
 CREATE TABLE batch_blob (
   batch INTEGER NOT NULL REFERENCES batch_out(id), digest TEXT NOT NULL, generation INTEGER NOT NULL,
   needed INTEGER NOT NULL, PRIMARY KEY (batch, digest)

@@ -375,7 +375,7 @@ def test_c18_a_doubtful_clock_issues_no_accepted(province: Province) -> None:
 def test_c18_a_clock_behind_its_only_neighbour_is_doubtful_until_they_agree(province: Province) -> None:
     province.police.send(province.police.seal(province.request()))
     province.network.clock.jump(-7200)
-    for _ in range(3):
+    for _ in range(5):
         province.network.clock.advance(31)
         province.network.nodes[PROVINCE].step()
     assert [reason for _, reason in province.arrivals()] == ["clock-far-from-neighbours"]

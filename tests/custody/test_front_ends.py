@@ -321,3 +321,22 @@ def test_the_delivered_receipt_of_a_copy_says_who_received_it(network: Network) 
     folder = network.agency(POLICE) / "receipts" / status(network, "甲")["packetId"]
     delivered = open_receipt(next(folder.glob("delivered-*")).read_bytes(), trust.key)[0]
     assert (delivered.recipient, delivered.issued_by) == (PROCURATORATE, PROCURATORATE)
+
+
+def test_c18_a_packet_that_never_left_expires_at_its_sender(network: Network) -> None:
+    """The link is down: nothing was offered, so the passed limit is certain here."""
+    mailbox = network.mailbox(POLICE)
+    mailbox.rename(mailbox.with_name("unplugged"))
+    path = drop(network, name="甲", sender_ref="F-1")
+    packet = path / "packet.xml"
+    limit = (network.clock.now() + timedelta(seconds=90)).isoformat()
+    text = packet.read_text("utf-8")
+    packet.write_text(text.replace("<secrecy>", f"<expiresAt>{limit}</expiresAt><secrecy>"), "utf-8")
+    network.run()
+    assert status(network, "甲")["state"] == "queued"
+    network.clock.advance(600)
+    mailbox.with_name("unplugged").rename(mailbox)
+    network.run()
+    told = status(network, "甲")
+    assert (told["state"], told["final"]) == ("expired", True)
+    assert inbox(network) == []

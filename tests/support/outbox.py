@@ -112,6 +112,7 @@ class SendingFrontend:
         clock: FakeClock | None = None,
         crash: CrashPoints = NO_CRASH,
         kernel: Kernel = KERNEL,
+        own_kernel: Kernel = KERNEL,
         profile: DropProfile = DropProfile.RENAME,
         pool: WorkPool | None = None,
         optional_sha256: bool = False,
@@ -125,7 +126,7 @@ class SendingFrontend:
         self.answers: list[Disposition] = []
         self.answer: tuple[Finding, ...] | Exception = ()
         self.counted = 0
-        own = DurableFiles(Volume.OWN, crash)
+        own = DurableFiles(Volume.OWN, crash, own_kernel)
         self.foreign = DurableFiles(Volume.FOREIGN, crash, kernel)
         agency_root = root / "agency"
         is_new = not agency_root.exists()

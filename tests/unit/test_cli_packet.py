@@ -307,7 +307,8 @@ def test_a_disposition_is_checked_as_one(vendor: Operator, tmp_path: Path) -> No
 
 
 def test_what_is_not_there_is_a_usage_error(vendor: Operator, tmp_path: Path) -> None:
-    assert vendor.json("packet", "check", tmp_path / "none", code=2)["error"]["reference"] == "input-file-unreadable"
+    said = vendor.json("packet", "check", tmp_path / "none", code=2)
+    assert said["error"]["reference"] == "input-file-unreadable"
 
 
 def test_a_directory_brings_levels_and_allow_lists(vendor: Operator, drops: Path, tmp_path: Path) -> None:

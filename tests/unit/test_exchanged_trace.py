@@ -198,7 +198,7 @@ def test_what_is_queued_for_one_recipient_is_here_whatever_notes_tell_of_the_oth
     key = books.packet(1, PROCURATORATE, COURT)
     books.move(key, Event.OFFER, Event.ACKNOWLEDGE, recipient=COURT)
     books.hop(key, BRIDGE, PROVINCE)
-    ways = {each.recipient: each for each in ask(books, key).ways}
+    ways = {each.recipient: each for each in ask(books, key, directory=make_directory()).ways}
     assert ways[PROCURATORATE].holder.holding is Holding.HERE
     assert ways[COURT].holder.node == PROVINCE
 
