@@ -38,8 +38,10 @@ from tests.support.documents import (
     POLICE,
     PROCURATORATE,
     PROVINCE,
+    ROOTS,
     make_directory,
     make_packet,
+    make_seal,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -348,6 +350,12 @@ def test_a_nodes_own_directory_proves_seals(desk: Operator, tmp_path: Path) -> N
         (make_packet()[:-1], Outcome.REFUSED, "layout-wrong"),
         (make_packet().replace(b"A620199-0007", b"A620199-0008", 1), Outcome.REFUSED, "signature-error"),
         (make_packet(key=KEYS[COURT, KeyUse.SEAL]), Outcome.REFUSED, "signature-error"),
+        (
+            make_packet(make_seal(key_id=KEYS[COURT, KeyUse.SEAL].key_id), KEYS[COURT, KeyUse.SEAL]),
+            Outcome.REFUSED,
+            "no-authority",
+        ),
+        (make_packet(make_seal(key_id=ROOTS[0].key_id), ROOTS[0]), Outcome.HELD, "unknown-key"),
         (b"not a packet", Outcome.REFUSED, "layout-wrong"),
     ],
 )
@@ -439,6 +447,7 @@ DROPS: dict[str, Callable[[Path], Path]] = {
     "device": zip_of(XML, ("con.pdf", b"abc")),
     "colon": zip_of(XML, ("a:b.pdf", b"abc")),
     "symbolic link": zip_of(XML, (info("b.pdf", create_system=3, external_attr=0o120777 << 16), b"/etc")),
+    "reparse point": zip_of(XML, (info("b.pdf", create_system=0, external_attr=0x0400), b"abc")),
     "twins": zip_of(XML, ("B.pdf", b"abc"), ("b.PDF", b"abc")),
     "no packet.xml": zip_of(("b.pdf", b"abc")),
     "bomb": zip_of(XML, ("b.pdf", bytes(40_000_000)), compression=zipfile.ZIP_DEFLATED),

@@ -239,8 +239,12 @@ def test_a_seal_alone_proves_the_seal_and_says_what_it_leaves_open(
     assert (found["seal"], found["seal signature"], found["content"]) == ("proved", "proved", "not-checked")
     (inbox / "seal.sig").unlink()
     assert claims(court.json(*command))["seal signature"] == "not-checked"
-    (inbox / "seal.sig").write_bytes(encode_signature(KEYS[COURT, KeyUse.SEAL].sign(Domain.SEAL, SEAL_XML)))
-    assert claims(court.json(*command, code=5))["seal signature"] == "failed"
+    for signature in (
+        KEYS[COURT, KeyUse.SEAL].sign(Domain.SEAL, SEAL_XML),
+        SEAL_KEY.sign(Domain.SEAL, SEAL_XML + b" "),
+    ):
+        (inbox / "seal.sig").write_bytes(encode_signature(signature))
+        assert claims(court.json(*command, code=5))["seal signature"] == "failed"
 
 
 def test_a_sealed_packet_is_read_whole(

@@ -338,6 +338,14 @@ def test_the_receiver_has_it_although_the_province_accepted_it(books: Books) -> 
     )
 
 
+def test_what_has_arrived_is_here_whatever_the_clock_of_the_province_says(books: Books) -> None:
+    key = books.packet(1, own=False, state=DestinationState.ARRIVED)
+    books.receipt(key, ReceiptKind.ACCEPTED, issued_at=NOW + timedelta(hours=8))
+    found = way(books, key, node=PROCURATORATE)
+    assert [step.kind for step in found.steps] == [StepKind.SEALED, StepKind.ACCEPTED, StepKind.LANDED]
+    assert (found.holder.node, found.holder.holding) == (PROCURATORATE, Holding.HERE)
+
+
 def test_what_was_refused_here_ended_here(books: Books) -> None:
     key = books.packet(1, own=False, packet_state=PacketState.REFUSED)
     receipt = books.receipt(key, ReceiptKind.REFUSED)

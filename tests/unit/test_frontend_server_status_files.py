@@ -212,7 +212,7 @@ def test_a_status_is_never_too_large_to_be_written(frontend: SendingFrontend) ->
 def test_a_refusal_is_never_too_large_to_be_written(frontend: SendingFrontend) -> None:
     frontend.drop_xml("A.xml", b"<packet></packet>")
     frontend.run()
-    long = replace(FINDING, zh="案" * 900, en="x" * 900, file="案" * 300)
+    long = replace(FINDING, zh="案" * 900, en="案" * 900, file="案" * 300)
     row = replace(
         frontend.rows()[0], findings=tuple(replace(long, line=number + 1) for number in range(FINDINGS))
     )
@@ -227,9 +227,8 @@ def test_a_refusal_is_never_too_large_to_be_written(frontend: SendingFrontend) -
 def test_many_missing_files_are_counted(frontend: SendingFrontend) -> None:
     frontend.drop_xml("A.xml", b"<packet></packet>")
     frontend.run()
-    row = replace(
-        frontend.rows()[0], state=DropState.INCOMPLETE, missing=tuple(f"{number}.pdf" for number in range(250))
-    )
+    names = tuple(f"{number}.pdf" for number in range(250))
+    row = replace(frontend.rows()[0], state=DropState.INCOMPLETE, missing=names)
     missing = build_status(frontend.ledger.read(), row).missing
     assert (len(missing), missing[-1]) == (201, "… +50")
 
@@ -250,9 +249,10 @@ def test_a_receipt_of_another_format_does_not_stop_the_status(
     frontend: SendingFrontend, packet: PacketRow
 ) -> None:
     receive(frontend, packet, ReceiptKind.ACCEPTED)
-    frontend.ledger.write(
-        lambda tx: tx.execute("UPDATE receipt SET document = replace(document, 'receipt:1', 'receipt:2')")
+    newer = statements.receipts_of(frontend.ledger.read(), packet.key)[0].document.replace(
+        b"receipt:1", b"receipt:2"
     )
+    frontend.ledger.write(lambda tx: tx.execute("UPDATE receipt SET document = ?", newer))
     frontend.ledger.write(lambda tx: effects.intend(tx, "status", f"packet:{packet.id}"))
     frontend.effects.step()
     assert xml(frontend).state == "accepted"

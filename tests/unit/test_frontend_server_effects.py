@@ -1,0 +1,424 @@
+"""Effects: carried out after the commit, repeatable, each for itself; and the originals' way out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchanged.config import DropProfile
+from exchanged.errors import ForeignVolumeError
+from exchanged.ledger import Transaction, drops, effects
+from exchanged.ledger.drops import Original
+from exchanged.states import DropState
+from exchanged.station import NOW
+from exchanged.volume import Kernel
+from frontend_server.originals import companion, free_names, shortened
+from packet_spec.findings_xml import decode_findings
+from tests.support.outbox import (
+    SMALL,
+    SendingFrontend,
+    acceptance_xml,
+    names_in,
+    packet_xml,
+)
+
+REFUSED = b"<packet></packet>"
+
+
+@pytest.fixture
+def frontend(tmp_path: Path) -> Iterator[SendingFrontend]:
+    frontend = SendingFrontend(tmp_path / "front-end")
+    yield frontend
+    frontend.close()
+
+
+def intend(frontend: SendingFrontend, kind: str, subject: str, **detail: str) -> None:
+    frontend.ledger.write(lambda tx: effects.intend(tx, kind, subject, detail))
+
+
+def repeat(frontend: SendingFrontend, number: int, to: str) -> None:
+    """As after a crash: files are moved, and the ledger has not heard of it."""
+
+    def write(tx: Transaction) -> None:
+        drops.set_original(tx, number, Original.OUTBOX)
+        effects.intend(tx, "original", str(number), {"to": to})
+        effects.intend(tx, "status", f"drop:{number}")
+
+    frontend.ledger.write(write)
+    frontend.effects.step()
+
+
+class Meddler(Kernel):
+    """Something happens in the agency's folders just before a file is renamed."""
+
+    def __init__(self) -> None:
+        self.acts: list[Callable[[], object]] = []
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        if self.acts:
+            self.acts.pop(0)()
+        super().rename_new(source, target)
+
+
+# --- the station ---------------------------------------------------------------------------------------
+
+
+def test_nothing_to_do_is_no_reason_to_look_again(frontend: SendingFrontend) -> None:
+    assert frontend.effects.step() is None
+
+
+def test_all_effects_of_a_drop_are_carried_out_once(frontend: SendingFrontend) -> None:
+    frontend.drop_folder()
+    frontend.intake.step()
+    assert frontend.effects_left() == 2
+    assert frontend.effects.step() is None
+    assert frontend.effects_left() == 0
+    before = (frontend.folders.status / "A.status.xml").stat().st_ino
+    frontend.effects.step()
+    assert (frontend.folders.status / "A.status.xml").stat().st_ino == before
+
+
+@pytest.mark.parametrize(("document", "to"), [(acceptance_xml(), "sent"), (REFUSED, "refused")])
+def test_repeating_changes_nothing(frontend: SendingFrontend, document: bytes, to: str) -> None:
+    frontend.drop_xml("A.xml", document)
+    frontend.run()
+
+    def everything() -> dict[str, bytes]:
+        return {
+            str(path.relative_to(frontend.folders.root)): path.read_bytes()
+            for path in frontend.folders.root.rglob("*")
+            if path.is_file()
+        }
+
+    before = everything()
+    for _ in range(3):
+        repeat(frontend, 1, to)
+        assert everything() == before
+        assert frontend.rows()[0].original.value == to
+
+
+def test_effects_of_others_are_left_to_them(frontend: SendingFrontend) -> None:
+    intend(frontend, "of-another-station", "1")
+    assert frontend.effects.step() is None
+    assert frontend.effects_left() == 1
+
+
+def test_counts_are_written_by_who_can(frontend: SendingFrontend) -> None:
+    intend(frontend, "counts", "inbox")
+    frontend.effects.step()
+    assert (frontend.counted, frontend.effects_left()) == (1, 0)
+
+
+def test_a_failing_effect_waits_and_the_others_go_on(frontend: SendingFrontend) -> None:
+    failures = [1, 1, 1]
+
+    def count() -> None:
+        if failures:
+            failures.pop()
+            raise ForeignVolumeError("the inbox cannot be used")
+
+    frontend.effects._write_counts = count
+    frontend.drop_xml()
+    frontend.intake.step()
+    intend(frontend, "counts", "inbox")
+    assert frontend.effects.step() == 1.0
+    assert frontend.effects_left() == 1
+    assert frontend.status("A.xml")["state"] == "queued"
+    # Not before its time, and each time later.
+    frontend.clock.advance(0.5)
+    assert frontend.effects.step() == 0.5
+    assert len(failures) == 2
+    for delay in (0.5, 2.0, 4.0):
+        frontend.clock.advance(delay)
+        frontend.effects.step()
+    assert frontend.effects_left() == 0
+
+
+def test_what_fails_for_ever_does_not_stand_in_the_way(frontend: SendingFrontend) -> None:
+    def count() -> None:
+        raise ForeignVolumeError("the inbox cannot be used")
+
+    frontend.effects._write_counts = count
+    for number in range(300):
+        intend(frontend, "counts", str(number))
+    frontend.drop_xml()
+    frontend.intake.step()
+    assert frontend.effects.step() == NOW
+    frontend.effects.step()
+    assert frontend.status("A.xml")["state"] == "queued"
+    assert frontend.effects_left() == 300
+
+
+def test_a_newer_wish_is_not_held_up_by_the_failure_of_an_older(frontend: SendingFrontend) -> None:
+    frontend.effects._write_counts = _raises
+    intend(frontend, "counts", "inbox")
+    frontend.effects.step()
+    frontend.effects._write_counts = frontend._count
+    intend(frontend, "counts", "inbox")
+    frontend.effects.step()
+    assert frontend.counted == 1
+
+
+def _raises() -> None:
+    raise ForeignVolumeError("the inbox cannot be used")
+
+
+def test_without_the_marker_nothing_is_done_and_nothing_concluded(frontend: SendingFrontend) -> None:
+    """A lost mount: the outbox is empty, and the original is not gone."""
+    frontend.drop_folder()
+    frontend.intake.step()
+    mounted = frontend.root / "mounted"
+    frontend.outbox.rename(mounted)
+    frontend.outbox.mkdir()
+    assert frontend.effects.step() == 1.0
+    assert frontend.effects.step() == 2.0
+    assert frontend.effects_left() == 2
+    assert names_in(frontend.folders.status) == ["by-id"]
+    frontend.outbox.rmdir()
+    mounted.rename(frontend.outbox)
+    frontend.effects.step()
+    assert names_in(frontend.folders.sent) == ["A"]
+
+
+def test_a_mount_that_goes_in_between_concludes_nothing(tmp_path: Path) -> None:
+    frontend = SendingFrontend(tmp_path / "front-end")
+    frontend.drop_folder("A")
+    frontend.drop_xml("B.xml")
+    frontend.intake.step()
+    mounted = frontend.root / "mounted"
+
+    real = frontend.effects._handlers["original"]
+
+    def lose_the_mount(effect: Any) -> Any:
+        frontend.effects._handlers["original"] = real
+        frontend.outbox.rename(mounted)
+        frontend.outbox.mkdir()
+        return real(effect)
+
+    frontend.effects._handlers["original"] = lose_the_mount
+    frontend.effects.step()
+    assert {row.original for row in frontend.rows()} == {Original.OUTBOX}
+    frontend.outbox.rmdir()
+    mounted.rename(frontend.outbox)
+    frontend.effects.step()
+    assert {row.original for row in frontend.rows()} == {Original.SENT}
+    frontend.close()
+
+
+def test_a_folder_that_was_removed_is_made_again(frontend: SendingFrontend) -> None:
+    frontend.folders.sent.rmdir()
+    (frontend.folders.status / "by-id").rmdir()
+    frontend.folders.status.rmdir()
+    frontend.drop_xml()
+    frontend.run()
+    assert names_in(frontend.folders.sent) == ["A.xml"]
+    assert len(names_in(frontend.folders.status / "by-id")) == 1
+
+
+def test_a_status_of_a_packet_without_a_drop_is_nobodys(frontend: SendingFrontend) -> None:
+    intend(frontend, "status", "packet:17")
+    frontend.effects.step()
+    assert (frontend.effects_left(), names_in(frontend.folders.status)) == (0, ["by-id"])
+
+
+# --- originals -----------------------------------------------------------------------------------------
+
+
+def test_a_refused_original_has_its_findings_beside_it(frontend: SendingFrontend) -> None:
+    path = frontend.drop_folder()
+    (path / "extra.pdf").write_bytes(b"x")
+    frontend.run()
+    assert names_in(frontend.folders.refused) == ["A", "A.findings.txt", "A.findings.xml"]
+    assert names_in(frontend.folders.refused / "A") == ["extra.pdf", "packet.xml", *SMALL]
+    drop, findings, _ = decode_findings((frontend.folders.refused / "A.findings.xml").read_bytes())
+    assert (drop, [finding.code for finding in findings]) == ("A", ["attachment-unlisted"])
+    assert "extra.pdf" in (frontend.folders.refused / "A.findings.txt").read_text(encoding="utf-8")
+
+
+def test_originals_of_one_name_never_replace_each_other(frontend: SendingFrontend) -> None:
+    contents = []
+    for number in range(3):
+        contents.append(REFUSED + b"\n" * number)
+        frontend.drop_xml("A.xml", contents[-1])
+        frontend.run()
+    names = ["A.xml", "A~2.xml", "A~3.xml"]
+    assert [(frontend.folders.refused / name).read_bytes() for name in names] == contents
+    for name in names:
+        assert (frontend.folders.refused / f"{name}.findings.xml").is_file()
+    (frontend.folders.sent / "B.xml").mkdir()
+    frontend.drop_xml("B.xml")
+    frontend.run()
+    assert names_in(frontend.folders.sent) == ["B.xml", "B~2.xml"]
+
+
+def test_a_name_of_255_bytes_finds_its_place(frontend: SendingFrontend) -> None:
+    name = "x" * 251 + ".xml"
+    for number in range(2):
+        frontend.drop_xml(name, REFUSED + b"\n" * number)
+        frontend.run()
+    assert frontend.effects_left() == 0
+    assert names_in(frontend.outbox) == []
+    refused = names_in(frontend.folders.refused)
+    assert len(refused) == 6
+    assert name in refused
+
+
+def test_an_original_that_was_changed_is_a_new_drop(frontend: SendingFrontend) -> None:
+    frontend.drop_xml("A.xml")
+    frontend.intake.step()
+    (frontend.outbox / "A.xml").write_bytes(acceptance_xml(senderRef="R-2"))
+    frontend.effects.step()
+    first = frontend.rows()[0]
+    assert (first.state, first.original) == (DropState.TAKEN, Original.REPLACED)
+    assert names_in(frontend.outbox) == ["A.xml"]
+    assert "intake" in frontend.wakes
+    frontend.run()
+    assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
+    assert [row.status_name for row in frontend.rows()] == ["A.xml", "A.xml~2"]
+    assert names_in(frontend.folders.sent) == ["A.xml"]
+    assert (frontend.folders.sent / "A.xml").read_bytes() == acceptance_xml(senderRef="R-2")
+
+
+def test_a_folder_that_got_another_file_is_a_new_drop_and_not_lost(frontend: SendingFrontend) -> None:
+    path = frontend.drop_folder()
+    frontend.intake.step()
+    (path / "late.pdf").write_bytes(b"x")
+    frontend.run()
+    frontend.run()
+    assert [row.state for row in frontend.rows()] == [DropState.TAKEN, DropState.REFUSED]
+    assert names_in(frontend.folders.refused / "A") == ["late.pdf", "packet.xml", *SMALL]
+    assert len(frontend.packets()) == 1
+
+
+def test_an_original_that_somebody_took_is_gone(frontend: SendingFrontend) -> None:
+    frontend.drop_xml("A.xml")
+    frontend.intake.step()
+    (frontend.outbox / "A.xml").unlink()
+    frontend.run()
+    assert frontend.rows()[0].original is Original.GONE
+    assert frontend.status("A.xml")["state"] == "queued"
+    frontend.drop_xml("A.xml", acceptance_xml(senderRef="R-2"))
+    frontend.run()
+    assert len(frontend.packets()) == 2
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_stranger_that_slips_in_goes_back(tmp_path: Path, kind: str) -> None:
+    """C13: compared again after the move."""
+    kernel = Meddler()
+    frontend = SendingFrontend(tmp_path / "front-end", kernel=kernel)
+    second = packet_xml(SMALL, senderRef="R-2") if kind == "folder" else acceptance_xml(senderRef="R-2")
+    drop = frontend.drop_folder if kind == "folder" else frontend.drop_xml
+    path = drop("A" if kind == "folder" else "A.xml")
+    frontend.intake.step()
+
+    def swap() -> None:
+        path.rename(frontend.root / "first")
+        drop(path.name, document=second)
+
+    kernel.acts.append(swap)
+    frontend.effects.step()
+    assert names_in(frontend.outbox) == [path.name]
+    assert names_in(frontend.folders.sent) == []
+    assert frontend.rows()[0].original is Original.REPLACED
+    frontend.run(2)
+    assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
+    assert names_in(frontend.folders.sent) == [path.name]
+    frontend.close()
+
+
+def test_a_stranger_replaces_nothing_on_its_way_back(tmp_path: Path) -> None:
+    kernel = Meddler()
+    frontend = SendingFrontend(tmp_path / "front-end", kernel=kernel)
+    path = frontend.drop_xml("A.xml")
+    frontend.intake.step()
+
+    def swap() -> None:
+        path.rename(frontend.root / "first")
+        frontend.drop_xml("A.xml", acceptance_xml(senderRef="R-2"))
+
+    def take_the_name() -> None:
+        frontend.drop_xml("A.xml", acceptance_xml(senderRef="R-3"))
+
+    kernel.acts += [swap, take_the_name]
+    frontend.effects.step()
+    assert names_in(frontend.outbox) == ["A.xml", "A~2.xml"]
+    frontend.run(2)
+    assert {packet.sender_ref for packet in frontend.packets()} == {"A620199-0007", "R-2", "R-3"}
+    frontend.close()
+
+
+def test_a_stranger_found_in_transit_after_a_crash_goes_back(frontend: SendingFrontend) -> None:
+    frontend.drop_xml("A.xml")
+    frontend.intake.step()
+    (frontend.outbox / "A.xml").unlink()
+    (frontend.folders.sent / ".exchanged-original-1").write_bytes(acceptance_xml(senderRef="R-2"))
+    frontend.run(2)
+    assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
+
+
+def test_a_marker_goes_with_its_drop_and_marks_no_other(tmp_path: Path) -> None:
+    frontend = SendingFrontend(tmp_path / "front-end", profile=DropProfile.MARKER)
+    for number in range(2):
+        frontend.drop_xml("A.xml", acceptance_xml(senderRef=f"R-{number}"))
+        frontend.run()
+        assert frontend.rows()[-1].state is DropState.INCOMPLETE
+        (frontend.outbox / "A.ok").touch()
+        frontend.run()
+    assert names_in(frontend.outbox) == []
+    assert names_in(frontend.folders.sent) == ["A.ok", "A.xml", "A~2.ok", "A~2.xml"]
+    frontend.close()
+
+
+def test_an_original_without_permission_waits(tmp_path: Path) -> None:
+    class Refusing(Kernel):
+        def rename_new(self, source: Path, target: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    frontend = SendingFrontend(tmp_path / "front-end", kernel=Refusing())
+    frontend.drop_xml("A.xml")
+    frontend.run()
+    assert frontend.status("A.xml")["state"] == "queued"
+    assert frontend.rows()[0].original is Original.OUTBOX
+    assert frontend.effects_left() == 1
+    for _ in range(3):
+        frontend.clock.advance(60)
+        frontend.run()
+    assert len(frontend.packets()) == 1
+    frontend.close()
+
+
+# --- names ---------------------------------------------------------------------------------------------
+
+
+def test_free_names() -> None:
+    assert list(free_names(b"A.zip", 17))[:3] == [b"A.zip", b"A~2.zip", b"A~3.zip"]
+    assert list(free_names(b"A.zip", 17))[-1] == b"A~17.zip"
+    assert list(free_names(b"A", 1))[1] == b"A~2"
+    assert list(free_names(b".hidden", 1))[1] == b".hidden~2"
+    assert list(free_names(b"v1.something-long", 1))[1] == b"v1.something-long~2"
+    long = "案".encode() * 84 + b".xm"
+    for name in free_names(long, 123456789):
+        assert len(name) <= 255
+        name.decode()
+    others = list(free_names("案".encode() * 83 + "卷".encode() + b".xm", 123456789))
+    assert not set(free_names(long, 123456789)) & set(others)
+
+
+def test_shortened_names_stay_apart_and_readable() -> None:
+    assert shortened(b"short", 20) == b"short"
+    first, second = shortened("案".encode() * 80 + b"1", 100), shortened("案".encode() * 80 + b"2", 100)
+    assert first != second
+    assert max(len(first), len(second)) <= 100
+    first.decode()
+
+
+def test_companions_fit_beside_any_name() -> None:
+    assert companion(Path("/x/A.zip"), ".findings.xml") == Path("/x/A.zip.findings.xml")
+    name = companion(Path("/x") / os.fsdecode(b"\xff" * 255), ".findings.xml").name
+    assert len(os.fsencode(f".{name}.part")) <= 255
+    assert name.endswith(".findings.xml")
