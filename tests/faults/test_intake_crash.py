@@ -63,8 +63,7 @@ def everything_balances(frontend: SendingFrontend) -> None:
     assert set(frontend.spool.names()) == named
     on_books = frontend.ledger.read().execute("SELECT digest, generation FROM blob").fetchall()
     assert set(frontend.blobs.files_on_disk()) == {(row["digest"], row["generation"]) for row in on_books}
-    hidden = [path for path in frontend.folders.root.rglob(".exchanged-original*")]
-    assert hidden == []
+    assert list(frontend.folders.root.rglob(".exchanged-original*")) == []
 
 
 @pytest.mark.slow

@@ -138,14 +138,18 @@ class SendingFrontend:
         self.folders = AgencyFolders(agency_root, self.foreign, node=POLICE)
         self.trust = Trust(root / "node" / "trust", own, make_directory().roots, 2)
         self.trust.load()
-        # A restarted node draws other random bytes than before.
-        restarts = self.ledger.write(lambda tx: tx.next_number("test-starts"))
-        randomness = FakeRandomness(f"start-{restarts}")
-        self.spool = Spool(root / "node" / "spool", own, randomness)
-        self.blobs = BlobStore(root / "node" / "blobs", own)
-        reconcile(self.ledger, self.spool, self.blobs)
-        if restarts == 1:
+        try:
+            # A restarted node draws other random bytes than before.
+            restarts = self.ledger.write(lambda tx: tx.next_number("test-starts"))
+            randomness = FakeRandomness(f"start-{restarts}")
+            self.spool = Spool(root / "node" / "spool", own, randomness)
+            self.blobs = BlobStore(root / "node" / "blobs", own)
+            reconcile(self.ledger, self.spool, self.blobs)
             self.ledger.write(lambda tx: tx.remember("incarnation", "5f3a"))
+        except BaseException:
+            # A crash on the way up: the dead process holds no lock on its ledger.
+            self.ledger.close()
+            raise
         backoff = Backoff(first_seconds=1.0, max_seconds=8.0, jitter=0.0)
         self.intake = Intake(
             ledger=self.ledger,
