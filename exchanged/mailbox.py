@@ -32,6 +32,8 @@ SCAN_NAMES: Final = 20_000
 _BATCH: Final = re.compile(r"([0-9]{8})-[0-9a-f]{16}\.batch")
 _BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
 _DIRECTORY: Final = re.compile(r"directory-(0|[1-9][0-9]{0,17})\.xml")
+# A writer replaces a file in microseconds; who replaces it five times in a row means to disturb.
+_REPLACED: Final = 5
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 _KINDS_OF_FILE: Final = (
@@ -165,22 +167,35 @@ def open_foreign(folder: Path | int, name: str, *, expected_uid: int | None = No
     """Open what others wrote, to be copied through this one descriptor (C3). The caller closes it.
 
     ``folder`` is a path or an open folder's descriptor; ``expected_uid`` None means any owner.
-    Raises TransportFileError naming what is there when it is missing or not a plain file with one
-    link and the expected owner.
+    A file that is replaced while it is opened is opened again. Raises TransportFileError naming what
+    is there when it is missing or not a plain file with one link and the expected owner.
     """
     try:
-        # Looking first names what it is, and opening a device could already do something.
         with _Folder(folder) as descriptor:
-            _check(os.stat(name, dir_fd=descriptor, follow_symlinks=False), expected_uid)
-            file = os.open(name, _OPEN, dir_fd=descriptor)
-        try:
-            _check(os.fstat(file), expected_uid)
-        except BaseException:
-            os.close(file)
-            raise
+            for _ in range(_REPLACED):
+                file = _open_once(descriptor, name, expected_uid)
+                if file is not None:
+                    return file
     except OSError as error:
         raise TransportFileError("a file cannot be opened", found=error.strerror or "") from error
-    return file
+    raise TransportFileError("a file is replaced again and again while it is opened")
+
+
+def _open_once(folder: int, name: str, expected_uid: int | None) -> int | None:
+    """The opened file, or None when its name was given to another file in that very moment."""
+    # Looking first names what it is, and opening a device could already do something.
+    _check(os.stat(name, dir_fd=folder, follow_symlinks=False), expected_uid)
+    file = os.open(name, _OPEN, dir_fd=folder)
+    try:
+        found = os.fstat(file)
+        if found.st_nlink:
+            _check(found, expected_uid)
+            return file
+    except BaseException:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
 
 
 class _Folder:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from packet_spec.limits import DIRECTORY_BYTES
 
 STOP_SECONDS: Final = 8.0
 THREADS: Final = 5
+_SIDE_BY_SIDE: Final = 2
 
 
 class DirectoryDesk:
@@ -72,6 +74,20 @@ class DirectoryDesk:
             transaction.wake(f"link:{link}")
 
 
+def _roots(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Fewer folders to watch: several mailboxes side by side are watched by the folder they are in.
+
+    A watched folder costs an inotify instance, and a user has only 128 of them.
+    """
+    mailboxes = Counter(folder.parent.parent for folder in folders)
+    return tuple(
+        dict.fromkeys(
+            folder.parent.parent if mailboxes[folder.parent.parent] > _SIDE_BY_SIDE else folder
+            for folder in folders
+        )
+    )
+
+
 class Node:
     """One node at work. ``wake`` must be the function that was given to ``open_parts``."""
 
@@ -101,7 +117,7 @@ class Node:
     def start(self) -> None:
         """Start working; returns when every station is being looked at."""
         self._alarm.start()
-        for folder in self._watched:
+        for folder in _roots(self._watched):
             with suppress(TransportError, OSError):
                 self._watch.add_tree(folder)
         self._watch.start()

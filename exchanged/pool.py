@@ -1,8 +1,8 @@
 """Worker processes: where bytes from outside are parsed and checked, without keys, with limits.
 
 A worker that crashes or runs out of time costs exactly the piece of work that it had in hand: the
-answer is a ``WorkerDiedError`` and the worker is replaced. Workers hold no private keys (they are
-started from a server process forked before any key is read) and end when their parent ends.
+answer is a ``WorkerDiedError`` and the worker is replaced. Workers are fresh interpreters: they hold
+no private keys, no ledger and no connection, and they end when their parent ends.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class InlinePool:
 class ProcessWorkPool:
     """Worker processes, started at the first piece of work."""
 
-    def __init__(self, workers: int, timeout_seconds: float, preload: tuple[str, ...]) -> None:
+    def __init__(self, workers: int, timeout_seconds: float) -> None:
         self._workers = workers
         self._timeout = timeout_seconds
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        # Not a fork server: that one leaves a socket folder behind whenever this process is killed.
+        self._context = multiprocessing.get_context("spawn")
         self._pool: ProcessPool | None = None
         self._guard = threading.Lock()
         self._closed = False

@@ -82,6 +82,8 @@ class FolderWatch:
             for wish in self._wanted.values():
                 wish.watch = None
         if observer is not None:
+            # Its threads complain when they are stopped while they look; nobody need hear of that.
+            logging.getLogger("watchdog").setLevel(logging.CRITICAL)
             observer.stop()
             observer.join()
 

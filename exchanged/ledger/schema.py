@@ -43,6 +43,8 @@ CREATE TABLE packet (
 );
 CREATE INDEX packet_by_id ON packet(packet_id);
 CREATE INDEX packet_lookup ON packet(sender, sender_ref, business_type, content_digest);
+CREATE INDEX packet_landed ON packet(landed_at);
+CREATE INDEX packet_type ON packet(business_type, id);
 CREATE INDEX packet_sequence ON packet(sender, incarnation, sequence);
 CREATE INDEX packet_active ON packet(id) WHERE state = 'active';
 
@@ -54,6 +56,7 @@ CREATE TABLE destination (
 CREATE INDEX destination_open ON destination(recipient, since)
   WHERE state IN ('queued', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering');
 CREATE INDEX destination_arrived ON destination(packet) WHERE state IN ('arrived', 'delivering');
+CREATE INDEX destination_recipient ON destination(recipient, packet);
 CREATE INDEX destination_inbox ON destination(packet) WHERE folder <> '';
 
 CREATE TABLE arrival (

@@ -57,8 +57,10 @@ class Meddler(Kernel):
 
     def __init__(self) -> None:
         self.acts: list[Callable[[], object]] = []
+        self.renamed: list[str] = []
 
     def rename_new(self, source: Path, target: Path) -> None:
+        self.renamed.append(source.name)
         if self.acts:
             self.acts.pop(0)()
         super().rename_new(source, target)
@@ -267,13 +269,16 @@ def test_a_name_of_255_bytes_finds_its_place(frontend: SendingFrontend) -> None:
     assert name in refused
 
 
-def test_an_original_that_was_changed_is_a_new_drop(frontend: SendingFrontend) -> None:
+def test_an_original_that_was_changed_is_a_new_drop(tmp_path: Path) -> None:
+    kernel = Meddler()
+    frontend = SendingFrontend(tmp_path / "front-end", kernel=kernel)
     frontend.drop_xml("A.xml")
     frontend.intake.step()
     (frontend.outbox / "A.xml").write_bytes(acceptance_xml(senderRef="R-2"))
     frontend.effects.step()
     first = frontend.rows()[0]
     assert (first.state, first.original) == (DropState.TAKEN, Original.REPLACED)
+    assert kernel.renamed == []
     assert names_in(frontend.outbox) == ["A.xml"]
     assert "intake" in frontend.wakes
     frontend.run()
@@ -281,6 +286,7 @@ def test_an_original_that_was_changed_is_a_new_drop(frontend: SendingFrontend) -
     assert [row.status_name for row in frontend.rows()] == ["A.xml", "A.xml~2"]
     assert names_in(frontend.folders.sent) == ["A.xml"]
     assert (frontend.folders.sent / "A.xml").read_bytes() == acceptance_xml(senderRef="R-2")
+    frontend.close()
 
 
 def test_a_folder_that_got_another_file_is_a_new_drop_and_not_lost(frontend: SendingFrontend) -> None:

@@ -137,7 +137,8 @@ def test_an_attempt_that_failed_keeps_its_story(frontend: SendingFrontend, packe
     frontend.end_packet(packet)
     frontend.drop_xml("B.xml")
     frontend.run()
-    assert (xml(frontend, "B.xml").state, xml(frontend, "B.xml").attempt) == ("queued", 2)
+    second = xml(frontend, "B.xml")
+    assert (second.state, second.attempt, second.findings) == ("queued", 2, ())
     # The first drop's status is written again, and still speaks of the first attempt.
     frontend.ledger.write(lambda tx: effects.intend(tx, "status", "drop:1"))
     frontend.effects.step()
