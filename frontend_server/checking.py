@@ -16,14 +16,20 @@ from typing import Final
 
 from exchanged.clock import Clock
 from exchanged.config import DropProfile
-from exchanged.errors import VolumeDamagedError, WorkerDiedError
+from exchanged.errors import (
+    FileOperationError,
+    NoSpaceError,
+    NotFoundError,
+    VolumeDamagedError,
+    WorkerDiedError,
+)
 from exchanged.ledger import Ledger, Transaction, drops
 from exchanged.ledger.drops import DropRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.trust import Trust
 from frontend_server import taking
-from frontend_server.acceptance import Acceptance
+from frontend_server.acceptance import Acceptance, Accepted
 from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
@@ -31,6 +37,7 @@ from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
+from frontend_server.readiness import EqualReadings
 from frontend_server.reading import ReadDrop, read_drop
 from frontend_server.taking import Candidate
 from packet_spec.errors import ExchangeError
@@ -93,13 +100,13 @@ class Checker:
         self._dispose = dispose
         self._clock = clock
         self._settings = settings
-        # First of two whole readings: name -> fingerprint, content digest, when.
-        self._readings: dict[bytes, tuple[str, str, float]] = {}
+        self._readings = EqualReadings(clock)
 
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
         """Bring every drop of the group as far as it goes now; everything is committed on return.
 
-        Raises VolumeDamagedError, and ledger errors; never for one bad drop.
+        Raises what is no drop's fault: VolumeDamagedError, and NoSpaceError, FileOperationError or
+        NotFoundError (no incarnation); then nobody's attempt counts as a crash.
         """
         if not self._trust.is_current(self._clock.now()):
             for drop in group:
@@ -107,6 +114,19 @@ class Checker:
             outcomes.commit()
             return
         self._ledger.write(lambda tx: _begin(tx, group, alone=alone))
+        try:
+            disposed = self._work(outbox, group, outcomes)
+        except VolumeDamagedError:
+            raise
+        except ExchangeError:
+            self._ledger.write(lambda tx: drops.end_work(tx, [drop.row.id for drop in group]))
+            raise
+        left = [drop.row.id for drop in group if drop.row.id not in outcomes.moved | disposed]
+        if left:
+            self._ledger.write(lambda tx: drops.end_work(tx, left))
+
+    def _work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes) -> set[int]:
+        """Read, judge, copy, take. Returns the row numbers that the taking disposed of."""
         with ExitStack() as stack:
             opened = [self._read(outbox, drop, outcomes, stack) for drop in group]
             works = [work for work in opened if work is not None]
@@ -118,12 +138,9 @@ class Checker:
                     if candidate is not None:
                         candidates.append(candidate)
                 outcomes.commit()
-                disposed = self._accept(candidates, outcomes)
+                return self._accept(candidates, outcomes)
             finally:
                 self._discard(candidates)
-        left = [drop.row.id for drop in group if drop.row.id not in outcomes.moved | disposed]
-        if left:
-            self._ledger.write(lambda tx: drops.end_work(tx, left))
 
     def _read(
         self, outbox: int, drop: ReadyDrop, outcomes: Outcomes, stack: ExitStack
@@ -236,16 +253,9 @@ class Checker:
         is_bound = all(listed.sha256 is not None for listed in packet.attachments)
         if is_bound or self._settings.profile is not DropProfile.SETTLED:
             return False
-        now = self._clock.monotonic()
-        name, fingerprint = drop.row.name, drop.observation.identity.fingerprint
-        before, digest, since = self._readings.pop(name, ("", "", now))
-        if (before, digest) == (fingerprint, content.content_digest):
-            if now - since >= self._settings.settle_seconds:
-                return False
-            self._readings[name] = (before, digest, since)
-        else:
-            self._readings[name] = (fingerprint, content.content_digest, now)
-        return True
+        fingerprint = drop.observation.identity.fingerprint
+        seconds = self._readings.seconds_equal(drop.row.name, (fingerprint, content.content_digest))
+        return seconds < self._settings.settle_seconds
 
     def _answer_packet(
         self, outbox: int, work: _Work, disposition: Disposition, outcomes: Outcomes
@@ -272,15 +282,26 @@ class Checker:
             taking.dispose(tx, row)
 
     def _accept(self, candidates: Sequence[Candidate], outcomes: Outcomes) -> set[int]:
+        """Take them together; should one of them make that impossible, each by itself."""
         if not candidates:
             return set()
-        accepted = self._acceptance.accept(candidates)
+        try:
+            accepted = self._acceptance.accept(candidates)
+        except (VolumeDamagedError, NoSpaceError, FileOperationError, NotFoundError):
+            raise
+        except ExchangeError as error:
+            if len(candidates) > 1:
+                return set().union(*(self._accept([candidate], outcomes) for candidate in candidates))
+            accepted = Accepted(failed={candidates[0].row.id: error})
         for candidate in candidates:
-            error = accepted.failed.get(candidate.row.id)
-            if error is not None:
-                outcomes.hold(candidate.row, error.reference, candidate.packet.envelope.sender_ref)
+            problem = accepted.failed.get(candidate.row.id)
+            if problem is not None and self._is_open(candidate.row):
+                outcomes.hold(candidate.row, problem.reference, candidate.packet.envelope.sender_ref)
         outcomes.commit()
         return accepted.disposed
+
+    def _is_open(self, row: DropRow) -> bool:
+        return drops.get(self._ledger.read(), row.id).state is row.state
 
     def _discard(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:

@@ -130,6 +130,11 @@ class Effects:
                 problems[f"{effect.kind}:{error.reference}"] += 1
                 self._fail(effect)
                 continue
+            except Exception:
+                # A bug that one effect meets must not stop all the others.
+                logging.getLogger("exchanged").exception("event=effect-bug kind=%s", effect.kind)
+                self._fail(effect)
+                continue
             done.append(effect.id)
             self._failing.pop(effect.id, None)
             if follow_up is not None:

@@ -120,12 +120,12 @@ class Intake:
         # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.
         self._resting: dict[bytes, tuple[object, float]] = {}
         self._alone: set[int] = set()
-        self._has_recovered = False
+        self._is_in_order = False
         self._is_too_full = False
 
     def step(self) -> float | None:
         """One scan. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
-        if not self._has_recovered:
+        if not self._is_in_order:
             self._recover()
         if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
             return self._settings.scan_seconds
@@ -136,7 +136,11 @@ class Intake:
             if listing.truncated is not self._is_too_full:
                 self._is_too_full = listing.truncated
                 event_line("outbox-too-full", level=logging.ERROR, is_so=listing.truncated)
-            return self._scan(outbox, listing)
+            # Should a bug raise in the middle, what was in work is done alone, as after a crash.
+            self._is_in_order = False
+            delay = self._scan(outbox, listing)
+            self._is_in_order = True
+            return delay
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
@@ -150,7 +154,7 @@ class Intake:
         outcomes.commit()
         if interrupted:
             self._ledger.write(lambda tx: drops.end_work(tx, [row.id for row in interrupted]))
-        self._has_recovered = True
+        self._is_in_order = True
 
     def _scan(self, outbox: int, listing: OutboxListing) -> float:
         rows, seen = bring_together(self._ledger, outbox, listing, self._settings.profile)

@@ -75,6 +75,23 @@ class StandingStill:
             del self._since[name]
 
 
+class EqualReadings:
+    """For how long whole readings of a drop have given the same content."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._first: dict[bytes, tuple[object, float]] = {}
+
+    def seconds_equal(self, name: bytes, content: object) -> float:
+        """Seconds since the drop ``name`` was first read as ``content``; 0 for other content than before."""
+        now = self._clock.monotonic()
+        before, since = self._first.get(name, (None, now))
+        if before != content:
+            self._first[name] = (content, now)
+            return 0.0
+        return now - since
+
+
 @dataclass(frozen=True, slots=True)
 class MarkerStatement:
     """What a marker says of its drop, if anything."""

@@ -140,6 +140,18 @@ def test_a_failing_effect_waits_and_the_others_go_on(frontend: SendingFrontend) 
     assert frontend.effects_left() == 0
 
 
+def test_a_bug_that_one_effect_meets_does_not_stop_the_others(
+    frontend: SendingFrontend, caplog: pytest.LogCaptureFixture
+) -> None:
+    intend(frontend, "receipt-file", "99")
+    frontend.drop_xml()
+    frontend.intake.step()
+    assert frontend.effects.step() == 1.0
+    assert frontend.status("A.xml")["state"] == "queued"
+    assert frontend.effects_left() == 1
+    assert "effect-bug" in caplog.text
+
+
 def test_what_fails_for_ever_does_not_stand_in_the_way(frontend: SendingFrontend) -> None:
     def count() -> None:
         raise ForeignVolumeError("the inbox cannot be used")

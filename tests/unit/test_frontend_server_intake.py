@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from exchanged.config import DropProfile
-from exchanged.errors import StaleStateError, WorkerDiedError
+from exchanged.errors import LedgerDamagedError, NoSpaceError, StaleStateError, WorkerDiedError
 from exchanged.ledger import batches, packets
 from exchanged.ledger.drops import Original
 from exchanged.pool import InlinePool
 from exchanged.routing import Route, RouteKind
 from exchanged.states import DestinationState, DropState, Event, PacketState
 from exchanged.station import NOW
+from frontend_server import taking
 from frontend_server.folders import MARKER_NAME
 from frontend_server.outbox import OutboxListing
 from packet_spec.check import check_packet
@@ -791,6 +792,69 @@ def test_work_that_ends_the_process_is_done_alone_and_is_poison_at_the_third_tim
     frontend.run()
     row = frontend.rows()[0]
     assert (row.state, row.reason, row.crashes) == (DropState.HELD, "poison", 3)
+
+
+def test_a_bug_that_one_drop_meets_stops_that_drop_only(start: Open) -> None:
+    class BuggyPool(DyingPool):
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+            if any(self.sender_ref in work.packet_xml for work in works):
+                raise ZeroDivisionError
+            return InlinePool.run(self, function, works)
+
+    frontend = start(pool=BuggyPool(b"POISON"))
+    for name in "ABC":
+        frontend.drop_xml(f"{name}.xml", acceptance_xml(senderRef="POISON" if name == "A" else name))
+        os.utime(frontend.outbox / f"{name}.xml", ns=(0, ord(name)))
+    raised = 0
+    for _ in range(10):
+        try:
+            frontend.intake.step()
+        except ZeroDivisionError:
+            raised += 1
+        frontend.clock.advance(60)
+    assert raised == 4
+    assert states(frontend) == [DropState.HELD, DropState.TAKEN, DropState.TAKEN]
+    assert frontend.rows()[0].reason == "poison"
+
+
+def test_a_drop_that_the_ledger_refuses_does_not_undo_the_others(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_all_but_one(tx: Any, candidate: Any, *others: Any) -> None:
+        taking.take(tx, candidate, *others)
+        if candidate.packet.envelope.sender_ref == "BAD":
+            raise LedgerDamagedError("the ledger refused a row")
+
+    monkeypatch.setattr("frontend_server.acceptance.take", take_all_but_one)
+    frontend.drop_xml("0.xml")
+    frontend.run()
+    for name, sender_ref in (("A", "R-1"), ("B", "BAD"), ("C", "R-3"), ("D", "A620199-0007")):
+        frontend.drop_xml(f"{name}.xml", acceptance_xml(senderRef=sender_ref))
+    frontend.run()
+    found = {row.name: (row.state, row.reason) for row in frontend.rows()}
+    assert found[b"A.xml"] == found[b"C.xml"] == (DropState.TAKEN, "")
+    assert found[b"B.xml"] == (DropState.HELD, "ledger-damaged")
+    assert found[b"D.xml"] == (DropState.DUPLICATE, "")
+    assert [row.in_work for row in frontend.rows()] == [0] * 5
+    for packet in frontend.packets():
+        assert frontend.open(packet)[0].key == packet.key
+
+
+def test_a_fault_of_the_volume_is_no_crash_of_the_drop(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise NoSpaceError("no room")
+
+    frontend.drop_xml()
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.acceptance.Acceptance.accept", full)
+        for _ in range(5):
+            with pytest.raises(NoSpaceError):
+                frontend.intake.step()
+    assert (frontend.rows()[0].crashes, frontend.rows()[0].in_work) == (0, 0)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
 
 
 def test_too_little_room_holds(start: Open) -> None:
