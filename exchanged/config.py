@@ -113,7 +113,7 @@ class LinkConfig:
     """One link. For ``folder`` the mailbox is an absolute local path, for ``sftp`` one on the server.
 
     ``host``, ``port``, ``user``, ``key`` (the login key file) and ``host_key`` (the server's public key
-    line) are set for ``sftp`` only. ``carried``: a device or person takes the files away (C1).
+    line) are set for ``sftp`` only.
     """
 
     name: str
@@ -126,7 +126,6 @@ class LinkConfig:
     user: str
     key: Path | None
     host_key: str
-    carried: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,6 @@ class LimitsConfig:
     retry_first_seconds: float
     retry_max_seconds: float
     link_scan_seconds: float
-    bell_seconds: float
     clock_skew_seconds: float
     free_space_bytes: int
 
@@ -175,13 +173,7 @@ class RulesConfig:
 class RetentionConfig:
     """How long bytes are kept after nothing needs them, in days."""
 
-    restore_window_days: float
     blob_days: float
-    oneway_days: float
-    sent_days: float
-    refused_days: float
-    receipts_days: float
-    notices_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +310,7 @@ def _link(section: Section) -> LinkConfig | None:
         user=section.text("user") if login else "",
         key=section.path("key") if login else None,
         host_key=section.text("host_key", check=_is_host_key, shape=_HOST_KEY_SHAPE) if login else "",
-        carried=section.flag("carried", default=False),
     )
-    if login and config.carried:
-        section.problem("carried", "an sftp link is not carried by hand")
     section.finish()
     return config
 
@@ -362,7 +351,6 @@ def _limits(section: Section) -> LimitsConfig:
         retry_first_seconds=section.number("retry_first_seconds", 1.0, 0.05, 3600),
         retry_max_seconds=section.number("retry_max_seconds", 300.0, 0.05, 86_400),
         link_scan_seconds=section.number("link_scan_seconds", 30.0, 0.1, 3600),
-        bell_seconds=section.number("bell_seconds", 60.0, 1, 3600),
         clock_skew_seconds=section.number("clock_skew_seconds", 300.0, 1, 86_400),
         free_space_bytes=section.integer("free_space_bytes", 1024 * MIB, 0, 1 << 50),
     )
@@ -379,18 +367,7 @@ def _rules(section: Section) -> RulesConfig:
 
 
 def _retention(section: Section) -> RetentionConfig:
-    def days(key: str, default: float) -> float:
-        return section.number(key, default, 0.01, 36_525)
-
-    config = RetentionConfig(
-        restore_window_days=days("restore_window_days", 14.0),
-        blob_days=days("blob_days", 90.0),
-        oneway_days=days("oneway_days", 90.0),
-        sent_days=days("sent_days", 90.0),
-        refused_days=days("refused_days", 90.0),
-        receipts_days=days("receipts_days", 3650.0),
-        notices_days=days("notices_days", 90.0),
-    )
+    config = RetentionConfig(blob_days=section.number("blob_days", 90.0, 0.01, 36_525))
     section.finish()
     return config
 

@@ -88,6 +88,17 @@ def _roots(folders: Iterable[Path]) -> tuple[Path, ...]:
     )
 
 
+def sweep_of(parts: Parts) -> Sweep:
+    """The sweep of an opened node."""
+    return Sweep(
+        parts.ledger,
+        parts.spool,
+        parts.blobs,
+        parts.ports.clock,
+        blob_days=parts.config.retention.blob_days,
+    )
+
+
 class Node:
     """One node at work. ``wake`` must be the function that was given to ``open_parts``."""
 
@@ -103,7 +114,7 @@ class Node:
         self._runner = Runner(
             parts.ports.clock, parts.ports.randomness, self._call_later, self._on_fatal, threads=THREADS
         )
-        for station in (*stations, *self._links, Sweep(parts.ledger, parts.spool), DirectoryDesk(parts)):
+        for station in (*stations, *self._links, sweep_of(parts), DirectoryDesk(parts)):
             self._runner.add(station, parts.backoff)
         self._watched = {**watched, **self._mailboxes(), parts.trust.incoming: "directory"}
         self._watch = FolderWatch(self._on_change)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 
+from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
 from packet_spec.model import BlobReference
@@ -77,6 +79,37 @@ def is_entitled(connection: sqlite3.Connection, digest: str, holder: str) -> boo
         "SELECT 1 FROM entitlement WHERE digest = ? AND agency = ?", (digest, holder)
     ).fetchone()
     return row is not None
+
+
+def collect(transaction: Transaction, final_before: datetime, limit: int) -> tuple[tuple[str, int], ...]:
+    """Mark dead what nothing needs any more, and say which files may go (C10).
+
+    References of packets that were final before that time are let go first; then a generation goes when
+    no packet refers to it, no arrival waits for it and no open batch offers it. All in one transaction,
+    so that a landing either finds its reference counted or meets a dead row and says ``need``.
+    """
+    transaction.execute(
+        "DELETE FROM blob_reference WHERE EXISTS (SELECT 1 FROM packet WHERE packet.sender ="
+        " blob_reference.sender AND packet.packet_id = blob_reference.packet_id"
+        " AND packet.state IN ('done', 'refused') AND packet.since < ?) AND NOT EXISTS"
+        " (SELECT 1 FROM arrival WHERE arrival.sender = blob_reference.sender"
+        " AND arrival.packet_id = blob_reference.packet_id)",
+        stamp(final_before),
+    )
+    rows = transaction.execute(
+        "SELECT digest, generation FROM blob WHERE state = 'live' AND since < ?"
+        " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"
+        " AND NOT EXISTS (SELECT 1 FROM missing_blob WHERE missing_blob.digest = blob.digest)"
+        " AND NOT EXISTS (SELECT 1 FROM batch_blob JOIN batch_out ON batch_out.id = batch_blob.batch"
+        " WHERE batch_blob.digest = blob.digest AND batch_out.state IN ('committed', 'needing')) LIMIT ?",
+        stamp(final_before), limit,
+    ).fetchall()  # fmt: skip
+    for row in rows:
+        transaction.execute(
+            "UPDATE blob SET state = 'dead', since = ? WHERE digest = ? AND generation = ?",
+            transaction.stamp, row["digest"], row["generation"],
+        )  # fmt: skip
+    return tuple((row["digest"], row["generation"]) for row in rows)
 
 
 def lack(transaction: Transaction, arrival: int, digests: Iterable[str]) -> None:

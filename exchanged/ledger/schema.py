@@ -101,6 +101,8 @@ CREATE TABLE batch_blob (
   needed INTEGER NOT NULL, PRIMARY KEY (batch, digest)
 ) WITHOUT ROWID;
 
+CREATE INDEX batch_blob_digest ON batch_blob(digest);
+
 CREATE TABLE batch_in (
   id INTEGER PRIMARY KEY, link TEXT NOT NULL, incarnation TEXT NOT NULL, number INTEGER NOT NULL,
   name TEXT NOT NULL, landed_at TEXT NOT NULL, exception TEXT NOT NULL DEFAULT '',

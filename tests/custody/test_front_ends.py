@@ -340,3 +340,26 @@ def test_c18_a_packet_that_never_left_expires_at_its_sender(network: Network) ->
     told = status(network, "甲")
     assert (told["state"], told["final"]) == ("expired", True)
     assert inbox(network) == []
+
+
+def test_c10_a_blob_goes_when_its_last_packet_has_been_final_long_enough(network: Network) -> None:
+    drop(network, "prosecution.transfer", name="移送", extra_documents=("EVD-024",), video_bytes=2_000_000)
+    network.run()
+    province = network.nodes[PROVINCE].opened
+    assert province.blobs.files_on_disk()
+    network.clock.advance(80 * 86_400)
+    network.run()
+    assert province.blobs.files_on_disk()
+    network.clock.advance(11 * 86_400)
+    network.run()
+    assert province.blobs.files_on_disk() == {}
+    # the neighbours believe that it is still there: the province says need, and gets it
+    again = network.agency(POLICE) / "outbox" / "再.tmp"
+    shutil.copytree(network.agency(POLICE) / "sent" / "移送", again)
+    text = (again / "packet.xml").read_text("utf-8")
+    reference = text[text.index("<senderRef>") : text.index("</senderRef>")]
+    (again / "packet.xml").write_text(text.replace(reference, "<senderRef>SECOND-1"), "utf-8")
+    again.rename(again.with_name("再"))
+    network.run()
+    assert status(network, "再")["state"] == "delivered"
+    assert province.blobs.files_on_disk()

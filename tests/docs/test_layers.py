@@ -21,6 +21,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "paramiko": ("exchanged/sftp_*.py",),
     "pebble": ("exchanged/pool.py",),
     "random": (),
+    "reportlab": ("cli/documents/pdf.py",),
     "secrets": (),
     "sqlite3": ("exchanged/ledger/*",),
     "sqlite_utils": ("exchanged/ledger/*",),

@@ -18,12 +18,11 @@ from cli.lab.plan import LabPlan, default_plan
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.link import LinkStation
-from exchanged.node import DirectoryDesk
+from exchanged.node import DirectoryDesk, sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
 from exchanged.provincial import provincial_stations
 from exchanged.station import Station
-from exchanged.sweep import Sweep
 from packet_spec.errors import ExchangeError
 from packet_spec.model import NodeRole
 from tests.support.clock import FakeClock, FakeRandomness
@@ -69,7 +68,7 @@ class SimulatedNode:
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
             for link in self.config.links
         ]
-        self.stations = [DirectoryDesk(parts), *own, *links, Sweep(parts.ledger, parts.spool)]
+        self.stations = [DirectoryDesk(parts), *own, *links, sweep_of(parts)]
 
     def step(self) -> None:
         """One step of every station; errors of ours are collected as the runner would log them."""

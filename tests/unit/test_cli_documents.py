@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -80,6 +82,31 @@ def test_a_pdf_names_title_issuer_and_mark_in_its_information():
         CONTEXT.issuer,
         MARK,
     )
+    assert information.creation_date is not None
+    assert information.creation_date.date() == CONTEXT.issued_on
+
+
+def test_a_pdf_carries_characters_that_no_font_has():
+    rare = ("\ue000\uf8ff", "𠮷\U000f0000", "阿依古丽·（\\）བོད")
+    data, _ = render_pdf(replace(CONTEXT, parties=rare, title="𠮷"))
+    (text, *_) = pdf_pages(data)
+
+    for words in rare:
+        assert words in text
+    # The codes of a rare character are one in UTF-16 and two others in UCS-2.
+    fonts = pypdf.PdfReader(io.BytesIO(data)).pages[0]["/Resources"]["/Font"].values()
+    assert [font.get_object()["/Encoding"] for font in fonts] == ["/UniGB-UTF16-H"]
+
+
+def test_only_a_pdf_waits_for_its_library():
+    script = (
+        "import sys\n"
+        "import cli.commands.packet_new\n"
+        "import cli.documents.document\n"
+        "sys.exit('reportlab' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("render", [render_pdf, render_ofd, render_jpg, render_xml])
@@ -98,7 +125,7 @@ def test_pages_on_demand(render):
 def test_scanned_pages_are_pictures_that_do_not_compress():
     data, pages = render_pdf(replace(CONTEXT, scans=2))
     reader = pypdf.PdfReader(io.BytesIO(data), strict=True)
-    picture = reader.pages[3]["/Resources"]["/XObject"]["/Scan"]
+    (picture,) = (each.get_object() for each in reader.pages[3]["/Resources"]["/XObject"].values())
 
     assert pages == len(reader.pages) == 4
     assert len(picture.get_data()) == picture["/Width"] * picture["/Height"] > 700_000

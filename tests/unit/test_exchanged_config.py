@@ -134,7 +134,7 @@ def test_every_problem_is_told_at_once_with_section_and_key() -> None:
         ({"keys__roots": [ROOT_KEY, ROOT_KEY]}, "[keys] roots: a root key stands there twice"),
         ({"keys__roots": ["sm2:ab"]}, "[keys] roots: not a public key"),
         ({"link__side": "serve"}, "[link province] transport: the serving side"),
-        ({"link__carried": True}, "[link province] carried"),
+        ({"link__carried": True}, "[link province] carried: this version knows no such key"),
         ({"link__port": 0}, "[link province] port: expected 1 to 65535, found 0"),
         ({"link__port": True}, "[link province] port: expected a whole number, found True"),
         ({"link__transport": "folder"}, "[link province] host: this version knows no such key"),
