@@ -31,7 +31,7 @@ class IndexEntry:
 class DocumentContext:
     """The content of one document. ``pages`` is the least number of text pages, 1 or more.
 
-    ``scans`` adds that many pages with a scanned picture (about 0.75 MiB each, incompressible).
+    ``scans`` adds that many pages with a scanned picture (about 0.6 MiB each, incompressible).
     ``seed`` decides pictures and noise; ``entries`` is for lists and indexes; ``members`` are the
     documents of a dossier package, each with the volume that it lies in.
     """

@@ -1,7 +1,7 @@
 """Lines on A4 pages, shared by the PDF and the OFD writer: where each line of text stands, in millimetres.
 
-Han characters are one em wide and ASCII half an em, as the fonts named by the writers have it. Known
-limit: one font and no tables; a line never starts with closing punctuation.
+Han characters are reckoned one em wide and ASCII half an em, and each writer makes its lines that wide.
+Known limit: one font and no tables; a line never starts with closing punctuation.
 """
 
 from __future__ import annotations

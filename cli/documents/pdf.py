@@ -91,8 +91,11 @@ def _draw_line(canvas: Canvas, line: Line) -> None:
 
 
 def _draw_scan(canvas: Canvas, pixels: bytes) -> None:
-    from reportlab.lib.utils import ImageReader  # noqa: PLC0415 - only a PDF waits for the library
+    from reportlab import rl_config  # noqa: PLC0415 - only a PDF waits for the library
+    from reportlab.lib.utils import ImageReader  # noqa: PLC0415 - likewise
 
+    # Pictures as text in base 85 would be a quarter larger and take most of the time.
+    rl_config.useA85 = 0
     # A grey map (PGM) is a picture file that is all pixels.
     head = f"P5 {_SCAN_COLUMNS} {_SCAN_ROWS} 255\n".encode()
     picture = ImageReader(io.BytesIO(head + pixels.translate(_PAPER)))
