@@ -15,6 +15,7 @@ import click
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import DEFAULT_CONFIG
+from cli.locale import _
 from cli.main import describe
 from exchanged import __version__
 from exchanged.log import configure_logging, event_line
@@ -54,6 +55,10 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
         event_line("ended", level=40, error=error.reference)
         print(describe(error), file=sys.stderr)
         code = exit_code_of(error)
+    except click.Abort:
+        event_line("ended", level=40, error="not-confirmed")
+        print(_("stopped: no answer was given"), file=sys.stderr)
+        code = ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback passes it
         event_line("ended", level=40, error="internal-error", what=f"{type(error).__name__}: {error}")
         code = ExitCode.TEMPORARY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from packet_spec.errors import ExchangeError
 
 if TYPE_CHECKING:
     from exchanged.config import Config
+    from packet_spec.model import RootKey
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -55,6 +56,18 @@ def read_input(path: Path, limit_bytes: int) -> bytes:
         most = f"at most {limit_bytes} bytes"
         raise InputFileError("the file is too large", where=str(path), expected=most)
     return data
+
+
+def read_roots(texts: Sequence[str]) -> tuple[RootKey, ...]:
+    """The root keys of ``--root suite:HEX``. Raises click.BadParameter for another form."""
+    from exchanged.keys import parse_public_key  # noqa: PLC0415 - help must not wait for libraries
+    from packet_spec.model import RootKey  # noqa: PLC0415 - likewise
+
+    try:
+        keys = [parse_public_key(text) for text in texts]
+    except ExchangeError as error:
+        raise click.BadParameter(str(error), param_hint="--root") from error
+    return tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
 
 
 def json_option(function: _F) -> _F:

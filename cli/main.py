@@ -38,8 +38,8 @@ NOUNS: Final = {
     "folder": "The folders that the case software sees.",
     "packet": "Check, make and look at packets.",
     "queue": "What waits, for whom, and how long.",
-    "receipt": "Verify, show and give receipts.",
-    "ledger": "Verify and inspect the ledger.",
+    "receipt": "Verify and show receipts.",
+    "ledger": "Verify the ledger.",
     "lab": "Run a whole province on this machine.",
     "demo": "Send a case through a province on this machine.",
 }

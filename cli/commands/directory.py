@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option, read_input
+from cli.frame import Settings, json_option, read_input, read_roots
 from cli.locale import _
 from cli.render import fields, local_time, say, say_json, table
 
@@ -123,15 +123,12 @@ def verify(settings: Settings, file: Path, roots: tuple[str, ...], threshold: in
     Example:
       exchangectl directory verify directory.xml
     """
-    from exchanged.keys import parse_public_key
     from packet_spec.directory import open_directory
     from packet_spec.limits import DIRECTORY_BYTES
-    from packet_spec.model import RootKey
 
     data = read_input(file, DIRECTORY_BYTES)
     if roots:
-        keys = [parse_public_key(text) for text in roots]
-        trusted = tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
+        trusted = read_roots(roots)
     else:
         config = settings.load()
         trusted, threshold = config.keys.roots, config.keys.threshold

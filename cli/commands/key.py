@@ -39,6 +39,8 @@ def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
     from exchanged.clock import SystemRandomness
     from exchanged.keys import generate_key, generate_ssh_key, public_key_text, write_public_key
 
+    if not file.name:
+        raise click.BadParameter(_("expected the name of a new file"), param_hint="FILE")
     public_file = file.with_name(file.name + ".pub")
     made: dict[str, object] = {"file": file, "public_file": public_file}
     if ssh:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("ledger")
 def ledger() -> None:
-    """Verify and inspect the ledger."""
+    """Verify the ledger."""
 
 
 @ledger.command("verify")

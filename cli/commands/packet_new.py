@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -68,9 +68,12 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError as error:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+        # The first and the last day of the calendar have no time in every zone.
+        moment.astimezone(UTC)
+    except (OverflowError, ValueError) as error:
         raise click.BadParameter("expected a time like 2026-07-15T09:30:00+08:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+    return moment
 
 
 @click.command("new")

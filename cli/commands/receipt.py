@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import Settings, json_option, read_input
+from cli.frame import Settings, json_option, read_input, read_roots
 from cli.locale import _, language
 from cli.node_view import identify, open_view
 from cli.render import fields, local_time, printable, say, say_json, table
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group("receipt")
 def receipt() -> None:
-    """Verify, show and give receipts."""
+    """Verify and show receipts."""
 
 
 @receipt.command("show")
@@ -35,10 +35,10 @@ def show(settings: Settings, what: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      exchangectl receipt show receipts/0190a5b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/accepted.xml
+      exchangectl receipt show receipts/0190a5b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/accepted-620000-00-00-1.xml
     """
     path = Path(what)
-    found = (_read(path),) if path.is_file() else _of_packet(settings, what)
+    found = (_read(path),) if _is_file(path) else _of_packet(settings, what)
     if as_json:
         say_json({"receipts": found})
     else:
@@ -95,6 +95,14 @@ def verify(
     return max((ExitCode.DONE if proof.error is None else exit_code_of(proof.error)) for proof in proofs)
 
 
+def _is_file(path: Path) -> bool:
+    """A text that is too long for a name, or holds a NUL, is no file."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _read(path: Path) -> Receipt:
     from cli.receipt_check import RECEIPT_FILE_BYTES
     from packet_spec.receipt import decode_receipt
@@ -128,13 +136,9 @@ def _trusted(
 
     now = SystemClock().now()
     if roots:
-        from exchanged.keys import parse_public_key
-        from packet_spec.model import RootKey
-
         if directory_file is None:
             raise click.UsageError(_("--root needs --directory: the file that these keys prove"))
-        keys = [parse_public_key(text) for text in roots]
-        trusted = tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
+        trusted = read_roots(roots)
         return Trusted(open_directory(read_input(directory_file, DIRECTORY_BYTES), trusted, threshold), now)
     config = settings.load()
     if directory_file is not None:

@@ -101,7 +101,7 @@ class Ledger:
         """This thread's read-only connection. It sees what was committed."""
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
-            connection = _read_only(self.path)
+            connection = _read_only(self.path, "mode=ro")
             self._readers.connection = connection
             with self._guard:
                 self._all_readers.append(connection)
@@ -220,9 +220,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+def _read_only(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
@@ -244,7 +242,9 @@ def open_read_only(path: Path) -> sqlite3.Connection:
             "there is no ledger here", where=str(path), hint="check --config, or start the node once"
         )
     try:
-        connection = _read_only(path)
+        # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
+        is_open = path.with_name(path.name + "-wal").exists()
+        connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
     except sqlite3.DatabaseError as error:
         raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error

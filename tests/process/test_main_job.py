@@ -179,8 +179,8 @@ def test_a_second_daemon_on_the_same_folder_ends_with_7(lab: Lab) -> None:
 def test_sigterm_stops_cleanly_within_ten_seconds_and_sigkill_loses_nothing(lab: Lab) -> None:
     outbox = lab.agency_root(POLICE) / "outbox"
     for number in range(5):
-        ctl("packet", "new", "--type", "prosecution.transfer", "--name", f"停{number}", "--seed", str(70 + number),
-            "--out", outbox)  # fmt: skip
+        ctl("packet", "new", "--type", "prosecution.transfer", "--name", f"停{number}",
+            "--seed", str(70 + number), "--out", outbox)  # fmt: skip
     lab.kill_node(PROVINCE)
     pid = lab.pid(POLICE)
     assert pid is not None
