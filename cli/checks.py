@@ -57,6 +57,7 @@ def check_node(config: Config, now: datetime) -> tuple[Check, ...]:
     directory, state = find_directory(config)
     return (
         *_check_installation(),
+        *_check_role(config.node.role),
         *_check_data_dir(config.node.data_dir),
         *_check_keys(config),
         *_check_links(config.links),
@@ -98,6 +99,11 @@ def _check_installation() -> Iterator[Check]:
         if len(distributions) > 1:
             detail = f"several distributions own it ({', '.join(distributions)}): use a separate environment"
             yield Check(f"package {package}", CheckState.PROBLEM, detail)
+
+
+def _check_role(role: NodeRole) -> Iterator[Check]:
+    if role is NodeRole.BRIDGE:
+        yield Check("role", CheckState.PROBLEM, "this version cannot run a bridge yet")
 
 
 def _check_data_dir(path: Path) -> Iterator[Check]:

@@ -45,6 +45,7 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     from cli.wiring import recover, run_node  # noqa: PLC0415 - see the module's docstring
     from exchanged.config import LogFormat, load_config  # noqa: PLC0415 - likewise
 
+    configure_logging("info", as_json=False)
     try:
         config = load_config(config_path)
         configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from cli.frame import PlanError
 from exchanged.config_reader import Section
-from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key, read_public_key
 from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import ExchangeError
@@ -43,22 +43,24 @@ class _Level(StrEnum):
 def load_directory_plan(path: Path, now: datetime) -> Directory:
     """The directory that the plan in ``path`` describes, issued at ``now``.
 
-    Key files are relative to the plan. Raises ConfigurationError with every problem, naming the file.
+    Key files are relative to the plan. Raises PlanError with every problem, naming the file.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError((f"the plan is not TOML: {error}",), where=str(path)) from error
+        raise PlanError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise PlanError((f"the plan is not UTF-8 at byte {error.start}",), where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError((f"the plan is not TOML: {error}",), where=str(path)) from error
     try:
         return parse_directory_plan(data, path.absolute().parent, now)
-    except ConfigurationError as error:
-        raise ConfigurationError(error.problems, where=str(path)) from error
+    except PlanError as error:
+        raise PlanError(error.problems, where=str(path)) from error
 
 
 def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Directory:
-    """The directory of a parsed plan. Raises ConfigurationError with every problem."""
+    """The directory of a parsed plan. Raises PlanError with every problem."""
     problems: list[str] = []
     top = Section("", data, base, problems)
     head = top.table("directory")
@@ -81,7 +83,7 @@ def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Dir
     head.finish()
     top.finish()
     if problems:
-        raise ConfigurationError(tuple(problems))
+        raise PlanError(tuple(problems))
     return directory
 
 

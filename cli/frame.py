@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from cli.locale import _
+from exchanged.errors import ConfigurationError
 from packet_spec.errors import ExchangeError
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ class InputFileError(ExchangeError):
 
     reference = "input-file-unreadable"
     hint = "check the name and who may read the file"
+
+
+class PlanError(ConfigurationError):
+    """A plan (of a directory or a lab) cannot be used; all problems are told together."""
+
+    reference = "plan-unusable"
+    hint = "mend the plan and call the command again"
+
+    def __init__(self, problems: tuple[str, ...], *, where: str = "") -> None:
+        super().__init__(problems, where=where)
+        self.summary = "the plan cannot be used: " + "; ".join(problems)
 
 
 def read_input(path: Path, limit_bytes: int) -> bytes:

@@ -8,6 +8,7 @@ encoding of the terminal and no closed pipe makes it crash. Leaves to others: wh
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import traceback
@@ -19,7 +20,7 @@ import click
 from click.shell_completion import shell_complete
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import DEFAULT_CONFIG, LazyGroup, Settings
+from cli.frame import DEFAULT_CONFIG, LazyGroup, PlanError, Settings
 from cli.locale import _
 from cli.render import printable, say_json
 from exchanged import __version__
@@ -80,20 +81,26 @@ def exchangectl(context: click.Context, config_path: Path, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never raises."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _log_nothing()
     _make_printable(sys.stdout)
     _make_printable(sys.stderr)
     try:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _stop_printing()
+        return _stop_printing(ExitCode.PIPE_CLOSED)
+    except OSError as error:
+        _complain(_("the output cannot be written: {why}").format(why=error.strerror))
+        return _stop_printing(ExitCode.TEMPORARY)
     return code
 
 
 def describe(error: ExchangeError) -> str:
     """What the operator reads about an error of ours, one thing per line."""
     if isinstance(error, ConfigurationError):
-        lines = [_("the configuration cannot be used"), *(f"  - {problem}" for problem in error.problems)]
+        is_plan = isinstance(error, PlanError)
+        what = _("the plan cannot be used") if is_plan else _("the configuration cannot be used")
+        lines = [what, *(f"  - {problem}" for problem in error.problems)]
     else:
         lines = [error.summary]
     if error.where:
@@ -172,17 +179,24 @@ def _complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def _log_nothing() -> None:
+    """Log lines of the engine are the daemon's; a command says what there is to say by itself."""
+    logger = logging.getLogger("exchanged")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
 def _make_printable(stream: object) -> None:
     """A character that the terminal's encoding lacks is shown as an escape instead of stopping us."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
 
-def _stop_printing() -> int:
-    """Nobody reads any more: end quietly, also when Python flushes at exit."""
+def _stop_printing(code: ExitCode) -> int:
+    """Nobody can be told any more: end quietly, also when Python flushes at exit."""
     with open(os.devnull, "w", encoding="ascii") as nothing:  # noqa: PTH123 - a device, not a path of ours
         os.dup2(nothing.fileno(), sys.stdout.fileno())
-    return ExitCode.PIPE_CLOSED
+    return code
 
 
 if __name__ == "__main__":

@@ -124,6 +124,22 @@ def shown_key(key: object) -> str:
     return str(key).rpartition("/")[2][:_SHORT_ID]
 
 
+def agency_option(*names: str, help_text: str) -> Callable[[_F], _F]:
+    """An option that takes an agency code; the command gets it, or an empty text without it.
+
+    A mistyped code must not be answered with "nothing waits".
+    """
+
+    def read(_context: click.Context, _option: click.Parameter, value: str | None) -> str:
+        if value is not None and not is_agency_code(value):
+            raise click.BadParameter(
+                _("expected an agency code like 620199-03-00; found {text!r}").format(text=value)
+            )
+        return value or ""
+
+    return click.option(*names, callback=read, metavar="AGENCY", help=help_text)
+
+
 def moment_option(*names: str, help_text: str) -> Callable[[_F], _F]:
     """An option that takes a time or an age; the command gets an aware datetime or None."""
 

@@ -16,6 +16,7 @@ from cli.exit_codes import ExitCode, exit_code_of
 from exchanged import __version__
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
+from exchanged.errors import ConfigurationError
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import verify_ledger
 from exchanged.log import event_line
@@ -42,6 +43,8 @@ class _Wakes:
 
 def run_node(config: Config) -> ExitCode:
     """Run a node until it is told to stop. Raises ExchangeError when it cannot start."""
+    if config.node.role is NodeRole.BRIDGE:
+        raise ConfigurationError(("[node] role: this version cannot run a bridge",))
     clock, randomness = SystemClock(), SystemRandomness()
     frontend = config.node.role is NodeRole.FRONTEND
     pool = ProcessWorkPool(config.limits.workers, config.limits.check_timeout_seconds)

@@ -17,7 +17,7 @@ from exchanged.receipts import URGENT, Links, Statements
 from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
 from exchanged.states import DestinationState, Event, PacketState
-from exchanged.storing import is_new_attempt, refuse, store, subject_of
+from exchanged.storing import is_new_attempt, refuse, require_named_blobs, store, subject_of
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
 from packet_spec.catalogue import Catalogue
@@ -61,6 +61,7 @@ class Admission:
         if known is not None and not is_new_attempt(transaction, known, seal):
             self._meet_again(transaction, row, known, examined)
             return
+        require_named_blobs(transaction, row, seal)
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
             raise Held("sequence-fork")
         if examined.packet is None:

@@ -82,6 +82,14 @@ class Applying:
                 detail={"kind": receipt.kind.value, "attempt": receipt.attempt},
             )
             return
+        if receipt.kind is ReceiptKind.EXPIRED and self._is_late(packet, receipt):
+            transaction.event(
+                "receipt-contradicted",
+                packet.key,
+                recipient=receipt.recipient,
+                detail={"kind": receipt.kind.value, "by": receipt.issued_by},
+            )
+            return
         event = EVENT_OF_RECEIPT[receipt.kind]
         for destination in packets.destinations(transaction.connection, packet.id):
             if receipt.recipient and destination.recipient != receipt.recipient:
@@ -95,12 +103,17 @@ class Applying:
                     recipient=destination.recipient,
                     detail={"kind": receipt.kind.value, "state": destination.state.value},
                 )
-        if receipt.kind is ReceiptKind.DELIVERED:
+        if receipt.kind is ReceiptKind.DELIVERED and receipt.recipient in packet.recipients:
             self._entitle(transaction, receipt)
         if packet.own:
             effects.intend(transaction, "receipt-file", str(number))
             effects.intend(transaction, "status", f"packet:{packet.id}")
             transaction.wake("intake")
+
+    def _is_late(self, packet: PacketRow, receipt: Receipt) -> bool:
+        """The sender says that its packet expired with it, and here it is: it had left (C18)."""
+        sender = self.trust.directory.agency(packet.key.sender)
+        return not packet.own and sender is not None and receipt.issued_by in (sender.code, sender.node)
 
     def _entitle(self, transaction: Transaction, receipt: Receipt) -> None:
         """The receiver has proved that it holds the packet's blobs (C9)."""

@@ -31,15 +31,17 @@ class BlobStore:
         """Where that generation of a blob lies."""
         return self.folder / f"{digest}.{generation}"
 
-    def take_in(self, digest: str, generation: int, fetch: Callable[[Path], Fetched], label: str) -> bool:
-        """Fetch a blob into a partial file, verify it whole, give it its name.
+    def take_in(
+        self, digest: str, generation: int, size: int, fetch: Callable[[Path], Fetched], label: str
+    ) -> bool:
+        """Fetch a blob of ``size`` bytes into a partial file, verify it whole, give it its name.
 
-        ``label`` keeps two links' partial files apart. False when the bytes are not those of the
-        digest: the partial is removed and the next attempt starts at zero (C8).
+        ``label`` keeps two links' partial files apart. False when the bytes are others, or another
+        number of them: the partial is removed and the next attempt starts at zero (C8).
         """
         partial = self.incoming / f"{digest}.{label}"
         fetched = fetch(partial)
-        if fetched.digest != digest:
+        if (fetched.digest, fetched.size) != (digest, size):
             self._files.unlink(partial)
             return False
         self._files.replace(partial, self.path(digest, generation))

@@ -23,7 +23,7 @@ from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
-from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB
+from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
 from packet_spec.model import NodeRole, RootKey
 from packet_spec.sequence import SequencePolicy
 
@@ -345,7 +345,7 @@ def _limits(section: Section) -> LimitsConfig:
         check_timeout_seconds=section.number("check_timeout_seconds", 120.0, 1, 86_400),
         batch_bytes=section.integer("batch_bytes", BATCH_BYTES, 1 * MIB, BATCH_BYTES),
         batch_items=section.integer("batch_items", BATCH_ITEMS, 1, BATCH_ITEMS),
-        open_batches=section.integer("open_batches", 8, 1, 1024),
+        open_batches=section.integer("open_batches", 8, 1, OPEN_BATCHES),
         scan_names=section.integer("scan_names", 20_000, 100, 1_000_000),
         order_wait_seconds=section.number("order_wait_seconds", 600.0, 0, 86_400),
         retry_first_seconds=section.number("retry_first_seconds", 1.0, 0.05, 3600),

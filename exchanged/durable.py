@@ -174,6 +174,12 @@ class DurableFiles:
         with self._access.step("unlink", "unlink", path):
             path.unlink(missing_ok=True)
 
+    def free_bytes(self, path: Path) -> int:
+        """What is free for us on the volume of ``path``."""
+        with self._access.step("statvfs", "free-bytes", path):
+            volume = os.statvfs(path)
+        return volume.f_bavail * volume.f_frsize
+
     def make_dir(self, path: Path, *, mode: int = 0o750) -> None:
         """Make one folder with exactly ``mode``, synced into its parent; an existing folder is fine."""
         with self._access.step("mkdir", "make-dir", path):

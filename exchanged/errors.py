@@ -61,7 +61,7 @@ class RemoteRefusedError(TransportError):
     """The server answered an SFTP request with a refusal; ``code`` is the SFTP version 3 status."""
 
     reference = "remote-refused"
-    hint = "check the account's folders with: exchangectl link jail"
+    hint = "check account, key and folders on the serving side: the mailbox with up/ and down/"
 
     def __init__(self, summary: str, *, code: int, where: str = "", found: str = "") -> None:
         super().__init__(summary, where=where, found=found)

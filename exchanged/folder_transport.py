@@ -5,8 +5,7 @@ is an error and never an empty listing; files of the other side are copied throu
 after the checks of C3. The mailbox is a foreign volume, whatever it lies on: its failures take
 down this link only. Fetched files go to the spool, whose failures stop the process.
 
-Left to others: making the folders (``exchangectl link jail``), the removal of files on links
-marked ``carried`` (C1). Known limit: a share that hangs blocks the calling thread.
+Left to others: making the folders. Known limit: a share that hangs blocks the calling thread.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ verified here (their signature before anything is parsed).
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,7 +17,7 @@ from typing import Final, Protocol
 
 from exchanged.applying import Applying
 from exchanged.clock import Clock, Randomness
-from exchanged.errors import WorkerDiedError
+from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, examine
 from exchanged.ledger import Ledger, Transaction, arrivals
 from exchanged.ledger.rows import ArrivalRow
@@ -31,6 +33,7 @@ from packet_spec.errors import DatedAheadError, ExchangeError, UnknownKeyError
 from packet_spec.findings import Outcome
 from packet_spec.model import ItemKind
 
+_LOG: Final = logging.getLogger("exchanged")
 _GROUP: Final = 64
 _CRASHES: Final = 3
 # A time that has not come yet may come; looking again costs little.
@@ -94,7 +97,7 @@ class Judge:
         """Judge one group. Seconds until a held item is due again."""
         ledger, clock = self._tools.ledger, self._tools.clock
         if self._alone is None:
-            self._alone = set(ledger.write(arrivals.after_unclean_stop))
+            self._alone = set(ledger.write(_begin))
         due = arrivals.next_release(ledger.read())
         if due is not None and due <= clock.now():
             ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
@@ -123,12 +126,35 @@ class Judge:
         self._judge_group((row,))
 
     def _judge_group(self, rows: tuple[ArrivalRow, ...]) -> None:
+        if not self._tools.trust.version:
+            self._tools.ledger.write_each([partial(self._hold_undecided, row=row) for row in rows])
+            return
         packets = [row for row in rows if row.kind is ItemKind.PACKET]
         works = [self._work(row) for row in packets]
         answers = dict(zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True))
+        failed: dict[int, Exception] = {}
+        try:
+            self._tools.ledger.write_each(
+                [partial(self._one, row=row, answer=answers.get(row.id), failed=failed) for row in rows]
+            )
+        except (VolumeDamagedError, NoSpaceError):
+            raise
+        except Exception:
+            if not failed:
+                raise
+            self._set_aside([row for row in rows if row.id in failed], failed)
+
+    def _set_aside(self, rows: list[ArrivalRow], failed: Mapping[int, Exception]) -> None:
+        """Deciding about these failed inside, and was undone: they stop only themselves (I9)."""
+        for row in rows:
+            error = failed[row.id]
+            _LOG.error("event=judge-bug packet=%s item=%s", row.key, row.kind.value, exc_info=error)
         self._tools.ledger.write_each(
-            [partial(self._one, row=row, answer=answers.get(row.id)) for row in rows]
+            [partial(self._crashed, row=row, reason="judge-failed") for row in rows]
         )
+
+    def _hold_undecided(self, transaction: Transaction, *, row: ArrivalRow) -> None:
+        self._hold(transaction, row, "no-directory", None)
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
         trust = self._tools.trust
@@ -143,9 +169,26 @@ class Judge:
         )
 
     def _one(
-        self, transaction: Transaction, *, row: ArrivalRow, answer: Examined | ExchangeError | None
+        self,
+        transaction: Transaction,
+        *,
+        row: ArrivalRow,
+        answer: Examined | ExchangeError | None,
+        failed: dict[int, Exception],
     ) -> None:
-        """Decide about one item; hold and quarantine are decisions like any other."""
+        """Decide about one item; what fails inside is named in ``failed`` and undone."""
+        try:
+            self._decide_one(transaction, row, answer)
+        except ExchangeError:
+            raise
+        except Exception as error:
+            failed[row.id] = error
+            raise
+
+    def _decide_one(
+        self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
+    ) -> None:
+        """Hold and quarantine are decisions like any other."""
         try:
             if answer is None:
                 self._statements.apply(transaction, row, self._tools.spool.read(row.bytes_at))
@@ -162,15 +205,21 @@ class Judge:
         except UnknownKeyError as error:
             self._hold(transaction, row, error.reference, None)
         except WorkerDiedError:
-            if arrivals.count_crash(transaction, row) >= _CRASHES:
-                self._quarantine(transaction, row, "crashed-three-times")
-            else:
-                self._hold(transaction, row, "worker-died", self._delay(row))
+            self._crashed(transaction, row=row, reason="worker-died")
+        except VolumeDamagedError:
+            # Our own volume, not the packet: the process must end.
+            raise
         except ExchangeError as error:
             if error.temporary:
                 self._hold(transaction, row, error.reference, self._delay(row))
             else:
                 self._quarantine(transaction, row, error.reference)
+
+    def _crashed(self, transaction: Transaction, *, row: ArrivalRow, reason: str) -> None:
+        if arrivals.count_crash(transaction, row) >= _CRASHES:
+            self._quarantine(transaction, row, "crashed-three-times")
+        else:
+            self._hold(transaction, row, reason, self._delay(row))
 
     def _decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         if examined.seal.key != row.key:
@@ -196,3 +245,14 @@ class Judge:
         event_line(
             "quarantined", level=40, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link
         )
+
+
+def _begin(transaction: Transaction) -> tuple[int, ...]:
+    """At start: what was in work when the process died. What was held is looked at again.
+
+    The reason to hold may be gone without anybody having been told: a directory taken in the moment of
+    a power cut, a newer program.
+    """
+    alone = arrivals.after_unclean_stop(transaction)
+    arrivals.release_held(transaction)
+    return alone

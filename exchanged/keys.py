@@ -152,12 +152,14 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES) -> bytes:
         ) from error
     except OSError as error:
         raise KeyFileError(f"the key file cannot be opened: {error.strerror}", where=str(path)) from error
-    with os.fdopen(descriptor, "rb") as file:
-        _require_private(path, os.fstat(file.fileno()))
-        try:
-            return file.read(limit_bytes + 1)
-        except OSError as error:
-            raise KeyFileError(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
+    try:
+        # Before anything is read, and before Python refuses what is no file in its own words.
+        _require_private(path, os.fstat(descriptor))
+        return os.read(descriptor, limit_bytes + 1)
+    except OSError as error:
+        raise KeyFileError(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
+    finally:
+        os.close(descriptor)
 
 
 def _require_private(path: Path, status: os.stat_result) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import TransportFileError
+from exchanged.errors import NoSpaceError, TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
@@ -22,14 +22,31 @@ from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
 from exchanged.transport import Listing
 from packet_spec.authority import check_link_authority
-from packet_spec.errors import ExchangeError, FormatError, SignatureError, UnknownKeyError, VersionError
-from packet_spec.limits import BATCH_BYTES, DIRECTORY_BYTES
-from packet_spec.model import ExceptionKind, ItemKind, Waybill
+from packet_spec.errors import (
+    AuthorityError,
+    ExchangeError,
+    FormatError,
+    SignatureError,
+    UnknownKeyError,
+    VersionError,
+)
+from packet_spec.limits import BATCH_BYTES, DIRECTORY_BYTES, MIB
+from packet_spec.model import ExceptionKind, Waybill
 from packet_spec.waybill import SPEAKS
 
 BATCHES_A_STEP: Final = 16
+_ALWAYS_TAKEN_BYTES: Final = 1 * MIB
 # Files complained of and remembered, so that a strange file lying there fills neither log nor ledger.
 _COMPLAINTS: Final = 1_000
+# Why an item may be held that a newer directory can settle.
+HELD_FOR_DIRECTORY: Final = (
+    "unknown-key",
+    "revoked-since",
+    "directory-expired",
+    "no-directory",
+    "no-route",
+    "routing-loop",
+)
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
 
@@ -81,23 +98,67 @@ class Landing:
     _refused: dict[str, int] = field(default_factory=dict)
     _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
+    _passed_over: set[str] = field(default_factory=set)
 
     def step(self, listing: Listing) -> bool:
-        """Land what is listed. True when more waits than one step takes."""
+        """Land what is listed. True when more waits than one step takes.
+
+        What was fetched whole before the transport failed is landed all the same.
+        """
         files = {file.name: file.size for file in listing.files}
+        self._forget_absent(files)
         self._directories(files)
         self._acknowledgement(listing)
         names = self._new_batches(files)
-        landed = [found for name in names[:BATCHES_A_STEP] if (found := self._fetch_batch(name)) is not None]
-        fetched = self._fetch_blobs(files, landed)
-        if landed or fetched or self._has_exceptions():
-            self.link.ledger.write(
-                lambda transaction: self._land(transaction, landed, fetched, frozenset(files))
-            )
-        for found in landed:
-            if found.batch is None and found.path is not None:
-                self.link.files.unlink(found.path)
+        landed: list[_Landed] = []
+        fetched: dict[str, tuple[int, int]] = {}
+        trouble: ExchangeError | None = None
+        try:
+            for name in names[:BATCHES_A_STEP]:
+                self._require_room(files[name])
+                if (found := self._fetch_batch(name)) is not None:
+                    landed.append(found)
+            self._fetch_blobs(files, landed, fetched)
+        except VolumeDamagedError:
+            raise
+        except ExchangeError as error:
+            trouble = error
+        self._land_all(landed, fetched)
+        if trouble is not None:
+            raise trouble
         return len(names) > BATCHES_A_STEP
+
+    def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
+        """Land in one transaction; a file that did not become part of the spool goes."""
+        try:
+            if landed or fetched or self._has_needs():
+                self.link.ledger.write(lambda transaction: self._land(transaction, landed, fetched))
+        except VolumeDamagedError:
+            # Whether it was committed is not known: the next start looks.
+            raise
+        except Exception:
+            for found in landed:
+                self._discard(found)
+            raise
+        for found in landed:
+            if found.batch is None:
+                self._discard(found)
+                self._passed_over.add(found.name)
+
+    def _require_room(self, size: int) -> None:
+        """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
+        floor = self.link.limits.free_space_bytes
+        if size > _ALWAYS_TAKEN_BYTES and self.link.spool.free_bytes() - size < floor:
+            raise NoSpaceError("too little room is left to take anything in", expected=f"{floor} bytes")
+
+    def _discard(self, found: _Landed) -> None:
+        if found.path is not None:
+            self.link.files.unlink(found.path)
+
+    def _forget_absent(self, files: Mapping[str, int]) -> None:
+        """What this remembers about files is bounded by the files that lie there."""
+        self._refused = {name: version for name, version in self._refused.items() if name in files}
+        self._passed_over &= files.keys()
 
     def _directories(self, files: Mapping[str, int]) -> None:
         """A newer directory is read before everything else, whoever carries it (C24)."""
@@ -111,11 +172,12 @@ class Landing:
                 continue
             if name in self._refused:
                 continue
-            path = self.link.trust.incoming / f"{self.link.name}.{name}"
+            # Not where a person puts directories: those are looked at the moment they appear.
+            path = self.link.spool.new_path("directory")
             try:
                 self.link.transport.fetch(name, path, limit_bytes=DIRECTORY_BYTES)
                 taken = self.link.trust.offer(path.read_bytes())
-            except (FormatError, SignatureError, TransportFileError) as error:
+            except (FormatError, SignatureError, VersionError, TransportFileError) as error:
                 self._refused[name] = self.link.trust.version
                 self._security(name, error)
                 continue
@@ -157,7 +219,7 @@ class Landing:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if self._refused.get(name) == self.link.trust.version:
+            if name in self._passed_over or self._refused.get(name) == self.link.trust.version:
                 continue
             if not batches.is_landed(connection, self.link.name, name):
                 found.append((known.number, name))
@@ -179,7 +241,8 @@ class Landing:
         except VersionError as error:
             landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
             self._security(name, error)
-        except UnknownKeyError as error:
+        except (UnknownKeyError, AuthorityError) as error:
+            # Only another directory can change this; an answer would make the neighbour send it anew.
             self._refused[name] = self.link.trust.version
             self.link.files.unlink(path)
             self._security(name, error)
@@ -187,6 +250,11 @@ class Landing:
         except (FormatError, SignatureError, TransportFileError) as error:
             landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference
             self._security(name, error)
+        except VolumeDamagedError:
+            raise
+        except ExchangeError:
+            self.link.files.unlink(path)
+            raise
         return landed
 
     def _require_neighbour(self, waybill: Waybill) -> None:
@@ -201,8 +269,10 @@ class Landing:
             self.link.trust.directory, waybill.from_node, waybill.key_id, self.link.clock.now()
         )
 
-    def _fetch_blobs(self, files: Mapping[str, int], landed: list[_Landed]) -> dict[str, tuple[int, int]]:
-        """Blobs that these batches, or earlier ones, wait for: digest -> (generation, size).
+    def _fetch_blobs(
+        self, files: Mapping[str, int], landed: list[_Landed], fetched: dict[str, tuple[int, int]]
+    ) -> None:
+        """Fetch what these batches, or earlier ones, wait for; ``fetched``: digest -> (generation, size).
 
         A blob that is stored already but to which the neighbour has no title is still read whole:
         only its own upload proves that it has it (C9).
@@ -214,7 +284,7 @@ class Landing:
                 for blob in entry.item.blobs:
                     if not self._is_present(blob.digest):
                         sizes[blob.digest] = blob.size
-        fetched: dict[str, tuple[int, int]] = {}
+        self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
         for digest, size in sizes.items():
             name = blob_name(digest)
             if name not in files or not self._is_worth_reading(digest):
@@ -222,21 +292,26 @@ class Landing:
             if files[name] != size:
                 self._note_corrupt(digest)
                 continue
+            self._require_room(size)
             generation = blobs.next_generation(connection, digest)
-            good = self.link.blobs.take_in(
-                digest,
-                generation,
-                lambda partial, name=name, size=size: self.link.transport.fetch(  # type: ignore[misc]
-                    name, partial, limit_bytes=size
-                ),
-                self.link.name,
-            )
-            if good:
+            if self._take_in(digest, generation, size):
                 fetched[digest] = (generation, size)
                 self.corrupt.pop(digest, None)
             else:
                 self._note_corrupt(digest)
-        return fetched
+
+    def _take_in(self, digest: str, generation: int, size: int) -> bool:
+        """Fetch one blob. False: what lies there is not that blob."""
+        try:
+            return self.link.blobs.take_in(
+                digest,
+                generation,
+                size,
+                lambda partial: self.link.transport.fetch(blob_name(digest), partial, limit_bytes=size),
+                self.link.name,
+            )
+        except TransportFileError:
+            return False
 
     def _is_worth_reading(self, digest: str) -> bool:
         """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
@@ -255,16 +330,17 @@ class Landing:
             connection, digest, self.link.peer
         )
 
-    def _has_exceptions(self) -> bool:
+    def _has_needs(self) -> bool:
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        return current is not None and bool(current.exceptions)
+        return current is not None and any(
+            exception.kind is ExceptionKind.NEED for exception in current.exceptions
+        )
 
     def _land(
         self,
         transaction: Transaction,
         landed: list[_Landed],
         fetched: Mapping[str, tuple[int, int]],
-        listed: frozenset[str],
     ) -> None:
         for digest, (generation, size) in fetched.items():
             blobs.store(transaction, digest, generation, size)
@@ -274,7 +350,7 @@ class Landing:
             self._land_batch(transaction, found)
         self._complete(transaction)
         batches.clear_exceptions(transaction, self.link.name)
-        batches.forget_bad(transaction, self.link.name, listed)
+        batches.forget_bad(transaction, self.link.name)
 
     def _land_batch(self, transaction: Transaction, found: _Landed) -> None:
         if found.batch is None:
@@ -290,8 +366,12 @@ class Landing:
         waybill = found.batch.waybill
         self._heard(transaction, waybill)
         if batches.number_is_taken(transaction.connection, self.link.name, waybill.incarnation, found.number):
+            # A ledger that was set back gives a number twice: what it holds now must come again (C23).
             transaction.event(
                 "batch-number-used-twice", detail={"link": self.link.name, "number": found.number}
+            )
+            batches.answer_bad(
+                transaction, self.link.name, waybill.incarnation, found.number, "number-used-twice"
             )
             found.batch = None
             return
@@ -310,14 +390,12 @@ class Landing:
 
     def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
         item = entry.item
-        if item.kind is ItemKind.PACKET:
-            blobs.refer(transaction, item.key, item.blobs)
-        missing = [blob.digest for blob in item.blobs if not self._present_in(transaction, blob.digest)]
+        missing = {blob.digest for blob in item.blobs if not self._present_in(transaction, blob.digest)}
         state = ArrivalState.NEEDING if missing else ArrivalState.LANDED
         number = arrivals.insert(
             transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state
         )
-        blobs.lack(transaction, number, missing)
+        blobs.named(transaction, number, item.blobs, missing)
         return bool(missing)
 
     def _present_in(self, transaction: Transaction, digest: str) -> bool:
@@ -335,6 +413,8 @@ class Landing:
         """What any waybill of the neighbour tells beside its items."""
         self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
         if batches.meet_incarnation(transaction, self.link.name, waybill.incarnation):
+            # Whose number a bad batch bears is known only now.
+            self._passed_over.clear()
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )
@@ -368,5 +448,5 @@ class Landing:
 def take_note_of_directory(transaction: Transaction, version: int, road: str) -> None:
     """A newer directory is in force: what was held for it is judged again."""
     transaction.event("directory-taken", detail={"version": version, "road": road})
-    arrivals.release_held(transaction, reasons=("unknown-key", "directory-expired", "no-route"))
+    arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
     transaction.wake("judge")

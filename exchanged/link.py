@@ -7,6 +7,7 @@ limit: one link works on one thing at a time, so a very large blob delays what f
 from __future__ import annotations
 
 from exchanged.bell import ring_again_in
+from exchanged.errors import NoSpaceError
 from exchanged.landing import Landing
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
@@ -35,9 +36,17 @@ class LinkStation:
 
     def step(self) -> float | None:
         """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost."""
+        full: NoSpaceError | None = None
+        more = False
         try:
-            more = self._landing.step(self._link.transport.list_names())
+            try:
+                more = self._landing.step(self._link.transport.list_names())
+            except NoSpaceError as error:
+                # What goes out, and what is known to have arrived there, makes room here.
+                full = error
             changed, waits = self._offering.step()
+            if full is not None:
+                raise full
         except ExchangeError:
             self._offering.forget()
             self._down = True

@@ -25,6 +25,7 @@ class LinkLimits:
     open_batches: int
     order_wait_seconds: float
     scan_seconds: float
+    free_space_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
+from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name, directory_name
 from exchanged.order import Candidate, choose
-from exchanged.ranges import RangeReader
+from exchanged.ranges import RangeReader, SpoolRange
 from exchanged.settling import Settling
 from exchanged.states import DestinationState, Event, PacketState
 from packet_spec.identity import PacketKey, sha256_hex
@@ -35,9 +36,19 @@ from packet_spec.model import (
     WaybillItem,
 )
 from packet_spec.signing import new_hasher
+from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 
 _SIGNATURE_BYTES: Final = 512
+# At most what a waybill takes without items and exceptions, for an item, and for a blob that it names.
+_WAYBILL_HEAD_BYTES: Final = 4096
+_ITEM_LINE_BYTES: Final = 320
+_BLOB_LINE_BYTES: Final = 144
+
+
+def item_bytes(item: WaybillItem) -> int:
+    """At most how many bytes an item takes in a waybill."""
+    return _ITEM_LINE_BYTES + _BLOB_LINE_BYTES * len(item.blobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,8 @@ class Offering:
         wait for its order may go.
         """
         self._look_at_own_files()
+        # First of all: on a full volume nothing can be put before what is settled is gone.
+        self._tidy()
         self._expire()
         changed = self._offer_directory()
         waits: float | None = None
@@ -94,8 +107,8 @@ class Offering:
             if not planned:
                 break
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
-        changed |= self._put_open()
         changed |= self._acknowledge()
+        changed |= self._put_open()
         self._tidy()
         return changed, waits
 
@@ -129,9 +142,14 @@ class Offering:
         found = {
             row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET
         }
+        if done := [row for row in rows if row.id in found and found[row.id].bytes_at is None]:
+            self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
+            return self._plan()
         allowed, waits = self._in_order(found)
         planned: list[_Planned] = []
-        room = limits.batch_bytes - batch_size(WAYBILL_BYTES // 8, _SIGNATURE_BYTES, ())
+        head = self._head_bytes()
+        lines = WAYBILL_BYTES - head
+        room = limits.batch_bytes - batch_size(head, _SIGNATURE_BYTES, ())
         for row in rows:
             packet = found.get(row.id)
             if packet is not None and row.id not in allowed:
@@ -139,11 +157,24 @@ class Offering:
             entry = self._planned(row, packet)
             if entry is None:
                 continue
-            room -= batch_size(0, 0, (entry.item.size,))
-            if room < 0 and planned:
+            line = item_bytes(entry.item)
+            lines -= line
+            room -= line + member_size(entry.item.size)
+            if min(lines, room) < 0 and planned:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _head_bytes(self) -> int:
+        """At most how many bytes the next waybill takes before its items."""
+        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
+        exceptions = () if current is None else current.exceptions
+        return _WAYBILL_HEAD_BYTES + sum(batches.exception_bytes(exception) for exception in exceptions)
+
+    def _withdraw(self, transaction: Transaction, rows: list[OutgoingRow]) -> None:
+        """What became final everywhere before it was offered needs no offer."""
+        for row in rows:
+            batches.withdraw(transaction, self.link.name, row.kind, row.reference)
 
     def _expire(self) -> None:
         """An own packet past its limit that provably has not left expires here (C18)."""
@@ -199,13 +230,16 @@ class Offering:
         if packet is not None:
             if packet.bytes_at is None:
                 return None
-            with self.link.spool.open_range(packet.bytes_at) as reader:
-                hasher = new_hasher()
-                for block in reader.blocks():
-                    hasher.update(block)
+            try:
+                digest = self._digest(packet.bytes_at)
+            except VolumeDamagedError:
+                if packets.get(connection, row.reference).bytes_at == packet.bytes_at:
+                    raise
+                # It became final, and its bytes went, between looking and reading.
+                return None
             item = WaybillItem(
                 ItemKind.PACKET,
-                hasher.hexdigest(),
+                digest,
                 packet.bytes_at.length,
                 packet.key,
                 blobs.references(connection, packet.key),
@@ -214,6 +248,13 @@ class Offering:
         document = statements.get_document(connection, row.kind.value, row.reference)
         key = statements.key_of(connection, row.kind.value, row.reference)
         return _Planned(row, WaybillItem(row.kind, sha256_hex(document), len(document), key), document)
+
+    def _digest(self, where: SpoolRange) -> str:
+        hasher = new_hasher()
+        with self.link.spool.open_range(where) as reader:
+            for block in reader.blocks():
+                hasher.update(block)
+        return hasher.hexdigest()
 
     def _commit(self, transaction: Transaction, planned: list[_Planned]) -> None:
         """Commit one batch. What was taken back meanwhile is left out."""
@@ -303,31 +344,52 @@ class Offering:
     def _acknowledge(self) -> bool:
         """Put the bare acknowledgement when no batch carried the news."""
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
-        if news == self._told:
+        if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
             return False
         data = self.link.ledger.write(
             lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
         )
         source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
+        self._put.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
         return True
 
     # putting
 
     def _put_open(self) -> bool:
-        """Blobs first, then the batches that name them, in order of number."""
+        """Blobs first, then the batches that name them, in order of number.
+
+        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6).
+        """
         connection = self.link.ledger.read()
         changed = False
+        full: NoSpaceError | None = None
         for digest, generation in sorted(batches.wanted_blobs(connection, self.link.name).items()):
-            changed |= self._put_blob(digest, generation)
+            try:
+                changed |= self._put_blob(digest, generation)
+            except NoSpaceError as error:
+                full = error
         for row in self._open():
-            if row.name in self._put:
-                continue
-            self.link.transport.put(row.name, self._source(row))
-            self._put.add(row.name)
-            changed = True
+            if row.name not in self._put:
+                changed |= self._put_batch(row)
+        if full is not None:
+            raise full
         return changed
+
+    def _put_batch(self, row: BatchRow) -> bool:
+        contents = self._contents(row)
+        items = decode_waybill(row.waybill).items
+        source = BatchSource(self.link.spool, row.waybill, row.signature, items, contents)
+        try:
+            self.link.transport.put(row.name, source)
+        except VolumeDamagedError:
+            if self._contents(row) == contents:
+                raise
+            # A packet in it became final, and its bytes went, while it was being put.
+            return False
+        self._put.add(row.name)
+        return True
 
     def _put_blob(self, digest: str, generation: int) -> bool:
         name = blob_name(digest)
@@ -345,8 +407,12 @@ class Offering:
         self.settling.again.discard(digest)
         return True
 
-    def _source(self, row: BatchRow) -> BatchSource:
-        """The exact bytes of a committed batch, from the committed waybill and the spool."""
+    def _contents(self, row: BatchRow) -> list[Content]:
+        """The items of a committed batch.
+
+        A packet that is final everywhere has no bytes any more: then the neighbour finds the batch bad,
+        and what else is in it goes out again under a new number.
+        """
         connection = self.link.ledger.read()
         contents: list[Content] = []
         for kind, reference in batches.batch_items(connection, row.id):
@@ -355,8 +421,7 @@ class Offering:
                 contents.append(where if where is not None else b"")
             else:
                 contents.append(statements.get_document(connection, kind.value, reference))
-        items = decode_waybill(row.waybill).items
-        return BatchSource(self.link.spool, row.waybill, row.signature, items, contents)
+        return contents
 
     def _offer_directory(self) -> bool:
         """A neighbour that is behind gets the directory, before the batches (C24)."""

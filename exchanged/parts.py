@@ -92,6 +92,7 @@ class Parts:
                 open_batches=limits.open_batches,
                 order_wait_seconds=limits.order_wait_seconds,
                 scan_seconds=limits.link_scan_seconds,
+                free_space_bytes=limits.free_space_bytes,
             ),
             ledger=self.ledger,
             spool=self.spool,

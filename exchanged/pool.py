@@ -64,7 +64,10 @@ class ProcessWorkPool:
         self._closed = False
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
-        """The pieces in parallel; a crash or time-out is the answer of its own piece only."""
+        """The pieces in parallel; a crash or time-out is the answer of its own piece only.
+
+        Raises WorkerDiedError when the pool is closed before all have answered.
+        """
         pool = self._started()
         futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
         answers: list[B | ExchangeError] = []
@@ -83,6 +86,9 @@ class ProcessWorkPool:
                 )
             except Exception as error:  # noqa: BLE001 - whatever a worker raises is the answer of its piece
                 answers.append(WorkerDiedError("a check failed inside", found=type(error).__name__))
+        if self._closed:
+            # Ended by us: no piece of work is to blame for it.
+            raise WorkerDiedError("the node is stopping")
         return answers
 
     def close(self) -> None:

@@ -38,13 +38,17 @@ class RangeReader:
             ) from error
         self._file.seek(start)
         self._left = length
+        self._name = path.name
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes; fewer only at the end of the range or of the file."""
         buffer = io.BytesIO()
         want = min(size, self._left)
         while want > 0:
-            block = self._file.read(min(want, _BLOCK))
+            try:
+                block = self._file.read(min(want, _BLOCK))
+            except OSError as error:
+                raise VolumeDamagedError("a spool file cannot be read", where=self._name) from error
             if not block:
                 break
             buffer.write(block)

@@ -17,7 +17,7 @@ from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Links, Statements
 from exchanged.routing import may_come_from
 from exchanged.states import DestinationState, Event, PacketState
-from exchanged.storing import is_new_attempt, refuse, store
+from exchanged.storing import is_new_attempt, refuse, require_named_blobs, store
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
 from packet_spec.findings import Outcome
@@ -52,6 +52,7 @@ class Reception:
         if known is not None and not is_new_attempt(transaction, known, seal):
             self._meet_again(transaction, row, known, seal)
             return
+        require_named_blobs(transaction, row, seal)
         if not self._is_accepted(transaction, examined):
             raise Held("waiting-for-accepted")
         if examined.verdict.outcome is Outcome.REFUSED:

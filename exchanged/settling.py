@@ -42,6 +42,9 @@ class Settling:
         acknowledgement = waybill.acknowledgement
         if acknowledgement is None or not self._is_ours(acknowledgement):
             return
+        if waybill.incarnation != batches.current_incarnation(transaction.connection, self.link.name):
+            # It may speak of a ledger that the neighbour has lost since (C23).
+            return
         if not self._is_newer(transaction, waybill.incarnation, acknowledgement.counter):
             return
         exceptions = {exception.number: exception for exception in acknowledgement.exceptions}
@@ -90,12 +93,12 @@ class Settling:
         for digest in needed:
             blobs.strip_title(transaction, digest, self.link.peer)
         if exception.detail.startswith("again"):
-            self.again |= needed
+            self.again |= needed.intersection(batches.batch_blobs(transaction.connection, batch.id))
         batches.need_blobs(transaction, batch.id, needed)
         self._hand_over(transaction, batch, needed)
 
     def _hand_over(self, transaction: Transaction, batch: BatchRow, needed: frozenset[str]) -> None:
-        for kind, reference in batches.batch_items(transaction.connection, batch.id):
+        for kind, reference in batches.still_carried(transaction.connection, batch.id):
             if kind is not ItemKind.PACKET:
                 continue
             packet = packets.get(transaction.connection, reference)
@@ -113,7 +116,7 @@ class Settling:
             "batch-bad-at-neighbour",
             detail={"link": self.link.name, "number": batch.number, "detail": detail},
         )
-        for kind, reference in batches.batch_items(transaction.connection, batch.id):
+        for kind, reference in batches.still_carried(transaction.connection, batch.id):
             if kind is ItemKind.PACKET:
                 packet = packets.get(transaction.connection, reference)
                 self._move_offered(transaction, packet, Event.BATCH_BAD, batch)

@@ -103,7 +103,7 @@ class SftpWindow:
                 "the SFTP server cannot replace a file atomically",
                 expected="posix-rename@openssh.com",
                 found="not offered",
-                hint="the serving side runs OpenSSH internal-sftp, see: exchangectl link jail",
+                hint="the serving side must run OpenSSH internal-sftp",
             )
         if _LIMITS in self._extensions:
             self._ask_limits()

@@ -54,6 +54,10 @@ class Spool:
         except FileNotFoundError:
             return None
 
+    def free_bytes(self) -> int:
+        """What is free on the spool's volume. Raises FileOperationError."""
+        return self.files.free_bytes(self.folder)
+
     def remove(self, name: str) -> None:
         """Unlink a file that the ledger no longer names."""
         self.files.unlink(self.path(name))

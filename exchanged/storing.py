@@ -6,12 +6,14 @@ Shared by admission and reception. The arrival's hold on the spool file passes t
 from __future__ import annotations
 
 from exchanged.examine import Examined
-from exchanged.ledger import Transaction, arrivals, packets
+from exchanged.judge import Suspicious
+from exchanged.ledger import Transaction, arrivals, blobs, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
 from packet_spec.findings import Finding
-from packet_spec.model import Packet, ReceiptKind, Seal
+from packet_spec.model import BlobReference, Packet, ReceiptKind, Seal
+from packet_spec.seal_document import blob_parts
 
 
 def subject_of(seal: Seal, seal_digest: str) -> Subject:
@@ -32,6 +34,19 @@ def relations_of(packet: Packet | None) -> tuple[str, str, str]:
     )
 
 
+def require_named_blobs(transaction: Transaction, row: ArrivalRow, seal: Seal) -> None:
+    """Every blob of the seal was named by the waybill, and so proved at landing (C8, C9).
+
+    Otherwise a packet could be accepted without its parts, or make this node send out a blob to which
+    the neighbour has no title. Raises Suspicious.
+    """
+    named = blobs.named_by(transaction.connection, row.id)
+    for part in blob_parts(seal):
+        size = blobs.live_size(transaction.connection, part.digest)
+        if named.get(part.digest) != part.size or size != part.size:
+            raise Suspicious("waybill-names-other-blobs")
+
+
 def is_new_attempt(transaction: Transaction, known: PacketRow, seal: Seal) -> bool:
     """A higher attempt after the last one was refused, cancelled, expired or undeliverable (C12)."""
     states = {row.state for row in packets.destinations(transaction.connection, known.id)}
@@ -47,6 +62,8 @@ def store(
     state: PacketState,
 ) -> int:
     """The packet row for a judged arrival, new or in place of the refused attempt. Its row number."""
+    named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
+    blobs.refer(transaction, examined.seal.key, named)
     if known is None:
         return packets.insert(
             transaction,

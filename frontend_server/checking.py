@@ -9,7 +9,7 @@ Leaves to others: which drops are worked on, and when again (``intake``); the ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -102,6 +102,10 @@ class Checker:
         self._settings = settings
         self._readings = EqualReadings(clock)
 
+    def keep_only(self, names: Collection[bytes]) -> None:
+        """Forget what is remembered of drops that are not there any more."""
+        self._readings.keep_only(names)
+
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
         """Bring every drop of the group as far as it goes now; everything is committed on return.
 
@@ -161,7 +165,9 @@ class Checker:
     ) -> None:
         """What an error while reading or copying means for the drop."""
         if isinstance(error, DropChangedError):
-            outcomes.leave(drop.row, self._settings.settle_seconds)
+            # It may never come to rest: its status names it, instead of telling of an earlier drop.
+            missing = (content_name(drop.observation),)
+            outcomes.wait_for(drop.row, missing, self._settings.settle_seconds, sender_ref)
         elif not isinstance(error, DropRefusedError):
             outcomes.hold(drop.row, error.reference, sender_ref)
         elif error.cut and self._may_grow(drop, settled_may=True):

@@ -3,9 +3,11 @@
 Guarantees: a file ``collected`` in the folder (a plain file, no link) means taken; so does a folder that is
 gone, but only when the inbox marker was good before and after the look, on the same device, in two scans
 at least one scan interval apart, and when fewer than a set number are gone at once. More is a lost mount
-or a restored share until a person says otherwise (``confirm_vanished``). The receipt says how it was told,
-is issued once for each attempt, and moves the state where the table allows it. A marked folder is removed
-``keep_hours`` after the time that our ledger recorded, whatever its time stamps say.
+or a restored share until a person says otherwise: by an empty file ``confirm-vanished`` in the private
+staging folder, which counts once and only for what is held then. A link in place of a type folder proves
+nothing. The receipt says how it was told, is issued once for each attempt, and moves the state where the
+table allows it. A marked folder is removed ``keep_hours`` after the time that our ledger recorded,
+whatever its time stamps say.
 
 Leaves to others: delivery, and the answer 签收 (``dispositions``). Known limits: absence is kept in memory
 and starts anew with the daemon; the folder of an attempt that a higher attempt has replaced is no longer
@@ -37,6 +39,8 @@ from packet_spec.errors import ExchangeError
 from packet_spec.model import ReceiptKind
 
 MARKER_NAME: Final = "collected"
+# Made by a person in the private staging folder, which the case software cannot reach (C20).
+CONFIRMATION_NAME: Final = "confirm-vanished"
 
 
 class Look(StrEnum):
@@ -74,6 +78,9 @@ _Looks = dict[Look, list[_Folder]]
 def look_at(folder: Path) -> Look:
     """Look at a delivered folder without following links."""
     try:
+        if kind_of(folder.parent) not in (None, stat.S_IFDIR):
+            # A link in place of the type folder would lead the look, and a removal, to other folders.
+            return Look.UNKNOWN
         kind = kind_of(folder)
         if kind is None:
             return Look.GONE
@@ -116,6 +123,7 @@ class Collected:
         self._confirmed: frozenset[tuple[int, int, str]] = frozenset()
         self._waiting: frozenset[tuple[int, int, str]] | None = None
         self._alarm = ""
+        self._not_removed: frozenset[tuple[int, int, str]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -191,10 +199,12 @@ class Collected:
                 "inbox-folders-vanished",
                 found=len(self._held),
                 expected=f"fewer than {self._at_once}",
-                hint="check the share; when the case software really took them, confirm it",
+                hint=f"check the share; when the case software really took them, make the empty file"
+                f" {self._folders.staging / CONFIRMATION_NAME}",
             )
         else:
             self._clear_alarm()
+        self._hear_person()
         sure = [
             folder
             for folder in gone
@@ -202,6 +212,20 @@ class Collected:
         ]
         if sure:
             self._ledger.write(lambda tx: self._forget_all(tx, sure))
+
+    def _hear_person(self) -> None:
+        """The file counts once, for what is held now: never for what vanishes later."""
+        file = self._folders.staging / CONFIRMATION_NAME
+        try:
+            if kind_of(file) is None:
+                return
+            self._files.unlink(file)
+        except ForeignVolumeError as error:
+            event_line("confirmation-not-read", level=logging.WARNING, what=str(error))
+            return
+        count = self.confirm_vanished()
+        self._ledger.write(lambda tx: tx.event("vanished-confirmed", detail={"found": count}))
+        event_line("vanished-confirmed", agency=self._agency, found=count)
 
     def _collected_at(self, folder: _Folder, tx: Transaction | None = None) -> datetime | None:
         """When our ledger (inside ``tx``, if given) recorded that this attempt was collected, or None."""
@@ -237,12 +261,14 @@ class Collected:
 
     def _remove_kept_long_enough(self, marked: list[_Folder]) -> None:
         now = self._clock.now()
+        left: set[tuple[int, int, str]] = set()
         for folder in marked:
             collected_at = self._collected_at(folder)
-            if collected_at is not None and now - collected_at >= self._keep:
-                self._remove(folder)
+            if collected_at is not None and now - collected_at >= self._keep and not self._remove(folder):
+                left.add(folder.key)
+        self._not_removed = frozenset(left)
 
-    def _remove(self, folder: _Folder) -> None:
+    def _remove(self, folder: _Folder) -> bool:
         """Out of sight by one rename, then bit by bit. A crash in between leaves a spare in staging."""
         source = self._folders.inbox / folder.destination.folder
         away = self._folders.staging / f"{REMOVED}{source.name}"
@@ -253,16 +279,19 @@ class Collected:
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
-            event_line(
-                "collected-folder-not-removed",
-                level=logging.WARNING,
-                packet=str(folder.packet.key),
-                error=error.reference,
-                what=str(error),
-            )
-            return
+            if folder.key not in self._not_removed:
+                # Tried again at every scan, told once.
+                event_line(
+                    "collected-folder-not-removed",
+                    level=logging.WARNING,
+                    packet=str(folder.packet.key),
+                    error=error.reference,
+                    what=str(error),
+                )
+            return False
         self._ledger.write(lambda tx: self._forget_all(tx, [folder]))
         event_line("collected-folder-removed", packet=str(folder.packet.key))
+        return True
 
     def _refresh_counts(self, looks: _Looks) -> None:
         """The numbers on the icons change when software removes a folder, before we are sure of it."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -87,7 +88,7 @@ class OpenFile:
                 raise ForeignVolumeError("a file of a drop may not be read", found="no permission") from error
             raise DropChangedError("a file of a drop is no longer what it was", found=error.found) from error
         try:
-            self._before = os.fstat(self._descriptor)
+            self._before = _look_at(self._descriptor)
             if _numbers(self._before) != (seen.device, seen.inode, seen.size, seen.mtime):
                 raise DropChangedError("a file of a drop is no longer the one that was seen")
         except BaseException:
@@ -117,15 +118,14 @@ class OpenFile:
 
     def require_untouched(self) -> None:
         """Nothing was written since it was opened. Raises DropChangedError."""
-        after = os.fstat(self._descriptor)
+        after = _look_at(self._descriptor)
         if (*_numbers(after), after.st_ctime_ns) != (*_numbers(self._before), self._before.st_ctime_ns):
             raise DropChangedError("a file of a drop was written while it was read")
 
     def close(self) -> None:
         """Let go of the descriptor; again is fine."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        _close(descriptor)
 
 
 class FolderSource:
@@ -141,10 +141,13 @@ class FolderSource:
             self._folder = os.open(observation.name, _FOLDER, dir_fd=outbox)
         except OSError as error:
             raise DropChangedError("a drop is no longer a folder", found=error.strerror or "") from error
-        found = os.fstat(self._folder)
-        if (found.st_dev, found.st_ino) != (observation.device, observation.inode):
+        try:
+            found = _look_at(self._folder)
+            if (found.st_dev, found.st_ino) != (observation.device, observation.inode):
+                raise DropChangedError("a drop is another folder now")
+        except BaseException:
             self.close()
-            raise DropChangedError("a drop is another folder now")
+            raise
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -166,8 +169,7 @@ class FolderSource:
     def close(self) -> None:
         """Let go of the folder."""
         descriptor, self._folder = self._folder, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        _close(descriptor)
 
 
 class LoneXmlSource:
@@ -215,6 +217,21 @@ def _read_capped(folder: int, seen: SeenFile) -> bytes:
         return b"".join(file.blocks())
     finally:
         file.close()
+
+
+def _look_at(descriptor: int) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        # A share that went away answers like this even for what is open.
+        raise ForeignVolumeError("a drop cannot be looked at", found=error.strerror or "") from error
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        # Only read from: what a lost share says on closing changes nothing.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _numbers(found: os.stat_result) -> tuple[int, int, int, int]:

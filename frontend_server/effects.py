@@ -39,6 +39,7 @@ from frontend_server.status_files import build_status, encode_refusal, encode_st
 from packet_spec.errors import ExchangeError
 
 _GROUP: Final = 256
+_BY_ID: Final = "by-id"
 _FILE_BITS: Final = 0o666
 _TARGETS: Final = {"sent": Original.SENT, "refused": Original.REFUSED}
 
@@ -173,26 +174,29 @@ class Effects:
             return
         status = build_status(connection, drop)
         xml, json = encode_status(status, self._settings.status_encoding)
-        folder = self._folders.status
-        self._folders.make_folder(folder)
-        if drops.owner_of_status(connection, drop.status_name) == drop.id:
-            self._write(folder / f"{drop.status_name}.status.xml", xml)
-            self._write(folder / f"{drop.status_name}.status.json", json)
-        if status.packet_id is None or drop.packet is None:
-            return
-        newest = drops.of_packet(connection, drop.packet)
-        if newest is not None and newest.id == drop.id:
-            self._folders.make_folder(folder / "by-id")
-            self._write(folder / "by-id" / f"{status.packet_id}.status.xml", xml)
+        status_folder = self._folders.status
+        self._folders.make_folder(status_folder)
+        newest = None if drop.packet is None else drops.of_packet(connection, drop.packet)
+        with self._folders.pinned(status_folder.name) as folder:
+            if drops.owner_of_status(connection, drop.status_name) == drop.id:
+                self._write(folder / f"{drop.status_name}.status.xml", xml)
+                self._write(folder / f"{drop.status_name}.status.json", json)
+            if status.packet_id is None or newest is None or newest.id != drop.id:
+                return
+            self._folders.make_folder(folder / _BY_ID)
+        with self._folders.pinned(status_folder.name, _BY_ID) as folder:
+            self._write(folder / f"{status.packet_id}.status.xml", xml)
 
     def _write_receipt(self, effect: Effect) -> None:
         connection = self._ledger.read()
         receipt = statements.get_receipt(connection, int(effect.subject))
         names = receipt_names(statements.receipts_of(connection, receipt.key))
-        folder = self._folders.receipts / receipt.key.packet_id
-        self._folders.make_folder(self._folders.receipts)
-        self._folders.make_folder(folder)
-        self._write(folder / names[receipt.id], receipt.document)
+        receipts, packet_id = self._folders.receipts, receipt.key.packet_id
+        self._folders.make_folder(receipts)
+        with self._folders.pinned(receipts.name) as folder:
+            self._folders.make_folder(folder / packet_id)
+        with self._folders.pinned(receipts.name, packet_id) as folder:
+            self._write(folder / names[receipt.id], receipt.document)
 
     def _put_away(self, effect: Effect) -> _After | None:
         drop = drops.get(self._ledger.read(), int(effect.subject))

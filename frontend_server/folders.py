@@ -18,6 +18,7 @@ import grp
 import logging
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ _STAGING_MODE: Final = 0o2700
 _MARKER_BYTES: Final = 256
 _MARKER: Final = re.compile(r"node ([a-z0-9-]{1,64})\ntoken ([0-9a-f]{16,128})\n")
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# To lead into a folder, nothing more: needs no permission to read it.
+_PIN: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class MarkerState(StrEnum):
@@ -126,13 +129,20 @@ class AgencyFolders:
         Raises ForeignVolumeError when the root is not there (it may be a share that is not mounted), when
         the group is unknown, or when the folders lie on several file systems.
         """
-        if not self.root.is_dir():
+        try:
+            has_root = self.root.is_dir()
+        except OSError as error:
+            raise ForeignVolumeError(
+                "the agency root cannot be looked at", where=str(self.root), found=error.strerror or ""
+            ) from error
+        if not has_root:
             raise ForeignVolumeError("the agency root is not there", where=str(self.root))
-        for name in FOLDERS:
-            self._make(self.root / name, self.mode)
-        self._make(self.staging, _STAGING_MODE)
-        self._make(self.status / "by-id", self.mode)
-        devices = {path.lstat().st_dev for path in (self.staging, *(self.root / name for name in FOLDERS))}
+        modes = {self.root / name: self.mode for name in FOLDERS}
+        modes |= {self.staging: _STAGING_MODE, self.status / "by-id": self.mode}
+        for path, mode in modes.items():
+            self._make(path, mode)
+            self._give_to_group(path, mode)
+        devices = {found.st_dev for path in modes if (found := _look_at(path)) is not None}
         if len(devices) != 1:
             raise ForeignVolumeError(
                 "the agency folders lie on several file systems; packets move between them by renaming",
@@ -144,6 +154,29 @@ class AgencyFolders:
     def make_folder(self, path: Path) -> None:
         """Make one folder below an agency folder, with its mode and group. Raises ForeignVolumeError."""
         self._make(path, self.mode)
+
+    @contextmanager
+    def pinned(self, *below: str) -> Iterator[Path]:
+        """The folder ``below`` the root, as a path that leads into it whatever is put in its place meanwhile.
+
+        Case software may swap a folder inside its own for a link between any two of our steps; no link
+        below the root is followed. Raises ForeignVolumeError when it is not there or no folder.
+        """
+        descriptor = -1
+        try:
+            try:
+                descriptor = os.open(self.root, _PIN)
+                for name in below:
+                    outer, descriptor = descriptor, os.open(name, _PIN | os.O_NOFOLLOW, dir_fd=descriptor)
+                    os.close(outer)
+            except OSError as error:
+                raise ForeignVolumeError(
+                    "a folder cannot be opened", where=str(self.root), found=error.strerror or ""
+                ) from error
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     @contextmanager
     def opened(self, folder: str) -> Iterator[int]:
@@ -216,14 +249,21 @@ class AgencyFolders:
         return Marker("", "") if match is None else Marker(match[1], match[2])
 
     def _make(self, path: Path, mode: int) -> None:
-        if path.is_dir() and not path.is_symlink():
-            return
-        self.files.make_dir(path, mode=mode)
+        found = _look_at(path)
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            self.files.make_dir(path, mode=mode)
+            self._give_to_group(path, mode)
+
+    def _give_to_group(self, path: Path, mode: int) -> None:
+        """Also a folder of ours that an earlier run made and did not come to give away."""
         if not self._group:
             return
         try:
-            os.chown(path, -1, grp.getgrnam(self._group).gr_gid)
-            path.chmod(mode)
+            group = grp.getgrnam(self._group).gr_gid
+            found = path.lstat()
+            if found.st_uid == os.geteuid() and found.st_gid != group:
+                os.chown(path, -1, group, follow_symlinks=False)
+                path.chmod(mode)
         except (KeyError, OSError) as error:
             raise ForeignVolumeError(
                 "a folder could not be given to its group", where=str(path), found=self._group
@@ -264,6 +304,18 @@ def write_marker(folder: Path, node: str, token: str, files: DurableFiles | None
     path = folder / MARKER_NAME
     (files or DurableFiles(Volume.FOREIGN)).write_new(path, (text.encode("ascii"),), mode=0o640)
     return path
+
+
+def _look_at(path: Path) -> os.stat_result | None:
+    """What stands there, not followed; None when nothing does. Raises ForeignVolumeError."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ForeignVolumeError(
+            "a folder cannot be looked at", where=str(path.parent), found=error.strerror or ""
+        ) from error
 
 
 def _meet(transaction: Transaction, folder: str, token: str) -> str:

@@ -160,6 +160,7 @@ class Intake:
         rows, seen = bring_together(self._ledger, outbox, listing, self._settings.profile)
         names = set(seen)
         self._still.keep_only(names)
+        self._checker.keep_only(names)
         for name in self._resting.keys() - names:
             del self._resting[name]
         outcomes = self._outcomes()
@@ -220,9 +221,11 @@ class Intake:
         now = self._clock.now()
         if row.reason == NO_DIRECTORY:
             return self._trust.is_current(now)
-        if row.retry_at is None or row.retry_at <= now:
+        rest = 0.0 if row.retry_at is None else (row.retry_at - now).total_seconds()
+        # A time beyond the longest delay was written by a clock that has been set back since.
+        if rest <= 0 or rest > self._backoff.max_seconds:
             return True
-        again.append((row.retry_at - now).total_seconds())
+        again.append(rest)
         return False
 
     def _is_resting(self, observation: Observation, again: list[float]) -> bool:

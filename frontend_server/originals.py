@@ -8,7 +8,8 @@ anything. It passes through a name that its row gives it, so every crash can be 
 
 Leaves to others: when (``effects``), and what is written beside a refused original. Known limits: who
 removes or renames an original while it is moved finds it called ``gone``; the marker of a drop goes to
-the same folder, before the drop.
+the same folder, before the drop; no link is followed in place of outbox/, sent/ or refused/, but who may
+write to the agency root itself could swap one between two of our steps.
 """
 
 from __future__ import annotations
@@ -51,11 +52,10 @@ class Originals:
         transit = home / f".exchanged-original-{drop.id}"
         if not _lies_there(transit):
             kept = self._lift(drop, transit)
-            if kept is Original.GONE:
-                found = self._find(drop, home)
-                return (Original.GONE, None) if found is None else (target, found)
             if kept is not None:
-                return kept, None
+                # Put away by an earlier run, whatever lies in the outbox under that name since?
+                found = self._find(drop, home)
+                return (kept, None) if found is None else (target, found)
         if not self._is_original(home, drop, os.fsencode(transit.name)):
             self._settle(transit, self._folders.outbox, drop)
             event_line("original-was-replaced", drop=drop.id)

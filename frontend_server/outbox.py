@@ -194,7 +194,10 @@ def observe(
         return None
     except OSError as error:
         return Observation(name, DropKind.STRANGE, 0, 0, (), problem=error.strerror or "unreadable")
-    seen_marker = None if marker is None or beside is None else _seen(marker, beside)
+    seen_marker = None
+    # What is no plain file of one name is never opened, so it marks nothing: the drop waits for a real one.
+    if marker is not None and beside is not None and _oddity(marker, beside) is None:
+        seen_marker = _seen(marker, beside)
     if stat.S_ISDIR(top.st_mode):
         return _observe_folder(descriptor, lies_as or name, name, top, seen_marker)
     kind = _kind_by_name(name)

@@ -91,6 +91,11 @@ class EqualReadings:
             return 0.0
         return now - since
 
+    def keep_only(self, names: Collection[bytes]) -> None:
+        """Forget drops that are not there any more."""
+        for name in self._first.keys() - names:
+            del self._first[name]
+
 
 @dataclass(frozen=True, slots=True)
 class MarkerStatement:

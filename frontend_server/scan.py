@@ -36,7 +36,9 @@ def bring_together(ledger: Ledger, outbox: int, listing: OutboxListing, profile:
     ]
     if not changed:
         return rows, seen
-    ledger.write(lambda tx: _write_seen(tx, changed, rows))
+    # Where standing still is all that counts, a drop is seen long before it is read.
+    will_wait = profile is DropProfile.SETTLED
+    ledger.write(lambda tx: _write_seen(tx, changed, rows, will_wait=will_wait))
     return drops.live(ledger.read()), seen
 
 
@@ -73,7 +75,9 @@ def _write_absent(tx: Transaction, withdrawn: Sequence[DropRow], strange: Sequen
         drops.set_original(tx, row.id, Original.GONE)
 
 
-def _write_seen(tx: Transaction, changed: Sequence[Observation], rows: Mapping[bytes, DropRow]) -> None:
+def _write_seen(
+    tx: Transaction, changed: Sequence[Observation], rows: Mapping[bytes, DropRow], *, will_wait: bool
+) -> None:
     for observation in changed:
         row = rows.get(observation.name)
         if row is not None and row.original is Original.OUTBOX:
@@ -82,4 +86,7 @@ def _write_seen(tx: Transaction, changed: Sequence[Observation], rows: Mapping[b
         if row is not None:
             # What was left lying is something else now.
             drops.set_original(tx, row.id, Original.REPLACED)
-        drops.register(tx, observation.identity, status_name(observation.name, ""))
+        new = drops.register(tx, observation.identity, status_name(observation.name, ""))
+        if will_wait or observation.oddity is not None:
+            # Else the status of an earlier drop of that name would pass for this one's all that time.
+            taking.tell_status(tx, new.id)

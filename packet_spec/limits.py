@@ -21,6 +21,8 @@ INLINE_PART_BYTES: Final = 1 * MIB
 BATCH_BYTES: Final = 32 * MIB
 # Items of one batch: keeps a waybill below WAYBILL_BYTES.
 BATCH_ITEMS: Final = 4_096
+# Batches of one link that may wait for their acknowledgement.
+OPEN_BATCHES: Final = 1_024
 WAYBILL_BYTES: Final = 2 * MIB
 # Receipts and hop notes are machine-written and short.
 RECEIPT_BYTES: Final = 256 * KIB

@@ -22,8 +22,8 @@ _FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path
 def lab() -> None:
     """Run a whole province on this machine.
 
-    Run by an ordinary user the lab isolates nothing: every agency logs in as that user. It is for
-    demonstration, tests and a vendor's rehearsal, never for real cases.
+    A lab isolates nothing: every agency logs in as the user who runs it. It is for demonstration,
+    tests and a vendor's rehearsal, never for real cases.
     """
 
 

@@ -12,7 +12,7 @@ import click
 from cli.exit_codes import ExitCode
 from cli.frame import Settings, json_option
 from cli.locale import _
-from cli.node_view import identify, moment_option, open_view
+from cli.node_view import agency_option, identify, moment_option, open_view
 from cli.render import say, say_json
 
 _NEW: Final = "new"
@@ -43,8 +43,8 @@ def packet() -> None:
 @click.option("--type", "business_type", default="", metavar="CODE", help="Only this business type.")
 @moment_option("--since", help_text="Only what came here at or after this time, or in the last 30m, 12h, 7d.")
 @moment_option("--until", help_text="Only what came here before this time.")
-@click.option("--to", "recipient", default="", metavar="AGENCY", help="Only with this receiver or copy.")
-@click.option("--from", "sender", default="", metavar="AGENCY", help="Only from this sender.")
+@agency_option("--to", "recipient", help_text="Only with this receiver or copy.")
+@agency_option("--from", "sender", help_text="Only from this sender.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
 )

@@ -8,7 +8,7 @@ import click
 
 from cli.frame import Settings, json_option
 from cli.locale import _
-from cli.node_view import open_view, shown_key
+from cli.node_view import NodeView, agency_option, open_view, shown_key
 from cli.render import age, say, say_json, table
 
 if TYPE_CHECKING:
@@ -56,15 +56,17 @@ def summary(settings: Settings, *, as_json: bool) -> None:
 
 
 @queue.command("list")
-@click.option("--to", "recipient", default="", metavar="AGENCY", help="Only packets for this agency.")
+@agency_option("--to", "recipient", help_text="Only packets for this agency.")
 @click.option("--state", default="", metavar="STATE", help="Only in this state, such as queued or held.")
-@click.option("--link", default="", metavar="NAME", help="Only on this link.")
+@click.option("--link", metavar="NAME", help="Only on this link.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
 )
 @json_option
 @click.pass_obj
-def list_(settings: Settings, recipient: str, state: str, link: str, limit: int, *, as_json: bool) -> None:
+def list_(
+    settings: Settings, recipient: str, state: str, link: str | None, limit: int, *, as_json: bool
+) -> None:
     """List what waits, oldest first, and why.
 
     Open packets, items that a link brought and that are not judged (held, in quarantine, lacking a large
@@ -80,7 +82,9 @@ def list_(settings: Settings, recipient: str, state: str, link: str, limit: int,
     _require_known(state)
     now = SystemClock().now()
     with open_view(settings) as view:
-        found = waiting(view.connection, QueueFilter(recipient, state, link, limit))
+        found = waiting(view.connection, QueueFilter(recipient, state, link or "", limit))
+        if link is not None and not found:
+            _require_link(view, link)
     if as_json:
         say_json({"at": now, "waiting": found})
         return
@@ -99,6 +103,14 @@ def _require_known(state: str) -> None:
     if state and state not in known:
         wrong = _("nothing waits in state {state!r}; known: {known}")
         raise click.BadParameter(wrong.format(state=state, known=", ".join(known)), param_hint="--state")
+
+
+def _require_link(view: NodeView, link: str) -> None:
+    """A mistyped name is no answer; a link taken out of the configuration may still hold work."""
+    known = sorted(each.name for each in view.config.links)
+    if link not in known:
+        wrong = _("there is no link {link!r}; known: {known}")
+        raise click.BadParameter(wrong.format(link=link, known=", ".join(known)), param_hint="--link")
 
 
 def _matrix(title: str, rows: tuple[AgedCount, ...], now: datetime) -> str:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from cli.documents.context import MARK
 from cli.fiction.people import DIVISION, fictional_person, police_case_number
+from cli.frame import InputFileError
 from exchanged.errors import ForeignVolumeError
-from packet_spec.errors import FormatError
 
 _FORMAT: Final = "exchanged-case-1"
 # Kinds of case with the offence that goes into documents: kind -> (article as cause code, name).
@@ -29,7 +29,7 @@ _CAUSES: Final[Mapping[str, tuple[str, str]]] = {
 DEFAULT_CASE_KIND: Final = "dangerous_driving"
 
 
-class CaseFileError(FormatError):
+class CaseFileError(InputFileError):
     """The case file is not what ``packet new`` writes: not JSON, or another shape."""
 
     reference = "case-file-unusable"

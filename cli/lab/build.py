@@ -12,7 +12,7 @@ from typing import Final
 
 from cli.fiction.agencies import LabAgency
 from cli.lab import sshd
-from cli.lab.errors import LabError
+from cli.lab.errors import LabFolderError
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan
 from cli.lab.state import LabState, write_state
@@ -104,10 +104,10 @@ def build_lab(
 ) -> None:
     """Make everything below ``layout.root``, which must not exist or be empty.
 
-    Raises LabError when something lies there or cannot be written.
+    Raises LabFolderError when something lies there or cannot be written.
     """
     if _UNQUOTABLE.intersection(str(layout.root)) or not _is_utf_8(layout.root):
-        raise LabError(
+        raise LabFolderError(
             "the lab's configurations cannot name this folder",
             where=repr(str(layout.root)),
             expected="a path in UTF-8 without quotes, back-slashes and line ends",
@@ -115,12 +115,10 @@ def build_lab(
     try:
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o750)
         if any(layout.root.iterdir()):
-            raise LabError(
-                "something lies there already", where=str(layout.root), hint="name a new or empty folder"
-            )
+            raise LabFolderError("something lies there already", where=str(layout.root))
         _Builder(layout, plan, transport, clock, randomness).build()
     except OSError as error:
-        raise LabError(f"the lab cannot be made: {error.strerror}", where=str(layout.root)) from error
+        raise LabFolderError(f"the lab cannot be made: {error.strerror}", where=str(layout.root)) from error
 
 
 class _Builder:

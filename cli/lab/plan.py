@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE, LabAgency, find_agency, more_agencies
+from cli.frame import PlanError
 from exchanged.config_reader import Section
-from exchanged.errors import ConfigurationError
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
 
@@ -43,30 +43,32 @@ class LabPlan:
 def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
     """The first ``agencies`` of the sample case's agencies, then further counties in a fixed order.
 
-    Raises ConfigurationError for less than one, CatalogueError for more than there are codes.
+    Raises PlanError for less than one, CatalogueError for more than there are codes.
     """
     if agencies < 1:
-        raise ConfigurationError((f"--agencies: expected at least 1, found {agencies}",))
+        raise PlanError((f"--agencies: expected at least 1, found {agencies}",))
     chosen = DEFAULT_AGENCIES[:agencies]
     return _plan((*chosen, *more_agencies(agencies - len(chosen))))
 
 
 def load_plan(path: Path) -> LabPlan:
-    """The plan in a file. Raises ConfigurationError with every problem, naming the file."""
+    """The plan in a file. Raises PlanError with every problem, naming the file."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError((f"the plan is not TOML: {error}",), where=str(path)) from error
+        raise PlanError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise PlanError((f"the plan is not UTF-8 at byte {error.start}",), where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError((f"the plan is not TOML: {error}",), where=str(path)) from error
     try:
         return parse_plan(data)
-    except ConfigurationError as error:
-        raise ConfigurationError(error.problems, where=str(path)) from error
+    except PlanError as error:
+        raise PlanError(error.problems, where=str(path)) from error
 
 
 def parse_plan(data: dict[str, Any]) -> LabPlan:
-    """The plan in parsed TOML. Raises ConfigurationError with every problem."""
+    """The plan in parsed TOML. Raises PlanError with every problem."""
     problems: list[str] = []
     top = Section("", data, Path(), problems)
     province = top.table("province")
@@ -85,7 +87,7 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
     if not agencies and not problems:
         problems.append("[[agency]]: a lab needs at least one agency")
     if problems:
-        raise ConfigurationError(tuple(problems))
+        raise PlanError(tuple(problems))
     return _plan(agencies)
 
 

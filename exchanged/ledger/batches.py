@@ -5,11 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
+from packet_spec.limits import OPEN_BATCHES, WAYBILL_BYTES
 from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
+
+# What an acknowledgement's exceptions may take of a waybill; the rest is for the items.
+_EXCEPTION_BYTES: Final = WAYBILL_BYTES // 2
 
 COMMITTED, NEEDING, SETTLED, CLOSED = "committed", "needing", "settled", "closed"
 
@@ -128,12 +133,23 @@ def batch_items(connection: sqlite3.Connection, batch: int) -> tuple[tuple[ItemK
     return tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
 
 
+def still_carried(connection: sqlite3.Connection, batch: int) -> tuple[tuple[ItemKind, int], ...]:
+    """Kind and reference of the items that wait for this batch's acknowledgement, oldest first.
+
+    A packet that a higher attempt took the place of since is no longer among them (C12).
+    """
+    rows = connection.execute("SELECT kind, reference FROM outgoing WHERE batch = ? ORDER BY id", (batch,))
+    return tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
+
+
 def wanted_blobs(connection: sqlite3.Connection, link: str) -> dict[str, int]:
     """Blobs that must lie in the mailbox for this link's open batches: digest -> generation."""
     rows = connection.execute(
         "SELECT batch_blob.digest, max(batch_blob.generation) AS generation FROM batch_blob"
         " JOIN batch_out ON batch_out.id = batch_blob.batch"
-        " WHERE batch_out.link = ? AND batch_out.state IN ('committed', 'needing') AND batch_blob.needed = 1"
+        # The index of open batches holds just what is not closed; the term must stand here word by word.
+        " WHERE batch_out.link = ? AND batch_out.state <> 'closed'"
+        " AND batch_out.state IN ('committed', 'needing') AND batch_blob.needed = 1"
         " GROUP BY batch_blob.digest",
         (link,),
     )
@@ -251,7 +267,8 @@ def mark_needing(transaction: Transaction, batch: int) -> None:
 def clear_exceptions(transaction: Transaction, link: str) -> None:
     """Batches none of whose items still needs a blob are no longer an exception (C6)."""
     transaction.execute(
-        "UPDATE batch_in SET exception = '' WHERE link = ? AND exception = 'need' AND NOT EXISTS"
+        "UPDATE batch_in SET exception = '' WHERE link = ? AND exception <> '' AND exception = 'need'"
+        " AND NOT EXISTS"
         " (SELECT 1 FROM arrival WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')",
         link,
     )
@@ -264,7 +281,8 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
     ).fetchone()
     if row is None:
         return None
-    exceptions = []
+    exceptions: list[BatchException] = []
+    through, room = int(row["through"]), _EXCEPTION_BYTES
     for found in connection.execute(
         "SELECT id, number, exception, detail FROM batch_in"
         " WHERE link = ? AND incarnation = ? AND exception <> '' ORDER BY number",
@@ -274,29 +292,52 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
         blobs: tuple[str, ...] = ()
         if kind is ExceptionKind.NEED:
             blobs = needed_by(connection, found["id"])
-        exceptions.append(BatchException(found["number"], kind, found["detail"], blobs))
-    return Acknowledgement(from_node, row["incarnation"], row["through"], 0, tuple(exceptions))
+        exception = BatchException(found["number"], kind, found["detail"], blobs)
+        room -= exception_bytes(exception)
+        if room < 0:
+            # Not told now, so not disposed of either: custody passes only with the whole truth.
+            through = min(through, exception.number - 1)
+            break
+        exceptions.append(exception)
+    return Acknowledgement(from_node, row["incarnation"], through, 0, tuple(exceptions))
+
+
+def exception_bytes(exception: BatchException) -> int:
+    """At most how many bytes an exception takes in a waybill."""
+    return 128 + 6 * len(exception.detail) + 96 * len(exception.blobs)
 
 
 def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     """Digests that the needing arrivals of a landed batch still lack, as told to the neighbour."""
     rows = connection.execute(
-        "SELECT DISTINCT missing_blob.digest FROM missing_blob"
-        " JOIN arrival ON arrival.id = missing_blob.arrival"
-        " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY missing_blob.digest",
+        "SELECT DISTINCT arrival_blob.digest FROM arrival"
+        " JOIN arrival_blob ON arrival_blob.arrival = arrival.id AND arrival_blob.missing = 1"
+        " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY arrival_blob.digest",
         (batch,),
     )
     return tuple(row["digest"] for row in rows)
 
 
-def forget_bad(transaction: Transaction, link: str, listed: frozenset[str]) -> None:
-    """A bad batch whose file the writer has removed need not be named any longer."""
-    rows = transaction.execute(
-        "SELECT id, name FROM batch_in WHERE link = ? AND exception = 'bad'", link
-    ).fetchall()
-    for row in rows:
-        if row["name"] not in listed:
-            transaction.execute("UPDATE batch_in SET exception = '', detail = 'bad' WHERE id = ?", row["id"])
+def answer_bad(transaction: Transaction, link: str, incarnation: str, number: int, detail: str) -> None:
+    """What came under that number does not lie here: its items must come again under a new one (C5)."""
+    transaction.execute(
+        "UPDATE batch_in SET exception = ?, detail = ? WHERE link = ? AND incarnation = ? AND number = ?",
+        ExceptionKind.BAD.value, detail, link, incarnation, number,
+    )  # fmt: skip
+
+
+def forget_bad(transaction: Transaction, link: str) -> None:
+    """A bad batch need not be named any longer once the writer certainly heard of it.
+
+    That its file is gone proves nothing: a mailbox can lose files. But a writer that has not heard may
+    have only so many batches open, this one among them.
+    """
+    transaction.execute(
+        "UPDATE batch_in SET exception = '', detail = 'bad' WHERE link = ? AND exception <> ''"
+        " AND exception = 'bad' AND number <= (SELECT max(newer.number) FROM batch_in AS newer"
+        " WHERE newer.link = batch_in.link AND newer.incarnation = batch_in.incarnation) - ?",
+        link, OPEN_BATCHES,
+    )  # fmt: skip
 
 
 def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
@@ -330,4 +371,4 @@ def remember_head(transaction: Transaction, node: str, waybill: Waybill) -> None
 
 def retry_held(transaction: Transaction) -> None:
     """At start: batches of a format unknown to the previous program are read again (C4)."""
-    transaction.execute("DELETE FROM batch_in WHERE exception = 'held'")
+    transaction.execute("DELETE FROM batch_in WHERE exception <> '' AND exception = 'held'")

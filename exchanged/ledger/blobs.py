@@ -7,7 +7,7 @@ agency may learn that a blob is here is a row in ``entitlement`` and nothing els
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 
 from exchanged.ledger.times import stamp
@@ -22,6 +22,15 @@ def live_generation(connection: sqlite3.Connection, digest: str) -> int | None:
         "SELECT max(generation) AS generation FROM blob WHERE digest = ? AND state = 'live'", (digest,)
     ).fetchone()
     return None if row["generation"] is None else int(row["generation"])
+
+
+def live_size(connection: sqlite3.Connection, digest: str) -> int | None:
+    """The size in bytes of the stored blob that may be used, or None."""
+    row = connection.execute(
+        "SELECT size FROM blob WHERE digest = ? AND state = 'live' ORDER BY generation DESC LIMIT 1",
+        (digest,),
+    ).fetchone()
+    return None if row is None else int(row["size"])
 
 
 def next_generation(connection: sqlite3.Connection, digest: str) -> int:
@@ -46,7 +55,14 @@ def all_files(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
 
 
 def refer(transaction: Transaction, key: PacketKey, blobs: Iterable[BlobReference]) -> None:
-    """The packet names these blobs: written in the landing transaction, before presence is asked (C10)."""
+    """The packet's seal names exactly these blobs; those of an earlier attempt are its own no more.
+
+    What a neighbour's waybill says of a packet is written for the arrival alone (``named``): only a
+    verified seal makes a reference of the packet.
+    """
+    transaction.execute(
+        "DELETE FROM blob_reference WHERE sender = ? AND packet_id = ?", key.sender, key.packet_id
+    )
     for blob in blobs:
         transaction.execute(
             "INSERT OR IGNORE INTO blob_reference VALUES (?, ?, ?, ?)",
@@ -85,7 +101,7 @@ def collect(transaction: Transaction, final_before: datetime, limit: int) -> tup
     """Mark dead what nothing needs any more, and say which files may go (C10).
 
     References of packets that were final before that time are let go first; then a generation goes when
-    no packet refers to it, no arrival waits for it and no open batch offers it. All in one transaction,
+    no packet and no arrival refers to it and no open batch offers it. All in one transaction,
     so that a landing either finds its reference counted or meets a dead row and says ``need``.
     """
     transaction.execute(
@@ -99,7 +115,7 @@ def collect(transaction: Transaction, final_before: datetime, limit: int) -> tup
     rows = transaction.execute(
         "SELECT digest, generation FROM blob WHERE state = 'live' AND since < ?"
         " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"
-        " AND NOT EXISTS (SELECT 1 FROM missing_blob WHERE missing_blob.digest = blob.digest)"
+        " AND NOT EXISTS (SELECT 1 FROM arrival_blob WHERE arrival_blob.digest = blob.digest)"
         " AND NOT EXISTS (SELECT 1 FROM batch_blob JOIN batch_out ON batch_out.id = batch_blob.batch"
         " WHERE batch_blob.digest = blob.digest AND batch_out.state IN ('committed', 'needing')) LIMIT ?",
         stamp(final_before), limit,
@@ -112,20 +128,33 @@ def collect(transaction: Transaction, final_before: datetime, limit: int) -> tup
     return tuple((row["digest"], row["generation"]) for row in rows)
 
 
-def lack(transaction: Transaction, arrival: int, digests: Iterable[str]) -> None:
-    """The arrival cannot be judged before these are here."""
-    for digest in digests:
-        transaction.execute("INSERT OR IGNORE INTO missing_blob VALUES (?, ?)", arrival, digest)
+def named(
+    transaction: Transaction, arrival: int, blobs: Iterable[BlobReference], missing: Container[str]
+) -> None:
+    """The waybill says that the arrival needs these; it cannot be judged before the missing ones are here.
+
+    Written in the landing transaction, before presence is asked: what an arrival names is not
+    collected (C10).
+    """
+    for blob in blobs:
+        transaction.execute(
+            "INSERT OR IGNORE INTO arrival_blob VALUES (?, ?, ?, ?)",
+            arrival, blob.digest, blob.size, int(blob.digest in missing),
+        )  # fmt: skip
+
+
+def named_by(connection: sqlite3.Connection, arrival: int) -> dict[str, int]:
+    """What the waybill named for that arrival: digest -> size."""
+    rows = connection.execute("SELECT digest, size FROM arrival_blob WHERE arrival = ?", (arrival,))
+    return {row["digest"]: int(row["size"]) for row in rows}
 
 
 def lacking(connection: sqlite3.Connection, link: str) -> dict[str, int]:
     """Blobs that needing arrivals of ``link`` lack: digest -> size as announced."""
     rows = connection.execute(
-        "SELECT missing_blob.digest, max(coalesce(blob_reference.size, 0)) AS size FROM missing_blob"
-        " JOIN arrival ON arrival.id = missing_blob.arrival"
-        " LEFT JOIN blob_reference ON blob_reference.digest = missing_blob.digest"
-        " AND blob_reference.sender = arrival.sender AND blob_reference.packet_id = arrival.packet_id"
-        " WHERE arrival.link = ? AND arrival.state = 'needing' GROUP BY missing_blob.digest",
+        "SELECT arrival_blob.digest, max(arrival_blob.size) AS size FROM arrival"
+        " JOIN arrival_blob ON arrival_blob.arrival = arrival.id AND arrival_blob.missing = 1"
+        " WHERE arrival.link = ? AND arrival.state = 'needing' GROUP BY arrival_blob.digest",
         (link,),
     )
     return {row["digest"]: int(row["size"]) for row in rows}
@@ -134,7 +163,8 @@ def lacking(connection: sqlite3.Connection, link: str) -> dict[str, int]:
 def found(transaction: Transaction, link: str, digest: str) -> None:
     """The blob was landed over ``link``: arrivals of that link no longer lack it."""
     transaction.execute(
-        "DELETE FROM missing_blob WHERE digest = ? AND arrival IN (SELECT id FROM arrival WHERE link = ?)",
+        "UPDATE arrival_blob SET missing = 0 WHERE digest = ? AND missing = 1"
+        " AND (SELECT link FROM arrival WHERE arrival.id = arrival_blob.arrival) = ?",
         digest, link,
     )  # fmt: skip
 
@@ -143,7 +173,7 @@ def complete_arrivals(connection: sqlite3.Connection, link: str) -> tuple[int, .
     """Needing arrivals of ``link`` that lack nothing any more."""
     rows = connection.execute(
         "SELECT id FROM arrival WHERE link = ? AND state = 'needing' AND NOT EXISTS"
-        " (SELECT 1 FROM missing_blob WHERE missing_blob.arrival = arrival.id)",
+        " (SELECT 1 FROM arrival_blob WHERE arrival_blob.arrival = arrival.id AND missing = 1)",
         (link,),
     )
     return tuple(row["id"] for row in rows)

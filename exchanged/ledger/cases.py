@@ -45,7 +45,7 @@ def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
 def case_of_packet(connection: sqlite3.Connection, key: PacketKey) -> str:
     """The case that an admitted packet belongs to, or empty."""
     row = connection.execute(
-        "SELECT case_id FROM case_history WHERE sender = ? AND packet_id = ?", (key.sender, key.packet_id)
+        "SELECT case_id FROM case_history WHERE packet_id = ? AND sender = ?", (key.packet_id, key.sender)
     ).fetchone()
     return "" if row is None else str(row["case_id"])
 

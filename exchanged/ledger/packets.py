@@ -110,6 +110,12 @@ def replace(
     state = advance(row.state, event)
     if row.bytes_at is not None:
         spool.release(transaction, row.bytes_at.spool)
+    # Whatever batch still carries the refused attempt: the new one waits for its own (C12).
+    transaction.execute(
+        "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ?"
+        " AND link IN (SELECT link FROM destination WHERE packet = ?)",
+        row.id, row.id,
+    )  # fmt: skip
     transaction.execute("DELETE FROM destination WHERE packet = ?", row.id)
     transaction.execute(
         "UPDATE packet SET sender = ?, packet_id = ?, attempt = ?, state = ?, since = ?, business_type = ?,"

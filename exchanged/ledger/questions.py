@@ -155,7 +155,9 @@ def waiting_arrival(row: sqlite3.Row, missing: tuple[str, ...] = ()) -> WaitingA
 
 def missing_blobs(connection: sqlite3.Connection, arrival: int) -> tuple[str, ...]:
     """Digests of the blobs that an arrival lacks."""
-    rows = connection.execute("SELECT digest FROM missing_blob WHERE arrival = ? ORDER BY digest", (arrival,))
+    rows = connection.execute(
+        "SELECT digest FROM arrival_blob WHERE arrival = ? AND missing = 1 ORDER BY digest", (arrival,)
+    )
     return tuple(row["digest"] for row in rows)
 
 

@@ -47,6 +47,7 @@ CREATE INDEX packet_landed ON packet(landed_at);
 CREATE INDEX packet_type ON packet(business_type, id);
 CREATE INDEX packet_sequence ON packet(sender, incarnation, sequence);
 CREATE INDEX packet_active ON packet(id) WHERE state = 'active';
+CREATE INDEX packet_spool ON packet(spool) WHERE spool IS NOT NULL;
 
 CREATE TABLE destination (
   packet INTEGER NOT NULL REFERENCES packet(id), recipient TEXT NOT NULL,
@@ -56,6 +57,7 @@ CREATE TABLE destination (
 CREATE INDEX destination_open ON destination(recipient, since)
   WHERE state IN ('queued', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering');
 CREATE INDEX destination_arrived ON destination(packet) WHERE state IN ('arrived', 'delivering');
+CREATE INDEX destination_delivering ON destination(packet) WHERE state IN ('delivering');
 CREATE INDEX destination_recipient ON destination(recipient, packet);
 CREATE INDEX destination_inbox ON destination(packet) WHERE folder <> '';
 
@@ -70,12 +72,14 @@ CREATE TABLE arrival (
 CREATE INDEX arrival_due ON arrival(id) WHERE state = 'landed';
 CREATE INDEX arrival_waiting ON arrival(state, id) WHERE state IN ('needing', 'held', 'quarantined');
 CREATE INDEX arrival_packet ON arrival(packet_id, sender);
+CREATE INDEX arrival_batch ON arrival(batch);
+CREATE INDEX arrival_spool ON arrival(spool);
 
-CREATE TABLE missing_blob (
+CREATE TABLE arrival_blob (
   arrival INTEGER NOT NULL REFERENCES arrival(id) ON DELETE CASCADE, digest TEXT NOT NULL,
-  PRIMARY KEY (arrival, digest)
+  size INTEGER NOT NULL, missing INTEGER NOT NULL, PRIMARY KEY (arrival, digest)
 ) WITHOUT ROWID;
-CREATE INDEX missing_blob_digest ON missing_blob(digest);
+CREATE INDEX arrival_blob_digest ON arrival_blob(digest);
 
 CREATE TABLE outgoing (
   id INTEGER PRIMARY KEY, link TEXT NOT NULL, kind TEXT NOT NULL, reference INTEGER NOT NULL,
@@ -156,6 +160,7 @@ CREATE TABLE case_history (
   sender TEXT NOT NULL, packet_id TEXT NOT NULL, at TEXT NOT NULL
 );
 CREATE INDEX case_history_case ON case_history(case_id, id);
+CREATE INDEX case_history_packet ON case_history(packet_id, sender);
 
 CREATE TABLE "drop" (
   id INTEGER PRIMARY KEY, name BLOB NOT NULL, status_name TEXT NOT NULL, state TEXT NOT NULL,

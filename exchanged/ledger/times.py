@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 def stamp(moment: datetime) -> str:
     """``2026-07-15T01:30:00.000000Z`` for an aware datetime."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it writes years before 1000 without their zeros, which neither sort nor read back.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def moment(text: str) -> datetime:

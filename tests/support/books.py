@@ -18,7 +18,7 @@ from exchanged.states import ArrivalState, DestinationState, Event, PacketState
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import HopNote, ItemKind, KeyUse, Receipt, ReceiptKind, Seal
+from packet_spec.model import BlobReference, HopNote, ItemKind, KeyUse, Receipt, ReceiptKind, Seal
 from packet_spec.receipt import sign_receipt
 from tests.support.clock import FakeClock
 from tests.support.documents import (
@@ -214,7 +214,7 @@ class Books:
             batch = batches.land(tx, LINK, "5f3a", self._sequence, f"{self._sequence:08d}.batch")
             where = self.file(tx, "spool", 10)
             number = arrivals.insert(tx, LINK, batch, kind, key, "0" * 64, where, state)
-            blobs.lack(tx, number, missing)
+            blobs.named(tx, number, [BlobReference(digest, 10) for digest in missing], missing)
             return number
 
         number: int = self.write(land)

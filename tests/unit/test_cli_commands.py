@@ -13,6 +13,7 @@ import pytest
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
 from cli.main import main
+from exchanged.lock import NodeLock
 
 Run = Callable[..., tuple[int, Any]]
 
@@ -193,7 +194,7 @@ def test_lab_commands_make_and_report(run: Run, tmp_path: Path) -> None:
     exit_code, states = run("lab", "status", place)
     assert (exit_code, {state["state"] for state in states}) == (0, {"stopped"})
     assert run("lab", "stop", place)[0] == 0
-    assert run("lab", "create", place)[0] == 3
+    assert run("lab", "create", place)[0] == 2
     assert run("lab", "status", tmp_path / "none")[0] == 4
     assert run("lab", "create", tmp_path / "b", "--agencies", 0)[0] == 2
 
@@ -204,6 +205,91 @@ def test_lab_commands_make_and_report(run: Run, tmp_path: Path) -> None:
 def test_a_lab_that_this_version_cannot_make_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert main(["lab", "create", str(tmp_path / "lab"), *words]) == 2
     assert not (tmp_path / "lab").exists()
+
+
+def test_a_plan_that_cannot_be_read_is_told_as_a_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_bytes(b"\xff")
+    assert main(["directory", "build", str(plan), "--output", str(tmp_path / "directory.xml")]) == 2
+    assert main(["lab", "create", str(tmp_path / "lab"), "--plan", str(plan)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("the plan cannot be used") == told.count("not UTF-8 at byte 0") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("key", "generate", "/"),
+        ("key", "generate", ""),
+        ("directory", "verify", "directory.xml", "--root", "x"),
+        ("receipt", "verify", "accepted.xml", "--directory", "directory.xml", "--root", "x"),
+        ("receipt", "show", "a" * 5000),
+        ("packet", "new", "--type", "case.report", "--out", ".", "--created-at", "0001-01-01"),
+    ],
+)
+def test_senseless_arguments_are_usage_errors(
+    words: tuple[str, ...], lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("directory.xml", "accepted.xml"):
+        (tmp_path / name).write_bytes(b"junk")
+    config = lab.node_config(lab.agencies[0])
+    assert main(["--config", str(config), "folder", "init"]) == 0
+    assert main(["--config", str(config), *words]) == 2
+
+
+def test_a_case_file_of_another_kind_is_a_usage_error(tmp_path: Path) -> None:
+    case = tmp_path / "case.json"
+    case.write_text("[]")
+    words = ["packet", "new", "--type", "case.report", "--case", str(case), "--out", str(tmp_path)]
+    assert main(words) == 2
+
+
+def test_a_bridge_is_no_node_that_this_version_can_run(run: Run, lab: Lab) -> None:
+    config = lab.node_config(lab.province)
+    text = config.read_text(encoding="utf-8")
+    text = text.replace('code = "620000-00-00"', 'code = "bridge-east"').replace('"provincial"', '"bridge"')
+    config.write_text(text, encoding="utf-8")
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 2
+    assert "cannot run a bridge" in found(checks, "problem")["role"]
+
+
+def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
+    config, root = lab.node_config(lab.agencies[0]), lab.layout.agency(lab.agencies[0])
+    for name in ("outbox", "inbox"):
+        (root / name / ".exchanged-marker").unlink()
+    assert run("config", "check", config=config)[0] == 2
+    good = {"outbox": "good", "inbox": "good"}
+    assert run("folder", "init", config=config) == (0, {"folders": good})
+    made = (root / "inbox/.exchanged-marker").read_bytes()
+    assert run("folder", "init", config=config) == (0, {"folders": good})
+    assert (root / "inbox/.exchanged-marker").read_bytes() == made
+    assert run("config", "check", config=config)[0] == 0
+
+
+def test_folder_init_never_marks_a_lost_mount_unasked(run: Run, lab: Lab) -> None:
+    config, root = lab.node_config(lab.agencies[0]), lab.layout.agency(lab.agencies[0])
+    assert run("folder", "init", config=config)[0] == 0
+    marker = root / "inbox/.exchanged-marker"
+    marker.unlink()
+    assert run("folder", "init", config=config) == (1, {"folders": {"outbox": "good", "inbox": "missing"}})
+    assert not marker.exists()
+    assert run("folder", "init", "--accept", config=config)[0] == 0
+    marker.write_text("node 620199-09-00\ntoken " + "0" * 32 + "\n")
+    assert run("folder", "init", "--accept", config=config)[1]["folders"]["inbox"] == "foreign"
+
+
+def test_folder_init_is_for_front_ends_and_not_beside_a_daemon(run: Run, lab: Lab) -> None:
+    assert run("folder", "init", config=lab.node_config(lab.province))[0] == 2
+    config = lab.node_config(lab.agencies[0])
+    lock = NodeLock(lab.layout.data(lab.agencies[0]) / "lock")
+    try:
+        assert run("folder", "init", config=config)[0] == 7
+    finally:
+        lock.release()
 
 
 def test_text_output_is_for_people(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,6 +236,16 @@ def test_a_reader_that_goes_away_is_no_error(
     assert code == ExitCode.PIPE_CLOSED
 
 
+@pytest.mark.parametrize("words", [["--help"], ["packet", "check", "--json", "/nonexistent"]])
+def test_output_that_cannot_be_written_is_told_without_a_traceback(words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "cli", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == ExitCode.TEMPORARY
+    assert b"No space left" in done.stderr or b"internal error" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_the_language_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for value, wanted in (("zh_CN.UTF-8", "zh_CN"), ("zh", "zh_CN"), ("de_DE", "en"), ("C.UTF-8", "en")):
         monkeypatch.setenv("LC_ALL", value)

@@ -73,7 +73,13 @@ def test_the_list_is_narrowed(desk: Operator) -> None:
     assert [entry["recipient"] for entry in desk.json("queue", "list", "--to", COURT)["waiting"]] == [COURT]
     assert [entry["state"] for entry in desk.json("queue", "list", "--state", "held")["waiting"]] == ["held"]
     assert len(desk.json("queue", "list", "--limit", 2)["waiting"]) == 2
-    assert desk.json("queue", "list", "--link", "none")["waiting"] == []
+
+
+def test_a_mistyped_filter_is_not_answered_with_nothing_waits(desk: Operator) -> None:
+    desk.text("queue", "list", "--link", "none", code=2)
+    assert "there is no link 'none'" in desk.errors
+    desk.text("queue", "list", "--to", "court", code=2)
+    assert "expected an agency code" in desk.errors
 
 
 def test_a_state_in_which_nothing_can_wait_is_a_usage_error(desk: Operator) -> None:

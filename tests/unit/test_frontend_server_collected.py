@@ -13,7 +13,7 @@ from frontend_server.collected import Look, look_at
 from packet_spec.model import Disposition, ReceiptKind
 from packet_spec.receipt import open_receipt
 from tests.support.documents import FINDING, NOW, PROCURATORATE, look_up
-from tests.support.inbox import Arrival, ReceivingFrontend
+from tests.support.inbox import Arrival, FailingKernel, ReceivingFrontend
 
 DELIVERED, COLLECTED = DestinationState.DELIVERED, DestinationState.COLLECTED
 HOURS = 3600.0
@@ -254,6 +254,37 @@ def test_a_device_that_changes_during_the_scan_proves_nothing(frontend, monkeypa
     assert frontend.state(key) is DELIVERED
 
 
+def test_a_link_in_place_of_a_type_folder_proves_nothing_and_removes_nothing(frontend):
+    """A copy to another agency bears the same folder name: nothing of it is taken for ours."""
+    key = frontend.deliver()
+    types = frontend.folder(key).parent
+    elsewhere = frontend.folders.root / "elsewhere"
+    types.rename(elsewhere)
+    types.symlink_to(elsewhere)
+    (elsewhere / frontend.rows(key)[1].folder.partition("/")[2] / "collected").touch()
+    frontend.scan_twice()
+    frontend.clock.advance(25 * HOURS)
+    frontend.scan_twice()
+    assert frontend.state(key) is DELIVERED
+    assert len(list(elsewhere.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_removed_is_told_once(tmp_path, caplog):
+    kernel = FailingKernel()
+    frontend = ReceivingFrontend(tmp_path, kernel=kernel)
+    key = frontend.deliver()
+    mark(frontend, key)
+    frontend.collected.step()
+    frontend.clock.advance(25 * HOURS)
+    for _ in range(3):
+        kernel.rename_error = PermissionError(13, "Permission denied")
+        frontend.collected.step()
+    assert caplog.text.count("collected-folder-not-removed") == 1
+    frontend.collected.step()
+    assert frontend.visible() == []
+    frontend.close()
+
+
 # --- many at once ----------------------------------------------------------------------------------
 
 
@@ -313,6 +344,43 @@ def test_marked_folders_do_not_count_as_vanished(frontend):
     frontend.scan_twice()
     assert frontend.events("inbox-folders-vanished") == []
     assert {frontend.rows(key)[1].folder for key in keys} == {""}
+
+
+def test_a_person_confirms_by_a_file_that_case_software_cannot_write(frontend):
+    keys = [frontend.deliver(Arrival(number)) for number in (1, 2, 3, 4, 5, 6)]
+    take_away(frontend, *keys[:3])
+    frontend.scan_twice()
+    (alarm,) = frontend.events("inbox-folders-vanished")
+    assert str(frontend.folders.staging / "confirm-vanished") in json.loads(alarm)["hint"]
+    (frontend.folders.staging / "confirm-vanished").touch()
+    frontend.scan_twice()
+    assert [frontend.state(key) for key in keys] == [COLLECTED] * 3 + [DELIVERED] * 3
+    assert frontend.staged() == []
+    assert len(frontend.events("vanished-confirmed")) == 1
+    # Once, for what was held then.
+    take_away(frontend, *keys[3:])
+    frontend.scan_twice()
+    assert {frontend.state(key) for key in keys[3:]} == {DELIVERED}
+
+
+def test_a_confirmation_made_while_the_daemon_was_down_counts(frontend, tmp_path):
+    keys = [frontend.deliver(Arrival(number)) for number in (1, 2, 3)]
+    take_away(frontend, *keys)
+    (frontend.folders.staging / "confirm-vanished").touch()
+    again = ReceivingFrontend(tmp_path)
+    again.scan_twice()
+    assert {again.state(key) for key in keys} == {COLLECTED}
+    again.close()
+
+
+def test_a_confirmation_of_nothing_does_not_wait_for_a_later_accident(frontend):
+    keys = [frontend.deliver(Arrival(number)) for number in (1, 2, 3)]
+    (frontend.folders.staging / "confirm-vanished").touch()
+    frontend.collected.step()
+    take_away(frontend, *keys)
+    frontend.scan_twice()
+    assert {frontend.state(key) for key in keys} == {DELIVERED}
+    assert frontend.staged() == []
 
 
 # --- numbers ---------------------------------------------------------------------------------------

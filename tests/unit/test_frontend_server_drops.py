@@ -372,6 +372,26 @@ def test_a_failing_read_is_the_volume_and_not_the_drop(
     file.close()
 
 
+@pytest.mark.parametrize("when", ["opening", "reading"])
+def test_a_share_that_goes_away_is_the_volume_and_not_the_drop(
+    outbox: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    folder(tmp_path, **{"a.pdf": b"x"})
+
+    def fails(_: int) -> os.stat_result:
+        raise OSError(107, "Transport endpoint is not connected")
+
+    observation = seen(outbox)
+    source = FolderSource(outbox, observation)
+    blocks = source.blocks(0)
+    next(blocks)
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.drops.os.fstat", fails)
+        with pytest.raises(ForeignVolumeError, match="not connected"):
+            list(blocks) if when == "reading" else FolderSource(outbox, observation)
+    source.close()
+
+
 def test_only_the_very_file_is_opened(outbox: int, tmp_path: Path) -> None:
     (tmp_path / "A.xml").write_bytes(b"x")
     file = seen(outbox, b"A.xml").files[0]

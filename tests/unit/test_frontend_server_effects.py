@@ -11,13 +11,16 @@ import pytest
 
 from exchanged.config import DropProfile
 from exchanged.errors import ForeignVolumeError
-from exchanged.ledger import Transaction, drops, effects
+from exchanged.ledger import Transaction, drops, effects, statements
 from exchanged.ledger.drops import Original
 from exchanged.states import DropState
 from exchanged.station import NOW
 from exchanged.volume import Kernel
 from frontend_server.originals import companion, free_names, shortened
 from packet_spec.findings_xml import decode_findings
+from packet_spec.model import KeyUse, ReceiptKind
+from packet_spec.receipt import sign_receipt
+from tests.support.documents import KEYS, PROVINCE, make_receipt
 from tests.support.outbox import (
     SMALL,
     SendingFrontend,
@@ -239,6 +242,48 @@ def test_a_status_of_a_packet_without_a_drop_is_nobodys(frontend: SendingFronten
     assert (frontend.effects_left(), names_in(frontend.folders.status)) == (0, ["by-id"])
 
 
+class Swapper:
+    """Case software puts a link in place of a folder, just before a file is made in it."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.elsewhere: Path | None = None
+
+    def point(self, name: str) -> None:
+        if self.folder is None or self.elsewhere is None or name != "durable:before-create:write-file":
+            return
+        if self.folder.is_dir() and not self.folder.is_symlink():
+            self.folder.rename(self.folder.with_name("moved"))
+            self.folder.symlink_to(self.elsewhere)
+
+
+@pytest.mark.parametrize("name", ["status", "receipts", "receipts/id"])
+def test_a_link_that_is_swapped_in_leads_nothing_elsewhere(tmp_path: Path, name: str) -> None:
+    swapper = Swapper()
+    frontend = SendingFrontend(tmp_path / "front-end", crash=swapper)
+    frontend.drop_xml("A.xml")
+    frontend.intake.step()
+    (packet,) = frontend.packets()
+    if name.startswith("receipts"):
+        name = name.replace("id", packet.key.packet_id)
+        frontend.effects.step()
+        receipt = make_receipt(ReceiptKind.ACCEPTED, key=packet.key)
+        document = sign_receipt(receipt, KEYS[PROVINCE, KeyUse.RECEIPT])
+
+        def record(tx: Transaction) -> None:
+            number = statements.record_receipt(tx, receipt, document, own=False)
+            effects.intend(tx, "receipt-file", str(number))
+
+        frontend.ledger.write(record)
+    swapper.elsewhere = tmp_path / "elsewhere"
+    swapper.elsewhere.mkdir()
+    swapper.folder = frontend.folders.root / name
+    frontend.effects.step()
+    assert swapper.folder.is_symlink()
+    assert list(swapper.elsewhere.iterdir()) == []
+    frontend.close()
+
+
 # --- originals -----------------------------------------------------------------------------------------
 
 
@@ -310,6 +355,24 @@ def test_a_folder_that_got_another_file_is_a_new_drop_and_not_lost(frontend: Sen
     assert [row.state for row in frontend.rows()] == [DropState.TAKEN, DropState.REFUSED]
     assert names_in(frontend.folders.refused / "A") == ["late.pdf", "packet.xml", *SMALL]
     assert len(frontend.packets()) == 1
+
+
+def test_an_original_put_away_before_a_crash_is_found_although_its_name_is_taken_again(
+    frontend: SendingFrontend,
+) -> None:
+    """Moved, not recorded, its findings not written: then the case software uses the name again."""
+    frontend.drop_xml("A.xml", REFUSED)
+    frontend.run()
+    for name in ("A.xml.findings.xml", "A.xml.findings.txt"):
+        (frontend.folders.refused / name).unlink()
+    frontend.drop_xml("A.xml", acceptance_xml(senderRef="R-2"))
+    repeat(frontend, 1, "refused")
+    assert frontend.rows()[0].original is Original.REFUSED
+    expected = ["A.xml", "A.xml.findings.txt", "A.xml.findings.xml"]
+    assert names_in(frontend.folders.refused) == expected
+    frontend.run()
+    assert [packet.sender_ref for packet in frontend.packets()] == ["R-2"]
+    assert names_in(frontend.folders.sent) == ["A.xml"]
 
 
 def test_an_original_that_somebody_took_is_gone(frontend: SendingFrontend) -> None:

@@ -76,6 +76,34 @@ def test_folders_get_the_group(tmp_path: Path) -> None:
         stranger.ensure()
 
 
+def test_a_folder_that_an_earlier_start_could_not_give_to_its_group_gets_it_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that was not there yet, or a power cut between making a folder and giving it away."""
+    own = os.getgid()
+    other = next(each for each in grp.getgrall() if each.gr_gid != own)
+    files = DurableFiles(Volume.FOREIGN)
+    AgencyFolders(tmp_path, files, node=NODE).ensure()
+    (tmp_path / "outbox" / "A.xml").write_bytes(b"x")
+    given: list[tuple[Path, int]] = []
+    monkeypatch.setattr(
+        "frontend_server.folders.os.chown", lambda path, _, group, **__: given.append((path, group))
+    )
+    AgencyFolders(tmp_path, files, node=NODE, group=other.gr_name).ensure()
+    below = {*FOLDERS, ".exchanged", "status/by-id"}
+    assert {(str(path.relative_to(tmp_path)), group) for path, group in given} == {
+        (name, other.gr_gid) for name in below
+    }
+    given.clear()
+    AgencyFolders(tmp_path, files, node=NODE, group=grp.getgrgid(own).gr_name).ensure()
+    assert given == []
+
+
+def test_what_cannot_be_looked_at_is_the_volume_and_no_bug(folders: AgencyFolders) -> None:
+    with pytest.raises(ForeignVolumeError):
+        folders.make_folder(folders.receipts / ("x" * 300))
+
+
 def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     folders = AgencyFolders(tmp_path / "share", DurableFiles(Volume.FOREIGN), node=NODE)
     with pytest.raises(ForeignVolumeError, match="root is not there"):

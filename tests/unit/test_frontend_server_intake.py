@@ -385,6 +385,62 @@ def test_a_marker_that_stays_wrong_refuses(start: Open) -> None:
     assert frontend.codes("A.xml") == ["marker-differs"]
 
 
+@pytest.mark.parametrize("kind", ["link", "folder", "hard link", "fifo"])
+def test_a_marker_that_is_no_plain_file_marks_nothing_and_the_status_says_so(start: Open, kind: str) -> None:
+    frontend = start(profile=DropProfile.MARKER)
+    frontend.drop_xml()
+    marker = frontend.outbox / "A.xml.ok"
+    if kind == "link":
+        marker.symlink_to(frontend.outbox / "A.xml")
+    elif kind == "folder":
+        marker.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(marker)
+    else:
+        (frontend.root / "template").write_text("ok")
+        marker.hardlink_to(frontend.root / "template")
+    for _ in range(3):
+        frontend.settle()
+    status = frontend.status("A.xml")
+    assert (status["state"], status["missing"]) == ("incomplete", ["A.xml.ok"])
+    marker.rmdir() if kind == "folder" else marker.unlink()
+    marker.touch()
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_drop_that_never_comes_to_rest_has_a_status_of_its_own(start: Open) -> None:
+    """An earlier drop of that name was refused for good: that is not the answer to this one."""
+    times = iter(range(1, 100))
+
+    def write_on() -> None:
+        os.utime(frontend.outbox / "A" / next(iter(SMALL)), ns=(0, next(times)))
+
+    frontend = start(pool=MeddlingPool(lambda: None, *[write_on] * 3))
+    frontend.drop_folder(document=b"<packet></packet>")
+    frontend.run()
+    assert frontend.status()["state"] == "refused"
+    frontend.drop_folder()
+    for _ in range(3):
+        frontend.settle()
+        status = frontend.status()
+        assert (status["state"], status["final"], status["missing"]) == ("incomplete", False, ["packet.xml"])
+    frontend.settle()
+    assert frontend.status()["state"] == "queued"
+
+
+def test_a_drop_that_is_given_its_time_is_not_told_as_the_one_before_it(start: Open) -> None:
+    frontend = start(profile=DropProfile.SETTLED)
+    frontend.drop_xml(document=b"<packet></packet>")
+    frontend.run()
+    frontend.settle()
+    assert frontend.status("A.xml")["final"] is True
+    frontend.drop_xml()
+    frontend.run()
+    status = frontend.status("A.xml")
+    assert (status["state"], status["final"]) == ("seen", False)
+
+
 def test_software_that_only_stands_still_is_given_its_time(start: Open) -> None:
     frontend = start(profile=DropProfile.SETTLED)
     path = frontend.outbox / "A.xml"
@@ -886,6 +942,21 @@ def test_a_drop_that_may_not_be_read_is_held(
     assert (row.state, row.reason, row.tries) == (DropState.HELD, "drop-unreadable", 1)
     frontend.clock.advance(10)
     frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_clock_that_ran_years_ahead_holds_nothing_for_years(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frontend.clock.jump(9000 * 86400.0)
+    frontend.drop_xml()
+    with monkeypatch.context() as patch:
+        patch.setattr("exchanged.receipts.Links.name_of", lambda *_: "")
+        patch.setattr("exchanged.trust.Trust.is_current", lambda *_: True)
+        frontend.run()
+    assert states(frontend) == [DropState.HELD]
+    frontend.clock.jump(-9000 * 86400.0)
+    frontend.settle()
     assert states(frontend) == [DropState.TAKEN]
 
 
