@@ -29,9 +29,9 @@ from packet_spec.model import (
 )
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
-from tests.custody.conftest import Province
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
 from tests.support.peer import Peer
+from tests.support.province import Province
 
 
 def assert_next_packet_passes(province: Province) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ExceptionKind, ItemKind, ReceiptKind
-from tests.custody.conftest import Province
+from tests.support.province import Province
 
 
 def test_c5_a_good_batch_is_acknowledged_at_landing_and_the_packet_goes_on(province: Province) -> None:

@@ -110,7 +110,7 @@ def test_a_breach_is_found(name: str, source: str) -> None:
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     long = {
         name: lines
-        for floor in FLOORS
+        for floor in (*FLOORS, "tests")
         for path in (ROOT / floor).rglob("*.py")
         if (lines := len(path.read_bytes().splitlines())) > MOST_LINES
         and (name := path.relative_to(ROOT).as_posix())

@@ -1,0 +1,116 @@
+"""Batches are answered once and for good, whatever was lost, set back or used twice (C5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from exchanged.ledger import batches
+from packet_spec.model import ExceptionKind, ItemKind
+from tests.support.network import POLICE
+from tests.support.province import Province, answer, node, publish, rows
+
+
+def test_c5_a_number_that_was_used_twice_is_answered_bad_and_told_once(province: Province) -> None:
+    """A front-end whose ledger was set back gives a number anew: what it holds now must not be lost."""
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    province.police.number = 0
+    packet = province.police.seal(province.request(seed=2))
+    province.police.send(packet)
+    province.run()
+    for _ in range(5):
+        province.network.round()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert [(one.number, one.kind) for one in acknowledged.exceptions] == [(1, ExceptionKind.BAD)]
+    assert len(province.events("batch-number-used-twice")) == 1
+    province.police.send(packet)
+    province.run()
+    assert packet.data in province.procuratorate.items(ItemKind.PACKET)
+
+
+def test_c5_a_bad_batch_stays_named_though_its_file_is_gone(province: Province) -> None:
+    """The mailbox lost the file and the acknowledgement: the writer must still hear that it was bad."""
+    province.police.greet()
+    path = province.police.put(b"torn" * 1000, number=1)
+    province.run()
+    path.unlink()
+    province.police.number = 1
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert [(one.number, one.kind) for one in acknowledged.exceptions] == [(1, ExceptionKind.BAD)]
+    assert acknowledged.through == 2
+
+
+def test_c5_a_lost_acknowledgement_file_is_put_again(province: Province) -> None:
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    path = province.police.mailbox / "down" / "ack.batch"
+    path.unlink()
+    province.network.clock.advance(60)
+    province.run()
+    assert path.exists()
+
+
+def test_c5_an_acknowledgement_of_an_incarnation_that_is_over_settles_nothing(province: Province) -> None:
+    """The neighbour was set back and speaks under a new name; what the lost ledger had is not there."""
+    receiver = province.procuratorate
+    receiver.greet()
+    province.run()
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    told = answer(receiver)
+    receiver.put(receiver.batch([], bare=True, incarnation="f" * 32), name="ack.batch")
+    province.run()
+    receiver.put(receiver.batch([], acknowledgement=told), number=1)
+    province.run()
+    assert rows(province, "SELECT state FROM destination") == [("offered",)]
+
+
+def test_c5_a_batch_under_a_key_that_is_over_is_left_lying(province: Province) -> None:
+    """An answer would make the neighbour send it again at once, and again, and again."""
+    province.police.greet()
+    province.run()
+    current = node(province).opened.trust.directory
+    over = province.network.clock.now()
+    nodes = tuple(
+        replace(
+            one, keys=tuple(replace(key, not_after=over) if "link" in key.uses else key for key in one.keys)
+        )
+        if one.code == POLICE
+        else one
+        for one in current.nodes
+    )
+    node(province).opened.trust.offer(publish(province, replace(current, version=2, nodes=nodes)))
+    province.network.clock.advance(5)
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert (acknowledged.through, acknowledged.exceptions) == (0, ())
+    incoming = node(province).opened.trust.incoming
+    (incoming / "again.xml").write_bytes(publish(province, replace(current, version=3)))
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+
+
+def test_c5_what_does_not_fit_into_an_acknowledgement_is_not_disposed_of(province: Province) -> None:
+    province.police.greet()
+    province.run()
+    link = node(province).opened.links.name_of(POLICE)
+
+    def land(transaction: Any) -> None:
+        for number in range(1, 4_000):
+            batches.land(
+                transaction, link, province.police.incarnation, number, f"{number}.batch",
+                exception="bad", detail="d" * 100,
+            )  # fmt: skip
+
+    node(province).opened.ledger.write(land)
+    told = batches.acknowledgement(node(province).opened.ledger.read(), link, POLICE)
+    assert told is not None
+    assert 0 < told.through == len(told.exceptions) < 3_999

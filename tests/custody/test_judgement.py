@@ -1,0 +1,84 @@
+"""No statement takes back what was accepted, and no item stops the judge for others (C18, I9)."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from exchanged.admission import Admission
+from exchanged.errors import WorkerDiedError
+from exchanged.ledger.times import moment, stamp
+from exchanged.pool import ProcessWorkPool
+from packet_spec.model import ItemKind, ReceiptKind
+from tests.support.province import Province, receipt_item
+
+
+def test_c18_a_sender_cannot_take_back_what_was_accepted_by_saying_that_it_expired(
+    province: Province,
+) -> None:
+    packet = province.police.seal(province.request())
+    item = receipt_item(province, packet, ReceiptKind.EXPIRED, "", province.police)
+    province.police.put(province.police.batch([(packet.item(), packet.data), item]))
+    province.run()
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+    assert len(province.events("receipt-contradicted")) == 1
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_i9_a_packet_with_a_far_date_stops_nobody(province: Province, year: int) -> None:
+    strange = province.police.seal(
+        province.request(), change={"expires_at": datetime(year, 1, 1, tzinfo=UTC)}
+    )
+    honest = province.police.seal(province.request(seed=7))
+    province.police.send(strange, honest)
+    province.run()
+    assert honest.data in province.procuratorate.items(ItemKind.PACKET)
+    assert moment(stamp(datetime(year, 1, 1, tzinfo=UTC))).year == year
+
+
+def test_i9_an_item_that_makes_the_judge_fail_stops_only_itself(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison, honest = (province.police.seal(province.request(seed=seed)) for seed in (1, 2))
+    decide = Admission.decide
+
+    def failing(self: Admission, transaction: Any, row: Any, examined: Any) -> None:
+        decide(self, transaction, row, examined)
+        if row.key == poison.key:
+            raise ValueError("a case that nobody thought of")
+
+    monkeypatch.setattr(Admission, "decide", failing)
+    province.police.send(poison, honest)
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [honest.data]
+    assert [kind.kind for kind in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+    for _ in range(40):
+        province.network.clock.advance(60)
+        province.network.round()
+    assert province.arrivals() == [("quarantined", "crashed-three-times")]
+
+
+class _EndedPool:
+    """A pool of workers that the node's stop ends in the middle of a check."""
+
+    def __init__(self, pool: ProcessWorkPool) -> None:
+        self._pool = pool
+
+    def schedule(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def result(self) -> Any:
+        self._pool.close()
+        raise CancelledError
+
+
+def test_a_stop_in_the_middle_of_a_check_is_no_crash_of_the_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted as one, three slow stops would quarantine a good packet."""
+    pool = ProcessWorkPool(1, 1.0)
+    monkeypatch.setattr(pool, "_started", lambda: _EndedPool(pool))
+    with pytest.raises(WorkerDiedError):
+        pool.run(len, ["one", "two"])

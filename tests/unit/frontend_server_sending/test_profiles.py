@@ -1,0 +1,168 @@
+"""Drop profiles: by rename, by marker, by standing still; and digests that may be left out."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from exchanged.config import DropProfile
+from exchanged.states import DropState
+from packet_spec.identity import sha256_hex
+from tests.support.outbox import SETTLE, SMALL, acceptance_xml, names_in, packet_xml
+from tests.support.sending import MeddlingPool, Open, states
+
+
+def test_with_markers_nothing_is_read_before_its_marker(start: Open) -> None:
+    frontend = start(profile=DropProfile.MARKER)
+    frontend.drop_folder()
+    frontend.run()
+    assert (frontend.status()["state"], frontend.status()["missing"]) == ("incomplete", ["A.ok"])
+    (frontend.outbox / "A.ok").touch()
+    frontend.run()
+    assert frontend.status()["state"] == "queued"
+    assert names_in(frontend.outbox) == []
+    assert names_in(frontend.folders.sent) == ["A", "A.ok"]
+
+
+@pytest.mark.parametrize("statement", ["size", "digest"])
+@pytest.mark.parametrize("kind", ["folder", "xml", "zip"])
+def test_a_marker_may_state_size_and_digest(start: Open, kind: str, statement: str) -> None:
+    frontend = start(profile=DropProfile.MARKER)
+    path = {"folder": frontend.drop_folder, "xml": frontend.drop_xml, "zip": frontend.drop_zip}[kind]()
+    document = (path / "packet.xml" if kind == "folder" else path).read_bytes()
+    stated = str(len(document)) if statement == "size" else sha256_hex(document)
+    wrong = str(len(document) + 1) if statement == "size" else sha256_hex(b"x")
+    marker = frontend.outbox / "A.ok"
+    marker.write_text(wrong)
+    frontend.run()
+    assert states(frontend) == [DropState.INCOMPLETE]
+    marker.write_text(stated)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_marker_that_stays_wrong_refuses(start: Open) -> None:
+    frontend = start(profile=DropProfile.MARKER)
+    frontend.drop_xml()
+    (frontend.outbox / "A.ok").write_text("17")
+    frontend.run()
+    frontend.settle()
+    assert frontend.codes("A.xml") == ["marker-differs"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "hard link", "fifo"])
+def test_a_marker_that_is_no_plain_file_marks_nothing_and_the_status_says_so(start: Open, kind: str) -> None:
+    frontend = start(profile=DropProfile.MARKER)
+    frontend.drop_xml()
+    marker = frontend.outbox / "A.xml.ok"
+    if kind == "link":
+        marker.symlink_to(frontend.outbox / "A.xml")
+    elif kind == "folder":
+        marker.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(marker)
+    else:
+        (frontend.root / "template").write_text("ok")
+        marker.hardlink_to(frontend.root / "template")
+    for _ in range(3):
+        frontend.settle()
+    status = frontend.status("A.xml")
+    assert (status["state"], status["missing"]) == ("incomplete", ["A.xml.ok"])
+    marker.rmdir() if kind == "folder" else marker.unlink()
+    marker.touch()
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_drop_that_never_comes_to_rest_has_a_status_of_its_own(start: Open) -> None:
+    """An earlier drop of that name was refused for good: that is not the answer to this one."""
+    times = iter(range(1, 100))
+
+    def write_on() -> None:
+        os.utime(frontend.outbox / "A" / next(iter(SMALL)), ns=(0, next(times)))
+
+    frontend = start(pool=MeddlingPool(lambda: None, *[write_on] * 3))
+    frontend.drop_folder(document=b"<packet></packet>")
+    frontend.run()
+    assert frontend.status()["state"] == "refused"
+    frontend.drop_folder()
+    for _ in range(3):
+        frontend.settle()
+        status = frontend.status()
+        assert (status["state"], status["final"], status["missing"]) == ("incomplete", False, ["packet.xml"])
+    frontend.settle()
+    assert frontend.status()["state"] == "queued"
+
+
+def test_a_drop_that_is_given_its_time_is_not_told_as_the_one_before_it(start: Open) -> None:
+    frontend = start(profile=DropProfile.SETTLED)
+    frontend.drop_xml(document=b"<packet></packet>")
+    frontend.run()
+    frontend.settle()
+    assert frontend.status("A.xml")["final"] is True
+    frontend.drop_xml()
+    frontend.run()
+    status = frontend.status("A.xml")
+    assert (status["state"], status["final"]) == ("seen", False)
+
+
+def test_software_that_only_stands_still_is_given_its_time(start: Open) -> None:
+    frontend = start(profile=DropProfile.SETTLED)
+    path = frontend.outbox / "A.xml"
+    whole = acceptance_xml()
+    for size in (1, 100, len(whole) - 1, len(whole)):
+        path.write_bytes(whole[:size])
+        assert frontend.intake.step() == SETTLE
+        frontend.clock.advance(SETTLE - 0.5)
+        frontend.run()
+        assert states(frontend) == [DropState.SEEN]
+    frontend.clock.advance(0.5)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize("kind", ["xml", "zip"])
+def test_standing_still_without_an_end_never_blames(start: Open, kind: str) -> None:
+    frontend = start(profile=DropProfile.SETTLED)
+    path = frontend.drop_xml() if kind == "xml" else frontend.drop_zip()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    for _ in range(10):
+        frontend.settle()
+    assert states(frontend) == [DropState.INCOMPLETE]
+    path.write_bytes(whole)
+    frontend.run()
+    frontend.settle()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_without_digests_two_equal_readings_are_needed(start: Open) -> None:
+    """Preallocated files have their size before their bytes."""
+    frontend = start(profile=DropProfile.SETTLED, optional_sha256=True)
+    document = packet_xml({"a.pdf": b"12345"}, listed={"a.pdf": {"sha256": None}})
+    path = frontend.drop_folder("A", {"a.pdf": bytes(5)}, document=document)
+    times = (path / "a.pdf").stat()
+    frontend.run()
+    frontend.settle()
+    assert states(frontend) == [DropState.SEEN]
+    # The bytes arrive, and a tool that lies sets the time back.
+    (path / "a.pdf").write_bytes(b"12345")
+    os.utime(path / "a.pdf", ns=(times.st_atime_ns, times.st_mtime_ns))
+    frontend.settle()
+    assert states(frontend) == [DropState.SEEN]
+    frontend.settle()
+    assert states(frontend) == [DropState.TAKEN]
+    assert frontend.open(frontend.packets()[0])[2] == {"a.pdf": b"12345"}
+
+
+def test_a_digest_is_required_unless_the_profile_says_otherwise(start: Open) -> None:
+    document = packet_xml(SMALL, listed={name: {"sha256": None} for name in SMALL})
+    frontend = start()
+    frontend.drop_folder(document=document)
+    frontend.run()
+    assert frontend.codes() == ["attachment-digest-missing"]
+    frontend = start(optional_sha256=True)
+    frontend.drop_folder(document=document)
+    frontend.run()
+    assert frontend.status()["state"] == "queued"
