@@ -104,8 +104,12 @@ class SftpServer:
         """End the listener and all its sessions."""
         process, self._process = self._process, None
         if process is not None:
-            for pid in (*_descendants(process.pid), process.pid):
-                _kill(pid)
+            # Stopped first, so that no new session is born while the old ones are ended.
+            process.send_signal(signal.SIGSTOP)
+            while sessions := [pid for pid in _descendants(process.pid) if _is_alive(pid)]:
+                for pid in sessions:
+                    _kill(pid)
+            process.kill()
             process.wait(_START_SECONDS)
 
     def kill_sessions(self) -> None:
@@ -282,6 +286,15 @@ def _descendants(pid: int) -> list[int]:
     for child in map(int, children):
         found = [*_descendants(child), child, *found]
     return found
+
+
+def _is_alive(pid: int) -> bool:
+    """It runs: neither gone nor a dead child that its stopped parent has not buried yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _kill(pid: int) -> None:
