@@ -151,13 +151,9 @@ class Node:
         event_line("stopped", clean=clean)
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
-        """Wait until something fatal happens or ``request_stop``; the error, if there was one."""
+        """Wait until something fatal happens or the time is over; the error, if there was one."""
         self._stopped.wait(timeout_seconds)
         return self._fatal
-
-    def request_stop(self) -> None:
-        """Ask ``wait`` to return. Safe in a signal handler."""
-        self._stopped.set()
 
     def _on_fatal(self, error: ExchangeError) -> None:
         event_line("volume-damaged", level=logging.ERROR, error=error.reference, what=str(error))
