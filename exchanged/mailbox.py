@@ -216,8 +216,13 @@ class _Folder:
             os.close(self._opened)
 
 
+def special_kind(mode: int) -> str:
+    """What a file of that mode is, in words, if it is no regular file; else empty."""
+    return next((name for is_kind, name in _KINDS_OF_FILE if is_kind(mode)), "")
+
+
 def _check(found: os.stat_result, expected_uid: int | None) -> None:
-    kind = next((name for is_kind, name in _KINDS_OF_FILE if is_kind(found.st_mode)), "")
+    kind = special_kind(found.st_mode)
     if kind:
         raise TransportFileError("not a plain file", expected="a plain file", found=kind)
     if found.st_nlink != 1:

@@ -20,6 +20,7 @@ from typing import Final
 
 from exchanged.errors import ForeignVolumeError
 from exchanged.ledger.drops import DropIdentity
+from exchanged.mailbox import special_kind
 from packet_spec.findings import Finding
 from packet_spec.limits import PARTS
 from packet_spec.names import escape_for_display
@@ -33,14 +34,6 @@ _LITTER: Final = frozenset({b"thumbs.db", b"desktop.ini", b".ds_store"})
 _TEMPORARY: Final = (b".tmp", b".part")
 _MARKERS: Final = (b".ok", b".end")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KINDS_OF_FILE: Final = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a character device"),
-    (stat.S_ISBLK, "a block device"),
-)
 
 
 class DropKind(StrEnum):
@@ -245,7 +238,7 @@ def _observe_folder(
 
 
 def _oddity(name: bytes, found: os.stat_result) -> Finding | None:
-    kind = next((words for is_kind, words in _KINDS_OF_FILE if is_kind(found.st_mode)), "")
+    kind = special_kind(found.st_mode)
     if not kind and found.st_nlink != 1:
         kind = f"{found.st_nlink} hard links"
     return make_finding("drop-not-plain", file=escape_for_display(name), found=kind) if kind else None
