@@ -21,6 +21,7 @@ from typing import Final
 from cli.frame import read_input
 from exchanged.config import Config, FoldersConfig, KeysConfig, LinkConfig, LinkTransport
 from exchanged.keys import check_private_file, load_key
+from exchanged.places import DIRECTORY_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, MARKER_NAME, OUTBOX
 from packet_spec.directory import open_directory
 from packet_spec.errors import ExchangeError
@@ -69,7 +70,7 @@ def check_node(config: Config, now: datetime) -> tuple[Check, ...]:
 
 def find_directory(config: Config) -> tuple[Directory | None, Check]:
     """The newest directory in data_dir that its root signatures prove, and how the search ended."""
-    folder = config.node.data_dir / "directory"
+    folder = config.node.data_dir / DIRECTORY_FOLDER
     try:
         found = [path for path in folder.iterdir() if _DIRECTORY.fullmatch(path.name)]
     except OSError:

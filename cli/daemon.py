@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import DEFAULT_CONFIG
+from cli.frame import config_option
 from cli.locale import _
 from cli.main import describe
 from exchanged import __version__
@@ -23,16 +23,7 @@ from packet_spec.errors import ExchangeError
 
 
 @click.command("exchanged")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    envvar="EXCHANGED_CONFIG",
-    show_default=True,
-    metavar="FILE",
-    help="The configuration of the node; also EXCHANGED_CONFIG.",
-)
+@config_option
 @click.option("--recover", "wants_recovery", is_flag=True, help="Start again after the volume failed.")
 @click.version_option(__version__, prog_name="exchanged", message="%(prog)s %(version)s")
 def exchanged(config_path: Path, wants_recovery: bool) -> None:

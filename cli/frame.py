@@ -82,6 +82,20 @@ def read_roots(texts: Sequence[str]) -> tuple[RootKey, ...]:
     return tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
 
 
+def config_option(function: _F) -> _F:
+    """Add ``--config``; both entry points find a node's configuration in the same way."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_CONFIG,
+        envvar="EXCHANGED_CONFIG",
+        show_default=True,
+        metavar="FILE",
+        help="The configuration of the node; also EXCHANGED_CONFIG.",
+    )(function)
+
+
 def json_option(function: _F) -> _F:
     """Add ``--json``; the command gets it as ``as_json: bool``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(function)

@@ -20,7 +20,7 @@ import click
 from click.shell_completion import shell_complete
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import DEFAULT_CONFIG, LazyGroup, PlanError, Settings
+from cli.frame import LazyGroup, PlanError, Settings, config_option
 from cli.locale import _
 from cli.render import printable, say_json
 from exchanged import __version__
@@ -52,16 +52,7 @@ NOUNS: Final = {
     nouns=NOUNS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    envvar="EXCHANGED_CONFIG",
-    show_default=True,
-    metavar="FILE",
-    help="The configuration of the node; also EXCHANGED_CONFIG.",
-)
+@config_option
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name=NAME, message="%(prog)s %(version)s")
 @click.pass_context

@@ -20,6 +20,7 @@ from cli.frame import Settings
 from cli.locale import _
 from exchanged.clock import SystemClock
 from exchanged.errors import NotFoundError
+from exchanged.places import LEDGER_FILE
 from packet_spec.identity import PacketKey, is_agency_code
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-LEDGER_FILE: Final = "ledger.sqlite3"
 PREFIX_CHARACTERS: Final = 6
 
 # A terminal this wide shows whole packet ids. On a narrower one 13 characters tell packets apart: in an

@@ -22,7 +22,8 @@ from exchanged.ledger.verify import verify_ledger
 from exchanged.log import event_line
 from exchanged.node import Node
 from exchanged.notify import sd_notify
-from exchanged.parts import DAMAGE_FILE, LEDGER_FILE, Ports, open_parts
+from exchanged.parts import Ports, open_parts
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
 from exchanged.provincial import provincial_stations
 from frontend_server.role import frontend_stations

@@ -282,7 +282,7 @@ class Landing:
         for found in landed:
             for entry in found.batch.items if found.batch else ():
                 for blob in entry.item.blobs:
-                    if not self._is_present(blob.digest):
+                    if not blobs.is_present_for(connection, blob.digest, self.link.peer):
                         sizes[blob.digest] = blob.size
         self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
         for digest, size in sizes.items():
@@ -323,12 +323,6 @@ class Landing:
         wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
         self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
         event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
-
-    def _is_present(self, digest: str) -> bool:
-        connection = self.link.ledger.read()
-        return blobs.live_generation(connection, digest) is not None and blobs.is_entitled(
-            connection, digest, self.link.peer
-        )
 
     def _has_needs(self) -> bool:
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
@@ -390,18 +384,17 @@ class Landing:
 
     def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
         item = entry.item
-        missing = {blob.digest for blob in item.blobs if not self._present_in(transaction, blob.digest)}
+        missing = {
+            blob.digest
+            for blob in item.blobs
+            if not blobs.is_present_for(transaction.connection, blob.digest, self.link.peer)
+        }
         state = ArrivalState.NEEDING if missing else ArrivalState.LANDED
         number = arrivals.insert(
             transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state
         )
         blobs.named(transaction, number, item.blobs, missing)
         return bool(missing)
-
-    def _present_in(self, transaction: Transaction, digest: str) -> bool:
-        return blobs.live_generation(transaction.connection, digest) is not None and blobs.is_entitled(
-            transaction.connection, digest, self.link.peer
-        )
 
     def _complete(self, transaction: Transaction) -> None:
         complete = set(blobs.complete_arrivals(transaction.connection, self.link.name))

@@ -21,7 +21,8 @@ from exchanged.landing import take_note_of_directory
 from exchanged.ledger import Transaction
 from exchanged.link import LinkStation
 from exchanged.log import event_line
-from exchanged.parts import DAMAGE_FILE, Parts
+from exchanged.parts import Parts
+from exchanged.places import DAMAGE_FILE
 from exchanged.schedule import AlarmClock
 from exchanged.sftp_bell import BellListener
 from exchanged.station import Runner, Station

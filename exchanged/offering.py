@@ -342,7 +342,7 @@ class Offering:
         return (current.incarnation, current.through, exceptions, self.link.trust.version)
 
     def _acknowledge(self) -> bool:
-        """Put the bare acknowledgement when no batch carried the news."""
+        """Put the bare acknowledgement when there is news, before anything larger needs room."""
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
         if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
             return False

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
@@ -25,6 +24,14 @@ from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME
+from exchanged.places import (
+    BLOB_FOLDER,
+    DAMAGE_FILE,
+    DIRECTORY_FOLDER,
+    LEDGER_FILE,
+    LOCK_FILE,
+    SPOOL_FOLDER,
+)
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Speaker, Statements
 from exchanged.reconcile import Reconciled, note_clean_stop, reconcile
@@ -37,9 +44,6 @@ from exchanged.transport import Transport
 from exchanged.trust import Trust
 from packet_spec.model import NodeRole
 from packet_spec.signing import PrivateKey
-
-LEDGER_FILE: Final = "ledger.sqlite3"
-DAMAGE_FILE: Final = "volume-damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]],
             "an earlier run ended because the volume of ledger or spool failed", where=str(data_dir)
         )
     with ExitStack() as undo:
-        lock = NodeLock(data_dir / "lock")
+        lock = NodeLock(data_dir / LOCK_FILE)
         undo.callback(lock.release)
         parts = _open_locked(config, ports, on_wake, lock, undo)
         undo.pop_all()
@@ -173,13 +177,13 @@ def _open_locked(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
     undo.callback(ledger.close)
-    spool = Spool(data_dir / "spool", files, ports.randomness)
-    store = BlobStore(data_dir / "blobs", files)
+    spool = Spool(data_dir / SPOOL_FOLDER, files, ports.randomness)
+    store = BlobStore(data_dir / BLOB_FOLDER, files)
     spool.prepare()
     store.prepare()
     reconciled = reconcile(ledger, spool, store)
     incarnation = _incarnation(ledger, ports.randomness)
-    trust = Trust(data_dir / "directory", files, config.keys.roots, config.keys.threshold)
+    trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     links = Links({link.peer: link.name for link in config.links})
     speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)

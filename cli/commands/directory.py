@@ -151,6 +151,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
     """
     from cli.checks import find_directory
     from exchanged.durable import DurableFiles, Volume
+    from exchanged.places import DIRECTORY_FOLDER
     from packet_spec.directory import open_directory
     from packet_spec.limits import DIRECTORY_BYTES
 
@@ -167,7 +168,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
             say(text.format_map(said))
         return ExitCode.FINDINGS
     files = DurableFiles(Volume.OWN)
-    folder = config.node.data_dir / "directory"
+    folder = config.node.data_dir / DIRECTORY_FOLDER
     files.make_dir(folder, mode=0o750)
     files.make_dir(folder / "incoming", mode=0o770)
     target = folder / "incoming" / f"directory-{offered.version}.xml"

@@ -53,12 +53,12 @@ def init(settings: Settings, *, accept: bool, as_json: bool) -> int:
 
 def _initialise(config: Config, *, accept: bool) -> dict[str, MarkerState]:
     """Under the node's lock, so that no daemon looks on. Name of the folder -> state of its marker."""
-    from cli.node_view import LEDGER_FILE
     from exchanged.clock import SystemClock, SystemRandomness
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
     from exchanged.ledger import Ledger
     from exchanged.lock import NodeLock
+    from exchanged.places import LEDGER_FILE
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
     if config.folders is None:

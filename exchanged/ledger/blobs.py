@@ -128,6 +128,11 @@ def collect(transaction: Transaction, final_before: datetime, limit: int) -> tup
     return tuple((row["digest"], row["generation"]) for row in rows)
 
 
+def is_present_for(connection: sqlite3.Connection, digest: str, holder: str) -> bool:
+    """The blob is stored and ``holder`` may know it: without a title the answer is that of absence (C9)."""
+    return live_generation(connection, digest) is not None and is_entitled(connection, digest, holder)
+
+
 def named(
     transaction: Transaction, arrival: int, blobs: Iterable[BlobReference], missing: Container[str]
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import blobs, spool
 from exchanged.ledger.transaction import GENESIS, event_link
+from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
 
 _PAGE: Final = 10_000
 # What is wrong is clear long before; each further problem only costs time.
@@ -195,7 +196,7 @@ def _compare_files(
     connection: sqlite3.Connection, data_dir: Path, books: _Books
 ) -> tuple[list[Problem], int]:
     """Problems, and the number of spare files."""
-    folders = data_dir / "spool", data_dir / "blobs"
+    folders = data_dir / SPOOL_FOLDER, data_dir / BLOB_FOLDER
     suspects: dict[str | tuple[str, int], Problem] = {}
     for name, size in books.spool.items():
         found = _size(folders[0] / name)

@@ -1,0 +1,13 @@
+"""What lies in a node's data directory, by name. Imports nothing, so that commands start fast."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEDGER_FILE: Final = "ledger.sqlite3"
+LOCK_FILE: Final = "lock"
+# Left by a run that ended because the volume failed; only ``exchanged --recover`` takes it away.
+DAMAGE_FILE: Final = "volume-damaged"
+SPOOL_FOLDER: Final = "spool"
+BLOB_FOLDER: Final = "blobs"
+DIRECTORY_FOLDER: Final = "directory"
