@@ -25,9 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def no_sleeping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sleep in our code hides a missing port (clock, event, scheduler); libraries may sleep.
 
-    Tests of real processes wait for the world outside, so tests/process is free of the guard.
+    Tests of real processes wait for the world outside, so tests/process and tests/system are free of
+    the guard.
     """
-    if (ROOT / "tests" / "process") in request.path.parents:
+    if not {ROOT / "tests" / "process", ROOT / "tests" / "system"}.isdisjoint(request.path.parents):
         return
     ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
     sleep = time.sleep
