@@ -120,11 +120,7 @@ class LazyGroup(click.Group):
         """Import the noun's module and give its command."""
         if cmd_name not in self._nouns or not _is_installed(cmd_name):
             return super().get_command(ctx, cmd_name)
-        member = getattr(importlib.import_module(_module(cmd_name)), cmd_name)
-        if not isinstance(member, click.Command):
-            raise TypeError(f"{_module(cmd_name)}.{cmd_name} is not a command")
-        translate_help(member)
-        return member
+        return _import_member(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the nouns from the table: help must not import every module."""
@@ -132,6 +128,30 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section(_("Commands")):
                 formatter.write_dl(rows)
+
+
+class NounGroup(click.Group):
+    """A noun whose verbs may stand in modules of their own, imported when one is called.
+
+    ``members`` maps a verb to the module below ``cli.commands`` that exports a command of the module's
+    own name. A verb whose module is not installed is not offered.
+    """
+
+    def __init__(self, *args: Any, members: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._members = dict(members or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs by name."""
+        installed = (verb for verb, module in self._members.items() if _is_installed(module))
+        return sorted([*super().list_commands(ctx), *installed])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A verb by name, imported where it stands in a module of its own."""
+        module = self._members.get(cmd_name)
+        if module is None or not _is_installed(module):
+            return super().get_command(ctx, cmd_name)
+        return _import_member(module)
 
 
 def translate_help(command: click.Command) -> None:
@@ -144,6 +164,15 @@ def translate_help(command: click.Command) -> None:
     if isinstance(command, click.Group):
         for member in command.commands.values():
             translate_help(member)
+
+
+def _import_member(name: str) -> click.Command:
+    """The command ``name`` of the module of that name, with its help in the operator's language."""
+    member = getattr(importlib.import_module(_module(name)), name)
+    if not isinstance(member, click.Command):
+        raise TypeError(f"{_module(name)}.{name} is not a command")
+    translate_help(member)
+    return member
 
 
 def _module(noun: str) -> str:

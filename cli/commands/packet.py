@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option
+from cli.frame import NounGroup, Settings, json_option
 from cli.locale import _
 from cli.node_view import agency_option, identify, moment_option, open_view
 from cli.render import say, say_json
 
-_NEW: Final = "new"
 
-
-class _PacketGroup(click.Group):
-    """The group, with ``new`` imported when it is called: it brings the makers of documents along."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All members by name."""
-        return sorted([*super().list_commands(ctx), _NEW])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A member by name."""
-        if cmd_name != _NEW:
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module("cli.commands.packet_new").packet_new
-        return command
-
-
-@click.group("packet", cls=_PacketGroup)
+@click.group(
+    "packet", cls=NounGroup, members={"new": "packet_new", "find": "packet_find", "cancel": "packet_cancel"}
+)
 def packet() -> None:
     """Check, make and look at packets."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.frame import Settings, json_option
+from cli.frame import NounGroup, Settings, json_option
 from cli.locale import _
 from cli.node_view import NodeView, agency_option, open_view, shown_key
 from cli.render import age, say, say_json, table
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from exchanged.ledger.questions_queue import AgedCount, QueueEntry
 
 
-@click.group("queue")
+@click.group(
+    "queue",
+    cls=NounGroup,
+    members={
+        "requeue": "queue_requeue",
+        "hold": "queue_hold",
+        "release": "queue_release",
+        "discard": "queue_discard",
+    },
+)
 def queue() -> None:
     """What waits, for whom, and how long."""
 

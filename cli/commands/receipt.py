@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import Settings, json_option, read_input, read_roots
+from cli.frame import NounGroup, Settings, json_option, read_input, read_roots
 from cli.locale import _, language
 from cli.node_view import identify, open_view
 from cli.render import fields, local_time, printable, say, say_json, table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from packet_spec.model import Receipt
 
 
-@click.group("receipt")
+@click.group("receipt", cls=NounGroup, members={"sign": "receipt_sign", "resend": "receipt_resend"})
 def receipt() -> None:
     """Verify and show receipts."""
 
