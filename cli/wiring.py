@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -16,16 +17,16 @@ from cli.exit_codes import ExitCode, exit_code_of
 from exchanged import __version__
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
-from exchanged.errors import ConfigurationError
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import verify_ledger
 from exchanged.log import event_line
 from exchanged.node import Node
 from exchanged.notify import sd_notify
-from exchanged.parts import Ports, open_parts
+from exchanged.parts import Parts, Ports, open_parts
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
-from exchanged.provincial import provincial_stations
+from exchanged.provincial import bridge_stations, provincial_stations
+from exchanged.station import Station
 from frontend_server.role import frontend_stations
 from packet_spec.errors import ExchangeError
 from packet_spec.model import NodeRole
@@ -44,20 +45,14 @@ class _Wakes:
 
 def run_node(config: Config) -> ExitCode:
     """Run a node until it is told to stop. Raises ExchangeError when it cannot start."""
-    if config.node.role is NodeRole.BRIDGE:
-        raise ConfigurationError(("[node] role: this version cannot run a bridge",))
     clock, randomness = SystemClock(), SystemRandomness()
-    frontend = config.node.role is NodeRole.FRONTEND
     pool = ProcessWorkPool(config.limits.workers, config.limits.check_timeout_seconds)
     wakes = _Wakes()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     parts = open_parts(config, Ports(clock, randomness, pool), wakes)
-    if frontend:
-        stations, watched = frontend_stations(parts)
-    else:
-        stations, watched = provincial_stations(parts), {}
+    stations, watched = stations_of(parts)
     node = Node(parts, stations, watched)
     wakes.target = node.wake
     node.start()
@@ -69,6 +64,17 @@ def run_node(config: Config) -> ExitCode:
     sd_notify("STOPPING=1")
     node.stop()
     return ExitCode.DONE if error is None else exit_code_of(error)
+
+
+def stations_of(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:
+    """The stations of the configured role, and the folders whose events wake which of them."""
+    match parts.config.node.role:
+        case NodeRole.FRONTEND:
+            return frontend_stations(parts)
+        case NodeRole.PROVINCIAL:
+            return provincial_stations(parts), {}
+        case NodeRole.BRIDGE:
+            return bridge_stations(parts), {}
 
 
 def recover(config: Config) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchanged.examine import Examined
+from exchanged.examine import Examined, Scope
 from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -32,7 +32,11 @@ _CLOCK_AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The PacketJudge of a provincial node."""
+    """The PacketJudge of an admitting node.
+
+    ``delivers`` is the agency whose inbox lies at this very node: point to point the receiving front-end
+    admits for its neighbour (C21). Empty at a provincial node.
+    """
 
     node: str
     trust: Trust
@@ -42,11 +46,11 @@ class Admission:
     catalogue: Catalogue
     policy: SequencePolicy
     order_wait_seconds: float
+    delivers: str = ""
 
-    @property
-    def all_rules(self) -> bool:
+    def scope(self, _sender: str) -> Scope:
         """The whole standard, whatever the sending front-end let through."""
-        return True
+        return Scope.STANDARD
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         """Admit and route, repeat a receipt, refuse, hold or quarantine."""
@@ -170,7 +174,7 @@ class Admission:
     ) -> None:
         """Store, accept, route: the receipt goes before the packet to every recipient."""
         seal = examined.seal
-        roads = {recipient: self._road(row, recipient) for recipient in seal.recipients}
+        roads = {recipient: self._road(row, seal.key.sender, recipient) for recipient in seal.recipients}
         number = store(transaction, row, known, examined, PacketState.ACTIVE)
         arrivals.finish(transaction, row, Event.ADMIT, keeps_bytes=True)
         receipt, _ = self.statements.issue(
@@ -178,15 +182,27 @@ class Admission:
         )
         priority = URGENT if seal.priority is Priority.URGENT else 1
         for recipient, link in roads.items():
-            packets.add_destination(transaction, number, recipient, DestinationState.QUEUED, link)
-        for link in dict.fromkeys(roads.values()):
+            state = DestinationState.QUEUED if link else DestinationState.ARRIVED
+            packets.add_destination(transaction, number, recipient, state, link)
+        if "" in roads.values():
+            transaction.wake("delivery")
+        for link in filter(None, dict.fromkeys(roads.values())):
             batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
             batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
         arrivals.release_held(transaction, reasons=("waiting-for-predecessor",))
 
-    def _road(self, row: ArrivalRow, recipient: str) -> str:
-        """The link towards a recipient. Holds the packet where there is none (C16)."""
-        route = next_hop(self.trust.directory, self.node, recipient, self.links.peer_of(row.link))
+    def _road(self, row: ArrivalRow, sender: str, recipient: str) -> str:
+        """The link towards a recipient, empty for our own agency. Holds the packet without one (C16).
+
+        Here the way turns from up to down: a bridge that stands before both ends gets the packet back, the
+        sender's own node never does.
+        """
+        if recipient == self.delivers:
+            return ""
+        directory, neighbour = self.trust.directory, self.links.peer_of(row.link)
+        listed = directory.agency(sender)
+        came_from = neighbour if listed is None or listed.node == neighbour else ""
+        route = next_hop(directory, self.node, recipient, came_from)
         if route.kind is RouteKind.LOOP:
             raise Held(RouteKind.LOOP.value)
         link = self.links.name_of(route.neighbour) if route.kind is RouteKind.NEIGHBOUR else ""

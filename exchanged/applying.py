@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchanged.ledger import Transaction, arrivals, blobs, effects, packets, statements
+from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, effects, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.receipts import Statements
+from exchanged.receipts import URGENT, Statements
 from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, Event, allows
 from exchanged.trust import Trust
 from packet_spec.authority import check_hop_authority, check_receipt_authority
 from packet_spec.errors import AuthorityError, FormatError
 from packet_spec.hop import open_hop
 from packet_spec.identity import PacketKey
-from packet_spec.model import ItemKind, Receipt, ReceiptKind
+from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
 from packet_spec.receipt import open_receipt
 
 
@@ -26,6 +26,7 @@ from packet_spec.receipt import open_receipt
 class Applying:
     """Applies verified statements at one node."""
 
+    node: str
     trust: Trust
     statements: Statements
 
@@ -62,16 +63,30 @@ class Applying:
             raise
         number = statements.record_receipt(transaction, receipt, document, own=False)
         if number is None:
+            if self._passes_through(receipt.key.sender):
+                # On its way back from the admitting node, or asked for again: in between nothing ends.
+                number = statements.number_of(transaction.connection, document)
+                self._send_on(transaction, number, receipt, row.link)
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         packet = packets.find(transaction.connection, receipt.key)
         if packet is not None:
             self._apply_to(transaction, packet, receipt, number)
-        self.statements.send_to_agency(
-            transaction, ItemKind.RECEIPT, number, receipt.key.sender, came_by=row.link
-        )
+            if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
+                self._follow(transaction, packet, number, row.link)
+        self._send_on(transaction, number, receipt, row.link)
         arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
         arrivals.finish(transaction, row, Event.ADMIT)
+
+    def _passes_through(self, sender: str) -> bool:
+        """This node neither seals nor admits for that sender."""
+        agency = self.trust.directory.agency(sender)
+        return agency is not None and self.node not in (agency.node, agency.admitting_node)
+
+    def _send_on(self, transaction: Transaction, number: int, receipt: Receipt, came_by: str) -> None:
+        self.statements.send_to_agency(
+            transaction, ItemKind.RECEIPT, number, receipt.key.sender, came_by=came_by
+        )
 
     def _apply_to(self, transaction: Transaction, packet: PacketRow, receipt: Receipt, number: int) -> None:
         if (packet.content_digest, packet.seal_digest) != (receipt.content_digest, receipt.seal_digest):
@@ -91,11 +106,16 @@ class Applying:
             )
             return
         event = EVENT_OF_RECEIPT[receipt.kind]
+        if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
+            # Here custody alone counts: an accepted packet still has to be handed on.
+            return
         for destination in packets.destinations(transaction.connection, packet.id):
             if receipt.recipient and destination.recipient != receipt.recipient:
                 continue
             if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
                 packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
+                if packet.own and receipt.kind is ReceiptKind.ACCEPTED:
+                    self._note_case(transaction, packet)
             elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:
                 transaction.event(
                     "receipt-noted",
@@ -110,10 +130,40 @@ class Applying:
             effects.intend(transaction, "status", f"packet:{packet.id}")
             transaction.wake("intake")
 
+    def _follow(self, transaction: Transaction, packet: PacketRow, number: int, came_by: str) -> None:
+        """A receiver can do nothing with a packet whose ``accepted`` receipt stayed behind here (C14)."""
+        links = {row.link for row in packets.destinations(transaction.connection, packet.id)}
+        for link in sorted(links - {came_by, ""}):
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, number, URGENT)
+
     def _is_late(self, packet: PacketRow, receipt: Receipt) -> bool:
         """The sender says that its packet expired with it, and here it is: it had left (C18)."""
         sender = self.trust.directory.agency(packet.key.sender)
         return not packet.own and sender is not None and receipt.issued_by in (sender.code, sender.node)
+
+    def _note_case(self, transaction: Transaction, packet: PacketRow) -> None:
+        """Point to point each side admits the other's packets, so each must know its own as well (C17).
+
+        By its first case number, the one that stands in the ledger.
+        """
+        sender = self.trust.directory.agency(packet.key.sender)
+        admitting = None if sender is None else self.trust.directory.node(sender.admitting_node)
+        kind, colon, value = packet.case_key.partition(":")
+        if admitting is None or admitting.role is not NodeRole.FRONTEND or not colon:
+            return
+        if cases.case_of_packet(transaction.connection, packet.key):
+            return
+        numbers = (CaseNumber(kind, value),)
+        known = cases.cases_of(transaction.connection, numbers)
+        cases.record(
+            transaction,
+            known[0] if known else f"{packet.key.sender}/{packet.key.packet_id}",
+            (),
+            numbers,
+            (packet.key.sender, *packet.recipients),
+            packet.business_type,
+            packet.key,
+        )
 
     def _entitle(self, transaction: Transaction, receipt: Receipt) -> None:
         """The receiver has proved that it holds the packet's blobs (C9)."""

@@ -174,6 +174,7 @@ class RetentionConfig:
     """How long bytes are kept after nothing needs them, in days."""
 
     blob_days: float
+    transit_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +368,10 @@ def _rules(section: Section) -> RulesConfig:
 
 
 def _retention(section: Section) -> RetentionConfig:
-    config = RetentionConfig(blob_days=section.number("blob_days", 90.0, 0.01, 36_525))
+    config = RetentionConfig(
+        blob_days=section.number("blob_days", 90.0, 0.01, 36_525),
+        transit_days=section.number("transit_days", 30.0, 0.01, 36_525),
+    )
     section.finish()
     return config
 

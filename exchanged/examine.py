@@ -7,6 +7,7 @@ raises, and the judge holds the packet; the verdict is never a guess.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,9 +24,21 @@ from packet_spec.seal import PacketReader
 from packet_spec.signing import PublicKey
 
 
+class Scope(StrEnum):
+    """How much of a packet a node looks at.
+
+    ``standard``: everything, where it is admitted. ``envelope``: seal, envelope and digests, where it is
+    received. ``seal``: the seal and the digests that it names, where it only passes through (C14).
+    """
+
+    STANDARD = "standard"
+    ENVELOPE = "envelope"
+    SEAL = "seal"
+
+
 @dataclass(frozen=True, slots=True)
 class ExamineWork:
-    """One sealed packet to look at. ``all_rules``: every check of the standard, not only the seal's.
+    """One sealed packet to look at, as far as ``scope``.
 
     ``directory`` is the file of the directory in force, proved again here by ``roots``.
     """
@@ -36,12 +49,12 @@ class ExamineWork:
     directory: str
     roots: tuple[RootKey, ...]
     threshold: int
-    all_rules: bool
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found. ``packet`` is None when packet.xml could not be read."""
+    """What was found. ``packet`` is None when packet.xml could not be read, or was none of our business."""
 
     seal: Seal
     seal_digest: str
@@ -66,14 +79,16 @@ def examine(work: ExamineWork) -> Examined:
         seal = reader.open(lookup)
         packet_xml = reader.packet_xml()
         reader.drain()
-    verdict, packet = _judge(packet_xml, seal, directory, all_rules=work.all_rules)
+    if work.scope is Scope.SEAL:
+        return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
+    verdict, packet = _judge(packet_xml, seal, directory, work.scope)
     return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet)
 
 
 def _judge(
-    packet_xml: bytes, seal: Seal, directory: Directory, *, all_rules: bool
+    packet_xml: bytes, seal: Seal, directory: Directory, scope: Scope
 ) -> tuple[Verdict, Packet | None]:
-    if all_rules:
+    if scope is Scope.STANDARD:
         result = check_packet(
             packet_xml, directory=directory, catalogue=load_catalogue(), encoding=seal.encoding
         )

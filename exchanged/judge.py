@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from exchanged.applying import Applying
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
-from exchanged.examine import Examined, ExamineWork, examine
+from exchanged.examine import Examined, ExamineWork, Scope, examine
 from exchanged.ledger import Ledger, Transaction, arrivals
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
@@ -41,11 +41,10 @@ _AHEAD_SECONDS: Final = 60.0
 
 
 class PacketJudge(Protocol):
-    """What a role decides about an examined packet: admission at a province, reception at an agency."""
+    """What a node decides about an examined packet: admission, reception at an agency, or transit."""
 
-    @property
-    def all_rules(self) -> bool:
-        """The whole standard is checked here, not only the seal."""
+    def scope(self, sender: str) -> Scope:
+        """How much of a packet of that sender is looked at here. ``sender`` is what the waybill says."""
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         """Move the arrival on. Raises Held to hold it, Suspicious to quarantine it."""
@@ -165,7 +164,7 @@ class Judge:
             str(trust.path()),
             trust.roots,
             trust.threshold,
-            self._packets.all_rules,
+            self._packets.scope(row.key.sender),
         )
 
     def _one(

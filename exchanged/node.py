@@ -97,6 +97,7 @@ def sweep_of(parts: Parts) -> Sweep:
         parts.blobs,
         parts.ports.clock,
         blob_days=parts.config.retention.blob_days,
+        transit_days=parts.config.retention.transit_days,
     )
 
 

@@ -22,6 +22,7 @@ from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name, directory_name
 from exchanged.order import Candidate, choose
 from exchanged.ranges import RangeReader, SpoolRange
+from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
 from exchanged.states import DestinationState, Event, PacketState
 from packet_spec.identity import PacketKey, sha256_hex
@@ -283,12 +284,13 @@ class Offering:
     def _blobs_of(self, transaction: Transaction, planned: list[_Planned]) -> list[tuple[str, int, bool]]:
         """Every blob once; it is put unless the neighbour has proved that it has it (C9)."""
         named: dict[str, BlobReference] = {}
+        may_stay = may_leave_blobs_out(self.link.trust.directory, self.link.node, self.link.peer)
         for entry in planned:
             named.update({blob.digest: blob for blob in entry.item.blobs})
         found: list[tuple[str, int, bool]] = []
         for digest in sorted(named):
             generation = blobs.live_generation(transaction.connection, digest)
-            put = not blobs.is_entitled(transaction.connection, digest, self.link.peer)
+            put = not (may_stay and blobs.is_entitled(transaction.connection, digest, self.link.peer))
             found.append((digest, generation or 0, put))
         return found
 

@@ -172,7 +172,8 @@ def _open_locked(
     data_dir = config.node.data_dir
     files = DurableFiles(Volume.OWN, ports.crash)
     seal_key = load_key(config.keys.seal) if config.node.role is NodeRole.FRONTEND else None
-    link_key, receipt_key = load_key(config.keys.link), load_key(config.keys.receipt)
+    link_key = load_key(config.keys.link)
+    receipt_key = None if config.node.role is NodeRole.BRIDGE else load_key(config.keys.receipt)
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )

@@ -1,12 +1,14 @@
-"""The provincial role: a judge that admits, numbers its receipts, keeps the case index, and routes."""
+"""The roles between agencies as compositions: what a provincial node and a bridge add to links and sweep."""
 
 from __future__ import annotations
 
 from exchanged.admission import Admission
 from exchanged.applying import Applying
+from exchanged.deciding import ByPart
 from exchanged.judge import Judge, JudgeTools
 from exchanged.parts import Parts
 from exchanged.station import Station
+from exchanged.transit import Transit
 from packet_spec.catalogue import load_catalogue
 
 
@@ -24,9 +26,9 @@ def judge_tools(parts: Parts) -> JudgeTools:
     )
 
 
-def provincial_stations(parts: Parts) -> tuple[Station, ...]:
-    """The stations that the provincial role adds to links, sweep and directory desk."""
-    admission = Admission(
+def admission_of(parts: Parts, delivers: str = "") -> Admission:
+    """What an admitting node decides with. ``delivers``: see ``Admission``."""
+    return Admission(
         node=parts.config.node.code,
         trust=parts.trust,
         links=parts.links,
@@ -35,5 +37,19 @@ def provincial_stations(parts: Parts) -> tuple[Station, ...]:
         catalogue=load_catalogue(),
         policy=parts.config.rules.sequence,
         order_wait_seconds=parts.config.limits.order_wait_seconds,
+        delivers=delivers,
     )
-    return (Judge(judge_tools(parts), admission, Applying(parts.trust, parts.statements)),)
+
+
+def provincial_stations(parts: Parts) -> tuple[Station, ...]:
+    """A judge that admits its own agencies' packets, and passes on those of agencies elsewhere."""
+    node, trust = parts.config.node.code, parts.trust
+    judge = ByPart(node, trust, admission_of(parts), Transit(node, trust, parts.links))
+    return (Judge(judge_tools(parts), judge, Applying(node, trust, parts.statements)),)
+
+
+def bridge_stations(parts: Parts) -> tuple[Station, ...]:
+    """A judge that passes on: dumb custody, no receipts (C14)."""
+    node, trust = parts.config.node.code, parts.trust
+    transit = Transit(node, trust, parts.links)
+    return (Judge(judge_tools(parts), transit, Applying(node, trust, parts.statements)),)

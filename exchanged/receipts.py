@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchanged.ledger import Transaction, batches, statements
-from exchanged.routing import RouteKind, next_hop
+from exchanged.routing import Route, RouteKind, next_hop, receipt_hop
 from exchanged.trust import Trust
+from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey
@@ -35,11 +36,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks at this node: its own code or its agency's, with the keys for it."""
+    """Who speaks at this node: its own code or its agency's, with the keys for it.
+
+    A bridge has no receipt key: it issues no receipts.
+    """
 
     node: str
     issuer: str
-    receipt_key: PrivateKey
+    receipt_key: PrivateKey | None
     link_key: PrivateKey
 
 
@@ -83,7 +87,13 @@ class Statements:
         by: str = "",
         folder_synced: bool = True,
     ) -> tuple[int, Receipt]:
-        """Sign a receipt now and queue it towards the packet's sender. Returns its row and value."""
+        """Sign a receipt now and queue it towards the packet's sender. Returns its row and value.
+
+        Raises AuthorityError at a node without a receipt key.
+        """
+        key = self._speaker.receipt_key
+        if key is None:
+            raise AuthorityError("a bridge issues no receipts", where=f"packet {subject.key}")
         receipt = Receipt(
             kind=kind,
             key=subject.key,
@@ -100,7 +110,7 @@ class Statements:
             by=by,
             folder_synced=folder_synced,
         )
-        document = sign_receipt(receipt, self._speaker.receipt_key)
+        document = sign_receipt(receipt, key)
         number = statements.record_receipt(transaction, receipt, document, own=True)
         assert number is not None  # noqa: S101 - number and time make every receipt new
         self.send_to_agency(transaction, ItemKind.RECEIPT, number, subject.key.sender, came_by="")
@@ -126,9 +136,23 @@ class Statements:
     ) -> bool:
         """Queue a statement on the link towards ``agency``; never back over the link it came by.
 
+        A receipt goes by way of the agency's admitting node, which has to know it as well.
         False when it stays here: the agency is ours, or no road leads there.
         """
-        route = next_hop(self._trust.directory, self._speaker.node, agency, self._links.peer_of(came_by))
+        came_from = self._came_from(agency, came_by)
+        hop = next_hop if kind is ItemKind.HOP else receipt_hop
+        return self._queue(
+            transaction, kind, number, hop(self._trust.directory, self._speaker.node, agency, came_from)
+        )
+
+    def _came_from(self, agency: str, came_by: str) -> str:
+        """The neighbour that it must not go back to. At the admitting node the way turns (C16)."""
+        neighbour = self._links.peer_of(came_by)
+        listed = self._trust.directory.agency(agency)
+        turns = listed is not None and listed.admitting_node == self._speaker.node
+        return "" if turns and listed is not None and listed.node != neighbour else neighbour
+
+    def _queue(self, transaction: Transaction, kind: ItemKind, number: int, route: Route) -> bool:
         if route.kind is not RouteKind.NEIGHBOUR:
             return False
         link = self._links.name_of(route.neighbour)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchanged.examine import Examined
+from exchanged.examine import Examined, Scope
 from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -34,10 +34,9 @@ class Reception:
     links: Links
     statements: Statements
 
-    @property
-    def all_rules(self) -> bool:
+    def scope(self, _sender: str) -> Scope:
         """Seal, envelope and digests only."""
-        return False
+        return Scope.ENVELOPE
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         """Put the packet before delivery, repeat a receipt, refuse, hold or quarantine it."""

@@ -62,6 +62,60 @@ def next_hop(directory: Directory, here: str, agency: str, came_from: str) -> Ro
     return route_to_node(directory, here, listed.node, came_from)
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Where a node in between hands a packet: recipient -> neighbour. Empty: ``kind`` says why not."""
+
+    roads: tuple[tuple[str, str], ...] = ()
+    kind: RouteKind = RouteKind.NEIGHBOUR
+
+
+def passage(
+    directory: Directory, here: str, sender: str, recipients: tuple[str, ...], came_from: str
+) -> Passage | None:
+    """The way of a packet through a node that neither sealed, admits nor delivers it (C14, C16).
+
+    First to the sender's admitting node, whoever the recipients are; from there to the recipients behind
+    this node. None when ``came_from`` stands on neither of these ways: it does not belong here.
+    """
+    listed = directory.agency(sender)
+    if listed is None:
+        return Passage(kind=RouteKind.UNKNOWN)
+    admitting = route_to_node(directory, here, listed.admitting_node, came_from="")
+    if admitting.kind is not RouteKind.NEIGHBOUR:
+        return Passage(kind=RouteKind.UNKNOWN)
+    if came_from == admitting.neighbour:
+        routes = {code: next_hop(directory, here, code, came_from) for code in recipients}
+        behind = tuple(
+            (code, route.neighbour) for code, route in routes.items() if route.kind is RouteKind.NEIGHBOUR
+        )
+        return Passage(behind, RouteKind.NEIGHBOUR if behind else RouteKind.LOOP)
+    if not may_come_from(directory, here, sender, came_from):
+        return None
+    return Passage(tuple((code, admitting.neighbour) for code in recipients))
+
+
+def receipt_hop(directory: Directory, here: str, sender: str, came_from: str) -> Route:
+    """The next hop of a receipt about a packet of ``sender``.
+
+    By way of the sender's admitting node, which has to know it too; from there to the sender (C21).
+    """
+    direct = next_hop(directory, here, sender, came_from)
+    listed = directory.agency(sender)
+    if direct.kind is RouteKind.HERE or listed is None or listed.admitting_node == here:
+        return direct
+    towards = route_to_node(directory, here, listed.admitting_node, came_from)
+    return towards if towards.kind is RouteKind.NEIGHBOUR else direct
+
+
+def may_leave_blobs_out(directory: Directory, one: str, other: str) -> bool:
+    """One link joins an agency and its admitting node: only there may a blob stay behind (C9)."""
+    return any(
+        {agency.node, agency.admitting_node} == {one, other} and agency.node != agency.admitting_node
+        for agency in directory.agencies
+    )
+
+
 def may_come_from(directory: Directory, here: str, agency: str, neighbour: str) -> bool:
     """A packet sealed by ``agency`` may reach ``here`` over the link to ``neighbour``.
 

@@ -105,7 +105,8 @@ class Settling:
             named = {blob.digest for blob in blobs.references(transaction.connection, packet.key)}
             if named & needed:
                 continue
-            moved = self._move_offered(transaction, packet, Event.ACKNOWLEDGE, batch)
+            event = Event.HAND_ON if packet.transit else Event.ACKNOWLEDGE
+            moved = self._move_offered(transaction, packet, event, batch)
             if moved and not packet.own:
                 self.link.statements.note_hop(
                     transaction, packet.key, packet.seal_digest, packet.landed_at, self.link.peer

@@ -43,6 +43,7 @@ class DestinationState(StrEnum):
     OFFERED = "offered"
     HANDED_OVER = "handed-over"
     ACCEPTED = "accepted"
+    PASSED_ON = "passed-on"
     ARRIVED = "arrived"
     DELIVERING = "delivering"
     DELIVERED = "delivered"
@@ -85,6 +86,8 @@ class Event(StrEnum):
     COMPLETE = "complete"
     OFFER = "offer"
     ACKNOWLEDGE = "acknowledge"
+    HAND_ON = "hand-on"
+    TAKE_AGAIN = "take-again"
     BATCH_BAD = "batch-bad"
     STAGE = "stage"
     PLACE = "place"
@@ -146,12 +149,16 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_P.ACTIVE, _E.COMPLETE, _P.DONE, "every destination is final"),
     Transition(_P.DONE, _E.NEW_ATTEMPT, _P.ACTIVE, "a higher attempt after a refusal (C12)"),
     Transition(_P.REFUSED, _E.NEW_ATTEMPT, _P.ACTIVE, "a higher attempt after a refusal (C12)"),
+    Transition(_P.DONE, _E.TAKE_AGAIN, _P.ACTIVE, "a node in between forwards it once more (C14)"),
     Transition(_P.DONE, _E.REFUSE, _P.REFUSED, "a higher attempt was judged and refused too"),
     Transition(_P.REFUSED, _E.REFUSE, _P.REFUSED, "a higher attempt was judged and refused too"),
     # one destination on its way
     Transition(_D.QUEUED, _E.OFFER, _D.OFFERED, "in a committed batch of the next link"),
     Transition(
         _D.OFFERED, _E.ACKNOWLEDGE, _D.HANDED_OVER, "durable at the neighbour; custody passed (C5, C6)"
+    ),
+    Transition(
+        _D.OFFERED, _E.HAND_ON, _D.PASSED_ON, "custody passed; a node in between owes nothing more (C5, C14)"
     ),
     Transition(_D.OFFERED, _E.BATCH_BAD, _D.QUEUED, "the batch was unreadable there; offered again (C5)"),
     Transition(_D.QUEUED, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),
@@ -219,6 +226,7 @@ _TARGETS: Final[dict[tuple[State, Event], State]] = {
 
 FINAL_DESTINATIONS: Final = frozenset(
     {
+        _D.PASSED_ON,
         _D.DELIVERED,
         _D.COLLECTED,
         _D.SIGNED,
@@ -252,6 +260,7 @@ HEADLINE_ORDER: Final = (
     _D.OFFERED,
     _D.HANDED_OVER,
     _D.ACCEPTED,
+    _D.PASSED_ON,
     _D.ARRIVED,
     _D.DELIVERING,
     _D.DELIVERED,

@@ -60,8 +60,13 @@ def store(
     known: PacketRow | None,
     examined: Examined,
     state: PacketState,
+    *,
+    transit: bool = False,
 ) -> int:
-    """The packet row for a judged arrival, new or in place of the refused attempt. Its row number."""
+    """The packet row for a judged arrival, new or in place of an earlier one. Its row number.
+
+    An earlier one is a refused attempt or, in ``transit``, the same packet that passed before.
+    """
     named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
     blobs.refer(transaction, examined.seal.key, named)
     if known is None:
@@ -74,11 +79,13 @@ def store(
             bytes_at=row.bytes_at,
             relations=relations_of(examined.packet),
             state=state,
+            transit=transit,
         )
+    again = Event.TAKE_AGAIN if transit else Event.NEW_ATTEMPT
     packets.replace(
         transaction,
         known,
-        Event.NEW_ATTEMPT if state is PacketState.ACTIVE else Event.REFUSE,
+        again if state is PacketState.ACTIVE else Event.REFUSE,
         examined.seal,
         seal_digest=examined.seal_digest,
         landed_at=row.landed_at,

@@ -1,7 +1,8 @@
 """The sweep: what nothing needs any more goes, ledger before bytes.
 
 Spool files go as soon as nothing in them is needed. Blobs stay ``blob_days`` after the last packet that
-names them became final, so that a later stage of the case need not send them again (C10). A crash
+names them became final, so that a later stage of the case need not send them again (C10). What only passed
+through is forgotten ``transit_days`` after it did (C14): memory for ever stands at the ends. A crash
 between ledger and unlink leaves a spare file, which the next start removes.
 """
 
@@ -12,7 +13,7 @@ from typing import Final
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
-from exchanged.ledger import Ledger, blobs, spool
+from exchanged.ledger import Ledger, blobs, packets, spool
 from exchanged.spool import Spool
 from exchanged.station import NOW
 
@@ -26,13 +27,21 @@ class Sweep:
     name = "sweep"
 
     def __init__(
-        self, ledger: Ledger, files: Spool, store: BlobStore, clock: Clock, *, blob_days: float
+        self,
+        ledger: Ledger,
+        files: Spool,
+        store: BlobStore,
+        clock: Clock,
+        *,
+        blob_days: float,
+        transit_days: float,
     ) -> None:
         self._ledger = ledger
         self._files = files
         self._store = store
         self._clock = clock
         self._keep = timedelta(days=blob_days)
+        self._keep_passed = timedelta(days=transit_days)
         self._next_blobs: float | None = None
 
     def step(self) -> float | None:
@@ -41,6 +50,7 @@ class Sweep:
         now = self._clock.monotonic()
         if self._next_blobs is None or now >= self._next_blobs:
             more |= self._sweep_blobs()
+            more |= self._forget_passed()
             self._next_blobs = now + _BLOBS_EVERY_SECONDS
         return NOW if more else max(0.0, self._next_blobs - now)
 
@@ -62,3 +72,10 @@ class Sweep:
         for digest, generation in gone:
             self._store.remove(digest, generation)
         return len(gone) == _GROUP
+
+    def _forget_passed(self) -> bool:
+        passed_before = self._clock.now() - self._keep_passed
+        gone = self._ledger.write(
+            lambda transaction: packets.forget_passed(transaction, passed_before, _GROUP)
+        )
+        return gone == _GROUP

@@ -48,6 +48,7 @@ _STEP_OF_EVENT: Final = {
     Event.OFFER.value: StepKind.OFFERED,
     Event.BATCH_BAD.value: StepKind.BATCH_BAD,
     Event.ACKNOWLEDGE.value: StepKind.HANDED_OVER,
+    Event.HAND_ON.value: StepKind.HANDED_OVER,
     Event.STAGE.value: StepKind.STAGED,
     Event.PLACE.value: StepKind.PLACED,
     Event.CANCEL.value: StepKind.CANCELLED,
@@ -195,10 +196,15 @@ class _Told:
         """
         if not row.link or row.state is DestinationState.QUEUED:
             return
-        here, seen = self.viewpoint.peer(row.link), {self.viewpoint.node}
-        while here not in seen:
-            seen.add(here)
-            note = self._note(here, row.recipient)
+        here, seen = self.viewpoint.peer(row.link), {(self.viewpoint.node, "")}
+        admitting = self.viewpoint.admitting_node_behind(here, self.packet.key.sender)
+        # First to the admitting node, then to the recipient: a bridge before both is passed twice (C16).
+        target = admitting or self.viewpoint.node_of(row.recipient)
+        while (here, target) not in seen:
+            seen.add((here, target))
+            if here == target == admitting:
+                target = self.viewpoint.node_of(row.recipient)
+            note = self._note(here, target)
             if note is None:
                 return
             position.steps.append(Step(note.landed_at, here, StepKind.LANDED, Evidence.HOP_NOTE))
@@ -214,10 +220,9 @@ class _Told:
                 here, note.left_at, Holding.LAST_KNOWN, Because.HOP_NOTE, unknown_beyond=here
             )
 
-    def _note(self, node: str, recipient: str) -> HopRow | None:
-        """The newest note of ``node`` about the branch to ``recipient``."""
+    def _note(self, node: str, target: str) -> HopRow | None:
+        """The newest note of ``node`` about the way to the node ``target``."""
         notes = [row for row in self.hops if row.node == node]
-        target = self.viewpoint.node_of(recipient)
         directory = self.viewpoint.directory
         if directory is not None:
             route = route_to_node(directory, node, target, came_from="")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from exchanged.routing import route_to_node
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory
 
@@ -138,6 +139,14 @@ class Viewpoint:
     def peer(self, link: str) -> str:
         """The node at the other end of ``link``; the link's own name where it is no longer configured."""
         return self.peers.get(link) or f"link {link}"
+
+    def admitting_node_behind(self, peer: str, sender: str) -> str:
+        """The sender's admitting node, where the way to it begins with ``peer``; else empty."""
+        listed = None if self.directory is None else self.directory.agency(sender)
+        if self.directory is None or listed is None:
+            return ""
+        route = route_to_node(self.directory, self.node, listed.admitting_node, came_from="")
+        return listed.admitting_node if route.neighbour == peer else ""
 
     def node_of(self, agency: str) -> str:
         """The node that serves ``agency``; most nodes serve one agency and bear its code."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from exchanged.applying import Applying
+from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
 from exchanged.parts import Parts
-from exchanged.provincial import judge_tools
+from exchanged.provincial import admission_of, judge_tools
 from exchanged.reception import Reception
 from exchanged.station import Station
 from exchanged.volume import Volume
@@ -115,5 +116,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         settings=EffectSettings(settings.profile, settings.status_encoding, settings.mode),
     )
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
-    judge = Judge(judge_tools(parts), reception, Applying(parts.trust, parts.statements))
+    # Without a province the front-end next door is admitted here (C21).
+    deciding = ByPart(config.node.code, parts.trust, admission_of(parts, agency), reception)
+    judge = Judge(judge_tools(parts), deciding, Applying(config.node.code, parts.trust, parts.statements))
     return (judge, intake, delivery, collected, effects), {folders.outbox: intake.name}

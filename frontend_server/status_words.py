@@ -53,6 +53,7 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
             "已由受理节点校验并受理，正在送往接收单位。",
             "Verified and accepted; on its way to the receiver.",
         ),
+        _D.PASSED_ON: ("已交给下一节点。", "Passed on to the next node."),
         _D.ARRIVED: ("已到达接收单位的前置机。", "At the receiver's front-end."),
         _D.DELIVERING: ("正在送入接收单位的收件文件夹。", "Being put into the receiver's inbox."),
         _D.DELIVERED: ("已送达接收单位的收件文件夹。", "Delivered to the receiver's inbox."),

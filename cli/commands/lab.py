@@ -30,7 +30,9 @@ def lab() -> None:
 @lab.command("create")
 @_FOLDER
 @click.option("--agencies", type=int, help="How many agencies; without it, the ten of the sample case.")
-@click.option("--plan", type=click.Path(path_type=Path), help="A TOML file that lists the agencies.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), help="A TOML file that lists agencies, bridges and links."
+)
 @click.option(
     "--link",
     type=click.Choice(["sftp", "folder"]),
@@ -63,10 +65,10 @@ def create(
         chosen = default_plan() if agencies is None else default_plan(agencies)
     made = create_lab(folder, chosen, link)
     if as_json:
-        said = {"folder": made.layout.root, "link": link, "province": made.province}
-        say_json(said | {"agencies": made.agencies})
+        said = {"folder": made.layout.root, "link": link, "province": made.province or None}
+        say_json(said | {"agencies": made.agencies, "bridges": made.bridges})
     else:
-        text = _("made in {folder}: the province and {count} agencies; next: exchangectl lab start {folder}")
+        text = _("made in {folder}, with {count} agencies; next: exchangectl lab start {folder}")
         say(text.format(folder=made.layout.root, count=len(made.agencies)))
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from cli.fiction.agencies import LabAgency
 from cli.lab import sshd
 from cli.lab.errors import LabFolderError
+from cli.lab.joints import Joint
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan
 from cli.lab.state import LabState, write_state
@@ -38,6 +39,7 @@ _VALID: Final = timedelta(days=3652)
 _USES: Final = {
     NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT),
     NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
+    NodeRole.BRIDGE: (KeyUse.LINK,),
 }
 _UNQUOTABLE: Final = frozenset('"\\\n\r')
 
@@ -64,8 +66,8 @@ roots = ["{root}"]
 """
 _DIAL_SFTP: Final = """
 [[link]]
-name = "province"
-peer = "{province}"
+name = "{name}"
+peer = "{peer}"
 transport = "sftp"
 side = "dial"
 mailbox = "{mailbox}"
@@ -77,16 +79,16 @@ host_key = "{host_key}"
 """
 _DIAL_FOLDER: Final = """
 [[link]]
-name = "province"
-peer = "{province}"
+name = "{name}"
+peer = "{peer}"
 transport = "folder"
 side = "dial"
 mailbox = "{mailbox}"
 """
 _SERVE: Final = """
 [[link]]
-name = "{code}"
-peer = "{code}"
+name = "{peer}"
+peer = "{peer}"
 transport = "folder"
 side = "serve"
 mailbox = "{mailbox}"
@@ -132,31 +134,43 @@ class _Builder:
         self._transport = transport
         self._now = clock.now()
         self._randomness = randomness
-        self._port = sshd.free_port() if transport is LinkTransport.SFTP else 0
+        self._above = {joint.lower: joint for joint in plan.links}
+        self._dialling = tuple(code for code, joint in self._above.items() if self._is_sftp(joint))
+        self._port = sshd.free_port() if self._dialling else 0
 
     def build(self) -> None:
         """Keys first, because the directory names them; the state file last, because it says: whole."""
         root = generate_key(self._layout.root_key, self._randomness)
-        province = self._plan.province.code
-        for code in (province, *(agency.code for agency in self._plan.agencies)):
+        for code in self._plan.nodes:
             self._layout.data(code).mkdir(parents=True)
             self._layout.data(code).chmod(0o750)
-        nodes = [self._node(province, NodeRole.PROVINCIAL, "")]
-        nodes += [self._node(agency.code, NodeRole.FRONTEND, province) for agency in self._plan.agencies]
+        nodes = [self._node(code) for code in self._plan.nodes]
         signed = sign_directory(encode_directory(self._directory(nodes, root.public_key)), [root])
-        host_key = self._make_login_keys() if self._transport is LinkTransport.SFTP else ""
+        host_key = self._make_login_keys() if self._dialling else ""
         for node in nodes:
             (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
             (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
         for agency in self._plan.agencies:
             self._make_folders(agency.code)
+        for lower in self._above:
+            for direction in ("up", "down"):
+                (self._layout.mailbox(lower) / direction).mkdir(parents=True)
         root_text = public_key_text(root.public_key)
-        self._write_province(root_text)
-        for agency in self._plan.agencies:
-            self._write_frontend(agency.code, root_text, host_key)
+        for code in self._plan.nodes:
+            self._write_config(code, root_text, host_key)
         self._write_state()
 
-    def _node(self, code: str, role: NodeRole, parent: str) -> DirectoryNode:
+    def _is_sftp(self, joint: Joint) -> bool:
+        return (joint.transport or self._transport) is LinkTransport.SFTP
+
+    def _role(self, code: str) -> NodeRole:
+        if self._plan.province is not None and code == self._plan.province.code:
+            return NodeRole.PROVINCIAL
+        return NodeRole.BRIDGE if code in self._plan.bridges else NodeRole.FRONTEND
+
+    def _node(self, code: str) -> DirectoryNode:
+        role = self._role(code)
+        parent = self._above[code].upper if code in self._above else ""
         keys = tuple(self._key(code, use) for use in _USES[role])
         return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
 
@@ -172,7 +186,7 @@ class _Builder:
         )
 
     def _directory(self, nodes: list[DirectoryNode], root: PublicKey) -> Directory:
-        everybody = (self._plan.province, *self._plan.agencies)
+        province = () if self._plan.province is None else (self._plan.province,)
         return Directory(
             version=1,
             issued_at=self._now - _BACKDATED,
@@ -180,7 +194,7 @@ class _Builder:
             threshold=1,
             roots=(RootKey(root.key_id, root.suite, root.public),),
             nodes=tuple(nodes),
-            agencies=tuple(self._agency(agency) for agency in everybody),
+            agencies=tuple(self._agency(agency) for agency in (*province, *self._plan.agencies)),
         )
 
     def _agency(self, agency: LabAgency) -> DirectoryAgency:
@@ -190,18 +204,17 @@ class _Builder:
             level=agency.level,
             parent=agency.parent,
             node=agency.code,
-            admitting_node=self._plan.province.code,
+            admitting_node=self._plan.admitting_node(agency.code),
             name_zh=agency.name_zh,
             name_en=agency.name_en,
             aliases=(("lab", agency.alias),),
         )
 
     def _make_login_keys(self) -> str:
-        """Keys for sshd and every front-end; returns the host key as front-ends pin it."""
+        """Keys for sshd and every node that dials over SFTP; returns the host key as they pin it."""
         host = generate_ssh_key(self._layout.sshd / "host_key", self._randomness, "lab")
         lines = [
-            generate_ssh_key(self._layout.login_key(agency.code), self._randomness, agency.code)
-            for agency in self._plan.agencies
+            generate_ssh_key(self._layout.login_key(code), self._randomness, code) for code in self._dialling
         ]
         sshd.write_files(self._layout, lines, self._port)
         return host.rpartition(" ")[0]
@@ -212,43 +225,42 @@ class _Builder:
             (self._layout.agency(code) / name).mkdir(parents=True)
         for name in (OUTBOX, INBOX):
             write_marker(self._layout.agency(code) / name, code, token)
-        for direction in ("up", "down"):
-            (self._layout.mailbox(code) / direction).mkdir(parents=True)
 
-    def _write_province(self, root: str) -> None:
-        province = self._plan.province.code
-        serving = (
-            _SERVE.format(code=agency.code, mailbox=self._layout.mailbox(agency.code))
-            for agency in self._plan.agencies
-        )
-        head = _NODE.format(code=province, role=NodeRole.PROVINCIAL, root=root)
-        self._write_config(province, head + "".join(serving) + self._limits(workers=2))
+    def _write_config(self, code: str, root: str, host_key: str) -> None:
+        role = self._role(code)
+        parts = [_NODE.format(code=code, role=role, root=root)]
+        below = [joint.lower for joint in self._plan.links if joint.upper == code]
+        parts += [_SERVE.format(peer=lower, mailbox=self._layout.mailbox(lower)) for lower in below]
+        above = self._above.get(code)
+        if above is not None:
+            parts.append(self._dial(above, host_key))
+        if role is NodeRole.FRONTEND:
+            parts.append(_FOLDERS.format(root=self._layout.agency(code)))
+        # Without a bell over SFTP only looking finds what is new.
+        link_scan = 5.0 if above is None or self._is_sftp(above) else 0.5
+        if not self._dialling:
+            link_scan = 0.5
+        workers = 1 if role is NodeRole.FRONTEND else 2
+        parts.append(_LIMITS.format(workers=workers, link_scan=link_scan))
+        self._layout.config(code).write_text("".join(parts), encoding="utf-8")
 
-    def _write_frontend(self, code: str, root: str, host_key: str) -> None:
-        link = _DIAL_SFTP if self._transport is LinkTransport.SFTP else _DIAL_FOLDER
-        dialling = link.format(
-            province=self._plan.province.code,
-            mailbox=self._layout.mailbox(code),
+    def _dial(self, joint: Joint, host_key: str) -> str:
+        is_province = self._plan.province is not None and joint.upper == self._plan.province.code
+        form = _DIAL_SFTP if self._is_sftp(joint) else _DIAL_FOLDER
+        return form.format(
+            name="province" if is_province else joint.upper,
+            peer=joint.upper,
+            mailbox=self._layout.mailbox(joint.lower),
             host=sshd.HOST,
             port=self._port,
             user=sshd.user_name(),
             host_key=host_key,
         )
-        head = _NODE.format(code=code, role=NodeRole.FRONTEND, root=root)
-        folders = _FOLDERS.format(root=self._layout.agency(code))
-        self._write_config(code, head + dialling + folders + self._limits(workers=1))
-
-    def _limits(self, workers: int) -> str:
-        # Without a bell over SFTP only looking finds what is new.
-        link_scan = 5.0 if self._transport is LinkTransport.SFTP else 0.5
-        return _LIMITS.format(workers=workers, link_scan=link_scan)
-
-    def _write_config(self, code: str, text: str) -> None:
-        self._layout.config(code).write_text(text, encoding="utf-8")
 
     def _write_state(self) -> None:
         codes = tuple(agency.code for agency in self._plan.agencies)
-        state = LabState(self._transport, self._port, self._plan.province.code, codes)
+        province = "" if self._plan.province is None else self._plan.province.code
+        state = LabState(self._transport, self._port, province, codes, self._plan.bridges)
         write_state(self._layout.state, state)
 
 

@@ -69,7 +69,7 @@ def create_lab(
     Raises LabError when something is in the way or sshd is missing for ``sftp``.
     """
     transport = LinkTransport(link)
-    if transport is LinkTransport.SFTP:
+    if any((joint.transport or transport) is LinkTransport.SFTP for joint in plan.links):
         sshd.find_sshd()
     layout = Layout(directory.absolute())
     build_lab(layout, plan, transport, clock or SystemClock(), randomness or SystemRandomness())
@@ -90,6 +90,8 @@ class Lab:
         self.link = state.link
         self.province = state.province
         self.agencies = state.agencies
+        self.bridges = state.bridges
+        self.has_sshd = state.port != 0
 
     @classmethod
     def open(
@@ -110,8 +112,13 @@ class Lab:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The codes of all nodes, the province first: the order of starting."""
-        return (self.province, *self.agencies)
+        """The codes of all nodes, the province first, then bridges: the order of starting."""
+        return (*self._upper, *self.agencies)
+
+    @property
+    def _upper(self) -> tuple[str, ...]:
+        """All nodes but the agencies' own. ``province`` is empty point to point."""
+        return (*filter(None, (self.province,)), *self.bridges)
 
     def agency_root(self, code: str) -> Path:
         """The folder with outbox, inbox and so on. Raises NotFoundError for an unknown agency."""
@@ -132,8 +139,10 @@ class Lab:
 
     def status(self) -> tuple[ProcessState, ...]:
         """Every process of the lab: sshd (on SFTP links), the province, the agencies."""
-        names = [(SSHD, SSHD)] if self.link is LinkTransport.SFTP else []
-        names += [(self.province, "provincial"), *((code, "frontend") for code in self.agencies)]
+        names = [(SSHD, SSHD)] if self.has_sshd else []
+        names += [(self.province, "provincial")] if self.province else []
+        names += [(code, "bridge") for code in self.bridges]
+        names += [(code, "frontend") for code in self.agencies]
         return tuple(self._state(name, role) for name, role in names)
 
     def start(self, ready: Callable[[str], None] = lambda _: None) -> None:
@@ -142,10 +151,10 @@ class Lab:
         ``ready`` is called with the name of each process that became ready. Raises LabError when one
         fails; ``stop`` then ends the others.
         """
-        if self.link is LinkTransport.SFTP and self._running(SSHD) is None:
+        if self.has_sshd and self._running(SSHD) is None:
             self._start_sshd()
             ready(SSHD)
-        for codes in ((self.province,), self.agencies):
+        for codes in (self._upper, self.agencies):
             self._start_nodes(codes, ready)
 
     def start_node(self, code: str) -> None:
@@ -166,7 +175,7 @@ class Lab:
     def stop(self) -> None:
         """Stop everything: SIGTERM, 10 s, SIGKILL; agencies first, then the province, then sshd."""
         self._stop_nodes(self.agencies)
-        self._stop_nodes((self.province,))
+        self._stop_nodes(self._upper)
         process = read_record(self.layout.record(SSHD))
         if process is not None:
             # A session that waits at a bell does not notice that its client has gone: ring it awake.
@@ -201,7 +210,7 @@ class Lab:
         if not sshd.is_free(port):
             port = sshd.free_port()
             # Whoever still runs dials a port that is now somebody else's.
-            self._stop_nodes(self.agencies)
+            self._stop_nodes((*self.agencies, *self.bridges))
             self._move_to(port)
         process = sshd.start_sshd(self.layout, port, self._token(), self._clock)
         self._record(SSHD, process)
@@ -209,7 +218,7 @@ class Lab:
     def _move_to(self, port: int) -> None:
         sshd.write_config(self.layout, port)
         files = DurableFiles(Volume.OWN)
-        for code in self.agencies:
+        for code in (*self.agencies, *self.bridges):
             path = self.layout.config(code)
             text = _PORT_LINE.sub(f"port = {port}", path.read_text(encoding="utf-8"))
             files.write_file(path, (text.encode(),))

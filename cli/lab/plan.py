@@ -1,12 +1,14 @@
-"""What a lab is made of: the province's node and its agencies, from a number or from a plan file.
+"""What a lab is made of: the province's node, agencies, bridges and links, from a number or a plan file.
 
-A plan is TOML: ``[province] present`` and one ``[[agency]]`` with code, kind, level and via each. Bridges and
-links from agency to agency have their place in the format and are refused by this version, as is a plan
-without a province.
+A plan is TOML: ``[province] present``; ``[[agency]]`` code, kind, level, via; ``[[bridge]]`` name, link and
+between (the nodes that it is joined to); ``[[link]]`` between (two nodes) and transport. A node is named by
+its code, ``province`` or ``bridge-<name>``. An agency that nothing else joins is joined to the province. All
+links together are one tree. Without a province exactly two agencies exchange, through bridges or without.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -16,12 +18,14 @@ from typing import Any, Final
 
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE, LabAgency, find_agency, more_agencies
 from cli.frame import PlanError
+from cli.lab.joints import Joint, Pair, arrange
+from exchanged.config import LinkTransport
 from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
 
-_VIA_PROVINCE: Final = "province"
-_LATER: Final = "is not supported by this version"
+_PROVINCE_NAME: Final = "province"
+_BRIDGE_NAME: Final = re.compile(r"(?:bridge-)?([a-z0-9][a-z0-9-]{0,23})")
 
 
 class Level(StrEnum):
@@ -34,10 +38,34 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """The node of the province and the agencies below it, in the order in which they start."""
+    """The nodes of a lab, in the order in which they start. ``bridges`` are node codes.
 
-    province: LabAgency
+    ``province`` is None point to point. Without ``joints`` every agency is joined to the province.
+    """
+
+    province: LabAgency | None
     agencies: tuple[LabAgency, ...]
+    bridges: tuple[str, ...] = ()
+    joints: tuple[Joint, ...] = ()
+
+    @property
+    def links(self) -> tuple[Joint, ...]:
+        """Every link of the lab."""
+        if self.joints or self.province is None:
+            return self.joints
+        return tuple(Joint(self.province.code, agency.code) for agency in self.agencies)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The codes of all nodes: the province, bridges, agencies."""
+        province = () if self.province is None else (self.province.code,)
+        return (*province, *self.bridges, *(agency.code for agency in self.agencies))
+
+    def admitting_node(self, agency: str) -> str:
+        """The node that admits the agency's packets: the province, else the front-end of the other agency."""
+        if self.province is not None:
+            return self.province.code
+        return next(other.code for other in self.agencies if other.code != agency)
 
 
 def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
@@ -48,7 +76,8 @@ def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
     if agencies < 1:
         raise PlanError((f"--agencies: expected at least 1, found {agencies}",))
     chosen = DEFAULT_AGENCIES[:agencies]
-    return _plan((*chosen, *more_agencies(agencies - len(chosen))))
+    every = (*chosen, *more_agencies(agencies - len(chosen)))
+    return LabPlan(PROVINCE, _fitted(every, PROVINCE.code))
 
 
 def load_plan(path: Path) -> LabPlan:
@@ -71,27 +100,75 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
     """The plan in parsed TOML. Raises PlanError with every problem."""
     problems: list[str] = []
     top = Section("", data, Path(), problems)
-    province = top.table("province")
-    if not province.flag("present", default=True):
-        province.problem("present", f"agencies point to point, without a province: {_LATER}")
-    province.finish()
-    for kind in ("bridge", "link"):
-        if top.has(kind):
-            top.problem(kind, _LATER)
-    agencies = tuple(_agency(section) for section in top.tables("agency"))
+    head = top.table("province")
+    present = head.flag("present", default=True)
+    head.finish()
+    read = [_agency(section) for section in top.tables("agency")]
+    agencies = tuple(agency for agency, _ in read)
+    bridged = [_bridge(section) for section in top.tables("bridge")]
+    linked = [_pair(section, "transport") for section in top.tables("link")]
     top.finish()
-    codes = Counter(agency.code for agency in agencies)
+    bridges = tuple(name for name, _ in bridged if name)
+    codes = Counter((*(agency.code for agency in agencies), *bridges))
     problems += [f"[agency] code: {code} stands there twice" for code, times in codes.items() if times > 1]
     if PROVINCE.code in codes:
         problems.append(f"[agency] code: {PROVINCE.code} is the province's own node")
     if not agencies and not problems:
         problems.append("[[agency]]: a lab needs at least one agency")
+    if not present and len(agencies) != 2:
+        problems.append(
+            f"[province] present: without a province exactly two agencies exchange, found {len(agencies)}"
+        )
     if problems:
         raise PlanError(tuple(problems))
-    return _plan(agencies)
+    pairs = [*(pair for _, several in bridged for pair in several), *(pair for pair in linked if pair)]
+    pairs += [Pair(agency.code, via) for agency, via in read if via]
+    if present:
+        named = {code for pair in pairs for code in (pair.one, pair.other)}
+        pairs += [Pair(agency.code, PROVINCE.code) for agency in agencies if agency.code not in named]
+    root = PROVINCE.code if present else agencies[0].code
+    joints, found = arrange(root, (root, *codes), pairs)
+    if found:
+        raise PlanError(tuple(found))
+    fitted = _fitted(agencies, PROVINCE.code if present else "")
+    return LabPlan(PROVINCE if present else None, fitted, bridges, joints)
 
 
-def _agency(section: Section) -> LabAgency:
+def _node_name(text: str) -> str:
+    return PROVINCE.code if text == _PROVINCE_NAME else text
+
+
+def _pair(section: Section, transport: str) -> Pair | None:
+    """Two names of ``between``, and the kind of the link."""
+    names = tuple(map(_node_name, section.texts("between")))
+    kind = section.choice(transport, LinkTransport) if section.has(transport) else None
+    section.finish()
+    if len(names) != 2:
+        section.problem("between", f"expected two nodes, found {len(names)}")
+        return None
+    return Pair(names[0], names[1], kind)
+
+
+def _bridge(section: Section) -> tuple[str, tuple[Pair, ...]]:
+    """A bridge's code, and its links to the nodes that it stands between."""
+    shape = "a name of a-z, 0-9 and -, with or without bridge-"
+    name = section.text("name", check=_is_bridge_name, shape=shape)
+    match = _BRIDGE_NAME.fullmatch(name)
+    code = f"bridge-{match[1]}" if match else ""
+    names = tuple(map(_node_name, section.texts("between")))
+    kind = section.choice("link", LinkTransport) if section.has("link") else None
+    section.finish()
+    if not names:
+        section.problem("between", "expected the nodes that the bridge is joined to")
+    return code, tuple(Pair(code, other, kind) for other in names)
+
+
+def _is_bridge_name(text: str) -> bool:
+    return _BRIDGE_NAME.fullmatch(text) is not None
+
+
+def _agency(section: Section) -> tuple[LabAgency, str]:
+    """An agency, and the node that its ``via`` names; empty without one."""
     code = section.text("code", check=is_agency_code, shape="an agency code DDDDDD-KK-SS")
     known = find_agency(code)
     catalogue = load_catalogue()
@@ -103,19 +180,17 @@ def _agency(section: Section) -> LabAgency:
         shape=f"one of {', '.join(catalogue.agency_kinds)}",
     )
     level = section.choice("level", Level, Level(known.level) if known else Level.COUNTY) or Level.COUNTY
-    via = section.text("via", _VIA_PROVINCE)
-    if via not in {_VIA_PROVINCE, PROVINCE.code}:
-        section.problem("via", f"a way other than {_VIA_PROVINCE} {_LATER}, found {via!r}")
+    via = _node_name(section.text("via", ""))
     section.finish()
     name_zh, name_en = (known.name_zh, known.name_en) if known else (f"虚构机关 {code}", f"Fictional {code}")
     parent = known.parent if known else PROVINCE.code
-    return LabAgency(code, kind, level, name_zh, name_en, known.alias if known else code, parent)
+    alias = known.alias if known else code
+    return LabAgency(code, kind, level, name_zh, name_en, alias, parent), via
 
 
-def _plan(agencies: tuple[LabAgency, ...]) -> LabPlan:
-    """An agency whose superior is not part of the plan stands directly below the province."""
-    codes = {PROVINCE.code, *(agency.code for agency in agencies)}
-    fitted = (
-        agency if agency.parent in codes else replace(agency, parent=PROVINCE.code) for agency in agencies
+def _fitted(agencies: tuple[LabAgency, ...], top: str) -> tuple[LabAgency, ...]:
+    """An agency whose superior is not part of the plan stands directly below ``top``, which may be empty."""
+    codes = {top, *(agency.code for agency in agencies)}
+    return tuple(
+        agency if agency.parent in codes else replace(agency, parent=top) for agency in agencies
     )
-    return LabPlan(PROVINCE, tuple(fitted))

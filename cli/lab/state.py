@@ -17,12 +17,16 @@ _FORMAT: Final = "exchanged-lab-1"
 
 @dataclass(frozen=True, slots=True)
 class LabState:
-    """The kind of the links, sshd's port (0 without sshd), and the codes of all nodes."""
+    """The kind of the links, sshd's port (0 without sshd), and the codes of all nodes.
+
+    ``province`` is empty where two agencies exchange point to point.
+    """
 
     link: LinkTransport
     port: int
     province: str
     agencies: tuple[str, ...]
+    bridges: tuple[str, ...] = ()
 
 
 def write_state(path: Path, state: LabState) -> None:
@@ -48,4 +52,10 @@ def read_state(path: Path) -> LabState:
         raise LabError(
             "the lab was made by another version", expected=_FORMAT, found=str(data.get("format"))
         )
-    return LabState(LinkTransport(data["link"]), data["port"], data["province"], tuple(data["agencies"]))
+    return LabState(
+        LinkTransport(data["link"]),
+        data["port"],
+        data["province"],
+        tuple(data["agencies"]),
+        tuple(data.get("bridges", ())),
+    )

@@ -76,6 +76,7 @@ def insert(
     bytes_at: SpoolRange,
     relations: tuple[str, str, str],
     state: PacketState = PacketState.ACTIVE,
+    transit: bool = False,
 ) -> int:
     """A new packet. ``came_by`` is the link's name, empty for this node's own.
 
@@ -85,9 +86,10 @@ def insert(
     cursor = transaction.execute(
         "INSERT INTO packet (sender, packet_id, attempt, state, since, business_type, sender_ref, receiver,"
         " copies, priority, expires_at, sealed_at, landed_at, incarnation, sequence, content_digest,"
-        " seal_digest, in_reply_to, supersedes, case_key, came_by, own, spool, start, length)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " seal_digest, in_reply_to, supersedes, case_key, came_by, own, spool, start, length, transit)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *_values(transaction, seal, state, seal_digest, landed_at, came_by, bytes_at, relations),
+        int(transit),
     )
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
@@ -106,7 +108,10 @@ def replace(
     bytes_at: SpoolRange,
     relations: tuple[str, str, str],
 ) -> None:
-    """A higher attempt takes the place of a refused one (C12). Raises IllegalTransitionError."""
+    """A higher attempt takes the place of a refused one (C12), or what passed through comes again (C14).
+
+    Raises IllegalTransitionError.
+    """
     state = advance(row.state, event)
     if row.bytes_at is not None:
         spool.release(transaction, row.bytes_at.spool)
@@ -219,6 +224,33 @@ def let_go(transaction: Transaction, packet: PacketRow) -> None:
     if packet.bytes_at is not None:
         spool.release(transaction, packet.bytes_at.spool)
         transaction.execute("UPDATE packet SET spool = NULL WHERE id = ?", packet.id)
+
+
+def forget_passed(transaction: Transaction, passed_before: datetime, limit: int) -> int:
+    """Forget packets that only passed through, some time after they did: memory in between is bounded (C14).
+
+    Statements about them go with them; the chain of events stays. A packet whose blobs are not collected
+    yet stays so long. Returns how many went.
+    """
+    rows = transaction.execute(
+        "SELECT id, sender, packet_id FROM packet WHERE transit = 1 AND state = 'done' AND since < ?"
+        " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.sender = packet.sender"
+        " AND blob_reference.packet_id = packet.packet_id)"
+        " AND NOT EXISTS (SELECT 1 FROM outgoing WHERE kind <> 'packet' AND reference IN"
+        " (SELECT id FROM receipt WHERE receipt.packet_id = packet.packet_id"
+        " UNION SELECT id FROM hop WHERE hop.packet_id = packet.packet_id))"
+        " AND NOT EXISTS (SELECT 1 FROM arrival WHERE arrival.packet_id = packet.packet_id) LIMIT ?",
+        stamp(passed_before), limit,
+    ).fetchall()  # fmt: skip
+    for row in rows:
+        for table in ("receipt", "hop"):
+            transaction.execute(
+                f"DELETE FROM {table} WHERE sender = ? AND packet_id = ?",  # noqa: S608 - our own names
+                row["sender"], row["packet_id"],
+            )  # fmt: skip
+        transaction.execute("DELETE FROM destination WHERE packet = ?", row["id"])
+        transaction.execute("DELETE FROM packet WHERE id = ?", row["id"])
+    return len(rows)
 
 
 def in_states(

@@ -16,7 +16,10 @@ from packet_spec.model import ItemKind, Priority
 
 @dataclass(frozen=True, slots=True)
 class PacketRow:
-    """What this node knows of one packet. ``bytes_at`` is None once the bytes were let go."""
+    """What this node knows of one packet. ``bytes_at`` is None once the bytes were let go.
+
+    ``transit``: it only passes through this node, which neither sealed, admits nor delivers it (C14).
+    """
 
     id: int
     key: PacketKey
@@ -39,6 +42,7 @@ class PacketRow:
     case_key: str
     came_by: str
     own: bool
+    transit: bool
     bytes_at: SpoolRange | None
 
     @property
@@ -78,6 +82,7 @@ def packet_row(row: sqlite3.Row) -> PacketRow:
         case_key=row["case_key"],
         came_by=row["came_by"],
         own=bool(row["own"]),
+        transit=bool(row["transit"]),
         bytes_at=where,
     )
 

@@ -195,6 +195,13 @@ def _first(database: Database) -> None:
             database.execute(statement)
 
 
+@migrations(name="0005-bridges")
+def _bridges(database: Database) -> None:
+    """A packet that only passes through: its custody ends here when the next node has it (C14)."""
+    database.execute("ALTER TABLE packet ADD COLUMN transit INTEGER NOT NULL DEFAULT 0")
+    database.execute("CREATE INDEX packet_transit ON packet(since) WHERE transit = 1 AND state = 'done'")
+
+
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)

@@ -42,6 +42,12 @@ def receipts_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[Receipt
     return tuple(receipt_row(row) for row in rows)
 
 
+def number_of(connection: sqlite3.Connection, document: bytes) -> int:
+    """The row number of a receipt that is recorded, by its very bytes."""
+    row = connection.execute("SELECT id FROM receipt WHERE digest = ?", (sha256_hex(document),)).fetchone()
+    return int(row["id"])
+
+
 def get_receipt(connection: sqlite3.Connection, number: int) -> ReceiptRow:
     """The receipt with that row number."""
     return receipt_row(connection.execute("SELECT * FROM receipt WHERE id = ?", (number,)).fetchone())

@@ -15,16 +15,15 @@ from typing import Self
 from cli.lab.build import build_lab
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan, default_plan
+from cli.wiring import stations_of
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.link import LinkStation
 from exchanged.node import DirectoryDesk, sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
-from exchanged.provincial import provincial_stations
 from exchanged.station import Station
 from packet_spec.errors import ExchangeError
-from packet_spec.model import NodeRole
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.crash import SimulatedCrash
 
@@ -36,7 +35,7 @@ def small_plan(*codes: str) -> LabPlan:
     """The default plan with these agencies only, directly below the province."""
     plan = default_plan()
     chosen = (agency for agency in plan.agencies if agency.code in codes)
-    return LabPlan(plan.province, tuple(replace(agency, parent=plan.province.code) for agency in chosen))
+    return LabPlan(plan.province, tuple(replace(agency, parent=PROVINCE) for agency in chosen))
 
 
 @dataclass
@@ -58,12 +57,7 @@ class SimulatedNode:
         ports = Ports(self.clock, self.randomness, self.pool, self.crash, threaded=False)
         parts = open_parts(self.config, ports, lambda names: None)
         self.parts = parts
-        if self.config.node.role is NodeRole.FRONTEND:
-            from frontend_server.role import frontend_stations  # noqa: PLC0415
-
-            own, _ = frontend_stations(parts)
-        else:
-            own = provincial_stations(parts)
+        own, _ = stations_of(parts)
         links = [
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
             for link in self.config.links
@@ -111,10 +105,9 @@ class Network:
         self.clock = FakeClock()
         self.plan = plan or default_plan()
         build_lab(self.layout, self.plan, LinkTransport.FOLDER, self.clock, FakeRandomness("build"))
-        codes = (self.plan.province.code, *(agency.code for agency in self.plan.agencies))
         self.nodes = {
             code: SimulatedNode(code, load_config(self.layout.config(code)), self.clock, FakeRandomness(code))
-            for code in codes
+            for code in self.plan.nodes
         }
         self.before_round: Callable[[], None] = lambda: None
 

@@ -69,8 +69,9 @@ def packet_item(data: bytes, key: PacketKey, blobs: dict[str, bytes] | None = No
 class Peer:
     """One agency's front-end, driven by a test."""
 
-    def __init__(self, network: Network, agency: str) -> None:
+    def __init__(self, network: Network, agency: str, to: str = PROVINCE) -> None:
         self.network = network
+        self.to = to
         self.agency = agency
         keys = network.layout.data(agency) / "keys"
         self.seal_key = load_key(keys / "seal.key")
@@ -82,7 +83,7 @@ class Peer:
         self.sequence = 0
         self.counter = 0
         self._files = DurableFiles(Volume.OWN)
-        self._spool = Spool(self.mailbox, self._files, network.nodes[PROVINCE].randomness)
+        self._spool = Spool(self.mailbox, self._files, network.nodes[to].randomness)
 
     # packets
 
@@ -179,7 +180,7 @@ class Peer:
         bare: bool = False,
         **changes: object,
     ) -> bytes:
-        """The bytes of a batch from this agency's node to the province."""
+        """The bytes of a batch from this agency's node to the node above it."""
         if number is None and not bare:
             self.number += 1
             number = self.number
@@ -187,7 +188,7 @@ class Peer:
         waybill = Waybill(
             speaks=SPEAKS,
             from_node=self.agency,
-            to_node=PROVINCE,
+            to_node=self.to,
             incarnation=self.incarnation,
             number=number,
             items=tuple(item for item, _ in items),

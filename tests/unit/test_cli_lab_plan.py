@@ -83,13 +83,23 @@ def test_a_plan_file_names_agencies_and_fills_in_what_is_known() -> None:
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ({"province": {"present": False}}, "[province] present: agencies point to point"),
-        ({"bridge": [{"name": "a"}]}, "[bridge]: is not supported by this version"),
-        ({"link": [{"between": []}]}, "[link]: is not supported by this version"),
+        ({"province": {"present": False}}, "[province] present: without a province exactly two agencies"),
+        ({"bridge": [{"name": "a"}]}, "[bridge a] between: expected the nodes that the bridge is joined to"),
+        ({"bridge": [{"name": "A_"}]}, "[bridge A_] name: expected a name of a-z, 0-9 and -"),
+        ({"link": [{"between": ["province"]}]}, "[link 1] between: expected two nodes, found 1"),
+        ({"link": [{"between": ["a", "b"], "transport": "x"}]}, "[link 1] transport: expected one of"),
+        (
+            {"agency": [{"code": CODE}], "link": [{"between": ["province", CODE]}] * 2},
+            f"{PROVINCE.code} and {CODE} are joined by two ways",
+        ),
+        (
+            {"agency": [{"code": CODE}], "bridge": [{"name": "a", "between": [CODE]}]},
+            f"no link leads from {PROVINCE.code} to bridge-a",
+        ),
         ({"agency": []}, "[[agency]]: a lab needs at least one agency"),
         ({"agency": [{"code": "x"}]}, "[agency x] code: expected an agency code"),
         ({"agency": [{"code": CODE, "kind": "bakery"}]}, f"[agency {CODE}] kind: expected one of"),
-        ({"agency": [{"code": CODE, "via": "bridge-a"}]}, f"[agency {CODE}] via: a way other than"),
+        ({"agency": [{"code": CODE, "via": "bridge-a"}]}, "the plan has no node bridge-a"),
         ({"agency": [{"code": CODE, "size": 1}]}, f"[agency {CODE}] size: this version knows no such key"),
         ({"agency": [{"code": "620199-01-00"}] * 2}, "[agency] code: 620199-01-00 stands there twice"),
         ({"agency": [{"code": PROVINCE.code}]}, "[agency] code: 620000-00-00 is the province's own node"),
@@ -100,6 +110,49 @@ def test_a_plan_that_cannot_be_built_is_refused(data: dict[str, Any], problem: s
     with pytest.raises(ConfigurationError) as caught:
         parse_plan(data)
     assert any(found.startswith(problem) for found in caught.value.problems), caught.value.problems
+
+
+def test_bridges_and_links_are_one_tree_below_the_province() -> None:
+    other = DEFAULT_AGENCIES[2].code
+    plan = parse_plan(
+        {
+            "agency": [{"code": CODE, "via": "bridge-north"}, {"code": other}],
+            "bridge": [
+                {"name": "north", "between": ["bridge-south"], "link": "folder"},
+                {"name": "bridge-south", "between": ["province"], "link": "sftp"},
+            ],
+        }
+    )
+    assert plan.nodes == (PROVINCE.code, "bridge-north", "bridge-south", CODE, other)
+    assert [(joint.upper, joint.lower, joint.transport) for joint in plan.links] == [
+        (PROVINCE.code, "bridge-south", LinkTransport.SFTP),
+        (PROVINCE.code, other, None),
+        ("bridge-south", "bridge-north", LinkTransport.FOLDER),
+        ("bridge-north", CODE, None),
+    ]
+
+
+def test_two_agencies_without_a_province_admit_for_each_other(tmp_path: Path) -> None:
+    other = DEFAULT_AGENCIES[2].code
+    plan = parse_plan(
+        {
+            "province": {"present": False},
+            "agency": [{"code": CODE}, {"code": other}],
+            "bridge": [{"name": "a", "between": [CODE, other]}],
+        }
+    )
+    lab = make(tmp_path / "lab", plan)
+    assert lab.nodes == ("bridge-a", CODE, other)
+    for config in configs(lab):
+        data = (config.node.data_dir / "directory" / "directory-1.xml").read_bytes()
+        directory = open_directory(data, config.keys.roots, 1)
+        admitting = {one.code: one.admitting_node for one in directory.agencies}
+        assert admitting == {CODE: other, other: CODE}
+    bridge = load_config(lab.node_config("bridge-a"))
+    assert bridge.node.role is NodeRole.BRIDGE
+    sides = {link.peer: link.side for link in bridge.links}
+    assert sides == {other: LinkSide.SERVE, CODE: LinkSide.DIAL}
+    assert not (bridge.node.data_dir / "keys" / "receipt.key").exists()
 
 
 def test_a_plan_file_is_named_in_its_problems(tmp_path: Path) -> None:

@@ -1,0 +1,279 @@
+"""Nodes in between (C14, C16): bridges in a row, one bridge for both ends, and two front-ends alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.fiction.drop import make_drop
+from cli.fiction.request import DropRequest
+from cli.fiction.writer import write_drop
+from cli.lab.plan import LabPlan, parse_plan
+from exchanged.ledger.questions import facts
+from exchanged.ledger.verify import examine_ledger
+from exchanged.trace import trace
+from exchanged.trace_values import Holding, StepKind, Viewpoint, Way
+from packet_spec.identity import PacketKey, sha256_hex
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.peer import Peer
+
+NORTH, SOUTH = "bridge-north", "bridge-south"
+
+
+def agencies(*codes: str) -> list[dict[str, Any]]:
+    return [{"code": code} for code in codes]
+
+
+def in_a_row() -> LabPlan:
+    """police - north - south - province - procuratorate."""
+    return parse_plan(
+        {
+            "agency": agencies(POLICE, PROCURATORATE),
+            "bridge": [
+                {"name": "north", "between": [POLICE, "bridge-south"]},
+                {"name": "south", "between": ["province"]},
+            ],
+        }
+    )
+
+
+def one_for_all() -> LabPlan:
+    """Police, procuratorate and court behind one bridge."""
+    return parse_plan(
+        {
+            "agency": [{"code": code, "via": NORTH} for code in (POLICE, PROCURATORATE, COURT)],
+            "bridge": [{"name": "north", "between": ["province"]}],
+        }
+    )
+
+
+def point_to_point(*bridges: str) -> LabPlan:
+    ends = [POLICE, PROCURATORATE]
+    between = {"bridge": [{"name": name, "between": ends} for name in bridges]} if bridges else {}
+    links = {} if bridges else {"link": [{"between": ends}]}
+    return parse_plan({"province": {"present": False}, "agency": agencies(*ends), **between, **links})
+
+
+def send(network: Network, name: str, **changes: Any) -> None:
+    request = DropRequest(
+        changes.pop("business_type", "prosecution.transfer"),
+        changes.pop("sender", POLICE),
+        changes.pop("receiver", PROCURATORATE),
+        changes.pop("created_at", network.clock.now()),
+        extra_documents=changes.pop("extra_documents", ("EVD-024",)),
+        video_bytes=1_200_000,
+        name=name,
+        **changes,
+    )
+    write_drop(make_drop(request), network.agency(request.sender) / "outbox")
+
+
+def status(network: Network, name: str, sender: str = POLICE) -> dict[str, Any]:
+    return json.loads((network.agency(sender) / "status" / f"{name}.status.json").read_text("utf-8"))
+
+
+def delivered(network: Network, receiver: str) -> list[Path]:
+    inbox = network.agency(receiver) / "inbox"
+    return sorted(folder for kind in inbox.iterdir() if kind.is_dir() for folder in kind.iterdir())
+
+
+def rows(network: Network, node: str, statement: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in network.nodes[node].opened.ledger.read().execute(statement)]
+
+
+def traced(network: Network, node: str, recipient: str) -> Way:
+    """The way to a recipient of the only packet, as ``node`` knows it."""
+    parts = network.nodes[node].opened
+    connection = parts.ledger.read()
+    (row,) = connection.execute("SELECT sender, packet_id FROM packet").fetchall()
+    peers = {link.name: link.peer for link in parts.config.links}
+    seen_from = Viewpoint(node, peers, parts.trust.directory)
+    found = trace(facts(connection, PacketKey(row["sender"], row["packet_id"])), seen_from)
+    return next(way for way in found.ways if way.recipient == recipient)
+
+
+def count(network: Network, node: str, table: str) -> int:
+    return int(rows(network, node, f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - our own names
+
+
+def check_books(network: Network) -> None:
+    """Nothing waits anywhere, and every ledger agrees with its bytes."""
+    for code, node in network.nodes.items():
+        verified = examine_ledger(node.opened.ledger.read(), node.config.node.data_dir)
+        assert (verified.problems, verified.spares) == ((), 0), code
+        for table in ("arrival", "outgoing", "effect"):
+            assert count(network, code, table) == 0, (code, table)
+
+
+def check_whole(
+    network: Network, name: str, receiver: str = PROCURATORATE, *, sender: str = POLICE
+) -> None:
+    """What lies in the inbox is what was dropped, once."""
+    (folder,) = delivered(network, receiver)
+    for original in (network.agency(sender) / "sent" / name).iterdir():
+        assert sha256_hex((folder / original.name).read_bytes()) == sha256_hex(original.read_bytes())
+    assert (folder / "accepted.xml").is_file()
+
+
+@pytest.fixture
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Network]:
+    with Network(tmp_path / "lab", request.param()) as network:
+        yield network
+
+
+@pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
+def test_c14_bridges_in_a_row_pass_a_packet_on_and_leave_only_notes(world: Network) -> None:
+    send(world, "案件")
+    world.run()
+    check_whole(world, "案件")
+    assert status(world, "案件")["state"] == "delivered"
+    check_books(world)
+    for bridge in (NORTH, SOUTH):
+        assert rows(world, bridge, "SELECT state, spool FROM packet") == [("done", None)]
+        destinations = rows(world, bridge, "SELECT recipient, state FROM destination")
+        assert destinations == [(PROCURATORATE, "passed-on")]
+        assert rows(world, bridge, "SELECT count(*) FROM receipt WHERE own = 1") == [(0,)]
+    notes = rows(world, POLICE, "SELECT node, next_node FROM hop ORDER BY left_at, id")
+    assert notes == [(NORTH, SOUTH), (SOUTH, PROVINCE), (PROVINCE, PROCURATORATE), (PROCURATORATE, "")]
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
+def test_c14_c16_a_packet_passes_one_bridge_twice_and_the_province_hears_of_it(world: Network) -> None:
+    send(world, "判决", business_type="trial.judgment", sender=COURT, copy_to=(POLICE,), extra_documents=())
+    world.run()
+    check_whole(world, "判决", sender=COURT)
+    check_whole(world, "判决", POLICE, sender=COURT)
+    assert status(world, "判决", COURT)["state"] == "delivered"
+    assert rows(world, PROVINCE, "SELECT state FROM packet") == [("done",)]
+    assert rows(world, PROVINCE, "SELECT DISTINCT state FROM destination") == [("delivered",)]
+    notes = rows(world, COURT, "SELECT node, next_node FROM hop ORDER BY left_at, id")
+    assert notes[0] == (NORTH, PROVINCE)
+    assert {(NORTH, PROCURATORATE), (NORTH, POLICE)} <= set(notes)
+    check_books(world)
+    way = [step.node for step in traced(world, COURT, POLICE).steps if step.kind is StepKind.HANDED_OVER]
+    assert way == [COURT, NORTH, PROVINCE, NORTH]
+    assert traced(world, COURT, POLICE).holder.holding is Holding.INBOX
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
+def test_a_trace_through_one_bridge_twice_ends_where_nothing_came_back(world: Network) -> None:
+    world.nodes.pop(PROVINCE).die()
+    send(world, "案件", extra_documents=())
+    world.run()
+    assert traced(world, POLICE, PROCURATORATE).holder.node == NORTH
+    assert traced(world, NORTH, PROCURATORATE).holder.node == NORTH
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
+def test_c9_behind_a_bridge_a_known_blob_is_sent_again(world: Network) -> None:
+    """What the bridge has shown to hold proves nothing about the agencies behind it."""
+    send(world, "一")
+    world.run()
+    send(world, "二", seed=2)
+    world.run()
+    assert len(delivered(world, PROCURATORATE)) == 2
+    put = rows(world, PROVINCE, "SELECT needed FROM batch_blob")
+    assert put
+    assert set(put) == {(1,)}
+    check_books(world)
+
+
+def held_by(world: Network, node: str) -> list[tuple[Any, ...]]:
+    return rows(world, node, "SELECT state, reason FROM arrival")
+
+
+@pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
+def test_c14_what_passed_is_taken_and_forwarded_again(world: Network) -> None:
+    """A sender that lost what it had heard offers the packet again: only the ends remember it."""
+    world.only(NORTH, SOUTH, PROVINCE, PROCURATORATE)
+    police = Peer(world, POLICE, NORTH)
+    packet = police.seal(DropRequest("case.report", POLICE, PROCURATORATE, world.clock.now()))
+    police.send(packet)
+    world.run()
+    assert rows(world, NORTH, "SELECT state, spool FROM packet") == [("done", None)]
+    police.send(packet)
+    world.run()
+    assert len(delivered(world, PROCURATORATE)) == 1
+    assert rows(world, NORTH, "SELECT state, spool FROM packet") == [("done", None)]
+    assert rows(world, NORTH, "SELECT count(*) FROM event WHERE kind = 'admit'") == [(2,)]
+    assert rows(world, PROVINCE, "SELECT count(*) FROM event WHERE kind = 'repeat'") == [(1,)]
+
+
+@pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
+def test_c14_what_is_still_held_is_suppressed(world: Network) -> None:
+    world.only(NORTH)
+    police = Peer(world, POLICE, NORTH)
+    packet = police.seal(DropRequest("case.report", POLICE, PROCURATORATE, world.clock.now()))
+    for _ in range(2):
+        police.send(packet)
+        world.run()
+    assert count(world, NORTH, "packet") == 1
+    assert rows(world, NORTH, "SELECT count(*) FROM batch_item WHERE kind = 'packet'") == [(1,)]
+    assert held_by(world, NORTH) == []
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
+def test_c16_a_bridge_takes_nothing_from_a_neighbour_behind_whom_its_sender_is_not(world: Network) -> None:
+    """The police's seal, true as it is, out of the court's mailbox: whoever copied it gains nothing."""
+    world.only(NORTH)
+    police, court = Peer(world, POLICE, NORTH), Peer(world, COURT, NORTH)
+    packet = police.seal(DropRequest("case.report", POLICE, PROCURATORATE, world.clock.now()))
+    court.send(packet)
+    world.run()
+    assert held_by(world, NORTH) == [("quarantined", "packet-by-a-wrong-road")]
+    assert count(world, NORTH, "packet") == 0
+
+
+@pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
+def test_c14_a_bridge_forgets_what_passed_after_its_days(world: Network) -> None:
+    send(world, "案件", extra_documents=())
+    world.run()
+    assert count(world, NORTH, "hop") > 0
+    world.clock.advance(120 * 86_400.0)
+    world.run(rounds=90)
+    for table in ("packet", "destination", "receipt", "hop"):
+        assert count(world, NORTH, table) == 0, table
+    assert count(world, PROVINCE, "packet") == 1
+    check_books(world)
+
+
+def alone() -> LabPlan:
+    return point_to_point()
+
+
+def alone_with_bridge() -> LabPlan:
+    return point_to_point("north")
+
+
+@pytest.mark.parametrize("world", [alone, alone_with_bridge], indirect=True, ids=["direct", "bridge"])
+def test_c21_two_front_ends_without_a_province_admit_for_each_other(world: Network) -> None:
+    send(world, "案件")
+    world.run()
+    check_whole(world, "案件")
+    found = status(world, "案件")
+    assert (found["state"], found["final"]) == ("delivered", True)
+    receipts = rows(world, POLICE, "SELECT kind, issued_by FROM receipt ORDER BY id")
+    assert receipts == [("accepted", PROCURATORATE), ("delivered", PROCURATORATE)]
+    check_books(world)
+    answered = PacketKey(POLICE, str(found["packetId"]))
+    reply = {"sender": PROCURATORATE, "receiver": POLICE, "in_reply_to": answered, "extra_documents": ()}
+    send(world, "答复", business_type="common.accept", **reply)
+    world.run()
+    assert status(world, "答复", PROCURATORATE)["state"] == "delivered"
+    assert len(delivered(world, POLICE)) == 1
+    check_books(world)
+
+
+@pytest.mark.parametrize("world", [alone], indirect=True, ids=["direct"])
+def test_c12_c13_point_to_point_the_same_content_is_sent_once(world: Network) -> None:
+    moment = world.clock.now()
+    for _ in range(2):
+        send(world, "案件", created_at=moment)
+        world.run()
+    assert len(delivered(world, PROCURATORATE)) == 1
+    duplicate = json.loads((world.agency(POLICE) / "status" / "案件.status.json").read_text("utf-8"))
+    assert duplicate["state"] == "duplicate"
