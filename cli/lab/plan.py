@@ -158,8 +158,6 @@ def _bridge(section: Section) -> tuple[str, tuple[Pair, ...]]:
     names = tuple(map(_node_name, section.texts("between")))
     kind = section.choice("link", LinkTransport) if section.has("link") else None
     section.finish()
-    if not names:
-        section.problem("between", "expected the nodes that the bridge is joined to")
     return code, tuple(Pair(code, other, kind) for other in names)
 
 

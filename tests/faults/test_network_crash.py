@@ -24,6 +24,7 @@ import pytest
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
+from cli.lab.plan import LabPlan, parse_plan
 from exchanged.ledger.verify import examine_ledger
 from packet_spec.identity import sha256_hex
 from tests.support.crash import SimulatedCrash
@@ -55,10 +56,25 @@ class Meter:
         self._crash_at = None
 
 
-def play(root: Path, crash_at: int | None) -> tuple[Network, list[tuple[str, str]]]:
+def direct() -> LabPlan:
+    """Both agencies below the province."""
+    return small_plan(POLICE, PROCURATORATE)
+
+
+def bridged() -> LabPlan:
+    """Both agencies behind one bridge, which the packet passes twice (C14)."""
+    return parse_plan(
+        {
+            "agency": [{"code": code, "via": "bridge-north"} for code in (POLICE, PROCURATORATE)],
+            "bridge": [{"name": "north", "between": ["province"]}],
+        }
+    )
+
+
+def play(plan: LabPlan, root: Path, crash_at: int | None) -> tuple[Network, list[tuple[str, str]]]:
     """The scenario in a fresh world; a node that dies is started again at the next round."""
     log: list[tuple[str, str]] = []
-    network = Network(root, small_plan(POLICE, PROCURATORATE))
+    network = Network(root, plan)
     meters = {code: Meter(log, code, crash_at) for code in network.nodes}
     for code, node in network.nodes.items():
         node.crash = meters[code]
@@ -116,14 +132,14 @@ def check(network: Network) -> None:
             assert {path.name for path in (mailbox / direction).iterdir()} <= {"ack.batch"}
 
 
-def chosen(log: list[tuple[str, str]]) -> list[int]:
-    """First and last of each kind of step at each node, and every STRIDE-th point.
+def chosen(log: list[tuple[str, str]], only: str) -> list[int]:
+    """First and last of each kind of step at each node, or at that one, and every STRIDE-th point.
 
     What comes right after a step is left out: nothing durable lies between it and what comes next.
     """
     kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (node, name) in enumerate(log, start=1):
-        if ":after-" not in name or name == "ledger:after-commit":
+        if only in ("", node) and (":after-" not in name or name == "ledger:after-commit"):
             kinds[node, name].append(number)
     edges = {number for numbers in kinds.values() for number in (numbers[0], numbers[-1])}
     return sorted(edges | set(range(1, len(log) + 1, STRIDE)))
@@ -141,16 +157,19 @@ def world(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plan", "only"), [(direct(), ""), (bridged(), "bridge-north")], ids=["direct", "bridged"]
+)
 def test_a_crash_at_any_step_of_any_node_loses_and_doubles_nothing(
-    world: Path, request: pytest.FixtureRequest
+    world: Path, request: pytest.FixtureRequest, plan: LabPlan, only: str
 ) -> None:
-    network, log = play(world / "undisturbed", None)
+    network, log = play(plan, world / "undisturbed", None)
     check(network)
     network.__exit__()
-    points = range(1, len(log) + 1) if request.config.getoption("--all-crash-points") else chosen(log)
-    assert len({node for node, _ in log}) == 3
+    points = range(1, len(log) + 1) if request.config.getoption("--all-crash-points") else chosen(log, only)
+    assert {node for node, _ in log} == set(plan.nodes)
     for number in points:
-        disturbed, _ = play(world / f"crash-{number}", number)
+        disturbed, _ = play(plan, world / f"crash-{number}", number)
         try:
             check(disturbed)
         except Exception as error:

@@ -200,6 +200,7 @@ def test_sigterm_stops_cleanly_within_ten_seconds_and_sigkill_loses_nothing(lab:
     assert verified.returncode == 0, verified.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["sftp", "folder"])
 def test_twenty_agencies(tmp_path: Path, link: str) -> None:
     """A lab of twenty front-ends works, and stopping it leaves no process."""

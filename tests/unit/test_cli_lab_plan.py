@@ -84,7 +84,7 @@ def test_a_plan_file_names_agencies_and_fills_in_what_is_known() -> None:
     ("data", "problem"),
     [
         ({"province": {"present": False}}, "[province] present: without a province exactly two agencies"),
-        ({"bridge": [{"name": "a"}]}, "[bridge a] between: expected the nodes that the bridge is joined to"),
+        ({"agency": [{"code": CODE}], "bridge": [{"name": "a"}]}, f"no link leads from {PROVINCE.code} to"),
         ({"bridge": [{"name": "A_"}]}, "[bridge A_] name: expected a name of a-z, 0-9 and -"),
         ({"link": [{"between": ["province"]}]}, "[link 1] between: expected two nodes, found 1"),
         ({"link": [{"between": ["a", "b"], "transport": "x"}]}, "[link 1] transport: expected one of"),

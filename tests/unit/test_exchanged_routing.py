@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchanged.routing import RouteKind, may_come_from, next_hop, route_to_node
+from exchanged.routing import (
+    Passage,
+    Route,
+    RouteKind,
+    may_come_from,
+    may_leave_blobs_out,
+    next_hop,
+    passage,
+    receipt_hop,
+    route_to_node,
+)
 from packet_spec.model import Directory, DirectoryAgency, DirectoryNode, NodeRole
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -73,3 +84,60 @@ def test_a_packet_may_only_come_from_the_side_of_its_sender() -> None:
     assert not may_come_from(DIRECTORY, PROVINCE, B, CITY)
     assert not may_come_from(DIRECTORY, PROVINCE, A, C)
     assert may_come_from(DIRECTORY, C, A, PROVINCE)
+
+
+D = "620198-01-00"
+BEHIND = replace(
+    DIRECTORY,
+    nodes=(*DIRECTORY.nodes, node(D, BRIDGE)),
+    agencies=(*DIRECTORY.agencies, agency(D), replace(agency("620197-01-00"), node="620197-01-00")),
+)
+
+
+@pytest.mark.parametrize(
+    ("came_from", "sender", "recipients", "roads"),
+    [
+        # towards the admitting node, whoever the recipients are
+        (B, B, (D, C), ((D, PROVINCE), (C, PROVINCE))),
+        # from there to those behind the bridge, and to nobody else
+        (PROVINCE, B, (D, C), ((D, D),)),
+        (PROVINCE, C, (B, D), ((B, B), (D, D))),
+    ],
+)
+def test_c14_c16_a_packet_passes_towards_its_admitting_node_and_then_away_from_it(
+    came_from: str, sender: str, recipients: tuple[str, ...], roads: tuple[tuple[str, str], ...]
+) -> None:
+    found = passage(BEHIND, BRIDGE, sender, recipients, came_from)
+    assert found == Passage(roads)
+
+
+def test_c16_nobody_behind_the_bridge_or_an_unknown_sender_is_no_passage() -> None:
+    assert passage(BEHIND, BRIDGE, C, (A,), PROVINCE) == Passage(kind=RouteKind.LOOP)
+    assert passage(BEHIND, BRIDGE, "620196-01-00", (B,), PROVINCE) == Passage(kind=RouteKind.UNKNOWN)
+    # The admitting node itself passes nothing of its agencies on.
+    assert passage(BEHIND, PROVINCE, B, (C,), BRIDGE) == Passage(kind=RouteKind.UNKNOWN)
+
+
+def test_c16_a_packet_from_a_side_where_its_sender_is_not_does_not_belong_here() -> None:
+    assert passage(BEHIND, BRIDGE, B, (C,), D) is None
+    assert passage(BEHIND, BRIDGE, C, (B,), D) is None
+
+
+@pytest.mark.parametrize(
+    ("here", "came_from", "route"),
+    [
+        (BRIDGE, D, Route(RouteKind.NEIGHBOUR, PROVINCE)),  # from a recipient: the admitting node first
+        (BRIDGE, PROVINCE, Route(RouteKind.NEIGHBOUR, B)),  # from there: to the sender
+        (PROVINCE, "", Route(RouteKind.NEIGHBOUR, BRIDGE)),
+        (B, BRIDGE, Route(RouteKind.HERE)),
+    ],
+)
+def test_c21_a_receipt_goes_by_way_of_the_admitting_node(here: str, came_from: str, route: Route) -> None:
+    assert receipt_hop(BEHIND, here, B, came_from) == route
+
+
+def test_c9_only_an_agency_and_its_admitting_node_next_door_may_leave_blobs_out() -> None:
+    assert may_leave_blobs_out(BEHIND, PROVINCE, C)
+    assert may_leave_blobs_out(BEHIND, C, PROVINCE)
+    assert not may_leave_blobs_out(BEHIND, PROVINCE, BRIDGE)
+    assert not may_leave_blobs_out(BEHIND, BRIDGE, B)
