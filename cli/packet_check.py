@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.drop_reader import PACKET_XML, Drop, DropFile, DropRefused, read_drop
 from cli.frame import DEFAULT_CONFIG, InputFileError, Settings, read_input
-from cli.locale import _, language
+from cli.locale import _, language, told
 from cli.render import printable
 from exchanged.clock import SystemClock
 from packet_spec.authority import check_seal_authority
@@ -117,7 +117,7 @@ def outcome_text(checked: Checked) -> str:
     for number, finding in enumerate(checked.findings, start=1):
         lines += _finding_lines(number, finding)
     if checked.note:
-        lines.append(f"  {checked.note}")
+        lines.append(f"  {told(checked.note)}")
     return "\n".join(printable(line) for line in lines)
 
 

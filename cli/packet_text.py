@@ -8,7 +8,7 @@ from typing import Final
 
 from cli.locale import _
 from cli.node_view import shown_key
-from cli.render import age, fields, local_time, table
+from cli.render import age, fields, local_time, table, word
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
@@ -68,7 +68,7 @@ def packet_list(found: Iterable[ListedPacket], now: datetime) -> str:
             line.packet.business_type,
             line.packet.key.sender,
             _recipients(line.packet),
-            line.state,
+            _(line.state),
             age((now - line.packet.landed_at).total_seconds()),
         )
         for line in found
@@ -103,7 +103,7 @@ def _way(way: Way) -> str:
     holder = way.holder
     said = _(_WHERE_NOW[holder.holding]).format(node=holder.node, since=local_time(holder.since))
     lines = [
-        f"{_('to')} {way.recipient}: {way.state}" if way.recipient else way.state,
+        f"{_('to')} {way.recipient}: {_(way.state)}" if way.recipient else _(way.state),
         table((_("at"), _("node"), _("what"), _("known by")), rows),
         said,
         f"  {_('because')}: {_(_KNOWN_BY[holder.because])}",
@@ -158,7 +158,7 @@ def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
     if packet is None:
         yield _("state"), _("not judged here")
         return
-    yield _("state"), f"{packet.state} ({_('attempt')} {packet.attempt})"
+    yield _("state"), f"{word(packet.state)} ({_('attempt')} {packet.attempt})"
     yield _("type"), packet.business_type
     yield _("sender ref"), packet.sender_ref
     yield _("receiver"), packet.receiver
@@ -203,7 +203,7 @@ def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
 
 def _events(events: Sequence[EventRow]) -> Iterator[str]:
     rows = [
-        (local_time(event.at), event.kind, event.recipient or "-", _detail(event.detail))
+        (local_time(event.at), _(event.kind), event.recipient or "-", _detail(event.detail))
         for event in events[-_EVENTS:]
     ]
     yield from _block(_("events"), (_("at"), _("event"), _("for"), _("detail")), rows)

@@ -8,6 +8,7 @@ a character; printing never raises for lack of a character. Times are shown in t
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 import sys
@@ -17,9 +18,11 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 import click
+
+from cli.locale import _
 
 _GAP: Final = "  "
 _NARROWEST: Final = 12
@@ -51,6 +54,11 @@ def say_json(value: object) -> None:
     print(text)
 
 
+def ask(question: str) -> None:
+    """Ask on standard error whether to go on. Raises click.Abort unless the answer is yes."""
+    click.confirm(encodable(question, sys.stderr), abort=True, err=True)
+
+
 def to_json(value: object, *, ascii_only: bool = False) -> str:
     """``value`` as JSON. Takes data classes, enums, times, dates, paths, bytes (as hex) and tuples."""
     return json.dumps(_plain(value), ensure_ascii=ascii_only, sort_keys=True, indent=2)
@@ -59,10 +67,11 @@ def to_json(value: object, *, ascii_only: bool = False) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
     """Rows under headers, in aligned columns.
 
+    A state, kind or other enum value is shown in the operator's language.
     Columns wider than ``width`` together (default: the terminal's columns, at least 80) are wrapped, the
     widest first; nothing is cut off.
     """
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(word(cell)) for cell in row] for row in rows]
     lines = [list(headers), *cells]
     widths = _column_widths(lines, width or max(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
     rule = ["-" * column for column in widths]
@@ -71,8 +80,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int |
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """``name: value`` lines with the values in one column; empty values are left out."""
-    shown = [(name, printable(str(value))) for name, value in pairs if value not in {None, "", ()}]
-    widest = max((display_width(name) for name, _ in shown), default=0)
+    shown = [(name, printable(word(value))) for name, value in pairs if value not in {None, "", ()}]
+    widest = max((display_width(name) for name, _value in shown), default=0)
     return "\n".join(f"{name}:{' ' * (widest - display_width(name) + 1)}{value}" for name, value in shown)
 
 
@@ -87,6 +96,23 @@ def printable(text: str) -> str:
         character if unicodedata.category(character) not in _UNSAFE else _escape(character)
         for character in text
     )
+
+
+def word(value: object) -> str:
+    """A value for people: that of an enum in their language, anything else as it is written."""
+    return _(str(value.value)) if isinstance(value, Enum) else str(value)
+
+
+def encodable(text: str, stream: IO[str] | None) -> str:
+    """``text`` with escapes for what the encoding of ``stream`` lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def make_printable(stream: object) -> None:
+    """Let ``stream`` show an escape for a character that its encoding lacks, instead of raising."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def local_time(moment: datetime | None) -> str:
@@ -121,7 +147,7 @@ def age(seconds: float) -> str:
 def progress(label: str, length: int) -> Iterator[Progress]:
     """A progress bar on standard error while the block runs; nothing where that is no terminal."""
     with click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+        length=length, label=encodable(label, sys.stderr), file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         yield bar
 
