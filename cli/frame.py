@@ -168,7 +168,7 @@ def translate_help(command: click.Command) -> None:
     """
     english = language() == ENGLISH
     command.context_class = HelpContext
-    command.help = _(_english(command)) or None
+    command.help = _(english_help(command)) or None
     if not command.short_help or command in _SHORTENED:
         # The library shortens an English text by its full stops and spaces; Chinese has others.
         _SHORTENED.add(command)
@@ -176,14 +176,14 @@ def translate_help(command: click.Command) -> None:
     command.options_metavar = _("[OPTIONS]")
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            parameter.help = _(_english(parameter)) or None
+            parameter.help = _(english_help(parameter)) or None
     if isinstance(command, click.Group):
         command.subcommand_metavar = _("COMMAND [ARGS]...")
         for member in command.commands.values():
             translate_help(member)
 
 
-def _english(thing: click.Command | click.Option) -> str:
+def english_help(thing: click.Command | click.Option) -> str:
     """The help as it stands in the source, without the indent of a docstring."""
     return _ENGLISH_HELP.setdefault(thing, inspect.cleandoc(thing.help or ""))
 

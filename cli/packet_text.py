@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from cli.locale import _
+from cli.locale import _, told
 from cli.node_view import shown_key
 from cli.render import age, fields, local_time, table, word
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
@@ -116,7 +116,7 @@ def _way(way: Way) -> str:
 
 def _step(step: Step) -> str:
     words = _(_DONE[step.kind]).format(to=step.to or "?")
-    return f"{words} ({step.detail})" if step.detail else words
+    return f"{words} ({told(step.detail, 'value')})" if step.detail else words
 
 
 def _blocks(facts: PacketFacts) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
     about = _("attempt {number}").format(number=row.attempt)
     if packet is not None and not row.speaks_of(packet.content_digest, packet.seal_digest):
         about += f", {_('another seal')}"
-    return row.kind, row.issued_by, row.recipient or "-", local_time(row.issued_at), about
+    return _(row.kind), row.issued_by, row.recipient or "-", local_time(row.issued_at), about
 
 
 def _events(events: Sequence[EventRow]) -> Iterator[str]:

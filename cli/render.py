@@ -29,6 +29,8 @@ _NARROWEST: Final = 12
 _WIDTH: Final = 80
 # Cc control, Cf direction and joiners, Cs half characters, Zl and Zp line ends, Cn not assigned.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
+# Marks that are drawn over the character before them.
+_NO_WIDTH: Final = frozenset({"Mn", "Me"})
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -71,16 +73,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int |
     Columns wider than ``width`` together (default: the terminal's columns, at least 80) are wrapped, the
     widest first; nothing is cut off.
     """
-    cells = [[printable(word(cell)) for cell in row] for row in rows]
-    lines = [list(headers), *cells]
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    titles = [encodable(header, sys.stdout) for header in headers]
+    lines = [titles, *cells]
     widths = _column_widths(lines, width or max(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
     rule = ["-" * column for column in widths]
-    return "\n".join(_row(line, widths) for line in [list(headers), rule, *cells])
+    return "\n".join(_row(line, widths) for line in [titles, rule, *cells])
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """``name: value`` lines with the values in one column; empty values are left out."""
-    shown = [(name, printable(word(value))) for name, value in pairs if value not in {None, "", ()}]
+    shown = [(encodable(name, sys.stdout), _shown(value)) for name, value in pairs if value not in {None, "", ()}]
     widest = max((display_width(name) for name, _value in shown), default=0)
     return "\n".join(f"{name}:{' ' * (widest - display_width(name) + 1)}{value}" for name, value in shown)
 
@@ -152,6 +155,11 @@ def progress(label: str, length: int) -> Iterator[Progress]:
         yield bar
 
 
+def _shown(value: object) -> str:
+    """A value as the terminal will show it, so that escapes are measured too."""
+    return encodable(printable(word(value)), sys.stdout)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
@@ -172,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def _character_width(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in _NO_WIDTH:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 

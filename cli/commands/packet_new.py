@@ -215,7 +215,7 @@ def _bar(drop: Drop) -> Iterator[Progress | None]:
     if total < _BAR_BYTES:
         yield None
         return
-    with progress("writing", total) as bar:
+    with progress(_("writing"), total) as bar:
         yield bar.update
 
 
@@ -235,4 +235,14 @@ def _tell(drop: Drop, path: Path, *, as_json: bool) -> None:
         say_json(said)
     else:
         shown = {key: " ".join(value) if isinstance(value, list) else value for key, value in said.items()}
-        say(fields((key.replace("_", " "), value) for key, value in shown.items()))
+        names = {
+            "path": _("path"),
+            "business_type": _("business type"),
+            "sender": _("sender"),
+            "receiver": _("receiver"),
+            "copy_to": _("copy to"),
+            "sender_ref": _("sender ref"),
+            "packet_id": _("packet id"),
+            "documents": _("documents"),
+        }
+        say(fields((names[key], value) for key, value in shown.items()))

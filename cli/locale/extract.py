@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import errno
 import importlib
-import inspect
 import os
 import re
 import sys
@@ -21,6 +20,7 @@ from typing import Final
 
 import click
 
+from cli.frame import english_help
 from cli.locale import CHINESE, DOMAIN, FOLDER, Catalogue
 from cli.locale.click_texts import CONTEXT, MODULES
 from cli.locale.po_file import po_text
@@ -45,7 +45,7 @@ _ENUMS: Final = {
 # Words that reach a table as values, from where no reader of source can follow them.
 _WORDS: Final = (
     *("running", "stopped", "died"),
-    *("province", "agency", "sshd"),
+    *("province", "city", "county", "agency", "sshd"),
     *("signature", "authority", "directory", "seal", "seal signature", "content", "packet"),
     *("destination", "arrival", "receipt", "hop"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
@@ -64,14 +64,24 @@ _ERRNO: Final = (
 _KEPT: Final = frozenset({"data_dir", "ok", "waybill", "{value} to {value_2}"})
 
 
-def sentences() -> dict[Sentence, str]:
+# What prints its arguments; tables and fields by their headers and labels.
+_PRINTING: Final = ("say", "print", "ask", "table", "fields", "progress", "BadParameter", "UsageError")
+_LABEL: Final = re.compile(r"[A-Za-z]{2,}")
+_PROSE: Final = re.compile(r"^(?! *exchangectl ).*[A-Za-z]{3,}[^/]* [a-z]{2,}")
+# Tools of the project's own; no operator runs them.
+_ENGLISH_ONLY: Final = frozenset(
+    {"cli/docs.py", "cli/docs_errors.py", "cli/docs_text.py", "cli/locale/extract.py"}
+)
+
+
+def sentences(sources: Sources) -> dict[Sentence, str]:
     """Every sentence to translate, with one place where it stands."""
     found: dict[Sentence, str] = {}
     for sentence, place in (
         *_commands(),
-        *_marked(),
-        *Sources(ROOT, PACKAGES).sentences(),
-        *_event_names(),
+        *_marked(sources),
+        *sources.sentences(),
+        *_event_names(sources),
         *_words(),
         *_library(),
         *_system(),
@@ -146,10 +156,10 @@ def _commands() -> Iterator[tuple[Sentence, str]]:
 
 
 def _helps(words: str, command: click.Command) -> Iterator[tuple[Sentence, str]]:
-    yield Sentence(_PLAIN, inspect.cleandoc(command.help or "")), words
+    yield Sentence(_PLAIN, english_help(command)), words
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.help:
-            yield Sentence(_PLAIN, parameter.help), f"{words} {parameter.opts[0]}"
+            yield Sentence(_PLAIN, english_help(parameter)), f"{words} {parameter.opts[0]}"
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -158,22 +168,47 @@ def _helps(words: str, command: click.Command) -> Iterator[tuple[Sentence, str]]
                 yield from _helps(f"{words} {name}", member)
 
 
-def _marked() -> Iterator[tuple[Sentence, str]]:
+def _marked(sources: Sources) -> Iterator[tuple[Sentence, str]]:
     """What stands in ``_("...")``, also in a table of a module that ``_(TABLE[...])`` looks up."""
-    for path in sorted((ROOT / "cli").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tables = {
-            target.id: statement.value
-            for statement in tree.body
-            if isinstance(statement, ast.AnnAssign | ast.Assign) and statement.value is not None
-            for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
-            if isinstance(target, ast.Name)
-        }
-        for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_"):
-                continue
-            for text in _literals(node.args[0], tables):
-                yield Sentence(_PLAIN, text), f"{path.relative_to(ROOT)}:{node.lineno}"
+    for module in sources.modules:
+        for call in module.calls.get("_", ()):
+            for text in _literals(call.args[0], module.constants):
+                yield Sentence(_PLAIN, text), f"{module.name}:{call.lineno}"
+
+
+def _event_names(sources: Sources) -> Iterator[tuple[Sentence, str]]:
+    """What the ledger's events are called: the first argument of ``transaction.event``."""
+    for module in sources.modules:
+        for call in module.calls.get("event", ()):
+            for text in _literals(call.args[0], module.constants) if call.args else ():
+                yield Sentence(_PLAIN, text), f"{module.name}:{call.lineno}"
+
+
+def unmarked(sources: Sources) -> list[str]:
+    """Places of ``cli`` that print English words which were not given to ``_``."""
+    wrong = []
+    for module in sources.modules:
+        for name in _PRINTING if module.name.startswith("cli/") else ():
+            for call in module.calls.get(name, ()):
+                if isinstance(call.func, ast.Attribute) and name in {"table", "fields"}:
+                    continue
+                wanted = _LABEL if name in {"table", "fields", "progress"} else _PROSE
+                wrong += [
+                    f"{module.name}:{call.lineno}: {text!r} is printed and not translated"
+                    for argument in call.args
+                    for text in _bare(argument)
+                    if wanted.search(text) and text.isascii() and module.name not in _ENGLISH_ONLY
+                ]
+    return wrong
+
+
+def _bare(node: ast.AST) -> Iterator[str]:
+    """Texts below ``node`` that no call takes up: what is called translates or formats them itself."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif not isinstance(node, ast.Call | ast.FormattedValue | ast.Subscript | ast.Compare):
+        for child in ast.iter_child_nodes(node):
+            yield from _bare(child)
 
 
 def _literals(node: ast.expr, tables: dict[str, ast.expr]) -> Iterator[str]:
@@ -187,17 +222,6 @@ def _literals(node: ast.expr, tables: dict[str, ast.expr]) -> Iterator[str]:
                 yield from _literals(value, tables)
         case _:
             return
-
-
-def _event_names() -> Iterator[tuple[Sentence, str]]:
-    """What the ledger's events are called: the first argument of ``transaction.event``."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "event" and node.args:
-                    name = node.args[0]
-                    if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                        yield Sentence(_PLAIN, name.value), f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
 def _words() -> Iterator[tuple[Sentence, str]]:
@@ -249,13 +273,14 @@ def catalogue_text() -> str:
 @click.option("--update", is_flag=True, help="Write the file anew: add empty entries, remove unused ones.")
 def main(update: bool) -> None:
     """Compare the Chinese catalogue with what can be said."""
-    wanted = sentences()
+    sources = Sources(ROOT, PACKAGES)
+    wanted = sentences(sources)
     catalogue = Catalogue(catalogue_text())
     if update:
         text = po_text(CHINESE, {one: catalogue.sentences.get(one, "") for one in wanted}, plurals())
         catalogue_path().write_text(text, encoding="utf-8")
         catalogue = Catalogue(text)
-    wrong = problems(catalogue, wanted)
+    wrong = [*problems(catalogue, wanted), *unmarked(sources)]
     print("\n".join(wrong or [f"{len(wanted)} sentences, all translated"]))
     sys.exit(1 if wrong else 0)
 

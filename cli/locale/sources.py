@@ -26,8 +26,12 @@ from cli.locale.templates import PLACE, Sentence
 
 _DEPTH: Final = 6
 _HOLE: Final = re.compile(r"\{(\w+)\}")
-# Words for people: not a number, a path, an address or a file name ending.
-_WORDS: Final = re.compile(r"^(?:[^{]*\s)?[A-Za-z]{2,}(?![\w.]*[./:@=])")
+# What a number, a path, an address or a file name ending has, and words for people do not.
+_SIGNS: Final = re.compile(r"[./:@=\d]")
+# Nothing is said below these.
+_LEAVES: Final = (
+    ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop, ast.Constant, ast.alias, ast.Name,
+)  # fmt: skip
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 # The field of an error -> the context under which it is translated.
 _FIELDS: Final[Mapping[str, str]] = {"hint": "error", "expected": "value", "found": "value", "where": "value"}
@@ -35,6 +39,8 @@ _FIELDS: Final[Mapping[str, str]] = {"hint": "error", "expected": "value", "foun
 _SINKS: Final[Mapping[str, Mapping[int | str, str]]] = {
     "problem": {1: "error"},
     "Check": {0: "value", 2: "error", "name": "value", "detail": "error"},
+    "Step": {"detail": "value"},
+    "Checked": {"note": "error"},
     "Claim": {2: "error", "detail": "error"},
     "_proved": {1: "error"},
     "Problem": {0: "error", 1: "value", 2: "value", 3: "value"},
@@ -50,6 +56,7 @@ class _Module:
     functions: dict[str, list[_FUNCTION]] = field(default_factory=dict)
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: dict[str, list[ast.Call]] = field(default_factory=dict)
+    classes: list[ast.ClassDef] = field(default_factory=list)
     constants: dict[str, ast.expr] = field(default_factory=dict)
 
 
@@ -64,25 +71,27 @@ class Sources:
     def sentences(self) -> Iterator[tuple[Sentence, str]]:
         """Each sentence with the place (file:line) where it reaches a reader; one may come several times."""
         for module in self.modules:
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call):
-                    found = self._of_call(module, node)
-                elif isinstance(node, ast.ClassDef) and node.name in self._errors:
-                    found = self._of_class(module, node)
-                elif isinstance(node, ast.FunctionDef) and node.name == "_contradictions":
-                    found = self._texts(module, node, "error", _yielded(node))
-                else:
-                    continue
+            for node, found in self._all_of(module):
                 for sentence in found:
                     yield sentence, f"{module.name}:{node.lineno}"
+
+    def _all_of(self, module: _Module) -> Iterator[tuple[ast.expr | ast.stmt, Iterator[Sentence]]]:
+        for name, calls in module.calls.items():
+            if name in self._errors or name in _SINKS or name == "append":
+                for call in calls:
+                    yield call, self._of_call(module, call)
+        for kind in module.classes:
+            if kind.name in self._errors:
+                yield kind, self._of_class(module, kind)
+        for function in module.functions.get("_contradictions", ()):
+            yield function, self._texts(module, function, "error", _yielded(function))
 
     def _error_classes(self) -> frozenset[str]:
         """The names of all classes below ExchangeError."""
         bases = {
             node.name: {_last(base) for base in node.bases}
             for module in self.modules
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.ClassDef)
+            for node in module.classes
         }
         known = {"ExchangeError"}
         while more := {name for name, above in bases.items() if above & known} - known:
@@ -195,7 +204,7 @@ class _Follow:
             name = "error"
         elif is_number:
             name = f"number_{name}"
-        elif words := {text for text in self.texts(node, function, depth - 1) if _WORDS.search(text)}:
+        elif words := {text for text in self.texts(node, function, depth - 1) if _is_words(text)}:
             self.words |= words
             name = "word"
         elif name in {"word", "system", "number"}:
@@ -271,13 +280,20 @@ class _Follow:
 
 def _parse(name: str, text: str) -> _Module:
     module = _Module(name, ast.parse(text))
-    for node in ast.walk(module.tree):
+    nodes: list[ast.AST] = [module.tree]
+    while nodes:
+        node = nodes.pop()
+        kind = type(node)
+        if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+            module.functions.setdefault(node.name, []).append(node)  # type: ignore[attr-defined]
+        elif kind is ast.Call:
+            module.calls.setdefault(_last(node.func), []).append(node)  # type: ignore[attr-defined,arg-type]
+        elif kind is ast.ClassDef:
+            module.classes.append(node)  # type: ignore[arg-type]
         for child in ast.iter_child_nodes(node):
-            module.parents[child] = node
-        if isinstance(node, _FUNCTION):
-            module.functions.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.Call):
-            module.calls.setdefault(_last(node.func), []).append(node)
+            if not isinstance(child, _LEAVES):
+                module.parents[child] = node
+                nodes.append(child)
     for statement in module.tree.body:
         target = getattr(statement, "target", None) or next(iter(getattr(statement, "targets", ())), None)
         value = getattr(statement, "value", None)
@@ -329,6 +345,11 @@ def _name_of(node: ast.expr) -> str:
                 return "text"
     name = _last(node).strip("_").lower()
     return "names" if name == "join" else name
+
+
+def _is_words(text: str) -> bool:
+    literal = _HOLE.sub("", text).strip()
+    return bool(re.search(r"[A-Za-z]{2,}", literal)) and (" " in literal or not _SIGNS.search(literal))
 
 
 def _is_number(spec: ast.expr | None) -> bool:
