@@ -32,7 +32,8 @@ class Formatter(click.HelpFormatter):
         shown = []
         for paragraph in text.expandtabs().split("\n\n"):
             lines = paragraph.strip("\n").split("\n")
-            kept = lines[1:] if lines[0].strip() == "\b" else broken(" ".join(lines), self.width - len(indent))
+            keeps = lines[0].strip() == "\b"
+            kept = lines[1:] if keeps else broken(" ".join(lines), self.width - len(indent))
             shown.append("\n".join(indent + line for line in kept))
         self.write("\n\n".join(shown) + "\n")
 

@@ -59,7 +59,8 @@ class Rules:
 class Checked:
     """The verdict on one path. ``missing`` are listed files that are not there.
 
-    ``note`` says, in English, what else was proved or why not; ``key`` is known where packet.xml or a seal bears an id.
+    ``note`` says, in English, what else was proved or why not. ``key`` is known where packet.xml or a seal
+    bears an id.
     """
 
     path: Path

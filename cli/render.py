@@ -83,7 +83,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int |
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """``name: value`` lines with the values in one column; empty values are left out."""
-    shown = [(encodable(name, sys.stdout), _shown(value)) for name, value in pairs if value not in {None, "", ()}]
+    filled = ((name, value) for name, value in pairs if value not in {None, "", ()})
+    shown = [(encodable(name, sys.stdout), _shown(value)) for name, value in filled]
     widest = max((display_width(name) for name, _value in shown), default=0)
     return "\n".join(f"{name}:{' ' * (widest - display_width(name) + 1)}{value}" for name, value in shown)
 

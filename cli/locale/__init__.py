@@ -2,7 +2,7 @@
 
 The catalogues are ordinary gettext files (``exchanged.po``) and are read as they are written: no compiled
 form has to be built, shipped and kept in step, and reading one takes a few milliseconds, once, and only for
-a reader who wants it. ``python -m cli.locale.extract`` finds what lacks a translation (docs/translating.md).
+a reader who wants it. ``./run texts`` finds what lacks a translation (docs/translating.md).
 
 Guarantees: a missing language, catalogue or sentence falls back to the English source. The language is that
 of the environment: EXCHANGED_LOCALE, else LC_ALL, LC_MESSAGES, LANG, with LANGUAGE before these as gettext
@@ -67,6 +67,11 @@ class Catalogue(gettext.NullTranslations):
         known = self.sentences.get(Sentence(context, text))
         if known:
             return known
+        if context == "error" and ("; where: " in text or "; expected: " in text):
+            # A template that ends with a hole would take the rest of the line for its value.
+            said = self._one_line(text)
+            if said != text:
+                return said
         templates = self._templates.get(context)
         found = templates.find(text) if templates is not None else None
         if found is not None:

@@ -1,4 +1,4 @@
-"""``python -m cli.locale.extract``: every sentence that a reader of both commands can meet, and its translation.
+"""``./run texts``: every sentence that a reader of both commands can meet, and its translation.
 
 Sentences are found in the running commands (help, options), in the source (``_("...")``, errors, checks,
 event names), in the enums whose values are shown, in the command-line library and in the system's own
@@ -141,7 +141,8 @@ def _is_kept(sentence: Sentence) -> bool:
         return False
     if sentence.text in _KEPT or not re.search(r"[A-Za-z]{2,}", literal):
         return True
-    return sentence.context != "error" and " " not in literal.strip() and bool(re.search(r"[./=@:\d]", literal))
+    is_one_word = sentence.context != "error" and " " not in literal.strip()
+    return is_one_word and bool(re.search(r"[./=@:\d]", literal))
 
 
 def _commands() -> Iterator[tuple[Sentence, str]]:
@@ -286,6 +287,4 @@ def main(update: bool) -> None:
 
 
 if __name__ == "__main__":
-    # Commands give their help in the language of the environment; it is compared in English.
-    os.environ["EXCHANGED_LOCALE"] = "en"
     main()

@@ -1,4 +1,4 @@
-"""Writing a catalogue: the .po file of a language, in one order, with what is not translated yet left empty."""
+"""Writing the .po file of a language: in one order, with what is not translated yet left empty."""
 
 from __future__ import annotations
 

@@ -28,13 +28,18 @@ _DEPTH: Final = 6
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 # What a number, a path, an address or a file name ending has, and words for people do not.
 _SIGNS: Final = re.compile(r"[./:@=\d]")
+# Calls whose hole is called after what is given to them.
+_TRANSPARENT: Final = frozenset({"str", "repr", "len", "sorted", "size"})
 # Nothing is said below these.
 _LEAVES: Final = (
     ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop, ast.Constant, ast.alias, ast.Name,
 )  # fmt: skip
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
-# The field of an error -> the context under which it is translated.
-_FIELDS: Final[Mapping[str, str]] = {"hint": "error", "expected": "value", "found": "value", "where": "value"}
+# The first argument of an error and its fields -> the context under which it is translated.
+_ERROR: Final[Mapping[int | str, str]] = {
+    0: "error", "summary": "error", "problems": "error", "hint": "error",
+    "expected": "value", "found": "value", "where": "value",
+}  # fmt: skip
 # Calls with texts: the position or name of an argument -> its context.
 _SINKS: Final[Mapping[str, Mapping[int | str, str]]] = {
     "problem": {1: "error"},
@@ -109,7 +114,7 @@ class Sources:
         name = _last(node.func)
         sinks: Mapping[int | str, str]
         if name in self._errors:
-            sinks = {0: "error", "summary": "error", "problems": "error", **_FIELDS}
+            sinks = _ERROR
         elif name == "append" and _last(getattr(node.func, "value", node.func)).endswith("problems"):
             sinks = {0: "error"}
         else:
@@ -143,33 +148,33 @@ class _Follow:
 
     def texts(self, node: ast.expr, function: _FUNCTION | None, depth: int) -> set[str]:
         """The texts and templates; a part that is data alone says nothing."""
+        found: set[str] = set()
         if depth == 0:
-            return set()
+            return found
         match node:
             case ast.Constant(value=str(text)):
-                return {text} if text else set()
+                found = {text} - {""}
             case ast.JoinedStr():
-                return self._joined(node.values, function, depth)
+                found = self._joined(node.values, function, depth)
             case ast.BinOp(op=ast.Add()):
-                return self._joined([node.left, node.right], function, depth)
+                found = self._joined([node.left, node.right], function, depth)
             case ast.IfExp():
-                return self._all([node.body, node.orelse], function, depth)
-            case ast.BoolOp() | ast.Tuple() | ast.List():
-                return self._all(
-                    node.values if isinstance(node, ast.BoolOp) else node.elts, function, depth
-                )
-            case ast.Starred() | ast.NamedExpr() | ast.Await():
-                return self.texts(node.value, function, depth)
+                found = self._all([node.body, node.orelse], function, depth)
+            case ast.BoolOp():
+                found = self._all(node.values, function, depth)
+            case ast.Tuple() | ast.List():
+                found = self._all(node.elts, function, depth)
+            case ast.Starred() | ast.NamedExpr():
+                found = self.texts(node.value, function, depth)
             case ast.GeneratorExp() | ast.ListComp():
-                return self.texts(node.elt, function, depth)
+                found = self.texts(node.elt, function, depth)
             case ast.Name():
-                return self._named(node.id, function, depth)
+                found = self._named(node.id, function, depth)
             case ast.Call():
-                return self._called(node, function, depth)
+                found = self._called(node, function, depth)
             case ast.Subscript(value=ast.Name(id=name)) if name in self._module.constants:
-                return self._values(self._module.constants[name], depth)
-            case _:
-                return set()
+                found = self._values(self._module.constants[name], depth)
+        return found
 
     def _all(self, nodes: list[ast.expr], function: _FUNCTION | None, depth: int) -> set[str]:
         return {text for node in nodes for text in self.texts(node, function, depth)}
@@ -225,7 +230,7 @@ class _Follow:
             for node in ast.walk(function)
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
             and node.value is not None
-            and name in {_last(target) for target in getattr(node, "targets", [getattr(node, "target", node)])}
+            and name in {_last(one) for one in getattr(node, "targets", [getattr(node, "target", node)])}
         ]
         assigned += [
             value
@@ -283,13 +288,12 @@ def _parse(name: str, text: str) -> _Module:
     nodes: list[ast.AST] = [module.tree]
     while nodes:
         node = nodes.pop()
-        kind = type(node)
-        if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
-            module.functions.setdefault(node.name, []).append(node)  # type: ignore[attr-defined]
-        elif kind is ast.Call:
-            module.calls.setdefault(_last(node.func), []).append(node)  # type: ignore[attr-defined,arg-type]
-        elif kind is ast.ClassDef:
-            module.classes.append(node)  # type: ignore[arg-type]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            module.functions.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Call):
+            module.calls.setdefault(_last(node.func), []).append(node)
+        elif isinstance(node, ast.ClassDef):
+            module.classes.append(node)
         for child in ast.iter_child_nodes(node):
             if not isinstance(child, _LEAVES):
                 module.parents[child] = node
@@ -333,7 +337,7 @@ def _name_of(node: ast.expr) -> str:
     """A name for a hole: that of the value that fills it."""
     while not _last(node):
         match node:
-            case ast.Call(args=[first, *_rest]) if _last(node.func) in {"str", "repr", "len", "sorted", "size"}:
+            case ast.Call(args=[first, *_rest]) if _last(node.func) in _TRANSPARENT:
                 node = first
             case ast.Call():
                 node = node.func
