@@ -21,6 +21,7 @@ from cli.locale.extract import (
     plurals,
     problems,
     sentences,
+    undecided,
     unmarked,
 )  # fmt: skip
 from cli.locale.po_file import po_text
@@ -38,6 +39,7 @@ def test_every_sentence_is_translated_and_every_entry_is_used() -> None:
     sources, wanted = everything()
     assert problems(Catalogue(catalogue_text()), wanted) == []
     assert unmarked(sources) == []
+    assert undecided(sources) == []
 
 
 def test_the_file_is_written_as_the_tool_writes_it() -> None:
@@ -94,6 +96,12 @@ def test_text_that_is_printed_without_being_marked_is_found(tmp_path: Path) -> N
         "cli/x.py:1: 'all is well here'",
         "cli/x.py:3: 'state'",
     ]
+
+
+def test_an_enum_of_which_nobody_decided_is_found(tmp_path: Path) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "x.py").write_text('class Mood(StrEnum):\n    GOOD = "good"\n', encoding="utf-8")
+    assert len(undecided(Sources(tmp_path, ("cli",)))) == 1
 
 
 @pytest.mark.skipif(shutil.which("msgfmt") is None, reason="needs gettext's msgfmt")

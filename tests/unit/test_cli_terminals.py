@@ -38,7 +38,7 @@ def test_the_daemon_on_a_terminal_that_lacks_characters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "usage", "wrong"),
-    [("gbk", "用法：", "没有命令"), ("ascii", "Usage:", "No such command")],
+    [("gbk", "用法:", "没有命令"), ("ascii", "Usage:", "No such command")],
 )
 def test_the_tool_on_a_terminal_that_lacks_characters(encoding: str, usage: str, wrong: str) -> None:
     code, out, err = run("cli", "--help", encoding=encoding)
