@@ -69,6 +69,10 @@ def main() -> None:
         exchanged.main(standalone_mode=False)
     except click.ClickException as error:
         sys.exit(show_usage_error(error))
+    except click.Abort:
+        # The library's name for a keyboard interrupt before the daemon listens to signals.
+        print(_("stopped by the keyboard"), file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,11 @@ _CHINESE_SAMPLE: Final = "中文"
 _LINE: Final = re.compile(r'(?:(msgctxt|msgid|msgid_plural|msgstr(?:\[\d\])?)\s+)?"(.*)"\s*')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _ESCAPES: Final = {"n": "\n", "t": "\t", "b": "\b", "r": "\r"}
-# An error told in one line (packet_spec.errors): "summary; where: X; expected: Y, found: Z".
-_ONE_LINE: Final = re.compile(
-    r"(?P<error>.+?)(?:; where: (?P<where>.*?))?(?:; expected: (?P<expected>.*?), found: (?P<found>.*?))?"
-    r"(?:; (?P<advice>[^;]*))?",
-    re.DOTALL,
-)
-_NAMED: Final = re.compile(r"(?P<name>[\w.+-]+): (?P<rest>.+)", re.DOTALL)
+# What stands between the parts of an error that is told in one line.
+_JOINT: Final = "; "
+_EXPECTED: Final = re.compile(r"expected: (.*?), found: (.*)", re.DOTALL)
+_LONGEST: Final = 1000
+_NAME: Final = re.compile(r"[\w.+-]+")
 
 
 class Catalogue(gettext.NullTranslations):
@@ -60,26 +58,64 @@ class Catalogue(gettext.NullTranslations):
         return self.sentences.get(Sentence(context, message)) or message
 
     def told(self, text: str, context: str) -> str:
-        """A text that was made at run time, by the sentence or template that it was made of."""
-        place = PLACE.match(text) if context == "error" else None
-        if place is not None:
-            return place[0] + self.told(text[place.end() :], context)
-        known = self.sentences.get(Sentence(context, text))
-        if known:
-            return known
-        if context == "error" and ("; where: " in text or "; expected: " in text):
-            # A template that ends with a hole would take the rest of the line for its value.
-            said = self._one_line(text)
-            if said != text:
-                return said
+        """A text that was made at run time, by the sentence or template that it was made of.
+
+        An overlong one is from outside, and stays as it is: it could fit in very many ways.
+        """
+        if len(text) > _LONGEST:
+            return text
+        if context != "error":
+            return self._sentence(text, context) or self.pgettext("system", text)
+        place = PLACE.match(text)
+        before = "" if place is None else place[0]
+        text = text[len(before) :]
+        name, colon, rest = text.partition(": ")
+        if said := self._line_or_sentence(text):
+            return before + said
+        # Behind the reference of an error or the name of a file: "digest-mismatch: a part is not ..."
+        if colon and _NAME.fullmatch(name) and (said := self._line_or_sentence(rest)):
+            return f"{before}{name}: {said}"
+        return before + text
+
+    def _line_or_sentence(self, text: str) -> str:
+        # A template that ends with a hole would take the rest of a line for its value, so lines go first.
+        line = self._one_line(text) if _JOINT in text else ""
+        return line or self._sentence(text, "error")
+
+    def _sentence(self, text: str, context: str) -> str:
+        """The translation of a sentence or of what a template made; empty for any other text."""
+        known = self.sentences.get(Sentence(context, text), "")
         templates = self._templates.get(context)
-        found = templates.find(text) if templates is not None else None
-        if found is not None:
-            template, values = found
-            return fill(template.target, values, self._held)
-        if context == "value":
-            return self.pgettext("system", text)
-        return self._one_line(text) if context == "error" else text
+        found = templates.find(text) if templates is not None and not known else None
+        return known if found is None else fill(found[0].target, found[1], self._held)
+
+    def _one_line(self, text: str) -> str:
+        """An error in its short form: ``summary; where: X; expected: Y, found: Z; hint``.
+
+        Empty when it begins with no sentence of ours, or is one whole.
+        """
+        if Sentence("error", text) in self.sentences:
+            return ""
+        pieces = text.split(_JOINT)
+        for number in range(1, len(pieces)):
+            said = self._sentence(_JOINT.join(pieces[:number]), "error")
+            if said:
+                return "；".join([said, *self._details(pieces[number:])])
+        return ""
+
+    def _details(self, pieces: list[str]) -> Iterator[str]:
+        hint: list[str] = []
+        for piece in pieces:
+            found = _EXPECTED.fullmatch(piece)
+            if piece.startswith("where: "):
+                yield f"{self.gettext('where')}：{self.told(piece.removeprefix('where: '), 'value')}"
+            elif found is not None:
+                expected, value = (self.told(part, "value") for part in found.groups())
+                yield f"{self.gettext('expected')}：{expected}，{self.gettext('found')}：{value}"
+            else:
+                hint.append(piece)
+        if hint:
+            yield self.told(_JOINT.join(hint), "error")
 
     @cached_property
     def _templates(self) -> dict[str, Templates]:
@@ -95,22 +131,6 @@ class Catalogue(gettext.NullTranslations):
         if kind in {"word", "error"}:
             return self.told(value, kind)
         return self.pgettext("system", value) if kind == "system" else value
-
-    def _one_line(self, text: str) -> str:
-        """An error in its short form, perhaps behind a name; itself when its summary is not known."""
-        parts = _ONE_LINE.fullmatch(text)
-        summary = "" if parts is None else parts["error"]
-        if parts is not None and summary != text and (said := self.told(summary, "error")) != summary:
-            if parts["where"]:
-                said += f"；{self.gettext('where')}：{self.told(parts['where'], 'value')}"
-            if parts["expected"]:
-                said += f"；{self.gettext('expected')}：{self.told(parts['expected'], 'value')}"
-                said += f"，{self.gettext('found')}：{self.told(parts['found'], 'value')}"
-            return said + (f"；{self.told(parts['advice'], 'error')}" if parts["advice"] else "")
-        named = _NAMED.fullmatch(text)
-        if named is not None and (said := self.told(named["rest"], "error")) != named["rest"]:
-            return f"{named['name']}: {said}"
-        return text
 
 
 def _(message: str) -> str:

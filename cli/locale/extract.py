@@ -199,7 +199,7 @@ def undecided(sources: Sources) -> list[str]:
     """Enums of which nobody said whether their values are shown to people."""
     known = {name for names in _ENUMS.values() for name in names} | _UNSHOWN
     return [
-        f"{module.name}:{kind.lineno}: {kind.name} is neither in _ENUMS nor in _UNSHOWN (cli/locale/extract.py)"
+        f"{module.name}:{kind.lineno}: {kind.name} is neither in _ENUMS nor in _UNSHOWN of extract.py"
         for module in sources.modules
         for kind in module.classes
         if any(ast.unparse(base).endswith("Enum") for base in kind.bases) and kind.name not in known

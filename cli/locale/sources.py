@@ -54,12 +54,12 @@ _SINKS: Final[Mapping[str, Mapping[int | str, str]]] = {
 
 @dataclass(slots=True)
 class _Module:
-    """One parsed file, with what is looked up in it."""
+    """One parsed file, with what is looked up in it. ``above``: the function or class around a node."""
 
     name: str
     tree: ast.Module
     functions: dict[str, list[_FUNCTION]] = field(default_factory=dict)
-    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    above: dict[ast.AST, _FUNCTION | ast.ClassDef | None] = field(default_factory=dict)
     calls: dict[str, list[ast.Call]] = field(default_factory=dict)
     classes: list[ast.ClassDef] = field(default_factory=list)
     constants: dict[str, ast.expr] = field(default_factory=dict)
@@ -251,7 +251,7 @@ class _Follow:
         """What the callers give as the argument ``name``: by position in this module, by name anywhere."""
         called = function.name
         if called == "__init__":
-            parent = self._module.parents.get(function)
+            parent = self._module.above.get(function)
             called = parent.name if isinstance(parent, ast.ClassDef) else called
         found: set[str] = set()
         position = names.index(name) - (names[:1] == ["self"]) if name in names else None
@@ -285,19 +285,19 @@ class _Follow:
 
 def _parse(name: str, text: str) -> _Module:
     module = _Module(name, ast.parse(text))
-    nodes: list[ast.AST] = [module.tree]
+    nodes: list[tuple[ast.AST, _FUNCTION | ast.ClassDef | None]] = [(module.tree, None)]
     while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        node, above = nodes.pop()
+        if isinstance(node, _FUNCTION):
             module.functions.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.Call):
             module.calls.setdefault(_last(node.func), []).append(node)
         elif isinstance(node, ast.ClassDef):
             module.classes.append(node)
-        for child in ast.iter_child_nodes(node):
-            if not isinstance(child, _LEAVES):
-                module.parents[child] = node
-                nodes.append(child)
+        if isinstance(node, _FUNCTION | ast.ClassDef | ast.Call):
+            module.above[node] = above
+        inside = node if isinstance(node, _FUNCTION | ast.ClassDef) else above
+        nodes += [(child, inside) for child in ast.iter_child_nodes(node) if not isinstance(child, _LEAVES)]
     for statement in module.tree.body:
         target = getattr(statement, "target", None) or next(iter(getattr(statement, "targets", ())), None)
         value = getattr(statement, "value", None)
@@ -307,10 +307,9 @@ def _parse(name: str, text: str) -> _Module:
 
 
 def _function_of(module: _Module, node: ast.AST) -> _FUNCTION | None:
-    above = module.parents.get(node)
-    while above is not None and not isinstance(above, _FUNCTION):
-        above = module.parents.get(above)
-    return above if isinstance(above, _FUNCTION) else (node if isinstance(node, _FUNCTION) else None)
+    """The function in which a call stands; a function itself."""
+    inside = node if isinstance(node, _FUNCTION) else module.above.get(node)
+    return inside if isinstance(inside, _FUNCTION) else None
 
 
 def _argument(call: ast.Call, which: int | str) -> ast.expr | None:

@@ -15,8 +15,6 @@ from typing import Final, NamedTuple
 
 # Where a problem of a configuration or plan lies: "[link north] host: ", "[folders]: ", "--agencies: ".
 PLACE: Final = re.compile(r"^(?:\[{1,2}[^\]]*\]{1,2}[^:]{0,80}|--[a-z-]+): ")
-# A text with many words from outside could fit a template with several holes in very many ways.
-_LONGEST: Final = 1000
 _NUMBER: Final = r"[-+]?[0-9][0-9.e+-]*"
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 
@@ -71,9 +69,7 @@ class Templates:
         self._templates = sorted(made, key=lambda template: (-len(template.literal), template.source))
 
     def find(self, text: str) -> tuple[Template, Mapping[str, str]] | None:
-        """The first template that fits, with the values in its holes; none for an overlong text."""
-        if len(text) > _LONGEST:
-            return None
+        """The first template that fits, with the values in its holes."""
         for template in self._templates:
             values = template.match(text)
             if values is not None:

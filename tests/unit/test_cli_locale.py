@@ -109,6 +109,21 @@ def test_an_error_in_one_line_is_told_too(chinese: None) -> None:
     assert told(str(wrong)) == "文件名不予接受：是设备名称；应为：-，实际：CON"
 
 
+def test_a_hint_with_a_semicolon_and_a_summary_with_one_are_told(chinese: None) -> None:
+    hint = "compare the server's key with the enrolment pack; never accept it unseen"
+    summary = "the server shows another host key than the pinned one; nothing was sent"
+    error = errors.HostKeyError(summary, where="host:22", expected="a", found="b")
+    assert told(f"{error}; {hint}") == (
+        "服务器出示的主机密钥不是约定的密钥；没有发送任何内容；位置：host:22；应为：a，实际：b"
+        "；把服务器的密钥与入网资料核对；未经核对不得接受"
+    )
+    assert told(hint) == "把服务器的密钥与入网资料核对；未经核对不得接受"
+    for hostile in ("a: ", "[a] b: ", "; where: ", "a to b ", "the ledger is damaged: "):
+        assert len(told(hostile * (999 // len(hostile)))) > 200
+        assert told(hostile * 1000) == hostile * 1000
+    assert told("x: y; z: of nobody") == "x: y; z: of nobody"
+
+
 def test_states_are_shown_in_the_operators_language_and_measured(chinese: None) -> None:
     rare = "张\U00020164三\u3000\U0001f600"
     shown = table((_("state"), "x"), [(DestinationState.DELIVERED, "a"), (rare, "b")])
