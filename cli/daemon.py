@@ -14,9 +14,11 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import config_option
+from cli.frame import config_option, translate_help
 from cli.locale import _
-from cli.main import describe
+from cli.locale.click_texts import translate_click
+from cli.main import describe, show_usage_error
+from cli.render import make_printable
 from exchanged import __version__
 from exchanged.log import configure_logging, event_line
 from packet_spec.errors import ExchangeError
@@ -59,7 +61,18 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
 
 def main() -> None:
     """The console script ``exchanged``."""
-    exchanged.main(standalone_mode=True)
+    make_printable(sys.stdout)
+    make_printable(sys.stderr)
+    translate_click()
+    translate_help(exchanged)
+    try:
+        exchanged.main(standalone_mode=False)
+    except click.ClickException as error:
+        sys.exit(show_usage_error(error))
+    except click.Abort:
+        # The library's name for a keyboard interrupt before the daemon listens to signals.
+        print(_("stopped by the keyboard"), file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

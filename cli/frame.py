@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import click
 
-from cli.locale import _
+from cli.help_text import HelpContext
+from cli.locale import ENGLISH, _, language, told
 from exchanged.errors import ConfigurationError
 from packet_spec.errors import ExchangeError
 
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from packet_spec.model import RootKey
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+# Help as it was before it was translated, and commands whose short help is made by us.
+_ENGLISH_HELP: Final[WeakKeyDictionary[click.Command | click.Option, str]] = WeakKeyDictionary()
+_SHORTENED: Final[WeakSet[click.Command]] = WeakSet()
 
 DEFAULT_CONFIG: Final = Path("/etc/exchanged/exchanged.toml")
 
@@ -78,7 +85,7 @@ def read_roots(texts: Sequence[str]) -> tuple[RootKey, ...]:
     try:
         keys = [parse_public_key(text) for text in texts]
     except ExchangeError as error:
-        raise click.BadParameter(str(error), param_hint="--root") from error
+        raise click.BadParameter(told(str(error)), param_hint="--root") from error
     return tuple(RootKey(key.key_id, key.suite, key.public) for key in keys)
 
 
@@ -155,15 +162,35 @@ class NounGroup(click.Group):
 
 
 def translate_help(command: click.Command) -> None:
-    """Put the help of a command, its options and its members into the operator's language."""
-    if command.help:
-        command.help = _(command.help)
+    """Put the help of a command, its options and its members into the operator's language.
+
+    May be called again, also after the language changed: the English text is kept.
+    """
+    english = language() == ENGLISH
+    command.context_class = HelpContext
+    command.help = _(english_help(command)) or None
+    if not command.short_help or command in _SHORTENED:
+        # The library shortens an English text by its full stops and spaces; Chinese has others.
+        _SHORTENED.add(command)
+        command.short_help = None if english else _first_sentence(command.help or "")
+    command.options_metavar = _("[OPTIONS]")
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.help:
-            parameter.help = _(parameter.help)
+        if isinstance(parameter, click.Option):
+            parameter.help = _(english_help(parameter)) or None
     if isinstance(command, click.Group):
+        command.subcommand_metavar = _("COMMAND [ARGS]...")
         for member in command.commands.values():
             translate_help(member)
+
+
+def english_help(thing: click.Command | click.Option) -> str:
+    """The help as it stands in the source, without the indent of a docstring."""
+    return _ENGLISH_HELP.setdefault(thing, inspect.cleandoc(thing.help or ""))
+
+
+def _first_sentence(text: str) -> str:
+    first, stop, _rest = text.partition("\n\n")[0].partition("。")
+    return first + stop
 
 
 def _import_member(name: str) -> click.Command:

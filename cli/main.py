@@ -7,7 +7,6 @@ encoding of the terminal and no closed pipe makes it crash. Leaves to others: wh
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
@@ -20,9 +19,10 @@ import click
 from click.shell_completion import shell_complete
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import LazyGroup, PlanError, Settings, config_option
-from cli.locale import _
-from cli.render import printable, say_json
+from cli.frame import LazyGroup, PlanError, Settings, config_option, translate_help
+from cli.locale import _, told
+from cli.locale.click_texts import translate_click
+from cli.render import make_printable, printable, say_json
 from exchanged import __version__
 from exchanged.errors import ConfigurationError
 from packet_spec.errors import ExchangeError
@@ -74,41 +74,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never raises."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _log_nothing()
-    _make_printable(sys.stdout)
-    _make_printable(sys.stderr)
+    make_printable(sys.stdout)
+    make_printable(sys.stderr)
+    translate_click()
     try:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
         return _stop_printing(ExitCode.PIPE_CLOSED)
     except OSError as error:
-        _complain(_("the output cannot be written: {why}").format(why=error.strerror))
+        why = told(error.strerror or "", "value")
+        _complain(_("the output cannot be written: {why}").format(why=why))
         return _stop_printing(ExitCode.TEMPORARY)
     return code
 
 
 def describe(error: ExchangeError) -> str:
-    """What the operator reads about an error of ours, one thing per line."""
+    """What the operator reads about an error of ours, one thing per line, in the operator's language."""
     if isinstance(error, ConfigurationError):
         is_plan = isinstance(error, PlanError)
         what = _("the plan cannot be used") if is_plan else _("the configuration cannot be used")
-        lines = [what, *(f"  - {problem}" for problem in error.problems)]
+        lines = [what, *(f"  - {told(problem)}" for problem in error.problems)]
     else:
-        lines = [error.summary]
+        lines = [told(error.summary)]
     if error.where:
-        lines[0] += f": {error.where}"
+        lines[0] += f": {told(error.where, 'value')}"
     if error.expected or error.found:
-        lines += [f"  {_('expected')}: {error.expected or '-'}", f"  {_('found')}: {error.found or '-'}"]
+        for name, value in ((_("expected"), error.expected), (_("found"), error.found)):
+            lines.append(f"  {name}: {told(value, 'value') or '-'}")
     if error.advice:
-        lines.append(f"{_('hint')}: {error.advice}")
+        lines.append(f"{_('hint')}: {told(error.advice)}")
     lines.append(f"{_('see')}: docs/errors.md#{error.reference}")
     return "\n".join(printable(line) for line in lines)
+
+
+def show_usage_error(error: click.ClickException) -> int:
+    """Print what is wrong with a command line, whatever the terminal can show; its exit code."""
+    error.show(file=sys.stderr)
+    return error.exit_code
 
 
 def _run(words: list[str]) -> int:
     try:
         if instruction := os.environ.get(_COMPLETION):
             return shell_complete(exchangectl, {}, NAME, _COMPLETION, instruction)
+        translate_help(exchangectl)
         with exchangectl.make_context(NAME, list(words)) as context:
             result = exchangectl.invoke(context)
         return result if isinstance(result, int) else ExitCode.DONE
@@ -118,8 +128,7 @@ def _run(words: list[str]) -> int:
         _complain(_("stopped: no answer was given"))
         return ExitCode.USAGE
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return show_usage_error(error)
     except KeyboardInterrupt:
         _complain(_("stopped by the keyboard"))
         return ExitCode.INTERRUPTED
@@ -176,12 +185,6 @@ def _log_nothing() -> None:
     logger = logging.getLogger("exchanged")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-
-
-def _make_printable(stream: object) -> None:
-    """A character that the terminal's encoding lacks is shown as an escape instead of stopping us."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
 
 
 def _stop_printing(code: ExitCode) -> int:

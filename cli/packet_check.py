@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.drop_reader import PACKET_XML, Drop, DropFile, DropRefused, read_drop
 from cli.frame import DEFAULT_CONFIG, InputFileError, Settings, read_input
-from cli.locale import _, language
+from cli.locale import _, language, told
 from cli.render import printable
 from exchanged.clock import SystemClock
 from packet_spec.authority import check_seal_authority
@@ -59,7 +59,8 @@ class Rules:
 class Checked:
     """The verdict on one path. ``missing`` are listed files that are not there.
 
-    ``note`` says what else was proved or why not; ``key`` is known where packet.xml or a seal bears an id.
+    ``note`` says, in English, what else was proved or why not. ``key`` is known where packet.xml or a seal
+    bears an id.
     """
 
     path: Path
@@ -117,7 +118,7 @@ def outcome_text(checked: Checked) -> str:
     for number, finding in enumerate(checked.findings, start=1):
         lines += _finding_lines(number, finding)
     if checked.note:
-        lines.append(f"  {checked.note}")
+        lines.append(f"  {told(checked.note)}")
     return "\n".join(printable(line) for line in lines)
 
 
@@ -150,7 +151,7 @@ def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
     if drop.is_lone and is_disposition(drop.packet_xml):
         disposition, findings = parse_disposition(drop.packet_xml)
         outcome = Outcome.REFUSED if disposition is None else Outcome.VALID
-        return Checked(path, outcome, findings=findings, note=_("a disposition"))
+        return Checked(path, outcome, findings=findings, note="a disposition")
     result = check_packet(drop.packet_xml, directory=rules.directory, catalogue=load_catalogue())
     packet = result.packet
     if packet is None:
@@ -251,7 +252,7 @@ def _digest(file: DropFile) -> str:
 def _check_sealed(path: Path, rules: Rules) -> Checked:
     """Signature first: without a directory that proves itself nobody knows whose it is."""
     if rules.directory is None or rules.directory_state != "proved":
-        note = _("the seal's signature needs a proved directory: run this on a node, or with its --config")
+        note = "the seal's signature needs a proved directory: run this on a node, or with its --config"
         return Checked(path, Outcome.HELD, "unknown-key", note=note)
     try:
         return _open_sealed(path, rules, rules.directory)
@@ -281,10 +282,9 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
     if result.packet is not None:
         findings += check_seal_against_packet(seal, result.packet)
     verdict = _verdict(result.verdict, findings, ())
-    proved = _("sealed by {sender}: signature, authority and every digest verified")
-    note = proved.format(sender=seal.key.sender)
-    if blobs := len(blob_parts(seal)):
-        note += _("; {count} large parts travel beside it and were not checked").format(count=blobs)
+    count = len(blob_parts(seal))
+    beside = f"; {count} large parts travel beside it and were not checked" if count else ""
+    note = f"sealed by {seal.key.sender}: signature, authority and every digest verified{beside}"
     return Checked(
         path,
         verdict.outcome,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from cli.locale import _
+from cli.locale import _, told
 from cli.node_view import shown_key
-from cli.render import age, fields, local_time, table
+from cli.render import age, fields, local_time, table, word
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
@@ -68,7 +68,7 @@ def packet_list(found: Iterable[ListedPacket], now: datetime) -> str:
             line.packet.business_type,
             line.packet.key.sender,
             _recipients(line.packet),
-            line.state,
+            _(line.state),
             age((now - line.packet.landed_at).total_seconds()),
         )
         for line in found
@@ -103,7 +103,7 @@ def _way(way: Way) -> str:
     holder = way.holder
     said = _(_WHERE_NOW[holder.holding]).format(node=holder.node, since=local_time(holder.since))
     lines = [
-        f"{_('to')} {way.recipient}: {way.state}" if way.recipient else way.state,
+        f"{_('to')} {way.recipient}: {_(way.state)}" if way.recipient else _(way.state),
         table((_("at"), _("node"), _("what"), _("known by")), rows),
         said,
         f"  {_('because')}: {_(_KNOWN_BY[holder.because])}",
@@ -116,7 +116,7 @@ def _way(way: Way) -> str:
 
 def _step(step: Step) -> str:
     words = _(_DONE[step.kind]).format(to=step.to or "?")
-    return f"{words} ({step.detail})" if step.detail else words
+    return f"{words} ({told(step.detail, 'value')})" if step.detail else words
 
 
 def _blocks(facts: PacketFacts) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
     if packet is None:
         yield _("state"), _("not judged here")
         return
-    yield _("state"), f"{packet.state} ({_('attempt')} {packet.attempt})"
+    yield _("state"), f"{word(packet.state)} ({_('attempt')} {packet.attempt})"
     yield _("type"), packet.business_type
     yield _("sender ref"), packet.sender_ref
     yield _("receiver"), packet.receiver
@@ -198,12 +198,12 @@ def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
     about = _("attempt {number}").format(number=row.attempt)
     if packet is not None and not row.speaks_of(packet.content_digest, packet.seal_digest):
         about += f", {_('another seal')}"
-    return row.kind, row.issued_by, row.recipient or "-", local_time(row.issued_at), about
+    return _(row.kind), row.issued_by, row.recipient or "-", local_time(row.issued_at), about
 
 
 def _events(events: Sequence[EventRow]) -> Iterator[str]:
     rows = [
-        (local_time(event.at), event.kind, event.recipient or "-", _detail(event.detail))
+        (local_time(event.at), _(event.kind), event.recipient or "-", _detail(event.detail))
         for event in events[-_EVENTS:]
     ]
     yield from _block(_("events"), (_("at"), _("event"), _("for"), _("detail")), rows)

@@ -8,6 +8,7 @@ a character; printing never raises for lack of a character. Times are shown in t
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 import sys
@@ -17,15 +18,19 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 import click
+
+from cli.locale import _
 
 _GAP: Final = "  "
 _NARROWEST: Final = 12
 _WIDTH: Final = 80
 # Cc control, Cf direction and joiners, Cs half characters, Zl and Zp line ends, Cn not assigned.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
+# Marks that are drawn over the character before them.
+_NO_WIDTH: Final = frozenset({"Mn", "Me"})
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -51,6 +56,11 @@ def say_json(value: object) -> None:
     print(text)
 
 
+def ask(question: str) -> None:
+    """Ask on standard error whether to go on. Raises click.Abort unless the answer is yes."""
+    click.confirm(encodable(question, sys.stderr), abort=True, err=True)
+
+
 def to_json(value: object, *, ascii_only: bool = False) -> str:
     """``value`` as JSON. Takes data classes, enums, times, dates, paths, bytes (as hex) and tuples."""
     return json.dumps(_plain(value), ensure_ascii=ascii_only, sort_keys=True, indent=2)
@@ -59,20 +69,23 @@ def to_json(value: object, *, ascii_only: bool = False) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
     """Rows under headers, in aligned columns.
 
+    A state, kind or other enum value is shown in the operator's language.
     Columns wider than ``width`` together (default: the terminal's columns, at least 80) are wrapped, the
     widest first; nothing is cut off.
     """
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
-    lines = [list(headers), *cells]
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    titles = [encodable(header, sys.stdout) for header in headers]
+    lines = [titles, *cells]
     widths = _column_widths(lines, width or max(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
     rule = ["-" * column for column in widths]
-    return "\n".join(_row(line, widths) for line in [list(headers), rule, *cells])
+    return "\n".join(_row(line, widths) for line in [titles, rule, *cells])
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """``name: value`` lines with the values in one column; empty values are left out."""
-    shown = [(name, printable(str(value))) for name, value in pairs if value not in {None, "", ()}]
-    widest = max((display_width(name) for name, _ in shown), default=0)
+    filled = ((name, value) for name, value in pairs if value not in {None, "", ()})
+    shown = [(encodable(name, sys.stdout), _shown(value)) for name, value in filled]
+    widest = max((display_width(name) for name, _value in shown), default=0)
     return "\n".join(f"{name}:{' ' * (widest - display_width(name) + 1)}{value}" for name, value in shown)
 
 
@@ -87,6 +100,23 @@ def printable(text: str) -> str:
         character if unicodedata.category(character) not in _UNSAFE else _escape(character)
         for character in text
     )
+
+
+def word(value: object) -> str:
+    """A value for people: that of an enum in their language, anything else as it is written."""
+    return _(str(value.value)) if isinstance(value, Enum) else str(value)
+
+
+def encodable(text: str, stream: IO[str] | None) -> str:
+    """``text`` with escapes for what the encoding of ``stream`` lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def make_printable(stream: object) -> None:
+    """Let ``stream`` show an escape for a character that its encoding lacks, instead of raising."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def local_time(moment: datetime | None) -> str:
@@ -121,9 +151,14 @@ def age(seconds: float) -> str:
 def progress(label: str, length: int) -> Iterator[Progress]:
     """A progress bar on standard error while the block runs; nothing where that is no terminal."""
     with click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+        length=length, label=encodable(label, sys.stderr), file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         yield bar
+
+
+def _shown(value: object) -> str:
+    """A value as the terminal will show it, so that escapes are measured too."""
+    return encodable(printable(word(value)), sys.stdout)
 
 
 def _plain(value: Any) -> Any:
@@ -146,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 
 def _character_width(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in _NO_WIDTH:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 

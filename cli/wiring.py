@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import click
-
 from cli.exit_codes import ExitCode, exit_code_of
+from cli.locale import _
+from cli.render import ask
 from exchanged import __version__
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
@@ -82,7 +82,7 @@ def recover(config: Config) -> None:
 
     Raises LedgerDamagedError when ledger or files contradict each other.
     """
-    click.confirm("Was the volume checked and is it sound?", abort=True, err=True)
+    ask(_("Was the volume checked and is it sound?"))
     data_dir = config.node.data_dir
     verify_ledger(open_read_only(data_dir / LEDGER_FILE), data_dir)
     (data_dir / DAMAGE_FILE).unlink(missing_ok=True)

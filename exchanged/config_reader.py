@@ -89,7 +89,7 @@ class Section:
         if not found and default is None:
             self.problem(key, "must not be empty")
         elif found and check is not None and not check(found):
-            self.problem(key, f"expected {shape}, found {found!r}")
+            self.problem(key, f"expected {shape}, found {_shown(found)}")
         return str(found)
 
     def texts(self, key: str) -> tuple[str, ...]:

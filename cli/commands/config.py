@@ -6,7 +6,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.frame import Settings, json_option
-from cli.locale import _
+from cli.locale import _, told
 from cli.render import say, say_json, table
 
 
@@ -36,7 +36,7 @@ def check(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         say_json({"config": settings.config_path, "checks": checks})
     else:
-        rows = [(found.name, _(found.state.value), found.detail) for found in checks]
+        rows = [(told(found.name, "value"), found.state, told(found.detail)) for found in checks]
         say(table((_("check"), _("state"), _("detail")), rows))
     if CheckState.PROBLEM in states:
         return ExitCode.USAGE

@@ -102,7 +102,7 @@ def show(file: Path, *, as_json: bool) -> None:
     say(table((_("node"), _("role"), _("parent"), _("keys"), ""), nodes))
     say()
     agencies = [
-        (agency.code, agency.kind, agency.level, agency.node, agency.name_zh, _off(agency.disabled))
+        (agency.code, agency.kind, _(agency.level), agency.node, agency.name_zh, _off(agency.disabled))
         for agency in content.agencies
     ]
     say(table((_("agency"), _("kind"), _("level"), _("node"), _("name"), ""), agencies))

@@ -134,5 +134,5 @@ def _show(found: Lab, *, as_json: bool) -> None:
     if as_json:
         say_json(states)
         return
-    rows = [(state.name, state.role, state.pid or "-", _(state.state)) for state in states]
+    rows = [(state.name, _(state.role), state.pid or "-", _(state.state)) for state in states]
     say(table((_("node"), _("role"), _("pid"), _("state")), rows))

@@ -8,7 +8,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.frame import Settings, json_option
-from cli.locale import _
+from cli.locale import _, told
 from cli.render import fields, progress, say, say_json, size, table
 
 if TYPE_CHECKING:
@@ -48,12 +48,15 @@ def verify(settings: Settings, *, as_json: bool) -> int:
 def _tell(verified: Verified) -> None:
     if verified.problems:
         say(_("the ledger is damaged; keep the volume as it is and restore the newest backup"))
-        rows = [(found.what, found.where, found.expected, found.found) for found in verified.problems]
+        rows = [
+            (told(found.what), *(told(text, "value") for text in (found.where, found.expected, found.found)))
+            for found in verified.problems
+        ]
         say(table((_("problem"), _("where"), _("expected"), _("found")), rows))
         say()
     else:
         say(_("the ledger is sound"))
-    counted = [(name, count) for name, count in verified.rows.items()]
+    counted = [(_(name), count) for name, count in verified.rows.items()]
     spool = f"{verified.spool_files} ({size(verified.spool_bytes)})"
     blobs = f"{verified.blob_files} ({size(verified.blob_bytes)})"
     say(

@@ -23,6 +23,7 @@ from cli.fiction.request import DEFAULT_VIDEO_BYTES, Drop, DropRequest
 from cli.fiction.values import SHANGHAI, describe_agency
 from cli.fiction.writer import DropFormat, write_drop
 from cli.frame import json_option
+from cli.locale import _
 from cli.render import fields, progress, say, say_json
 from exchanged.clock import SystemClock
 from packet_spec.catalogue import load_catalogue
@@ -38,11 +39,12 @@ def _settings(_context: click.Context, _option: click.Parameter, values: tuple[s
     for value in values:
         code, equals, text = value.partition("=")
         if not (code and equals):
-            raise click.BadParameter(f"expected FIELD=VALUE, found {value!r}")
+            raise click.BadParameter(_("expected FIELD=VALUE, found {value!r}").format(value=value))
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise click.BadParameter(f"the value of {code} is not in the terminal's encoding") from error
+            wrong = _("the value of {code} is not in the terminal's encoding")
+            raise click.BadParameter(wrong.format(code=code)) from error
         settings[code] = text
     return settings
 
@@ -50,15 +52,15 @@ def _settings(_context: click.Context, _option: click.Parameter, values: tuple[s
 def _identity(_context: click.Context, _option: click.Parameter, value: str | None) -> PacketKey | None:
     if value is None:
         return None
-    sender, _, packet_id = value.partition("/")
+    sender, _slash, packet_id = value.partition("/")
     if not (is_agency_code(sender) and is_packet_id(packet_id)):
-        raise click.BadParameter("expected an agency code, a slash and a packet id (UUID in lower case)")
+        raise click.BadParameter(_("expected an agency code, a slash and a packet id (UUID in lower case)"))
     return PacketKey(sender, packet_id)
 
 
 def _packet_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_packet_id(value):
-        raise click.BadParameter("expected a packet id (UUID in lower case)")
+        raise click.BadParameter(_("expected a packet id (UUID in lower case)"))
     return value
 
 
@@ -72,7 +74,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
         # The first and the last day of the calendar have no time in every zone.
         moment.astimezone(UTC)
     except (OverflowError, ValueError) as error:
-        raise click.BadParameter("expected a time like 2026-07-15T09:30:00+08:00") from error
+        raise click.BadParameter(_("expected a time like 2026-07-15T09:30:00+08:00")) from error
     return moment
 
 
@@ -213,7 +215,7 @@ def _bar(drop: Drop) -> Iterator[Progress | None]:
     if total < _BAR_BYTES:
         yield None
         return
-    with progress("writing", total) as bar:
+    with progress(_("writing"), total) as bar:
         yield bar.update
 
 
@@ -233,4 +235,14 @@ def _tell(drop: Drop, path: Path, *, as_json: bool) -> None:
         say_json(said)
     else:
         shown = {key: " ".join(value) if isinstance(value, list) else value for key, value in said.items()}
-        say(fields((key.replace("_", " "), value) for key, value in shown.items()))
+        names = {
+            "path": _("path"),
+            "business_type": _("business type"),
+            "sender": _("sender"),
+            "receiver": _("receiver"),
+            "copy_to": _("copy to"),
+            "sender_ref": _("sender ref"),
+            "packet_id": _("packet id"),
+            "documents": _("documents"),
+        }
+        say(fields((names[key], value) for key, value in shown.items()))

@@ -146,4 +146,4 @@ def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
         why.append(_("again in {time}").format(time=age((entry.retry_at - now).total_seconds())))
     waited = age((now - entry.came_at).total_seconds())
     subject = shown_key(entry.subject) if entry.item in {"packet", "receipt", "hop"} else entry.subject
-    return waited, _(entry.item), subject, entry.recipient or "-", entry.state, "; ".join(why) or "-"
+    return waited, _(entry.item), subject, entry.recipient or "-", _(entry.state), "; ".join(why) or "-"

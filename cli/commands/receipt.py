@@ -10,9 +10,9 @@ import click
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import NounGroup, Settings, json_option, read_input, read_roots
-from cli.locale import _, language
+from cli.locale import _, language, told
 from cli.node_view import identify, open_view
-from cli.render import fields, local_time, printable, say, say_json, table
+from cli.render import fields, local_time, printable, say, say_json, table, word
 
 if TYPE_CHECKING:
     from cli.receipt_check import Proof, Trusted
@@ -154,7 +154,7 @@ def _trusted(
 
 
 def _said(receipt: Receipt) -> Iterator[tuple[str, object]]:
-    yield _("receipt"), f"{receipt.kind} ({_('number')} {receipt.number})"
+    yield _("receipt"), f"{word(receipt.kind)} ({_('number')} {receipt.number})"
     yield _("issued by"), receipt.issued_by
     yield _("issued"), local_time(receipt.issued_at)
     yield _("packet"), receipt.key.packet_id
@@ -183,7 +183,7 @@ def _proof_text(proof: Proof) -> str:
     lines = [printable(f"{proof.file}: {headline}")]
     if proof.receipt is not None:
         lines.append(fields(_said(proof.receipt)))
-    rows = [(_(claim.what), _(claim.state.value), claim.detail) for claim in proof.claims]
+    rows = [(_(claim.what), _(claim.state.value), told(claim.detail)) for claim in proof.claims]
     lines.append(table((_("claim"), _("state"), _("what was compared")), rows))
     return "\n".join(lines)
 
