@@ -247,14 +247,14 @@ def test_a_case_file_of_another_kind_is_a_usage_error(tmp_path: Path) -> None:
     assert main(words) == 2
 
 
-def test_a_bridge_is_no_node_that_this_version_can_run(run: Run, lab: Lab) -> None:
+def test_a_bridge_is_checked_like_any_node(run: Run, lab: Lab) -> None:
     config = lab.node_config(lab.province)
     text = config.read_text(encoding="utf-8")
     text = text.replace('code = "620000-00-00"', 'code = "bridge-east"').replace('"provincial"', '"bridge"')
     config.write_text(text, encoding="utf-8")
     exit_code, checks = run("config", "check", config=config)
     assert exit_code == 2
-    assert "cannot run a bridge" in found(checks, "problem")["role"]
+    assert set(found(checks, "problem")) == {"node bridge-east"}
 
 
 def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
@@ -262,10 +262,16 @@ def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
     for name in ("outbox", "inbox"):
         (root / name / ".exchanged-marker").unlink()
     assert run("config", "check", config=config)[0] == 2
+    (root / "sent").chmod(0o755)
     good = {"outbox": "good", "inbox": "good"}
-    assert run("folder", "init", config=config) == (0, {"folders": good})
+    exit_code, first = run("folder", "init", config=config)
+    assert (exit_code, first["folders"]) == (0, good)
+    rights = {each["name"]: (each["mode"], each["mended"], each["is_good"]) for each in first["rights"]}
+    assert rights["sent"] == (0o2770, True, True)
+    assert rights["inbox"] == (0o2770, False, True)
+    assert rights[".exchanged"] == (0o2700, False, True)
     made = (root / "inbox/.exchanged-marker").read_bytes()
-    assert run("folder", "init", config=config) == (0, {"folders": good})
+    assert run("folder", "init", config=config)[1]["folders"] == good
     assert (root / "inbox/.exchanged-marker").read_bytes() == made
     assert run("config", "check", config=config)[0] == 0
 
