@@ -51,7 +51,7 @@ def init(settings: Settings, *, accept: bool, as_json: bool) -> int:
         return done
     states, rights = _initialise(config, accept=accept)
     if as_json:
-        say_json({"folders": states, "rights": rights})
+        say_json({"folders": states, "rights": [_rights_as_json(each) for each in rights]})
     else:
         rows = []
         for found in rights:
@@ -104,6 +104,20 @@ def _initialise(
         ledger = Ledger(path, SystemClock(), on_wake=lambda _names: None, threaded=False)
         undo.callback(ledger.close)
         return {name: _mark(folders, ledger, name, token, accept=accept) for name in (OUTBOX, INBOX)}, rights
+
+
+def _rights_as_json(found: FolderRights) -> dict[str, object]:
+    from cli.service_user import group_name, user_name
+
+    return {
+        "name": found.name,
+        "owner": user_name(found.uid),
+        "group": group_name(found.gid),
+        "mode": f"{found.mode:04o}",
+        "expected_mode": f"{found.wanted_mode:04o}",
+        "good": found.is_good,
+        "mended": found.mended,
+    }
 
 
 def _mark(folders: AgencyFolders, ledger: Ledger, name: str, token: str, *, accept: bool) -> MarkerState:

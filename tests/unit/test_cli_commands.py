@@ -266,10 +266,10 @@ def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
     good = {"outbox": "good", "inbox": "good"}
     exit_code, first = run("folder", "init", config=config)
     assert (exit_code, first["folders"]) == (0, good)
-    rights = {each["name"]: (each["mode"], each["mended"], each["is_good"]) for each in first["rights"]}
-    assert rights["sent"] == (0o2770, True, True)
-    assert rights["inbox"] == (0o2770, False, True)
-    assert rights[".exchanged"] == (0o2700, False, True)
+    rights = {each["name"]: (each["mode"], each["mended"], each["good"]) for each in first["rights"]}
+    assert rights["sent"] == ("2770", True, True)
+    assert rights["inbox"] == ("2770", False, True)
+    assert rights[".exchanged"] == ("2700", False, True)
     made = (root / "inbox/.exchanged-marker").read_bytes()
     assert run("folder", "init", config=config)[1]["folders"] == good
     assert (root / "inbox/.exchanged-marker").read_bytes() == made
@@ -281,7 +281,8 @@ def test_folder_init_never_marks_a_lost_mount_unasked(run: Run, lab: Lab) -> Non
     assert run("folder", "init", config=config)[0] == 0
     marker = root / "inbox/.exchanged-marker"
     marker.unlink()
-    assert run("folder", "init", config=config) == (1, {"folders": {"outbox": "good", "inbox": "missing"}})
+    exit_code, states = run("folder", "init", config=config)
+    assert (exit_code, states["folders"]) == (1, {"outbox": "good", "inbox": "missing"})
     assert not marker.exists()
     assert run("folder", "init", "--accept", config=config)[0] == 0
     marker.write_text("node 620199-09-00\ntoken " + "0" * 32 + "\n")
