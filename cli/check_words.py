@@ -17,6 +17,7 @@ from cli.render import size
 from exchanged.config import FoldersConfig, LimitsConfig
 from exchanged.mounts import Mount
 from exchanged.probe import FolderFacts, NameKind
+from frontend_server.folders import STAGING, STAGING_MODE
 
 Facts = Mapping[str, FolderFacts]
 
@@ -178,7 +179,7 @@ def hangs(name: str, path: Path) -> Check:
         name,
         CheckState.PROBLEM,
         _("{path} does not answer").format(path=path),
-        expected=_("an answer within half a minute"),
+        expected=_("an answer within 15 seconds"),
         follows=_("packets wait; the links of this node go on"),
         advice=_("check file server and network; when it answers again, the daemon goes on by itself"),
     )
@@ -207,6 +208,18 @@ def other_rights(name: str, *, expected: str, found: str) -> Check:
         expected=expected,
         follows=_("case software may be unable to write or read there, or others may be able to"),
         advice=_("run: exchangectl folder init; on a share, mend dir_mode, uid and gid of its mount"),
+    )
+
+
+def open_staging(name: str, mode: str) -> Check:
+    """The private folder beside the inbox has the mode of the mount."""
+    return Check(
+        name,
+        CheckState.NOTE,
+        _("its mode is that of the mount, {mode}").format(mode=mode),
+        expected=f"{STAGING_MODE:04o}",
+        follows=_("case software could see packets before they are delivered"),
+        advice=_("on the server, deny {name} to all but the daemon's account").format(name=STAGING),
     )
 
 

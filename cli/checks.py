@@ -74,7 +74,7 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
             )
     if refused:
         return None, Check("directory", CheckState.PROBLEM, refused)
-    missing = "none is installed; run: exchangectl directory install FILE"
+    missing = _("none is installed; run: exchangectl directory install FILE")
     return None, Check("directory", CheckState.WARNING, missing)
 
 
@@ -84,7 +84,9 @@ def _check_installation() -> Iterator[Check]:
     for package in PACKAGES:
         distributions = sorted(set(owners.get(package, ())))
         if len(distributions) > 1:
-            detail = f"several distributions own it ({', '.join(distributions)}): use a separate environment"
+            detail = _("several distributions own it ({names}): use a separate environment").format(
+                names=", ".join(distributions)
+            )
             yield Check(f"package {package}", CheckState.PROBLEM, detail)
 
 
@@ -173,32 +175,45 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
     """What the directory says of this node, its keys, its agency and its neighbours."""
     expires = f"{directory.expires_at:%Y-%m-%d}"
     if directory.expires_at <= now:
-        yield Check("directory expiry", CheckState.PROBLEM, f"it expired on {expires}")
+        yield Check("directory expiry", CheckState.PROBLEM, _("it expired on {day}").format(day=expires))
     elif directory.expires_at <= now + _EXPIRY_WARNING:
-        yield Check("directory expiry", CheckState.WARNING, f"it expires on {expires}")
+        yield Check("directory expiry", CheckState.WARNING, _("it expires on {day}").format(day=expires))
     node = directory.node(config.node.code)
     if node is None or node.disabled:
-        state = "does not list it" if node is None else "lists it as disabled"
-        yield Check(f"node {config.node.code}", CheckState.PROBLEM, f"the directory {state}")
+        detail = _("the directory lists it as disabled") if node else _("the directory does not list it")
+        yield Check(f"node {config.node.code}", CheckState.PROBLEM, detail)
         return
     if node.role is not config.node.role:
-        yield Check(f"node {node.code}", CheckState.PROBLEM, f"its role in the directory is {node.role}")
-    listed = {(key.key_id, use) for key in node.keys for use in key.uses}
+        detail = _("its role in the directory is {role}").format(role=node.role)
+        yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
+    listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
     for use, path in key_files(config).items():
         try:
             key_id = load_key(path).key_id
         except ExchangeError:
             continue
         if (key_id, use) not in listed:
-            detail = f"the directory does not list {key_id} for {use}: have it enrolled"
+            detail = _("the directory does not list {key} for {use}: have it enrolled").format(
+                key=key_id, use=use.value
+            )
             yield Check(f"key {use}", CheckState.PROBLEM, detail)
+        elif listed[key_id, use] <= now + _EXPIRY_WARNING:
+            state = CheckState.PROBLEM if listed[key_id, use] <= now else CheckState.WARNING
+            yield Check(
+                f"key {use}",
+                state,
+                _("by the directory it is valid until {day}").format(day=f"{listed[key_id, use]:%Y-%m-%d}"),
+                follows=_("what it signs after that day is not believed"),
+                advice=_("make a new key beside it and have it enrolled: exchangectl key generate FILE"),
+            )
     agency = directory.agency(config.node.agency) if config.node.agency else None
     if config.node.agency and (agency is None or agency.node != node.code):
-        detail = "the directory does not say that this node serves it"
+        detail = _("the directory does not say that this node serves it")
         yield Check(f"agency {config.node.agency}", CheckState.PROBLEM, detail)
     for link in config.links:
         if directory.node(link.peer) is None:
-            yield Check(f"link {link.name}", CheckState.PROBLEM, f"the directory does not list {link.peer}")
+            detail = _("the directory does not list {peer}").format(peer=link.peer)
+            yield Check(f"link {link.name}", CheckState.PROBLEM, detail)
 
 
 def _with_advice(error: ExchangeError) -> str:

@@ -8,7 +8,9 @@ Leaves to others: what each trait means (``cli.check_words``).
 
 from __future__ import annotations
 
+import signal
 import stat
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from exchanged.probe import FolderFacts, FolderProbe
 from frontend_server.folders import FOLDERS, INBOX, MARKER_NAME, OUTBOX, STAGING, STAGING_MODE
 
 # A slow share answers a probe within a second or two; a provincial node has hundreds of mailboxes.
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 15.0
 # Renames between folders that the daemon relies on: taking an original, refusing it, delivering.
 _MOVES: Final = ((OUTBOX, "sent"), (OUTBOX, "refused"), (STAGING, INBOX))
 
@@ -60,7 +62,7 @@ def check_data_folders(config: Config, randomness: Randomness) -> Iterator[Check
     # Every name in these is taken for a file of the daemon's own; before the first start there are none.
     flat = (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER)
     places += [Place(name, root / name, flat=True) for name in flat if (root / name).is_dir()]
-    looked = _within(lambda: _look(places, randomness))
+    looked = _within(root, lambda: _look(places, randomness))
     if looked is None:
         yield check_words.hangs("data_dir", root)
         return
@@ -80,7 +82,7 @@ def check_agency_folders(config: Config, folders: FoldersConfig, randomness: Ran
             follows=_("the daemon does not start"),
             advice=_("make the group, or mend [folders] group"),
         )
-    looked = _within(lambda: _look_at_agency(folders, randomness))
+    looked = _within(folders.root, lambda: _look_at_agency(folders, randomness))
     if looked is None:
         yield check_words.hangs("agency folders", folders.root)
         return
@@ -101,7 +103,7 @@ def check_mailbox(link: LinkConfig, config: Config, randomness: Randomness) -> I
         looked.found += [found for found in [_unreadable(name, mailbox / incoming)] if found is not None]
         return looked
 
-    looked = _within(look)
+    looked = _within(mailbox, look)
     if looked is None:
         yield check_words.hangs(name, mailbox)
         return
@@ -162,7 +164,7 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
         facts = looked.facts.get(place.name)
         if facts is None:
             continue
-        wrong = _rights(place)
+        wrong = _rights(place, facts)
         if wrong is not None:
             looked.found.append(wrong)
         else:
@@ -197,13 +199,17 @@ def _standing(place: Place) -> Check | None:
     return None if stat.S_ISDIR(mode) else check_words.no_folder(place.name, place.path)
 
 
-def _rights(place: Place) -> Check | None:
+def _rights(place: Place, facts: FolderFacts) -> Check | None:
     """A finding when a folder for case software has another group or mode than configured."""
     found = place.path.lstat()
     mode = stat.S_IMODE(found.st_mode)
     group = group_name(found.st_gid)
     if mode == place.mode and place.group in {"", group}:
         return None
+    by_mount = facts.mount is not None and facts.mount.fixes_modes
+    if by_mount and place.path.name == STAGING:
+        # One mode for all folders of such a mount: staging cannot be more private than the others.
+        return check_words.open_staging(place.name, f"{mode:04o}")
     expected = f"{place.mode:04o} {place.group or group}"
     return check_words.other_rights(
         place.name, expected=expected, found=f"{mode:04o} {user_name(found.st_uid)}:{group}"
@@ -222,11 +228,33 @@ def _unreadable(name: str, path: Path) -> Check | None:
     return None
 
 
-def _within(work: Callable[[], T]) -> T | None:
-    """What ``work`` gives, or None when it did not come to an end in time: a share that hangs.
+def _answers(path: Path) -> bool:
+    """Ask the file system from another process first.
 
-    The thread is left behind; it ends with the process. What ``work`` raises is raised here.
+    A call into a share that hangs may not even be killed, and a process with such a thread never ends:
+    the one that is left behind must not be the operator's own.
     """
+    asked = subprocess.Popen(
+        ["stat", "--file-system", "--", str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        asked.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        asked.kill()
+        # It may be dead only when the share answers; nobody waits for that.
+        asked.returncode = -signal.SIGKILL
+        return False
+    return True
+
+
+def _within(path: Path, work: Callable[[], T]) -> T | None:
+    """What ``work`` on the folder ``path`` gives, or None when a share hangs. Raises what ``work`` raises."""
+    if not _answers(path):
+        return None
     result: list[T] = []
     error: list[BaseException] = []
 

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli.locale import _
 from cli.node_plan import CASE_GROUP, Plan, login_keys
 from cli.service_user import acting_as, has_group
 from exchanged.clock import Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import KeyFileError
 from exchanged.keys import (
     check_private_file,
     generate_key,
@@ -231,8 +229,8 @@ def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[Mad
     """What the province gets: a piece of its directory plan, and the login keys as comments. No secrets."""
     parent = next((login.peer for login in logins), "")
     lines = [
-        "# A piece of the directory plan: the public keys of one node. It holds no secret, but whoever takes it",
-        "# makes sure that it comes from this node: compare the keys by telephone or hand it over in person.",
+        "# A piece of the directory plan: the public keys of one node. It holds no secret, but whoever takes",
+        "# it makes sure that it comes from this node: hand it over in person, or compare it by telephone.",
         "[[node]]",
         f'code = "{config.node.code}"',
         f'role = "{config.node.role.value}"',

@@ -28,7 +28,7 @@ CASE_GROUP: Final = "exchanged-case"
 _SYSTEM: Final = Path("/etc/exchanged")
 _SSH_PORT: Final = 2222
 _PLACEHOLDER_ROOT: Final = "ed25519-sha256:" + "0" * 64
-_UNQUOTABLE: Final = frozenset("\"\\\n\r\x7f")
+_UNQUOTABLE: Final = frozenset('"\\\n\r\x7f')
 
 
 class NodeInitError(ConfigurationError):
@@ -44,7 +44,7 @@ class NodeInitError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The options of the command. ``peers``: neighbours that this node dials; at a provincial node, serves."""
+    """The options of the command. ``peers``: neighbours that this node dials; a provincial node serves."""
 
     config_path: Path
     role: NodeRole
@@ -58,7 +58,7 @@ class Wish:
 
     @property
     def is_system(self) -> bool:
-        """The node of a machine, in the places of a machine; else everything lies beside its configuration."""
+        """The node of a machine, in a machine's places; else everything lies beside its configuration."""
         return self.config_path.parent == _SYSTEM
 
     @property
@@ -177,13 +177,12 @@ def _differences(wish: Wish, config: Config) -> Iterator[str]:
     known = {link.peer for link in config.links}
     for peer in (*wish.peers, *wish.serves):
         if peer not in known:
-            yield _("--peer: the configuration that is there already has no link to {peer}; add it there").format(
-                peer=peer
-            )
+            sentence = _("--peer: the configuration that is there has no link to {peer}; add it there")
+            yield sentence.format(peer=peer)
     roots = {f"{root.suite}:{root.public.hex()}" for root in config.keys.roots}
     for root in wish.roots:
         if root not in roots:
-            yield _("--root: the configuration that is there already does not name it; add it there")
+            yield _("--root: the configuration that is there does not name it; add it there")
 
 
 def _obstacles(config: Config, config_path: Path, owner: Account) -> Iterator[str]:

@@ -17,6 +17,7 @@ _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 _SHARED: Final = frozenset(
     {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "virtiofs", "vboxsf", "ceph", "glusterfs", "afs", "lustre"}
 )
+_FIXED_MODES: Final = frozenset({"cifs", "smb3", "vfat", "exfat", "vboxsf"})
 _MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 
@@ -33,6 +34,11 @@ class Mount:
     def is_shared(self) -> bool:
         """Somebody else than this kernel may change it: a network share, or a file system in user space."""
         return self.kind in _SHARED or self.kind == "fuse" or self.kind.startswith("fuse.")
+
+    @property
+    def fixes_modes(self) -> bool:
+        """Owner and mode of everything there come from the mount options, whatever is asked for."""
+        return self.kind in _FIXED_MODES
 
     @property
     def is_memory(self) -> bool:

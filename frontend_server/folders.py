@@ -40,6 +40,7 @@ INBOX: Final = "inbox"
 FOLDERS: Final = (OUTBOX, "status", "sent", "refused", INBOX, "receipts", "notices")
 STAGING: Final = ".exchanged"
 
+# The daemon's alone: nobody sees a packet before it is delivered.
 STAGING_MODE: Final = 0o2700
 _MARKER_BYTES: Final = 256
 _MARKER: Final = re.compile(r"node ([a-z0-9-]{1,64})\ntoken ([0-9a-f]{16,128})\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--role", required=True, type=click.Choice(["frontend", "provincial", "bridge"]), help="What the node is."
 )
-@click.option("--code", required=True, metavar="CODE", help="The code of the node: its agency's, or bridge-NAME.")
+@click.option("--code", required=True, metavar="CODE", help="The node's code: its agency's, or bridge-NAME.")
 @click.option(
     "--agency-root",
     type=click.Path(path_type=Path),
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--serve", "serves", multiple=True, metavar="CODE", help="A neighbour that dials this node.")
 @click.option(
-    "--root", "roots", multiple=True, metavar="KEY", help="A root key of the province, from its enrolment pack."
+    "--root", "roots", multiple=True, metavar="KEY", help="A root key, from the province's enrolment pack."
 )
 @click.option(
     "--data-dir",
@@ -120,7 +120,8 @@ def _as_json(made: MadeNode, config_path: Path) -> dict[str, object]:
 
 def _show(made: MadeNode, config_path: Path) -> None:
     states = {True: _("made"), False: _("there already")}
-    say(table((_("part"), _("state"), _("path")), [(step.name, states[step.made], step.path) for step in made.steps]))
+    rows = [(step.name, states[step.made], step.path) for step in made.steps]
+    say(table((_("part"), _("state"), _("path")), rows))
     if not made.changed:
         say("\n" + _("Nothing was changed: the node was there already."))
     enrolment = next(step.path for step in made.steps if step.name == "enrolment")
