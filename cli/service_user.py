@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from packet_spec.errors import ExchangeError
+
 SERVICE_USER: Final = "exchanged"
+
+
+class ServiceUserError(ExchangeError):
+    """A command of root could not be called anew as the daemon's user."""
+
+    reference = "service-user-cannot-run"
+    hint = "install the package where every user can read it, such as /opt/exchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,8 @@ def current_account() -> Account:
 def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> int | None:
     """As root, call ``exchangectl WORDS`` as the owner of ``data_dir``; its exit code.
 
-    None when this process is to do the work itself: it is not root, or the owner is root or unknown.
+    None when this process is to do the work itself: it is not root, or the owner is root or unknown. Raises
+    ServiceUserError when that user cannot run this program.
     """
     if os.geteuid() != 0:
         return None
@@ -98,9 +108,15 @@ def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> in
     # -P: root may stand in a folder that others can write modules into.
     command = [sys.executable, "-P", "-m", "cli", "--config", str(config_path.absolute()), *words]
     sys.stdout.flush()
-    done = subprocess.run(
-        command, user=account.uid, group=account.gid, extra_groups=account.groups, umask=0o007, check=False
-    )
+    ids = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
+    try:
+        done = subprocess.run(command, **ids, umask=0o007, check=False)  # type: ignore[call-overload]
+    except OSError as error:
+        raise ServiceUserError(
+            "the command cannot be called as the daemon's user",
+            where=sys.executable,
+            found=f"{account.name}: {error.strerror}",
+        ) from error
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

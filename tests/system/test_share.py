@@ -149,8 +149,8 @@ def test_a_drop_without_an_event_is_seen_within_one_scan(world: World) -> None:
     world.drop("first", 1)
     started = time.monotonic()
     wait_for(lambda: world.row("first"), "the drop to be seen")
-    # A second more for a busy machine; the slow alarm of all stations comes after thirty.
-    assert time.monotonic() - started < SCAN_SECONDS + 1.0
+    # Two seconds more for a busy machine; the slow alarm of all stations comes after thirty.
+    assert time.monotonic() - started < SCAN_SECONDS + 2.0
     world.reaches("first", "delivered")
     assert (world.behind(POLICE) / "sent" / "first").is_dir()
 
