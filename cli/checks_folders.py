@@ -3,7 +3,7 @@
 Guarantees: the folders are tried as whoever calls (the command sees to it that this is the daemon's user);
 a share that hangs costs one finding, not the answer; nothing is left behind (``exchanged.probe``). A trait
 that several folders share is told once, with the folders' names.
-Leaves to others: what each trait means (``cli.check_words``).
+Leaves to others: what each trait means (``cli.check_traits``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from cli import check_words
+from cli import check_traits, check_words
 from cli.check_values import Check, CheckState
 from cli.locale import _
 from cli.service_user import group_name, has_group, user_name
@@ -68,7 +68,7 @@ def check_data_folders(config: Config, randomness: Randomness) -> Iterator[Check
         return
     yield from looked.found
     if looked.facts:
-        yield from check_words.about_own_volume(looked.facts, config.limits.free_space_bytes)
+        yield from check_traits.about_own_volume(looked.facts, config.limits.free_space_bytes)
 
 
 def check_agency_folders(config: Config, folders: FoldersConfig, randomness: Randomness) -> Iterator[Check]:
@@ -89,7 +89,7 @@ def check_agency_folders(config: Config, folders: FoldersConfig, randomness: Ran
     yield from looked.found
     if looked.facts:
         floor = config.limits.free_space_bytes
-        yield from check_words.about_agency_volume(looked.facts, folders, floor)
+        yield from check_traits.about_agency_volume(looked.facts, folders, floor)
 
 
 def check_mailbox(link: LinkConfig, config: Config, randomness: Randomness) -> Iterator[Check]:
@@ -108,7 +108,7 @@ def check_mailbox(link: LinkConfig, config: Config, randomness: Randomness) -> I
         yield check_words.hangs(name, mailbox)
         return
     yield from looked.found
-    yield from check_words.about_mailbox(looked.facts, config.limits)
+    yield from check_traits.about_mailbox(looked.facts, config.limits)
     if not any(found.state is CheckState.PROBLEM for found in looked.found):
         yield Check(name, CheckState.GOOD, link.mailbox)
 

@@ -134,11 +134,19 @@ class _Maker:
             for above in reversed([each for each in path.parents if not each.exists()]):
                 self._files.make_dir(above, mode=0o755)
             self._files.make_dir(path, mode=0o700)
-            owner = self._plan.owner
-            if os.geteuid() == 0:
-                os.chown(path, owner.uid, _gid(group) if group and has_group(group) else owner.gid)
-            path.chmod(mode)
+            self._give(path, mode, group)
         self._steps.append(Step(name, path, made))
+
+    def _give(self, path: Path, mode: int, group: str) -> None:
+        """Owner and mode through the folder's descriptor: nobody can put another thing in its place."""
+        owner = self._plan.owner
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.geteuid() == 0:
+                os.fchown(descriptor, owner.uid, _gid(group) if group and has_group(group) else owner.gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
     def _folder(self, name: str, path: Path, mode: int) -> None:
         made = not path.is_dir()

@@ -100,8 +100,10 @@ def make_plan(wish: Wish) -> Plan:
         problems += error.problems
     except OSError as error:
         problems.append(f"{wish.config_path}: {error.strerror}")
-    if config is not None:
-        problems += _obstacles(config, wish.config_path, owner)
+    try:
+        problems += _obstacles(config, wish.config_path, owner) if config is not None else ()
+    except OSError as error:
+        problems.append(f"{error.filename}: {error.strerror}")
     if problems or config is None:
         raise NodeInitError(tuple(dict.fromkeys(problems)), where=str(wish.config_path))
     return Plan(wish, config, text, owner)

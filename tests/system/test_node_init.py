@@ -41,7 +41,8 @@ def reaching(command: list[str], spare: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def base() -> Iterator[Path]:
     """A folder that every account can enter, and the accounts of a machine set up by the book."""
-    for command in (["groupadd", GROUP], ["useradd", "--system", "--no-create-home", "-U", "-G", GROUP, USER]):
+    account = ["useradd", "--system", "--no-create-home", "-U", "-G", GROUP, USER]
+    for command in (["groupadd", GROUP], account):
         # Another file of this run may have made them.
         if subprocess.run(command, check=False, capture_output=True).returncode not in {0, 9}:
             pytest.fail(f"{command[0]} failed")
@@ -58,9 +59,8 @@ def ctl(base: Path, *words: str) -> tuple[int, dict[str, Any]]:
     """Run exchangectl as root, with --json."""
     command = [sys.executable, "-P", "-m", "cli", "--config", str(CONFIG), *words, "--json"]
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
-        reaching(command, base / "spare"), capture_output=True, text=True, check=False, env=environment, cwd="/"
-    )
+    reached = reaching(command, base / "spare")
+    done = subprocess.run(reached, capture_output=True, text=True, check=False, env=environment, cwd="/")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 

@@ -73,7 +73,7 @@ def test_a_front_end_lacks_only_what_the_province_knows(run: Run, tmp_path: Path
     assert config.folders.root.is_dir()
 
 
-def test_the_fragment_for_the_province_is_a_piece_of_its_plan_and_holds_no_secret(run: Run, tmp_path: Path) -> None:
+def test_what_is_handed_over_is_a_piece_of_the_plan_and_no_secret(run: Run, tmp_path: Path) -> None:
     _, made = run("frontend", POLICE, "--peer", PROVINCE)
     head = f'[directory]\nversion = 1\nroots = ["{ROOT_KEY}"]\n\n'
     plan = parse_directory_plan(tomllib.loads(head + made["enrolment"]), tmp_path, NOW)
@@ -130,7 +130,8 @@ def test_options_that_contradict_the_configuration_are_refused(run: Run, tmp_pat
 
 
 def test_a_province_serves_and_a_bridge_does_both(run: Run, tmp_path: Path) -> None:
-    _, made = run("provincial", PROVINCE, "--peer", POLICE, "--peer", COURT, "--root", ROOT_KEY, name="province")
+    peers = ("--peer", POLICE, "--peer", COURT)
+    _, made = run("provincial", PROVINCE, *peers, "--root", ROOT_KEY, name="province")
     assert (made["to_fill_in"], made["logins"]) == ([], [])
     config = load_config(tmp_path / "province.toml")
     assert [(link.peer, link.side.value, link.transport.value) for link in config.links] == [
@@ -142,7 +143,8 @@ def test_a_province_serves_and_a_bridge_does_both(run: Run, tmp_path: Path) -> N
     bridge = load_config(tmp_path / "bridge.toml")
     assert [(link.peer, link.side.value) for link in bridge.links] == [(PROVINCE, "dial"), (POLICE, "serve")]
     assert bridge.folders is None
-    assert list(placeholders(bridge)) == ["[keys] roots", f"[link {PROVINCE}] host", f"[link {PROVINCE}] host_key"]
+    unknown = ["[keys] roots", f"[link {PROVINCE}] host", f"[link {PROVINCE}] host_key"]
+    assert list(placeholders(bridge)) == unknown
 
 
 def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatch) -> None:

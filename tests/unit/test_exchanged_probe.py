@@ -34,7 +34,9 @@ def test_a_sound_folder_lacks_nothing_and_is_left_as_it_was(probe: FolderProbe, 
     assert (tmp_path / "case.xml").read_bytes() == b"theirs"
 
 
-def test_a_flat_probe_makes_no_folder(probe: FolderProbe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flat_probe_makes_no_folder(
+    probe: FolderProbe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the daemon removes strange names as files, a folder would keep it from starting."""
 
     def refuse(*_: object, **__: object) -> None:
