@@ -108,9 +108,11 @@ def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> in
     # -P: root may stand in a folder that others can write modules into.
     command = [sys.executable, "-P", "-m", "cli", "--config", str(config_path.absolute()), *words]
     sys.stdout.flush()
-    ids = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
+    uid, gid, groups = account.uid, account.gid, account.groups
     try:
-        done = subprocess.run(command, **ids, umask=0o007, check=False)  # type: ignore[call-overload]
+        done = subprocess.run(
+            command, user=uid, group=gid, extra_groups=groups, umask=0o007, check=False
+        )
     except OSError as error:
         raise ServiceUserError(
             "the command cannot be called as the daemon's user",

@@ -223,6 +223,12 @@ def test_a_share_that_vanishes_takes_nothing_for_withdrawn_or_collected(world: W
 
 
 def test_a_share_that_hangs_does_not_stop_the_links(world: World) -> None:
+    # Every station is woken each second, so that all that touch the share are caught in it.
+    config = world.lab.node_config(POLICE)
+    text = config.read_text("utf-8")
+    world.lab.stop_node(POLICE)
+    config.write_text(text.replace("link_scan_seconds = 30.0", "link_scan_seconds = 1.0"), "utf-8")
+    world.lab.start_node(POLICE)
     world.lab.stop_node(PROVINCE)
     world.drop("waits", 41)
     wait_for(lambda: "packetId" in world.status("waits"), "the drop to be sealed")
