@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cli.locale import _
+
 
 class CheckState(StrEnum):
     """``problem``: the node will not work; ``warning``: it works, and a person should look.
@@ -36,4 +38,5 @@ class Check:
     @property
     def text(self) -> str:
         """Everything that a person is to read, in one line."""
-        return "; ".join(part for part in (self.detail, self.follows, self.advice) if part)
+        expected = _("expected: {what}").format(what=self.expected) if self.expected else ""
+        return "; ".join(part for part in (self.detail, expected, self.follows, self.advice) if part)

@@ -112,7 +112,7 @@ def other_rights(name: str, *, expected: str, found: str) -> Check:
     return Check(
         name,
         CheckState.WARNING,
-        _("mode and owner are {found}, expected {expected}").format(found=found, expected=expected),
+        _("mode and owner are {found}").format(found=found),
         expected=expected,
         follows=_("case software may be unable to write or read there, or others may be able to"),
         advice=_("run: exchangectl folder init; on a share, mend dir_mode, uid and gid of its mount"),

@@ -16,6 +16,7 @@ from typing import Final
 
 from cli.check_values import Check, CheckState
 from cli.checks_folders import check_folders, check_mailbox, is_local
+from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.frame import read_input
 from cli.locale import _
 from cli.node_init import key_files, unfilled
@@ -39,16 +40,20 @@ _EXPIRY_WARNING: Final = timedelta(days=30)
 _OTHERS: Final = 0o007
 
 
-def check_node(config: Config, now: datetime, randomness: Randomness) -> tuple[Check, ...]:
-    """Every check of a configuration, in the order in which a person would mend things."""
+def check_node(config: Config, now: datetime, randomness: Randomness | None = None) -> tuple[Check, ...]:
+    """Every check of a configuration, in the order in which a person would mend things.
+
+    With ``randomness``, which names the probes, folders are tried by writing; without it nothing is written,
+    and it does not matter who calls.
+    """
     directory, state = find_directory(config)
     return (
-        _who(config.node.data_dir),
+        *([_who(config.node.data_dir)] if randomness is not None else []),
         *_check_installation(),
         *_check_data_dir(config.node.data_dir),
         *_check_keys(config),
         *_check_links(config, randomness),
-        *check_folders(config, randomness),
+        *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
     )
@@ -142,13 +147,15 @@ def _check_keys(config: Config) -> Iterator[Check]:
             yield Check(name, CheckState.PROBLEM, _with_advice(error))
 
 
-def _check_links(config: Config, randomness: Randomness) -> Iterator[Check]:
+def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Check]:
     if not config.links:
         yield Check("links", CheckState.WARNING, _("there is none: this node reaches nobody"))
     for link in config.links:
         name = f"link {link.name}"
         if is_local(link):
-            yield from check_mailbox(link, config, randomness)
+            yield from (
+                look_at_mailbox(link) if randomness is None else check_mailbox(link, config, randomness)
+            )
         elif link.key is not None:
             placeholder = ", ".join(unfilled(link))
             try:

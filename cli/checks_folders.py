@@ -62,7 +62,7 @@ def check_data_folders(config: Config, randomness: Randomness) -> Iterator[Check
     # Every name in these is taken for a file of the daemon's own; before the first start there are none.
     flat = (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER)
     places += [Place(name, root / name, flat=True) for name in flat if (root / name).is_dir()]
-    looked = _within(root, lambda: _look(places, randomness))
+    looked = within(root, lambda: _look(places, randomness))
     if looked is None:
         yield check_words.hangs("data_dir", root)
         return
@@ -82,7 +82,7 @@ def check_agency_folders(config: Config, folders: FoldersConfig, randomness: Ran
             follows=_("the daemon does not start"),
             advice=_("make the group, or mend [folders] group"),
         )
-    looked = _within(folders.root, lambda: _look_at_agency(folders, randomness))
+    looked = within(folders.root, lambda: _look_at_agency(folders, randomness))
     if looked is None:
         yield check_words.hangs("agency folders", folders.root)
         return
@@ -100,10 +100,10 @@ def check_mailbox(link: LinkConfig, config: Config, randomness: Randomness) -> I
 
     def look() -> _Looked:
         looked = _look([Place(name, mailbox / outgoing)], randomness)
-        looked.found += [found for found in [_unreadable(name, mailbox / incoming)] if found is not None]
+        looked.found += [found for found in [unreadable(name, mailbox / incoming)] if found is not None]
         return looked
 
-    looked = _within(mailbox, look)
+    looked = within(mailbox, look)
     if looked is None:
         yield check_words.hangs(name, mailbox)
         return
@@ -158,7 +158,7 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
     if not any((root / name).exists() for name in FOLDERS):
         return _Looked(found=[check_words.nothing_there(root)])
     looked = _look(places, randomness)
-    looked.found += _markers(root)
+    looked.found += check_markers(root)
     good = {facts.path.name for facts in looked.facts.values()}
     for place in places:
         facts = looked.facts.get(place.name)
@@ -178,7 +178,8 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
     return looked
 
 
-def _markers(root: Path) -> Iterator[Check]:
+def check_markers(root: Path) -> Iterator[Check]:
+    """Outbox and inbox hold a marker."""
     for name in (OUTBOX, INBOX):
         if not (root / name / MARKER_NAME).is_file():
             yield Check(
@@ -216,7 +217,8 @@ def _rights(place: Place, facts: FolderFacts) -> Check | None:
     )
 
 
-def _unreadable(name: str, path: Path) -> Check | None:
+def unreadable(name: str, path: Path) -> Check | None:
+    """A finding when ``path`` is no folder that can be listed."""
     try:
         if not stat.S_ISDIR(path.lstat().st_mode):
             return check_words.no_folder(name, path)
@@ -251,7 +253,7 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _within(path: Path, work: Callable[[], T]) -> T | None:
+def within(path: Path, work: Callable[[], T]) -> T | None:
     """What ``work`` on the folder ``path`` gives, or None when a share hangs. Raises what ``work`` raises."""
     if not _answers(path):
         return None

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from cli.checks import CheckState, check_node
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
 from cli.main import main
+from exchanged.clock import SystemClock
+from exchanged.config import load_config
 from exchanged.lock import NodeLock
 
 Run = Callable[..., tuple[int, Any]]
@@ -66,6 +69,21 @@ def test_a_sound_node_passes_every_check(run: Run, lab: Lab) -> None:
     for code in lab.nodes:
         exit_code, checks = run("config", "check", config=lab.node_config(code))
         assert (exit_code, found(checks, "problem"), found(checks, "warning")) == (0, {}, {})
+
+
+def test_a_look_without_randomness_writes_nothing_and_finds_what_is_missing(lab: Lab) -> None:
+    (code,) = lab.agencies
+    config = load_config(lab.node_config(code))
+    folder = lab.agency_root(code) / "outbox"
+    before = folder.stat().st_mtime_ns
+    checks = check_node(config, SystemClock().now())
+    assert {check.state for check in checks} == {CheckState.GOOD}
+    assert folder.stat().st_mtime_ns == before
+    (folder / ".exchanged-marker").unlink()
+    (lab.layout.mailbox(code) / "down").rmdir()
+    checks = check_node(config, SystemClock().now())
+    wrong = {check.name for check in checks if check.state is not CheckState.GOOD}
+    assert wrong == {"marker of outbox", "link province"}
 
 
 def test_every_fault_of_a_node_is_found_in_one_go(run: Run, lab: Lab) -> None:
