@@ -23,6 +23,7 @@ from cli.locale import _
 from cli.service_user import group_name, has_group, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config, FoldersConfig, LinkConfig, LinkSide, LinkTransport
+from exchanged.mounts import mount_of
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, SPOOL_FOLDER
 from exchanged.probe import FolderFacts, FolderProbe
 from frontend_server.folders import FOLDERS, INBOX, MARKER_NAME, OUTBOX, STAGING, STAGING_MODE
@@ -231,11 +232,14 @@ def unreadable(name: str, path: Path) -> Check | None:
 
 
 def _answers(path: Path) -> bool:
-    """Ask the file system from another process first.
+    """On a share, ask from another process first.
 
     A call into a share that hangs may not even be killed, and a process with such a thread never ends:
     the one that is left behind must not be the operator's own.
     """
+    mount = mount_of(path, follow=False)
+    if mount is None or not mount.is_shared:
+        return True
     asked = subprocess.Popen(
         ["stat", "--file-system", "--", str(path)],
         stdin=subprocess.DEVNULL,

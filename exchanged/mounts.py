@@ -54,9 +54,12 @@ class Mount:
         return None
 
 
-def mount_of(path: Path, table: Path = _MOUNTS) -> Mount | None:
-    """The mount that ``path`` lies on; None where the kernel does not tell. Raises OSError."""
-    place = path.resolve()
+def mount_of(path: Path, table: Path = _MOUNTS, *, follow: bool = True) -> Mount | None:
+    """The mount that ``path`` lies on; None where the kernel does not tell. Raises OSError.
+
+    ``follow`` false: the path is taken as it is written, and its file system is not asked anything.
+    """
+    place = path.resolve() if follow else path.absolute()
     found: Mount | None = None
     for mount in _mounts(table):
         is_above = place == mount.point or mount.point in place.parents
