@@ -1,32 +1,36 @@
 """``config check``: whether what a configuration names is really there and can be used.
 
-Guarantees: looks only, changes nothing; every check is made, whatever another one found.
-Leaves to others: whether the configuration is well formed (``exchanged.config``). Known limit: it looks
-with the rights of whoever calls it, so call it as the daemon's user.
+Guarantees: every check is made, whatever another one found; folders are tried by writing, and nothing is
+left there. Leaves to others: whether the configuration is well formed (``exchanged.config``), and who
+calls: what holds for root need not hold for the daemon's user (``cli.service_user``).
 """
 
 from __future__ import annotations
 
-import grp
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
+from cli.check_values import Check, CheckState
+from cli.checks_folders import check_folders, check_mailbox, is_local
+from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.frame import read_input
-from exchanged.config import Config, FoldersConfig, KeysConfig, LinkConfig, LinkTransport
+from cli.locale import _
+from cli.node_init import key_files, unfilled
+from cli.service_user import current_account, user_name
+from exchanged.clock import Randomness
+from exchanged.config import Config
 from exchanged.keys import check_private_file, load_key
 from exchanged.places import DIRECTORY_FOLDER
-from frontend_server.folders import FOLDERS, INBOX, MARKER_NAME, OUTBOX
 from packet_spec.directory import open_directory
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import DIRECTORY_BYTES
-from packet_spec.model import Directory, KeyUse, NodeRole
+from packet_spec.model import Directory
+
+__all__ = ["Check", "CheckState", "check_node", "find_directory"]
 
 PACKAGES: Final = ("packet_spec", "exchanged", "frontend_server", "cli")
 _DIRECTORY: Final = re.compile(r"directory-(\d{1,12})\.xml")
@@ -36,33 +40,20 @@ _EXPIRY_WARNING: Final = timedelta(days=30)
 _OTHERS: Final = 0o007
 
 
-class CheckState(StrEnum):
-    """``problem``: the node will not work; ``warning``: it works, and a person should look."""
+def check_node(config: Config, now: datetime, randomness: Randomness | None = None) -> tuple[Check, ...]:
+    """Every check of a configuration, in the order in which a person would mend things.
 
-    GOOD = "good"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at, and what was found."""
-
-    name: str
-    state: CheckState
-    detail: str = ""
-
-
-def check_node(config: Config, now: datetime) -> tuple[Check, ...]:
-    """Every check of a configuration, in the order in which a person would mend things."""
+    With ``randomness``, which names the probes, folders are tried by writing; without it nothing is written,
+    and it does not matter who calls.
+    """
     directory, state = find_directory(config)
     return (
+        *([_who(config.node.data_dir)] if randomness is not None else []),
         *_check_installation(),
-        *_check_role(config.node.role),
         *_check_data_dir(config.node.data_dir),
         *_check_keys(config),
-        *_check_links(config.links),
-        *(_check_folders(config.folders) if config.folders else ()),
+        *_check_links(config, randomness),
+        *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
     )
@@ -88,7 +79,7 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
             )
     if refused:
         return None, Check("directory", CheckState.PROBLEM, refused)
-    missing = "none is installed; run: exchangectl directory install FILE"
+    missing = _("none is installed; run: exchangectl directory install FILE")
     return None, Check("directory", CheckState.WARNING, missing)
 
 
@@ -98,28 +89,57 @@ def _check_installation() -> Iterator[Check]:
     for package in PACKAGES:
         distributions = sorted(set(owners.get(package, ())))
         if len(distributions) > 1:
-            detail = f"several distributions own it ({', '.join(distributions)}): use a separate environment"
+            detail = _("several distributions own it ({names}): use a separate environment").format(
+                names=", ".join(distributions)
+            )
             yield Check(f"package {package}", CheckState.PROBLEM, detail)
 
 
-def _check_role(role: NodeRole) -> Iterator[Check]:
-    if role is NodeRole.BRIDGE:
-        yield Check("role", CheckState.PROBLEM, "this version cannot run a bridge yet")
+def _who(data_dir: Path) -> Check:
+    """As whom the folders are tried. What one user may, another may not."""
+    account = current_account()
+    try:
+        owner = data_dir.stat().st_uid
+    except OSError:
+        return Check("runs as", CheckState.GOOD, str(account))
+    if owner == account.uid:
+        return Check("runs as", CheckState.GOOD, str(account))
+    return Check(
+        "runs as",
+        CheckState.WARNING,
+        _("{account}, but data_dir belongs to {owner}").format(account=account, owner=user_name(owner)),
+        expected=user_name(owner),
+        follows=_("what is found holds for this user only"),
+        advice=_("call it as root; it acts as the owner of data_dir then"),
+    )
 
 
 def _check_data_dir(path: Path) -> Iterator[Check]:
-    name = "data_dir"
-    problem = _unusable(path)
-    if problem:
-        yield Check(name, CheckState.PROBLEM, problem)
-    elif path.stat().st_mode & _OTHERS:
-        yield Check(name, CheckState.WARNING, f"others can reach it; run: chmod o= {path}")
-    else:
-        yield Check(name, CheckState.GOOD, str(path))
+    """Who else can reach it; whether it can be used is tried with the other folders."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if mode & _OTHERS:
+        yield Check(
+            "data_dir",
+            CheckState.WARNING,
+            _("others can reach it"),
+            follows=_("who may read there reads case data"),
+            advice=_("run: chmod o= {path}").format(path=path),
+        )
 
 
 def _check_keys(config: Config) -> Iterator[Check]:
-    for use, path in _key_files(config.keys, config.node.role).items():
+    if any(not any(root.public) for root in config.keys.roots):
+        yield Check(
+            "key roots",
+            CheckState.PROBLEM,
+            _("a root key is still the placeholder of zeros"),
+            follows=_("no directory is valid here"),
+            advice=_("put in the root keys that the enrolment pack of the province names"),
+        )
+    for use, path in key_files(config).items():
         name = f"key {use}"
         try:
             yield Check(name, CheckState.GOOD, load_key(path).key_id)
@@ -127,91 +147,80 @@ def _check_keys(config: Config) -> Iterator[Check]:
             yield Check(name, CheckState.PROBLEM, _with_advice(error))
 
 
-def _key_files(keys: KeysConfig, role: NodeRole) -> dict[KeyUse, Path]:
-    needed = {KeyUse.LINK: keys.link, KeyUse.RECEIPT: keys.receipt}
-    return {KeyUse.SEAL: keys.seal} | needed if role is NodeRole.FRONTEND else needed
-
-
-def _check_links(links: tuple[LinkConfig, ...]) -> Iterator[Check]:
-    if not links:
-        yield Check("links", CheckState.WARNING, "there is none: this node reaches nobody")
-    for link in links:
+def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Check]:
+    if not config.links:
+        yield Check("links", CheckState.WARNING, _("there is none: this node reaches nobody"))
+    for link in config.links:
         name = f"link {link.name}"
-        if link.transport is LinkTransport.FOLDER:
-            problems = [_unusable(Path(link.mailbox) / direction) for direction in ("up", "down")]
-            detail = "; ".join(problem for problem in problems if problem)
-            yield Check(name, CheckState.PROBLEM if detail else CheckState.GOOD, detail or link.mailbox)
+        if is_local(link):
+            yield from (
+                look_at_mailbox(link) if randomness is None else check_mailbox(link, config, randomness)
+            )
         elif link.key is not None:
+            placeholder = ", ".join(unfilled(link))
             try:
                 check_private_file(link.key)
-                yield Check(name, CheckState.GOOD, f"{link.user}@{link.host}:{link.port}, not dialled")
             except ExchangeError as error:
                 yield Check(name, CheckState.PROBLEM, _with_advice(error))
-
-
-def _check_folders(folders: FoldersConfig) -> Iterator[Check]:
-    if folders.group and not _group_exists(folders.group):
-        yield Check("folders group", CheckState.PROBLEM, f"this machine has no group {folders.group}")
-    for name in FOLDERS:
-        problem = _unusable(folders.root / name)
-        yield Check(
-            f"folder {name}", CheckState.PROBLEM if problem else CheckState.GOOD, problem or "writable"
-        )
-    devices = {path.stat().st_dev for name in FOLDERS if (path := folders.root / name).is_dir()}
-    if len(devices) > 1:
-        detail = "they lie on several file systems, but packets move between them by renaming"
-        yield Check("folders", CheckState.PROBLEM, detail)
-    for name in (OUTBOX, INBOX):
-        if not (folders.root / name / MARKER_NAME).is_file():
-            detail = "missing; if this is the right place, run: exchangectl folder init"
-            yield Check(f"marker of {name}", CheckState.PROBLEM, detail)
+                continue
+            if placeholder:
+                yield Check(
+                    name,
+                    CheckState.PROBLEM,
+                    _("{key} is still the placeholder").format(key=placeholder),
+                    follows=_("this link reaches nobody"),
+                    advice=_("put in what the enrolment pack of the province says"),
+                )
+            else:
+                dialled = _("{user}@{host}:{port}, not dialled").format(
+                    user=link.user, host=link.host, port=link.port
+                )
+                yield Check(name, CheckState.GOOD, dialled)
 
 
 def _check_membership(config: Config, directory: Directory, now: datetime) -> Iterator[Check]:
     """What the directory says of this node, its keys, its agency and its neighbours."""
     expires = f"{directory.expires_at:%Y-%m-%d}"
     if directory.expires_at <= now:
-        yield Check("directory expiry", CheckState.PROBLEM, f"it expired on {expires}")
+        yield Check("directory expiry", CheckState.PROBLEM, _("it expired on {day}").format(day=expires))
     elif directory.expires_at <= now + _EXPIRY_WARNING:
-        yield Check("directory expiry", CheckState.WARNING, f"it expires on {expires}")
+        yield Check("directory expiry", CheckState.WARNING, _("it expires on {day}").format(day=expires))
     node = directory.node(config.node.code)
     if node is None or node.disabled:
-        state = "does not list it" if node is None else "lists it as disabled"
-        yield Check(f"node {config.node.code}", CheckState.PROBLEM, f"the directory {state}")
+        detail = _("the directory lists it as disabled") if node else _("the directory does not list it")
+        yield Check(f"node {config.node.code}", CheckState.PROBLEM, detail)
         return
     if node.role is not config.node.role:
-        yield Check(f"node {node.code}", CheckState.PROBLEM, f"its role in the directory is {node.role}")
-    listed = {(key.key_id, use) for key in node.keys for use in key.uses}
-    for use, path in _key_files(config.keys, config.node.role).items():
+        detail = _("its role in the directory is {role}").format(role=node.role)
+        yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
+    listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
+    for use, path in key_files(config).items():
         try:
             key_id = load_key(path).key_id
         except ExchangeError:
             continue
         if (key_id, use) not in listed:
-            detail = f"the directory does not list {key_id} for {use}: have it enrolled"
+            detail = _("the directory does not list {key} for {use}: have it enrolled").format(
+                key=key_id, use=use.value
+            )
             yield Check(f"key {use}", CheckState.PROBLEM, detail)
+        elif listed[key_id, use] <= now + _EXPIRY_WARNING:
+            state = CheckState.PROBLEM if listed[key_id, use] <= now else CheckState.WARNING
+            yield Check(
+                f"key {use}",
+                state,
+                _("by the directory it is valid until {day}").format(day=f"{listed[key_id, use]:%Y-%m-%d}"),
+                follows=_("what it signs after that day is not believed"),
+                advice=_("make a new key beside it and have it enrolled: exchangectl key generate FILE"),
+            )
     agency = directory.agency(config.node.agency) if config.node.agency else None
     if config.node.agency and (agency is None or agency.node != node.code):
-        detail = "the directory does not say that this node serves it"
+        detail = _("the directory does not say that this node serves it")
         yield Check(f"agency {config.node.agency}", CheckState.PROBLEM, detail)
     for link in config.links:
         if directory.node(link.peer) is None:
-            yield Check(f"link {link.name}", CheckState.PROBLEM, f"the directory does not list {link.peer}")
-
-
-def _unusable(path: Path) -> str:
-    """Why a folder cannot be used; empty when it can."""
-    if path.is_symlink() or not path.is_dir():
-        return f"{path} is not a folder" if path.exists() or path.is_symlink() else f"{path} is missing"
-    return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"{path} cannot be read and written"
-
-
-def _group_exists(name: str) -> bool:
-    try:
-        grp.getgrnam(name)
-    except KeyError:
-        return False
-    return True
+            detail = _("the directory does not list {peer}").format(peer=link.peer)
+            yield Check(f"link {link.name}", CheckState.PROBLEM, detail)
 
 
 def _with_advice(error: ExchangeError) -> str:

@@ -312,7 +312,7 @@ class DurableFiles:
         """For file systems without renameat2: link and unlink for files, else look, then rename."""
         if not stat.S_ISDIR(source.lstat().st_mode):
             try:
-                os.link(source, target, follow_symlinks=False)
+                self._access.kernel.link(source, target)
             except FileExistsError:
                 if not _is_one_file(source, target):
                     raise

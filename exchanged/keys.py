@@ -28,6 +28,7 @@ _MODE: Final = 0o600
 _SEED_BYTES: Final = 32
 # A key file is about 120 bytes; more is some other file.
 _FILE_BYTES: Final = 1024
+_SSH_FILE_BYTES: Final = 64 * 1024
 _KEY_FILE: Final = re.compile(rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ([0-9a-f]{64})\n")
 _PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):([0-9a-f]{64})")
 
@@ -116,12 +117,29 @@ def generate_ssh_key(path: Path, randomness: Randomness, comment: str = "exchang
     return line
 
 
+def public_ssh_line(path: Path, comment: str = "exchanged") -> str:
+    """The public line of the OpenSSH private key in ``path``, as ``generate_ssh_key`` returned it.
+
+    Raises KeyFileError as ``load_key``, also for a key under a passphrase, which a daemon cannot give.
+    """
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+
+    try:
+        key = serialization.load_ssh_private_key(_read_private(path, limit_bytes=_SSH_FILE_BYTES), None)
+    except ValueError as error:
+        raise KeyFileError("the file is no OpenSSH private key that can be used", where=str(path)) from error
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return f"{public.decode()} {comment}"
+
+
 def check_private_file(path: Path) -> None:
     """Check that ``path`` is a private file fit for a key, without looking at what it holds.
 
     For the login keys of links, which the transport reads itself. Raises KeyFileError as ``load_key``.
     """
-    _read_private(path, limit_bytes=64 * 1024)
+    _read_private(path, limit_bytes=_SSH_FILE_BYTES)
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -71,6 +71,10 @@ class Kernel:
         """Flush the file or folder to the medium. Raises OSError."""
         os.fsync(descriptor)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name, which must be free. Raises OSError."""
+        os.link(source, target, follow_symlinks=False)
+
     def rename_new(self, source: Path, target: Path) -> None:
         """Rename by renameat2(2) with RENAME_NOREPLACE. Raises OSError (ENOSYS: unknown here)."""
         function = _renameat2()

@@ -21,7 +21,7 @@ import re
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -40,7 +40,8 @@ INBOX: Final = "inbox"
 FOLDERS: Final = (OUTBOX, "status", "sent", "refused", INBOX, "receipts", "notices")
 STAGING: Final = ".exchanged"
 
-_STAGING_MODE: Final = 0o2700
+# The daemon's alone: nobody sees a packet before it is delivered.
+STAGING_MODE: Final = 0o2700
 _MARKER_BYTES: Final = 256
 _MARKER: Final = re.compile(r"node ([a-z0-9-]{1,64})\ntoken ([0-9a-f]{16,128})\n")
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,6 +63,22 @@ class Marker:
 
     node: str
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRights:
+    """Owner, group and mode of one agency folder, by number, and whether they are as configured.
+
+    ``mended``: they were not, and now are. Neither: the file system or another owner does not let us.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    mode: int
+    wanted_mode: int
+    is_good: bool
+    mended: bool
 
 
 class AgencyFolders:
@@ -137,8 +154,7 @@ class AgencyFolders:
             ) from error
         if not has_root:
             raise ForeignVolumeError("the agency root is not there", where=str(self.root))
-        modes = {self.root / name: self.mode for name in FOLDERS}
-        modes |= {self.staging: _STAGING_MODE, self.status / "by-id": self.mode}
+        modes = self._modes()
         for path, mode in modes.items():
             self._make(path, mode)
             self._give_to_group(path, mode)
@@ -150,6 +166,15 @@ class AgencyFolders:
                 expected="one file system",
                 found=str(len(devices)),
             )
+
+    def mend(self) -> tuple[FolderRights, ...]:
+        """Give every folder that is ours the configured group and mode, for a person who asked for it.
+
+        Not at the daemon's start: what an administrator changed on purpose stays. Raises ForeignVolumeError
+        when a folder is not there or the group is unknown.
+        """
+        group = self._group_number() if self._group else None
+        return tuple(self._mend(path, mode, group) for path, mode in self._modes().items())
 
     def make_folder(self, path: Path) -> None:
         """Make one folder below an agency folder, with its mode and group. Raises ForeignVolumeError."""
@@ -254,6 +279,39 @@ class AgencyFolders:
             self.files.make_dir(path, mode=mode)
             self._give_to_group(path, mode)
 
+    def _modes(self) -> dict[Path, int]:
+        modes = {self.root / name: self.mode for name in FOLDERS}
+        return modes | {self.staging: STAGING_MODE, self.status / "by-id": self.mode}
+
+    def _group_number(self) -> int:
+        try:
+            return grp.getgrnam(self._group).gr_gid
+        except KeyError as error:
+            raise ForeignVolumeError("this machine does not know the group", found=self._group) from error
+
+    def _mend(self, path: Path, mode: int, group: int | None) -> FolderRights:
+        before = _look_at(path)
+        if before is None or not stat.S_ISDIR(before.st_mode):
+            raise ForeignVolumeError("what should be a folder is not one", where=str(path))
+        if not _has_rights(before, mode, group):
+            # What the owner or the file system forbids is told by how it looks afterwards.
+            with suppress(OSError):
+                if group is not None and before.st_gid != group:
+                    os.chown(path, -1, group, follow_symlinks=False)
+            with suppress(OSError):
+                path.chmod(mode)
+        after = _look_at(path) or before
+        is_good = _has_rights(after, mode, group)
+        return FolderRights(
+            name=path.relative_to(self.root).as_posix(),
+            uid=after.st_uid,
+            gid=after.st_gid,
+            mode=stat.S_IMODE(after.st_mode),
+            wanted_mode=mode,
+            is_good=is_good,
+            mended=is_good and not _has_rights(before, mode, group),
+        )
+
     def _give_to_group(self, path: Path, mode: int) -> None:
         """Also a folder of ours that an earlier run made and did not come to give away."""
         if not self._group:
@@ -304,6 +362,10 @@ def write_marker(folder: Path, node: str, token: str, files: DurableFiles | None
     path = folder / MARKER_NAME
     (files or DurableFiles(Volume.FOREIGN)).write_new(path, (text.encode("ascii"),), mode=0o640)
     return path
+
+
+def _has_rights(found: os.stat_result, mode: int, group: int | None) -> bool:
+    return stat.S_IMODE(found.st_mode) == mode and group in {None, found.st_gid}
 
 
 def _look_at(path: Path) -> os.stat_result | None:

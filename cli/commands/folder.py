@@ -15,7 +15,7 @@ from cli.render import say, say_json, table
 if TYPE_CHECKING:
     from exchanged.config import Config
     from exchanged.ledger import Ledger
-    from frontend_server.folders import AgencyFolders, MarkerState
+    from frontend_server.folders import AgencyFolders, FolderRights, MarkerState
 
 
 @click.group("folder")
@@ -32,27 +32,48 @@ def folder() -> None:
 def init(settings: Settings, *, accept: bool, as_json: bool) -> int:
     """Make the agency's folders, and the markers by which the daemon knows outbox and inbox again.
 
-    Look first that the right share is mounted, stop the daemon, and run it as the daemon's user. A
-    marker that is there stays. Where the ledger remembers another one, nothing is changed without
-    --accept (exit code 1).
+    Look first that the right share is mounted, and stop the daemon. As root it acts as the owner of
+    data_dir, as the daemon does. Folders of that user get the configured group and mode; staging is for
+    the daemon alone. A marker that is there stays. Where the ledger remembers another one, nothing is
+    changed without --accept (exit code 1).
 
     \b
     Example:
       exchangectl --config /etc/exchanged/exchanged.toml folder init
     """
-    from frontend_server.folders import MarkerState
+    from cli.service_user import call_as_owner, group_name, user_name
+    from frontend_server.folders import STAGING, MarkerState
 
-    states = _initialise(settings.load(), accept=accept)
+    config = settings.load()
+    words = ["folder", "init", *(["--accept"] if accept else []), *(["--json"] if as_json else [])]
+    done = call_as_owner(config.node.data_dir, settings.config_path, words)
+    if done is not None:
+        return done
+    states, rights = _initialise(config, accept=accept)
     if as_json:
-        say_json({"folders": states})
+        say_json({"folders": states, "rights": [_rights_as_json(each) for each in rights]})
     else:
-        say(table((_("folder"), _("marker")), [(name, _(state.value)) for name, state in states.items()]))
+        rows = []
+        for found in rights:
+            owner = f"{user_name(found.uid)}:{group_name(found.gid)}"
+            state = _("mended") if found.mended else _("good") if found.is_good else _("differs")
+            marker = _(states[found.name].value) if found.name in states else ""
+            rows.append((found.name, owner, f"{found.mode:04o}", state, marker))
+        say(table((_("folder"), _("owner"), _("mode"), _("state"), _("marker")), rows))
+        for found in rights:
+            if not found.is_good:
+                wanted = _("{name}: expected mode {mode} and the configured group; mend owner or mount")
+                say(wanted.format(name=found.name, mode=f"{found.wanted_mode:04o}"))
     good = all(state is MarkerState.GOOD for state in states.values())
+    # Staging is private only where folders may have modes of their own; config check says so.
+    good &= all(found.is_good for found in rights if found.name != STAGING)
     return ExitCode.DONE if good else ExitCode.FINDINGS
 
 
-def _initialise(config: Config, *, accept: bool) -> dict[str, MarkerState]:
-    """Under the node's lock, so that no daemon looks on. Name of the folder -> state of its marker."""
+def _initialise(
+    config: Config, *, accept: bool
+) -> tuple[dict[str, MarkerState], tuple[FolderRights, ...]]:
+    """Under the node's lock, so that no daemon looks on. State of each marker by folder, and all rights."""
     from exchanged.clock import SystemClock, SystemRandomness
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
@@ -77,10 +98,25 @@ def _initialise(config: Config, *, accept: bool) -> dict[str, MarkerState]:
         lock = NodeLock(config.node.data_dir / "lock")
         undo.callback(lock.release)
         folders.ensure()
+        rights = folders.mend()
         path = config.node.data_dir / LEDGER_FILE
         ledger = Ledger(path, SystemClock(), on_wake=lambda _names: None, threaded=False)
         undo.callback(ledger.close)
-        return {name: _mark(folders, ledger, name, token, accept=accept) for name in (OUTBOX, INBOX)}
+        return {name: _mark(folders, ledger, name, token, accept=accept) for name in (OUTBOX, INBOX)}, rights
+
+
+def _rights_as_json(found: FolderRights) -> dict[str, object]:
+    from cli.service_user import group_name, user_name
+
+    return {
+        "name": found.name,
+        "owner": user_name(found.uid),
+        "group": group_name(found.gid),
+        "mode": f"{found.mode:04o}",
+        "expected_mode": f"{found.wanted_mode:04o}",
+        "good": found.is_good,
+        "mended": found.mended,
+    }
 
 
 def _mark(folders: AgencyFolders, ledger: Ledger, name: str, token: str, *, accept: bool) -> MarkerState:

@@ -222,7 +222,9 @@ class _Builder:
     def _make_folders(self, code: str) -> None:
         token = self._randomness.token(16).hex()
         for name in FOLDERS:
-            (self._layout.agency(code) / name).mkdir(parents=True)
+            folder = self._layout.agency(code) / name
+            folder.mkdir(parents=True)
+            folder.chmod(0o2770)
         for name in (OUTBOX, INBOX):
             write_marker(self._layout.agency(code) / name, code, token)
 

@@ -35,7 +35,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "datetime.now": ("exchanged/clock.py",),
     "datetime.utcnow": (),
     "os.fsync": ("exchanged/volume.py",),
-    "os.link": ("exchanged/durable.py",),
+    "os.link": ("exchanged/volume.py",),
     "os.rename": (),
     "os.replace": (),
     "os.urandom": ("exchanged/clock.py",),

@@ -146,6 +146,7 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     assert "exchangectl" in run(str(home / "bin/exchangectl"), "--version")
     assert "exchanged" in run(str(home / "bin/exchanged"), "--help")
     run("-c", "from packet_spec.catalogue import load_catalogue; load_catalogue()")
+    run("-c", "from cli.node_template import template; assert '[node]' in template()")
     schema = "importlib.resources.files('packet_spec').joinpath('schemas', 'packet.xsd')"
     run("-c", f"import importlib.resources; {schema}.read_bytes()")
     environment["EXCHANGED_LOCALE"] = "zh_CN"

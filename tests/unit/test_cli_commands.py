@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from cli.checks import CheckState, check_node
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
 from cli.main import main
+from exchanged.clock import SystemClock
+from exchanged.config import load_config
 from exchanged.lock import NodeLock
 
 Run = Callable[..., tuple[int, Any]]
@@ -66,6 +69,21 @@ def test_a_sound_node_passes_every_check(run: Run, lab: Lab) -> None:
     for code in lab.nodes:
         exit_code, checks = run("config", "check", config=lab.node_config(code))
         assert (exit_code, found(checks, "problem"), found(checks, "warning")) == (0, {}, {})
+
+
+def test_a_look_without_randomness_writes_nothing_and_finds_what_is_missing(lab: Lab) -> None:
+    (code,) = lab.agencies
+    config = load_config(lab.node_config(code))
+    folder = lab.agency_root(code) / "outbox"
+    before = folder.stat().st_mtime_ns
+    checks = check_node(config, SystemClock().now())
+    assert {check.state for check in checks} == {CheckState.GOOD}
+    assert folder.stat().st_mtime_ns == before
+    (folder / ".exchanged-marker").unlink()
+    (lab.layout.mailbox(code) / "down").rmdir()
+    checks = check_node(config, SystemClock().now())
+    wrong = {check.name for check in checks if check.state is not CheckState.GOOD}
+    assert wrong == {"marker of outbox", "link province"}
 
 
 def test_every_fault_of_a_node_is_found_in_one_go(run: Run, lab: Lab) -> None:
@@ -247,14 +265,14 @@ def test_a_case_file_of_another_kind_is_a_usage_error(tmp_path: Path) -> None:
     assert main(words) == 2
 
 
-def test_a_bridge_is_no_node_that_this_version_can_run(run: Run, lab: Lab) -> None:
+def test_a_bridge_is_checked_like_any_node(run: Run, lab: Lab) -> None:
     config = lab.node_config(lab.province)
     text = config.read_text(encoding="utf-8")
     text = text.replace('code = "620000-00-00"', 'code = "bridge-east"').replace('"provincial"', '"bridge"')
     config.write_text(text, encoding="utf-8")
     exit_code, checks = run("config", "check", config=config)
     assert exit_code == 2
-    assert "cannot run a bridge" in found(checks, "problem")["role"]
+    assert set(found(checks, "problem")) == {"node bridge-east"}
 
 
 def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
@@ -262,10 +280,16 @@ def test_folder_init_makes_the_markers_once(run: Run, lab: Lab) -> None:
     for name in ("outbox", "inbox"):
         (root / name / ".exchanged-marker").unlink()
     assert run("config", "check", config=config)[0] == 2
+    (root / "sent").chmod(0o755)
     good = {"outbox": "good", "inbox": "good"}
-    assert run("folder", "init", config=config) == (0, {"folders": good})
+    exit_code, first = run("folder", "init", config=config)
+    assert (exit_code, first["folders"]) == (0, good)
+    rights = {each["name"]: (each["mode"], each["mended"], each["good"]) for each in first["rights"]}
+    assert rights["sent"] == ("2770", True, True)
+    assert rights["inbox"] == ("2770", False, True)
+    assert rights[".exchanged"] == ("2700", False, True)
     made = (root / "inbox/.exchanged-marker").read_bytes()
-    assert run("folder", "init", config=config) == (0, {"folders": good})
+    assert run("folder", "init", config=config)[1]["folders"] == good
     assert (root / "inbox/.exchanged-marker").read_bytes() == made
     assert run("config", "check", config=config)[0] == 0
 
@@ -275,7 +299,8 @@ def test_folder_init_never_marks_a_lost_mount_unasked(run: Run, lab: Lab) -> Non
     assert run("folder", "init", config=config)[0] == 0
     marker = root / "inbox/.exchanged-marker"
     marker.unlink()
-    assert run("folder", "init", config=config) == (1, {"folders": {"outbox": "good", "inbox": "missing"}})
+    exit_code, states = run("folder", "init", config=config)
+    assert (exit_code, states["folders"]) == (1, {"outbox": "good", "inbox": "missing"})
     assert not marker.exists()
     assert run("folder", "init", "--accept", config=config)[0] == 0
     marker.write_text("node 620199-09-00\ntoken " + "0" * 32 + "\n")

@@ -1,0 +1,42 @@
+"""What ``config check`` finds, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cli.locale import _
+
+
+class CheckState(StrEnum):
+    """``problem``: the node will not work; ``warning``: it works, and a person should look.
+
+    ``note``: it works, nothing is to be mended, but a promise is different here.
+    """
+
+    GOOD = "good"
+    NOTE = "note"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at, and what was found.
+
+    ``expected``: what the daemon relies on; ``follows``: what comes of it; ``advice``: what to do. All are
+    for people, and empty where there is nothing to say.
+    """
+
+    name: str
+    state: CheckState
+    detail: str = ""
+    expected: str = ""
+    follows: str = ""
+    advice: str = ""
+
+    @property
+    def text(self) -> str:
+        """Everything that a person is to read, in one line."""
+        expected = _("expected: {what}").format(what=self.expected) if self.expected else ""
+        return "; ".join(part for part in (self.detail, expected, self.follows, self.advice) if part)

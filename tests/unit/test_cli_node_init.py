@@ -1,0 +1,178 @@
+"""``node init``: from nothing to a node that only lacks what the province knows; again changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.directory_plan import parse_directory_plan
+from cli.main import main
+from cli.node_init import placeholders
+from cli.node_plan import Wish, make_plan
+from cli.node_template import render_config, template
+from exchanged.config import load_config, parse_config
+from packet_spec.model import KeyUse, NodeRole
+
+POLICE, PROVINCE, COURT = "620199-01-00", "620000-00-00", "620199-05-00"
+ROOT_KEY = "ed25519-sha256:" + "ab" * 32
+NOW = datetime(2026, 7, 15, tzinfo=UTC)
+
+Run = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """``node init`` with --json, as the user who runs the tests."""
+
+    def call(role: str, code: str, *words: str, name: str = "node") -> tuple[int, dict[str, Any]]:
+        owner = ("--owner", "root") if os.geteuid() == 0 else ()
+        config = str(tmp_path / f"{name}.toml")
+        command = ["--config", config, "node", "init", "--role", role, "--code", code, *owner, *words]
+        code_of_exit = main([*command, "--json"])
+        printed = capsys.readouterr().out
+        return code_of_exit, json.loads(printed) if printed else {}
+
+    return call
+
+
+def content(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Everything below a folder: mode, time of change and bytes."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def test_a_front_end_lacks_only_what_the_province_knows(run: Run, tmp_path: Path) -> None:
+    exit_code, made = run("frontend", POLICE, "--peer", PROVINCE)
+    assert (exit_code, made["changed"]) == (0, True)
+    assert made["to_fill_in"] == ["[keys] roots", f"[link {PROVINCE}] host", f"[link {PROVINCE}] host_key"]
+    config = load_config(tmp_path / "node.toml")
+    assert (config.node.code, config.node.role, config.node.agency) == (POLICE, NodeRole.FRONTEND, POLICE)
+    (link,) = config.links
+    assert (link.peer, link.port, link.user) == (PROVINCE, 2222, f"ex-{POLICE}")
+    assert stat.S_IMODE(config.node.data_dir.stat().st_mode) == 0o750
+    assert stat.S_IMODE((config.node.data_dir / "keys").stat().st_mode) == 0o700
+    for use in ("seal", "link", "receipt"):
+        assert stat.S_IMODE((config.node.data_dir / f"keys/{use}.key").stat().st_mode) == 0o600
+    assert link.key is not None
+    assert stat.S_IMODE(link.key.stat().st_mode) == 0o600
+    assert config.folders is not None
+    assert config.folders.root.is_dir()
+
+
+def test_what_is_handed_over_is_a_piece_of_the_plan_and_no_secret(run: Run, tmp_path: Path) -> None:
+    _, made = run("frontend", POLICE, "--peer", PROVINCE)
+    head = f'[directory]\nversion = 1\nroots = ["{ROOT_KEY}"]\n\n'
+    plan = parse_directory_plan(tomllib.loads(head + made["enrolment"]), tmp_path, NOW)
+    (node,) = plan.nodes
+    assert (node.code, node.role, node.parent) == (POLICE, NodeRole.FRONTEND, PROVINCE)
+    assert {use for key in node.keys for use in key.uses} == {KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT}
+    assert made["logins"][0]["public"] in made["enrolment"]
+    for path in (tmp_path / "node/keys").iterdir():
+        if path.suffix != ".pub":
+            seed = path.read_text().splitlines()[-2]
+            assert seed not in made["enrolment"] + json.dumps(made)
+
+
+def test_a_second_call_changes_nothing_and_says_so(run: Run, tmp_path: Path) -> None:
+    run("frontend", POLICE, "--peer", PROVINCE)
+    before = content(tmp_path)
+    exit_code, made = run("frontend", POLICE, "--peer", PROVINCE)
+    assert (exit_code, made["changed"]) == (0, False)
+    assert {step["made"] for step in made["steps"]} == {False}
+    assert content(tmp_path) == before
+
+
+def test_what_an_interrupted_call_left_out_is_made_and_no_key_is_made_twice(run: Run, tmp_path: Path) -> None:
+    _, first = run("frontend", POLICE, "--peer", PROVINCE)
+    (tmp_path / "node/keys/receipt.key").unlink()
+    (tmp_path / "node.toml").unlink()
+    _, second = run("frontend", POLICE, "--peer", PROVINCE)
+    assert {step["name"] for step in second["steps"] if step["made"]} == {
+        "key receipt", "enrolment", "configuration",
+    }  # fmt: skip
+    assert [key["public"] for key in second["keys"][:2]] == [key["public"] for key in first["keys"][:2]]
+
+
+def test_every_problem_is_told_at_once_and_nothing_is_made(run: Run, tmp_path: Path) -> None:
+    exit_code, said = run(
+        "bridge", POLICE, "--peer", "nobody", "--peer", POLICE, "--agency-root", "/srv/x", "--root", "zzz"
+    )
+    assert exit_code == 2
+    problems = said["error"]["message"] if "message" in said["error"] else json.dumps(said)
+    for words in ("the role bridge goes with", "'nobody'", "this node itself", "--agency-root", "--root"):
+        assert words in problems
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_contradict_the_configuration_are_refused(run: Run, tmp_path: Path) -> None:
+    run("frontend", POLICE, "--peer", PROVINCE)
+    before = content(tmp_path)
+    exit_code, said = run("frontend", COURT, "--peer", "620000-01-00", "--data-dir", str(tmp_path / "other"))
+    assert exit_code == 2
+    text = json.dumps(said, ensure_ascii=False)
+    for words in ("--code", "--peer", "--data-dir"):
+        assert words in text
+    assert content(tmp_path) == before
+
+
+def test_a_province_serves_and_a_bridge_does_both(run: Run, tmp_path: Path) -> None:
+    peers = ("--peer", POLICE, "--peer", COURT)
+    _, made = run("provincial", PROVINCE, *peers, "--root", ROOT_KEY, name="province")
+    assert (made["to_fill_in"], made["logins"]) == ([], [])
+    config = load_config(tmp_path / "province.toml")
+    assert [(link.peer, link.side.value, link.transport.value) for link in config.links] == [
+        (POLICE, "serve", "folder"),
+        (COURT, "serve", "folder"),
+    ]
+    assert (tmp_path / "jails" / POLICE / "up").is_dir()
+    run("bridge", "bridge-north", "--peer", PROVINCE, "--serve", POLICE, name="bridge")
+    bridge = load_config(tmp_path / "bridge.toml")
+    assert [(link.peer, link.side.value) for link in bridge.links] == [(PROVINCE, "dial"), (POLICE, "serve")]
+    assert bridge.folders is None
+    unknown = ["[keys] roots", f"[link {PROVINCE}] host", f"[link {PROVINCE}] host_key"]
+    assert list(placeholders(bridge)) == unknown
+
+
+def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.node_plan._obstacles", lambda *_: ())
+    monkeypatch.setattr("cli.node_plan._owner", lambda _wish: (None, ""))
+    wish = Wish(Path("/etc/exchanged/desk-test.toml"), NodeRole.FRONTEND, POLICE, (PROVINCE,), (COURT,))
+    config = make_plan(wish).config
+    assert config.node.data_dir == Path("/var/lib/exchanged/desk-test")
+    assert config.folders is not None
+    assert config.folders.root == Path("/srv/exchanged/agencies") / POLICE
+    assert config.links[1].mailbox == f"/srv/exchanged/jails/{COURT}"
+
+
+def test_the_template_is_the_documented_example_and_keeps_every_line() -> None:
+    example = (Path(__file__).resolve().parents[2] / "examples/exchanged.toml").read_text("utf-8")
+    assert template() == example
+    text = render_config(
+        {"node": {"code": POLICE, "role": "frontend", "data_dir": "/d"}, "keys": {"roots": [ROOT_KEY]},
+         "folders": {"root": "/f"}},
+        [{"name": "a", "peer": PROVINCE, "transport": "folder", "side": "serve", "mailbox": "/m"}],
+    )  # fmt: skip
+    parse_config(tomllib.loads(text), Path("/"))
+    comments = {line for line in example.splitlines() if line.startswith("# ")}
+    assert comments <= set(text.splitlines())
+
+
+def test_a_value_without_a_line_in_the_template_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no key wrong"):
+        render_config({"node": {"wrong": "x"}}, [])
+    with pytest.raises(ValueError, match="no section wrong"):
+        render_config({"wrong": {}}, [])
