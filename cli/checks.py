@@ -19,7 +19,7 @@ from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.frame import read_input
 from cli.locale import _
-from cli.node_init import key_files, unfilled
+from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
@@ -139,7 +139,7 @@ def _check_keys(config: Config) -> Iterator[Check]:
             follows=_("no directory is valid here"),
             advice=_("put in the root keys that the enrolment pack of the province names"),
         )
-    for use, path in key_files(config).items():
+    for use, path in config.key_files().items():
         name = f"key {use}"
         try:
             yield Check(name, CheckState.GOOD, load_key(path).key_id)
@@ -194,7 +194,7 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
         detail = _("its role in the directory is {role}").format(role=node.role)
         yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
     listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
-    for use, path in key_files(config).items():
+    for use, path in config.key_files().items():
         try:
             key_id = load_key(path).key_id
         except ExchangeError:

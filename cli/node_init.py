@@ -28,7 +28,7 @@ from exchanged.keys import (
     public_ssh_line,
 )
 from exchanged.places import DIRECTORY_FOLDER
-from packet_spec.model import KeyUse, NodeRole
+from packet_spec.model import KeyUse
 
 ENROLMENT_FILE: Final = "enrolment.toml"
 _DATA_MODE: Final = 0o750
@@ -106,7 +106,7 @@ class _Maker:
         with acting_as(self._plan.owner):
             self._folder("keys", data_dir / "keys", 0o700)
             self._folder("directory", data_dir / DIRECTORY_FOLDER, _DATA_MODE)
-            keys = tuple(self._key(use, path) for use, path in key_files(config).items())
+            keys = tuple(self._key(use, path) for use, path in config.key_files().items())
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
             enrolment = enrolment_text(config, keys, logins)
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
@@ -210,12 +210,6 @@ class _Maker:
             yield f"systemctl enable --now exchanged@{wish.config_path.stem}"
         else:
             yield f"exchanged --config {wish.config_path}"
-
-
-def key_files(config: Config) -> dict[KeyUse, Path]:
-    """The private key files that a node of this role has, by use."""
-    needed = {KeyUse.LINK: config.keys.link, KeyUse.RECEIPT: config.keys.receipt}
-    return {KeyUse.SEAL: config.keys.seal, **needed} if config.node.role is NodeRole.FRONTEND else needed
 
 
 def placeholders(config: Config) -> Iterator[str]:

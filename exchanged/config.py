@@ -24,7 +24,7 @@ from exchanged.keys import parse_public_key
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
-from packet_spec.model import NodeRole, RootKey
+from packet_spec.model import KeyUse, NodeRole, RootKey
 from packet_spec.sequence import SequencePolicy
 
 _LINK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
@@ -32,6 +32,13 @@ _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|38
 _HOST_KEY_SHAPE: Final = '"<type> <base64>" as in ssh_host_ed25519_key.pub, without the comment'
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
 _GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+_KEYS_OF_ROLE: Final = {
+    NodeRole.FRONTEND: frozenset({KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT}),
+    NodeRole.PROVINCIAL: frozenset({KeyUse.LINK, KeyUse.RECEIPT}),
+    NodeRole.BRIDGE: frozenset({KeyUse.LINK}),
+}
 
 
 class Locale(StrEnum):
@@ -197,6 +204,13 @@ class Config:
     rules: RulesConfig
     retention: RetentionConfig
     log: LogConfig
+
+    def key_files(self) -> dict[KeyUse, Path]:
+        """The private key files that a node of this role has, by use: a bridge issues no receipts (C14)."""
+        files = {
+            KeyUse.SEAL: self.keys.seal, KeyUse.LINK: self.keys.link, KeyUse.RECEIPT: self.keys.receipt
+        }  # fmt: skip
+        return {use: path for use, path in files.items() if use in _KEYS_OF_ROLE[self.node.role]}
 
 
 def load_config(path: Path) -> Config:

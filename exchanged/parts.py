@@ -42,7 +42,7 @@ from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
-from packet_spec.model import NodeRole
+from packet_spec.model import KeyUse
 from packet_spec.signing import PrivateKey
 
 
@@ -171,9 +171,8 @@ def _open_locked(
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
     files = DurableFiles(Volume.OWN, ports.crash)
-    seal_key = load_key(config.keys.seal) if config.node.role is NodeRole.FRONTEND else None
-    link_key = load_key(config.keys.link)
-    receipt_key = None if config.node.role is NodeRole.BRIDGE else load_key(config.keys.receipt)
+    keys = {use: load_key(path) for use, path in config.key_files().items()}
+    seal_key, link_key, receipt_key = keys.get(KeyUse.SEAL), keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )

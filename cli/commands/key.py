@@ -73,10 +73,7 @@ def show(settings: Settings, files: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 def _configured(config: Config) -> tuple[Path, ...]:
-    from packet_spec.model import NodeRole
-
-    common = (config.keys.link, config.keys.receipt)
-    return (config.keys.seal, *common) if config.node.role is NodeRole.FRONTEND else common
+    return tuple(config.key_files().values())
 
 
 def _show(keys: list[dict[str, object]], *, as_json: bool) -> None:
