@@ -56,6 +56,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         spool=parts.spool,
         blobs=parts.blobs,
         files=parts.files,
+        floor=parts.floor,
         trust=parts.trust,
         links=parts.links,
         pool=ports.pool,
@@ -72,7 +73,6 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
             scan_seconds=settings.scan_seconds,
             optional_sha256=settings.optional_sha256,
             scan_names=config.limits.scan_names,
-            free_space_bytes=config.limits.free_space_bytes,
         ),
     )
     delivery = Delivery(
