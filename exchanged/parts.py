@@ -79,6 +79,7 @@ class Parts:
     floor: DiskFloor
     seal_key: PrivateKey | None
     link_key: PrivateKey
+    receipt_key: PrivateKey
     incarnation: str
     backoff: Backoff
     connections: dict[str, SftpConnection]
@@ -208,6 +209,7 @@ def _open_locked(
         floor=DiskFloor(spool, config.limits.free_space_bytes, config.limits.free_space_margin_bytes),
         seal_key=seal_key,
         link_key=link_key,
+        receipt_key=receipt_key,
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={

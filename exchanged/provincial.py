@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchanged.admission import Admission
 from exchanged.applying import Applying
 from exchanged.judge import Judge, JudgeTools
+from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.station import Station
 from packet_spec.catalogue import load_catalogue
@@ -36,4 +37,5 @@ def provincial_stations(parts: Parts) -> tuple[Station, ...]:
         policy=parts.config.rules.sequence,
         order_wait_seconds=parts.config.limits.order_wait_seconds,
     )
-    return (Judge(judge_tools(parts), admission, Applying(parts.trust, parts.statements)),)
+    judge = Judge(judge_tools(parts), admission, Applying(parts.trust, parts.statements))
+    return judge, notices_of(parts)

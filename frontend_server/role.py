@@ -10,6 +10,7 @@ from pathlib import Path
 from exchanged.applying import Applying
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.provincial import judge_tools
 from exchanged.reception import Reception
@@ -22,6 +23,7 @@ from frontend_server.dispositions import Dispositions
 from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
+from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.staging import Stager
 
 _FILE_BITS = 0o666
@@ -116,4 +118,6 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
     judge = Judge(judge_tools(parts), reception, Applying(parts.trust, parts.statements))
-    return (judge, intake, delivery, collected, effects), {folders.outbox: intake.name}
+    place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
+    notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
+    return (judge, intake, delivery, collected, effects, notices), {folders.outbox: intake.name}
