@@ -96,7 +96,8 @@ def sweep_of(parts: Parts) -> Sweep:
         parts.spool,
         parts.blobs,
         parts.ports.clock,
-        blob_days=parts.config.retention.blob_days,
+        parts.clock_guard.proven,
+        parts.config.retention,
     )
 
 

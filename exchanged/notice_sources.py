@@ -55,6 +55,8 @@ def notices_of(
         clock_is_sound=lambda: not parts.clock_guard.doubt(),
         sources=(watch.matters, *sources),
         places=(own, *places),
+        proven=parts.clock_guard.proven,
+        keep_days=config.retention.notice_days,
     )
 
 

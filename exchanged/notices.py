@@ -70,8 +70,8 @@ class Place(Protocol):
     def write(self, name: str, data: bytes) -> bool:
         """Write one file whole. False: not now. Raises ExchangeError."""
 
-    def remove(self, name: str, data: bytes) -> None:
-        """Remove the file of that name if it still holds ``data``. Raises ExchangeError."""
+    def remove(self, name: str, data: bytes) -> bool:
+        """Remove the file of that name if it still holds ``data``. False: not now. Raises ExchangeError."""
 
 
 class NodePlace:
@@ -89,11 +89,12 @@ class NodePlace:
         self._files.write_file(self._folder / name, (data,), mode=0o640)
         return True
 
-    def remove(self, name: str, data: bytes) -> None:
+    def remove(self, name: str, data: bytes) -> bool:
         """Remove the file of that name if it still holds ``data``."""
         path = self._folder / name
         if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
             self._files.unlink(path)
+        return True
 
 
 class Notices:
@@ -110,7 +111,10 @@ class Notices:
         clock_is_sound: Callable[[], bool],
         sources: Sequence[Source],
         places: Sequence[Place],
+        proven: Callable[[], datetime | None],
+        keep_days: float,
     ) -> None:
+        """``proven`` is ``ClockGuard.proven``; ``keep_days`` as in [retention] notice_days."""
         self._node = node
         self._ledger = ledger
         self._clock = clock
@@ -118,6 +122,8 @@ class Notices:
         self._sources = tuple(sources)
         self._places = tuple(places)
         self._bits = sum(place.bit for place in places)
+        self._proven = proven
+        self._keep = timedelta(days=keep_days)
         self._next: float | None = None
         self._failing: dict[int, str] = {}
 
@@ -131,6 +137,7 @@ class Notices:
             self._look()
         for place in self._places:
             self._write(place)
+        self._clear()
         return LOOK_SECONDS
 
     def _look(self) -> None:
@@ -237,6 +244,30 @@ class Notices:
             self._failing.pop(place.bit, None)
         if done:
             self._ledger.write(lambda tx: notices.written(tx, done, place.bit))
+
+    def _clear(self) -> None:
+        """Remove what has been over for long. The bytes stay in the row until they are gone everywhere."""
+        proven = self._proven() if self._keep else None
+        if proven is None:
+            return
+        gone: list[NoticeRow] = []
+        for row in notices.removable(self._ledger.read(), proven - self._keep, _GROUP):
+            try:
+                if all([place.remove(f"{row.name}{end}", data) for place in self._places
+                        for end, data in files_of(row)]):  # fmt: skip
+                    gone.append(row)
+            except VolumeDamagedError:
+                raise
+            except ExchangeError as error:
+                event_line("notice-not-removed", level=logging.WARNING, error=error.reference, notice=row.id)
+        if gone:
+            self._ledger.write(lambda tx: _forget(tx, gone))
+            event_line("retention", kind="notices", count=len(gone))
+
+
+def _forget(tx: Transaction, rows: Sequence[NoticeRow]) -> None:
+    notices.removed(tx, rows)
+    tx.event("retention", detail={"kind": "notices", "count": len(rows)})
 
 
 def files_of(row: NoticeRow) -> tuple[tuple[str, bytes], ...]:

@@ -43,9 +43,15 @@ class AgencyPlace:
         # A mount that went away meanwhile took the file with it.
         return self._is_there()
 
-    def remove(self, name: str, data: bytes) -> None:
-        """Remove the file of that name if it still holds ``data``. Raises ForeignVolumeError."""
+    def remove(self, name: str, data: bytes) -> bool:
+        """Remove the file of that name if it still holds ``data``. False without a good marker.
+
+        Raises ForeignVolumeError.
+        """
+        if not self._is_there():
+            return False
         self._remover.remove_file((_FOLDER,), name, {data})
+        return self._is_there()
 
     def _is_there(self) -> bool:
         return self._folders.check_marker(self._ledger, OUTBOX) is MarkerState.GOOD

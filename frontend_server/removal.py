@@ -71,11 +71,6 @@ class Remover:
                 self._files.unlink(retired)
         return Removed.REMOVED
 
-    def is_under_way(self, number: int) -> bool:
-        """An original of that row was taken aside, and a crash came before it was removed."""
-        with self._folders.pinned(self._folders.staging.name) as private:
-            return any(os.path.lexists(private / f"{step}-{number}") for step in ("checking", "retired"))
-
     def remove_file(self, below: tuple[str, ...], name: str, ours: Collection[bytes]) -> Removed:
         """Remove one file if its bytes are one of ``ours``. Raises ForeignVolumeError."""
         try:

@@ -24,6 +24,8 @@ from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
+from frontend_server.removal import Remover
+from frontend_server.retention import Retention
 from frontend_server.staging import Stager
 
 _FILE_BITS = 0o666
@@ -118,6 +120,14 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
     judge = Judge(judge_tools(parts), reception, Applying(parts.trust, parts.statements))
+    retention = Retention(
+        ledger=parts.ledger,
+        folders=folders,
+        remover=Remover(folders, foreign),
+        clock=ports.clock,
+        proven=parts.clock_guard.proven,
+        keep=config.retention,
+    )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    return (judge, intake, delivery, collected, effects, notices), {folders.outbox: intake.name}
+    return (judge, intake, delivery, collected, effects, retention, notices), {folders.outbox: intake.name}

@@ -96,6 +96,22 @@ def written(transaction: Transaction, rows: Sequence[NoticeRow], place: int) -> 
         )  # fmt: skip
 
 
+def removable(connection: sqlite3.Connection, before: datetime, limit: int) -> tuple[NoticeRow, ...]:
+    """Notices that were over before that time, whose files lie wherever they were to be written."""
+    rows = connection.execute(
+        "SELECT * FROM notice WHERE kept <> 0 AND over_at IS NOT NULL AND over_at < ? AND unwritten = 0"
+        " ORDER BY over_at LIMIT ?",
+        (stamp(before), limit),
+    )
+    return tuple(_row(row) for row in rows)
+
+
+def removed(transaction: Transaction, rows: Sequence[NoticeRow]) -> None:
+    """Their files are gone; what they were about stays on the books."""
+    for row in rows:
+        transaction.execute("UPDATE notice SET kept = 0, document = x'', plain = x'' WHERE id = ?", row.id)
+
+
 # --- what is late, held, expired ------------------------------------------------------------------
 
 

@@ -185,16 +185,24 @@ CREATE TABLE head (
 ) WITHOUT ROWID;
 """
 
-# What still lies in the agency's folders: 1 yes, 2 being removed, 0 no longer. ``kept_bytes`` holds the sealed
+# What still lies in the agency's folders: 1 yes, 2 being removed, 0 no longer. ``confirmed`` holds about one time
+# a day that neighbours confirmed, with the last rows that there were. ``kept_bytes`` holds the sealed
 # bytes of finished packets for the restore window (C23). ``notice.unwritten`` holds one bit for each place
 # that lacks the newest form of the notice.
 _KEEPING: Final = """
 ALTER TABLE packet ADD COLUMN receipts_kept INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE "drop" ADD COLUMN original_kept INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE "drop" ADD COLUMN status_kept INTEGER NOT NULL DEFAULT 1;
-CREATE INDEX packet_receipts_kept ON packet(since) WHERE receipts_kept <> 0 AND own = 1 AND state = 'done';
-CREATE INDEX drop_original_kept ON "drop"(since) WHERE original_kept <> 0 AND original IN ('sent', 'refused');
-CREATE INDEX drop_status_kept ON "drop"(since) WHERE status_kept <> 0 AND original NOT IN ('outbox', 'kept');
+CREATE INDEX packet_receipts_kept ON packet(receipts_kept, since)
+  WHERE receipts_kept <> 0 AND own = 1 AND state = 'done';
+CREATE INDEX drop_original_kept ON "drop"(original_kept, since)
+  WHERE original_kept <> 0 AND original IN ('sent', 'refused');
+CREATE INDEX drop_status_kept ON "drop"(status_kept, since)
+  WHERE status_kept <> 0 AND original NOT IN ('outbox', 'kept');
+
+CREATE TABLE confirmed (
+  at TEXT PRIMARY KEY, last_drop INTEGER NOT NULL, last_packet INTEGER NOT NULL, last_kept INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE kept_bytes (
   id INTEGER PRIMARY KEY, packet INTEGER NOT NULL REFERENCES packet(id), attempt INTEGER NOT NULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,7 @@ class Desk:
     def __init__(self, root: Path, books: Books) -> None:
         self.books, self.clock, self.folder = books, books.clock, root / "notices"
         self.is_sound = True
+        self.proven: datetime | None = None
         self.volume = Disk()
         files = DurableFiles(Volume.OWN)
         self.trust = Trust(root / "trust", files, make_directory().roots, 2)
@@ -57,7 +58,7 @@ class Desk:
         self.watch = watch
         self.station = Notices(
             node=POLICE, ledger=books.ledger, clock=self.clock, clock_is_sound=lambda: self.is_sound,
-            sources=(watch.matters,), places=(NodePlace(self.folder, files),),
+            sources=(watch.matters,), places=(NodePlace(self.folder, files),), proven=lambda: self.proven, keep_days=90,
         )  # fmt: skip
 
     def after(self, **span: float) -> list[Notice]:
@@ -214,6 +215,22 @@ def test_c18_a_doubtful_clock_raises_and_ends_nothing(desk: Desk) -> None:
     assert desk.after(days=400) == []
     desk.is_sound = True
     assert len(desk.after(minutes=1)) == 2
+
+
+def test_c18_what_is_over_goes_after_its_days_when_neighbours_confirm_them(desk: Desk) -> None:
+    desk.volume.free = 0
+    desk.after(minutes=1)
+    desk.volume.free = 1 << 40
+    desk.after(minutes=1)
+    desk.volume.free = 0
+    assert len(desk.after(days=91)) == 2
+    desk.proven = desk.clock.now() - timedelta(days=2)
+    assert len(desk.after(minutes=1)) == 2
+    desk.proven = desk.clock.now()
+    assert said(desk.after(minutes=1)) == [("disk-floor", "", False)]
+    assert len([*desk.folder.iterdir()]) == 2
+    rows = desk.books.ledger.read().execute("SELECT kept, document FROM notice ORDER BY id").fetchall()
+    assert [(row["kept"], bool(row["document"])) for row in rows] == [(0, False), (1, True)]
 
 
 def test_every_change_is_an_event(desk: Desk) -> None:

@@ -31,6 +31,7 @@ class Desk:
             clock_is_sound=lambda: True,
             sources=(FolderWatch(self.frontend.folders, self.frontend.ledger).matters,),
             places=(NodePlace(self.own, DurableFiles(Volume.OWN)), self.place),
+            proven=lambda: None, keep_days=90,
         )  # fmt: skip
         self.look()
 
