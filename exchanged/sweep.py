@@ -55,13 +55,13 @@ class Sweep:
         self._next_aged: float | None = None
 
     def step(self) -> float | None:
-        """Let go of one group of files; look for what has become old once an hour."""
-        more = self._sweep_spool()
+        """Look for what has become old once an hour; let go of one group of files."""
         now = self._clock.monotonic()
+        more = False
         if self._next_aged is None or now >= self._next_aged:
-            if self._sweep_aged():
-                return NOW
-            self._next_aged = now + _AGED_EVERY_SECONDS
+            more = self._sweep_aged()
+            self._next_aged = now if more else now + _AGED_EVERY_SECONDS
+        more |= self._sweep_spool()
         return NOW if more else max(0.0, self._next_aged - now)
 
     def _sweep_spool(self) -> bool:
