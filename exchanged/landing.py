@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import NoSpaceError, TransportFileError, VolumeDamagedError
+from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line

@@ -50,18 +50,21 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "暂不必处理。请先看有无链路中断的通知；超过时限会另行通知。",
-                "Nothing needs to be done yet. See whether a link is down; another notice comes at the deadline.",
+                "Nothing needs to be done yet. See whether a link is down; another notice comes at the"
+                " deadline.",
             ),
         ),
         "receipt-overdue": Words(
             Bilingual(
-                "发往 {recipient} 的 {count} 件已超过时限（{deadline}）仍无{kind_zh}回执，最早的始于 {since}。",
+                "发往 {recipient} 的 {count} 件已超过时限（{deadline}）仍无{kind_zh}回执，"
+                "最早的始于 {since}。",
                 "{count} packets for {recipient} have no `{kind}` receipt within the deadline of {deadline},"
                 " the oldest since {since}.",
             ),
             Bilingual(
                 "请勿重复投放。请运维人员用 exchangectl packet trace 查看停在何处，必要时联系该处。",
-                "Do not drop them again. Ask where they are: exchangectl packet trace ID; then call who holds them.",
+                "Do not drop them again. Ask where they are: exchangectl packet trace ID; then call who holds"
+                " them.",
             ),
         ),
         "link-down": Words(
@@ -82,7 +85,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "请告知承办人；需要时由办案系统以新的有效期重新发送。",
-                "Tell the officers in charge; where still needed, the case software sends them with a new expiry.",
+                "Tell the officers in charge; what is still needed is sent again with a new expiry.",
             ),
         ),
         "quarantined": Words(
@@ -122,7 +125,8 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "请清理或扩大 data_dir 所在的磁盘；回执和投递不受影响，空间恢复后自动继续。",
-                "Free or add space on the volume of data_dir. Receipts and deliveries go on; intake resumes by itself.",
+                "Free or add space on the volume of data_dir. Receipts and deliveries go on; intake resumes"
+                " by itself.",
             ),
         ),
         "folder-marker-bad": Words(
@@ -131,9 +135,10 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "The marker of the folder {folder} is {state}: the folder is not used.",
             ),
             Bilingual(
-                "共享可能没有挂载或挂错；请检查挂载。确属新文件夹时由运维人员运行 exchangectl folder init。",
-                "The share may not be mounted, or another is in its place: check the mount. For a folder that is"
-                " really new: exchangectl folder init",
+                "共享可能没有挂载或挂错；请检查挂载。"
+                "确属新文件夹时由运维人员运行 exchangectl folder init。",
+                "The share may not be mounted, or another is in its place: check the mount. For a folder that"
+                " is really new: exchangectl folder init",
             ),
         ),
         "directory-ends": Words(
@@ -153,7 +158,8 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "请生成新密钥（exchangectl key generate），并请省级交换中心列入名录。",
-                "Make a new one (exchangectl key generate) and have the provincial centre list it in the directory.",
+                "Make a new one (exchangectl key generate) and have the provincial centre list it in the"
+                " directory.",
             ),
         ),
     }

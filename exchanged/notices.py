@@ -253,8 +253,11 @@ class Notices:
         gone: list[NoticeRow] = []
         for row in notices.removable(self._ledger.read(), proven - self._keep, _GROUP):
             try:
-                if all([place.remove(f"{row.name}{end}", data) for place in self._places
-                        for end, data in files_of(row)]):  # fmt: skip
+                if all(
+                    place.remove(f"{row.name}{end}", data)
+                    for place in self._places
+                    for end, data in files_of(row)
+                ):
                     gone.append(row)
             except VolumeDamagedError:
                 raise

@@ -1,9 +1,10 @@
 """The sweep: what nothing needs any more goes, ledger before bytes.
 
-Spool files go as soon as nothing in them is needed; what was sealed here is needed until ``restore_days`` after
-its packet became final, because a neighbour that was restored may ask for it (C23). Blobs stay ``blob_days``
-after the last packet that names them became final, so that a later stage of the case need not send them
-again (C10). A crash between ledger and unlink leaves a spare file, which the next start removes.
+Spool files go as soon as nothing in them is needed; what was sealed here is needed until ``restore_days``
+after its packet became final, because a neighbour that was restored may ask for it (C23). Blobs stay
+``blob_days`` after the last packet that names them became final, so that a later stage of the case need
+not send them again (C10). A crash between ledger and unlink leaves a spare file, which the next start
+removes.
 
 Days are counted by what neighbours confirmed (``ledger.keeping``): a clock that jumps ahead, was wrong for a
 while, or is confirmed by nobody removes nothing (C18).

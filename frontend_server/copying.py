@@ -21,7 +21,7 @@ from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import FileOperationError
 from frontend_server.completeness import part_name
-from frontend_server.drops import DropChangedError, DropSource, Member
+from frontend_server.drops import DropChangedError, DropSource
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES

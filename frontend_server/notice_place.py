@@ -26,7 +26,9 @@ class AgencyPlace:
 
     bit = AGENCY_PLACE
 
-    def __init__(self, folders: AgencyFolders, ledger: Ledger, files: DurableFiles, *, file_mode: int) -> None:
+    def __init__(
+        self, folders: AgencyFolders, ledger: Ledger, files: DurableFiles, *, file_mode: int
+    ) -> None:
         self._folders = folders
         self._ledger = ledger
         self._files = files

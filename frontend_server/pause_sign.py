@@ -27,8 +27,8 @@ _TEXT: Final = (
     "请通知运维人员清理前置机磁盘。回执的接收和收件箱的投递不受影响。\r\n"
     "\r\n"
     "The front-end server is short of disk space and takes no new packets.\r\n"
-    "Nothing in the outbox is lost: leave it where it is and do not drop it again. It is taken as soon as there\r\n"
-    "is room, and this file goes away by itself.\r\n"
+    "Nothing in the outbox is lost: leave it where it is and do not drop it again. It is taken as soon\r\n"
+    "as there is room, and this file goes away by itself.\r\n"
     "Tell your IT staff to free space on the front-end. Receipts and deliveries go on as usual.\r\n"
 )
 # With its mark, because the editors of old Windows take a file without one for GBK.

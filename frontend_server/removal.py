@@ -1,9 +1,9 @@
 """Remove from the agency's folders what the daemon put there, and nothing else.
 
-Guarantees: what goes is, byte for byte or file for file, what the ledger says; anything else that lies under
-the name stays where it is. No link is followed. Originals are taken into the private staging folder, looked at
-again where nobody else can reach them, and only then removed; a stranger goes back without replacing
-anything. Every step may be repeated after a crash:
+Guarantees: what goes is, byte for byte or file for file, what the ledger says; anything else that lies
+under the name stays where it is. No link is followed. Originals are taken into the private staging folder,
+looked at again where nobody else can reach them, and only then removed; a stranger goes back without
+replacing anything. Every step may be repeated after a crash:
 
     sent/NAME  ->  .exchanged/checking-<row>  ->  .exchanged/retired-<row>  ->  gone
 
@@ -51,7 +51,8 @@ class Remover:
 
         Raises ForeignVolumeError when the folders cannot be used; then it may be tried again.
         """
-        with self._folders.pinned(folder) as home, self._folders.pinned(self._folders.staging.name) as private:
+        staging = self._folders.staging.name
+        with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
             checking, retired = private / f"checking-{number}", private / f"retired-{number}"
             source = home / os.fsdecode(name)
             if not os.path.lexists(retired):
@@ -110,7 +111,7 @@ class Remover:
 
 
 def read_small(folder: Path, name: str, limit_bytes: int) -> bytes | None:
-    """The bytes of a plain file of one name, at most one more than ``limit_bytes``; None for anything else."""
+    """The bytes of a plain file of one name, at most one more than the limit; None for anything else."""
     try:
         file = open_foreign(folder, name)
     except TransportFileError:

@@ -1,10 +1,10 @@
 """Retention: what lies in the agency's folders goes some days after it became final (C18, C19, C23).
 
-Guarantees: only what is final by the ledger goes, and only what is ours by it: originals that are still the files
-that were taken, status files, receipts and findings that hold the very bytes that we would write today;
-a stranger's file or a changed one stays, for ever. Nothing happens without a good outbox marker before and
-after, nor without a time that neighbours confirmed. The ledger says what is going before the first byte
-goes, and a crash resumes there; its rows stay.
+Guarantees: only what is final by the ledger goes, and only what is ours by it: originals that are still the
+files that were taken; status files, receipts and findings that hold the very bytes that we would write
+today. A stranger's file or a changed one stays, for ever. Nothing happens without a good outbox marker
+before and after, nor without a time that neighbours confirmed. The ledger says what is going before the
+first byte goes, and a crash resumes there; its rows stay.
 
     sent       sent/<name>                                  sent_days
     refused    refused/<name> with findings.xml and .txt    refused_days
@@ -12,8 +12,8 @@ goes, and a crash resumes there; its rows stay.
     receipts   receipts/<packet id>/                        receipt_days
 
 Leaves to others: spool and blobs (``exchanged.sweep``), notices (``exchanged.notices``), delivered folders
-(``collected``). Known limits: files that an older program wrote in other words count as changed; the markers of
-drops, which lie beside them in sent/ and refused/, stay.
+(``collected``). Known limits: files that an older program wrote in other words count as changed; the
+markers of drops, which lie beside them in sent/ and refused/, stay.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from exchanged.config import RetentionConfig, StatusEncoding
 from exchanged.errors import VolumeDamagedError
 from exchanged.ledger import Ledger, Transaction, drops, keeping, packets, statements
 from exchanged.ledger.drops import DropRow, Original
-from exchanged.ledger.keeping import Kind, KeptRow, Old
+from exchanged.ledger.keeping import KeptRow, Kind, Old
 from exchanged.log import event_line
 from exchanged.station import NOW
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
@@ -223,7 +223,7 @@ def _begin(tx: Transaction, kind: Kind, numbers: Sequence[int]) -> None:
 
 
 def _is_original(drop: DropRow, device: int) -> IsOurs:
-    """It is, file for file, what was taken. A share may bear another device number after it was mounted anew."""
+    """It is, file for file, what was taken. A share that was mounted anew may bear another device number."""
 
     def is_ours(descriptor: int, name: bytes) -> bool:
         seen = observe(descriptor, drop.name, lies_as=name)

@@ -1,8 +1,8 @@
 """Notices for the IT staff: what is late, down, held or about to end, as XML and as text to read.
 
-Guarantees: no case data, only ids, codes, counts and times; both forms say the same in Chinese and in English;
-the same value is always the same bytes. Leaves to others: what is worth a notice and its words, file names
-and when to write.
+Guarantees: no case data, only ids, codes, counts and times; both forms say the same in Chinese and in
+English; the same value is always the same bytes. Leaves to others: what is worth a notice and its words,
+file names and when to write.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class KeptRow:
 def confirm(transaction: Transaction, proven: datetime) -> None:
     """``proven`` is a time that neighbours confirmed: note it, unless one was noted within the day before."""
     transaction.execute(
-        "INSERT OR IGNORE INTO confirmed SELECT ?, (SELECT coalesce(max(id), 0) FROM \"drop\"),"
+        'INSERT OR IGNORE INTO confirmed SELECT ?, (SELECT coalesce(max(id), 0) FROM "drop"),'
         " (SELECT coalesce(max(id), 0) FROM packet), (SELECT coalesce(max(id), 0) FROM kept_bytes)"
         " WHERE NOT EXISTS (SELECT 1 FROM confirmed WHERE at > ? AND at <= ?)",
         stamp(proven), stamp(proven - _CONFIRM_EVERY), stamp(proven),
@@ -104,15 +104,19 @@ _RECEIPT_WAITS: Final = (
 )
 _QUESTIONS: Final = {
     Kind.SENT: ("d", f"{_DROPS} WHERE {_ORIGINALS} AND d.original = 'sent'", "d.original_kept", _IS_FINAL),
-    Kind.REFUSED: ("d", f"{_DROPS} WHERE {_ORIGINALS} AND d.original = 'refused'", "d.original_kept", _IS_FINAL),
-    Kind.STATUS: ("d", f"{_DROPS} WHERE {_STATUSES}", "d.status_kept", f"{_IS_FINAL} AND NOT {_STATUS_WAITS}"),
+    Kind.REFUSED: (
+        "d", f"{_DROPS} WHERE {_ORIGINALS} AND d.original = 'refused'", "d.original_kept", _IS_FINAL,
+    ),
+    Kind.STATUS: (
+        "d", f"{_DROPS} WHERE {_STATUSES}", "d.status_kept", f"{_IS_FINAL} AND NOT {_STATUS_WAITS}",
+    ),
     Kind.RECEIPTS: (
         "p",
         f"packet p WHERE {_RECEIPTS}",
         "p.receipts_kept",
         f"p.id <= :last_packet AND NOT {_RECEIPT_WAITS}",
     ),
-}
+}  # fmt: skip
 _MARKS: Final = {
     Kind.SENT: 'UPDATE "drop" SET original_kept = ? WHERE id = ? AND original_kept = ?',
     Kind.REFUSED: 'UPDATE "drop" SET original_kept = ? WHERE id = ? AND original_kept = ?',

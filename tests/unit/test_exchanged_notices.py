@@ -58,7 +58,8 @@ class Desk:
         self.watch = watch
         self.station = Notices(
             node=POLICE, ledger=books.ledger, clock=self.clock, clock_is_sound=lambda: self.is_sound,
-            sources=(watch.matters,), places=(NodePlace(self.folder, files),), proven=lambda: self.proven, keep_days=90,
+            sources=(watch.matters,), places=(NodePlace(self.folder, files),),
+            proven=lambda: self.proven, keep_days=90,
         )  # fmt: skip
 
     def after(self, **span: float) -> list[Notice]:
@@ -284,7 +285,8 @@ def test_no_question_walks_what_ever_passed(desk: Desk) -> None:
     assert len(statements) > 10
     for statement in statements:
         for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"):
-            assert not row["detail"].startswith("SCAN") or "INDEX" in row["detail"], (row["detail"], statement)
+            plan = row["detail"]
+            assert not plan.startswith("SCAN") or "INDEX" in plan, (plan, statement)
 
 
 @pytest.mark.parametrize("reference", WORDS)

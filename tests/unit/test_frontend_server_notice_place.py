@@ -13,7 +13,7 @@ from frontend_server.folders import INBOX, MARKER_NAME, OUTBOX, write_marker
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from packet_spec.notice import decode_notice
 from tests.support.documents import POLICE
-from tests.support.outbox import SendingFrontend
+from tests.support.outbox import SendingFrontend, names_in
 
 TOKEN = "ab" * 16
 
@@ -56,7 +56,7 @@ def test_c20_a_bad_inbox_is_told_in_the_agency_folder(desk: Desk) -> None:
     notice = decode_notice(path.read_bytes())
     assert (notice.reference, notice.subject) == ("folder-marker-bad", INBOX)
     assert path.with_suffix(".txt").stat().st_mode & 0o777 == 0o660
-    assert sorted(each.name for each in desk.own.iterdir()) == sorted(each.name for each in desk.agency.iterdir())
+    assert names_in(desk.own) == names_in(desk.agency)
 
 
 def test_c20_without_the_outbox_marker_only_the_node_has_the_notice_until_it_is_back(desk: Desk) -> None:

@@ -54,4 +54,4 @@ def test_the_text_says_the_same_in_both_languages():
         f"The link is down\nCheck the network\n\n{KEY}\n... +299\n"
     )
     over = encode_notice_text(replace(NOTICE, over_at=NOW, packets=()))
-    assert over.startswith(f"link-down (alarm, over)\n{POLICE}  2026-07-15T01:30:00Z - 2026-07-15T01:30:00Z\n")
+    assert over.startswith(f"link-down (alarm, over)\n{POLICE}  2026-07-15T01:30:00Z - 2026-07-15T01:30:00Z")

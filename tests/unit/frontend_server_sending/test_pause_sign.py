@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -123,7 +122,7 @@ def test_the_sign_is_put_up_and_taken_down_whatever_happens(tmp_path: Path) -> N
         assert (frontend.outbox / SIGN_NAME).read_bytes() == SIGN
         room(frontend, 1 << 40)
         frontend.run()
-        assert [name for name in os.listdir(frontend.outbox) if name != ".exchanged-marker"] == []
+        assert [path.name for path in frontend.outbox.iterdir()] == [".exchanged-marker"]
         assert frontend.rows() == []
         frontend.close()
 

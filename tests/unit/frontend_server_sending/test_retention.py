@@ -1,8 +1,7 @@
-"""C18, C19, C23: what is final goes after its days, only what is ours, and never by a clock that may be wrong."""
+"""C18, C19, C23: what is final goes after its days, only what is ours, never by a clock that may be wrong."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,7 +40,7 @@ REFUSED = b"<packet></packet>"
 
 
 class Keeper:
-    """A front-end with its stations ``retention`` and ``sweep``, and the neighbour that confirms the clock."""
+    """A front-end with its stations ``retention`` and ``sweep``; its neighbour confirms the clock."""
 
     def __init__(self, root: Path, keep: RetentionConfig = KEEP, crash: CrashPoints = NO_CRASH) -> None:
         self.root, self.keep = root, keep
@@ -459,4 +458,4 @@ def test_removing_waits_for_a_sound_clock_but_an_hour_at_a_time(keeper: Keeper) 
     keeper.frontend.clock.advance(RUN_SECONDS)
     assert keeper.retention.step() == RUN_SECONDS
     assert keeper.retention.step() == RUN_SECONDS
-    assert os.listdir(keeper.frontend.folders.sent) == []
+    assert names_in(keeper.frontend.folders.sent) == []
