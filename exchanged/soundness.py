@@ -16,6 +16,8 @@ from exchanged.clock import Clock
 
 # Long enough for every caller to hear of it and for an operator's correction to follow.
 _DOUBT_SECONDS: Final = 60.0
+# More than that need not agree: most agencies of a province may be silent for weeks.
+_WITNESSES: Final = 3
 
 
 class ClockGuard:
@@ -41,16 +43,16 @@ class ClockGuard:
     def proven(self) -> datetime | None:
         """A time that certainly has come: the earlier one of our clock's and the neighbours'.
 
-        Theirs is the middle one of the latest times that each stated (of two, the earlier), so neither our
-        own clock set ahead nor one neighbour's makes anything seem old. None while the clock is doubtful, or
-        before any neighbour was heard. It stands still while nobody is heard.
+        Theirs is one that three neighbours have stated (all of them, where there are fewer), so neither our
+        own clock set ahead nor that of one or two others makes anything seem old. None while the clock is
+        doubtful, or before any neighbour was heard. It stands still while nobody is heard.
         """
         if self.doubt():
             return None
         now = self._clock.now()
         with self._guard:
-            stated = sorted(self._stated.values())
-        return min(now, stated[(len(stated) - 1) // 2]) if stated else None
+            stated = sorted(self._stated.values(), reverse=True)[:_WITNESSES]
+        return min(now, *stated) if stated else None
 
     def doubt(self) -> str:
         """Why the clock is doubtful (kebab-case), or empty when it is sound.

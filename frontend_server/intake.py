@@ -128,6 +128,7 @@ class Intake:
         self._alone: set[int] = set()
         self._is_in_order = False
         self._is_too_full = False
+        self._sign_problem = ""
 
     def step(self) -> float | None:
         """One scan. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
@@ -151,10 +152,14 @@ class Intake:
 
     def _tell_floor(self) -> None:
         """Below the disk floor the outbox says so; a sign that cannot be put up stops no drop."""
+        problem = ""
         try:
             self._sign.show(is_paused=self._floor.is_low())
         except (ForeignVolumeError, NoSpaceError) as error:
-            event_line("pause-sign-not-shown", level=logging.WARNING, error=error.reference, what=str(error))
+            problem = error.reference
+        if problem and problem != self._sign_problem:
+            event_line("pause-sign-not-changed", level=logging.WARNING, error=problem)
+        self._sign_problem = problem
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""

@@ -10,7 +10,6 @@ Leaves to others: when intake stops (``exchanged.disk_floor``) and the outbox's 
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +17,7 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import NameTakenError
 from frontend_server.folders import OUTBOX, AgencyFolders
 from frontend_server.removal import Remover, read_small
+from frontend_server.staging import kind_of
 
 SIGN_NAME: Final = "INTAKE-PAUSED.txt"
 
@@ -48,7 +48,7 @@ class PauseSign:
         """Make the outbox say so, or no more; may be repeated. Raises ForeignVolumeError, NoSpaceError."""
         with self._folders.pinned(OUTBOX) as outbox:
             path = outbox / SIGN_NAME
-            is_there = os.path.lexists(path)
+            is_there = kind_of(path) is not None
             if is_paused and not is_there:
                 with suppress(NameTakenError):
                     self._files.write_new(path, (SIGN,), mode=self._file_mode)

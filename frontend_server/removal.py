@@ -15,6 +15,7 @@ moment, in a folder that is ours to write, loses it.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError, TransportFileError
 from exchanged.mailbox import open_foreign
 from frontend_server.folders import AgencyFolders
+from frontend_server.staging import kind_of
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -55,9 +57,9 @@ class Remover:
         with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
             checking, retired = private / f"checking-{number}", private / f"retired-{number}"
             source = home / os.fsdecode(name)
-            if not os.path.lexists(retired):
-                if not os.path.lexists(checking):
-                    if not os.path.lexists(source):
+            if kind_of(retired) is None:
+                if kind_of(checking) is None:
+                    if kind_of(source) is None:
                         return Removed.GONE
                     if not _ask(home, name, is_ours):
                         return Removed.STRANGER
@@ -66,7 +68,7 @@ class Remover:
                     self._give_back(checking, source)
                     return Removed.STRANGER
                 self._files.rename_new(checking, retired)
-            if retired.is_dir() and not retired.is_symlink():
+            if kind_of(retired) == stat.S_IFDIR:
                 self._files.remove_tree(retired)
             else:
                 self._files.unlink(retired)
@@ -78,7 +80,7 @@ class Remover:
             with self._folders.pinned(*below) as folder:
                 found = read_small(folder, name, max(map(len, ours), default=0))
                 if found not in ours:
-                    return Removed.STRANGER if os.path.lexists(folder / name) else Removed.GONE
+                    return Removed.GONE if kind_of(folder / name) is None else Removed.STRANGER
                 self._files.unlink(folder / name)
         except ForeignVolumeError:
             if self._is_there(below):
@@ -98,7 +100,7 @@ class Remover:
     def _is_there(self, below: tuple[str, ...]) -> bool:
         """Something stands in the last folder's place, and the one above it is a folder of ours."""
         with self._folders.pinned(*below[:-1]) as above:
-            return os.path.lexists(above / below[-1])
+            return kind_of(above / below[-1]) is not None
 
     def _give_back(self, stranger: Path, source: Path) -> None:
         """It was exchanged between look and move. Where its name is taken again it waits in staging."""

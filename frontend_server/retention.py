@@ -29,7 +29,7 @@ from typing import Final
 
 from exchanged.clock import Clock
 from exchanged.config import RetentionConfig, StatusEncoding
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import ForeignVolumeError, VolumeDamagedError
 from exchanged.ledger import Ledger, Transaction, drops, keeping, packets, statements
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.keeping import KeptRow, Kind, Old
@@ -227,8 +227,10 @@ def _is_original(drop: DropRow, device: int) -> IsOurs:
 
     def is_ours(descriptor: int, name: bytes) -> bool:
         seen = observe(descriptor, drop.name, lies_as=name)
-        if seen is None or seen.problem:
+        if seen is None:
             return False
+        if seen.problem:
+            raise ForeignVolumeError("an original cannot be looked at", found=seen.problem)
         if {file.device for file in seen.files} <= {seen.device}:
             files = tuple(replace(file, device=device) for file in seen.files)
             seen = replace(seen, device=device, files=files)

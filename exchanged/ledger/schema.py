@@ -187,8 +187,8 @@ CREATE TABLE head (
 
 # ``*_kept``, what still lies in the agency's folders: 1 yes, 2 being removed, 0 no longer. ``confirmed``
 # holds about one time a day that neighbours confirmed, with the last rows that there were. ``kept_bytes``
-# holds the sealed bytes of finished packets for the restore window (C23). ``notice.unwritten`` holds one bit for
-# each place that lacks the newest form of the notice.
+# holds the sealed bytes of finished packets for the restore window (C23). ``notice.unwritten`` holds one bit
+# for each place that lacks the newest form of the notice.
 _KEEPING: Final = """
 ALTER TABLE packet ADD COLUMN receipts_kept INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE "drop" ADD COLUMN original_kept INTEGER NOT NULL DEFAULT 1;
