@@ -89,13 +89,12 @@ class Remover:
         return Removed.REMOVED
 
     def remove_empty(self, below: tuple[str, ...], name: str) -> bool:
-        """Remove a folder that holds nothing any more. False when it is not empty, not there or no folder."""
+        """Remove a folder that holds nothing any more. False when it is not empty, not there or no folder.
+
+        Raises ForeignVolumeError.
+        """
         with self._folders.pinned(*below) as folder:
-            try:
-                (folder / name).rmdir()
-            except OSError:
-                return False
-        return True
+            return self._files.remove_empty_dir(folder / name)
 
     def _is_there(self, below: tuple[str, ...]) -> bool:
         """Something stands in the last folder's place, and the one above it is a folder of ours."""

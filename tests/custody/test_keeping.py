@@ -1,4 +1,4 @@
-"""C18, C20, C23 with every station of real nodes: what is late is told, what is old goes, by confirmed days."""
+"""C18, C20, C23 at real nodes: what is late is told, and what is old goes, by confirmed days."""
 
 from __future__ import annotations
 
