@@ -172,7 +172,7 @@ def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
     yield _("supersedes"), packet.supersedes
     yield _("content digest"), packet.content_digest
     yield _("seal digest"), packet.seal_digest
-    yield _("bytes"), _("no longer kept") if packet.bytes_at is None else _stored(packet)
+    yield _("bytes"), _("no longer needed here") if packet.bytes_at is None else _stored(packet)
     if facts.drop is not None:
         yield _("drop"), facts.drop.status_name
 

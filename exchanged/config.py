@@ -32,6 +32,7 @@ _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|38
 _HOST_KEY_SHAPE: Final = '"<type> <base64>" as in ssh_host_ed25519_key.pub, without the comment'
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
 _GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_MOST_DAYS: Final = 36_525
 
 
 _KEYS_OF_ROLE: Final = {
@@ -167,6 +168,7 @@ class LimitsConfig:
     link_scan_seconds: float
     clock_skew_seconds: float
     free_space_bytes: int
+    free_space_margin_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +180,36 @@ class RulesConfig:
 
 @dataclass(frozen=True, slots=True)
 class RetentionConfig:
-    """How long bytes are kept after nothing needs them, in days."""
+    """How long bytes are kept after nothing needs them, in days; 0 keeps them for ever.
 
+    ``restore_days`` is the restore window of C23; blobs stay at least as long.
+    """
+
+    sent_days: float
+    refused_days: float
+    receipt_days: float
+    status_days: float
+    notice_days: float
     blob_days: float
     transit_days: float
+    restore_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoticesConfig:
+    """When the staff is told of what is late, down or about to end; 0 switches one kind off.
+
+    ``warn_share`` is the share of a receipt's deadline after which it is told as late, before it is overdue.
+    """
+
+    accepted_minutes: float
+    delivered_hours: float
+    collected_days: float
+    signed_days: float
+    warn_share: float
+    link_down_minutes: float
+    held_hours: float
+    expiry_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +231,7 @@ class Config:
     limits: LimitsConfig
     rules: RulesConfig
     retention: RetentionConfig
+    notices: NoticesConfig
     log: LogConfig
 
     def key_files(self) -> dict[KeyUse, Path]:
@@ -249,6 +278,7 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
         limits=_limits(top.table("limits")),
         rules=_rules(top.table("rules")),
         retention=_retention(top.table("retention")),
+        notices=_notices(top.table("notices")),
         log=_log(top.table("log")),
     )
     top.finish()
@@ -368,6 +398,7 @@ def _limits(section: Section) -> LimitsConfig:
         link_scan_seconds=section.number("link_scan_seconds", 30.0, 0.1, 3600),
         clock_skew_seconds=section.number("clock_skew_seconds", 300.0, 1, 86_400),
         free_space_bytes=section.integer("free_space_bytes", 1024 * MIB, 0, 1 << 50),
+        free_space_margin_bytes=section.integer("free_space_margin_bytes", 256 * MIB, 0, 1 << 50),
     )
     if config.retry_max_seconds < config.retry_first_seconds:
         section.problem("retry_max_seconds", "must not be below retry_first_seconds")
@@ -382,9 +413,36 @@ def _rules(section: Section) -> RulesConfig:
 
 
 def _retention(section: Section) -> RetentionConfig:
+    def days(key: str, default: float) -> float:
+        return section.number(key, default, 0, _MOST_DAYS)
+
     config = RetentionConfig(
-        blob_days=section.number("blob_days", 90.0, 0.01, 36_525),
-        transit_days=section.number("transit_days", 30.0, 0.01, 36_525),
+        sent_days=days("sent_days", 90.0),
+        refused_days=days("refused_days", 180.0),
+        receipt_days=days("receipt_days", 730.0),
+        status_days=days("status_days", 365.0),
+        notice_days=days("notice_days", 90.0),
+        blob_days=days("blob_days", 90.0),
+        restore_days=days("restore_days", 14.0),
+        transit_days=days("transit_days", 30.0),
+    )
+    section.finish()
+    return config
+
+
+def _notices(section: Section) -> NoticesConfig:
+    def span(key: str, default: float) -> float:
+        return section.number(key, default, 0, 100_000)
+
+    config = NoticesConfig(
+        accepted_minutes=span("accepted_minutes", 60.0),
+        delivered_hours=span("delivered_hours", 24.0),
+        collected_days=span("collected_days", 7.0),
+        signed_days=span("signed_days", 0.0),
+        warn_share=section.number("warn_share", 0.5, 0, 1),
+        link_down_minutes=span("link_down_minutes", 15.0),
+        held_hours=span("held_hours", 4.0),
+        expiry_days=span("expiry_days", 14.0),
     )
     section.finish()
     return config

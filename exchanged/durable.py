@@ -59,6 +59,7 @@ BLOCK_BYTES: Final = 1024 * 1024
 
 _NO_LINKS: Final = UNSUPPORTED | {errno.EPERM, errno.EMLINK}
 _NO_FOLDER_SYNC: Final = UNSUPPORTED | {errno.EACCES, errno.EPERM}
+_NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR})
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RESUME: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -196,6 +197,17 @@ class DurableFiles:
         """Remove a folder with all that is in it, following no links; missing is fine. Not synced."""
         with self._access.step("remove", "remove-tree", path), suppress(FileNotFoundError):
             shutil.rmtree(path)
+
+    def remove_empty_dir(self, path: Path) -> bool:
+        """Remove a folder that holds nothing. False when it holds something, is not there or is no folder."""
+        with self._access.step("remove", "remove-empty-dir", path):
+            try:
+                path.rmdir()
+            except OSError as error:
+                if error.errno not in _NOT_EMPTY:
+                    raise
+                return False
+        return True
 
     def sync_dir(self, path: Path) -> bool:
         """Make the names in a folder durable.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import NoSpaceError, TransportFileError, VolumeDamagedError
+from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
@@ -147,9 +147,8 @@ class Landing:
 
     def _require_room(self, size: int) -> None:
         """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
-        floor = self.link.limits.free_space_bytes
-        if size > _ALWAYS_TAKEN_BYTES and self.link.spool.free_bytes() - size < floor:
-            raise NoSpaceError("too little room is left to take anything in", expected=f"{floor} bytes")
+        if size > _ALWAYS_TAKEN_BYTES:
+            self.link.floor.require(size)
 
     def _discard(self, found: _Landed) -> None:
         if found.path is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
+from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.ledger import Ledger
 from exchanged.receipts import Statements
@@ -25,7 +26,6 @@ class LinkLimits:
     open_batches: int
     order_wait_seconds: float
     scan_seconds: float
-    free_space_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,5 @@ class LinkContext:
     link_key: PrivateKey
     clock: Clock
     clock_guard: ClockGuard
+    floor: DiskFloor
     randomness: Randomness

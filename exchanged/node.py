@@ -98,8 +98,8 @@ def sweep_of(parts: Parts) -> Sweep:
         parts.spool,
         parts.blobs,
         parts.ports.clock,
-        blob_days=parts.config.retention.blob_days,
-        transit_days=parts.config.retention.transit_days,
+        parts.clock_guard.proven,
+        parts.config.retention,
     )
 
 

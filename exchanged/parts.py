@@ -15,6 +15,7 @@ from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
@@ -75,8 +76,10 @@ class Parts:
     links: Links
     statements: Statements
     clock_guard: ClockGuard
+    floor: DiskFloor
     seal_key: PrivateKey | None
     link_key: PrivateKey
+    receipt_key: PrivateKey | None
     incarnation: str
     backoff: Backoff
     connections: dict[str, SftpConnection]
@@ -96,7 +99,6 @@ class Parts:
                 open_batches=limits.open_batches,
                 order_wait_seconds=limits.order_wait_seconds,
                 scan_seconds=limits.link_scan_seconds,
-                free_space_bytes=limits.free_space_bytes,
             ),
             ledger=self.ledger,
             spool=self.spool,
@@ -108,6 +110,7 @@ class Parts:
             link_key=self.link_key,
             clock=self.ports.clock,
             clock_guard=self.clock_guard,
+            floor=self.floor,
             randomness=self.ports.randomness,
         )
 
@@ -203,8 +206,10 @@ def _open_locked(
         links=links,
         statements=Statements(speaker, trust, links),
         clock_guard=ClockGuard(ports.clock, config.limits.clock_skew_seconds),
+        floor=DiskFloor(spool, config.limits.free_space_bytes, config.limits.free_space_margin_bytes),
         seal_key=seal_key,
         link_key=link_key,
+        receipt_key=receipt_key,
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={

@@ -1,28 +1,37 @@
 """The sweep: what nothing needs any more goes, ledger before bytes.
 
-Spool files go as soon as nothing in them is needed. Blobs stay ``blob_days`` after the last packet that
-names them became final, so that a later stage of the case need not send them again (C10). What only passed
-through is forgotten ``transit_days`` after it did (C14): memory for ever stands at the ends. A crash
-between ledger and unlink leaves a spare file, which the next start removes.
+Spool files go as soon as nothing in them is needed; what was sealed here is needed until ``restore_days``
+after its packet became final, because a neighbour that was restored may ask for it (C23). Blobs stay
+``blob_days`` after the last packet that names them became final, so that a later stage of the case need
+not send them again (C10). What only passed through is forgotten ``transit_days`` after it did (C14): memory
+for ever stands at the ends. A crash between ledger and unlink leaves a spare file, which the next start
+removes.
+
+Days are counted by what neighbours confirmed (``ledger.keeping``): a clock that jumps ahead, was wrong for a
+while, or is confirmed by nobody removes nothing (C18).
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
-from exchanged.ledger import Ledger, blobs, packets, spool
+from exchanged.config import RetentionConfig
+from exchanged.ledger import Ledger, Transaction, blobs, keeping, packets, spool
+from exchanged.ledger.keeping import Old
+from exchanged.log import event_line
 from exchanged.spool import Spool
 from exchanged.station import NOW
 
 _GROUP: Final = 256
-_BLOBS_EVERY_SECONDS: Final = 3600.0
+_AGED_EVERY_SECONDS: Final = 3600.0
 
 
 class Sweep:
-    """The station ``sweep``."""
+    """The station ``sweep``. ``proven`` is ``ClockGuard.proven``."""
 
     name = "sweep"
 
@@ -32,27 +41,31 @@ class Sweep:
         files: Spool,
         store: BlobStore,
         clock: Clock,
-        *,
-        blob_days: float,
-        transit_days: float,
+        proven: Callable[[], datetime | None],
+        keep: RetentionConfig,
     ) -> None:
         self._ledger = ledger
         self._files = files
         self._store = store
         self._clock = clock
-        self._keep = timedelta(days=blob_days)
-        self._keep_passed = timedelta(days=transit_days)
-        self._next_blobs: float | None = None
+        self._proven = proven
+        self._keep_bytes = timedelta(days=keep.restore_days)
+        # A packet that is sealed anew for a neighbour needs its blobs as well; 0 keeps for ever.
+        self._keep_blobs = timedelta(
+            days=max(keep.blob_days, keep.restore_days) if keep.blob_days and keep.restore_days else 0
+        )
+        self._keep_passed = timedelta(days=keep.transit_days)
+        self._next_aged: float | None = None
 
     def step(self) -> float | None:
-        """Let go of one group of files; look for blobs once an hour."""
-        more = self._sweep_spool()
+        """Look for what has become old once an hour; let go of one group of files."""
         now = self._clock.monotonic()
-        if self._next_blobs is None or now >= self._next_blobs:
-            more |= self._sweep_blobs()
-            more |= self._forget_passed()
-            self._next_blobs = now + _BLOBS_EVERY_SECONDS
-        return NOW if more else max(0.0, self._next_blobs - now)
+        more = False
+        if self._next_aged is None or now >= self._next_aged:
+            more = self._sweep_aged()
+            self._next_aged = now if more else now + _AGED_EVERY_SECONDS
+        more |= self._sweep_spool()
+        return NOW if more else max(0.0, self._next_aged - now)
 
     def _sweep_spool(self) -> bool:
         found = spool.unneeded(self._ledger.read(), _GROUP)
@@ -66,16 +79,61 @@ class Sweep:
                 self._files.remove(name)
         return len(found) == _GROUP
 
-    def _sweep_blobs(self) -> bool:
-        final_before = self._clock.now() - self._keep
-        gone = self._ledger.write(lambda transaction: blobs.collect(transaction, final_before, _GROUP))
+    def _sweep_aged(self) -> bool:
+        """One group of sealed bytes and of blobs. True when more is known to wait."""
+        proven = self._proven()
+        if proven is None:
+            return False
+        connection = self._ledger.read()
+        if not keeping.is_confirmed(connection, proven):
+            self._ledger.write(lambda transaction: keeping.confirm(transaction, proven))
+        more = False
+        if self._keep_bytes:
+            old = keeping.old(connection, proven - self._keep_bytes)
+            more |= self._sweep_bytes(old)
+        if self._keep_blobs:
+            old = keeping.old(connection, proven - self._keep_blobs)
+            more |= self._sweep_blobs(old)
+        if self._keep_passed:
+            more |= self._forget_passed(keeping.old(connection, proven - self._keep_passed))
+        return more
+
+    def _sweep_bytes(self, old: Old) -> bool:
+        def release(transaction: Transaction) -> int:
+            count = keeping.release_bytes(transaction, old, _GROUP)
+            _tell(transaction, "sealed-bytes", count)
+            return count
+
+        count = self._ledger.write(release) if keeping.has_old_bytes(self._ledger.read(), old) else 0
+        if count:
+            event_line("retention", kind="sealed-bytes", count=count)
+        return count == _GROUP
+
+    def _sweep_blobs(self, old: Old) -> bool:
+        def collect(transaction: Transaction) -> tuple[tuple[str, int], ...]:
+            found = blobs.collect(transaction, old.before, _GROUP, last_packet=old.last_packet)
+            _tell(transaction, "blobs", len(found))
+            return found
+
+        gone = self._ledger.write(collect)
         for digest, generation in gone:
             self._store.remove(digest, generation)
+        if gone:
+            event_line("retention", kind="blobs", count=len(gone))
         return len(gone) == _GROUP
 
-    def _forget_passed(self) -> bool:
-        passed_before = self._clock.now() - self._keep_passed
-        gone = self._ledger.write(
-            lambda transaction: packets.forget_passed(transaction, passed_before, _GROUP)
-        )
-        return gone == _GROUP
+    def _forget_passed(self, old: Old) -> bool:
+        def forget(transaction: Transaction) -> int:
+            count = packets.forget_passed(transaction, old.before, _GROUP)
+            _tell(transaction, "passed-packets", count)
+            return count
+
+        count = self._ledger.write(forget) if packets.has_passed(self._ledger.read(), old.before) else 0
+        if count:
+            event_line("retention", kind="passed-packets", count=count)
+        return count == _GROUP
+
+
+def _tell(transaction: Transaction, kind: str, count: int) -> None:
+    if count:
+        transaction.event("retention", detail={"kind": kind, "count": count})

@@ -9,7 +9,6 @@ Leaves to others: whether the digests are those listed, and what becomes of the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from typing import Final
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Randomness
+from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
-from exchanged.errors import FileOperationError, NoSpaceError
+from exchanged.errors import FileOperationError
 from frontend_server.completeness import part_name
-from frontend_server.drops import DropChangedError, DropSource, Member
+from frontend_server.drops import DropChangedError, DropSource
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES
@@ -53,12 +53,12 @@ class Copier:
     """Copies drops of one node. ``files`` are those of our own volume."""
 
     def __init__(
-        self, blobs: BlobStore, files: DurableFiles, randomness: Randomness, *, free_space_bytes: int
+        self, blobs: BlobStore, files: DurableFiles, randomness: Randomness, floor: DiskFloor
     ) -> None:
         self._blobs = blobs
         self._files = files
         self._randomness = randomness
-        self._free_space_bytes = free_space_bytes
+        self._floor = floor
 
     def copy(
         self, source: DropSource, packet_xml: bytes, attachments: Sequence[Attachment], parts: Sequence[int]
@@ -69,7 +69,8 @@ class Copier:
         is kept then.
         """
         members = [source.members[index] for index in parts]
-        self._require_room(members)
+        # Below the floor nothing is taken: what is under way needs the room (fault matrix, I10).
+        self._floor.require(sum(member.size for member in members))
         carriages = choose_carriages([member.size for member in members])
         copied: list[CopiedPart] = []
         try:
@@ -115,14 +116,6 @@ class Copier:
         name = part_name(member.name, listed.file)
         part = SealPart(number, name, size, digest, carriage, listed.document_type)
         return CopiedPart(part, data, path)
-
-    def _require_room(self, members: Sequence[Member]) -> None:
-        """Below the floor nothing is taken: what is under way needs the room (fault matrix, I10)."""
-        volume = os.statvfs(self._blobs.incoming)
-        free = volume.f_bavail * volume.f_frsize
-        if free - sum(member.size for member in members) < self._free_space_bytes:
-            floor = f"{self._free_space_bytes} bytes"
-            raise NoSpaceError("too little room is left to take a drop", expected=floor)
 
     def _discard_parts(self, parts: Sequence[CopiedPart]) -> None:
         for part in parts:

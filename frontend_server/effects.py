@@ -26,10 +26,11 @@ from exchanged.clock import Clock, Randomness
 from exchanged.config import DropProfile, StatusEncoding
 from exchanged.durable import DurableFiles
 from exchanged.errors import VolumeDamagedError
-from exchanged.ledger import Ledger, Transaction, drops, statements
+from exchanged.ledger import Connection, Ledger, Transaction, drops, keeping, packets, statements
 from exchanged.ledger import effects as intended
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.effects import Effect
+from exchanged.ledger.keeping import Kind
 from exchanged.log import event_line
 from exchanged.retry import Backoff
 from exchanged.station import NOW
@@ -165,13 +166,18 @@ class Effects:
 
     # --- what each kind does -------------------------------------------------------------------
 
-    def _write_status(self, effect: Effect) -> None:
+    def _write_status(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
         kind, _, number = effect.subject.partition(":")
         find = drops.get if kind == "drop" else drops.of_packet
         drop = find(connection, int(number))
         if drop is None:
-            return
+            return None
+        number_of_drop = drop.id
+        self._write_status_of(connection, drop)
+        return lambda tx: keeping.lies_again(tx, Kind.STATUS, number_of_drop)
+
+    def _write_status_of(self, connection: Connection, drop: DropRow) -> None:
         status = build_status(connection, drop)
         xml, json = encode_status(status, self._settings.status_encoding)
         status_folder = self._folders.status
@@ -187,7 +193,7 @@ class Effects:
         with self._folders.pinned(status_folder.name, _BY_ID) as folder:
             self._write(folder / f"{status.packet_id}.status.xml", xml)
 
-    def _write_receipt(self, effect: Effect) -> None:
+    def _write_receipt(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
         receipt = statements.get_receipt(connection, int(effect.subject))
         names = receipt_names(statements.receipts_of(connection, receipt.key))
@@ -197,6 +203,10 @@ class Effects:
             self._folders.make_folder(folder / packet_id)
         with self._folders.pinned(receipts.name, packet_id) as folder:
             self._write(folder / names[receipt.id], receipt.document)
+        packet = packets.find(connection, receipt.key)
+        if packet is None:
+            return None
+        return lambda tx: keeping.lies_again(tx, Kind.RECEIPTS, packet.id)
 
     def _put_away(self, effect: Effect) -> _After | None:
         drop = drops.get(self._ledger.read(), int(effect.subject))

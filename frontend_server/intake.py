@@ -20,7 +20,9 @@ from typing import Final
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import DropProfile
+from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
+from exchanged.errors import ForeignVolumeError, NoSpaceError
 from exchanged.ledger import Ledger, drops
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.log import event_line
@@ -37,6 +39,7 @@ from frontend_server.copying import Copier
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.outbox import DropKind, Observation, OutboxListing, list_names
 from frontend_server.outcomes import FOREVER, POISON, Outcomes
+from frontend_server.pause_sign import PauseSign
 from frontend_server.readiness import Readiness, StandingStill, decide
 from frontend_server.scan import bring_together
 from frontend_server.sealing import Sealer
@@ -50,6 +53,7 @@ _GROUP_BYTES: Final = 64 * MIB
 # Groups of one scan: then the outbox is listed again, and a stop is heard.
 _GROUPS: Final = 16
 _SOONEST_SECONDS: Final = 0.05
+_FILE_BITS: Final = 0o666
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,6 @@ class IntakeSettings:
     scan_seconds: float
     optional_sha256: bool
     scan_names: int
-    free_space_bytes: int
 
 
 class Intake:
@@ -79,6 +82,7 @@ class Intake:
         spool: Spool,
         blobs: BlobStore,
         files: DurableFiles,
+        floor: DiskFloor,
         trust: Trust,
         links: Links,
         pool: WorkPool,
@@ -97,7 +101,9 @@ class Intake:
         self._randomness = randomness
         self._backoff = backoff
         self._settings = settings
-        self._copier = Copier(blobs, files, randomness, free_space_bytes=settings.free_space_bytes)
+        self._copier = Copier(blobs, files, randomness, floor)
+        self._floor = floor
+        self._sign = PauseSign(folders, folders.files, file_mode=folders.mode & _FILE_BITS)
         sealer = Sealer(seal_key, load_catalogue().digest)
         self._checker = Checker(
             ledger,
@@ -122,6 +128,7 @@ class Intake:
         self._alone: set[int] = set()
         self._is_in_order = False
         self._is_too_full = False
+        self._sign_problem = ""
 
     def step(self) -> float | None:
         """One scan. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
@@ -129,6 +136,7 @@ class Intake:
             self._recover()
         if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
             return self._settings.scan_seconds
+        self._tell_floor()
         with self._folders.opened(OUTBOX) as outbox:
             listing = list_names(outbox, self._settings.scan_names)
             if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
@@ -141,6 +149,17 @@ class Intake:
             delay = self._scan(outbox, listing)
             self._is_in_order = True
             return delay
+
+    def _tell_floor(self) -> None:
+        """Below the disk floor the outbox says so; a sign that cannot be put up stops no drop."""
+        problem = ""
+        try:
+            self._sign.show(is_paused=self._floor.is_low())
+        except (ForeignVolumeError, NoSpaceError) as error:
+            problem = error.reference
+        if problem and problem != self._sign_problem:
+            event_line("pause-sign-not-changed", level=logging.WARNING, error=problem)
+        self._sign_problem = problem
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
@@ -157,7 +176,9 @@ class Intake:
         self._is_in_order = True
 
     def _scan(self, outbox: int, listing: OutboxListing) -> float:
-        rows, seen = bring_together(self._ledger, outbox, listing, self._settings.profile)
+        rows, seen = bring_together(
+            self._ledger, outbox, listing, self._settings.profile, passed_over=self._sign.names()
+        )
         names = set(seen)
         self._still.keep_only(names)
         self._checker.keep_only(names)

@@ -11,6 +11,7 @@ from exchanged.applying import Applying
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
 from exchanged.reception import Reception
@@ -23,6 +24,9 @@ from frontend_server.dispositions import Dispositions
 from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
+from frontend_server.notice_place import AgencyPlace, FolderWatch
+from frontend_server.removal import Remover
+from frontend_server.retention import Retention
 from frontend_server.staging import Stager
 
 _FILE_BITS = 0o666
@@ -57,6 +61,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         spool=parts.spool,
         blobs=parts.blobs,
         files=parts.files,
+        floor=parts.floor,
         trust=parts.trust,
         links=parts.links,
         pool=ports.pool,
@@ -73,7 +78,6 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
             scan_seconds=settings.scan_seconds,
             optional_sha256=settings.optional_sha256,
             scan_names=config.limits.scan_names,
-            free_space_bytes=config.limits.free_space_bytes,
         ),
     )
     delivery = Delivery(
@@ -119,4 +123,14 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     # Without a province the front-end next door is admitted here (C21).
     deciding = ByPart(config.node.code, parts.trust, admission_of(parts, agency), reception)
     judge = Judge(judge_tools(parts), deciding, Applying(config.node.code, parts.trust, parts.statements))
-    return (judge, intake, delivery, collected, effects), {folders.outbox: intake.name}
+    retention = Retention(
+        ledger=parts.ledger,
+        folders=folders,
+        remover=Remover(folders, foreign),
+        clock=ports.clock,
+        proven=parts.clock_guard.proven,
+        keep=config.retention,
+    )
+    place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
+    notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
+    return (judge, intake, delivery, collected, effects, retention, notices), {folders.outbox: intake.name}

@@ -7,7 +7,7 @@ looked at; one that was left lying is reported again only when something else li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from exchanged.config import DropProfile
 from exchanged.ledger import Ledger, Transaction, drops
@@ -23,10 +23,23 @@ Books = tuple[Mapping[bytes, DropRow], dict[bytes, Observation]]
 """The rows of live drops by name, and what lies there of those that are not disposed of."""
 
 
-def bring_together(ledger: Ledger, outbox: int, listing: OutboxListing, profile: DropProfile) -> Books:
-    """Look at everything that may be a drop, and write into the ledger what changed."""
+def bring_together(
+    ledger: Ledger,
+    outbox: int,
+    listing: OutboxListing,
+    profile: DropProfile,
+    passed_over: Collection[bytes] = (),
+) -> Books:
+    """Look at everything that may be a drop, and write into the ledger what changed.
+
+    ``passed_over`` are names under which a file of our own lies in the outbox now.
+    """
     rows = drops.live(ledger.read())
-    seen = _look(outbox, listing, rows, profile)
+    seen = {
+        name: observation
+        for name, observation in _look(outbox, listing, rows, profile).items()
+        if name not in passed_over
+    }
     if not listing.truncated:
         _tell_absent(ledger, listing, rows)
     changed = [

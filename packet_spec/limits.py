@@ -28,6 +28,9 @@ WAYBILL_BYTES: Final = 2 * MIB
 RECEIPT_BYTES: Final = 256 * KIB
 HOP_BYTES: Final = 16 * KIB
 STATUS_BYTES: Final = 1 * MIB
+# A notice names the first packets that it is about, and counts the rest: nobody reads more.
+NOTICE_BYTES: Final = 64 * KIB
+NOTICE_PACKETS: Final = 200
 DISPOSITION_BYTES: Final = 256 * KIB
 # 500 agencies with keys and names need about 1 MiB.
 DIRECTORY_BYTES: Final = 16 * MIB

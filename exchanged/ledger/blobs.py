@@ -97,21 +97,24 @@ def is_entitled(connection: sqlite3.Connection, digest: str, holder: str) -> boo
     return row is not None
 
 
-def collect(transaction: Transaction, final_before: datetime, limit: int) -> tuple[tuple[str, int], ...]:
+def collect(
+    transaction: Transaction, final_before: datetime, limit: int, *, last_packet: int
+) -> tuple[tuple[str, int], ...]:
     """Mark dead what nothing needs any more, and say which files may go (C10).
 
-    References of packets that were final before that time are let go first; then a generation goes when
+    References of packets that were final before that time are let go first, up to the row ``last_packet``
+    (``ledger.keeping``: what was there by then); then a generation goes when
     no packet and no arrival refers to it and no open batch offers it. All in one transaction,
     so that a landing either finds its reference counted or meets a dead row and says ``need``.
     """
     transaction.execute(
         "DELETE FROM blob_reference WHERE EXISTS (SELECT 1 FROM packet WHERE packet.sender ="
         " blob_reference.sender AND packet.packet_id = blob_reference.packet_id"
-        " AND packet.state IN ('done', 'refused') AND packet.since < ?) AND NOT EXISTS"
+        " AND packet.state IN ('done', 'refused') AND packet.since < ? AND packet.id <= ?) AND NOT EXISTS"
         " (SELECT 1 FROM arrival WHERE arrival.sender = blob_reference.sender"
         " AND arrival.packet_id = blob_reference.packet_id)",
-        stamp(final_before),
-    )
+        stamp(final_before), last_packet,
+    )  # fmt: skip
     rows = transaction.execute(
         "SELECT digest, generation FROM blob WHERE state = 'live' AND since < ?"
         " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"

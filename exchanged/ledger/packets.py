@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from exchanged.errors import NotFoundError, StaleStateError
-from exchanged.ledger import spool
+from exchanged.ledger import keeping, spool
 from exchanged.ledger.rows import (
     PACKET_COLUMNS,
     PACKET_TABLES,
@@ -220,10 +220,26 @@ def _complete(transaction: Transaction, packet: PacketRow) -> None:
 
 
 def let_go(transaction: Transaction, packet: PacketRow) -> None:
-    """The packet's bytes may go from the spool; blob references stay for retention."""
-    if packet.bytes_at is not None:
-        spool.release(transaction, packet.bytes_at.spool)
+    """The packet's bytes may go from the spool; blob references stay for retention.
+
+    Those that were sealed here stay for the restore window, when nobody works with them any more (C23).
+    """
+    where = packet.bytes_at
+    if where is not None:
+        if packet.own:
+            keeping.keep_bytes(transaction, packet.id, packet.attempt, where)
+        else:
+            spool.release(transaction, where.spool)
         transaction.execute("UPDATE packet SET spool = NULL WHERE id = ?", packet.id)
+
+
+def has_passed(connection: sqlite3.Connection, passed_before: datetime) -> bool:
+    """A packet that only passed through did so before that time."""
+    row = connection.execute(
+        "SELECT 1 FROM packet WHERE transit = 1 AND state = 'done' AND since < ? LIMIT 1",
+        (stamp(passed_before),),
+    ).fetchone()
+    return row is not None
 
 
 def forget_passed(transaction: Transaction, passed_before: datetime, limit: int) -> int:

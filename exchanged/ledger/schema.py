@@ -185,12 +185,61 @@ CREATE TABLE head (
 ) WITHOUT ROWID;
 """
 
+# ``*_kept``, what still lies in the agency's folders: 1 yes, 2 being removed, 0 no longer. ``confirmed``
+# holds about one time a day that neighbours confirmed, with the last rows that there were. ``kept_bytes``
+# holds the sealed bytes of finished packets for the restore window (C23). ``notice.unwritten`` holds one bit
+# for each place that lacks the newest form of the notice.
+_KEEPING: Final = """
+ALTER TABLE packet ADD COLUMN receipts_kept INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE "drop" ADD COLUMN original_kept INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE "drop" ADD COLUMN status_kept INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX packet_receipts_kept ON packet(receipts_kept, since)
+  WHERE receipts_kept <> 0 AND own = 1 AND state = 'done';
+CREATE INDEX drop_original_kept ON "drop"(original_kept, since)
+  WHERE original_kept <> 0 AND original IN ('sent', 'refused');
+CREATE INDEX drop_status_kept ON "drop"(status_kept, since)
+  WHERE status_kept <> 0 AND original NOT IN ('outbox', 'kept');
+
+CREATE TABLE confirmed (
+  at TEXT PRIMARY KEY, last_drop INTEGER NOT NULL, last_packet INTEGER NOT NULL, last_kept INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE kept_bytes (
+  id INTEGER PRIMARY KEY, packet INTEGER NOT NULL REFERENCES packet(id), attempt INTEGER NOT NULL,
+  spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL, length INTEGER NOT NULL,
+  since TEXT NOT NULL
+);
+CREATE INDEX kept_bytes_since ON kept_bytes(since);
+CREATE INDEX kept_bytes_packet ON kept_bytes(packet);
+CREATE INDEX kept_bytes_spool ON kept_bytes(spool);
+
+CREATE TABLE notice (
+  id INTEGER PRIMARY KEY, reference TEXT NOT NULL, subject TEXT NOT NULL, level TEXT NOT NULL,
+  raised_at TEXT NOT NULL, updated_at TEXT NOT NULL, over_at TEXT, detail TEXT NOT NULL, name TEXT NOT NULL,
+  document BLOB NOT NULL, plain BLOB NOT NULL, unwritten INTEGER NOT NULL, kept INTEGER NOT NULL DEFAULT 1
+);
+CREATE UNIQUE INDEX notice_open ON notice(reference, subject) WHERE over_at IS NULL;
+CREATE INDEX notice_unwritten ON notice(id) WHERE unwritten <> 0;
+CREATE INDEX notice_kept ON notice(over_at) WHERE kept <> 0 AND over_at IS NOT NULL;
+CREATE INDEX destination_unsigned ON destination(since) WHERE state IN ('delivered', 'collected');
+CREATE INDEX destination_expired ON destination(since) WHERE state IN ('expired');
+"""
+
 migrations = Migrations("exchanged-ledger")
 
 
 @migrations(name="0001-first")
 def _first(database: Database) -> None:
-    for statement in _TABLES.split(";"):
+    _run(database, _TABLES)
+
+
+@migrations(name="0004-notices")
+def _notices(database: Database) -> None:
+    _run(database, _KEEPING)
+
+
+def _run(database: Database, statements: str) -> None:
+    for statement in statements.split(";"):
         if statement.strip():
             database.execute(statement)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.notice_words import WORDS
+from frontend_server.pause_sign import SIGN_NAME
 from packet_spec import limits
 from packet_spec.disposition import parse_disposition
 from packet_spec.envelope import parse_packet
@@ -53,12 +55,18 @@ def test_the_table_of_documents_is_that_of_the_schemas():
         ("findings.xml", limits.STATUS_BYTES),
         ("delivery.xml", limits.SEAL_XML_BYTES),
         ("disposition", limits.DISPOSITION_BYTES),
+        ("notice", limits.NOTICE_BYTES),
     ],
 )
 def test_the_sizes_are_the_limits(document, size):
     shown = f"{size // limits.MIB} MiB" if size >= limits.MIB else f"{size // limits.KIB} KiB"
     (row,) = re.findall(rf"^\| {re.escape(document)} \|.*$", PAGE, flags=re.M)
     assert row.endswith(f"| {shown} |")
+
+
+def test_every_notice_stands_on_the_page():
+    assert [reference for reference in WORDS if f"`{reference}`" not in PAGE] == []
+    assert SIGN_NAME in PAGE
 
 
 def test_words_of_the_format_stand_on_the_page():
@@ -73,5 +81,6 @@ def test_words_of_the_format_stand_on_the_page():
         limits.NAME_BYTES,
         limits.FINDINGS,
         limits.COPIES,
+        limits.NOTICE_PACKETS,
     ):
         assert re.search(rf"\b{number}\b", PAGE)

@@ -17,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 from exchanged.blobs import BlobStore
 from exchanged.config import DropProfile, StatusEncoding
+from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, batches, blobs, drops, packets
 from exchanged.ledger.drops import DropRow
@@ -157,6 +158,7 @@ class SendingFrontend:
             spool=self.spool,
             blobs=self.blobs,
             files=own,
+            floor=DiskFloor(self.spool, free_space_bytes, free_space_bytes // 2),
             trust=self.trust,
             links=Links({BRIDGE: LINK}),
             pool=pool or InlinePool(),
@@ -173,7 +175,6 @@ class SendingFrontend:
                 scan_seconds=10.0,
                 optional_sha256=optional_sha256,
                 scan_names=scan_names,
-                free_space_bytes=free_space_bytes,
             ),
         )
         self.effects = Effects(

@@ -43,3 +43,35 @@ def test_one_neighbour_of_many_cannot_make_a_node_doubt_itself() -> None:
         guard.hear(f"agency-{number}", clock.now())
     guard.hear("liar", clock.now() + timedelta(days=365))
     assert guard.doubt() == ""
+
+
+def test_c18_a_proven_time_is_one_that_our_clock_and_the_neighbours_have_reached() -> None:
+    clock = FakeClock()
+    guard = ClockGuard(clock, 300)
+    start = clock.now()
+    assert guard.proven() is None
+    guard.hear("province", start - timedelta(hours=1))
+    assert guard.proven() == start - timedelta(hours=1)
+    # An older message that comes later takes nothing back.
+    guard.hear("province", start - timedelta(hours=2))
+    assert guard.proven() == start - timedelta(hours=1)
+    guard.hear("province", start + timedelta(seconds=200))
+    assert guard.proven() == start
+    clock.jump(10_000)
+    assert guard.proven() is None
+    clock.advance(60)
+    assert guard.proven() == start + timedelta(seconds=200)
+
+
+def test_c18_one_or_two_neighbours_of_many_make_nothing_old() -> None:
+    clock = FakeClock()
+    guard = ClockGuard(clock, 1_000_000_000)
+    start = clock.now()
+    clock.jump(500_000_000)
+    for number in range(5):
+        guard.hear(f"agency-{number}", start)
+    for number in range(2):
+        guard.hear(f"liar-{number}", clock.now())
+        assert guard.proven() == start
+    guard.hear("agency-1", clock.now())
+    assert guard.proven() == clock.now()

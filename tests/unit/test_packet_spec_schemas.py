@@ -13,6 +13,7 @@ from packet_spec.directory import encode_directory
 from packet_spec.findings_xml import encode_findings
 from packet_spec.hop import encode_hop
 from packet_spec.model import HopNote
+from packet_spec.notice import encode_notice
 from packet_spec.receipt import encode_receipt
 from packet_spec.seal import encode_seal
 from packet_spec.status import encode_status_xml
@@ -32,6 +33,7 @@ from tests.support.documents import (
 )
 from tests.unit.test_packet_spec_delivery import DELIVERY
 from tests.unit.test_packet_spec_disposition import REFUSED
+from tests.unit.test_packet_spec_notice import NOTICE
 from tests.unit.test_packet_spec_status import STATUS
 from tests.unit.test_packet_spec_waybill import WAYBILL
 
@@ -47,6 +49,7 @@ DOCUMENTS = {
     "delivery": encode_delivery(DELIVERY),
     "disposition": REFUSED.encode(),
     "findings": encode_findings("a", (FINDING,), NOW),
+    "notice": encode_notice(NOTICE),
 }
 
 

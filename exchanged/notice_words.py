@@ -1,0 +1,174 @@
+"""The words of notices: what is the matter and what to do, in Chinese and in English, one pair each.
+
+``{names}`` are filled from the matter; all times are UTC. No sentence holds case data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from packet_spec.notice import Bilingual
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Message and advice for one reference."""
+
+    message: Bilingual
+    advice: Bilingual
+
+
+RECEIPTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
+    {
+        "accepted": Bilingual("受理（accepted）", "accepted"),
+        "delivered": Bilingual("送达（delivered）", "delivered"),
+        "collected": Bilingual("取件（collected）", "collected"),
+        "signed": Bilingual("签收（signed）", "signed"),
+    }
+)
+"""The receipt that is late."""
+
+FAULTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
+    {
+        "ours": Bilingual("本机", "this node"),
+        "theirs": Bilingual("对端", "the other side"),
+        "network": Bilingual("网络", "the network between"),
+    }
+)
+"""Whose fault a broken link seems to be."""
+
+WORDS: Final[Mapping[str, Words]] = MappingProxyType(
+    {
+        "receipt-late": Words(
+            Bilingual(
+                "发往 {recipient} 的 {count} 件尚无{kind_zh}回执，最早的始于 {since}；时限为 {deadline}。",
+                "{count} packets for {recipient} have no `{kind}` receipt yet, the oldest since {since};"
+                " the deadline is {deadline}.",
+            ),
+            Bilingual(
+                "暂不必处理。请先看有无链路中断的通知；超过时限会另行通知。",
+                "Nothing needs to be done yet. See whether a link is down; another notice comes at the"
+                " deadline.",
+            ),
+        ),
+        "receipt-overdue": Words(
+            Bilingual(
+                "发往 {recipient} 的 {count} 件已超过时限（{deadline}）仍无{kind_zh}回执，"
+                "最早的始于 {since}。",
+                "{count} packets for {recipient} have no `{kind}` receipt within the deadline of {deadline},"
+                " the oldest since {since}.",
+            ),
+            Bilingual(
+                "请勿重复投放。请运维人员用 exchangectl packet trace 查看停在何处，必要时联系该处。",
+                "Do not drop them again. Ask where they are: exchangectl packet trace ID; then call who holds"
+                " them.",
+            ),
+        ),
+        "link-down": Words(
+            Bilingual(
+                "链路 {link} 自 {since} 起中断，原因：{reason}，问题可能在{fault_zh}。",
+                "The link {link} has been down since {since}: {reason}. It seems to be the fault of {fault}.",
+            ),
+            Bilingual(
+                "待发的件没有丢失，恢复后自动发送。请检查网络，或运行 exchangectl link test {link}。",
+                "Nothing is lost; it is sent when the link is back. Check the network, or run:"
+                " exchangectl link test {link}",
+            ),
+        ),
+        "packet-expired": Words(
+            Bilingual(
+                "发往 {recipient} 的 {count} 件在最近一天内因超过有效期未送达。",
+                "{count} packets for {recipient} expired within the last day and were not delivered.",
+            ),
+            Bilingual(
+                "请告知承办人；需要时由办案系统以新的有效期重新发送。",
+                "Tell the officers in charge; what is still needed is sent again with a new expiry.",
+            ),
+        ),
+        "quarantined": Words(
+            Bilingual(
+                "有 {count} 项收到的内容被隔离（{reason}），最早的始于 {since}。",
+                "{count} items that arrived are quarantined ({reason}), the oldest since {since}.",
+            ),
+            Bilingual(
+                "可能是损坏、程序错误或伪造，请运维人员查看：exchangectl queue list --state quarantined",
+                "This may be damage, a bug or a forgery. Look at: exchangectl queue list --state quarantined",
+            ),
+        ),
+        "held-long": Words(
+            Bilingual(
+                "有 {count} 项收到的内容长时间无法判定（{reason}），最早的始于 {since}。",
+                "{count} items that arrived have been held for long ({reason}), the oldest since {since}.",
+            ),
+            Bilingual(
+                "请运维人员查看并处理：exchangectl queue list --state {state}",
+                "Look at them: exchangectl queue list --state {state}",
+            ),
+        ),
+        "drop-held-long": Words(
+            Bilingual(
+                "发件箱中有 {count} 件长时间无法检查（{reason}），最早的始于 {since}。",
+                "{count} drops in the outbox have been held for long ({reason}), the oldest since {since}.",
+            ),
+            Bilingual(
+                "原因见 status 文件夹中的状态文件；请勿重复投放。",
+                "Their files in status/ say why. Do not drop them again.",
+            ),
+        ),
+        "disk-floor": Words(
+            Bilingual(
+                "磁盘剩余空间低于下限（{floor} 字节），已暂停接收新的数据包。",
+                "Less than {floor} bytes are free on the disk: no new packets are taken in.",
+            ),
+            Bilingual(
+                "请清理或扩大 data_dir 所在的磁盘；回执和投递不受影响，空间恢复后自动继续。",
+                "Free or add space on the volume of data_dir. Receipts and deliveries go on; intake resumes"
+                " by itself.",
+            ),
+        ),
+        "folder-marker-bad": Words(
+            Bilingual(
+                "文件夹 {folder} 的标记文件{state_zh}，已停止使用该文件夹。",
+                "The marker of the folder {folder} is {state}: the folder is not used.",
+            ),
+            Bilingual(
+                "共享可能没有挂载或挂错；请检查挂载。"
+                "确属新文件夹时由运维人员运行 exchangectl folder init。",
+                "The share may not be mounted, or another is in its place: check the mount. For a folder that"
+                " is really new: exchangectl folder init",
+            ),
+        ),
+        "directory-ends": Words(
+            Bilingual(
+                "机构名录第 {version} 版于 {at} 到期；到期后新的数据包将被暂存。",
+                "Version {version} of the directory ends at {at}; after that new packets are held.",
+            ),
+            Bilingual(
+                "请向省级交换中心索取新名录，并运行 exchangectl directory install FILE。",
+                "Ask the provincial centre for the next one, and run: exchangectl directory install FILE",
+            ),
+        ),
+        "key-ends": Words(
+            Bilingual(
+                "本机密钥 {key_id}（用途：{use}）于 {at} 失效。",
+                "The key {key_id} of this node (use: {use}) ends at {at}.",
+            ),
+            Bilingual(
+                "请生成新密钥（exchangectl key generate），并请省级交换中心列入名录。",
+                "Make a new one (exchangectl key generate) and have the provincial centre list it in the"
+                " directory.",
+            ),
+        ),
+    }
+)
+
+OVER: Final = Words(
+    Bilingual("已于 {over_at} 解除。原通知：{message}", "Over since {over_at}. The notice was: {message}"),
+    Bilingual("无需再处理。", "Nothing needs to be done any more."),
+)
+
+STATES: Final[Mapping[str, str]] = MappingProxyType({"missing": "不存在或无法读取", "foreign": "不属于本机"})
+"""The state of a folder's marker, in Chinese."""
