@@ -1,4 +1,4 @@
-"""Telling systemd how the daemon is (sd_notify(3)): ready, stopping, still alive.
+"""Telling systemd how the daemon is (sd_notify(3)): ready, reading its configuration anew, stopping, alive.
 
 Guarantees: without ``NOTIFY_SOCKET`` nothing happens; a service manager that does not listen is no
 error, since the daemon's work does not depend on it.
@@ -17,6 +17,7 @@ _LOG: Final = logging.getLogger(__name__)
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
+_MICROSECONDS: Final = 1_000_000
 
 
 def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -41,6 +42,16 @@ def status_line(text: str) -> str:
     return "STATUS=" + " ".join(text.split())
 
 
+def reloading(monotonic_seconds: float) -> str:
+    """The state that begins a reload at ``monotonic_seconds``; ``READY`` ends it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_seconds * _MICROSECONDS)}"
+
+
+def watchdog_limit(seconds: float) -> str:
+    """The state that asks for another limit of silence than the unit's, and counts from now."""
+    return f"WATCHDOG_USEC={int(seconds * _MICROSECONDS)}\n{ALIVE}"
+
+
 def watchdog_interval_seconds(
     environment: Mapping[str, str] = os.environ, process_id: int | None = None
 ) -> float | None:
@@ -56,4 +67,4 @@ def watchdog_interval_seconds(
         microseconds = int(environment.get("WATCHDOG_USEC", ""))
     except ValueError:
         return None
-    return microseconds / 2_000_000 if microseconds > 0 else None
+    return microseconds / _MICROSECONDS / 2 if microseconds > 0 else None
