@@ -34,15 +34,15 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     Example:
       exchanged --config /etc/exchanged/exchanged.toml
     """
-    from cli.wiring import recover, run_node  # noqa: PLC0415 - see the module's docstring
-    from exchanged.config import LogFormat, load_config  # noqa: PLC0415 - likewise
+    from cli.wiring import recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
+    from exchanged.config import load_config  # noqa: PLC0415 - likewise
 
     configure_logging("info", as_json=False)
     # When the watchdog ends a node that hangs, the log shows where every thread stood.
     faulthandler.enable()
     try:
         config = load_config(config_path)
-        configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
+        set_log(config)
         if wants_recovery:
             recover(config)
         code = run_node(config_path, config)

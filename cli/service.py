@@ -13,7 +13,6 @@ and started again, one that waits for somebody else's share is not.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,20 +22,11 @@ from cli.exit_codes import ExitCode, exit_code_of
 from cli.locale import _
 from exchanged import __version__
 from exchanged.clock import Clock
-from exchanged.config import Config, LogFormat, load_config
+from exchanged.config import Config, load_config
 from exchanged.errors import ConfigurationError, NodeStuckError
-from exchanged.log import configure_logging, event_line
+from exchanged.log import event_line
 from exchanged.node import Health
-from exchanged.notify import (
-    ALIVE,
-    READY,
-    STOPPING,
-    reloading,
-    sd_notify,
-    status_line,
-    watchdog_interval_seconds,
-    watchdog_limit,
-)
+from exchanged.notify import ALIVE, READY, STOPPING, reloading, status_line, watchdog_limit
 from exchanged.pulse import COUNTED
 from packet_spec.errors import ExchangeError
 
@@ -88,7 +78,10 @@ class Signals:
 
 
 class Service:
-    """Runs one node until it is told to stop. ``open_node`` opens and starts a node, or raises."""
+    """Runs one node until it is told to stop. ``open_node`` opens and starts a node, or raises.
+
+    ``tell`` reaches the service manager, ``set_log`` follows [log]; ``watchdog_seconds`` is how often it wants to hear, if it does.
+    """
 
     def __init__(
         self,
@@ -97,16 +90,19 @@ class Service:
         open_node: Callable[[Config], RunningNode],
         signals: Signals,
         clock: Clock,
-        environment: Mapping[str, str] = os.environ,
+        tell: Callable[[str], object],
+        set_log: Callable[[Config], None],
+        watchdog_seconds: float | None,
     ) -> None:
         self._path = path
         self._config = config
         self._open = open_node
         self._signals = signals
         self._clock = clock
-        self._environment = environment
-        self._watchdog = watchdog_interval_seconds(environment)
-        self._beat_seconds = min(_BEAT_SECONDS, self._watchdog or _BEAT_SECONDS)
+        self._tell = tell
+        self._set_log = set_log
+        self._watchdog = watchdog_seconds
+        self._beat_seconds = min(_BEAT_SECONDS, watchdog_seconds or _BEAT_SECONDS)
         self._next_beat = 0.0
         self._status = ""
         # Why the configuration in force is not that of the file; it stands in the status until it is again.
@@ -190,13 +186,13 @@ class Service:
             raise fatal
         if self._signals.stop:
             return None
-        _set_log(wanted)
+        self._set_log(wanted)
         try:
             fresh = self._open(wanted)
         except NodeStuckError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the old configuration did work
-            _set_log(self._config)
+            self._set_log(self._config)
             self._failed(error)
             return self._open(self._config)
         self._config, self._note = wanted, ""
@@ -227,9 +223,6 @@ class Service:
     def _time(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _tell(self, state: str) -> None:
-        sd_notify(state, self._environment)
-
 
 def describe_health(health: Health) -> str:
     """One short line for ``systemctl status``."""
@@ -247,7 +240,3 @@ def describe_health(health: Health) -> str:
         names = ", ".join(f"{name} ({seconds:.0f} s)" for name, seconds in slow[:_NAMED]) + more
         words.append(_("slow: {stations}").format(stations=names))
     return "; ".join(words)
-
-
-def _set_log(config: Config) -> None:
-    configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)

@@ -15,11 +15,13 @@ import click
 from cli.exit_codes import ExitCode
 from cli.service import Service, Signals
 from exchanged.clock import SystemClock, SystemRandomness
-from exchanged.config import Config
+from exchanged.config import Config, LogFormat
 from exchanged.errors import ConfigurationError, NodeStuckError
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import verify_ledger
+from exchanged.log import configure_logging
 from exchanged.node import Node
+from exchanged.notify import sd_notify, watchdog_interval_seconds
 from exchanged.parts import Ports, open_parts
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
@@ -46,7 +48,13 @@ def run_node(path: Path, config: Config) -> ExitCode:
     """
     signals = Signals()
     signals.listen()
-    return Service(path, config, open_node, signals, SystemClock()).run()
+    watchdog = watchdog_interval_seconds()
+    return Service(path, config, open_node, signals, SystemClock(), sd_notify, set_log, watchdog).run()
+
+
+def set_log(config: Config) -> None:
+    """Log as [log] says."""
+    configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
 
 
 def open_node(config: Config) -> Node:

@@ -1,7 +1,7 @@
 """Telling systemd how the daemon is (sd_notify(3)): ready, reading its configuration anew, stopping, alive.
 
 Guarantees: without ``NOTIFY_SOCKET`` nothing happens; a service manager that does not listen is no
-error, since the daemon's work does not depend on it.
+error, since the daemon's work does not depend on it; one that does not read is waited for a second.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _LOG: Final = logging.getLogger(__name__)
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
+_PATIENCE_SECONDS: Final = 1.0
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -30,6 +31,8 @@ def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            # A manager whose queue is full must not stop the daemon for good.
+            sender.settimeout(_PATIENCE_SECONDS)
             sender.sendto(state.encode(), address)
     except OSError as error:
         _LOG.debug("event=notify-failed error=%s", error.strerror)
