@@ -80,7 +80,8 @@ class Signals:
 class Service:
     """Runs one node until it is told to stop. ``open_node`` opens and starts a node, or raises.
 
-    ``tell`` reaches the service manager, ``set_log`` follows [log]; ``watchdog_seconds`` is how often it wants to hear, if it does.
+    ``tell`` reaches the service manager, which wants to hear every ``watchdog_seconds`` (None: it does not
+    ask); ``set_log`` makes the log follow [log].
     """
 
     def __init__(

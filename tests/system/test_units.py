@@ -44,6 +44,10 @@ def setting(unit: str, name: str) -> list[str]:
     return re.findall(rf"^{name}=(.*)$", (UNITS / unit).read_text("utf-8"), re.MULTILINE)
 
 
+def records(path: Path) -> list[list[str]]:
+    return [line.split(":") for line in path.read_text("utf-8").splitlines()]
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root in which the units are installed and their programs stand, empty."""
@@ -52,7 +56,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The targets that units are ordered after are the machine's own.
     shutil.copytree("/lib/systemd/system", root / "lib/systemd/system", symlinks=True)
     for unit in (NODE, SSHD, HOST_KEY):
-        for line in [*setting(unit, "ExecStart"), *setting(unit, "ExecStartPre"), *setting(unit, "ExecReload")]:
+        names = ("ExecStart", "ExecStartPre", "ExecReload")
+        for line in (line for name in names for line in setting(unit, name)):
             program = root / line.split()[0].lstrip("/")
             program.parent.mkdir(parents=True, exist_ok=True)
             program.touch(mode=0o755)
@@ -96,14 +101,14 @@ def test_what_a_node_is_not_restarted_for_and_how_it_is_reloaded_and_watched() -
 
 
 def test_the_accounts(image: Path) -> None:
-    users = {line.split(":")[0]: line.split(":") for line in (image / "etc/passwd").read_text().splitlines()}
-    groups = {line.split(":")[0]: line.split(":")[3] for line in (image / "etc/group").read_text().splitlines()}
-    assert users["exchanged"][5:] == ["/var/lib/exchanged", "/usr/sbin/nologin"]
-    assert groups == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": ""}
+    (user,) = records(image / "etc/passwd")
+    assert (user[0], *user[5:]) == ("exchanged", "/var/lib/exchanged", "/usr/sbin/nologin")
+    members = {name: last for name, *_, last in records(image / "etc/group")}
+    assert members == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": ""}
 
 
 def test_the_folders(image: Path) -> None:
-    daemon = int(next(iter((image / "etc/passwd").read_text().splitlines())).split(":")[2])
+    daemon = int(records(image / "etc/passwd")[0][2])
     expected = {
         "etc/exchanged": (0, 0o755),
         "etc/exchanged/sshd": (0, 0o755),
@@ -212,12 +217,12 @@ def test_500_neighbours_at_once_are_all_let_in_and_one_logs_in_meanwhile(server:
         for _ in range(NEIGHBOURS):
             neighbour = socket.create_connection(("127.0.0.1", server), PATIENCE_SECONDS)
             waiting.append(neighbour)
-            selector.register(neighbour, selectors.EVENT_READ)
+            selector.register(neighbour, selectors.EVENT_READ, neighbour)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while greeted + refused < NEIGHBOURS and time.monotonic() < deadline:
             for key, _ in selector.select(1.0):
-                # Beyond MaxStartups a connection is closed, or told "Not allowed at this time", before its greeting.
-                if waiting[waiting.index(key.fileobj)].recv(64).startswith(b"SSH-2.0-"):  # type: ignore[arg-type]
+                # Beyond MaxStartups a connection is closed, or told so, before its greeting.
+                if key.data.recv(64).startswith(b"SSH-2.0-"):
                     greeted += 1
                 else:
                     refused += 1

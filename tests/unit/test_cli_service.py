@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections.abc import Callable
@@ -59,8 +58,9 @@ class Stage:
     def run(self, *script: Callable[[], object]) -> ExitCode:
         """One step of ``script`` at each look, then SIGTERM."""
         self.script = [*script, self.sigterm]
-        config = load_config(self.path)
-        return Service(self.path, config, self.open, self.signals, self.clock, self._told.append, self.set_log, 4.0).run()
+        config, tell = load_config(self.path), self._told.append
+        service = Service(self.path, config, self.open, self.signals, self.clock, tell, self.set_log, 4.0)
+        return service.run()
 
     def open(self, config: Config) -> Node:
         is_first = not self.acts
@@ -135,7 +135,8 @@ def test_a_good_configuration_is_applied_whole(stage: Stage) -> None:
     told = stage.heard()
     assert told[0] == f"RELOADING=1\nMONOTONIC_USEC={1_000_200_000}"
     # Opening may take long, so the watchdog has patience meanwhile, and its own again afterwards.
-    assert told[1:4] == ["WATCHDOG_USEC=600000000\nWATCHDOG=1", "WATCHDOG_USEC=8000000\nWATCHDOG=1", "READY=1"]
+    limits = [f"WATCHDOG_USEC={seconds}000000\nWATCHDOG=1" for seconds in (600, 8)]
+    assert told[1:4] == [*limits, "READY=1"]
 
 
 def test_the_log_level_is_applied_too_and_taken_back(stage: Stage) -> None:
