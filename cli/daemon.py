@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -39,7 +40,8 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
 
     configure_logging("info", as_json=False)
     # When the watchdog ends a node that hangs, the log shows where every thread stood.
-    faulthandler.enable()
+    with suppress(OSError, RuntimeError):
+        faulthandler.enable()
     try:
         config = load_config(config_path)
         set_log(config)

@@ -147,7 +147,7 @@ class Service:
         event_line("reloading", config=str(self._path))
         try:
             wanted = self._wanted(node)
-        except ExchangeError as error:
+        except Exception as error:  # noqa: BLE001 - no file, however odd, may end a node that works
             self._refused(error)
         else:
             if self._watchdog is not None:
@@ -200,18 +200,19 @@ class Service:
         event_line("reloaded", node=wanted.node.code)
         return fresh
 
-    def _refused(self, error: ExchangeError) -> None:
+    def _refused(self, error: Exception) -> None:
+        reference = getattr(error, "reference", type(error).__name__)
         problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
         for problem in problems:
             event_line(
                 "reload-refused",
                 level=logging.ERROR,
                 config=str(self._path),
-                error=error.reference,
+                error=reference,
                 what=problem,
             )
         told = _("reload refused at {time}, the old configuration is in force: {reference}, {problem}")
-        self._note = told.format(time=self._time(), reference=error.reference, problem=problems[0])
+        self._note = told.format(time=self._time(), reference=reference, problem=problems[0])
 
     def _failed(self, error: Exception) -> None:
         reference = getattr(error, "reference", type(error).__name__)

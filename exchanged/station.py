@@ -120,8 +120,14 @@ class Runner:
                 thread = self._thread(self._started)
                 self._started += 1
                 self._threads.append(thread)
-                # Started under the guard: whoever stops the runner joins only threads that run.
-                thread.start()
+                try:
+                    # Under the guard: whoever stops the runner joins only threads that run.
+                    thread.start()
+                except RuntimeError as error:
+                    # No more threads for now; it is tried again at the next look.
+                    self._threads.remove(thread)
+                    place.relieved = False
+                    event_line("station-not-relieved", level=logging.WARNING, station=name, what=str(error))
 
     def is_whole(self) -> bool:
         """No thread has died of a mistake of ours."""
