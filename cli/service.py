@@ -111,6 +111,8 @@ class Service:
 
     def run(self) -> ExitCode:
         """Open, work, stop. Raises ExchangeError when the node cannot be opened or cannot go on."""
+        # A start that takes long, or hangs on a folder, shows what it is at.
+        self._tell(status_line(_("opening the node")))
         node: RunningNode | None = self._open(self._config)
         self._tell(READY)
         event_line("ready", node=self._config.node.code, version=__version__)
