@@ -1,14 +1,16 @@
 """``exchanged``: the daemon of one node, in the foreground. The wiring is in ``cli.wiring``.
 
-It starts what the configured role needs, says READY=1 to the service manager, and stops within ten
-seconds of SIGTERM or SIGINT. Exit codes: 0 stopped, 2 configuration, 6 ledger or spool damaged,
-7 another daemon holds the lock; the service is not restarted on 2, 6 and 7. Worker processes import
-this module, so it loads the engine only when the command runs.
+It starts what the configured role needs, says READY=1 to the service manager, reads its configuration anew on
+SIGHUP, and stops within ten seconds of SIGTERM or SIGINT. Exit codes: 0 stopped, 2 configuration, 6 ledger or
+spool damaged, 7 another daemon holds the lock; the service is not restarted on 2, 6 and 7. Worker processes
+import this module, so it loads the engine only when the command runs.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -35,16 +37,19 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     Example:
       exchanged --config /etc/exchanged/exchanged.toml
     """
-    from cli.wiring import recover, run_node  # noqa: PLC0415 - see the module's docstring
-    from exchanged.config import LogFormat, load_config  # noqa: PLC0415 - likewise
+    from cli.wiring import recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
+    from exchanged.config import load_config  # noqa: PLC0415 - likewise
 
     configure_logging("info", as_json=False)
+    # When the watchdog ends a node that hangs, the log shows where every thread stood.
+    with suppress(OSError, RuntimeError):
+        faulthandler.enable()
     try:
         config = load_config(config_path)
-        configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
+        set_log(config)
         if wants_recovery:
             recover(config)
-        code = run_node(config)
+        code = run_node(config_path, config)
     except ExchangeError as error:
         event_line("ended", level=40, error=error.reference)
         print(describe(error), file=sys.stderr)

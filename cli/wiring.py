@@ -1,4 +1,4 @@
-"""The wiring of a running node, by hand, in this one place: ports, parts, role, signals.
+"""The wiring of a running node, by hand, in this one place: ports, parts, role. The loop is ``cli.service``.
 
 Kept apart from the command ``exchanged`` so that worker processes, which import the main module anew,
 do not load the whole engine.
@@ -6,29 +6,28 @@ do not load the whole engine.
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from cli.exit_codes import ExitCode, exit_code_of
+from cli.exit_codes import ExitCode
 from cli.locale import _
 from cli.render import ask
-from exchanged import __version__
+from cli.service import Service, Signals
 from exchanged.clock import SystemClock, SystemRandomness
-from exchanged.config import Config
+from exchanged.config import Config, LogFormat
+from exchanged.errors import NodeStuckError
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import verify_ledger
-from exchanged.log import event_line
+from exchanged.log import configure_logging
 from exchanged.node import Node
-from exchanged.notify import sd_notify
+from exchanged.notify import sd_notify, watchdog_interval_seconds
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
 from frontend_server.role import frontend_stations
-from packet_spec.errors import ExchangeError
 from packet_spec.model import NodeRole
 
 
@@ -43,27 +42,39 @@ class _Wakes:
             self.target(names)
 
 
-def run_node(config: Config) -> ExitCode:
-    """Run a node until it is told to stop. Raises ExchangeError when it cannot start."""
-    clock, randomness = SystemClock(), SystemRandomness()
+def run_node(path: Path, config: Config) -> ExitCode:
+    """Run the node of ``config``, read from ``path``, until it is told to stop.
+
+    Raises ExchangeError when it cannot start, or cannot go on after a reload (see ``cli.service``).
+    """
+    signals = Signals()
+    signals.listen()
+    watchdog = watchdog_interval_seconds()
+    return Service(path, config, open_node, signals, SystemClock(), sd_notify, set_log, watchdog).run()
+
+
+def set_log(config: Config) -> None:
+    """Log as [log] says."""
+    configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
+
+
+def open_node(config: Config) -> Node:
+    """Open a node and let it work. Raises ExchangeError, with everything let go, when it cannot."""
     pool = ProcessWorkPool(config.limits.workers, config.limits.check_timeout_seconds)
     wakes = _Wakes()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    parts = open_parts(config, Ports(clock, randomness, pool), wakes)
-    stations, watched = stations_of(parts)
-    node = Node(parts, stations, watched)
+    parts = open_parts(config, Ports(SystemClock(), SystemRandomness(), pool), wakes)
+    with ExitStack() as undo:
+        # Nothing has worked yet: whether the last stop was a clean one stays as it was found.
+        undo.callback(parts.close, clean=parts.reconciled.clean_stop)
+        stations, watched = stations_of(parts)
+        node = Node(parts, stations, watched)
+        undo.pop_all()
     wakes.target = node.wake
-    node.start()
-    sd_notify("READY=1")
-    event_line("ready", node=config.node.code, version=__version__)
-    error: ExchangeError | None = None
-    while not stop.is_set() and error is None:
-        error = node.wait(0.2)
-    sd_notify("STOPPING=1")
-    node.stop()
-    return ExitCode.DONE if error is None else exit_code_of(error)
+    try:
+        node.start()
+    except RuntimeError as error:
+        raise NodeStuckError("the threads of the node cannot be started", found=str(error)) from error
+    return node
 
 
 def stations_of(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:

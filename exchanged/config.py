@@ -4,7 +4,7 @@ Guarantees: every problem of a file is told at once, each with its section and k
 version does not know is a problem, never ignored; relative paths are relative to the file. Every key
 with its unit, default and reason stands in examples/exchanged.toml, and a test holds the two together.
 Leaves to others: whether folders, keys and mailboxes exist and can be used (``exchangectl config check``).
-Known limit: a file is read once at start; a change counts after a restart.
+Known limit: a file is read at start and at a reload (SIGHUP); in between a change counts for nothing.
 """
 
 from __future__ import annotations

@@ -124,6 +124,17 @@ class LedgerDamagedError(ExchangeError):
     reference = "ledger-damaged"
 
 
+class NodeStuckError(ExchangeError):
+    """The node can neither go on nor be stopped cleanly in this process: no other may take its place there.
+
+    Usually a station waits in a system call for a folder that does not answer.
+    """
+
+    reference = "node-stuck"
+    temporary = True
+    hint = "see to the share or disk it waits for, or restart the service"
+
+
 class NotFoundError(ExchangeError):
     """No such packet, key, receipt or node."""
 

@@ -34,6 +34,11 @@ class LinkStation:
         """``link:<name>``."""
         return f"link:{self._link.name}"
 
+    @property
+    def is_down(self) -> bool:
+        """The last round did not come to its end: the mailbox could not be used."""
+        return self._down
+
     def step(self) -> float | None:
         """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost."""
         full: NoSpaceError | None = None

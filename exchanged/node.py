@@ -1,7 +1,8 @@
 """A running node: stations on a runner, alarms, hints, bells; started in order, stopped in reverse.
 
 Which stations there are is the role's business (``exchanged.provincial``, ``frontend_server.role``).
-On a damaged volume the node stops at once and says so with exit code 6.
+On a damaged volume the node stops at once and says so with exit code 6. How it does is asked with
+``Node.health``; a station that takes long is told there, and is a danger only where our own volume hangs.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ from exchanged.link import LinkStation
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from exchanged.places import DAMAGE_FILE
+from exchanged.pulse import Pulse
 from exchanged.schedule import AlarmClock
 from exchanged.sftp_bell import BellListener
 from exchanged.station import Runner, Station
@@ -33,9 +36,13 @@ from packet_spec.errors import ExchangeError
 from packet_spec.limits import DIRECTORY_BYTES
 
 STOP_SECONDS: Final = 8.0
+# After that everything that a station can wait for is cut off; what still does not end hangs in the kernel.
+LAST_SECONDS: Final = 1.0
 # A share that hangs keeps every station that touches it, of a front-end all but judge, sweep, directory and
 # the links. Those must still find a thread.
 THREADS: Final = 10
+# Stations usually take milliseconds; a very large blob, or a share that is gone, takes longer than this.
+SLOW_SECONDS: Final = 30.0
 _SIDE_BY_SIDE: Final = 2
 
 
@@ -103,6 +110,22 @@ def sweep_of(parts: Parts) -> Sweep:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a node does. ``slow``: seconds that a station has been at one step, beyond SLOW_SECONDS.
+
+    ``is_alive``: our own volume took a transaction and a flushed file since the last time this was asked, and
+    no thread has died. ``down`` are links by name, of ``links`` altogether; ``waiting`` counts up to
+    ``exchanged.pulse.COUNTED``.
+    """
+
+    is_alive: bool
+    links: int
+    down: tuple[str, ...]
+    waiting: int
+    slow: Mapping[str, float]
+
+
 class Node:
     """One node at work. ``wake`` must be the function that was given to ``open_parts``."""
 
@@ -123,6 +146,8 @@ class Node:
         self._watched = {**watched, **self._mailboxes(), parts.trust.incoming: "directory"}
         self._watch = FolderWatch(self._on_change)
         self._bells = [self._bell(name) for name in parts.connections]
+        self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)
+        self._told_slow: set[str] = set()
 
     def wake(self, names: frozenset[str]) -> None:
         """Committed work for these stations."""
@@ -141,18 +166,52 @@ class Node:
         self._alarm.every(scan, "slow-scan", self._runner.wake_all)
         for bell in self._bells:
             bell.start()
+        self._pulse.start()
 
-    def stop(self) -> None:
-        """Stop in reverse. Work in hand is finished or left to the next start; nothing is lost."""
+    def stop(self) -> bool:
+        """Stop in reverse. Work in hand is finished or left to the next start; nothing is lost.
+
+        False: a thread hangs in a system call and may come back; only the end of the process ends it.
+        """
         for bell in self._bells:
             bell.stop()
         self._watch.stop()
         self._alarm.stop()
-        clean = self._runner.stop(STOP_SECONDS)
+        ended = clean = self._runner.stop(STOP_SECONDS)
+        if not clean:
+            self._parts.interrupt()
+            ended = self._runner.stop(LAST_SECONDS)
+        ended = self._pulse.stop(LAST_SECONDS) and ended
         for link in self._links:
             link.close()
         self._parts.close(clean=clean and self._fatal is None)
         event_line("stopped", clean=clean)
+        return ended
+
+    def health(self) -> Health:
+        """How the node does; asks our own volume anew if it answered. Called every few seconds.
+
+        A slow station is logged, and its thread replaced, so that one dead share does not stop the others.
+        """
+        slow = self._runner.slow(SLOW_SECONDS)
+        self._runner.relieve(slow)
+        self._tell_slow(slow)
+        answered = self._pulse.has_answered()
+        if answered:
+            self._pulse.ask()
+        return Health(
+            is_alive=answered and self._runner.is_whole(),
+            links=len(self._links),
+            down=tuple(link.name.removeprefix("link:") for link in self._links if link.is_down),
+            waiting=self._pulse.waiting,
+            slow=slow,
+        )
+
+    def hanging(self) -> Mapping[str, float]:
+        """The slow stations that ``stop`` could not end: all but those that wait for a server only."""
+        dialled = {f"link:{name}" for name in self._parts.connections}
+        slow = self._runner.slow(SLOW_SECONDS)
+        return {name: seconds for name, seconds in slow.items() if name not in dialled}
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
         """Wait until something fatal happens or the time is over; the error, if there was one."""
@@ -165,6 +224,13 @@ class Node:
             (self._parts.config.node.data_dir / DAMAGE_FILE).touch()
         self._fatal = error
         self._stopped.set()
+
+    def _tell_slow(self, slow: Mapping[str, float]) -> None:
+        for name in slow.keys() - self._told_slow:
+            event_line("station-slow", level=logging.WARNING, station=name, seconds=round(slow[name], 1))
+        for name in self._told_slow - slow.keys():
+            event_line("station-answers", station=name)
+        self._told_slow = set(slow)
 
     def _call_later(self, seconds: float, name: str, callback: Callable[[], None]) -> None:
         self._alarm.at(self._parts.ports.clock.now() + timedelta(seconds=seconds), name, callback)

@@ -1,7 +1,7 @@
-"""Telling systemd how the daemon is (sd_notify(3)): ready, stopping, still alive.
+"""Telling systemd how the daemon is (sd_notify(3)): ready, reading its configuration anew, stopping, alive.
 
 Guarantees: without ``NOTIFY_SOCKET`` nothing happens; a service manager that does not listen is no
-error, since the daemon's work does not depend on it.
+error, since the daemon's work does not depend on it; one that does not read is waited for a second.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ _LOG: Final = logging.getLogger(__name__)
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
+_PATIENCE_SECONDS: Final = 1.0
+_MICROSECONDS: Final = 1_000_000
 
 
 def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -29,6 +31,8 @@ def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            # A manager whose queue is full must not stop the daemon for good.
+            sender.settimeout(_PATIENCE_SECONDS)
             sender.sendto(state.encode(), address)
     except OSError as error:
         _LOG.debug("event=notify-failed error=%s", error.strerror)
@@ -39,6 +43,16 @@ def sd_notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
 def status_line(text: str) -> str:
     """The state that shows ``text`` in ``systemctl status``."""
     return "STATUS=" + " ".join(text.split())
+
+
+def reloading(monotonic_seconds: float) -> str:
+    """The state that begins a reload at ``monotonic_seconds``; ``READY`` ends it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_seconds * _MICROSECONDS)}"
+
+
+def watchdog_limit(seconds: float) -> str:
+    """The state that asks for another limit of silence than the unit's, and counts from now."""
+    return f"WATCHDOG_USEC={int(seconds * _MICROSECONDS)}\n{ALIVE}"
 
 
 def watchdog_interval_seconds(
@@ -56,4 +70,4 @@ def watchdog_interval_seconds(
         microseconds = int(environment.get("WATCHDOG_USEC", ""))
     except ValueError:
         return None
-    return microseconds / 2_000_000 if microseconds > 0 else None
+    return microseconds / _MICROSECONDS / 2 if microseconds > 0 else None

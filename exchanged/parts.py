@@ -7,7 +7,7 @@ refuses and names fault, evidence and next command.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
-from exchanged.errors import ConfigurationError, VolumeDamagedError
+from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
 from exchanged.keys import load_key
 from exchanged.ledger import Ledger
@@ -132,14 +132,22 @@ class Parts:
             scan_names=self.config.limits.scan_names,
         )
 
+    def interrupt(self) -> None:
+        """Fail whatever waits for a worker process or for a server, so that it ends soon."""
+        self.ports.pool.close()
+        for connection in self.connections.values():
+            connection.finish()
+
     def close(self, *, clean: bool) -> None:
         """Let go of everything, in reverse. ``clean``: every station had finished its step."""
         self.ports.pool.close()
         if clean:
-            self.ledger.write(note_clean_stop)
+            # Without room for the note the next start takes this stop for a crash, and only looks closer.
+            with suppress(NoSpaceError):
+                self.ledger.write(note_clean_stop)
         self.ledger.close()
         for connection in self.connections.values():
-            connection.close()
+            connection.finish()
         self.lock.release()
 
 

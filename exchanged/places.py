@@ -8,6 +8,8 @@ LEDGER_FILE: Final = "ledger.sqlite3"
 LOCK_FILE: Final = "lock"
 # Left by a run that ended because the volume failed; only ``exchanged --recover`` takes it away.
 DAMAGE_FILE: Final = "volume-damaged"
+# Written over and over by a running node, to know that its volume still takes writes.
+PULSE_FILE: Final = "pulse"
 SPOOL_FOLDER: Final = "spool"
 BLOB_FOLDER: Final = "blobs"
 DIRECTORY_FOLDER: Final = "directory"

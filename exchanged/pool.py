@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -116,6 +117,8 @@ class ProcessWorkPool:
 
 def _end_with_parent() -> None:
     """A killed daemon leaves no worker behind: wait for its end in a thread, then end too."""
+    # A SIGHUP sent to the whole service is for the daemon; here it would cost the piece of work in hand.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -89,6 +89,7 @@ class SftpConnection:
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
         self._peer: socket.socket | None = None
+        self._finished = False
 
     def open_window(self) -> SftpWindow:
         """A new SFTP session, connecting first where necessary.
@@ -96,6 +97,7 @@ class SftpConnection:
         Raises HostKeyError, LoginRefusedError or TransportError.
         """
         with self._lock, _as_transport_error("the SFTP session cannot be opened"):
+            self._check_finished()
             transport = self._transport
             if transport is None or not transport.is_active():
                 transport = self._connect()
@@ -126,6 +128,12 @@ class SftpConnection:
         if transport is not None:
             transport.close()
 
+    def finish(self) -> None:
+        """``close`` for good: whoever still uses it, in whatever thread, gets no further session."""
+        # In this order: a connection that is made at this moment is either closed here or gives up itself.
+        self._finished = True
+        self.close()
+
     def drop(self) -> None:
         """``close`` for a connection in doubt: what still waits to be sent is thrown away.
 
@@ -150,6 +158,7 @@ class SftpConnection:
             raise
         self._transport, self._peer = transport, peer
         try:
+            self._check_finished()
             _configure(transport, self._pinned.get_name(), timeout)
             self._exchange_keys(transport, timeout)
             self._log_in(transport)
@@ -159,6 +168,10 @@ class SftpConnection:
             peer.close()
             raise
         return transport
+
+    def _check_finished(self) -> None:
+        if self._finished:
+            raise TransportError("the node is stopping", where=self._place)
 
     def _exchange_keys(self, transport: paramiko.Transport, timeout: float) -> None:
         try:

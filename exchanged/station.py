@@ -2,7 +2,8 @@
 
 A station's ``step`` does what is due and says when to look again. Wakes are hints and coalesce: a
 station that is woken while it works runs once more afterwards. Nothing depends on a wake arriving,
-for every station is also run by a slow alarm. One station never runs twice at once.
+for every station is also run by a slow alarm. One station never runs twice at once. A station that hangs
+(a dead share) keeps its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
@@ -42,6 +43,8 @@ class _Place:
         self.queued = False
         self.running = False
         self.again = False
+        self.since = 0.0
+        self.relieved = False
 
 
 class Runner:
@@ -66,10 +69,8 @@ class Runner:
         self._places: dict[str, _Place] = {}
         self._guard = threading.Lock()
         self._ready: queue.SimpleQueue[_Place | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"station-{index}", daemon=True)
-            for index in range(threads)
-        ]
+        self._threads = [self._thread(index) for index in range(threads)]
+        self._started = threads
         self._stopping = False
 
     def add(self, station: Station, backoff: Backoff) -> None:
@@ -84,14 +85,54 @@ class Runner:
             self.wake(name)
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Let every station finish its step. True when all did in time."""
-        self._stopping = True
-        for _ in self._threads:
+        """Let every station finish its step; again waits again. True when all have finished."""
+        with self._guard:
+            self._stopping = True
+            threads = tuple(self._threads)
+        for _ in threads:
             self._ready.put(None)
         deadline = self._clock.monotonic() + timeout_seconds
-        for thread in self._threads:
+        for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
+
+    def slow(self, seconds: float) -> dict[str, float]:
+        """The stations that have been at one step for longer than ``seconds``, and for how long."""
+        now = self._clock.monotonic()
+        with self._guard:
+            return {
+                name: now - place.since
+                for name, place in self._places.items()
+                if place.running and now - place.since > seconds
+            }
+
+    def relieve(self, names: Iterable[str]) -> None:
+        """Start one thread more for each of these stations that is still at its step.
+
+        The thread that comes back from such a step ends, so that there are not more of them for good.
+        """
+        for name in names:
+            with self._guard:
+                place = self._places[name]
+                if self._stopping or not place.running or place.relieved:
+                    continue
+                place.relieved = True
+                thread = self._thread(self._started)
+                self._started += 1
+                self._threads.append(thread)
+                try:
+                    # Under the guard: whoever stops the runner joins only threads that run.
+                    thread.start()
+                except RuntimeError as error:
+                    # No more threads for now; it is tried again at the next look.
+                    self._threads.remove(thread)
+                    place.relieved = False
+                    event_line("station-not-relieved", level=logging.WARNING, station=name, what=str(error))
+
+    def is_whole(self) -> bool:
+        """No thread has died of a mistake of ours."""
+        with self._guard:
+            return all(thread.is_alive() for thread in self._threads)
 
     def wake(self, name: str) -> None:
         """Look at a station soon. Unknown names are ignored: the role may lack that station."""
@@ -112,17 +153,25 @@ class Runner:
         for name in self._places:
             self.wake(name)
 
+    def _thread(self, index: int) -> threading.Thread:
+        return threading.Thread(target=self._work, name=f"station-{index}", daemon=True)
+
     def _work(self) -> None:
-        while True:
+        is_spare = False
+        while not is_spare:
             place = self._ready.get()
             if place is None or self._stopping:
                 return
             with self._guard:
                 place.queued, place.running, place.again = False, True, False
+                place.since = self._clock.monotonic()
             delay = self._step(place)
             with self._guard:
                 place.running = False
                 again = place.again
+                is_spare, place.relieved = place.relieved, False
+                if is_spare:
+                    self._threads.remove(threading.current_thread())
             if again or delay == NOW:
                 self.wake(place.station.name)
             elif delay is not None:

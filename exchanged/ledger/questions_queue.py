@@ -122,6 +122,15 @@ def summary(connection: sqlite3.Connection, now: datetime) -> QueueSummary:
     return QueueSummary(tuple(recipients), tuple(others))
 
 
+def count_open(connection: sqlite3.Connection, limit: int) -> int:
+    """How many pairs of packet and recipient the exchange still owes something, counted up to ``limit``."""
+    found = connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM destination WHERE state IN {OPEN_SQL} LIMIT ?)",  # noqa: S608
+        (limit,),
+    )
+    return int(found.fetchone()[0])
+
+
 def waiting(connection: sqlite3.Connection, wanted: QueueFilter) -> tuple[QueueEntry, ...]:
     """What waits and passes ``wanted``, oldest first."""
     sources: list[Iterator[QueueEntry]] = [_packets(connection, wanted)]

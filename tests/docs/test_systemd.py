@@ -11,7 +11,7 @@ UNIT = Path(__file__).resolve().parents[2] / "systemd" / "exchanged@.service"
 
 
 def test_the_unit_is_not_restarted_where_a_person_must_look() -> None:
-    unit = ConfigParser(interpolation=None)
+    unit = ConfigParser(interpolation=None, strict=False)
     unit.read(UNIT, encoding="utf-8")
     service = unit["Service"]
     assert service["Type"] == "notify"

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
+from cli.main import exchangectl
 
 pytestmark = pytest.mark.process
 
@@ -164,6 +166,43 @@ def test_trace_answers_from_the_askers_own_ledger_alone(lab: Lab) -> None:
         for place, away in hidden:
             away.rename(place)
         lab.start()
+
+
+def test_packets_in_flight_survive_reloads_of_every_node(lab: Lab, tmp_path: Path) -> None:
+    """SIGHUP, also two at once, to each node in turn while packets pass: none is lost, none comes twice."""
+    nodes = (PROVINCE, POLICE, PROCURATORATE)
+    pids = {code: lab.pid(code) for code in nodes}
+    reloads = {code: lab.log(code).read_text("utf-8").count("event=reloaded") for code in nodes}
+    names = [f"重载{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        made = CliRunner().invoke(exchangectl, [
+            "packet", "new", "--type", "prosecution.transfer", "--name", name, "--seed", str(80 + number),
+            "--video-mib", "0", "--out", str(tmp_path),
+        ])  # fmt: skip
+        assert made.exit_code == 0, made.output
+    for number, name in enumerate(names):
+        (tmp_path / name).rename(lab.agency_root(POLICE) / "outbox" / name)
+        code = nodes[number % len(nodes)]
+        for _ in range(number % 2 + 1):
+            os.kill(pids[code] or 0, signal.SIGHUP)
+        reloads[code] += 1
+        log = lab.log(code)
+        wait_for(
+            lambda: log.read_text("utf-8").count("event=reloaded") >= reloads[code],  # noqa: B023
+            f"a reload of {code}",
+        )
+    ids = [reaches(lab, name, "delivered")["packetId"] for name in names]
+    inbox = lab.agency_root(PROCURATORATE) / "inbox" / "prosecution.transfer"
+    # Nothing more came than what the police know to have sent.
+    known = {status(lab, path.name.removesuffix(".status.json")).get("packetId")
+             for path in (lab.agency_root(POLICE) / "status").glob("*.status.json")}  # fmt: skip
+    assert {path.name.partition("_")[2] for path in inbox.glob(f"{POLICE}_*")} <= known
+    for packet_id in ids:
+        assert (inbox / f"{POLICE}_{packet_id}" / "delivery.xml").exists()
+        receipts = sorted(path.name for path in (lab.agency_root(POLICE) / "receipts" / packet_id).iterdir())
+        assert [name.split("-")[0] for name in receipts] == ["accepted", "delivered"]
+    assert len(set(ids)) == len(names)
+    assert {code: lab.pid(code) for code in nodes} == pids
 
 
 def test_a_second_daemon_on_the_same_folder_ends_with_7(lab: Lab) -> None:

@@ -11,7 +11,7 @@ import pytest
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, TransportFileError
 from exchanged.mailbox import partial_name
-from exchanged.sftp_connection import SftpConnection
+from exchanged.sftp_connection import SftpConnection, SftpSettings
 from exchanged.sftp_protocol import Kind, Reader, Status
 from exchanged.sftp_transport import SftpTransport
 from exchanged.sftp_window import SftpWindow
@@ -203,3 +203,12 @@ def test_a_session_that_breaks_in_use_drops_its_connection() -> None:
     assert not broken.is_open
     assert connection.drops == 1
     assert transport.list_own().files == ()
+
+
+def test_a_finished_connection_is_never_made_again() -> None:
+    """What a stopped node left behind in some thread must not dial once more."""
+    host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    connection = SftpConnection(SftpSettings("127.0.0.1", 1, "ex", bytes(32), host_key, "/"))
+    connection.finish()
+    with pytest.raises(TransportError, match="stopping"):
+        connection.open_window()

@@ -1,0 +1,110 @@
+"""The runner: a station that hangs keeps its thread, and another thread takes its place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from exchanged.retry import Backoff
+from exchanged.station import Runner
+from tests.support.clock import FakeClock, FakeRandomness
+
+PATIENCE = 20.0
+
+
+class Hanging:
+    """Hangs in its first step until it is let go."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hangs = threading.Event()
+        self.released = threading.Event()
+
+    def step(self) -> float | None:
+        self.hangs.set()
+        assert self.released.wait(PATIENCE)
+        return None
+
+
+class Counting:
+    """Says that it ran."""
+
+    name = "other"
+
+    def __init__(self) -> None:
+        self.ran = threading.Event()
+
+    def step(self) -> float | None:
+        self.ran.set()
+        return None
+
+
+class Bench:
+    def __init__(self, *stations: Hanging | Counting, threads: int = 1) -> None:
+        self.clock = FakeClock()
+        self.runner = Runner(
+            self.clock, FakeRandomness(), lambda *_: None, lambda _: None, threads=threads
+        )
+        for station in stations:
+            self.runner.add(station, Backoff())
+        self.runner.start()
+
+
+@pytest.fixture
+def share() -> Iterator[Hanging]:
+    station = Hanging("delivery")
+    yield station
+    station.released.set()
+
+
+def station_threads() -> int:
+    return sum(thread.name.startswith("station-") for thread in threading.enumerate())
+
+
+def test_a_dead_share_takes_one_thread_and_the_others_go_on(share: Hanging) -> None:
+    other, before = Counting(), station_threads()
+    bench = Bench(share, other)
+    assert share.hangs.wait(PATIENCE)
+    assert not other.ran.wait(0.1)
+    bench.clock.advance(31)
+    assert bench.runner.slow(30) == {"delivery": 31.0}
+    bench.runner.relieve(bench.runner.slow(30))
+    assert other.ran.wait(PATIENCE)
+    # Once is enough, however long it takes.
+    bench.clock.advance(300)
+    bench.runner.relieve(bench.runner.slow(30))
+    assert station_threads() == before + 2
+    assert bench.runner.is_whole()
+    share.released.set()
+    assert bench.runner.stop(PATIENCE)
+    assert station_threads() == before
+
+
+def test_the_thread_that_comes_back_is_one_too_many_and_ends(share: Hanging) -> None:
+    bench, before = Bench(share), station_threads()
+    assert share.hangs.wait(PATIENCE)
+    returning = next(thread for thread in threading.enumerate() if thread.name == "station-0")
+    bench.clock.advance(31)
+    bench.runner.relieve(["delivery"])
+    assert station_threads() == before + 1
+    share.released.set()
+    returning.join(PATIENCE)
+    assert station_threads() == before
+    assert bench.runner.is_whole()
+    # The station is still run, by the thread that took over.
+    share.hangs.clear()
+    bench.runner.wake("delivery")
+    assert share.hangs.wait(PATIENCE)
+    assert bench.runner.slow(30) == {}
+    assert bench.runner.stop(PATIENCE)
+
+
+def test_a_station_that_hangs_is_told_at_the_end(share: Hanging) -> None:
+    bench = Bench(share)
+    assert share.hangs.wait(PATIENCE)
+    assert not bench.runner.stop(0)
+    bench.runner.relieve(["delivery"])
+    share.released.set()
+    assert bench.runner.stop(PATIENCE)
