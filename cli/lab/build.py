@@ -12,6 +12,7 @@ from typing import Final
 
 from cli.fiction.agencies import LabAgency
 from cli.lab import sshd
+from cli.lab.accounts import LabAccounts
 from cli.lab.errors import LabFolderError
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan
@@ -91,6 +92,7 @@ transport = "folder"
 side = "serve"
 mailbox = "{mailbox}"
 """
+_ACCOUNT: Final = 'account = "{account}"\n'
 _FOLDERS: Final = """
 [folders]
 root = "{root}"
@@ -100,9 +102,16 @@ scan_seconds = 2.0
 
 
 def build_lab(
-    layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+    layout: Layout,
+    plan: LabPlan,
+    transport: LinkTransport,
+    clock: Clock,
+    randomness: Randomness,
+    accounts: LabAccounts | None = None,
 ) -> None:
     """Make everything below ``layout.root``, which must not exist or be empty.
+
+    With ``accounts`` the configurations name them; making them is the next step (``cli.lab.accounts``).
 
     Raises LabFolderError when something lies there or cannot be written.
     """
@@ -116,7 +125,7 @@ def build_lab(
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o750)
         if any(layout.root.iterdir()):
             raise LabFolderError("something lies there already", where=str(layout.root))
-        _Builder(layout, plan, transport, clock, randomness).build()
+        _Builder(layout, plan, transport, clock, randomness, accounts).build()
     except OSError as error:
         raise LabFolderError(f"the lab cannot be made: {error.strerror}", where=str(layout.root)) from error
 
@@ -125,13 +134,20 @@ class _Builder:
     """The steps of making one lab."""
 
     def __init__(
-        self, layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+        self,
+        layout: Layout,
+        plan: LabPlan,
+        transport: LinkTransport,
+        clock: Clock,
+        randomness: Randomness,
+        accounts: LabAccounts | None,
     ) -> None:
         self._layout = layout
         self._plan = plan
         self._transport = transport
         self._now = clock.now()
         self._randomness = randomness
+        self._accounts = accounts
         self._port = sshd.free_port() if transport is LinkTransport.SFTP else 0
 
     def build(self) -> None:
@@ -203,7 +219,10 @@ class _Builder:
             generate_ssh_key(self._layout.login_key(agency.code), self._randomness, agency.code)
             for agency in self._plan.agencies
         ]
-        sshd.write_files(self._layout, lines, self._port)
+        if self._accounts is None:
+            sshd.write_files(self._layout, lines, self._port)
+        else:
+            sshd.write_config(self._layout, self._port, self._accounts.pattern)
         return host.rpartition(" ")[0]
 
     def _make_folders(self, code: str) -> None:
@@ -219,6 +238,7 @@ class _Builder:
         province = self._plan.province.code
         serving = (
             _SERVE.format(code=agency.code, mailbox=self._layout.mailbox(agency.code))
+            + (_ACCOUNT.format(account=self._accounts.agencies[agency.code]) if self._accounts else "")
             for agency in self._plan.agencies
         )
         head = _NODE.format(code=province, role=NodeRole.PROVINCIAL, root=root)
@@ -228,10 +248,10 @@ class _Builder:
         link = _DIAL_SFTP if self._transport is LinkTransport.SFTP else _DIAL_FOLDER
         dialling = link.format(
             province=self._plan.province.code,
-            mailbox=self._layout.mailbox(code),
+            mailbox="/" if self._accounts else self._layout.mailbox(code),
             host=sshd.HOST,
             port=self._port,
-            user=sshd.user_name(),
+            user=self._accounts.agencies[code] if self._accounts else sshd.user_name(),
             host_key=host_key,
         )
         head = _NODE.format(code=code, role=NodeRole.FRONTEND, root=root)
