@@ -101,8 +101,10 @@ own() {
         say "$1: made"
     fi
     if [ "$(seen "$1")" != "$3 $4" ]; then
-        # A new owner takes the set-group bit away, so the mode comes last.
+        # A new owner may take the set-group bit away, so the mode comes last; and a number alone would
+        # leave that bit on a folder.
         chown -h "$3" "$1"
+        chmod a-s,-t "$1"
         chmod "$4" "$1"
         say "$1: now $3 $4"
     fi

@@ -145,7 +145,10 @@ def remove_accounts(layout: Layout, accounts: LabAccounts) -> None:
 def as_user(user: str, command: tuple[str, ...]) -> tuple[str, ...]:
     """``command`` run by root as ``user``, who gets nothing of root's."""
     setpriv = shutil.which("setpriv", path=_SYSTEM_PATH) or "setpriv"
-    return (setpriv, f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs", *command)
+    # setpriv still has root's rights when it looks for the program; the shell after it has not, so that a
+    # program which the user cannot reach fails here and not in the daemon's workers.
+    drop = (setpriv, f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs")
+    return (*drop, "/bin/sh", "-c", 'exec "$@"', "sh", *command)
 
 
 def _require_programs(user: str) -> None:
@@ -157,9 +160,9 @@ def _require_programs(user: str) -> None:
         words = tried.stderr.strip().splitlines()
         raise LabError(
             "the service user cannot run the programs of this installation",
-            where=str(home),
+            where=f"{sys.executable}, {home}",
             found=words[-1] if words else "",
-            hint="put the installation where every user can read it, such as /opt/exchanged",
+            hint="put the installation and its Python where every user can read them, such as /opt/exchanged",
         )
 
 
