@@ -20,6 +20,7 @@ from typing import Final
 
 from cli.frame import read_input
 from exchanged.config import Config, FoldersConfig, KeysConfig, LinkConfig, LinkTransport
+from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.keys import check_private_file, load_key
 from exchanged.places import DIRECTORY_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, MARKER_NAME, OUTBOX
@@ -62,6 +63,7 @@ def check_node(config: Config, now: datetime) -> tuple[Check, ...]:
         *_check_data_dir(config.node.data_dir),
         *_check_keys(config),
         *_check_links(config.links),
+        *_check_jails(config),
         *(_check_folders(config.folders) if config.folders else ()),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
@@ -147,6 +149,23 @@ def _check_links(links: tuple[LinkConfig, ...]) -> Iterator[Check]:
                 yield Check(name, CheckState.GOOD, f"{link.user}@{link.host}:{link.port}, not dialled")
             except ExchangeError as error:
                 yield Check(name, CheckState.PROBLEM, _with_advice(error))
+
+
+def _check_jails(config: Config) -> Iterator[Check]:
+    """What every scan of the daemon looks at as well (C2)."""
+    for link in config.links:
+        jail = jail_of(link, config.node.data_dir)
+        if jail is None:
+            continue
+        name, faults = f"jail of {link.name}", jail.faults()
+        for fault in faults:
+            detail = f"{fault.where}: expected {fault.expected}, found {fault.found}; {jail.remedy}"
+            yield Check(name, CheckState.PROBLEM, detail)
+        if not faults:
+            yield Check(name, CheckState.GOOD, link.account)
+    for link_name in links_on_our_volume(config):
+        detail = "its up/ lies on the volume of ledger and spool: who fills the one stops the other"
+        yield Check(f"volume of {link_name}", CheckState.WARNING, detail)
 
 
 def _check_folders(folders: FoldersConfig) -> Iterator[Check]:

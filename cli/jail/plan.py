@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from cli.frame import read_input
+from cli.jail.errors import JailPlanError
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.errors import NotFoundError
-from packet_spec.errors import ExchangeError
 
 SSHD_FOLDER: Final = Path("/etc/exchanged/sshd")
 SERVICE: Final = "exchanged"
@@ -44,13 +44,6 @@ _KEY_LINE: Final = re.compile(
 # sshd expands % and splits at blanks; in a script only quotes and line ends would matter.
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._/-]*")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-
-
-class JailPlanError(ExchangeError):
-    """No jail can be made of these values: a link that is not served, a name or path of no safe form."""
-
-    reference = "jail-plan-unusable"
-    hint = "mend the configuration or the option and call the command again"
 
 
 @dataclass(frozen=True, slots=True)

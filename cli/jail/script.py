@@ -205,7 +205,7 @@ fi
 if [ "$manages_unit" = yes ] && command -v systemctl >/dev/null 2>&1; then
     limit=$(systemctl show --property LimitNPROC --value "$unit" 2>/dev/null || :)
     case $limit in
-    '' | infinity | ??????*)
+    '' | infinity | ????*)
         say "NO LIMIT of processes for each account: set LimitNPROC=$processes in $unit" ;;
     *) say "processes: at most $limit for each account, by $unit" ;;
     esac

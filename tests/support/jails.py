@@ -211,7 +211,8 @@ class Ground:
     def start(self, processes: int = PROCESSES) -> None:
         """Start sshd as exchanged-sshd.service does: with a limit of processes for each account."""
         Path("/run/sshd").mkdir(exist_ok=True)
-        command = ["unshare", "--pid", "--fork", "--kill-child", "prlimit", f"--nproc={processes}:{processes}"]
+        limit = f"--nproc={processes}:{processes}"
+        command = ["unshare", "--pid", "--fork", "--kill-child", "prlimit", limit]
         with (self.root / "sshd.log").open("ab") as log:
             self._server = subprocess.Popen(
                 [*command, "/usr/sbin/sshd", "-D", "-e", "-f", str(self.sshd / "sshd_config")],
@@ -248,7 +249,8 @@ class Ground:
     def options(self, name: str) -> list[str]:
         known = self.root / "known_hosts"
         return [
-            "-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes",
+            "-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+            "-o", "StrictHostKeyChecking=yes",
             "-o", f"UserKnownHostsFile={known}", "-o", "LogLevel=ERROR", "-i", str(self.key(name)),
         ]  # fmt: skip
 
@@ -278,7 +280,9 @@ class Ground:
         """An SFTP session whose answers do not keep us waiting for ever."""
         client = paramiko.SFTPClient.from_transport(transport)
         assert client is not None
-        client.get_channel().settimeout(10)  # type: ignore[union-attr]
+        channel = client.get_channel()
+        assert channel is not None
+        channel.settimeout(10)
         return client
 
 

@@ -111,7 +111,9 @@ def end(*processes: subprocess.Popen[str]) -> None:
         process.communicate()
 
 
-def test_two_hundred_lost_connections_leave_no_process(place: Ground, far_away: list[str]) -> None:
+def test_two_hundred_lost_connections_leave_no_process(
+    place: Ground, far_away: list[str], record_property: Callable[[str, object], None]
+) -> None:
     restart(place, 4000, ClientAliveInterval=2, ClientAliveCountMax=2)
     account = place.account("a")
     near = waiters(place, EACH, "127.0.0.1", [])
@@ -129,7 +131,7 @@ def test_two_hundred_lost_connections_leave_no_process(place: Ground, far_away: 
         assert left == 2 * EACH, "the bell alone still holds them: this is why rings never cease"
         assert Bell(place.jail("a") / "bell").ring()
         rung = seconds_until(lambda: not processes_of(account), 10)
-        print(f"logins ended after {lost:.1f} s, waiters {rung:.1f} s after one ring")
+        record_property("seconds", f"logins ended after {lost:.1f}, waiters {rung:.1f} after one ring")
         assert not Bell(place.jail("a") / "bell").ring(), "nobody waits any more"
     finally:
         end(near, far)

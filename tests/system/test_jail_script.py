@@ -1,4 +1,4 @@
-"""The printed script, run for real: twice, on what was spoilt, on what is none of ours, and away again (C2)."""
+"""The printed script, run for real: twice, on what was spoilt, on what is none of ours, and away (C2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.jail.plan import JailPlanError
+from cli.jail.errors import JailPlanError
 from cli.jail.script import making_script
 from exchanged.errors import JailError
 from tests.support.jails import SERVICE, Ground, as_account, ground, processes_of, run, snapshot

@@ -1,4 +1,4 @@
-"""An agency's account reaches its own mailbox and nothing else (C1, C2): OpenSSH's clients and raw requests."""
+"""An agency's account reaches its own mailbox and nothing else (C1, C2): real clients and raw requests."""
 
 from __future__ import annotations
 
