@@ -30,6 +30,7 @@ from tests.support.jails import (
     ground,
     mount_memory_at_srv,
     open_the_way_to_python,
+    processes_of,
     run,
     run_script,
 )
@@ -256,6 +257,17 @@ def test_an_account_that_turns_a_landed_batch_changes_nothing(lab: Lab, tmp_path
     assert delivered(lab, 2), "nothing twice"
     verified = run(sys.executable, "-m", "cli", "--config", config, "ledger", "verify", cwd=ROOT)
     assert verified.returncode == 0
+
+
+def test_a_killed_front_end_leaves_no_process_at_the_province(lab: Lab) -> None:
+    """The province rings in every scan (every 5 s in a lab), also when there is nothing to tell (C7)."""
+    accounts = read_accounts(lab.layout)
+    assert accounts is not None
+    account = accounts.agencies[POLICE]
+    wait_for(lambda: len(processes_of(account)) == 3, "login, files and bell")
+    lab.kill_node(POLICE)
+    wait_for(lambda: not processes_of(account), "the waiter at the bell to end", 20)
+    lab.start_node(POLICE)
 
 
 def test_an_account_that_fills_its_up_stops_nobody_else(lab: Lab, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.jail.errors import JailPlanError
-from cli.jail.script import making_script
+from cli.jail.plan import SSHD_FOLDER
+from cli.jail.script import making_script, removing_script
 from exchanged.errors import JailError
-from tests.support.jails import SERVICE, Ground, as_account, ground, processes_of, run, snapshot
+from tests.support.jails import SERVICE, Ground, as_account, ground, processes_of, run, run_script, snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = "00000001-0123456789abcdef.batch"
@@ -46,6 +48,17 @@ def test_the_second_run_changes_nothing_and_says_so(place: Ground) -> None:
     assert snapshot(place.jails, place.sshd) == before
     assert (Path("/etc/passwd").read_bytes(), Path("/etc/shadow").read_bytes()) == accounts
     assert place.sftp("a", "ls up\n").returncode == 0
+
+
+def test_before_the_server_is_set_up_the_script_says_what_is_missing(place: Ground) -> None:
+    said = run_script(making_script(replace(place.plan("a"), sshd=SSHD_FOLDER)))
+    assert "there is no /etc/exchanged/sshd/sshd_config yet" in said
+    assert "NO LIMIT of processes for each account: set LimitNPROC=32" in said
+    assert "sound:" in said
+    assert (SSHD_FOLDER / "keys" / place.account("a")).read_text().startswith("restrict ssh-ed25519 ")
+    said = run_script(removing_script(replace(place.plan("a"), sshd=SSHD_FOLDER)))
+    assert "exchanged-sshd.service does not run here" in said
+    place.make("a")
 
 
 def test_the_volume_without_quotas_is_told_plainly(place: Ground) -> None:
