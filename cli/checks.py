@@ -23,6 +23,7 @@ from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
+from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.keys import check_private_file, load_key
 from exchanged.places import DIRECTORY_FOLDER
 from packet_spec.directory import open_directory
@@ -53,6 +54,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *_check_data_dir(config.node.data_dir),
         *_check_keys(config),
         *_check_links(config, randomness),
+        *_check_jails(config),
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
@@ -176,6 +178,24 @@ def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Chec
                     user=link.user, host=link.host, port=link.port
                 )
                 yield Check(name, CheckState.GOOD, dialled)
+
+def _check_jails(config: Config) -> Iterator[Check]:
+    """What every scan of the daemon looks at as well (C2)."""
+    for link in config.links:
+        jail = jail_of(link, config.node.data_dir)
+        if jail is None:
+            continue
+        name, faults = f"jail of {link.name}", jail.faults()
+        for fault in faults:
+            yield Check(
+                name, CheckState.PROBLEM, f"{fault.where}: {fault.found}",
+                expected=fault.expected, advice=jail.remedy,
+            )  # fmt: skip
+        if not faults:
+            yield Check(name, CheckState.GOOD, link.account)
+    for link_name in links_on_our_volume(config):
+        detail = _("its up/ lies on the volume of ledger and spool: who fills the one stops the other")
+        yield Check(f"volume of {link_name}", CheckState.WARNING, detail)
 
 
 def _check_membership(config: Config, directory: Directory, now: datetime) -> Iterator[Check]:

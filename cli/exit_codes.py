@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from cli.frame import InputFileError
+from cli.jail.errors import JailPlanError
 from cli.lab.errors import LabFolderError
 from exchanged import errors
 from packet_spec.errors import (
@@ -51,6 +52,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (NameRefusedError, ExitCode.USAGE),
     (InputFileError, ExitCode.USAGE),
     (LabFolderError, ExitCode.USAGE),
+    (JailPlanError, ExitCode.USAGE),
     (CatalogueError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),

@@ -32,6 +32,8 @@ _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|38
 _HOST_KEY_SHAPE: Final = '"<type> <base64>" as in ssh_host_ed25519_key.pub, without the comment'
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
 _GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# What useradd takes everywhere: user and group names have the same form.
+_ACCOUNT: Final = _GROUP
 _MOST_DAYS: Final = 36_525
 
 
@@ -121,7 +123,8 @@ class LinkConfig:
     """One link. For ``folder`` the mailbox is an absolute local path, for ``sftp`` one on the server.
 
     ``host``, ``port``, ``user``, ``key`` (the login key file) and ``host_key`` (the server's public key
-    line) are set for ``sftp`` only.
+    line) are set for ``sftp`` only. ``account`` is the local account in whose jail the mailbox stands, for
+    the serving side only; empty where there is none, and then no jail is looked at.
     """
 
     name: str
@@ -134,6 +137,7 @@ class LinkConfig:
     user: str
     key: Path | None
     host_key: str
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +348,9 @@ def _link(section: Section) -> LinkConfig | None:
     login = transport is LinkTransport.SFTP
     if login and side is LinkSide.SERVE:
         section.problem("transport", 'the serving side reads a local folder: transport = "folder"')
+    account = section.text("account", "", check=_is_account, shape="the name of an account of this machine")
+    if account and (side is not LinkSide.SERVE or login):
+        section.problem("account", 'only a served folder has one: side = "serve", transport = "folder"')
     config = LinkConfig(
         name=section.text("name", check=_is_link_name, shape="1 to 48 of a-z, 0-9 and -"),
         peer=section.text("peer", check=is_node_code, shape="a node code"),
@@ -355,6 +362,7 @@ def _link(section: Section) -> LinkConfig | None:
         user=section.text("user") if login else "",
         key=section.path("key") if login else None,
         host_key=section.text("host_key", check=_is_host_key, shape=_HOST_KEY_SHAPE) if login else "",
+        account=account,
     )
     section.finish()
     return config
@@ -459,7 +467,7 @@ def _log(section: Section) -> LogConfig:
 
 def _contradictions(config: Config) -> Iterator[str]:
     """What no section sees alone."""
-    for what in ("name", "mailbox"):
+    for what in ("name", "mailbox", "account"):
         values = Counter(getattr(link, what) for link in config.links if getattr(link, what))
         for value in sorted(value for value, times in values.items() if times > 1):
             yield f"[link] {what}: {value} stands in more than one link"
@@ -474,6 +482,10 @@ def _contradictions(config: Config) -> Iterator[str]:
 
 def _is_link_name(text: str) -> bool:
     return _LINK_NAME.fullmatch(text) is not None
+
+
+def _is_account(text: str) -> bool:
+    return _ACCOUNT.fullmatch(text) is not None
 
 
 def _is_host_key(text: str) -> bool:

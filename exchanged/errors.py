@@ -57,6 +57,14 @@ class TransportFileError(TransportError):
     reference = "mailbox-file-refused"
 
 
+class JailError(TransportError):
+    """The jail of a neighbour's account is not as it must be: nothing goes over that link (C2)."""
+
+    reference = "jail-unsound"
+    # Only a person with root can mend it.
+    temporary = False
+
+
 class RemoteRefusedError(TransportError):
     """The server answered an SFTP request with a refusal; ``code`` is the SFTP version 3 status."""
 

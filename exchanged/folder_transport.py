@@ -10,16 +10,19 @@ Left to others: making the folders. Known limit: a share that hangs blocks the c
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from exchanged.bell import Bell
 from exchanged.durable import DurableFiles, Volume, temporary_path
 from exchanged.errors import ForeignVolumeError, NoSpaceError, TransportError
+from exchanged.jail import Jail
+from exchanged.log import event_line
 from exchanged.mailbox import (
     SCAN_NAMES,
     Direction,
@@ -30,13 +33,17 @@ from exchanged.mailbox import (
 )
 from exchanged.transport import Fetched, Listing, Source
 
+# Temporary names of uploads under way, and of a few torn ones, are strangers too and nothing to tell.
+_GROWING: Final = 8
+
 
 class FolderTransport:
     """The ``Transport`` of one local mailbox folder with ``up/`` and ``down/`` in it.
 
     ``outgoing`` is the direction that this side writes: ``down`` when it serves, ``up`` when it
     stands on the dialling side of a folder link. ``durable`` belongs to the volume that takes
-    fetched files. ``peer_uid`` is the expected owner of incoming files, None for any.
+    fetched files. ``peer_uid`` is the expected owner of incoming files, None for any. With a ``jail``
+    the owner is its account's, and every listing begins with a look at the jail (C2).
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class FolderTransport:
         durable: DurableFiles,
         peer_uid: int | None = None,
         bell: Bell | None = None,
+        jail: Jail | None = None,
         scan_names: int = SCAN_NAMES,
     ) -> None:
         self._mailbox = mailbox
@@ -55,11 +63,35 @@ class FolderTransport:
         self._mailbox_files = durable.for_volume(Volume.FOREIGN)
         self._peer_uid = peer_uid
         self._bell = bell
+        self._jail = jail
         self._scan_names = scan_names
+        self._odd = False
 
     def list_names(self) -> Listing:
-        """The incoming direction. Raises TransportError when it is missing or unreadable."""
-        return scan_directory(self._folder(self._outgoing.opposite), self._scan_names)
+        """The incoming direction; files of another owner than the peer are strangers.
+
+        Raises JailError when the jail is not sound, TransportError when the folder is missing or unreadable.
+        """
+        if self._jail is not None:
+            self._peer_uid = self._jail.require()
+        folder = self._folder(self._outgoing.opposite)
+        listing = scan_directory(folder, self._scan_names, expected_uid=self._peer_uid)
+        self._report(folder, listing)
+        return listing
+
+    def _report(self, folder: Path, listing: Listing) -> None:
+        """What lies there and is not taken is told once, until it is gone (C2)."""
+        odd = listing.truncated or listing.foreign > 0 or listing.strangers > _GROWING
+        if odd and not self._odd:
+            event_line(
+                "mailbox-strangers",
+                level=logging.WARNING,
+                where=str(folder),
+                strangers=listing.strangers,
+                foreign=listing.foreign,
+                truncated=listing.truncated,
+            )
+        self._odd = odd
 
     def list_own(self) -> Listing:
         """What still lies in the outgoing direction. Raises TransportError likewise."""

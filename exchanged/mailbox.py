@@ -134,14 +134,15 @@ def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
     return tuple(sorted(files, key=order))
 
 
-def scan_directory(path: Path, cap: int = SCAN_NAMES) -> Listing:
+def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | None = None) -> Listing:
     """One direction: known plain files with one link, in reading order; everything else is counted.
 
-    At most ``cap`` names are read; then ``truncated`` is set. Raises TransportError when the
-    folder is missing, no folder, or cannot be read: a vanished mailbox is never an empty one.
+    ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set.
+    Raises TransportError when the folder is missing, no folder, or cannot be read: a vanished mailbox is
+    never an empty one.
     """
     files: list[MailboxFile] = []
-    strangers = 0
+    strangers = foreign = 0
     seen = 0
     truncated = False
     try:
@@ -151,16 +152,18 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES) -> Listing:
                     truncated = True
                     break
                 seen += 1
-                file = _plain_file(entry)
-                if file is None:
+                found = _known_file(entry)
+                if found is None:
                     strangers += 1
+                elif expected_uid is not None and found.st_uid != expected_uid:
+                    foreign += 1
                 else:
-                    files.append(file)
+                    files.append(MailboxFile(entry.name, found.st_size, found.st_mtime))
     except OSError as error:
         raise TransportError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
         ) from error
-    return Listing(sort_files(files), strangers, truncated)
+    return Listing(sort_files(files), strangers + foreign, truncated, foreign)
 
 
 def open_foreign(folder: Path | int, name: str, *, expected_uid: int | None = None) -> int:
@@ -235,7 +238,7 @@ def _check(found: os.stat_result, expected_uid: int | None) -> None:
         )
 
 
-def _plain_file(entry: os.DirEntry[str]) -> MailboxFile | None:
+def _known_file(entry: os.DirEntry[str]) -> os.stat_result | None:
     if classify(entry.name) is None:
         return None
     try:
@@ -245,7 +248,7 @@ def _plain_file(entry: os.DirEntry[str]) -> MailboxFile | None:
         return None
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         return None
-    return MailboxFile(entry.name, found.st_size, found.st_mtime)
+    return found
 
 
 def _known(name: str) -> str:

@@ -19,6 +19,7 @@ from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
+from exchanged.jail import jail_of
 from exchanged.keys import load_key
 from exchanged.ledger import Ledger
 from exchanged.link_context import LinkContext, LinkLimits
@@ -122,13 +123,16 @@ class Parts:
         serves = config.side is LinkSide.SERVE
         mailbox = Path(config.mailbox)
         bell = Bell(mailbox / BELL_NAME) if serves else None
-        if bell is not None:
+        jail = jail_of(config, self.config.node.data_dir)
+        # In a jail nobody but root could make the bell, and a jail without one downs its own link only.
+        if bell is not None and jail is None:
             bell.ensure()
         return FolderTransport(
             mailbox,
             outgoing="down" if serves else "up",
             durable=self.files,
             bell=bell,
+            jail=jail,
             scan_names=self.config.limits.scan_names,
         )
 

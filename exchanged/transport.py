@@ -39,11 +39,15 @@ class MailboxFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies in the incoming direction: files of known patterns, and how many strangers."""
+    """What lies in the incoming direction: files of known patterns, and how many strangers.
+
+    ``foreign`` of the strangers bear a known name but belong to somebody else than the peer.
+    """
 
     files: tuple[MailboxFile, ...]
     strangers: int = 0
     truncated: bool = False
+    foreign: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ _FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path
 def lab() -> None:
     """Run a whole province on this machine.
 
-    A lab isolates nothing: every agency logs in as the user who runs it. It is for demonstration,
-    tests and a vendor's rehearsal, never for real cases.
+    Made without --jail a lab isolates nothing: every agency logs in as the user who runs it. With --jail
+    each agency has a real account in a jail of its own, and the province's daemon a user of its own. A
+    lab is for demonstration, tests and a vendor's rehearsal, never for real cases.
     """
 
 
@@ -40,30 +41,34 @@ def lab() -> None:
     show_default=True,
     help="How agencies are linked to the province.",
 )
-@click.option("--jail", is_flag=True, help="Real accounts and chroot; not in this version.")
+@click.option("--jail", is_flag=True, help="As root: a real account in a jail for each agency.")
 @json_option
 def create(
     folder: Path, agencies: int | None, plan: Path | None, link: str, *, jail: bool, as_json: bool
 ) -> None:
     """Make a province in the new or empty folder DIR: keys, directory, configurations, folders.
 
+    With --jail, as root and over sftp only, accounts lab-... are made on this machine; lab stop leaves
+    them, lab remove takes them away. DIR must then lie below folders that only root can write to.
+
     \b
     Example:
       exchangectl lab create /tmp/province
       exchangectl lab create /tmp/small --agencies 3 --link folder
+      sudo exchangectl lab create /srv/province --agencies 3 --jail
     """
     from cli.lab.lab import create_lab
     from cli.lab.plan import default_plan, load_plan
 
-    if jail:
-        raise click.UsageError(_("--jail is not supported by this version"))
+    if jail and link != "sftp":
+        raise click.UsageError(_("--jail goes with --link sftp only"))
     if plan is not None and agencies is not None:
         raise click.UsageError(_("--agencies and --plan exclude each other"))
     if plan is not None:
         chosen = load_plan(plan)
     else:
         chosen = default_plan() if agencies is None else default_plan(agencies)
-    made = create_lab(folder, chosen, link)
+    made = create_lab(folder, chosen, link, jail=jail)
     if as_json:
         said = {"folder": made.layout.root, "link": link, "province": made.province or None}
         say_json(said | {"agencies": made.agencies, "bridges": made.bridges})
@@ -105,6 +110,28 @@ def stop(folder: Path, *, as_json: bool) -> None:
         say_json(found.status())
     else:
         say(_("stopped"))
+
+
+@lab.command("remove")
+@_FOLDER
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def remove(folder: Path, *, yes: bool, as_json: bool) -> None:
+    """Stop the lab in DIR, then remove its accounts and the folder with everything in it.
+
+    \b
+    Example:
+      exchangectl lab remove /tmp/province --yes
+    """
+    from cli.lab.lab import remove_lab
+
+    if not yes:
+        click.confirm(_("remove the lab {folder} with all it holds?").format(folder=folder), abort=True)
+    remove_lab(folder)
+    if as_json:
+        say_json({"folder": folder.absolute(), "removed": True})
+    else:
+        say(_("removed: {folder}").format(folder=folder))
 
 
 @lab.command("status")

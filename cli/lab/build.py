@@ -12,6 +12,7 @@ from typing import Final
 
 from cli.fiction.agencies import LabAgency
 from cli.lab import sshd
+from cli.lab.accounts import LabAccounts
 from cli.lab.errors import LabFolderError
 from cli.lab.joints import Joint
 from cli.lab.layout import Layout
@@ -93,6 +94,7 @@ transport = "folder"
 side = "serve"
 mailbox = "{mailbox}"
 """
+_ACCOUNT: Final = 'account = "{account}"\n'
 _FOLDERS: Final = """
 [folders]
 root = "{root}"
@@ -102,9 +104,16 @@ scan_seconds = 2.0
 
 
 def build_lab(
-    layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+    layout: Layout,
+    plan: LabPlan,
+    transport: LinkTransport,
+    clock: Clock,
+    randomness: Randomness,
+    accounts: LabAccounts | None = None,
 ) -> None:
     """Make everything below ``layout.root``, which must not exist or be empty.
+
+    With ``accounts`` the configurations name them; making them is the next step (``cli.lab.accounts``).
 
     Raises LabFolderError when something lies there or cannot be written.
     """
@@ -118,7 +127,7 @@ def build_lab(
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o750)
         if any(layout.root.iterdir()):
             raise LabFolderError("something lies there already", where=str(layout.root))
-        _Builder(layout, plan, transport, clock, randomness).build()
+        _Builder(layout, plan, transport, clock, randomness, accounts).build()
     except OSError as error:
         raise LabFolderError(f"the lab cannot be made: {error.strerror}", where=str(layout.root)) from error
 
@@ -127,13 +136,20 @@ class _Builder:
     """The steps of making one lab."""
 
     def __init__(
-        self, layout: Layout, plan: LabPlan, transport: LinkTransport, clock: Clock, randomness: Randomness
+        self,
+        layout: Layout,
+        plan: LabPlan,
+        transport: LinkTransport,
+        clock: Clock,
+        randomness: Randomness,
+        accounts: LabAccounts | None,
     ) -> None:
         self._layout = layout
         self._plan = plan
         self._transport = transport
         self._now = clock.now()
         self._randomness = randomness
+        self._accounts = accounts
         self._above = {joint.lower: joint for joint in plan.links}
         self._dialling = tuple(code for code, joint in self._above.items() if self._is_sftp(joint))
         self._port = sshd.free_port() if self._dialling else 0
@@ -216,7 +232,10 @@ class _Builder:
         lines = [
             generate_ssh_key(self._layout.login_key(code), self._randomness, code) for code in self._dialling
         ]
-        sshd.write_files(self._layout, lines, self._port)
+        if self._accounts is None:
+            sshd.write_files(self._layout, lines, self._port)
+        else:
+            sshd.write_config(self._layout, self._port, self._accounts.pattern)
         return host.rpartition(" ")[0]
 
     def _make_folders(self, code: str) -> None:
@@ -232,7 +251,7 @@ class _Builder:
         role = self._role(code)
         parts = [_NODE.format(code=code, role=role, root=root)]
         below = [joint.lower for joint in self._plan.links if joint.upper == code]
-        parts += [_SERVE.format(peer=lower, mailbox=self._layout.mailbox(lower)) for lower in below]
+        parts += [self._serve(lower) for lower in below]
         above = self._above.get(code)
         if above is not None:
             parts.append(self._dial(above, host_key))
@@ -246,16 +265,21 @@ class _Builder:
         parts.append(_LIMITS.format(workers=workers, link_scan=link_scan))
         self._layout.config(code).write_text("".join(parts), encoding="utf-8")
 
+    def _serve(self, lower: str) -> str:
+        account = self._accounts.agencies[lower] if self._accounts else ""
+        text = _SERVE.format(peer=lower, mailbox=self._layout.mailbox(lower))
+        return text + (_ACCOUNT.format(account=account) if account else "")
+
     def _dial(self, joint: Joint, host_key: str) -> str:
         is_province = self._plan.province is not None and joint.upper == self._plan.province.code
         form = _DIAL_SFTP if self._is_sftp(joint) else _DIAL_FOLDER
         return form.format(
             name="province" if is_province else joint.upper,
             peer=joint.upper,
-            mailbox=self._layout.mailbox(joint.lower),
+            mailbox="/" if self._accounts else self._layout.mailbox(joint.lower),
             host=sshd.HOST,
             port=self._port,
-            user=sshd.user_name(),
+            user=self._accounts.agencies[joint.lower] if self._accounts else sshd.user_name(),
             host_key=host_key,
         )
 

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Final
 
 import cli
+from cli.frame import PlanError
 from cli.lab import sshd
+from cli.lab.accounts import (
+    as_user,
+    make_accounts,
+    plan_accounts,
+    read_accounts,
+    remove_accounts,
+    require_possible,
+    write_accounts,
+)
 from cli.lab.build import build_lab
 from cli.lab.layout import SSHD, Layout
 from cli.lab.plan import LabPlan
@@ -63,17 +73,52 @@ def create_lab(
     *,
     clock: Clock | None = None,
     randomness: Randomness | None = None,
+    jail: bool = False,
 ) -> Lab:
     """Make a lab in the new or empty folder ``directory``; ``link`` is ``sftp`` or ``folder``.
 
-    Raises LabError when something is in the way or sshd is missing for ``sftp``.
+    ``jail``, as root and for ``sftp``: with real accounts. Raises LabError when something is in the way or
+    sshd is missing for ``sftp``; then no account is left.
     """
     transport = LinkTransport(link)
     if any((joint.transport or transport) is LinkTransport.SFTP for joint in plan.links):
         sshd.find_sshd()
     layout = Layout(directory.absolute())
-    build_lab(layout, plan, transport, clock or SystemClock(), randomness or SystemRandomness())
+    clock, randomness = clock or SystemClock(), randomness or SystemRandomness()
+    if not jail:
+        build_lab(layout, plan, transport, clock, randomness)
+        return Lab.open(directory)
+    if plan.province is None or any(joint.upper != plan.province.code for joint in plan.links):
+        raise PlanError(("--jail: real accounts are made for agencies that dial the province itself",))
+    require_possible(layout)
+    codes = (agency.code for agency in plan.agencies)
+    accounts = plan_accounts(plan.province.code, codes, randomness)
+    build_lab(layout, plan, transport, clock, randomness, accounts)
+    write_accounts(layout, accounts)
+    try:
+        # The service user and the accounts pass through; what they may not see is closed below.
+        layout.root.chmod(0o755)
+        layout.sshd.chmod(0o755)
+        make_accounts(layout, accounts)
+    except BaseException:
+        remove_accounts(layout, accounts)
+        raise
     return Lab.open(directory)
+
+
+def remove_lab(directory: Path) -> None:
+    """Stop the lab in ``directory``, remove its accounts, then the folder with all that is in it.
+
+    Also what an interrupted making left. Raises NotFoundError when there is no lab, LabError.
+    """
+    layout = Layout(directory.absolute())
+    accounts = read_accounts(layout)
+    if layout.state.exists() or accounts is None:
+        Lab.open(directory).stop()
+    if accounts is not None:
+        require_possible(layout)
+        remove_accounts(layout, accounts)
+    DurableFiles(Volume.OWN).remove_tree(layout.root)
 
 
 class Lab:
@@ -92,6 +137,7 @@ class Lab:
         self.agencies = state.agencies
         self.bridges = state.bridges
         self.has_sshd = state.port != 0
+        self._accounts = read_accounts(layout)
 
     @classmethod
     def open(
@@ -193,7 +239,10 @@ class Lab:
 
     def _launch(self, code: str) -> Launch:
         config = str(self.layout.config(code))
-        return Launch(code, (*self._daemon, config), self.layout.log(code), config, self._token())
+        command = (*self._daemon, config)
+        if self._accounts is not None and code == self._accounts.province:
+            command = as_user(self._accounts.service, command)
+        return Launch(code, command, self.layout.log(code), config, self._token())
 
     def _stop_nodes(self, codes: Iterable[str]) -> None:
         records = {code: read_record(self.layout.record(code)) for code in codes}
@@ -212,11 +261,12 @@ class Lab:
             # Whoever still runs dials a port that is now somebody else's.
             self._stop_nodes((*self.agencies, *self.bridges))
             self._move_to(port)
-        process = sshd.start_sshd(self.layout, port, self._token(), self._clock)
+        jailed = self._accounts is not None
+        process = sshd.start_sshd(self.layout, port, self._token(), self._clock, jailed=jailed)
         self._record(SSHD, process)
 
     def _move_to(self, port: int) -> None:
-        sshd.write_config(self.layout, port)
+        sshd.write_config(self.layout, port, self._accounts.pattern if self._accounts else "")
         files = DurableFiles(Volume.OWN)
         for code in (*self.agencies, *self.bridges):
             path = self.layout.config(code)

@@ -21,6 +21,11 @@ class Layout:
         return self.root / "lab.json"
 
     @property
+    def accounts(self) -> Path:
+        """The accounts of a lab with jails; missing in any other lab."""
+        return self.root / "accounts.json"
+
+    @property
     def root_key(self) -> Path:
         """The key that signs the directory."""
         return self.root / "keys" / "root.key"

@@ -1,8 +1,8 @@
 """The lab's own sshd: configuration, start on a free loopback port, and its sessions.
 
-It serves SFTP alone, with one key per agency. Known limit: run without root it isolates nothing, because
+It serves SFTP alone, with one key per agency. Known limit: without jails it isolates nothing, because
 every agency logs in as the one user who runs the lab and sees all of that user's files; only keys keep
-strangers out. Isolation is the business of real accounts and chroot.
+strangers out. With jails the server knows nobody but the lab's accounts, each closed in by a file of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from cli.jail.plan import ACCOUNTS_FOLDER, PROCESSES, SFTP
 from cli.lab.errors import LabError
 from cli.lab.layout import SSHD, Layout
 from cli.lab.processes import Process, is_running, spawn
@@ -30,14 +31,34 @@ _PRIVILEGE_FOLDER: Final = Path("/run/sshd")
 _SHADOW: Final = Path("/etc/shadow")
 _PATIENCE_SECONDS: Final = 20.0
 _RETRY_MILLISECONDS: Final = 20
-# custody C2: what a front-end never needs is denied.
-_SFTP: Final = (
-    "internal-sftp -u 0007 -P symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
-)
 # sshd becomes the keeper of its orphans (PR_SET_CHILD_SUBREAPER, 36), so that a session that waits at a
 # bell after its connection died can still be found below it and ended.
 _LAUNCHER: Final = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+# What LimitNPROC does in exchanged-sshd.service: a limit on the processes of each account.
+_LIMIT: Final = (
+    f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, ({PROCESSES}, {PROCESSES})); "
+)
+
+_COMMON: Final = (
+    "PidFile none",
+    "AuthenticationMethods publickey",
+    "PasswordAuthentication no",
+    "KbdInteractiveAuthentication no",
+    "UseDNS no",
+    "PrintMotd no",
+    "PermitTTY no",
+    "PermitUserRC no",
+    "DisableForwarding yes",
+    # A province dials in all at once after a start: each front-end with two sessions.
+    "MaxStartups 1000",
+    "MaxSessions 64",
+    "LoginGraceTime 60",
+    "ClientAliveInterval 30",
+    "LogLevel INFO",
+    f"Subsystem sftp {SFTP}",
+    f"ForceCommand {SFTP}",
 )
 
 
@@ -82,48 +103,56 @@ def write_files(layout: Layout, public_lines: Iterable[str], port: int) -> None:
     write_config(layout, port)
 
 
-def write_config(layout: Layout, port: int) -> None:
-    """Write sshd's configuration for ``port``."""
-    host_key, authorized = layout.sshd / "host_key", layout.sshd / "authorized_keys"
+def write_config(layout: Layout, port: int, accounts: str = "") -> None:
+    """Write sshd's configuration for ``port``; ``accounts`` is the pattern of those that live in jails."""
+    host_key = layout.sshd / "host_key"
     lines = (
         f"ListenAddress {HOST}:{port}",
         f'HostKey "{host_key}"',
-        # The one path in which sshd expands % signs.
-        f'AuthorizedKeysFile "{str(authorized).replace("%", "%%")}"',
-        "PidFile none",
-        f"AllowUsers {user_name()}",
-        "PermitRootLogin prohibit-password",
-        "AuthenticationMethods publickey",
-        "PasswordAuthentication no",
-        "KbdInteractiveAuthentication no",
-        f"UsePAM {'yes' if _needs_pam() else 'no'}",
-        # The lab may lie below a folder like /tmp that others can write to.
-        "StrictModes no",
-        "UseDNS no",
-        "PrintMotd no",
-        "PermitTTY no",
-        "PermitUserRC no",
-        "DisableForwarding yes",
-        # A province dials in all at once after a start: each front-end with two sessions.
-        "MaxStartups 1000",
-        "MaxSessions 64",
-        "LoginGraceTime 60",
-        "ClientAliveInterval 30",
-        "LogLevel INFO",
-        f"Subsystem sftp {_SFTP}",
-        f"ForceCommand {_SFTP}",
+        *(_jailed(layout, accounts) if accounts else _not_jailed(layout)),
     )
     (layout.sshd / "sshd_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def start_sshd(layout: Layout, port: int, token: str, clock: Clock) -> Process:
-    """Start sshd and wait until it accepts connections. Raises LabError with its last word."""
+def _jailed(layout: Layout, accounts: str) -> tuple[str, ...]:
+    """Who has no file in accounts.d has no key, and cannot log in at all."""
+    return (
+        "AuthorizedKeysFile none",
+        f"AllowUsers {accounts}",
+        "PermitRootLogin no",
+        "UsePAM no",
+        "StrictModes yes",
+        *_COMMON,
+        f"Include {layout.sshd / ACCOUNTS_FOLDER}/*.conf",
+    )
+
+
+def _not_jailed(layout: Layout) -> tuple[str, ...]:
+    authorized = layout.sshd / "authorized_keys"
+    return (
+        # The one path in which sshd expands % signs.
+        f'AuthorizedKeysFile "{str(authorized).replace("%", "%%")}"',
+        f"AllowUsers {user_name()}",
+        "PermitRootLogin prohibit-password",
+        f"UsePAM {'yes' if _needs_pam() else 'no'}",
+        # The lab may lie below a folder like /tmp that others can write to.
+        "StrictModes no",
+        *_COMMON,
+    )
+
+
+def start_sshd(layout: Layout, port: int, token: str, clock: Clock, *, jailed: bool = False) -> Process:
+    """Start sshd and wait until it accepts connections; ``jailed`` limits the processes of each account.
+
+    Raises LabError with its last word.
+    """
     program = find_sshd()
     if os.geteuid() == 0:
         _PRIVILEGE_FOLDER.mkdir(mode=0o755, exist_ok=True)
     log = layout.log(SSHD)
     config = layout.sshd / "sshd_config"
-    command = (sys.executable, "-c", _LAUNCHER, program, "-D", "-e", "-f", str(config))
+    launcher = (_LIMIT if jailed else "") + _LAUNCHER
+    command = (sys.executable, "-c", launcher, program, "-D", "-e", "-f", str(config))
     process = spawn(command, _environment(), log, str(config), token)
     deadline = clock.monotonic() + _PATIENCE_SECONDS
     pidfd = os.pidfd_open(process.pid)

@@ -218,7 +218,7 @@ def test_lab_commands_make_and_report(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--jail",), ("--agencies", "1", "--plan", "p.toml"), ("--link", "pigeon")]
+    "words", [("--jail", "--link", "folder"), ("--agencies", "1", "--plan", "p.toml"), ("--link", "pigeon")]
 )
 def test_a_lab_that_this_version_cannot_make_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert main(["lab", "create", str(tmp_path / "lab"), *words]) == 2
