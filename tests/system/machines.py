@@ -119,9 +119,9 @@ class Machine:
 
     def try_run(self, command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a shell command as root inside; its result, whatever it is."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
-        inside = ["nsenter", f"--target={self.leader}", "--all", "--wd=/root", "--"]
-        words = [*inside, "sh", "-eu", "-c", command]
+        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+        inside = ["nsenter", f"--target={self.leader}", "--all", "--"]
+        words = [*inside, "sh", "-eu", "-c", f"cd /root\n{command}"]
         return subprocess.run(
             words, input=stdin, check=False, capture_output=True, text=True, env=environment, timeout=600
         )
