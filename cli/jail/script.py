@@ -158,8 +158,10 @@ put() {
     if [ -f "$1" ] && [ "$(cat "$1")" = "$4" ] && [ "$(seen "$1")" = "$2 $3" ]; then return 1; fi
     new=$(dirname "$1")/.$account.new
     # Joined by hand: where a function's answer is asked for, the shell does not stop at a failure in it.
-    rm -f "$new" && (umask 077 && printf '%s\n' "$4" >"$new") && chown "$2" "$new" && chmod "$3" "$new" &&
-        mv -f "$new" "$1" || stop "$1 cannot be written"
+    if ! { rm -f "$new" && (umask 077 && printf '%s\n' "$4" >"$new") && chown "$2" "$new" &&
+        chmod "$3" "$new" && mv -f "$new" "$1"; }; then
+        stop "$1 cannot be written"
+    fi
     say "$1: written"
 }
 
@@ -247,7 +249,7 @@ if entry=$(getent passwd "$account"); then
     usermod --lock --expiredate 1 "$account"
     say "account $account: locked"
     processes() {
-        grep -l "^Uid:[[:space:]]*$number[[:space:]]" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3
+        grep -l "^Uid:[[:space:]]*${number}[[:space:]]" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3
     }
     tries=0
     while [ -n "$(processes)" ]; do
