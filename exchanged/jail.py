@@ -63,8 +63,8 @@ class Jail:
 
     def require(self) -> int:
         """The account's user number, whose files in ``up/`` are the neighbour's. Raises JailError."""
-        faults = self.faults()
-        if faults:
+        owners, faults = self._look()
+        if owners is None or faults:
             first, more = faults[0], len(faults) - 1
             raise JailError(
                 "the jail of the account is not sound; nothing goes over this link"
@@ -74,30 +74,38 @@ class Jail:
                 found=first.found,
                 hint=self.remedy,
             )
-        return pwd.getpwnam(self.account).pw_uid
+        return owners.account_uid
 
     @property
     def remedy(self) -> str:
         """The command that mends every fault."""
-        return f"run: exchangectl link jail {self.link} | sudo sh"
+        return f"run with this node's --config: exchangectl link jail {self.link} | sudo sh"
 
     def faults(self) -> tuple[JailFault, ...]:
         """Everything that is wrong, the account first. Empty: the jail is sound."""
-        try:
-            owners = self._owners()
-        except KeyError:
-            return (JailFault(f"account {self.account}", "an account of this machine", "none"),)
-        except OSError as error:
-            return (JailFault(str(self._data_dir), "the data directory", error.strerror or ""),)
-        if owners.service_uid == _ROOT:
-            return (JailFault(str(self._data_dir), "owned by the user who runs the daemon", "root"),)
-        return (*self._account_faults(owners), *self._way_faults(), *self._folder_faults(owners))
+        return self._look()[1]
 
-    def _owners(self) -> Owners:
-        account = pwd.getpwnam(self.account)
-        service_uid = self._data_dir.stat().st_uid
-        service = pwd.getpwuid(service_uid)
-        return Owners(account.pw_uid, account.pw_gid, service_uid, service.pw_gid)
+    def _look(self) -> tuple[Owners | None, tuple[JailFault, ...]]:
+        """Whose the jail is, and what is wrong with it. Without owners there is at least one fault."""
+        data_dir = str(self._data_dir)
+        try:
+            account = pwd.getpwnam(self.account)
+        except KeyError:
+            return None, (JailFault(f"account {self.account}", "an account of this machine", "none"),)
+        try:
+            service = pwd.getpwuid(self._data_dir.stat().st_uid)
+        except OSError as error:
+            return None, (JailFault(data_dir, "the data directory", error.strerror or ""),)
+        except KeyError:
+            return None, (JailFault(data_dir, "owned by the user who runs the daemon", "nobody known"),)
+        if service.pw_uid == _ROOT:
+            return None, (JailFault(data_dir, "owned by the user who runs the daemon", "root"),)
+        owners = Owners(account.pw_uid, account.pw_gid, service.pw_uid, service.pw_gid)
+        return owners, (
+            *self._account_faults(owners),
+            *self._way_faults(),
+            *self._folder_faults(owners),
+        )
 
     def _account_faults(self, owners: Owners) -> Iterator[JailFault]:
         where = f"account {self.account}"

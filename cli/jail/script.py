@@ -136,11 +136,12 @@ find "$jail/down" -xdev -maxdepth 1 -type f -links 1 -user "$service" ! -group "
 # --- quota ---
 
 volume=$(stat -c %m "$jail/up")
-if [ "$quota_kib" -eq 0 ]; then
-    say "quota: none wanted; $account can fill $volume"
-elif command -v setquota >/dev/null 2>&1 && quotaon -pu "$volume" 2>/dev/null | grep -q ' is on'; then
+[ "$quota_kib" -gt 0 ] || quota_files=0
+if command -v setquota >/dev/null 2>&1 && quotaon -pu "$volume" 2>/dev/null | grep -q ' is on'; then
     setquota -u "$account" "$quota_kib" "$quota_kib" "$quota_files" "$quota_files" "$volume"
-    say "quota: $quota_kib KiB and $quota_files files on $volume"
+    say "quota: $quota_kib KiB and $quota_files files on $volume (0 is no limit)"
+elif [ "$quota_kib" -eq 0 ]; then
+    say "quota: none wanted; $account can fill $volume"
 else
     say "NO QUOTA: user quotas are off on $volume, so $account can fill it."
     say "    Turn them on (package quota, mount option usrquota) and run this again, or mount a volume of"
@@ -155,11 +156,12 @@ fi
 # put PATH OWNER:GROUP MODE TEXT, whole or not at all; 1 when it was so already
 put() {
     if [ -f "$1" ] && [ "$(cat "$1")" = "$4" ] && [ "$(seen "$1")" = "$2 $3" ]; then return 1; fi
-    rm -f "$(dirname "$1")/.$account.new"
-    (umask 077 && printf '%s\n' "$4" >"$(dirname "$1")/.$account.new")
-    chown "$2" "$(dirname "$1")/.$account.new"
-    chmod "$3" "$(dirname "$1")/.$account.new"
-    mv -f "$(dirname "$1")/.$account.new" "$1"
+    new=$(dirname "$1")/.$account.new
+    # Joined by hand: where a function's answer is asked for, the shell does not stop at a failure in it.
+    if ! { rm -f "$new" && (umask 077 && printf '%s\n' "$4" >"$new") && chown "$2" "$new" &&
+        chmod "$3" "$new" && mv -f "$new" "$1"; }; then
+        stop "$1 cannot be written"
+    fi
     say "$1: written"
 }
 
@@ -193,7 +195,8 @@ if [ -f "$config" ]; then
         printf '%s\n' "$in_force" | grep -qxF "$line" ||
             back "sshd would not close the jail of $account: it lacks \"$line\"; $include"
     done
-    [ "$changed" = no ] || reload
+    # Always where it costs nothing: an earlier run may have ended before it came to this.
+    if [ "$changed" = yes ] || [ "$manages_unit" = yes ]; then reload; fi
 else
     say "sshd: there is no $config yet; $include"
 fi
@@ -246,7 +249,7 @@ if entry=$(getent passwd "$account"); then
     usermod --lock --expiredate 1 "$account"
     say "account $account: locked"
     processes() {
-        grep -l "^Uid:[[:space:]]*$number[[:space:]]" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3
+        grep -l "^Uid:[[:space:]]*${number}[[:space:]]" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3
     }
     tries=0
     while [ -n "$(processes)" ]; do
@@ -290,12 +293,17 @@ def making_script(plan: JailPlan) -> str:
         "sftp": _forced(plan),
         "keys": "\n".join(f"restrict {line}" for line in plan.keys),
     }
-    return head + _assigned(values) + _COMMON + _MAKE
+    return head + _assigned(values) + _whole(_MAKE)
 
 
 def removing_script(plan: JailPlan) -> str:
     """The script that takes the account away and leaves the mailbox. Raises as ``making_script``."""
-    return _head(plan, "Locks and removes, and leaves what lies in its mailbox,") + _COMMON + _REMOVE
+    return _head(plan, "Locks and removes, and leaves what lies in its mailbox,") + _whole(_REMOVE)
+
+
+def _whole(acts: str) -> str:
+    """As one function: a script that arrives cut off does nothing, and no command reads the rest of it."""
+    return f"\nmain() {{\n{_COMMON}{acts}}}\n\nmain </dev/null\n"
 
 
 def _head(plan: JailPlan, what: str) -> str:

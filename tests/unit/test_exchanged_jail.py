@@ -60,7 +60,7 @@ def test_a_missing_account_stops_the_scan_and_names_the_mending(tmp_path: Path) 
     with pytest.raises(JailError) as caught:
         transport.list_names()
     assert caught.value.where == "account xx-no-such-account"
-    assert caught.value.advice == "run: exchangectl link jail one | sudo sh"
+    assert caught.value.advice == "run with this node's --config: exchangectl link jail one | sudo sh"
 
 
 def test_every_thing_that_is_wrong_is_named(tmp_path: Path) -> None:
