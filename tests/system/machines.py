@@ -23,6 +23,7 @@ PACKAGES: Final = (
 )  # fmt: skip
 TREES: Final = Path("/var/tmp/exchanged-tests")  # noqa: S108 - kept between runs on purpose
 _BOOT_SECONDS: Final = 60.0
+_LOGIN_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The first process of the new namespaces: it makes what systemd expects to find, then becomes systemd.
 _BOOT: Final = r"""
@@ -119,7 +120,7 @@ class Machine:
 
     def try_run(self, command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a shell command as root inside; its result, whatever it is."""
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+        environment = {"PATH": _LOGIN_PATH, "LC_ALL": "C.UTF-8", "HOME": "/root"}
         inside = ["nsenter", f"--target={self.leader}", "--all", "--"]
         words = [*inside, "sh", "-eu", "-c", f"cd /root\n{command}"]
         return subprocess.run(

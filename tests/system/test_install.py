@@ -100,7 +100,7 @@ def test_the_page_as_written_ends_with_a_delivered_packet(source: Path, machines
         "useradd -G exchanged-case clerk\n"
         "cd /srv/exchanged/agencies/620199-03-00\n"
         "test \"$(stat -c '%G %a' outbox inbox)\" = 'exchanged-case 2770\nexchanged-case 2770'\n"
-        "clerk() { setpriv --reuid=clerk --regid=clerk --init-groups sh -euc \"$1\"; }\n"
+        'clerk() { setpriv --reuid=clerk --regid=clerk --init-groups sh -euc "$1"; }\n'
         "clerk 'cat inbox/*/*/packet.xml; rm -r inbox/case.report/*'"
     )
     # after a power cut and a reboot all goes on by itself
