@@ -124,6 +124,14 @@ class LedgerDamagedError(ExchangeError):
     reference = "ledger-damaged"
 
 
+class LedgerBehindError(ExchangeError):
+    """The ledger has the form of an older version; a starting daemon brings it to the newest."""
+
+    reference = "ledger-behind"
+    temporary = True
+    hint = "restart the daemon with this version, then ask again"
+
+
 class NotFoundError(ExchangeError):
     """No such packet, key, receipt or node."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exchanged.examine import Examined
 from exchanged.judge import Suspicious
-from exchanged.ledger import Transaction, arrivals, blobs, packets
+from exchanged.ledger import Transaction, arrivals, blobs, packets, search
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
@@ -64,6 +64,19 @@ def store(
     """The packet row for a judged arrival, new or in place of the refused attempt. Its row number."""
     named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
     blobs.refer(transaction, examined.seal.key, named)
+    number = _keep(transaction, row, known, examined, state)
+    if examined.packet is not None:
+        search.note_cases(transaction, number, examined.packet.envelope.case_numbers)
+    return number
+
+
+def _keep(
+    transaction: Transaction,
+    row: ArrivalRow,
+    known: PacketRow | None,
+    examined: Examined,
+    state: PacketState,
+) -> int:
     if known is None:
         return packets.insert(
             transaction,

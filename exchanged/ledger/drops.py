@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from exchanged.errors import NotFoundError, StaleStateError
+from exchanged.ledger import search
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from exchanged.states import DropState, Event, advance
@@ -103,6 +104,7 @@ def register(transaction: Transaction, identity: DropIdentity, status_base: str)
     assert number is not None  # noqa: S101 - an INSERT always sets it
     status_name = _free_status_name(transaction.connection, status_base, number)
     transaction.execute('UPDATE "drop" SET status_name = ? WHERE id = ?', status_name, number)
+    search.note_drop(transaction, number, identity.name, status_name)
     transaction.event("drop-seen", detail={"drop": number})
     return get(transaction.connection, number)
 
@@ -164,6 +166,7 @@ def move(
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(f"drop {row.id} is no longer {row.state.value}")
+    search.note_drop_ref(transaction, row.id, outcome.sender_ref)
     if target is not row.state or outcome.reason != row.reason:
         codes = sorted({finding.code for finding in outcome.findings})
         particulars: dict[str, str | int | list[str]] = {"drop": row.id, "from": row.state.value}

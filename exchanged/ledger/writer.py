@@ -23,7 +23,13 @@ from sqlite_utils import Database
 
 from exchanged.clock import Clock
 from exchanged.durable import NO_CRASH, CrashPoints
-from exchanged.errors import LedgerDamagedError, NoSpaceError, NotFoundError, VolumeDamagedError
+from exchanged.errors import (
+    LedgerBehindError,
+    LedgerDamagedError,
+    NoSpaceError,
+    NotFoundError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import schema
 from exchanged.ledger.transaction import Transaction
 
@@ -235,7 +241,8 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection for the command line, with or without a running daemon.
 
-    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read.
+    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read, and
+    LedgerBehindError when it still has an older form: only the daemon changes that.
     """
     if not path.exists():
         raise NotFoundError(
@@ -246,6 +253,14 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         is_open = path.with_name(path.name + "-wal").exists()
         connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
+        lacking = schema.lacks(Database(connection))
     except sqlite3.DatabaseError as error:
         raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error
+    if lacking:
+        connection.close()
+        raise LedgerBehindError(
+            "the ledger was written by an older version and was not brought up to this one yet",
+            where=str(path),
+            found=f"without {', '.join(lacking)}",
+        )
     return connection
