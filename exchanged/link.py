@@ -6,11 +6,13 @@ limit: one link works on one thing at a time, so a very large blob delays what f
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from exchanged.bell import ring_again_in
-from exchanged.errors import NoSpaceError
+from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.link_context import LinkContext
-from exchanged.log import event_line
+from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
 from exchanged.settling import Settling
 from exchanged.station import NOW
@@ -27,7 +29,7 @@ class LinkStation:
         settling = Settling(link)
         self._landing = Landing(link, settling)
         self._offering = Offering(link, settling, self._landing)
-        self._down = False
+        self._health = LinkHealth(link.ledger, link.name, link.peer)
 
     @property
     def name(self) -> str:
@@ -47,13 +49,15 @@ class LinkStation:
             changed, waits = self._offering.step()
             if full is not None:
                 raise full
-        except ExchangeError:
-            self._offering.forget()
-            self._down = True
+        except VolumeDamagedError:
+            # Nothing may be written any more, not even that the link is down.
             raise
-        if self._down:
-            self._down = False
-            event_line("link-up", link=self._link.name, peer=self._link.peer)
+        except Exception as error:
+            self._offering.forget()
+            with suppress(ExchangeError):
+                self._health.note_down(error)
+            raise
+        self._health.note_up()
         if more:
             return NOW
         delays = [self._link.limits.scan_seconds]

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from exchanged.errors import TransportError, TransportFileError
+from exchanged.errors import MailboxUnusableError, TransportFileError
 from exchanged.transport import Listing, MailboxFile
 
 ACKNOWLEDGEMENT_NAME: Final = "ack.batch"
@@ -137,8 +137,8 @@ def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
 def scan_directory(path: Path, cap: int = SCAN_NAMES) -> Listing:
     """One direction: known plain files with one link, in reading order; everything else is counted.
 
-    At most ``cap`` names are read; then ``truncated`` is set. Raises TransportError when the
-    folder is missing, no folder, or cannot be read: a vanished mailbox is never an empty one.
+    At most ``cap`` names are read; then ``truncated`` is set. Raises MailboxUnusableError when
+    the folder is missing, no folder, or cannot be read: a vanished mailbox is never an empty one.
     """
     files: list[MailboxFile] = []
     strangers = 0
@@ -157,7 +157,7 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES) -> Listing:
                 else:
                     files.append(file)
     except OSError as error:
-        raise TransportError(
+        raise MailboxUnusableError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
         ) from error
     return Listing(sort_files(files), strangers, truncated)

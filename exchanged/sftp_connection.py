@@ -31,7 +31,14 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchanged.errors import ConfigurationError, HostKeyError, KeyFileError, LoginRefusedError, TransportError
+from exchanged.errors import (
+    ConfigurationError,
+    ConnectionRefusedByPeerError,
+    HostKeyError,
+    KeyFileError,
+    LoginRefusedError,
+    TransportError,
+)
 from exchanged.keys import check_private_file
 from exchanged.sftp_window import SftpWindow
 
@@ -320,6 +327,8 @@ def _as_transport_error(summary: str) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise TransportError(summary, found="no answer in time") from error
+    except ConnectionRefusedError as error:
+        raise ConnectionRefusedByPeerError(summary, found="nothing accepts connections there") from error
     except EOFError as error:
         raise TransportError(summary, found="the other side ended the connection") from error
     except (paramiko.SSHException, OSError) as error:

@@ -202,12 +202,18 @@ def live(connection: sqlite3.Connection) -> dict[bytes, DropRow]:
     return {bytes(row["name"]): _drop_row(row) for row in rows}
 
 
+def find(connection: sqlite3.Connection, number: int) -> DropRow | None:
+    """The drop of that row number, or None."""
+    row = connection.execute('SELECT * FROM "drop" WHERE id = ?', (number,)).fetchone()
+    return None if row is None else _drop_row(row)
+
+
 def get(connection: sqlite3.Connection, number: int) -> DropRow:
     """The drop of that row number. Raises NotFoundError."""
-    row = connection.execute('SELECT * FROM "drop" WHERE id = ?', (number,)).fetchone()
-    if row is None:
+    found = find(connection, number)
+    if found is None:
         raise NotFoundError("no such drop", found=str(number))
-    return _drop_row(row)
+    return found
 
 
 def of_packet(connection: sqlite3.Connection, packet: int) -> DropRow | None:
