@@ -24,7 +24,7 @@ from exchanged.places import LEDGER_FILE
 from packet_spec.identity import PacketKey, is_agency_code
 
 if TYPE_CHECKING:
-    from exchanged.config import Config
+    from exchanged.config import Config, LinkConfig
     from exchanged.ledger import Connection
     from exchanged.trace_values import Viewpoint
     from packet_spec.model import Directory
@@ -115,6 +115,15 @@ def split_id(text: str) -> tuple[str, str]:
             )
         )
     return sender, prefix
+
+
+def find_link(config: Config, name: str) -> LinkConfig:
+    """The configured link of that name. Raises click.BadParameter, naming those that there are."""
+    for link in config.links:
+        if link.name == name:
+            return link
+    known = ", ".join(sorted(link.name for link in config.links)) or "-"
+    raise click.BadParameter(_("there is no link {link!r}; known: {known}").format(link=name, known=known))
 
 
 def shown_key(key: object) -> str:
