@@ -16,7 +16,15 @@ from cli.locale import _
 from cli.render import age
 from exchanged.config import LinkConfig, LinkSide, LinkTransport
 from exchanged.ledger.questions_link import LinkFacts, link_facts
-from exchanged.link_health import ACKNOWLEDGED_AT, DOWN_FAULT, DOWN_REASON, DOWN_SINCE, HEARD_AT, PAUSED, Fault
+from exchanged.link_health import (
+    ACKNOWLEDGED_AT,
+    DOWN_FAULT,
+    DOWN_REASON,
+    DOWN_SINCE,
+    HEARD_AT,
+    PAUSED,
+    Fault,
+)
 
 if TYPE_CHECKING:
     from cli.node_view import NodeView
@@ -47,7 +55,7 @@ class LinkView:
     """One link as an operator sees it. ``since`` and ``reason`` are set for down and silent.
 
     ``fault`` is None where nobody is at fault, or where this side cannot tell.
-   """
+    """
 
     name: str
     peer: str

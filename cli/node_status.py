@@ -24,7 +24,7 @@ from exchanged.config import Config, LinkSide
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import LedgerBehindError, LedgerDamagedError
 from exchanged.keys import load_key
-from exchanged.ledger import open_read_only
+from exchanged.ledger import open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.link_health import CLOCK_AHEAD
 from exchanged.lock import holder
@@ -120,6 +120,7 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
     try:
         # Who may not read it must not be told that it is damaged.
         with path.open("rb"), closing(open_read_only(path)) as connection:
+            require_newest_form(connection)
             view = NodeView(config, connection)
             return node_facts(connection), link_views(view, now)
     except FileNotFoundError:
@@ -152,7 +153,8 @@ def _daemon(process: int | None, facts: NodeFacts | None, now: datetime) -> Stat
     if process is None:
         stopped = facts.stopped_at if facts is not None and not facts.is_marked_running else None
         if stopped is not None:
-            text = _("not running; stopped cleanly {ago} ago").format(ago=age((now - stopped).total_seconds()))
+            ago = age((now - stopped).total_seconds())
+            text = _("not running; stopped cleanly {ago} ago").format(ago=ago)
         elif facts is not None and facts.started_at is not None:
             text = _("not running, and it did not stop cleanly; see its log")
         else:

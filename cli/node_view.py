@@ -77,12 +77,20 @@ class AmbiguousIdError(click.UsageError):
 
 
 @contextmanager
-def open_view(settings: Settings) -> Iterator[NodeView]:
-    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError."""
-    from exchanged.ledger import open_read_only  # noqa: PLC0415 - help must not wait for libraries
+def open_view(settings: Settings, *, of_any_form: bool = False) -> Iterator[NodeView]:
+    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError.
+
+    Raises LedgerBehindError for a ledger of an older version, unless one ``of_any_form`` will do.
+    """
+    from exchanged.ledger import (  # noqa: PLC0415 - help must not wait for libraries
+        open_read_only,
+        require_newest_form,
+    )
 
     config = settings.load()
     with closing(open_read_only(config.node.data_dir / LEDGER_FILE)) as connection:
+        if not of_any_form:
+            require_newest_form(connection)
         yield NodeView(config, connection)
 
 

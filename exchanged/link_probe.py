@@ -114,7 +114,8 @@ def _sftp_steps(link: LinkConfig, watch: _Watch) -> _Steps:
         def space() -> None:
             with closing(connection.open_window()) as window:
                 free = window.free_space(f"{mailbox}/{Direction.UP}")
-            watch.note("space", "the server does not tell" if free is None else f"{free.size_bytes} bytes free")
+            told = "the server does not tell" if free is None else f"{free.size_bytes} bytes free"
+            watch.note("space", told)
 
         yield "bell", bell
         yield "space", space
@@ -137,7 +138,8 @@ def _folder_steps(link: LinkConfig, watch: _Watch) -> _Steps:
 
         yield f"list-{direction}", look
     if link.side is LinkSide.SERVE:
-        yield "bell", lambda: watch.note("bell", _owner_and_mode(mailbox / BELL_NAME, stat.S_ISFIFO, "a FIFO"))
+        path = mailbox / BELL_NAME
+        yield "bell", lambda: watch.note("bell", _owner_and_mode(path, stat.S_ISFIFO, "a FIFO"))
 
 
 def _addresses(link: LinkConfig) -> str:

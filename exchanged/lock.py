@@ -9,7 +9,6 @@ from typing import Final
 
 from exchanged.errors import AlreadyRunningError
 
-
 _KERNEL_LOCKS: Final = Path("/proc/locks")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from cli.frame import Settings, json_option
 from cli.locale import _
 from cli.node_view import identify, moment_option, open_view, shown_key
 from cli.render import local_time, say, say_json, table
+
+if TYPE_CHECKING:
+    from exchanged.ledger.questions_event import ChainEvent
 
 
 @click.group("event")
@@ -22,7 +26,7 @@ def event() -> None:
 @moment_option("--until", help_text="Only what happened before this time.")
 @click.option("--packet", "packet_id", metavar="ID", help="Only about this packet; takes what show takes.")
 @click.option("--operator", default="", metavar="TEXT", help="Only acts of operators whose name holds this.")
-@click.option("--kind", default="", metavar="KIND", help="Only this kind, or with a * at its end how it begins.")
+@click.option("--kind", default="", metavar="KIND", help="Only this kind; with * at its end, how it begins.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The newest so many."
 )
@@ -64,13 +68,16 @@ def list_(
     if not found:
         say(_("no events"))
         return
-    rows = [
-        (local_time(each.at), shown_key(each.key) if each.key else "-", event_words(each), each.recipient or "-")
-        for each in found
-    ]
-    say(table((_("at"), _("packet"), _("what"), _("for")), rows))
+    rows = [(local_time(each.at), _about(each), event_words(each)) for each in found]
+    say(table((_("at"), _("about"), _("what")), rows))
     if len(found) == limit:
         say(_("older ones may be left out; see --limit"))
+
+
+def _about(event: ChainEvent) -> str:
+    """The packet, and for whom where it is for one recipient."""
+    key = shown_key(event.key) if event.key else "-"
+    return f"{key} {event.recipient}" if event.recipient else key
 
 
 def _fits(kind: str, kinds: tuple[str, ...]) -> bool:

@@ -41,7 +41,10 @@ def link_show(settings: Settings, name: str, *, as_json: bool) -> None:
     say(fields(_pairs(link, now)))
     if link.facts.exceptions:
         whose = {True: _("ours, at the neighbour"), False: _("theirs, here")}
-        rows = [(each.number, whose[each.ours], each.exception, each.detail or "-") for each in link.facts.exceptions]
+        rows = [
+            (each.number, whose[each.ours], each.exception, each.detail or "-")
+            for each in link.facts.exceptions
+        ]
         say()
         say(_("batches with exceptions"))
         say(table((_("batch"), _("whose"), _("exception"), _("detail")), rows))

@@ -58,13 +58,17 @@ def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:
 
 def _tell(steps: tuple[ProbeStep, ...]) -> None:
     rows = [
-        (_(step.name), f"{step.seconds * 1000:.0f} ms", _("failed") if step.error else step.found or _("good"))
+        (_(step.name), _milliseconds(step.seconds), _("failed") if step.error else step.found or _("good"))
         for step in steps
     ]
     say(table((_("step"), _("time"), _("found")), rows))
     for step in steps:
         if step.error is not None and step.fault is not None:
             _explain(step)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
 
 
 def _explain(step: ProbeStep) -> None:

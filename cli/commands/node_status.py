@@ -79,9 +79,8 @@ def _block(line: StatusLine, widest: int) -> str:
     """A line, wrapped under its own text where it is longer than the screen is wide."""
     gap = " " * (widest - display_width(line.name))
     rows = wrap(printable(line.detail), _COLUMNS - widest - 4)
-    return "\n".join(
-        [f"{_MARKS[line.state.value]} {line.name}{gap}  {rows[0]}", *(" " * (widest + 4) + row for row in rows[1:])]
-    )
+    below = (" " * (widest + 4) + row for row in rows[1:])
+    return "\n".join([f"{_MARKS[line.state.value]} {line.name}{gap}  {rows[0]}", *below])
 
 
 def _too_many(blocks: list[tuple[str, str]]) -> set[int]:

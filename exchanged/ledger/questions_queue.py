@@ -167,7 +167,7 @@ _Counted = tuple[tuple[int, ...], str | None]
 def _aged(
     connection: sqlite3.Connection, now: datetime, of: tuple[str, str], values: tuple[str, ...]
 ) -> _Counted:
-    """Counts by age of the rows that ``of`` (column and tables, our own text) selects; when the oldest came."""
+    """Counts by age of the rows that ``of`` (column and tables, our own text) selects; the oldest's time."""
     came_at, tables = of
     oldest = connection.execute(f"SELECT min({came_at}) FROM {tables}", values).fetchone()[0]  # noqa: S608
     if oldest is None:

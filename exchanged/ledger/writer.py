@@ -241,8 +241,7 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection for the command line, with or without a running daemon.
 
-    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read, and
-    LedgerBehindError when it still has an older form: only the daemon changes that.
+    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read.
     """
     if not path.exists():
         raise NotFoundError(
@@ -253,14 +252,16 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         is_open = path.with_name(path.name + "-wal").exists()
         connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
-        lacking = schema.lacks(Database(connection))
     except sqlite3.DatabaseError as error:
         raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error
+    return connection
+
+
+def require_newest_form(connection: sqlite3.Connection) -> None:
+    """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it."""
+    lacking = schema.lacks(Database(connection))
     if lacking:
-        connection.close()
         raise LedgerBehindError(
             "the ledger was written by an older version and was not brought up to this one yet",
-            where=str(path),
             found=f"without {', '.join(lacking)}",
         )
-    return connection
