@@ -10,10 +10,11 @@ from __future__ import annotations
 import grp
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
@@ -94,12 +95,18 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
 
 def _check_installation() -> Iterator[Check]:
     """Another distribution with a package of one of our names would silently replace ours."""
-    owners = packages_distributions()
+    owners = _owners()
     for package in PACKAGES:
         distributions = sorted(set(owners.get(package, ())))
         if len(distributions) > 1:
             detail = f"several distributions own it ({', '.join(distributions)}): use a separate environment"
             yield Check(f"package {package}", CheckState.PROBLEM, detail)
+
+
+@cache
+def _owners() -> Mapping[str, Sequence[str]]:
+    """Looked up once: it reads the metadata of every installed distribution."""
+    return packages_distributions()
 
 
 def _check_role(role: NodeRole) -> Iterator[Check]:

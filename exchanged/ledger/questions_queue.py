@@ -280,7 +280,8 @@ def _batches(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
     narrowed, values = _narrowed(wanted, state="state", link="link")
     rows = connection.execute(
         f"SELECT link, name, state, created_at FROM batch_out WHERE {_UNACKNOWLEDGED}{narrowed}"  # noqa: S608
-        " ORDER BY id LIMIT ?",
+        # The plus keeps SQLite from walking every batch there ever was in order of its number.
+        " ORDER BY +id LIMIT ?",
         (*values, wanted.limit),
     )
     for row in rows:

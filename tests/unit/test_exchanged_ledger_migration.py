@@ -32,9 +32,8 @@ def write_rows(data: Path) -> None:
         books.packet(2, COURT, sender_ref="R-2")
         books.arrival(PacketKey(COURT, packet_id(8)), Event.HOLD, reason="unknown-key")
         books.drop("案件.zip", Event.LISTED_PART_MISSING, missing=("a.pdf",))
-        books.write(
-            lambda tx: tx.execute("UPDATE packet SET case_key = ? WHERE sender_ref = ?", "police:A〔2026〕7", "R-2")
-        )
+        change = "UPDATE packet SET case_key = ? WHERE sender_ref = ?"
+        books.write(lambda tx: tx.execute(change, "police:A〔2026〕7", "R-2"))
 
 
 def as_first_version(data: Path) -> None:
@@ -50,8 +49,10 @@ def as_first_version(data: Path) -> None:
             if not row[0].startswith(("sqlite_", "_sqlite"))
         ]
         for table in tables:
-            columns = ", ".join(row[1] for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall())
-            connection.execute(f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM new."{table}"')
+            known = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+            columns = ", ".join(row[1] for row in known)
+            copy = f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM new."{table}"'  # noqa: S608
+            connection.execute(copy)
     old.replace(new)
 
 
