@@ -98,9 +98,10 @@ def look_at(config: Config, now: datetime) -> NodeStatus:
     """The status of the configured node. Raises nothing about what is wrong with it: that is the answer."""
     node, process = config.node, holder(config.node.data_dir / LOCK_FILE)
     found = _read(config, now)
+    facts: NodeFacts | None = None
+    links: tuple[LinkView, ...] = ()
     if isinstance(found, StatusLine):
-        facts, links = None, ()
-        lines = (
+        lines: tuple[StatusLine, ...] = (
             _daemon(process, None, now),
             *_disks(config),
             *_markers(config, None),

@@ -145,11 +145,12 @@ def _folder_steps(link: LinkConfig, watch: _Watch) -> _Steps:
 def _addresses(link: LinkConfig) -> str:
     try:
         found = socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # A name that cannot be one at all is a UnicodeError of the codec for domain names.
         raise TransportError(
             "the host name cannot be resolved",
             where=link.host,
-            found=error.strerror or "",
+            found=getattr(error, "strerror", None) or "no host name",
             hint="check [[link]] host, or write the address into /etc/hosts",
         ) from error
     return ", ".join(dict.fromkeys(str(entry[4][0]) for entry in found))

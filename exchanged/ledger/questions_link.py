@@ -80,11 +80,9 @@ def link_facts(connection: sqlite3.Connection, link: str, limit: int = 20) -> Li
 def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
     """What waits on one link."""
     waiting = _one(connection, "SELECT count(*) FROM outgoing WHERE link = ? AND batch IS NULL", link)
-    oldest = _one(
-        connection,
-        "SELECT queued_at FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT 1",
-        link,
-    )
+    oldest = connection.execute(
+        "SELECT queued_at FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT 1", (link,)
+    ).fetchone()
     offered = batches = 0
     first: str | None = None
     for row in connection.execute(
@@ -99,22 +97,15 @@ def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
         waiting,
         offered,
         batches,
-        moment(oldest) if oldest else None,
+        moment(oldest["queued_at"]) if oldest else None,
         moment(first) if first else None,
         _one(connection, arrivals, link, "landed"),
         _one(connection, arrivals, link, "needing"),
     )
 
 
-def known_links(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Links of which something waits or is remembered, also those that left the configuration."""
-    rows = connection.execute("SELECT DISTINCT link FROM link_memory ORDER BY link")
-    return tuple(row["link"] for row in rows)
-
-
 def _one(connection: sqlite3.Connection, statement: str, *values: object) -> int:
-    row = connection.execute(statement, values).fetchone()
-    return row[0] if row is not None else 0
+    return int(connection.execute(statement, values).fetchone()[0])
 
 
 def _asked_of_us(connection: sqlite3.Connection, link: str, limit: int) -> tuple[ExceptionalBatch, ...]:
