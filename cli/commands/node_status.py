@@ -11,7 +11,8 @@ from cli.locale import _
 from cli.render import display_width, printable, say, say_json, wrap
 
 if TYPE_CHECKING:
-    from cli.node_status import NodeStatus, StatusLine
+    from cli.node_status import NodeStatus
+    from cli.status_lines import StatusLine
 
 # One screen of 24 lines: a heading, a last line and the prompt leave this many.
 _LINES: Final = 20
@@ -62,7 +63,7 @@ def _tell(status: NodeStatus, *, show_all: bool) -> None:
 
 def _gathered(status: NodeStatus, show_all: bool) -> tuple[StatusLine, ...]:
     """Many good links are one line, in the place of the first."""
-    from cli.node_status import good
+    from cli.status_lines import good
 
     fine = [line for line in status.lines if line.of_link and line.state.value == "good"]
     if show_all or len(fine) <= _LINKS:

@@ -44,29 +44,33 @@ def find(connection: sqlite3.Connection, text: str, limit: int = 50) -> tuple[Fo
     word = search_key(text)
     if not word:
         return ()
-    hits = list(_exact(connection, word, limit)) or list(_beginning(connection, word, limit))
     merged: dict[tuple[str, object], Found] = {}
-    for field, subject in hits:
-        for found in _resolve(connection, field, subject):
-            _merge(merged, found)
+    for look in (_exact, _beginning):
+        # Several words may lead to one packet, so how many rows are needed shows only while reading.
+        for field, subject in look(connection, word):
+            for found in _resolve(connection, field, subject):
+                _merge(merged, found)
+            if len(merged) >= limit:
+                return tuple(merged.values())
+        if merged:
+            break
     for found in _by_id(connection, word, limit):
         _merge(merged, found)
     return tuple(merged.values())[:limit]
 
 
-def _exact(connection: sqlite3.Connection, word: str, limit: int) -> Iterator[tuple[Field, int]]:
+def _exact(connection: sqlite3.Connection, word: str) -> Iterator[tuple[Field, int]]:
     for field in Field:
         for row in connection.execute(
-            "SELECT subject FROM search WHERE word = ? AND field = ? ORDER BY subject DESC LIMIT ?",
-            (word, field.value, limit),
+            "SELECT subject FROM search WHERE word = ? AND field = ? ORDER BY subject DESC",
+            (word, field.value),
         ):
             yield field, row["subject"]
 
 
-def _beginning(connection: sqlite3.Connection, word: str, limit: int) -> Iterator[tuple[Field, int]]:
+def _beginning(connection: sqlite3.Connection, word: str) -> Iterator[tuple[Field, int]]:
     for row in connection.execute(
-        "SELECT field, subject FROM search WHERE word >= ? AND word < ? ORDER BY word LIMIT ?",
-        (word, word + _LAST, limit),
+        "SELECT field, subject FROM search WHERE word >= ? AND word < ? ORDER BY word", (word, word + _LAST)
     ):
         yield Field(row["field"]), row["subject"]
 

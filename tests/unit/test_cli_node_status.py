@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli import node_status
+from cli.checks import CheckState
 from cli.exit_codes import ExitCode
 from cli.node_status import NodeStatus, look_at
 from exchanged.config import Config
@@ -92,7 +93,7 @@ def test_links_clock_and_disk(network: Network) -> None:
     limits = replace(node.config.limits, free_space_bytes=1 << 62)
     found = wrong(status(node, replace(node.config, limits=limits)))
     assert found[f"link {link.name}"].startswith("down 0s, fault: ours, mailbox-unusable")
-    assert found["clock"] == f"{PROVINCE} is 1h 6m ahead of us; 1 of 1 neighbours say so"
+    assert found["clock"] == f"{PROVINCE} was 1h 6m ahead of us when last heard; so say 1 of 1"
     assert "nothing large is taken in" in found["disk data"]
     assert status(node).exit_code is ExitCode.TEMPORARY
     health.note_up()
@@ -145,7 +146,7 @@ def test_many_good_links_are_one_line_and_the_screen_is_never_left(
     links = tuple(replace(link, name=f"link-{number:03d}") for number in range(30))
     found = status(node, replace(node.config, links=links))
     broken = [
-        replace(line, state=node_status.CheckState.PROBLEM) if number % 2 else line
+        replace(line, state=CheckState.PROBLEM) if number % 2 else line
         for number, line in enumerate(found.lines)
     ]
     desk = operator(network.layout.config(PROVINCE), capsys)

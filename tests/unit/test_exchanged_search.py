@@ -96,6 +96,14 @@ def test_a_drop_is_found_by_its_name_whatever_became_of_it(books: Books) -> None
         assert found.drop.missing == ("a.pdf",)
 
 
+def test_as_many_as_asked_for_however_many_words_each_has(books: Books) -> None:
+    """Three words lead to each drop; cutting off words instead of drops would hide the last ones."""
+    for number in range(5):
+        books.drop(f"案-{number}.zip", Event.LISTED_PART_MISSING, missing=("a.pdf",))
+    assert len(find(books.ledger.read(), "案", 4)) == 4
+    assert len(find(books.ledger.read(), "案", 9)) == 5
+
+
 def test_a_higher_attempt_is_found_by_its_own_words_only(books: Books) -> None:
     key = books.packet(1, sender_ref="OLD-1", packet_state=PacketState.REFUSED)
     note(books, key, NUMBER)
