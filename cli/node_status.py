@@ -21,7 +21,7 @@ from cli.node_view import NodeView, shown_key
 from cli.render import age, local_time, size
 from cli.status_lines import StatusLine, configured, damage, disks, good, markers, problem, warning
 from exchanged.config import Config
-from exchanged.errors import LedgerBehindError, LedgerDamagedError
+from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError
 from exchanged.ledger import open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.link_health import CLOCK_AHEAD
@@ -58,7 +58,7 @@ class NodeStatus:
 
 def look_at(config: Config, now: datetime) -> NodeStatus:
     """The status of the configured node. Raises nothing about what is wrong with it: that is the answer."""
-    node, process = config.node, holder(config.node.data_dir / LOCK_FILE)
+    node, process = config.node, _process(config)
     found = _read(config, now)
     facts: NodeFacts | None = None
     links: tuple[LinkView, ...] = ()
@@ -74,7 +74,16 @@ def look_at(config: Config, now: datetime) -> NodeStatus:
     else:
         facts, links = found
         lines = tuple(_lines(config, now, process, facts, links))
-    return NodeStatus(node.code, node.role.value, node.agency, now, process, lines, facts, links)
+    known = process if isinstance(process, int) else None
+    return NodeStatus(node.code, node.role.value, node.agency, now, known, lines, facts, links)
+
+
+def _process(config: Config) -> int | str | None:
+    """The daemon's process, None when it does not run, or why that cannot be told."""
+    try:
+        return holder(config.node.data_dir / LOCK_FILE)
+    except FileOperationError as error:
+        return error.found or error.summary
 
 
 def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...]] | StatusLine:
@@ -98,7 +107,7 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
 
 
 def _lines(
-    config: Config, now: datetime, process: int | None, facts: NodeFacts, links: tuple[LinkView, ...]
+    config: Config, now: datetime, process: int | str | None, facts: NodeFacts, links: tuple[LinkView, ...]
 ) -> Iterator[StatusLine]:
     yield _daemon(process, facts, now)
     yield from disks(config)
@@ -111,8 +120,10 @@ def _lines(
     yield from configured(config, now)
 
 
-def _daemon(process: int | None, facts: NodeFacts | None, now: datetime) -> StatusLine:
+def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -> StatusLine:
     name = _("daemon")
+    if isinstance(process, str):
+        return warning(name, _("cannot be told ({why}); run this as root").format(why=process))
     if process is None:
         stopped = facts.stopped_at if facts is not None and not facts.is_marked_running else None
         if stopped is not None:
@@ -167,7 +178,7 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
     return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
 
 
-def _ledger(config: Config, facts: NodeFacts, process: int | None) -> StatusLine:
+def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> StatusLine:
     bytes_ = sum(
         path.stat().st_size
         for end in ("", "-wal")

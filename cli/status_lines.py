@@ -102,7 +102,12 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
 
 def damage(config: Config) -> Iterator[StatusLine]:
     """The mark that an earlier run left because the volume failed."""
-    if (config.node.data_dir / DAMAGE_FILE).exists():
+    try:
+        is_marked = (config.node.data_dir / DAMAGE_FILE).exists()
+    except OSError:
+        # Whoever may not look is told so by the line about the ledger.
+        return
+    if is_marked:
         text = _("the volume failed; check the disk, then: exchanged --recover")
         yield problem(_("volume"), text, ExitCode.DAMAGED)
 
@@ -167,12 +172,17 @@ def _own_keys(config: Config, directory: Directory, now: datetime) -> Iterator[S
 
 def _isolation(config: Config) -> Iterator[StatusLine]:
     """A neighbour that can fill the volume of our ledger stops us (C2)."""
-    served = [link for link in config.links if link.side is LinkSide.SERVE]
-    try:
-        device = config.node.data_dir.stat().st_dev
-        same = [link.name for link in served if (Path(link.mailbox) / "up").stat().st_dev == device]
-    except OSError:
-        return
+    device = _device(config.node.data_dir)
+    served = (Path(link.mailbox) / "up" for link in config.links if link.side is LinkSide.SERVE)
+    same = [path for path in served if device is not None and _device(path) == device]
     if same:
         text = _("mailboxes on the ledger's volume: {count}; a neighbour can fill it").format(count=len(same))
         yield warning(_("isolation"), text)
+
+
+def _device(path: Path) -> int | None:
+    """The volume that ``path`` lies on; None where it cannot be looked at, which is told elsewhere."""
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return None

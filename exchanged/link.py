@@ -9,14 +9,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 from exchanged.bell import ring_again_in
-from exchanged.errors import NoSpaceError, VolumeDamagedError
+from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
 from exchanged.settling import Settling
 from exchanged.station import NOW
-from packet_spec.errors import ExchangeError
 
 
 class LinkStation:
@@ -54,7 +53,8 @@ class LinkStation:
             raise
         except Exception as error:
             self._offering.forget()
-            with suppress(ExchangeError):
+            # A ledger without room must not hide why the link is down; a damaged volume must be heard of.
+            with suppress(NoSpaceError, LedgerDamagedError):
                 self._health.note_down(error)
             raise
         self._health.note_up()

@@ -1,7 +1,7 @@
 """Questions of the command line about many packets: lists, narrowed down, newest first.
 
 Read-only, like ``questions``. A list ends as soon as it is full. Known limit: a sender or type that few
-packets have is looked for through an index of all packets (a fifth of a second for a million); together
+packets have is looked for through an index of all packets (less than half a second for a million); together
 with a recipient or a destination's state it costs a look at each of the packets of those.
 """
 

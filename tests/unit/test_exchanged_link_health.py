@@ -98,6 +98,28 @@ def test_after_a_damaged_volume_nothing_is_written(built: Network) -> None:
     assert built.nodes[PROVINCE].head() == head
 
 
+def test_a_volume_that_fails_while_the_link_is_down_is_heard_of(
+    built: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process must end with code 6 then, whatever else is wrong."""
+    link = built.nodes[PROVINCE].config.links[1].name
+    links = station(built, "TT", link)
+
+    def fail(_self: LinkHealth, _error: Exception) -> None:
+        raise VolumeDamagedError("fsync failed")
+
+    monkeypatch.setattr(LinkHealth, "note_down", fail)
+    with pytest.raises(VolumeDamagedError):
+        links.step()
+
+    def full(_self: LinkHealth, _error: Exception) -> None:
+        raise NoSpaceError("no room for the ledger")
+
+    monkeypatch.setattr(LinkHealth, "note_down", full)
+    with pytest.raises(TransportError, match="as the script wants"):
+        links.step()
+
+
 class _Raising:
     def __init__(self, error: ExchangeError) -> None:
         self._error = error
