@@ -21,7 +21,7 @@ from cli.node_view import NodeView, shown_key
 from cli.render import age, local_time, size
 from cli.status_lines import StatusLine, configured, damage, disks, good, markers, problem, warning
 from exchanged.config import Config
-from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError
+from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError, NotFoundError
 from exchanged.ledger import open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.link_health import CLOCK_AHEAD
@@ -90,16 +90,15 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
     """What the ledger knows, or why it cannot be asked."""
     name, path = _("ledger"), config.node.data_dir / LEDGER_FILE
     try:
-        # Who may not read it must not be told that it is damaged.
-        with path.open("rb"), closing(open_read_only(path)) as connection:
+        with closing(open_read_only(path)) as connection:
             require_newest_form(connection)
             view = NodeView(config, connection)
             return node_facts(connection), link_views(view, now)
-    except FileNotFoundError:
+    except NotFoundError:
         return warning(name, _("none yet: the daemon never ran here"))
-    except OSError as error:
+    except FileOperationError as error:
         text = _("cannot be read ({why}); run this as root or as the daemon's user")
-        return problem(name, text.format(why=error.strerror), ExitCode.USAGE)
+        return problem(name, text.format(why=error.found), ExitCode.USAGE)
     except LedgerBehindError:
         return problem(name, _("of an older version; restart the daemon"), ExitCode.TEMPORARY)
     except LedgerDamagedError as error:

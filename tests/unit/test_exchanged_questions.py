@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.errors import FileOperationError, NotFoundError
 from exchanged.ledger import open_read_only, questions, questions_list, questions_queue
 from exchanged.ledger.questions_list import PacketFilter
 from exchanged.ledger.questions_queue import QueueFilter, WaitingKind
@@ -276,3 +277,11 @@ def test_answers_come_without_a_daemon_and_beside_one(tmp_path: Path) -> None:
     alone = open_read_only(books.path)
     assert questions.find_keys(alone, key.packet_id) == (key,)
     alone.close()
+
+
+def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    """As an operator without rights sees it; here a folder stands in its place, for tests may run as root."""
+    with pytest.raises(FileOperationError, match="cannot be opened"):
+        open_read_only(tmp_path)
+    with pytest.raises(NotFoundError):
+        open_read_only(tmp_path / "none")
