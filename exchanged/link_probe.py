@@ -29,6 +29,7 @@ from exchanged.sftp_connection import SftpConnection
 from exchanged.sftp_transport import SftpTransport
 from exchanged.transport import Listing
 from packet_spec.errors import ExchangeError
+from packet_spec.limits import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _sftp_steps(link: LinkConfig, watch: _Watch) -> _Steps:
         def space() -> None:
             with closing(connection.open_window()) as window:
                 free = window.free_space(f"{mailbox}/{Direction.UP}")
-            told = "the server does not tell" if free is None else f"{free.size_bytes} bytes free"
+            told = "the server does not tell" if free is None else f"{free.size_bytes // MIB} MiB free"
             watch.note("space", told)
 
         yield "bell", bell

@@ -68,20 +68,27 @@ def list_(
     if not found:
         say(_("no events"))
         return
-    rows = [(local_time(each.at), _about(each), event_words(each)) for each in found]
-    say(table((_("at"), _("about"), _("what")), rows))
+    rows = [(local_time(each.at), shown_key(each.key) if each.key else "-", _told(each)) for each in found]
+    say(table((_("at"), _("packet"), _("what")), rows))
     if len(found) == limit:
         say(_("older ones may be left out; see --limit"))
 
 
-def _about(event: ChainEvent) -> str:
-    """The packet, and for whom where it is for one recipient."""
-    key = shown_key(event.key) if event.key else "-"
-    return f"{key} {event.recipient}" if event.recipient else key
+def _told(event: ChainEvent) -> str:
+    """The words, and for whom where the event is about one recipient only."""
+    from cli.event_text import event_words
+
+    words = event_words(event)
+    if not event.recipient:
+        return words
+    return _("{what}, for {recipient}").format(what=words, recipient=event.recipient)
 
 
 def _fits(kind: str, kinds: tuple[str, ...]) -> bool:
+    """Something that can happen and has not is an answer, not a mistake."""
+    from cli.event_text import SENTENCES
+
     if kind.startswith("operator-"):
-        # Nobody may have acted yet: that is an answer, not a mistake.
         return True
-    return any(known.startswith(kind[:-1]) if kind.endswith("*") else known == kind for known in kinds)
+    possible = {*kinds, *SENTENCES}
+    return any(known.startswith(kind[:-1]) if kind.endswith("*") else known == kind for known in possible)

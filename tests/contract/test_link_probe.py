@@ -53,7 +53,7 @@ def test_a_link_that_works_passes_every_step_and_leaves_nothing_behind(
     names, last = steps(link)
     assert names == WHOLE
     assert last.error is None
-    assert last.found.endswith("bytes free")
+    assert last.found.endswith("MiB free")
     assert sorted(path.name for path in server.mailbox.rglob("*")) == before
 
 

@@ -108,6 +108,7 @@ def test_events_are_narrowed(desk: Operator) -> None:
 def test_a_mistyped_kind_is_not_answered_with_nothing(desk: Operator) -> None:
     desk.text("event", "list", "--kind", "ofer", code=2)
     assert "known: acknowledge, drop-incomplete" in desk.errors
+    assert desk.text("event", "list", "--kind", "quarantine") == "no events\n"
 
 
 def test_links_say_since_when_they_are_down_and_who_has_to_act(desk: Operator) -> None:
