@@ -60,6 +60,12 @@ def test_other_numbers_stay_apart() -> None:
     assert search_key(" \u3000\u200b") == ""
 
 
+def test_plain_text_is_read_as_all_other_text_is() -> None:
+    """The short way for ASCII gives what the long one does."""
+    text = "".join(map(chr, range(128)))
+    assert search_key(text) == search_key(f"{text}字").removesuffix("字")
+
+
 def test_every_number_of_every_organ_finds_a_packet(books: Books) -> None:
     key = books.packet(1)
     note(books, key, "A6201990000002026070001", NUMBER)
