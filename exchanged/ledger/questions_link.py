@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment
 
 # Word for word as in the partial indexes batch_out_open and batch_in_exception.
@@ -65,6 +66,11 @@ class LinkFacts:
 
 def link_facts(connection: sqlite3.Connection, link: str, limit: int = 20) -> LinkFacts:
     """Everything about one link; at most ``limit`` exceptions of each direction."""
+    with snapshot(connection):
+        return _facts(connection, link, limit)
+
+
+def _facts(connection: sqlite3.Connection, link: str, limit: int) -> LinkFacts:
     memory = {
         row["name"]: row["value"]
         for row in connection.execute("SELECT name, value FROM link_memory WHERE link = ?", (link,))

@@ -21,6 +21,7 @@ from exchanged.ledger.rows import (
     destination_row,
     packet_row,
 )
+from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import stamp
 from exchanged.states import HEADLINE_ORDER, DestinationState, PacketState
 
@@ -74,7 +75,8 @@ class ListedPacket:
 def list_packets(connection: sqlite3.Connection, wanted: PacketFilter) -> tuple[ListedPacket, ...]:
     """Packets that ``wanted`` lets through, newest first."""
     ask = _numbers_by_destination if _asks_for_destination(wanted) else _numbers
-    return packets_of(connection, [number for _, number in ask(connection, wanted)])
+    with snapshot(connection):
+        return packets_of(connection, [number for _, number in ask(connection, wanted)])
 
 
 def packets_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> tuple[ListedPacket, ...]:

@@ -21,6 +21,7 @@ from typing import Final
 
 from exchanged.ledger.questions import missing_blobs
 from exchanged.ledger.questions_list import OPEN_IN_ORDER
+from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment, stamp
 from packet_spec.names import escape_for_display
 
@@ -111,6 +112,11 @@ class QueueFilter:
 
 def summary(connection: sqlite3.Connection, now: datetime) -> QueueSummary:
     """How much waits at ``now``, by age. Every row is counted once, in an index of just what is asked."""
+    with snapshot(connection):
+        return _summary(connection, now)
+
+
+def _summary(connection: sqlite3.Connection, now: datetime) -> QueueSummary:
     found = {
         recipient: [
             _aged(connection, now, _OF_RECIPIENT, (recipient, state.value)) for state in OPEN_IN_ORDER
@@ -139,7 +145,8 @@ def waiting(connection: sqlite3.Connection, wanted: QueueFilter) -> tuple[QueueE
         sources += [_arrivals(connection, wanted), _batches(connection, wanted)]
         if not wanted.link:
             sources.append(_drops(connection, wanted))
-    found = sorted(chain(*sources), key=lambda entry: entry.came_at)
+    with snapshot(connection):
+        found = sorted(chain(*sources), key=lambda entry: entry.came_at)
     return tuple(found[: wanted.limit])
 
 
