@@ -8,8 +8,9 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
@@ -87,7 +88,7 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
 
 def _check_installation() -> Iterator[Check]:
     """Another distribution with a package of one of our names would silently replace ours."""
-    owners = packages_distributions()
+    owners = _owners()
     for package in PACKAGES:
         distributions = sorted(set(owners.get(package, ())))
         if len(distributions) > 1:
@@ -114,6 +115,12 @@ def _who(data_dir: Path) -> Check:
         follows=_("what is found holds for this user only"),
         advice=_("call it as root; it acts as the owner of data_dir then"),
     )
+
+
+@cache
+def _owners() -> Mapping[str, Sequence[str]]:
+    """Looked up once: it reads the metadata of every installed distribution."""
+    return packages_distributions()
 
 
 def _check_data_dir(path: Path) -> Iterator[Check]:

@@ -24,7 +24,7 @@ from exchanged.places import LEDGER_FILE
 from packet_spec.identity import PacketKey, is_agency_code
 
 if TYPE_CHECKING:
-    from exchanged.config import Config
+    from exchanged.config import Config, LinkConfig
     from exchanged.ledger import Connection
     from exchanged.trace_values import Viewpoint
     from packet_spec.model import Directory
@@ -77,12 +77,20 @@ class AmbiguousIdError(click.UsageError):
 
 
 @contextmanager
-def open_view(settings: Settings) -> Iterator[NodeView]:
-    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError."""
-    from exchanged.ledger import open_read_only  # noqa: PLC0415 - help must not wait for libraries
+def open_view(settings: Settings, *, of_any_form: bool = False) -> Iterator[NodeView]:
+    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError.
+
+    Raises LedgerBehindError for a ledger of an older version, unless one ``of_any_form`` will do.
+    """
+    from exchanged.ledger import (  # noqa: PLC0415 - help must not wait for libraries
+        open_read_only,
+        require_newest_form,
+    )
 
     config = settings.load()
     with closing(open_read_only(config.node.data_dir / LEDGER_FILE)) as connection:
+        if not of_any_form:
+            require_newest_form(connection)
         yield NodeView(config, connection)
 
 
@@ -115,6 +123,15 @@ def split_id(text: str) -> tuple[str, str]:
             )
         )
     return sender, prefix
+
+
+def find_link(config: Config, name: str) -> LinkConfig:
+    """The configured link of that name. Raises click.BadParameter, naming those that there are."""
+    for link in config.links:
+        if link.name == name:
+            return link
+    known = ", ".join(sorted(link.name for link in config.links)) or "-"
+    raise click.BadParameter(_("there is no link {link!r}; known: {known}").format(link=name, known=known))
 
 
 def shown_key(key: object) -> str:

@@ -206,7 +206,7 @@ def _column_widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    wrapped = [_wrap(cell, column) for cell, column in zip(cells, widths, strict=True)]
+    wrapped = [wrap(cell, column) for cell, column in zip(cells, widths, strict=True)]
     height = max(len(lines) for lines in wrapped)
     rows = (
         _GAP.join(
@@ -222,7 +222,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def wrap(text: str, width: int) -> list[str]:
     """Lines of at most ``width`` columns, broken at a space where one stands in the second half."""
     lines: list[str] = []
     while display_width(text) > width:

@@ -51,6 +51,20 @@ class LoginRefusedError(TransportError):
     hint = "ask the other side whether the account exists and holds this node's login key"
 
 
+class ConnectionRefusedByPeerError(TransportError):
+    """The machine answers, but nothing accepts connections on that port."""
+
+    reference = "connection-refused"
+    hint = "ask the other side whether its SSH server runs and on which port it listens"
+
+
+class MailboxUnusableError(TransportError):
+    """The mailbox is a folder of this machine, and it is missing, no folder, or cannot be read or written."""
+
+    reference = "mailbox-unusable"
+    hint = "check that the volume is mounted and who owns the folder: exchangectl config check"
+
+
 class TransportFileError(TransportError):
     """One mailbox file could not be read or is not a plain file of the expected owner (C3)."""
 
@@ -80,6 +94,13 @@ class NoSpaceError(TransportError):
     """The volume on the other side, or a foreign volume here, has no room."""
 
     reference = "no-space"
+
+
+class MailboxFullError(NoSpaceError):
+    """The server's volume has no room for what is to be put there."""
+
+    reference = "mailbox-full"
+    hint = "ask the other side to make room on the volume of its mailbox, or to raise the account's quota"
 
 
 class VolumeDamagedError(ExchangeError):
@@ -141,6 +162,14 @@ class NodeStuckError(ExchangeError):
     reference = "node-stuck"
     temporary = True
     hint = "see to the share or disk it waits for, or restart the service"
+
+
+class LedgerBehindError(ExchangeError):
+    """The ledger has the form of an older version; a starting daemon brings it to the newest."""
+
+    reference = "ledger-behind"
+    temporary = True
+    hint = "restart the daemon with this version, then ask again"
 
 
 class NotFoundError(ExchangeError):

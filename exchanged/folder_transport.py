@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from exchanged.bell import Bell
 from exchanged.durable import DurableFiles, Volume, temporary_path
-from exchanged.errors import ForeignVolumeError, NoSpaceError, TransportError
+from exchanged.errors import ForeignVolumeError, MailboxUnusableError, NoSpaceError, TransportError
 from exchanged.jail import Jail
 from exchanged.log import event_line
 from exchanged.mailbox import (
@@ -169,11 +169,11 @@ class FolderTransport:
         try:
             mode = path.lstat().st_mode
         except OSError as error:
-            raise TransportError(
+            raise MailboxUnusableError(
                 "the mailbox is not there", where=str(path), found=error.strerror or ""
             ) from error
         if not stat.S_ISDIR(mode):
-            raise TransportError("the mailbox is not a folder", where=str(path), expected="a folder")
+            raise MailboxUnusableError("the mailbox is not a folder", where=str(path), expected="a folder")
         return path
 
 
@@ -195,6 +195,6 @@ def _as_transport_error() -> Iterator[None]:
     try:
         yield
     except ForeignVolumeError as error:
-        raise TransportError(
+        raise MailboxUnusableError(
             "the mailbox cannot be used", where=error.where, found=error.found
         ) from error

@@ -15,6 +15,7 @@ from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
+from exchanged.link_health import CLOCK_AHEAD, HEARD_AT
 from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
 from exchanged.ranges import SpoolRange
@@ -404,6 +405,9 @@ class Landing:
     def _heard(self, transaction: Transaction, waybill: Waybill) -> None:
         """What any waybill of the neighbour tells beside its items."""
         self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
+        ahead = (waybill.sent_at - transaction.now).total_seconds()
+        batches.remember(transaction, self.link.name, HEARD_AT, transaction.stamp)
+        batches.remember(transaction, self.link.name, CLOCK_AHEAD, str(round(ahead)))
         if batches.meet_incarnation(transaction, self.link.name, waybill.incarnation):
             # Whose number a bad batch bears is known only now.
             self._passed_over.clear()

@@ -6,15 +6,16 @@ limit: one link works on one thing at a time, so a very large blob delays what f
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from exchanged.bell import ring_again_in
-from exchanged.errors import NoSpaceError
+from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.link_context import LinkContext
-from exchanged.log import event_line
+from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
 from exchanged.settling import Settling
 from exchanged.station import NOW
-from packet_spec.errors import ExchangeError
 
 
 class LinkStation:
@@ -27,6 +28,7 @@ class LinkStation:
         settling = Settling(link)
         self._landing = Landing(link, settling)
         self._offering = Offering(link, settling, self._landing)
+        self._health = LinkHealth(link.ledger, link.name, link.peer)
         self._down = False
 
     @property
@@ -52,13 +54,18 @@ class LinkStation:
             changed, waits = self._offering.step()
             if full is not None:
                 raise full
-        except ExchangeError:
+        except VolumeDamagedError:
+            # Nothing may be written any more, not even that the link is down.
+            raise
+        except Exception as error:
             self._offering.forget()
             self._down = True
+            # A ledger without room must not hide why the link is down; a damaged volume must be heard of.
+            with suppress(NoSpaceError, LedgerDamagedError):
+                self._health.note_down(error)
             raise
-        if self._down:
-            self._down = False
-            event_line("link-up", link=self._link.name, peer=self._link.peer)
+        self._health.note_up()
+        self._down = False
         if more:
             return NOW
         delays = [self._link.limits.scan_seconds]

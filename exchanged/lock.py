@@ -5,8 +5,39 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
-from exchanged.errors import AlreadyRunningError
+from exchanged.errors import AlreadyRunningError, FileOperationError
+
+_KERNEL_LOCKS: Final = Path("/proc/locks")
+
+
+def holder(path: Path) -> int | None:
+    """Which process holds the lock of that file, or None; the lock itself is never touched.
+
+    Trying to take it would make a daemon fail that starts in that moment. The kernel's list names the file
+    by its number; where another file system has one of the same number, the process must be the one that
+    wrote itself into the file. 0 where it is held by a process that is not visible here. Raises
+    FileOperationError where the caller may not look.
+    """
+    try:
+        inode = path.stat().st_ino
+        written = path.read_text(encoding="ascii", errors="replace").strip()
+        lines = _KERNEL_LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = error.strerror or ""
+        raise FileOperationError("the lock cannot be looked at", where=str(path), found=why) from error
+    for line in lines:
+        # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF; waiters stand behind an arrow.
+        words = line.split()
+        if len(words) < 6 or words[1] != "FLOCK" or words[5].rpartition(":")[2] != str(inode):
+            continue
+        process = int(words[4])
+        if process <= 0 or words[4] == written:
+            return max(process, 0)
+    return None
 
 
 class NodeLock:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from exchanged.errors import TransportError, TransportFileError
+from exchanged.errors import MailboxUnusableError, TransportFileError
 from exchanged.transport import Listing, MailboxFile
 
 ACKNOWLEDGEMENT_NAME: Final = "ack.batch"
@@ -138,8 +138,8 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
     """One direction: known plain files with one link, in reading order; everything else is counted.
 
     ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set.
-    Raises TransportError when the folder is missing, no folder, or cannot be read: a vanished mailbox is
-    never an empty one.
+    Raises MailboxUnusableError when the folder is missing, no folder, or cannot be read: a vanished mailbox
+    is never an empty one.
     """
     files: list[MailboxFile] = []
     strangers = foreign = 0
@@ -160,7 +160,7 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
                 else:
                     files.append(MailboxFile(entry.name, found.st_size, found.st_mtime))
     except OSError as error:
-        raise TransportError(
+        raise MailboxUnusableError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
         ) from error
     return Listing(sort_files(files), strangers + foreign, truncated, foreign)

@@ -225,7 +225,7 @@ def _open_locked(
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={
-            link.name: SftpConnection(_settings(link))
+            link.name: SftpConnection(sftp_settings(link))
             for link in config.links
             if link.transport is LinkTransport.SFTP
         },
@@ -243,6 +243,7 @@ def _incarnation(ledger: Ledger, randomness: Randomness) -> str:
     return fresh
 
 
-def _settings(link: LinkConfig) -> SftpSettings:
+def sftp_settings(link: LinkConfig) -> SftpSettings:
+    """How to reach the mailbox of an ``sftp`` link."""
     assert link.key is not None  # noqa: S101 - the configuration requires it for sftp
     return SftpSettings(link.host, link.port, link.user, link.key, link.host_key, link.mailbox)

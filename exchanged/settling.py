@@ -7,6 +7,7 @@ from typing import Protocol
 
 from exchanged.ledger import Transaction, batches, blobs, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
+from exchanged.link_health import ACKNOWLEDGED_AT
 from exchanged.receipts import Statements
 from exchanged.states import DestinationState, Event
 from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
@@ -69,6 +70,7 @@ class Settling:
         if counter <= last:
             return False
         batches.remember(transaction, self.link.name, name, str(counter))
+        batches.remember(transaction, self.link.name, ACKNOWLEDGED_AT, transaction.stamp)
         return True
 
     def _dispose(self, transaction: Transaction, batch: BatchRow, exception: BatchException | None) -> None:

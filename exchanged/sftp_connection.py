@@ -31,7 +31,14 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchanged.errors import ConfigurationError, HostKeyError, KeyFileError, LoginRefusedError, TransportError
+from exchanged.errors import (
+    ConfigurationError,
+    ConnectionRefusedByPeerError,
+    HostKeyError,
+    KeyFileError,
+    LoginRefusedError,
+    TransportError,
+)
 from exchanged.keys import check_private_file
 from exchanged.sftp_window import SftpWindow
 
@@ -79,11 +86,15 @@ class SftpConnection:
     """The connection of one login. May be shared by threads; each session belongs to one of them.
 
     The constructor reads the login key: raises KeyFileError, and ConfigurationError for a host key
-    that cannot be read. It does not connect.
+    that cannot be read. It does not connect. ``reached`` hears of each stage of connecting that went
+    well: ``connect``, ``host-key``, ``login``.
     """
 
-    def __init__(self, settings: SftpSettings) -> None:
+    def __init__(
+        self, settings: SftpSettings, *, reached: Callable[[str], None] = lambda _stage: None
+    ) -> None:
         self.settings = settings
+        self._reached = reached
         self._pinned = _pinned_key(settings.host_key)
         self._login_key = _login_key(settings.key)
         self._lock = threading.Lock()
@@ -157,11 +168,14 @@ class SftpConnection:
             peer.close()
             raise
         self._transport, self._peer = transport, peer
+        self._reached("connect")
         try:
             self._check_finished()
             _configure(transport, self._pinned.get_name(), timeout)
             self._exchange_keys(transport, timeout)
+            self._reached("host-key")
             self._log_in(transport)
+            self._reached("login")
             transport.set_keepalive(_KEEPALIVE_SECONDS)
         except BaseException:
             transport.close()
@@ -333,6 +347,8 @@ def _as_transport_error(summary: str) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise TransportError(summary, found="no answer in time") from error
+    except ConnectionRefusedError as error:
+        raise ConnectionRefusedByPeerError(summary, found="nothing accepts connections there") from error
     except EOFError as error:
         raise TransportError(summary, found="the other side ended the connection") from error
     except (paramiko.SSHException, OSError) as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.durable import DurableFiles
-from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, TransportFileError
+from exchanged.errors import MailboxFullError, RemoteRefusedError, TransportError, TransportFileError
 from exchanged.folder_transport import resume_offset
 from exchanged.mailbox import (
     SCAN_NAMES,
@@ -89,7 +89,7 @@ class SftpTransport:
     def put(self, name: str, source: Source) -> None:
         """Make ``source`` visible as ``up/<name>``; a blob resumes a partial of an earlier put.
 
-        Raises NoSpaceError when the server's volume is full, TransportError otherwise; then no new
+        Raises MailboxFullError when the server's volume is full, TransportError otherwise; then no new
         file is visible and an older one of that name is untouched.
         """
         known = require_known(name)
@@ -174,7 +174,7 @@ class SftpTransport:
         with suppress(TransportError):
             free = window.free_space(self._path(Direction.UP))
             if free is not None and (free.files == 0 or free.size_bytes < size + _SLACK_BYTES):
-                return NoSpaceError(
+                return MailboxFullError(
                     "the server's volume is full",
                     where=self._connection.settings.host,
                     expected=f"room for {size} bytes",

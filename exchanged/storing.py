@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exchanged.examine import Examined
 from exchanged.judge import Suspicious
-from exchanged.ledger import Transaction, arrivals, blobs, packets
+from exchanged.ledger import Transaction, arrivals, blobs, packets, search
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
@@ -69,6 +69,21 @@ def store(
     """
     named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
     blobs.refer(transaction, examined.seal.key, named)
+    number = _keep(transaction, row, known, examined, state, transit=transit)
+    if examined.packet is not None:
+        search.note_cases(transaction, number, examined.packet.envelope.case_numbers)
+    return number
+
+
+def _keep(
+    transaction: Transaction,
+    row: ArrivalRow,
+    known: PacketRow | None,
+    examined: Examined,
+    state: PacketState,
+    *,
+    transit: bool,
+) -> int:
     if known is None:
         return packets.insert(
             transaction,

@@ -238,6 +238,17 @@ class AgencyFolders:
             event_line("folder-marker", level=level, folder=folder, state=state.value, root=str(self.root))
         return state
 
+    def compare_marker(self, folder: str, known: str | None) -> MarkerState:
+        """What ``folder``'s marker is against the token that a ledger remembers; writes nothing.
+
+        With ``known`` None (no ledger yet) any marker of this node is good. Never raises for what lies there.
+        """
+        found = self._read(folder)
+        if found is None:
+            return MarkerState.MISSING
+        is_ours = found.node == self.node and known in {None, found.token}
+        return MarkerState.GOOD if is_ours else MarkerState.FOREIGN
+
     def accept_marker(self, ledger: Ledger, folder: str) -> MarkerState:
         """Remember the marker that lies in ``folder`` now instead of the earlier one: a person's decision."""
         found = self._read(folder)

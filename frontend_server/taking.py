@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchanged.ledger import Transaction, batches, blobs, drops, effects, packets
+from exchanged.ledger import Transaction, batches, blobs, drops, effects, packets, search
 from exchanged.ledger.drops import DropRow, Outcome
 from exchanged.ledger.rows import PacketRow
 from exchanged.ranges import SpoolRange
@@ -67,6 +67,7 @@ def take(
     seal = sealed.seal
     blobs.refer(tx, seal.key, _references(seal))
     number = _store(tx, candidate, sealed, known, where)
+    search.note_cases(tx, number, candidate.packet.envelope.case_numbers)
     for recipient, link in candidate.links:
         packets.add_destination(tx, number, recipient, DestinationState.QUEUED, link)
     priority = URGENT if seal.priority is Priority.URGENT else ORDINARY

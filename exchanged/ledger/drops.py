@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from exchanged.errors import NotFoundError, StaleStateError
+from exchanged.ledger import search
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from exchanged.states import DropState, Event, advance
@@ -103,6 +104,7 @@ def register(transaction: Transaction, identity: DropIdentity, status_base: str)
     assert number is not None  # noqa: S101 - an INSERT always sets it
     status_name = _free_status_name(transaction.connection, status_base, number)
     transaction.execute('UPDATE "drop" SET status_name = ? WHERE id = ?', status_name, number)
+    search.note_drop(transaction, number, identity.name, status_name)
     transaction.event("drop-seen", detail={"drop": number})
     return get(transaction.connection, number)
 
@@ -164,6 +166,7 @@ def move(
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(f"drop {row.id} is no longer {row.state.value}")
+    search.note_drop_ref(transaction, row.id, outcome.sender_ref)
     if target is not row.state or outcome.reason != row.reason:
         codes = sorted({finding.code for finding in outcome.findings})
         particulars: dict[str, str | int | list[str]] = {"drop": row.id, "from": row.state.value}
@@ -199,12 +202,18 @@ def live(connection: sqlite3.Connection) -> dict[bytes, DropRow]:
     return {bytes(row["name"]): _drop_row(row) for row in rows}
 
 
+def find(connection: sqlite3.Connection, number: int) -> DropRow | None:
+    """The drop of that row number, or None."""
+    row = connection.execute('SELECT * FROM "drop" WHERE id = ?', (number,)).fetchone()
+    return None if row is None else _drop_row(row)
+
+
 def get(connection: sqlite3.Connection, number: int) -> DropRow:
     """The drop of that row number. Raises NotFoundError."""
-    row = connection.execute('SELECT * FROM "drop" WHERE id = ?', (number,)).fetchone()
-    if row is None:
+    found = find(connection, number)
+    if found is None:
         raise NotFoundError("no such drop", found=str(number))
-    return _drop_row(row)
+    return found
 
 
 def of_packet(connection: sqlite3.Connection, packet: int) -> DropRow | None:

@@ -118,16 +118,16 @@ def removed(transaction: Transaction, rows: Sequence[NoticeRow]) -> None:
 def not_accepted(connection: sqlite3.Connection, before: datetime) -> tuple[Group, ...]:
     """This node's own packets that were sealed before that time and are not accepted, by recipient."""
     where = (
-        f"destination.state IN {OPEN_SQL} AND destination.state IN ('queued', 'offered', 'handed-over')"
-        " AND packet.own = 1 AND packet.landed_at < ?"
+        "destination.state IN ('queued', 'offered', 'handed-over')"
+        " AND packet.own = 1 AND destination.came_at < ?"
     )
-    return _destinations(connection, where, (stamp(before),), "packet.landed_at")
+    return _destinations(connection, where, (stamp(before),), "destination.came_at")
 
 
 def not_delivered(connection: sqlite3.Connection, before: datetime) -> tuple[Group, ...]:
     """Packets that came here before that time and are still open, by recipient."""
-    where = f"destination.state IN {OPEN_SQL} AND packet.landed_at < ?"
-    return _destinations(connection, where, (stamp(before),), "packet.landed_at")
+    where = f"destination.state IN {OPEN_SQL} AND destination.came_at < ?"
+    return _destinations(connection, where, (stamp(before),), "destination.came_at")
 
 
 def not_collected(

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from exchanged.errors import NotFoundError, StaleStateError
-from exchanged.ledger import keeping, spool
+from exchanged.ledger import keeping, search, spool
 from exchanged.ledger.rows import (
     PACKET_COLUMNS,
     PACKET_TABLES,
@@ -93,6 +93,7 @@ def insert(
     )
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
+    search.note_packet(transaction, number, seal.sender_ref)
     return number
 
 
@@ -131,6 +132,8 @@ def replace(
         *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
         row.id,
     )
+    search.forget(transaction, row.id, search.PACKET_FIELDS)
+    search.note_packet(transaction, row.id, seal.sender_ref)
 
 
 def _values(
@@ -159,8 +162,9 @@ def add_destination(
 ) -> None:
     """The packet now also stands for ``recipient`` in ``state``, to leave over ``link``."""
     transaction.execute(
-        "INSERT INTO destination (packet, recipient, state, since, link) VALUES (?, ?, ?, ?, ?)",
-        packet, recipient, state.value, transaction.stamp, link,
+        "INSERT INTO destination (packet, recipient, state, since, link, came_at)"
+        " VALUES (?, ?, ?, ?, ?, (SELECT landed_at FROM packet WHERE id = ?))",
+        packet, recipient, state.value, transaction.stamp, link, packet,
     )  # fmt: skip
 
 
@@ -266,6 +270,7 @@ def forget_passed(transaction: Transaction, passed_before: datetime, limit: int)
             )  # fmt: skip
         transaction.execute("DELETE FROM destination WHERE packet = ?", row["id"])
         transaction.execute("DELETE FROM packet WHERE id = ?", row["id"])
+        search.forget(transaction, row["id"], (search.Field.SENDER_REF, search.Field.CASE_NUMBER))
     return len(rows)
 
 

@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from exchanged.ledger import schema_answers
+
 FORMAT: Final = 1
 """Raised with every migration that an older program could not read."""
 
@@ -233,6 +235,11 @@ def _first(database: Database) -> None:
     _run(database, _TABLES)
 
 
+@migrations(name="0003-answers")
+def _answers(database: Database) -> None:
+    schema_answers.apply(database)
+
+
 @migrations(name="0004-notices")
 def _notices(database: Database) -> None:
     _run(database, _KEEPING)
@@ -254,3 +261,8 @@ def _bridges(database: Database) -> None:
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)
+
+
+def lacks(database: Database) -> tuple[str, ...]:
+    """Names of the steps that this program knows and the ledger has not taken; reads only."""
+    return tuple(step.name for step in migrations.pending(database))

@@ -23,7 +23,14 @@ from sqlite_utils import Database
 
 from exchanged.clock import Clock
 from exchanged.durable import NO_CRASH, CrashPoints
-from exchanged.errors import LedgerDamagedError, NoSpaceError, NotFoundError, VolumeDamagedError
+from exchanged.errors import (
+    FileOperationError,
+    LedgerBehindError,
+    LedgerDamagedError,
+    NoSpaceError,
+    NotFoundError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import schema
 from exchanged.ledger.transaction import Transaction
 
@@ -235,12 +242,24 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection for the command line, with or without a running daemon.
 
-    Raises NotFoundError when there is no ledger, LedgerDamagedError when it cannot be read.
+    Raises NotFoundError when there is no ledger, FileOperationError when the caller may not read it, and
+    LedgerDamagedError when it cannot be read for any other reason.
     """
-    if not path.exists():
+    try:
+        with path.open("rb"):
+            # Who may not read it must not be told that it is damaged.
+            pass
+    except FileNotFoundError as error:
         raise NotFoundError(
             "there is no ledger here", where=str(path), hint="check --config, or start the node once"
-        )
+        ) from error
+    except OSError as error:
+        raise FileOperationError(
+            "the ledger cannot be opened",
+            where=str(path),
+            found=error.strerror or "",
+            hint="run this as root or as the daemon's user",
+        ) from error
     try:
         # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
         is_open = path.with_name(path.name + "-wal").exists()
@@ -249,3 +268,13 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error
     return connection
+
+
+def require_newest_form(connection: sqlite3.Connection) -> None:
+    """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it."""
+    lacking = schema.lacks(Database(connection))
+    if lacking:
+        raise LedgerBehindError(
+            "the ledger was written by an older version and was not brought up to this one yet",
+            found=f"without {', '.join(lacking)}",
+        )

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from exchanged.ledger import batches
+from exchanged.ledger.questions_find import find
+from exchanged.ledger.questions_link import link_facts
+from exchanged.link_health import ACKNOWLEDGED_AT, CLOCK_AHEAD, HEARD_AT
 from packet_spec.model import ExceptionKind, ItemKind
-from tests.support.network import POLICE
+from tests.support.network import POLICE, PROCURATORATE
 from tests.support.province import Province, answer, node, publish, rows
 
 
@@ -114,3 +117,37 @@ def test_c5_what_does_not_fit_into_an_acknowledgement_is_not_disposed_of(provinc
     told = batches.acknowledgement(node(province).opened.ledger.read(), link, POLICE)
     assert told is not None
     assert 0 < told.through == len(told.exceptions) < 3_999
+
+
+def test_c5_when_a_neighbour_was_heard_and_acknowledged_is_remembered(province: Province) -> None:
+    """What link show tells: written in the transaction that lands, and in the one that settles."""
+    parts = node(province).opened
+    ledger, links = parts.ledger, parts.links
+    link, from_police = links.name_of(PROCURATORATE), links.name_of(POLICE)
+    before = link_facts(ledger.read(), link)
+    assert (before.at(HEARD_AT), before.counts.offered) == (None, 0)
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    offered = link_facts(ledger.read(), link)
+    assert offered.at(ACKNOWLEDGED_AT) is None
+    assert (offered.counts.batches, offered.counts.offered) == (1, 2)
+    assert offered.counts.oldest_offered_at is not None
+    police = link_facts(ledger.read(), from_police)
+    assert police.at(HEARD_AT) is not None
+    assert abs(float(police.memory[CLOCK_AHEAD])) < 60
+    assert police.landed_through == 1
+    said_at = province.network.clock.now()
+    province.procuratorate.acknowledge()
+    province.run()
+    settled = link_facts(ledger.read(), link)
+    heard = settled.at(HEARD_AT)
+    assert heard is not None
+    assert heard >= said_at
+    assert settled.at(ACKNOWLEDGED_AT) == heard
+    assert (settled.counts.batches, settled.counts.offered) == (0, 0)
+    # The admitting node finds a packet by each number of its case, and by what the case software calls it.
+    numbers = [row[0] for row in rows(province, "SELECT value FROM case_number")]
+    assert numbers
+    for text in (*numbers, packet.seal.sender_ref):
+        assert [found.key for found in find(ledger.read(), text)] == [packet.key]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.errors import FileOperationError, NotFoundError
 from exchanged.ledger import open_read_only, questions, questions_list, questions_queue
 from exchanged.ledger.questions_list import PacketFilter
 from exchanged.ledger.questions_queue import QueueFilter, WaitingKind
@@ -276,3 +277,33 @@ def test_answers_come_without_a_daemon_and_beside_one(tmp_path: Path) -> None:
     alone = open_read_only(books.path)
     assert questions.find_keys(alone, key.packet_id) == (key,)
     alone.close()
+
+
+def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    """As an operator without rights sees it; here a folder stands in its place, for tests may run as root."""
+    with pytest.raises(FileOperationError, match="cannot be opened"):
+        open_read_only(tmp_path)
+    with pytest.raises(NotFoundError):
+        open_read_only(tmp_path / "none")
+
+
+def test_what_moves_while_it_is_counted_is_counted_once(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packet is offered between the look at what is queued and the look at what is offered."""
+    key = books.packet(1)
+    connection = read(books)
+    counted = questions_queue._aged
+
+    def meddle(*arguments):
+        answer = counted(*arguments)
+        if arguments[3][1:] == ("queued",):
+            books.move(key, Event.OFFER)
+        return answer
+
+    monkeypatch.setattr(questions_queue, "_aged", meddle)
+    (row,) = questions_queue.summary(connection, books.clock.now()).recipients
+    assert row.total == 1
+    monkeypatch.undo()
+    (entry,) = questions_queue.waiting(connection, QueueFilter())
+    assert entry.state == "offered"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from exchanged.ledger.questions_find import find
+from exchanged.places import LEDGER_FILE
 from exchanged.states import DropState
+from tests.support.asking import make_node, operator
 from tests.support.outbox import SETTLE, SMALL, SendingFrontend, names_in, packet_xml
 from tests.support.sending import MeddlingPool, Open, states
 
@@ -104,3 +110,39 @@ def test_a_document_without_its_end_is_incomplete_then_refused(frontend: Sending
     assert (status["state"], status["missing"]) == ("incomplete", [path.name])
     frontend.settle()
     assert frontend.codes(path.name) == ["xml-not-wellformed" if kind == "xml" else "zip-damaged"]
+
+
+def test_an_operator_sees_what_is_missing(
+    frontend: SendingFrontend, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the outbox to the screen: queue list names the files, and packet find the drop."""
+    root = tmp_path / "desk"
+    root.mkdir()
+    config = make_node(root)
+    files = {"起诉意见书.pdf": b"1", "b.pdf": b"22"}
+    frontend.drop_folder("A620199-0007 材料", files, leave_out=("起诉意见书.pdf",))
+    frontend.run()
+    frontend.close()
+    shutil.copy(frontend.ledger.path, root / "data" / LEDGER_FILE)
+    desk = operator(config, capsys)
+    said = desk.table("queue", "list", "--state", "incomplete")
+    assert "missing: 起诉意见书.pdf" in " ".join(said.split())
+    (entry,) = desk.json("queue", "list", "--state", "incomplete")["waiting"]
+    assert (entry["subject"], entry["missing"]) == ("A620199-0007 材料", ["起诉意见书.pdf"])
+    (found,) = desk.json("packet", "find", "a620199-0007材料")["found"]
+    assert (found["by"], found["drop"]["missing"]) == (["drop-name"], ["起诉意见书.pdf"])
+
+
+def test_what_was_taken_is_found_by_drop_reference_and_every_case_number(frontend: SendingFrontend) -> None:
+    police, court = "A6201990000002026070001", "（2026）甘0102刑初123号"
+    case = (
+        f'<case kind="dangerous_driving"><number kind="police">{police}</number>'
+        f'<number kind="court">{court}</number></case>'
+    )
+    after = b"<secrecy>none</secrecy>"
+    frontend.drop_folder("A", document=packet_xml().replace(after, after + case.encode()))
+    frontend.run()
+    (row,) = frontend.packets()
+    for text in ("A", "a620199-0007", police.lower(), "[2026]甘0102刑初123号", row.key.packet_id[:13]):
+        (found,) = find(frontend.ledger.read(), text)
+        assert found.key == row.key

@@ -1,0 +1,102 @@
+"""``exchangectl link test``: dial now, step by step, and say whose fault it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.exit_codes import ExitCode, exit_code_of
+from cli.frame import Settings, json_option
+from cli.locale import _
+from cli.node_view import find_link
+from cli.render import printable, say, say_json, table
+
+if TYPE_CHECKING:
+    from exchanged.link_probe import ProbeStep
+    from packet_spec.errors import ExchangeError
+
+# The words are looked up in the operator's language when they are shown.
+_TO_ACT = {
+    "ours": "to act: this side",
+    "theirs": "to act: the other side",
+    "network": "to act: whoever looks after the network between here and there",
+}
+
+
+@click.command("test")
+@click.argument("name", metavar="NAME")
+@json_option
+@click.pass_obj
+def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
+    """Try a link now, step by step: resolve, connect, host key, login, list, bell, free space.
+
+    Of a folder link: folders, owners, modes. Nothing is put, taken or changed, and the daemon's own
+    connection goes on. Run it as the daemon's user. Exit code 0: it works; 3 or 5: it does not.
+
+    \b
+    Example:
+      exchangectl link test province
+    """
+    from exchanged.clock import SystemClock
+    from exchanged.link_probe import probe
+
+    link = find_link(settings.load(), name)
+    steps = probe(link, SystemClock())
+    if as_json:
+        works = _error_of(steps) is None
+        say_json({"link": link.name, "works": works, "steps": [_plain(step) for step in steps]})
+    else:
+        _tell(steps)
+    error = _error_of(steps)
+    return ExitCode.DONE if error is None else exit_code_of(error)
+
+
+def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:
+    return next((step.error for step in steps if step.error is not None), None)
+
+
+def _tell(steps: tuple[ProbeStep, ...]) -> None:
+    rows = [
+        (_(step.name), _milliseconds(step.seconds), _("failed") if step.error else step.found or _("good"))
+        for step in steps
+    ]
+    say(table((_("step"), _("time"), _("found")), rows))
+    for step in steps:
+        if step.error is not None and step.fault is not None:
+            _explain(step)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def _explain(step: ProbeStep) -> None:
+    error = step.error
+    assert error is not None and step.fault is not None  # noqa: S101, PT018 - the caller looked
+    say()
+    say(printable(f"{error.summary}: {error.where}" if error.where else error.summary))
+    if error.expected or error.found:
+        say(f"  {_('expected')}: {printable(error.expected) or '-'}")
+        say(f"  {_('found')}: {printable(error.found) or '-'}")
+    say(_(_TO_ACT[step.fault.value]))
+    if error.advice:
+        say(f"{_('hint')}: {printable(error.advice)}")
+    say(f"{_('see')}: docs/errors.md#{error.reference}")
+
+
+def _plain(step: ProbeStep) -> dict[str, object]:
+    error = step.error
+    said = {"name": step.name, "seconds": round(step.seconds, 4), "found": step.found, "fault": step.fault}
+    if error is None:
+        return said | {"error": None}
+    return said | {
+        "error": {
+            "reference": error.reference,
+            "summary": error.summary,
+            "where": error.where,
+            "expected": error.expected,
+            "found": error.found,
+            "hint": error.advice,
+        }
+    }

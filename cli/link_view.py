@@ -1,0 +1,141 @@
+"""How the links of a node are, put together from its configuration and its ledger. Reads only.
+
+A link is *down* when its last round failed, *silent* when rounds go well here but the neighbour has left a
+batch without an acknowledgement for ten minutes, and *paused* by an operator's act. Known limit: without
+a running daemon it is as the daemon left it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from cli.locale import _
+from cli.render import age
+from exchanged.config import LinkConfig, LinkSide, LinkTransport
+from exchanged.ledger.questions_link import LinkFacts, link_facts
+from exchanged.link_health import (
+    ACKNOWLEDGED_AT,
+    DOWN_FAULT,
+    DOWN_REASON,
+    DOWN_SINCE,
+    HEARD_AT,
+    PAUSED,
+    Fault,
+)
+
+if TYPE_CHECKING:
+    from cli.node_view import NodeView
+
+SILENT_AFTER: Final = timedelta(minutes=10)
+
+# The words are looked up in the operator's language when they are shown.
+_FAULTS: Final = {
+    Fault.OURS: "fault: ours",
+    Fault.THEIRS: "fault: the other side",
+    Fault.NETWORK: "fault: the network",
+}
+
+
+class LinkState(StrEnum):
+    """How a link is."""
+
+    UP = "up"
+    DOWN = "down"
+    SILENT = "silent"
+    PAUSED = "paused"
+    NEW = "new"
+    """Nothing was ever heard from the neighbour."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One link as an operator sees it. ``since`` and ``reason`` are set for down and silent.
+
+    ``fault`` is None where nobody is at fault, or where this side cannot tell.
+    """
+
+    name: str
+    peer: str
+    transport: str
+    side: str
+    where: str
+    state: LinkState
+    since: datetime | None
+    reason: str
+    fault: Fault | None
+    heard_at: datetime | None
+    acknowledged_at: datetime | None
+    facts: LinkFacts
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """When the oldest of what has not been acknowledged came to wait."""
+        counts = self.facts.counts
+        return min(filter(None, (counts.oldest_waiting_at, counts.oldest_offered_at)), default=None)
+
+
+def link_views(view: NodeView, now: datetime) -> tuple[LinkView, ...]:
+    """Every configured link, in the order of the configuration."""
+    return tuple(link_view(view, link, now) for link in view.config.links)
+
+
+def link_view(view: NodeView, link: LinkConfig, now: datetime) -> LinkView:
+    """One configured link."""
+    facts = link_facts(view.connection, link.name)
+    state, since, reason, fault = _state(facts, link.side, now)
+    return LinkView(
+        name=link.name,
+        peer=link.peer,
+        transport=link.transport.value,
+        side=link.side.value,
+        where=where_of(link),
+        state=state,
+        since=since,
+        reason=reason,
+        fault=fault,
+        heard_at=facts.at(HEARD_AT),
+        acknowledged_at=facts.at(ACKNOWLEDGED_AT),
+        facts=facts,
+    )
+
+
+def where_of(link: LinkConfig) -> str:
+    """Where the link's mailbox is."""
+    if link.transport is LinkTransport.FOLDER:
+        return link.mailbox
+    return f"{link.user}@{link.host}:{link.port} {link.mailbox}"
+
+
+def state_words(link: LinkView, now: datetime) -> str:
+    """Up, or since when not, whose fault and why."""
+    if link.state is LinkState.PAUSED:
+        return _("paused: {reason}").format(reason=link.reason)
+    if link.since is None:
+        return _(link.state.value)
+    fault = _("fault: the other side or the network") if link.fault is None else _(_FAULTS[link.fault])
+    return f"{_(link.state.value)} {age((now - link.since).total_seconds())}, {fault}, {link.reason}"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago; ``-`` for never."""
+    return "-" if at is None else age((now - at).total_seconds())
+
+
+def _state(
+    facts: LinkFacts, side: LinkSide, now: datetime
+) -> tuple[LinkState, datetime | None, str, Fault | None]:
+    memory = facts.memory
+    if memory.get(PAUSED):
+        return LinkState.PAUSED, None, memory[PAUSED], None
+    since = facts.at(DOWN_SINCE)
+    if since is not None:
+        return LinkState.DOWN, since, memory.get(DOWN_REASON, ""), Fault(memory.get(DOWN_FAULT) or Fault.OURS)
+    offered = facts.counts.oldest_offered_at
+    if offered is not None and now - offered > SILENT_AFTER:
+        # The dialling side put it there, so the way is good; the serving side cannot tell who is away.
+        fault = Fault.THEIRS if side is LinkSide.DIAL else None
+        return LinkState.SILENT, offered, "not-acknowledged", fault
+    return (LinkState.UP if memory.get(HEARD_AT) else LinkState.NEW), None, "", None

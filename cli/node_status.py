@@ -1,0 +1,212 @@
+"""``node status``: everything that decides whether a node does its work, each as one line.
+
+Guarantees: looks only; every line is told, whatever another one found, with the daemon running, stopped
+or crashed, and also where there is no ledger or no readable one. The worst line decides the exit code.
+Known limit: it looks with the rights of whoever calls it, so call it as root or as the daemon's user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cli.checks import CheckState
+from cli.exit_codes import ExitCode
+from cli.link_view import LinkState, LinkView, link_views, state_words
+from cli.locale import _
+from cli.node_view import NodeView, shown_key
+from cli.render import age, local_time, size
+from cli.status_lines import StatusLine, configured, damage, disks, good, markers, problem, warning
+from exchanged.config import Config
+from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError, NotFoundError
+from exchanged.ledger import open_read_only, require_newest_form
+from exchanged.ledger.questions_node import NodeFacts, node_facts
+from exchanged.link_health import CLOCK_AHEAD
+from exchanged.lock import holder
+from exchanged.places import LEDGER_FILE, LOCK_FILE
+
+# A packet that has waited for an hour is worth a look.
+OLD: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """The lines in the order of the screen, and what they were made of, for JSON."""
+
+    node: str
+    role: str
+    agency: str
+    at: datetime
+    process: int | None
+    lines: tuple[StatusLine, ...]
+    facts: NodeFacts | None = None
+    links: tuple[LinkView, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0: all good; 1: warnings; else the code of the gravest problem: 6 before 2 before 3."""
+        codes = {line.code for line in self.lines if line.state is CheckState.PROBLEM}
+        for code in (ExitCode.DAMAGED, ExitCode.USAGE, ExitCode.TEMPORARY):
+            if code in codes:
+                return code
+        warned = any(line.state is CheckState.WARNING for line in self.lines)
+        return ExitCode.FINDINGS if warned else ExitCode.DONE
+
+
+def look_at(config: Config, now: datetime) -> NodeStatus:
+    """The status of the configured node. Raises nothing about what is wrong with it: that is the answer."""
+    node, process = config.node, _process(config)
+    found = _read(config, now)
+    facts: NodeFacts | None = None
+    links: tuple[LinkView, ...] = ()
+    if isinstance(found, StatusLine):
+        lines: tuple[StatusLine, ...] = (
+            _daemon(process, None, now),
+            *disks(config),
+            *markers(config, None),
+            found,
+            *damage(config),
+            *configured(config, now),
+        )
+    else:
+        facts, links = found
+        lines = tuple(_lines(config, now, process, facts, links))
+    known = process if isinstance(process, int) else None
+    return NodeStatus(node.code, node.role.value, node.agency, now, known, lines, facts, links)
+
+
+def _process(config: Config) -> int | str | None:
+    """The daemon's process, None when it does not run, or why that cannot be told."""
+    try:
+        return holder(config.node.data_dir / LOCK_FILE)
+    except FileOperationError as error:
+        return error.found or error.summary
+
+
+def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...]] | StatusLine:
+    """What the ledger knows, or why it cannot be asked."""
+    name, path = _("ledger"), config.node.data_dir / LEDGER_FILE
+    try:
+        with closing(open_read_only(path)) as connection:
+            require_newest_form(connection)
+            view = NodeView(config, connection)
+            return node_facts(connection), link_views(view, now)
+    except NotFoundError:
+        return warning(name, _("none yet: the daemon never ran here"))
+    except FileOperationError as error:
+        text = _("cannot be read ({why}); run this as root or as the daemon's user")
+        return problem(name, text.format(why=error.found), ExitCode.USAGE)
+    except LedgerBehindError:
+        return problem(name, _("of an older version; restart the daemon"), ExitCode.TEMPORARY)
+    except LedgerDamagedError as error:
+        return problem(name, str(error), ExitCode.DAMAGED)
+
+
+def _lines(
+    config: Config, now: datetime, process: int | str | None, facts: NodeFacts, links: tuple[LinkView, ...]
+) -> Iterator[StatusLine]:
+    yield _daemon(process, facts, now)
+    yield from disks(config)
+    yield _clock(config, links)
+    yield from markers(config, facts)
+    yield from (replace(_link(link, now), of_link=True) for link in links)
+    yield _ledger(config, facts, process)
+    yield from damage(config)
+    yield from _waiting(facts, now)
+    yield from configured(config, now)
+
+
+def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -> StatusLine:
+    name = _("daemon")
+    if isinstance(process, str):
+        return warning(name, _("cannot be told ({why}); run this as root").format(why=process))
+    if process is None:
+        stopped = facts.stopped_at if facts is not None and not facts.is_marked_running else None
+        if stopped is not None:
+            ago = age((now - stopped).total_seconds())
+            text = _("not running; stopped cleanly {ago} ago").format(ago=ago)
+        elif facts is not None and facts.started_at is not None:
+            text = _("not running, and it did not stop cleanly; see its log")
+        else:
+            text = _("not running")
+        return problem(name, text, ExitCode.TEMPORARY)
+    if facts is None or facts.started_at is None:
+        return good(name, _("running, process {number}").format(number=process or "?"))
+    since = age((now - facts.started_at).total_seconds())
+    text = _("running for {since}, process {number}").format(since=since, number=process or "?")
+    if not facts.after_clean_stop:
+        return warning(name, _("{text}; before that it did not stop cleanly").format(text=text))
+    return good(name, text)
+
+
+def _clock(config: Config, links: tuple[LinkView, ...]) -> StatusLine:
+    """Against the neighbours' last words (C18): only a neighbour that is ahead proves anything."""
+    name, most = _("clock"), config.limits.clock_skew_seconds
+    ahead = {link.peer: float(text) for link in links if (text := link.facts.memory.get(CLOCK_AHEAD))}
+    far = {peer: seconds for peer, seconds in ahead.items() if seconds > most}
+    if far:
+        peer = max(far, key=far.__getitem__)
+        text = _("{peer} was {ahead} ahead of us when last heard; so say {count} of {all}").format(
+            peer=peer, ahead=age(far[peer]), count=len(far), all=len(ahead)
+        )
+        # The majority counts, as for the daemon, which then expires nothing and admits nothing.
+        doubtful = len(far) * 2 > len(ahead)
+        return problem(name, text, ExitCode.TEMPORARY) if doubtful else warning(name, text)
+    if not ahead:
+        return good(name, _("no neighbour was heard yet"))
+    return good(name, _("no neighbour is more than {most} ahead").format(most=age(most)))
+
+
+def _link(link: LinkView, now: datetime) -> StatusLine:
+    name = _("link {name}").format(name=link.name)
+    counts = link.facts.counts
+    heard = "" if link.heard_at is None else age((now - link.heard_at).total_seconds())
+    parts = [state_words(link, now)]
+    if heard:
+        parts.append(_("heard {ago} ago").format(ago=heard))
+    if counts.waiting or counts.offered:
+        parts.append(
+            _("{waiting} wait, {offered} offered").format(waiting=counts.waiting, offered=counts.offered)
+        )
+    text = "; ".join(parts)
+    if link.state is LinkState.DOWN:
+        return problem(name, text, ExitCode.TEMPORARY)
+    return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
+
+
+def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> StatusLine:
+    bytes_ = sum(
+        path.stat().st_size
+        for end in ("", "-wal")
+        if (path := config.node.data_dir / f"{LEDGER_FILE}{end}").exists()
+    )
+    stop = _("last clean stop {at}").format(at=local_time(facts.stopped_at)) if facts.stopped_at else ""
+    text = _("{size}, {events} events").format(size=size(bytes_), events=facts.events)
+    text = f"{text}; {stop}" if stop else text
+    if process is None and facts.is_marked_running:
+        return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
+    return good(_("ledger"), text)
+
+
+def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:
+    oldest = facts.oldest
+    if oldest is None:
+        yield good(_("oldest"), _("nothing waits"))
+    else:
+        subject = shown_key(oldest.subject) if oldest.item in {"packet", "receipt", "hop"} else oldest.subject
+        waited = now - oldest.came_at
+        text = _("{item} {which}, {state}, for {ago}").format(
+            item=_(oldest.item), which=subject, state=oldest.state, ago=age(waited.total_seconds())
+        )
+        yield warning(_("oldest"), text) if waited > OLD else good(_("oldest"), text)
+    counts = {
+        _("held"): facts.held,
+        _("in quarantine"): facts.quarantined,
+        _("drops held"): facts.drops_held,
+        _("drops incomplete"): facts.drops_incomplete,
+    }
+    text = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    yield warning(_("set aside"), text) if text else good(_("set aside"), _("nothing"))

@@ -1,0 +1,188 @@
+"""The lines of ``node status`` that files and folders tell: volumes, markers, keys, directory, isolation.
+
+Guarantees: looks only. Leaves to others: what the ledger tells, and the order of the screen
+(``cli.node_status``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cli.checks import CheckState, check_node, find_directory
+from cli.exit_codes import ExitCode
+from cli.locale import _
+from cli.render import age, size
+from exchanged.config import Config, LinkSide
+from exchanged.durable import DurableFiles, Volume
+from exchanged.keys import load_key
+from exchanged.ledger.questions_node import NodeFacts
+from exchanged.places import DAMAGE_FILE
+from frontend_server.folders import INBOX, OUTBOX, AgencyFolders, MarkerState
+from packet_spec.errors import ExchangeError
+from packet_spec.model import Directory
+
+# A month is enough for the province to sign anew and for it to arrive by any road.
+EXPIRY_WARNING: Final = timedelta(days=30)
+# What config check tells and status tells better, or again.
+_TOLD_HERE: Final = ("link ", "folder ", "marker of ", "directory expiry")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """One thing: good, warning or problem; ``code`` is the exit code of a problem.
+
+    ``of_link``: a screen may tell many good ones in one line.
+    """
+
+    name: str
+    state: CheckState
+    detail: str
+    code: ExitCode = ExitCode.DONE
+    of_link: bool = False
+
+
+def good(name: str, detail: str) -> StatusLine:
+    """Nothing to do."""
+    return StatusLine(name, CheckState.GOOD, detail)
+
+
+def warning(name: str, detail: str) -> StatusLine:
+    """It works, and a person should look."""
+    return StatusLine(name, CheckState.WARNING, detail)
+
+
+def problem(name: str, detail: str, code: ExitCode) -> StatusLine:
+    """It does not work."""
+    return StatusLine(name, CheckState.PROBLEM, detail, code)
+
+
+def disks(config: Config) -> Iterator[StatusLine]:
+    """Free room on each volume against the floor below which nothing large is taken in."""
+    places = {_("disk data"): config.node.data_dir}
+    if config.folders is not None:
+        places[_("disk agency")] = config.folders.root
+    floor = config.limits.free_space_bytes
+    for name, path in places.items():
+        try:
+            free = DurableFiles(Volume.OWN).free_bytes(path)
+        except ExchangeError as error:
+            yield problem(name, f"{path}: {error.found or error.summary}", ExitCode.USAGE)
+            continue
+        text = _("{free} free, floor {floor}").format(free=size(free), floor=size(floor))
+        if free < floor:
+            yield problem(name, _("{text}: nothing large is taken in").format(text=text), ExitCode.TEMPORARY)
+        elif free < 2 * floor:
+            yield warning(name, text)
+        else:
+            yield good(name, text)
+
+
+def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
+    """Whether outbox and inbox are the folders that the ledger remembers (C19)."""
+    if config.folders is None:
+        return
+    folders = AgencyFolders(
+        config.folders.root, DurableFiles(Volume.FOREIGN), node=config.node.code, mode=config.folders.mode
+    )
+    for folder in (OUTBOX, INBOX):
+        known = facts.memory.get(f"marker:{folder}") if facts is not None else None
+        state = folders.compare_marker(folder, known)
+        name = _("folder {name}").format(name=folder)
+        if state is MarkerState.GOOD:
+            yield good(name, str(config.folders.root / folder))
+        elif state is MarkerState.MISSING:
+            yield problem(name, _("no marker: not mounted, or run: exchangectl folder init"), ExitCode.USAGE)
+        else:
+            yield problem(name, _("another marker than the ledger remembers"), ExitCode.USAGE)
+
+
+def damage(config: Config) -> Iterator[StatusLine]:
+    """The mark that an earlier run left because the volume failed."""
+    try:
+        is_marked = (config.node.data_dir / DAMAGE_FILE).exists()
+    except OSError:
+        # Whoever may not look is told so by the line about the ledger.
+        return
+    if is_marked:
+        text = _("the volume failed; check the disk, then: exchanged --recover")
+        yield problem(_("volume"), text, ExitCode.DAMAGED)
+
+
+def configured(config: Config, now: datetime) -> Iterator[StatusLine]:
+    """Keys, directory and rights, as ``config check`` finds them; what is good there is told in one line."""
+    checks = [check for check in check_node(config, now) if not check.name.startswith(_TOLD_HERE)]
+    for check in checks:
+        if check.state is CheckState.PROBLEM:
+            yield problem(check.name, check.detail, ExitCode.USAGE)
+        elif check.state is CheckState.WARNING:
+            yield warning(check.name, check.detail)
+    directory = find_directory(config)[0]
+    if directory is not None:
+        yield _directory(directory, now)
+        yield from _own_keys(config, directory, now)
+    yield from _isolation(config)
+
+
+def _directory(directory: Directory, now: datetime) -> StatusLine:
+    name, left = _("directory"), directory.expires_at - now
+    if left <= timedelta(0):
+        text = _("version {version} expired {ago} ago: new packets are held").format(
+            version=directory.version, ago=age(-left.total_seconds())
+        )
+        return problem(name, text, ExitCode.USAGE)
+    text = _("version {version}, expires in {left}").format(
+        version=directory.version, left=age(left.total_seconds())
+    )
+    return warning(name, text) if left <= EXPIRY_WARNING else good(name, text)
+
+
+def _own_keys(config: Config, directory: Directory, now: datetime) -> Iterator[StatusLine]:
+    """The keys that this node signs with, by the directory's dates."""
+    node, paths = directory.node(config.node.code), {config.keys.link, config.keys.receipt}
+    if config.folders is not None:
+        paths.add(config.keys.seal)
+    used: set[str] = set()
+    for path in paths:
+        try:
+            used.add(load_key(path).key_id)
+        except ExchangeError:
+            # Told among the checks.
+            continue
+    mine = [key for key in (node.keys if node is not None else ()) if key.key_id in used]
+    if not mine:
+        return
+    name = _("keys")
+    revoked = [key for key in mine if key.revoked_at is not None and key.revoked_at <= now]
+    first = min(mine, key=lambda key: key.not_after)
+    left = first.not_after - now
+    if revoked:
+        yield problem(name, _("{key} is revoked").format(key=revoked[0].key_id), ExitCode.USAGE)
+    elif left <= timedelta(0):
+        yield problem(name, _("{key} has expired").format(key=first.key_id), ExitCode.USAGE)
+    elif left <= EXPIRY_WARNING:
+        text = _("{key} expires in {left}").format(key=first.key_id, left=age(left.total_seconds()))
+        yield warning(name, text)
+    else:
+        yield good(name, _("the first expires in {left}").format(left=age(left.total_seconds())))
+
+
+def _isolation(config: Config) -> Iterator[StatusLine]:
+    """A neighbour that can fill the volume of our ledger stops us (C2)."""
+    device = _device(config.node.data_dir)
+    served = (Path(link.mailbox) / "up" for link in config.links if link.side is LinkSide.SERVE)
+    same = [path for path in served if device is not None and _device(path) == device]
+    if same:
+        text = _("mailboxes on the ledger's volume: {count}; a neighbour can fill it").format(count=len(same))
+        yield warning(_("isolation"), text)
+
+
+def _device(path: Path) -> int | None:
+    """The volume that ``path`` lies on; None where it cannot be looked at, which is told elsewhere."""
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return None

@@ -1,0 +1,184 @@
+"""``exchangectl node status``: one screen, and an exit code that a monitoring program can believe."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cli import node_status
+from cli.checks import CheckState
+from cli.exit_codes import ExitCode
+from cli.node_status import NodeStatus, look_at
+from exchanged.config import Config
+from exchanged.errors import MailboxUnusableError
+from exchanged.ledger import batches
+from exchanged.link_health import CLOCK_AHEAD, LinkHealth
+from exchanged.lock import NodeLock, holder
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE
+from frontend_server.folders import MARKER_NAME
+from tests.support.asking import make_node, operator
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """One for all: a test that breaks something mends it, and the last one leaves it broken."""
+    with Network(tmp_path_factory.mktemp("status") / "lab", small_plan(POLICE, PROCURATORATE)) as built:
+        built.only(POLICE, PROVINCE)
+        built.run()
+        yield built
+
+
+def status(node: SimulatedNode, config: Config | None = None) -> NodeStatus:
+    return look_at(config or node.config, node.clock.now())
+
+
+def wrong(found: NodeStatus) -> dict[str, str]:
+    """What is not good, without what follows from a lab: everything on one volume, files of one user."""
+    return {
+        line.name: line.detail
+        for line in found.lines
+        if line.state.value != "good" and line.name not in {"isolation", "data_dir"}
+    }
+
+
+def test_a_node_that_works_has_nothing_to_tell(network: Network) -> None:
+    found = status(network.nodes[POLICE])
+    assert wrong(found) == {}
+    assert found.exit_code in {ExitCode.DONE, ExitCode.FINDINGS}
+    names = [line.name for line in found.lines]
+    assert names[:6] == ["daemon", "disk data", "disk agency", "clock", "folder outbox", "folder inbox"]
+    assert {"ledger", "oldest", "set aside", "directory", "keys"} <= set(names)
+    assert len(found.lines) <= 20
+
+
+def test_a_stopped_daemon_and_a_crashed_one(network: Network) -> None:
+    node = network.nodes[POLICE]
+    node.close()
+    stopped = status(node)
+    assert "stopped cleanly" in wrong(stopped)["daemon"]
+    assert stopped.exit_code is ExitCode.TEMPORARY
+    node.open()
+    node.die()
+    assert "did not stop cleanly" in wrong(status(node))["daemon"]
+    assert "open, nobody runs" in wrong(status(node))["ledger"]
+    node.open()
+    assert "before that it did not stop cleanly" in wrong(status(node))["daemon"]
+
+
+def test_looking_never_takes_the_lock(tmp_path: Path) -> None:
+    """A daemon that starts while somebody looks must not end with code 7."""
+    path = tmp_path / "lock"
+    assert holder(path) is None
+    lock = NodeLock(path)
+    assert holder(path) == int(path.read_text())
+    lock.release()
+    assert holder(path) is None
+    again = NodeLock(path)
+    again.release()
+
+
+def test_links_clock_and_disk(network: Network) -> None:
+    node = network.nodes[POLICE]
+    parts = node.opened
+    link = node.config.links[0]
+    health = LinkHealth(parts.ledger, link.name, link.peer)
+    health.note_down(MailboxUnusableError("gone"))
+    parts.ledger.write(lambda tx: batches.remember(tx, link.name, CLOCK_AHEAD, "4000"))
+    limits = replace(node.config.limits, free_space_bytes=1 << 62)
+    found = wrong(status(node, replace(node.config, limits=limits)))
+    assert found[f"link {link.name}"].startswith("down 0s, fault: ours, mailbox-unusable")
+    assert found["clock"] == f"{PROVINCE} was 1h 6m ahead of us when last heard; so say 1 of 1"
+    assert "nothing large is taken in" in found["disk data"]
+    assert status(node).exit_code is ExitCode.TEMPORARY
+    health.note_up()
+    parts.ledger.write(lambda tx: batches.remember(tx, link.name, CLOCK_AHEAD, "0"))
+
+
+def test_a_lost_mount_or_another_marker_is_for_a_person(network: Network) -> None:
+    node = network.nodes[POLICE]
+    assert node.config.folders is not None
+    marker = node.config.folders.root / "outbox" / MARKER_NAME
+    said = marker.read_text()
+    marker.write_text(said.replace("token ", "token 00"))
+    assert "another marker" in wrong(status(node))["folder outbox"]
+    marker.unlink()
+    found = status(node)
+    assert "folder init" in wrong(found)["folder outbox"]
+    assert found.exit_code is ExitCode.USAGE
+    marker.write_text(said)
+    gone = replace(node.config.folders, root=node.config.folders.root / "not-mounted")
+    assert "disk agency" in wrong(status(node, replace(node.config, folders=gone)))
+    assert wrong(status(node)).keys() <= {"daemon"}
+
+
+def test_expiry_is_told_a_month_ahead(network: Network) -> None:
+    node = network.nodes[PROVINCE]
+    directory = node.opened.trust.directory
+    keys = min(key.not_after for each in directory.nodes for key in each.keys)
+    for moment, state in (
+        (directory.expires_at - timedelta(days=31), "good"),
+        (directory.expires_at - timedelta(days=29), "warning"),
+        (directory.expires_at + timedelta(days=1), "problem"),
+    ):
+        line = next(line for line in look_at(node.config, moment).lines if line.name == "directory")
+        assert line.state.value == state
+    late = [line for line in look_at(node.config, keys - timedelta(days=29)).lines if line.name == "keys"]
+    assert [line.state.value for line in late] == ["warning"]
+
+
+def test_mailboxes_on_the_volume_of_the_ledger_isolate_nothing(network: Network) -> None:
+    """C2."""
+    line = next(line for line in status(network.nodes[PROVINCE]).lines if line.name == "isolation")
+    assert (line.state.value, "mailboxes on the ledger's volume: 2" in line.detail) == ("warning", True)
+
+
+def test_many_good_links_are_one_line_and_the_screen_is_never_left(
+    network: Network, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = network.nodes[PROVINCE]
+    (link, *_) = node.config.links
+    links = tuple(replace(link, name=f"link-{number:03d}") for number in range(30))
+    found = status(node, replace(node.config, links=links))
+    broken = [
+        replace(line, state=CheckState.PROBLEM) if number % 2 else line
+        for number, line in enumerate(found.lines)
+    ]
+    desk = operator(network.layout.config(PROVINCE), capsys)
+    for lines, fine in ((found.lines, 30), (tuple(broken), 15)):
+        made = replace(found, lines=lines)
+        monkeypatch.setattr(node_status, "look_at", lambda _config, _now, made=made: made)
+        text = desk.table("node", "status", code=made.exit_code)
+        assert len(text.splitlines()) <= 22
+        assert (f"{fine} are good" in text) is (fine == 30)
+        assert len(desk.text("node", "status", "--all", code=made.exit_code).splitlines()) == 1 + len(lines)
+
+
+def test_a_node_that_never_ran_and_one_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    said = desk.json("node", "status", code=2)
+    assert said["exit_code"] == 2
+    assert said["status"]["facts"] is None
+    assert "none yet: the daemon never ran here" in [line["detail"] for line in said["status"]["lines"]]
+    sqlite3.connect(tmp_path / "data" / LEDGER_FILE).close()
+    assert desk.json("node", "status", code=6)["exit_code"] == 6
+
+
+def test_damage_outweighs_everything(network: Network) -> None:
+    node = network.nodes[POLICE]
+    node.close()
+    (node.config.node.data_dir / DAMAGE_FILE).touch()
+    found = status(node)
+    assert found.exit_code is ExitCode.DAMAGED
+    assert "exchanged --recover" in wrong(found)["volume"]
+    (node.config.node.data_dir / DAMAGE_FILE).unlink()
+    (node.config.node.data_dir / LEDGER_FILE).write_bytes(b"no ledger at all" * 500)
+    assert status(node).exit_code is ExitCode.DAMAGED
+    assert "ledger" in wrong(status(node))

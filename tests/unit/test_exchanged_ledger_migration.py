@@ -1,0 +1,106 @@
+"""A ledger of the first version, with rows in it, is brought to the newest form without losing an answer."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from exchanged.errors import LedgerBehindError
+from exchanged.ledger import Ledger, open_read_only, questions_list, questions_queue, require_newest_form
+from exchanged.ledger.questions_find import find
+from exchanged.ledger.questions_list import PacketFilter
+from exchanged.ledger.schema import migrations
+from exchanged.ledger.verify import examine_ledger
+from exchanged.states import Event
+from packet_spec.identity import PacketKey
+from tests.support.asking import make_node, operator
+from tests.support.books import Books, packet_id
+from tests.support.clock import FakeClock
+from tests.support.documents import COURT, NOW, PROCURATORATE
+
+_NEW = "0003-answers"
+
+
+def write_rows(data: Path) -> None:
+    with Books(data) as books:
+        first = books.packet(1, PROCURATORATE, COURT, sender_ref="（2026）移1号")
+        books.move(first, Event.OFFER, Event.ACKNOWLEDGE)
+        books.packet(2, COURT, sender_ref="R-2")
+        books.arrival(PacketKey(COURT, packet_id(8)), Event.HOLD, reason="unknown-key")
+        books.drop("案件.zip", Event.LISTED_PART_MISSING, missing=("a.pdf",))
+        change = "UPDATE packet SET case_key = ? WHERE sender_ref = ?"
+        books.write(lambda tx: tx.execute(change, "police:A〔2026〕7", "R-2"))
+
+
+def as_first_version(data: Path) -> None:
+    """The same rows in a ledger that has not taken the step: as the program before this one left it."""
+    new, old = data / "ledger.sqlite3", data / "old.sqlite3"
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrations.apply(Database(connection), stop_before=_NEW)
+        connection.execute("ATTACH ? AS new", (str(new),))
+        tables = [
+            row[0]
+            for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            if not row[0].startswith(("sqlite_", "_sqlite"))
+        ]
+        for table in tables:
+            known = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+            columns = ", ".join(row[1] for row in known)
+            copy = f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM new."{table}"'  # noqa: S608
+            connection.execute(copy)
+    old.replace(new)
+
+
+def form(path: Path) -> list[tuple[str, str, str]]:
+    with closing(open_read_only(path)) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
+    return [(row["type"], row["name"], row["sql"] or "") for row in rows]
+
+
+def answers(path: Path) -> list[object]:
+    with closing(open_read_only(path)) as connection:
+        found = [find(connection, text) for text in ("(2026)移1号", "r-2", "案件", packet_id(8)[:8])]
+        return [
+            found,
+            questions_queue.summary(connection, NOW),
+            questions_queue.waiting(connection, questions_queue.QueueFilter()),
+            questions_list.list_packets(connection, PacketFilter(recipient=COURT)),
+        ]
+
+
+def test_rows_of_the_first_version_answer_as_if_written_by_this_one(tmp_path: Path) -> None:
+    write_rows(tmp_path)
+    path = tmp_path / "ledger.sqlite3"
+    wanted_form, wanted = form(path), answers(path)
+    as_first_version(tmp_path)
+    with closing(open_read_only(path)) as connection, pytest.raises(LedgerBehindError, match="older version"):
+        require_newest_form(connection)
+    for _ in range(2):
+        Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False).close()
+    assert form(path) == wanted_form
+    assert answers(path) == wanted
+    with closing(open_read_only(path)) as connection:
+        require_newest_form(connection)
+        # The first case number is all that the first version kept of a packet.
+        (found,) = find(connection, "a(2026)7")
+        assert found.packet is not None
+        assert found.packet.packet.sender_ref == "R-2"
+        assert examine_ledger(connection, tmp_path).is_sound
+
+
+def test_an_operator_is_told_to_restart_the_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_node(tmp_path)
+    write_rows(tmp_path / "data")
+    as_first_version(tmp_path / "data")
+    desk = operator(config, capsys)
+    assert desk.json("packet", "list", code=3)["error"]["reference"] == "ledger-behind"
+    assert "restart the daemon" in desk.errors
+    # Whether it is whole can be asked of any form: before a step is the time to know.
+    assert desk.json("ledger", "verify")["sound"] is True
