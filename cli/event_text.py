@@ -59,6 +59,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "complete": "nothing more is owed",
     "offer": "offered in batch {batch}",
     "acknowledge": "the neighbour acknowledged batch {batch}; custody passed",
+    "hand-on": "the neighbour acknowledged batch {batch}; handed on",
+    "take-again": "passes once more",
     "batch-bad": "batch {batch} was unreadable there; it waits again",
     "stage": "staged beside the inbox",
     "place": "put into the inbox",

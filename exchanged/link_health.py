@@ -48,6 +48,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "mailbox-file-refused": Fault.THEIRS,
     # Our own folder, volume, keys or configuration.
     "mailbox-unusable": Fault.OURS,
+    "jail-unsound": Fault.OURS,
     "folder-unusable": Fault.OURS,
     "no-space": Fault.OURS,
     "key-file-unusable": Fault.OURS,

@@ -40,6 +40,7 @@ from packet_spec.signing import new_hasher
 from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 
+SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
 # At most what a waybill takes without items and exceptions, for an item, and for a blob that it names.
 _WAYBILL_HEAD_BYTES: Final = 4096
@@ -337,11 +338,15 @@ class Offering:
         return exception
 
     def _news(self, current: Acknowledgement | None) -> tuple[object, ...]:
-        """What an acknowledgement would tell now, without counter and times."""
+        """What an acknowledgement would tell now, without counter and times.
+
+        The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
+        """
+        always = (self.link.trust.version, int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS))
         if current is None:
-            return ("nothing", self.link.trust.version)
+            return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
-        return (current.incarnation, current.through, exceptions, self.link.trust.version)
+        return (current.incarnation, current.through, exceptions, *always)
 
     def _acknowledge(self) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""

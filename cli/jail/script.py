@@ -166,6 +166,9 @@ put() {
 }
 
 mkdir -p "$sshd_dir/accounts.d" "$sshd_dir/keys"
+# Without the system's own SSH server nobody has made the folder that sshd asks for when it looks at a
+# configuration as root.
+[ -d /run/sshd ] || mkdir -m 0755 /run/sshd
 if printf 'UnusedConnectionTimeout 60\n' | "$sshd" -t -f /dev/stdin 2>&1 | grep -q 'Bad configuration option'
 then
     fragment=$(printf '%s\n' "$fragment" | grep -v UnusedConnectionTimeout)

@@ -158,7 +158,12 @@ def test_a_page_overwritten_on_disk_is_told_as_damage(books: Books) -> None:
         size = books.path.stat().st_size
         file.seek(size // 2 // 4096 * 4096)
         file.write(b"\xff" * 4096 * 4)
-    assert not examine(books, books.data_dir).is_sound
+    try:
+        is_sound = examine(books, books.data_dir).is_sound
+    except LedgerDamagedError:
+        # Pages without which it cannot even be opened.
+        is_sound = False
+    assert not is_sound
 
 
 def test_many_problems_are_cut_and_a_long_chain_is_read_in_pages(books: Books) -> None:

@@ -33,7 +33,7 @@ from tests.support.outbox import LARGE, SMALL, SendingFrontend, names_in, packet
 
 KEEP = RetentionConfig(
     sent_days=90, refused_days=180, receipt_days=730, status_days=365, notice_days=90, blob_days=60,
-    restore_days=14,
+    restore_days=14, transit_days=30,
 )  # fmt: skip
 DAY = 86_400.0
 REFUSED = b"<packet></packet>"
@@ -186,7 +186,7 @@ def test_i1_nothing_of_a_packet_goes_before_every_destination_is_final(keeper: K
 
 
 def test_zero_keeps_for_ever(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path, RetentionConfig(0, 0, 0, 0, 0, 0, 0))
+    keeper = Keeper(tmp_path, RetentionConfig(0, 0, 0, 0, 0, 0, 0, 0))
     keeper.sent()
     before = keeper.lies()
     keeper.after()
