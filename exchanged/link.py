@@ -9,6 +9,7 @@ from __future__ import annotations
 from exchanged.bell import ring_again_in
 from exchanged.errors import NoSpaceError
 from exchanged.landing import Landing
+from exchanged.ledger import batches
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from exchanged.offering import Offering
@@ -35,7 +36,12 @@ class LinkStation:
         return f"link:{self._link.name}"
 
     def step(self) -> float | None:
-        """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost."""
+        """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost.
+
+        A link that an operator paused neither lands nor offers; a step in hand is finished first.
+        """
+        if batches.paused_because(self._link.ledger.read(), self._link.name):
+            return None
         full: NoSpaceError | None = None
         more = False
         try:

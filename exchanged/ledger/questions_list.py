@@ -23,12 +23,15 @@ from exchanged.ledger.rows import (
 from exchanged.ledger.times import stamp
 from exchanged.states import HEADLINE_ORDER, DestinationState, PacketState
 
-OPEN_SQL: Final = "('queued', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering')"
+OPEN_SQL: Final = (
+    "('queued', 'on-hold', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering')"
+)
 """Open states, word for word as in the partial index destination_open: SQLite uses it only then."""
 
 OPEN_DESTINATIONS: Final = frozenset(
     {
         DestinationState.QUEUED,
+        DestinationState.ON_HOLD,
         DestinationState.OFFERED,
         DestinationState.HANDED_OVER,
         DestinationState.ACCEPTED,

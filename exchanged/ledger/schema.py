@@ -185,12 +185,33 @@ CREATE TABLE head (
 ) WITHOUT ROWID;
 """
 
+_ACTS: Final = """
+ALTER TABLE outgoing ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+DROP INDEX outgoing_due;
+CREATE INDEX outgoing_due ON outgoing(link, id) WHERE batch IS NULL AND held = 0;
+DROP INDEX destination_open;
+CREATE INDEX destination_open ON destination(recipient, since)
+  WHERE state IN ('queued', 'on-hold', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering');
+CREATE INDEX destination_on_hold ON destination(link, packet) WHERE state = 'on-hold';
+CREATE TABLE act (
+  id INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, at TEXT NOT NULL, answer TEXT NOT NULL
+)
+"""
+
 migrations = Migrations("exchanged-ledger")
 
 
 @migrations(name="0001-first")
 def _first(database: Database) -> None:
     for statement in _TABLES.split(";"):
+        if statement.strip():
+            database.execute(statement)
+
+
+@migrations(name="0002-acts")
+def _acts(database: Database) -> None:
+    """Acts of operators: what is on hold is not due, and every answer is kept under its request."""
+    for statement in _ACTS.split(";"):
         if statement.strip():
             database.execute(statement)
 
