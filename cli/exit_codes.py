@@ -52,6 +52,8 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (InputFileError, ExitCode.USAGE),
     (LabFolderError, ExitCode.USAGE),
     (CatalogueError, ExitCode.USAGE),
+    (errors.RequestError, ExitCode.USAGE),
+    (errors.AmbiguousError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),
     (errors.LedgerDamagedError, ExitCode.DAMAGED),

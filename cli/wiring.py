@@ -14,6 +14,7 @@ import click
 
 from cli.exit_codes import ExitCode, exit_code_of
 from exchanged import __version__
+from exchanged.acts.opening import desk_of, no_agency
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
 from exchanged.errors import ConfigurationError
@@ -26,7 +27,7 @@ from exchanged.parts import Ports, open_parts
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
 from exchanged.provincial import provincial_stations
-from frontend_server.role import frontend_stations
+from frontend_server.role import frontend_agency, frontend_stations
 from packet_spec.errors import ExchangeError
 from packet_spec.model import NodeRole
 
@@ -58,7 +59,8 @@ def run_node(config: Config) -> ExitCode:
         stations, watched = frontend_stations(parts)
     else:
         stations, watched = provincial_stations(parts), {}
-    node = Node(parts, stations, watched)
+    agency = frontend_agency(config) if frontend else no_agency
+    node = Node(parts, stations, watched, desk_of(parts, agency))
     wakes.target = node.wake
     node.start()
     sd_notify("READY=1")

@@ -21,6 +21,7 @@ from typing import Any, Final
 from exchanged.config_reader import Section
 from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key
+from exchanged.places import CONTROL_SOCKET
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
@@ -177,6 +178,14 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """Where commands ask the daemon to act. ``group`` may act beside root and the node's own user."""
+
+    socket: Path
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how a line looks."""
 
@@ -195,6 +204,7 @@ class Config:
     limits: LimitsConfig
     rules: RulesConfig
     retention: RetentionConfig
+    control: ControlConfig
     log: LogConfig
 
 
@@ -234,6 +244,7 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
         limits=_limits(top.table("limits")),
         rules=_rules(top.table("rules")),
         retention=_retention(top.table("retention")),
+        control=_control(top.table("control"), node.data_dir),
         log=_log(top.table("log")),
     )
     top.finish()
@@ -368,6 +379,15 @@ def _rules(section: Section) -> RulesConfig:
 
 def _retention(section: Section) -> RetentionConfig:
     config = RetentionConfig(blob_days=section.number("blob_days", 90.0, 0.01, 36_525))
+    section.finish()
+    return config
+
+
+def _control(section: Section, data_dir: Path) -> ControlConfig:
+    config = ControlConfig(
+        socket=section.path("socket", data_dir / CONTROL_SOCKET),
+        group=section.text("group", "", check=_is_group, shape="the name of a group of this machine"),
+    )
     section.finish()
     return config
 

@@ -93,7 +93,7 @@ def set_held(transaction: Transaction, link: str, kind: ItemKind, reference: int
 
 
 def held_streams(connection: sqlite3.Connection, link: str) -> dict[tuple[str, str], int]:
-    """(case, receiver) of own packets on hold on ``link`` -> the row of the earliest: later ones wait (C15)."""
+    """(case, receiver) of own packets on hold on ``link`` -> row of the first: later ones wait (C15)."""
     rows = connection.execute(
         "SELECT packet.case_key, packet.receiver, min(packet.id) AS first FROM destination"
         " JOIN packet ON packet.id = destination.packet WHERE destination.state = 'on-hold'"
