@@ -38,6 +38,7 @@ from packet_spec.errors import ExchangeError
 REQUEST_BYTES: Final = 512 * 1024
 _CLIENTS: Final = 16
 _SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 2.0
 _BLOCK: Final = 65_536
 # sun_path of the kernel, with the zero byte at its end.
 _PATH_BYTES: Final = 108
@@ -99,17 +100,22 @@ class ControlServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the act in hand, hang up, and remove the socket. Also before ``start``."""
+        """Finish the act in hand, hang up, and remove the socket. Also before ``start``.
+
+        An act that takes longer is cut off with the process: it was done or was not, and asking again tells.
+        """
         self._wake.close()
+        with suppress(OSError):
+            self._path.unlink()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
+            if self._thread.is_alive():
+                return
         for client in [*self._clients]:
             self._hang_up(client)
         self._selector.close()
         self._listener.close()
         self._woken.close()
-        with suppress(OSError):
-            self._path.unlink()
 
     # --- the socket file -----------------------------------------------------------------------
 
