@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,9 @@ _WIDE: Final = 80
 def allowed_acts(view: NodeView, key: PacketKey, config_path: Path = DEFAULT_CONFIG) -> tuple[str, ...]:
     """Command lines, in the order of their acts; TEXT and NAME are left for the operator."""
     acts = dict.fromkeys(act for act, _subject in allowed(view.connection, key, _standpoint(view)))
-    before = "" if config_path == DEFAULT_CONFIG else f" --config {shlex.quote(str(config_path))}"
+    # Whoever pastes the line has the same environment, but not the same command line.
+    usual = {str(DEFAULT_CONFIG), os.environ.get("EXCHANGED_CONFIG")}
+    before = "" if str(config_path) in usual else f" --config {shlex.quote(str(config_path))}"
     return tuple(
         f"exchangectl{before} {COMMANDS[act]} {key}{_PARTICULARS.get(act, '')} --reason TEXT"
         for act in Act
