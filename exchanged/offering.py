@@ -209,7 +209,8 @@ class Offering:
     def _in_order(self, found: dict[int, PacketRow]) -> tuple[frozenset[int], float | None]:
         """C15 binds the sender's own packets; what passes through keeps the order of landing."""
         passing = {number for number, packet in found.items() if not packet.own}
-        held = batches.held_streams(self.link.ledger.read(), self.link.name)
+        in_a_case = any(packet.own and packet.case_key for packet in found.values())
+        held = batches.held_streams(self.link.ledger.read(), self.link.name) if in_a_case else {}
         own = [
             Candidate(
                 number,

@@ -26,7 +26,8 @@ from exchanged.acts.values import Operator
 
 _SO_PEERGROUPS: Final = 59
 _CREDENTIALS: Final = struct.Struct("3i")
-_GROUPS_BYTES: Final = 65_536
+# The most that Python asks the kernel for: 256 groups.
+_GROUPS_BYTES: Final = 1024
 _UNSET: Final = 0xFFFF_FFFF
 _PROC: Final = Path("/proc")
 
@@ -44,10 +45,11 @@ def peer_of(connection: socket.socket) -> Peer:
     """The process at the other end of a Unix socket, when it connected. Raises OSError."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(data)
-    groups: tuple[int, ...] = ()
-    with suppress(OSError):
+    try:
         listed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
         groups = struct.unpack(f"{len(listed) // 4}I", listed)
+    except OSError:
+        groups = _listed_groups(uid & 0xFFFF_FFFF, gid & 0xFFFF_FFFF)
     return Peer(pid, uid & 0xFFFF_FFFF, frozenset({gid & 0xFFFF_FFFF, *groups}))
 
 
@@ -90,6 +92,14 @@ def account_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, OverflowError):
         return f"uid {uid}"
+
+
+def _listed_groups(uid: int, gid: int) -> tuple[int, ...]:
+    """The groups that an account has by the machine's books, for one that is in more than fit."""
+    try:
+        return tuple(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
+    except (KeyError, OverflowError, OSError):
+        return ()
 
 
 def _login_of(process: Path, uid: int) -> int | None:

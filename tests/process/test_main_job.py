@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ import pytest
 
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
+from cli.main import main
+from exchanged.config import load_config
 
 pytestmark = pytest.mark.process
 
@@ -164,6 +167,19 @@ def test_trace_answers_from_the_askers_own_ledger_alone(lab: Lab) -> None:
         for place, away in hidden:
             away.rename(place)
         lab.start()
+
+
+def test_an_operator_acts_through_the_running_daemon(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """The node goes on meanwhile, and its socket is gone with it."""
+    config = load_config(lab.node_config(PROCURATORATE))
+    node = ["--config", str(lab.node_config(PROCURATORATE))]
+    for verb in ("pause", "resume"):
+        code = main([*node, "link", verb, config.links[0].name, "--reason", "a fictional reason"])
+        assert code == 0, capsys.readouterr().err
+    assert stat.S_ISSOCK(config.control.socket.lstat().st_mode)
+    lab.stop_node(PROCURATORATE)
+    assert not config.control.socket.exists()
+    lab.start_node(PROCURATORATE)
 
 
 def test_a_second_daemon_on_the_same_folder_ends_with_7(lab: Lab) -> None:

@@ -100,6 +100,9 @@ def test_who_may_not_act_is_told_so_and_nothing_is_looked_at(serve: Callable[...
 
 
 def test_rights_and_names(tmp_path: Path) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert peer_of(one) == Peer(os.getpid(), os.getuid(), frozenset({os.getgid(), *os.getgroups()}))
     assert may_act(Peer(1, 0, frozenset()), 990, None)
     assert may_act(Peer(1, 990, frozenset()), 990, None)
     assert not may_act(Peer(1, 1000, frozenset({1000})), 990, None)
