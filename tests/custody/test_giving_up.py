@@ -1,4 +1,4 @@
-"""What is in quarantine leaves it by an operator's word: judged again, or given up, never in silence (C21)."""
+"""What is in quarantine leaves it by an operator's word alone, and never in silence (C21)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_an_operator_holds_is_released_by_an_operator_alone(province: Provi
     land(province, packet)
     assert outcomes(act(node(province), Act.HOLD, packet.key.packet_id)) == ["held"]
     ledger = node(province).opened.ledger
-    assert ledger.write(lambda tx: arrivals.release_held(tx)) == 0
+    assert ledger.write(arrivals.release_held) == 0
     node(province).die()
     node(province).open()
     province.run()

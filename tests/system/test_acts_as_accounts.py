@@ -1,6 +1,7 @@
 """Who may act, with real accounts: the node's user, a group of operators, root, and a stranger.
 
-Every account is a forked child of the test, because the interpreter may lie where they cannot read.
+Every account is a forked child of the test, because the interpreter may lie where they cannot read; what
+they need is imported here for the same reason.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import cli.acting
 import cli.commands.link
 import cli.commands.link_pause
 import cli.commands.link_resume
-import cli.wiring  # noqa: F401 - loaded here: an account cannot load anything any more
+import cli.wiring
 from cli.lab.build import build_lab
 from cli.lab.layout import Layout
 from cli.lab.plan import default_plan
@@ -57,7 +58,7 @@ def accounts() -> None:
 @pytest.fixture
 def node(accounts: None) -> Iterator[Path]:
     """The configuration of a front-end whose data belongs to the node's user."""
-    root = Path(tempfile.mkdtemp(prefix="acts-", dir="/tmp"))  # noqa: S108 - every account must reach it
+    root = Path(tempfile.mkdtemp(prefix="acts-", dir="/tmp"))
     root.chmod(0o755)
     try:
         layout, plan = Layout(root / "lab"), default_plan()
@@ -93,7 +94,7 @@ def fork(name: str, work: Callable[[], int]) -> int:
             if name != "root":
                 become(name)
             code = work()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - told to whoever reads the output
             traceback.print_exc()
         finally:
             os._exit(code)

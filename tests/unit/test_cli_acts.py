@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -127,8 +128,6 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
 
 def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_path: Path) -> None:
     """The service manager does not start a daemon again that found the lock taken (exit code 7)."""
-    from threading import Timer
-
     act = NodeLock(tmp_path / "lock", Purpose.ACT)
     Timer(0.1, act.release).start()
     daemon = NodeLock(tmp_path / "lock")

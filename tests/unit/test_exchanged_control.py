@@ -65,7 +65,7 @@ class Served:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     with ExitStack() as undo:
 
-        def make(name: str = "s", peer: Callable[[socket.socket], Peer] = peer_of, clock: Any = None) -> Served:
+        def make(name: str = "s", peer: Any = peer_of, clock: Any = None) -> Served:
             served = Served(tmp_path / name, peer, clock or SystemClock())
             undo.callback(served.server.stop)
             return served
