@@ -14,6 +14,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from exchanged.acts.values import (
     Act,
     Answer,
     Filter,
+    Operator,
     Request,
     Target,
     read_answer,
@@ -190,7 +192,7 @@ def _ask_daemon(config: Config, request: Request) -> Answer | None:
             raise NotPermittedError("you may not ask the daemon to act", where=str(path)) from error
         except OSError as error:
             raise ControlError("the daemon's socket cannot be reached", where=str(path)) from error
-        said = request.to_json() | {"claims": own_claims()}
+        said = request.to_json() | {"claims": _claims()}
         try:
             connection.sendall(json.dumps(said).encode("ascii") + b"\n")
             line = _read_line(connection)
@@ -225,6 +227,9 @@ def _error_of(said: dict[str, Any]) -> ExchangeError:
     """The daemon's error as one of ours: of its own kind where this program knows it."""
     kinds = {kind.reference: kind for kind in _all_kinds(ExchangeError)}
     kind = kinds.get(str(said.get("reference")), ControlError)
+    if kind.__init__ is not ExchangeError.__init__:
+        # One with particulars of its own, which did not travel.
+        kind = ControlError
     error = kind.__new__(kind)
     texts = {name: str(said.get(name) or "") for name in ("where", "expected", "found", "hint")}
     ExchangeError.__init__(error, str(said.get("summary") or _("the daemon failed inside")), **texts)
@@ -235,9 +240,20 @@ def _all_kinds(kind: type[ExchangeError]) -> list[type[ExchangeError]]:
     return [kind, *(each for below in kind.__subclasses__() for each in _all_kinds(below))]
 
 
+@cache
+def _operator() -> Operator:
+    """Who gave the command: asked once, before the process becomes the owner of the data."""
+    return own_operator()
+
+
+@cache
+def _claims() -> dict[str, int]:
+    """What the daemon is told of the login, likewise."""
+    return own_claims()
+
+
 def _act_without_daemon(config: Config, request: Request) -> Answer:
-    # Before the process becomes the owner of the data: it is the operator who is asked for.
-    operator = own_operator()
+    operator = _operator()
     pool = ProcessWorkPool(1, config.limits.check_timeout_seconds)
     agency = frontend_agency(config) if config.node.role is NodeRole.FRONTEND else no_agency
     try:

@@ -57,7 +57,7 @@ def _initialise(config: Config, *, accept: bool) -> dict[str, MarkerState]:
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
     from exchanged.ledger import Ledger
-    from exchanged.lock import NodeLock
+    from exchanged.lock import NodeLock, Purpose
     from exchanged.places import LEDGER_FILE
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
@@ -74,7 +74,7 @@ def _initialise(config: Config, *, accept: bool) -> dict[str, MarkerState]:
     )
     token = SystemRandomness().token(16).hex()
     with ExitStack() as undo:
-        lock = NodeLock(config.node.data_dir / "lock")
+        lock = NodeLock(config.node.data_dir / "lock", Purpose.ACT)
         undo.callback(lock.release)
         folders.ensure()
         path = config.node.data_dir / LEDGER_FILE

@@ -27,6 +27,7 @@ from exchanged.acts.values import (
     Operator,
     Outcome,
     Request,
+    SubjectKind,
     read_answer,
 )
 from exchanged.errors import ActRefusedError
@@ -78,7 +79,8 @@ class Desk:
         finally:
             self._take_back(places)
         for entry in answer.done:
-            event_line("operator-act", act=request.act.value, what=entry.name, operator=operator.name)
+            what = entry.token if entry.kind is SubjectKind.DROP else entry.name
+            event_line("operator-act", act=request.act.value, what=what, operator=operator.name)
         return answer
 
     def _answered(self, connection: Connection, request: Request) -> Answer | None:
@@ -204,8 +206,9 @@ def _record(tx: Transaction, request: Request, operator: Operator, subjects: Seq
         "request": request.request,
         **operator.detail(),
     }
-    names = sorted({subject.name for subject in subjects if subject.key is None})
-    tx.event("operator-act", detail={**detail, "count": len(subjects), "names": names})
+    # By number: the name of a drop may tell of a case.
+    things = sorted({subject.token for subject in subjects if subject.key is None})
+    tx.event("operator-act", detail={**detail, "count": len(subjects), "things": things})
     for key in dict.fromkeys(subject.key for subject in subjects if subject.key is not None):
         tx.event("operator-act", key, detail=detail)
 

@@ -1,6 +1,6 @@
 """Giving up what lies in quarantine: nothing is lost without a word, and no byte is thrown away.
 
-A worker process looks at the sealed packet once more. Then one of these holds:
+A worker process verifies the seal once more, and reads nothing of what is sealed. Then one of these holds:
 
 * the packet of this seal's content is known here and goes its own way: only this copy is given up;
 * this node may speak about it (C21), the seal is good and it came by its sender's road: a signed receipt
@@ -11,7 +11,8 @@ A worker process looks at the sealed packet once more. Then one of these holds:
   Then it is given up only when the operator says so in words (``--without-receipt``).
 
 In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
-Known limit: nothing removes them from there but a person.
+Known limits: nothing removes them from there but a person; a crash between the copy and the act leaves a
+copy of something that is still in quarantine, which the next attempt replaces.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from exchanged.acts.values import Outcome
 from exchanged.blobs import BlobStore
 from exchanged.durable import DurableFiles
 from exchanged.errors import NoSpaceError
-from exchanged.examine import Examined, ExamineWork, examine
+from exchanged.examine import Examined, ExamineWork, examine_seal
 from exchanged.ledger import Connection, Ledger, Transaction, arrivals, blobs, packets
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
@@ -77,7 +78,7 @@ Evidence = Mapping[int, Examined | ExchangeError]
 
 
 def look_at(tools: GivingUpTools, rows: Sequence[ArrivalRow]) -> Evidence:
-    """Examine the packets among ``rows`` in worker processes: what hurt the judge must not hurt here."""
+    """Look at the seals of the packets among ``rows``, in worker processes: they are suspicious."""
     sealed = [row for row in rows if row.kind is ItemKind.PACKET]
     if not sealed or not tools.trust.version:
         return {}
@@ -93,7 +94,7 @@ def look_at(tools: GivingUpTools, rows: Sequence[ArrivalRow]) -> Evidence:
         )
         for row in sealed
     ]
-    answers = tools.pool.run(examine, works)
+    answers = tools.pool.run(examine_seal, works)
     return dict(zip((row.id for row in sealed), answers, strict=True))
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from exchanged.acts.rules import Standpoint, allowed
 from exchanged.acts.values import Act, Filter, Target
-from exchanged.ledger import batches, packets
+from exchanged.ledger import arrivals, batches, packets
 from exchanged.ledger.questions import find_keys
 from exchanged.ledger.verify import verify_ledger
+from exchanged.states import Event
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
-from packet_spec.model import ReceiptKind
+from packet_spec.model import ItemKind, ReceiptKind
 from tests.custody.test_front_ends import drop, inbox, receipts, status
 from tests.support.acting import LI, act, desk, outcomes, recorded, request
 from tests.support.crash import SimulatedCrash
@@ -197,6 +198,28 @@ def test_c22_a_person_answers_a_packet_once_whatever_dies_and_it_is_told_again(n
     assert outcomes(act(police, Act.CANCEL, good)) == ["ended"]
     assert outcomes(act(province, Act.CANCEL, good)) == ["not-own"]
     assert outcomes(act(procuratorate, Act.CANCEL, good)) == ["not-own"]
+
+
+def test_c21_the_receivers_node_gives_up_for_its_own_agency(network: Network) -> None:
+    """In quarantine at the receiver: the sender is told by the receiver, and nothing enters the inbox."""
+    police, province, procuratorate = (network.nodes[code] for code in (POLICE, PROVINCE, PROCURATORATE))
+    before = len(inbox(network))
+    procuratorate.stations = [each for each in procuratorate.stations if each.name != "judge"]
+    drop(network, name="given up")
+    network.run()
+    packet_id = packet_of(network, "given up")
+    ledger = procuratorate.opened.ledger
+    for row in arrivals.of_packet(ledger.read(), key_of(police, packet_id)):
+        if row.kind is ItemKind.PACKET:
+            ledger.write(lambda tx, row=row: arrivals.keep(tx, row, Event.QUARANTINE, "crashed-three-times"))
+    assert outcomes(act(procuratorate, Act.DISCARD, packet_id)) == ["discarded-told"]
+    restart(procuratorate)
+    network.run()
+    assert status(network, "given up")["state"] == "undeliverable"
+    assert [state(police, packet_id), state(province, packet_id)] == ["undeliverable"] * 2
+    assert receipts(network, packet_id) == [ReceiptKind.ACCEPTED, ReceiptKind.UNDELIVERABLE]
+    assert len(inbox(network)) == before
+    verify_ledger(procuratorate.opened.ledger.read())
 
 
 def test_c15_later_packets_of_a_case_wait_for_one_on_hold(alone: Network) -> None:

@@ -12,7 +12,7 @@ from exchanged.states import ArrivalState, Event
 from packet_spec.model import ReceiptKind
 from tests.support.acting import act, outcomes, recorded
 from tests.support.peer import Sealed
-from tests.support.province import Province, node, station
+from tests.support.province import Province, node, station, video_packet
 
 
 def land(province: Province, *packets: Sealed) -> None:
@@ -61,9 +61,12 @@ def test_what_an_operator_holds_is_released_by_an_operator_alone(province: Provi
 
 
 def test_c21_a_discard_tells_the_sender_and_stays_remembered(province: Province) -> None:
-    packet = province.police.seal(province.request())
+    """Also where what is sealed is damaged: the seal says what it was."""
+    whole = video_packet(province)
+    packet = Sealed(whole.seal, whole.data[:-600] + b"x" * 600, whole.blobs)
     land(province, packet)
-    quarantine(province)
+    province.run()
+    assert province.arrivals()[0][0] == "quarantined"
     seen = act(node(province), Act.DISCARD, packet.key.packet_id, preview=True)
     assert outcomes(seen) == ["discarded-told"]
     assert not (node(province).config.node.data_dir / "discarded").exists()
@@ -72,6 +75,7 @@ def test_c21_a_discard_tells_the_sender_and_stays_remembered(province: Province)
     folder = next((node(province).config.node.data_dir / "discarded").iterdir())
     assert done.done[0].fields["kept"] == str(folder)
     assert (folder / "item.packet").read_bytes() == packet.data
+    assert {path.name for path in folder.glob("*.blob")} == {f"{digest}.blob" for digest in whole.blobs}
     province.run()
     receipt = province.receipts(province.police)[0]
     assert (receipt.kind, receipt.recipient) == (ReceiptKind.UNDELIVERABLE, "")
@@ -79,7 +83,7 @@ def test_c21_a_discard_tells_the_sender_and_stays_remembered(province: Province)
     assert [key for key, _ in recorded(node(province))] == ["", packet.key.packet_id]
     # The same seal coming again is not judged anew: the sender hears the same once more.
     province.police.acknowledge()
-    province.police.send(packet)
+    province.police.send(whole)
     province.run()
     assert [each.kind for each in province.receipts(province.police)] == [ReceiptKind.UNDELIVERABLE]
     assert province.receipts(province.procuratorate) == []
@@ -106,8 +110,8 @@ def test_c21_a_copy_by_a_strange_road_never_ends_the_true_packet(province: Provi
 
 def test_what_nobody_can_be_told_of_needs_the_operators_word(province: Province) -> None:
     packet = province.police.seal(province.request())
-    broken = Sealed(packet.seal, packet.data[:-600] + b"x" * 600, packet.blobs)
-    province.police.send(broken)
+    forged = packet.data.replace(b"case.report", b"case.rep0rt", 1)
+    province.police.send(Sealed(packet.seal, forged, packet.blobs))
     province.run()
     assert province.arrivals()[0][0] == "quarantined"
     assert outcomes(act(node(province), Act.DISCARD, packet.key.packet_id)) == ["no-receipt"]
