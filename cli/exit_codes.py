@@ -54,6 +54,8 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (LabFolderError, ExitCode.USAGE),
     (JailPlanError, ExitCode.USAGE),
     (CatalogueError, ExitCode.USAGE),
+    (errors.RequestError, ExitCode.USAGE),
+    (errors.AmbiguousError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),
     (errors.LedgerDamagedError, ExitCode.DAMAGED),

@@ -23,6 +23,7 @@ _DONE: Final = {
     StepKind.LANDED: "landed",
     StepKind.NEEDING: "lacks a large part",
     StepKind.HELD: "held",
+    StepKind.RELEASED: "released",
     StepKind.QUARANTINED: "put into quarantine",
     StepKind.ADMITTED: "judged good",
     StepKind.OFFERED: "offered to {to}",
@@ -48,6 +49,7 @@ _WHERE_NOW: Final = {
 }
 _KNOWN_BY: Final = {
     Because.NOT_OFFERED: "it is queued here and was not offered to the next node",
+    Because.ON_HOLD: "an operator of this node put it on hold",
     Because.NOT_ACKNOWLEDGED: "it was offered, and the neighbour has not acknowledged it",
     Because.NOT_JUDGED: "it landed here and is not judged",
     Because.LACKS_BLOBS: "a large part is missing here, so custody stays with the neighbour",

@@ -14,6 +14,7 @@ from cli.exit_codes import ExitCode
 from cli.locale import _
 from cli.render import ask
 from cli.service import Service, Signals
+from exchanged.acts.opening import desk_of, no_agency
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config, LogFormat
 from exchanged.errors import NodeStuckError
@@ -27,7 +28,7 @@ from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
-from frontend_server.role import frontend_stations
+from frontend_server.role import frontend_agency, frontend_stations
 from packet_spec.model import NodeRole
 
 
@@ -67,7 +68,8 @@ def open_node(config: Config) -> Node:
         # Nothing has worked yet: whether the last stop was a clean one stays as it was found.
         undo.callback(parts.close, clean=parts.reconciled.clean_stop)
         stations, watched = stations_of(parts)
-        node = Node(parts, stations, watched)
+        agency = frontend_agency(config) if config.node.role is NodeRole.FRONTEND else no_agency
+        node = Node(parts, stations, watched, desk_of(parts, agency))
         undo.pop_all()
     wakes.target = node.wake
     try:

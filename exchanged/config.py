@@ -13,19 +13,61 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from exchanged.config_reader import Section
+from exchanged.config_values import (
+    Config,
+    ControlConfig,
+    DropProfile,
+    FoldersConfig,
+    KeysConfig,
+    LimitsConfig,
+    LinkConfig,
+    LinkSide,
+    LinkTransport,
+    Locale,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    NodeConfig,
+    NoticesConfig,
+    RetentionConfig,
+    RulesConfig,
+    StatusEncoding,
+)
 from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key
+from exchanged.places import CONTROL_SOCKET
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
-from packet_spec.model import KeyUse, NodeRole, RootKey
+from packet_spec.model import NodeRole, RootKey
 from packet_spec.sequence import SequencePolicy
+
+__all__ = [
+    "Config",
+    "ControlConfig",
+    "DropProfile",
+    "FoldersConfig",
+    "KeysConfig",
+    "LimitsConfig",
+    "LinkConfig",
+    "LinkSide",
+    "LinkTransport",
+    "Locale",
+    "LogConfig",
+    "LogFormat",
+    "LogLevel",
+    "NodeConfig",
+    "NoticesConfig",
+    "RetentionConfig",
+    "RulesConfig",
+    "StatusEncoding",
+    "load_config",
+    "parse_config",
+]
 
 _LINK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}")
@@ -35,215 +77,6 @@ _GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # What useradd takes everywhere: user and group names have the same form.
 _ACCOUNT: Final = _GROUP
 _MOST_DAYS: Final = 36_525
-
-
-_KEYS_OF_ROLE: Final = {
-    NodeRole.FRONTEND: frozenset({KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT}),
-    NodeRole.PROVINCIAL: frozenset({KeyUse.LINK, KeyUse.RECEIPT}),
-    NodeRole.BRIDGE: frozenset({KeyUse.LINK}),
-}
-
-
-class Locale(StrEnum):
-    """The language of what the node writes for people: notices and texts beside findings."""
-
-    CHINESE = "zh_CN"
-    ENGLISH = "en"
-
-
-class LinkTransport(StrEnum):
-    """How a link reaches its mailbox."""
-
-    SFTP = "sftp"
-    FOLDER = "folder"
-
-
-class LinkSide(StrEnum):
-    """``dial`` writes ``up/`` and reads ``down/``; ``serve`` the other way round, and owns the bell."""
-
-    DIAL = "dial"
-    SERVE = "serve"
-
-
-class DropProfile(StrEnum):
-    """How the case software says that a drop is complete (docs/packet-format.md, the drop)."""
-
-    RENAME = "rename"
-    MARKER = "marker"
-    SETTLED = "settled"
-
-
-class StatusEncoding(StrEnum):
-    """The encoding of status files."""
-
-    UTF_8 = "utf-8"
-    GB18030 = "gb18030"
-
-
-class LogLevel(StrEnum):
-    """error: a person must act; warning: odd, handled; info: a state changed; debug: the rest."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-    DEBUG = "debug"
-
-
-class LogFormat(StrEnum):
-    """``text``: key=value lines; ``json``: one object per line."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeConfig:
-    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles."""
-
-    code: str
-    role: NodeRole
-    data_dir: Path
-    agency: str
-    locale: Locale
-
-
-@dataclass(frozen=True, slots=True)
-class KeysConfig:
-    """Private key files of this node, and the root keys that may sign a directory (C24)."""
-
-    seal: Path
-    link: Path
-    receipt: Path
-    roots: tuple[RootKey, ...]
-    threshold: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinkConfig:
-    """One link. For ``folder`` the mailbox is an absolute local path, for ``sftp`` one on the server.
-
-    ``host``, ``port``, ``user``, ``key`` (the login key file) and ``host_key`` (the server's public key
-    line) are set for ``sftp`` only. ``account`` is the local account in whose jail the mailbox stands, for
-    the serving side only; empty where there is none, and then no jail is looked at.
-    """
-
-    name: str
-    peer: str
-    transport: LinkTransport
-    side: LinkSide
-    mailbox: str
-    host: str
-    port: int
-    user: str
-    key: Path | None
-    host_key: str
-    account: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FoldersConfig:
-    """The agency's folders. ``mode`` applies to folders that the daemon makes, e.g. 0o2770."""
-
-    root: Path
-    profile: DropProfile
-    settle_seconds: float
-    scan_seconds: float
-    group: str
-    mode: int
-    optional_sha256: bool
-    collected_hours: float
-    collected_at_once: int
-    status_encoding: StatusEncoding
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsConfig:
-    """Work, waiting and sizes. Seconds are floats: whole numbers would flatten short delays."""
-
-    workers: int
-    check_timeout_seconds: float
-    batch_bytes: int
-    batch_items: int
-    open_batches: int
-    scan_names: int
-    order_wait_seconds: float
-    retry_first_seconds: float
-    retry_max_seconds: float
-    link_scan_seconds: float
-    clock_skew_seconds: float
-    free_space_bytes: int
-    free_space_margin_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class RulesConfig:
-    """Which rules of the catalogue bind here."""
-
-    sequence: SequencePolicy
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionConfig:
-    """How long bytes are kept after nothing needs them, in days; 0 keeps them for ever.
-
-    ``restore_days`` is the restore window of C23; blobs stay at least as long.
-    """
-
-    sent_days: float
-    refused_days: float
-    receipt_days: float
-    status_days: float
-    notice_days: float
-    blob_days: float
-    transit_days: float
-    restore_days: float
-
-
-@dataclass(frozen=True, slots=True)
-class NoticesConfig:
-    """When the staff is told of what is late, down or about to end; 0 switches one kind off.
-
-    ``warn_share`` is the share of a receipt's deadline after which it is told as late, before it is overdue.
-    """
-
-    accepted_minutes: float
-    delivered_hours: float
-    collected_days: float
-    signed_days: float
-    warn_share: float
-    link_down_minutes: float
-    held_hours: float
-    expiry_days: float
-
-
-@dataclass(frozen=True, slots=True)
-class LogConfig:
-    """What is logged, and how a line looks."""
-
-    level: LogLevel
-    format: LogFormat
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The whole configuration. ``folders`` is None unless the node is a front-end."""
-
-    node: NodeConfig
-    keys: KeysConfig
-    links: tuple[LinkConfig, ...]
-    folders: FoldersConfig | None
-    limits: LimitsConfig
-    rules: RulesConfig
-    retention: RetentionConfig
-    notices: NoticesConfig
-    log: LogConfig
-
-    def key_files(self) -> dict[KeyUse, Path]:
-        """The private key files that a node of this role has, by use: a bridge issues no receipts (C14)."""
-        files = {
-            KeyUse.SEAL: self.keys.seal, KeyUse.LINK: self.keys.link, KeyUse.RECEIPT: self.keys.receipt
-        }  # fmt: skip
-        return {use: path for use, path in files.items() if use in _KEYS_OF_ROLE[self.node.role]}
 
 
 def load_config(path: Path) -> Config:
@@ -283,6 +116,7 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
         rules=_rules(top.table("rules")),
         retention=_retention(top.table("retention")),
         notices=_notices(top.table("notices")),
+        control=_control(top.table("control"), node.data_dir),
         log=_log(top.table("log")),
     )
     top.finish()
@@ -451,6 +285,15 @@ def _notices(section: Section) -> NoticesConfig:
         link_down_minutes=span("link_down_minutes", 15.0),
         held_hours=span("held_hours", 4.0),
         expiry_days=span("expiry_days", 14.0),
+    )
+    section.finish()
+    return config
+
+
+def _control(section: Section, data_dir: Path) -> ControlConfig:
+    config = ControlConfig(
+        socket=section.path("socket", data_dir / CONTROL_SOCKET),
+        group=section.text("group", "", check=_is_group, shape="the name of a group of this machine"),
     )
     section.finish()
     return config

@@ -183,3 +183,37 @@ class WorkerDiedError(ExchangeError):
 
     reference = "worker-died"
     temporary = True
+
+
+class ActRefusedError(ExchangeError):
+    """An operator's act that is not allowed in the present state of its subject; nothing was changed."""
+
+    reference = "act-refused"
+
+
+class NotPermittedError(ExchangeError):
+    """Whoever asks may not act at this node."""
+
+    reference = "act-not-permitted"
+    hint = "act as root (sudo), as the node's own user, or as a member of the group in [control] group"
+
+
+class RequestError(ExchangeError):
+    """A request or an answer at the control socket that cannot be read, or that contradicts itself."""
+
+    reference = "act-request-wrong"
+
+
+class AmbiguousError(ExchangeError):
+    """A shortened packet id fits more than one packet; nothing was changed."""
+
+    reference = "several-packets-fit"
+    hint = "give more of the id, or SENDER/ID"
+
+
+class ControlError(ExchangeError):
+    """The daemon runs, or seems to, but does not answer at its control socket."""
+
+    reference = "control-unreachable"
+    temporary = True
+    hint = "look at the daemon's log; the same command may be given again, it is not done twice"

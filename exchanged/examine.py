@@ -6,6 +6,7 @@ raises, and the judge holds the packet; the verdict is never a guess.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -69,20 +70,36 @@ def examine(work: ExamineWork) -> Examined:
     Raises UnknownKeyError (hold), SignatureError and FormatError leaves (not what it claims to be).
     """
     directory = _directory(work.directory, work.roots, work.threshold)
-
-    def lookup(key_id: str) -> PublicKey | None:
-        owner = find_key_owner(directory, key_id)
-        return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
-
     with RangeReader(Path(work.path), work.start, work.length) as source:
         reader = PacketReader(source.read)
-        seal = reader.open(lookup)
+        seal = reader.open(_lookup(work))
         packet_xml = reader.packet_xml()
         reader.drain()
     if work.scope is Scope.SEAL:
         return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
     verdict, packet = _judge(packet_xml, seal, directory, work.scope)
     return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet)
+
+
+def examine_seal(work: ExamineWork) -> Examined:
+    """Verify the seal's signature and read nothing else: what is sealed may be what hurt the judge.
+
+    Raises as ``examine``. The verdict says nothing.
+    """
+    with RangeReader(Path(work.path), work.start, work.length) as source:
+        reader = PacketReader(source.read)
+        seal = reader.open(_lookup(work))
+    return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
+
+
+def _lookup(work: ExamineWork) -> Callable[[str], PublicKey | None]:
+    directory = _directory(work.directory, work.roots, work.threshold)
+
+    def lookup(key_id: str) -> PublicKey | None:
+        owner = find_key_owner(directory, key_id)
+        return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
+
+    return lookup
 
 
 def _judge(

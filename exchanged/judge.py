@@ -188,6 +188,9 @@ class Judge:
         self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
     ) -> None:
         """Hold and quarantine are decisions like any other."""
+        if not arrivals.is_due(transaction.connection, row.id):
+            # An operator was faster: it is on hold.
+            return
         try:
             if answer is None:
                 self._statements.apply(transaction, row, self._tools.spool.read(row.bytes_at))

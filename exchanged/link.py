@@ -11,6 +11,7 @@ from contextlib import suppress
 from exchanged.bell import ring_again_in
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
+from exchanged.ledger import batches
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
@@ -42,7 +43,12 @@ class LinkStation:
         return self._down
 
     def step(self) -> float | None:
-        """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost."""
+        """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost.
+
+        A link that an operator paused neither lands nor offers; a step in hand is finished first.
+        """
+        if batches.paused_because(self._link.ledger.read(), self._link.name):
+            return None
         full: NoSpaceError | None = None
         more = False
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -39,27 +41,47 @@ def holder(path: Path) -> int | None:
             return max(process, 0)
     return None
 
+_LOOKS: Final = 600
+_BETWEEN_SECONDS: Final = 0.05
+
+
+class Purpose(StrEnum):
+    """What the lock is held for: a daemon's life, or the moment of one operator's act."""
+
+    DAEMON = "daemon"
+    ACT = "act"
+
 
 class NodeLock:
     """Held from construction until ``release`` or the end of the process.
 
-    Raises AlreadyRunningError, naming the holder, when another process has it.
+    Raises AlreadyRunningError, naming the holder, when another process has it. Only an act of an operator
+    is waited for, at most half a minute: the service manager does not start a daemon again that found the
+    lock taken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, purpose: Purpose = Purpose.DAEMON) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            raise AlreadyRunningError(
-                "another daemon runs on this data directory",
-                where=str(path),
-                found=f"process {holder or 'unknown'}",
-            ) from None
+        for looks_left in reversed(range(_LOOKS)):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder, _, holds_for = self._holder().partition(" ")
+                if holds_for != Purpose.ACT or not looks_left:
+                    os.close(self._descriptor)
+                    raise AlreadyRunningError(
+                        "another daemon runs on this data directory",
+                        where=str(path),
+                        found=f"process {holder or 'unknown'}",
+                    ) from None
+            threading.Event().wait(_BETWEEN_SECONDS)
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        holder = f"{os.getpid()}\n" if purpose is Purpose.DAEMON else f"{os.getpid()} {purpose}\n"
+        os.pwrite(self._descriptor, holder.encode("ascii"), 0)
+
+    def _holder(self) -> str:
+        return os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
 
     def release(self) -> None:
         """Let go; again is fine."""

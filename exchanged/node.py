@@ -17,7 +17,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from exchanged.acts.desk import Desk
 from exchanged.config import LinkSide, LinkTransport
+from exchanged.control import ControlServer
 from exchanged.errors import TransportError, VolumeDamagedError
 from exchanged.landing import take_note_of_directory
 from exchanged.ledger import Transaction
@@ -127,9 +129,19 @@ class Health:
 
 
 class Node:
-    """One node at work. ``wake`` must be the function that was given to ``open_parts``."""
+    """One node at work. ``wake`` must be the function that was given to ``open_parts``.
 
-    def __init__(self, parts: Parts, stations: tuple[Station, ...], watched: dict[Path, str]) -> None:
+    ``desk`` does what operators ask for at the control socket. Raises ConfigurationError when that cannot
+    be had.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        stations: tuple[Station, ...],
+        watched: dict[Path, str],
+        desk: Desk | None = None,
+    ) -> None:
         self._parts = parts
         self._alarm = AlarmClock(parts.ports.clock, parts.ports.randomness)
         self._fatal: ExchangeError | None = None
@@ -148,6 +160,12 @@ class Node:
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)
         self._told_slow: set[str] = set()
+        control = parts.config.control
+        self._control = (
+            None
+            if desk is None
+            else ControlServer(control.socket, control.group, desk, parts.ports.clock, self._on_fatal)
+        )
 
     def wake(self, names: frozenset[str]) -> None:
         """Committed work for these stations."""
@@ -167,12 +185,16 @@ class Node:
         for bell in self._bells:
             bell.start()
         self._pulse.start()
+        if self._control is not None:
+            self._control.start()
 
     def stop(self) -> bool:
         """Stop in reverse. Work in hand is finished or left to the next start; nothing is lost.
 
         False: a thread hangs in a system call and may come back; only the end of the process ends it.
         """
+        if self._control is not None:
+            self._control.stop()
         for bell in self._bells:
             bell.stop()
         self._watch.stop()

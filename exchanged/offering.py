@@ -42,6 +42,13 @@ from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_way
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
+# Neither accepted nor final (C15).
+_UNDECIDED: Final = (
+    DestinationState.QUEUED,
+    DestinationState.ON_HOLD,
+    DestinationState.OFFERED,
+    DestinationState.HANDED_OVER,
+)
 # At most what a waybill takes without items and exceptions, for an item, and for a blob that it names.
 _WAYBILL_HEAD_BYTES: Final = 4096
 _ITEM_LINE_BYTES: Final = 320
@@ -204,9 +211,16 @@ class Offering:
     def _in_order(self, found: dict[int, PacketRow]) -> tuple[frozenset[int], float | None]:
         """C15 binds the sender's own packets; what passes through keeps the order of landing."""
         passing = {number for number, packet in found.items() if not packet.own}
+        in_a_case = any(packet.own and packet.case_key for packet in found.values())
+        held = batches.held_streams(self.link.ledger.read(), self.link.name) if in_a_case else {}
         own = [
             Candidate(
-                number, packet.sealed_at, packet.case_key, packet.receiver, self._has_open_named(packet)
+                number,
+                packet.sealed_at,
+                packet.case_key,
+                packet.receiver,
+                held.get((packet.case_key, packet.receiver), packet.id) < packet.id
+                or self._has_open_named(packet),
             )
             for number, packet in found.items()
             if packet.own
@@ -222,8 +236,7 @@ class Offering:
             named = packets.find(connection, PacketKey(packet.key.sender, packet_id))
             if named is None or named.id == packet.id or named.state is not PacketState.ACTIVE:
                 continue
-            waiting = (DestinationState.QUEUED, DestinationState.OFFERED, DestinationState.HANDED_OVER)
-            if any(row.state in waiting for row in packets.destinations(connection, named.id)):
+            if any(row.state in _UNDECIDED for row in packets.destinations(connection, named.id)):
                 return True
         return False
 

@@ -6,6 +6,7 @@ from typing import Final
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 LOCK_FILE: Final = "lock"
+CONTROL_SOCKET: Final = "control.sock"
 # Left by a run that ended because the volume failed; only ``exchanged --recover`` takes it away.
 DAMAGE_FILE: Final = "volume-damaged"
 # Written over and over by a running node, to know that its volume still takes writes.

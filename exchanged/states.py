@@ -26,6 +26,7 @@ class ArrivalState(StrEnum):
     REFUSED = "refused"
     REPEATED = "repeated"
     QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
 
 
 class PacketState(StrEnum):
@@ -40,6 +41,7 @@ class DestinationState(StrEnum):
     """The state of a packet for one recipient at this node."""
 
     QUEUED = "queued"
+    ON_HOLD = "on-hold"
     OFFERED = "offered"
     HANDED_OVER = "handed-over"
     ACCEPTED = "accepted"
@@ -80,6 +82,9 @@ class Event(StrEnum):
     REFUSE = "refuse"
     HOLD = "hold"
     RELEASE = "release"
+    RELEASE_TO_INBOX = "release-to-inbox"
+    REQUEUE = "requeue"
+    DISCARD = "discard"
     QUARANTINE = "quarantine"
     REPEAT = "repeat"
     NEW_ATTEMPT = "new-attempt"
@@ -129,7 +134,7 @@ def _receipts(
     return tuple(Transition(source, event, target, meaning) for source in sources)
 
 
-_ON_THE_WAY: Final = (_D.QUEUED, _D.OFFERED, _D.HANDED_OVER)
+_ON_THE_WAY: Final = (_D.QUEUED, _D.ON_HOLD, _D.OFFERED, _D.HANDED_OVER)
 _NOT_DELIVERED: Final = (*_ON_THE_WAY, _D.ACCEPTED)
 
 TRANSITIONS: Final[tuple[Transition, ...]] = (
@@ -144,7 +149,10 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_A.LANDED, _E.HOLD, _A.HELD, "could not be judged: doubt holds"),
     Transition(_A.LANDED, _E.QUARANTINE, _A.QUARANTINED, "suspicious; a person must look"),
     Transition(_A.HELD, _E.RELEASE, _A.LANDED, "the reason to hold may be gone; judge again"),
+    Transition(_A.HELD, _E.HOLD, _A.HELD, "an operator said wait, whatever held it before"),
     Transition(_A.HELD, _E.QUARANTINE, _A.QUARANTINED, "suspicious; a person must look"),
+    Transition(_A.QUARANTINED, _E.REQUEUE, _A.LANDED, "an operator looked; judged once more from the start"),
+    Transition(_A.QUARANTINED, _E.DISCARD, _A.DISCARDED, "an operator gave it up; its bytes are set aside"),
     # the packet as a whole
     Transition(_P.ACTIVE, _E.COMPLETE, _P.DONE, "every destination is final"),
     Transition(_P.DONE, _E.NEW_ATTEMPT, _P.ACTIVE, "a higher attempt after a refusal (C12)"),
@@ -161,7 +169,10 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.OFFERED, _E.HAND_ON, _D.PASSED_ON, "custody passed; a node in between owes nothing more (C5, C14)"
     ),
     Transition(_D.OFFERED, _E.BATCH_BAD, _D.QUEUED, "the batch was unreadable there; offered again (C5)"),
+    Transition(_D.QUEUED, _E.HOLD, _D.ON_HOLD, "an operator said wait: not offered"),
+    Transition(_D.ON_HOLD, _E.RELEASE, _D.QUEUED, "an operator let it go on: offered again"),
     Transition(_D.QUEUED, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),
+    Transition(_D.ON_HOLD, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),
     Transition(_D.QUEUED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired before it was first offered (C18)"),
     *_receipts(_E.RECEIPT_ACCEPTED, _ON_THE_WAY, _D.ACCEPTED, "the admitting node has all of it"),
     *_receipts(
@@ -194,6 +205,8 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     ),
     # one destination at the delivering front-end
     Transition(_D.ARRIVED, _E.STAGE, _D.DELIVERING, "staged and synced beside the inbox (C19)"),
+    Transition(_D.ARRIVED, _E.HOLD, _D.ON_HOLD, "an operator said wait: not staged"),
+    Transition(_D.ON_HOLD, _E.RELEASE_TO_INBOX, _D.ARRIVED, "an operator let it go on: staged next"),
     Transition(_D.ARRIVED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired just before staging (C18)"),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
     # a drop
@@ -220,8 +233,10 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_O.HELD, _E.DISPOSE, _O.DISPOSED, "a disposition: the receipt is issued (C22)"),
 )
 
-_TARGETS: Final[dict[tuple[State, Event], State]] = {
-    (transition.source, transition.event): transition.target for transition in TRANSITIONS
+# With the machine: states of two machines that share a word are equal as texts.
+_TARGETS: Final[dict[tuple[type[State], State, Event], State]] = {
+    (type(transition.source), transition.source, transition.event): transition.target
+    for transition in TRANSITIONS
 }
 
 FINAL_DESTINATIONS: Final = frozenset(
@@ -256,6 +271,7 @@ HEADLINE_ORDER: Final = (
     _D.UNDELIVERABLE,
     _D.EXPIRED,
     _D.CANCELLED,
+    _D.ON_HOLD,
     _D.QUEUED,
     _D.OFFERED,
     _D.HANDED_OVER,
@@ -272,17 +288,18 @@ HEADLINE_ORDER: Final = (
 
 def allows(state: State, event: Event) -> bool:
     """The table has a transition for ``event`` in ``state``."""
-    return (state, event) in _TARGETS
+    return (type(state), state, event) in _TARGETS
 
 
 def advance(state: State, event: Event) -> State:
     """The state after ``event``. Raises IllegalTransitionError when the table has no such line."""
     try:
-        return _TARGETS[state, event]
+        return _TARGETS[type(state), state, event]
     except KeyError:
         raise IllegalTransitionError(
             f"event {event.value} is not allowed in state {state.value}",
-            expected=", ".join(sorted(e.value for s, e in _TARGETS if s == state)) or "no event: final",
+            expected=", ".join(sorted(e.value for m, s, e in _TARGETS if (m, s) == (type(state), state)))
+            or "no event: final",
             found=event.value,
         ) from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exchanged.examine import Examined
 from exchanged.judge import Suspicious
-from exchanged.ledger import Transaction, arrivals, blobs, packets, search
+from exchanged.ledger import Connection, Transaction, arrivals, blobs, packets, search
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
@@ -49,7 +49,12 @@ def require_named_blobs(transaction: Transaction, row: ArrivalRow, seal: Seal) -
 
 def is_new_attempt(transaction: Transaction, known: PacketRow, seal: Seal) -> bool:
     """A higher attempt after the last one was refused, cancelled, expired or undeliverable (C12)."""
-    states = {row.state for row in packets.destinations(transaction.connection, known.id)}
+    return is_higher_attempt(transaction.connection, known, seal)
+
+
+def is_higher_attempt(connection: Connection, known: PacketRow, seal: Seal) -> bool:
+    """The same, asked without a transaction."""
+    states = {row.state for row in packets.destinations(connection, known.id)}
     refused = known.state is PacketState.REFUSED or bool(states and states <= RETRYABLE_DESTINATIONS)
     return refused and seal.attempt > known.attempt
 

@@ -40,6 +40,7 @@ from packet_spec.signing import split_signed
 
 _OPEN_HERE: Final = {
     DestinationState.QUEUED: Because.NOT_OFFERED,
+    DestinationState.ON_HOLD: Because.ON_HOLD,
     DestinationState.OFFERED: Because.NOT_ACKNOWLEDGED,
     DestinationState.ARRIVED: Because.BEING_DELIVERED,
     DestinationState.DELIVERING: Because.BEING_DELIVERED,
@@ -52,6 +53,9 @@ _STEP_OF_EVENT: Final = {
     Event.STAGE.value: StepKind.STAGED,
     Event.PLACE.value: StepKind.PLACED,
     Event.CANCEL.value: StepKind.CANCELLED,
+    Event.HOLD.value: StepKind.HELD,
+    Event.RELEASE.value: StepKind.RELEASED,
+    Event.RELEASE_TO_INBOX.value: StepKind.RELEASED,
 }
 _STEP_BEFORE_ROUTES: Final = {
     Event.HOLD.value: StepKind.HELD,
@@ -194,7 +198,7 @@ class _Told:
 
         What was not offered yet for this recipient is here, whatever notes tell of other branches.
         """
-        if not row.link or row.state is DestinationState.QUEUED:
+        if not row.link or row.state in (DestinationState.QUEUED, DestinationState.ON_HOLD):
             return
         here, seen = self.viewpoint.peer(row.link), {(self.viewpoint.node, "")}
         admitting = self.viewpoint.admitting_node_behind(here, self.packet.key.sender)

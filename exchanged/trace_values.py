@@ -28,6 +28,7 @@ class StepKind(StrEnum):
     LANDED = "landed"
     NEEDING = "needing"
     HELD = "held"
+    RELEASED = "released"
     QUARANTINED = "quarantined"
     ADMITTED = "admitted"
     OFFERED = "offered"
@@ -64,6 +65,7 @@ class Because(StrEnum):
     """Why the holder is known to hold it."""
 
     NOT_OFFERED = "not-offered"
+    ON_HOLD = "on-hold"
     NOT_ACKNOWLEDGED = "not-acknowledged"
     NOT_JUDGED = "not-judged"
     LACKS_BLOBS = "lacks-blobs"

@@ -11,7 +11,8 @@ that is delivered, because a disposition names no attempt.
 
 from __future__ import annotations
 
-from exchanged.ledger import Transaction, effects, packets
+from exchanged.acts.values import Obstacle
+from exchanged.ledger import Connection, Transaction, effects, packets
 from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.receipts import Statements
 from exchanged.states import EVENT_OF_RECEIPT, DestinationState
@@ -19,10 +20,17 @@ from frontend_server.delivery import subject_of
 from frontend_server.folders import INBOX
 from packet_spec.errors import ExchangeError, SchemaError
 from packet_spec.findings import Finding
+from packet_spec.identity import PacketKey
 from packet_spec.model import Disposition, ReceiptKind
 from packet_spec.sentences import make_finding
 
 _FILE = "disposition"
+_FINDINGS = {
+    Obstacle.NO_RECIPIENT: "disposition-unknown-packet",
+    Obstacle.ANSWERED: "disposition-repeated",
+    Obstacle.EXPIRED: "disposition-expired",
+    Obstacle.NOT_DELIVERED: "disposition-too-early",
+}
 _ANSWERS = (ReceiptKind.SIGNED, ReceiptKind.REFUSED)
 
 
@@ -50,30 +58,19 @@ class Dispositions:
         """
         if disposition.kind not in _ANSWERS:
             raise SchemaError("not an answer", expected="signed or refused", found=disposition.kind.value)
-        packet = packets.find(tx.connection, disposition.key)
-        destination = None if packet is None else self._own_destination(tx, packet)
-        if packet is None or destination is None:
-            return (_finding("disposition-unknown-packet", disposition),)
-        match destination.state:
-            case DestinationState.DELIVERED | DestinationState.COLLECTED:
-                self._answer(tx, packet, destination, disposition)
+        match why_not_answer(self._agency, tx.connection, disposition.key):
+            case None:
+                self._answer(tx, disposition)
                 return ()
-            case DestinationState.DELIVERING:
-                raise DeliveryUnfinishedError("a delivery is not committed yet", where=str(packet.key))
-            case DestinationState.SIGNED | DestinationState.REFUSED:
-                return (_finding("disposition-repeated", disposition),)
-            case DestinationState.EXPIRED:
-                return (_finding("disposition-expired", disposition),)
-            case _:
-                return (_finding("disposition-too-early", disposition),)
+            case Obstacle.DELIVERY_UNFINISHED:
+                raise DeliveryUnfinishedError("a delivery is not committed yet", where=str(disposition.key))
+            case obstacle:
+                return (_finding(_FINDINGS[obstacle], disposition),)
 
-    def _own_destination(self, tx: Transaction, packet: PacketRow) -> DestinationRow | None:
-        rows = packets.destinations(tx.connection, packet.id)
-        return next((row for row in rows if row.recipient == self._agency), None)
-
-    def _answer(
-        self, tx: Transaction, packet: PacketRow, destination: DestinationRow, disposition: Disposition
-    ) -> None:
+    def _answer(self, tx: Transaction, disposition: Disposition) -> None:
+        packet, destination = _delivered_here(self._agency, tx.connection, disposition.key)
+        assert packet is not None  # noqa: S101 - why_not_answer found both
+        assert destination is not None  # noqa: S101 - likewise
         packets.move(tx, packet, destination, EVENT_OF_RECEIPT[disposition.kind])
         self._statements.issue(
             tx,
@@ -84,6 +81,33 @@ class Dispositions:
             findings=disposition.findings,
         )
         effects.intend(tx, "counts", INBOX)
+
+
+def why_not_answer(agency: str, connection: Connection, key: PacketKey) -> Obstacle | None:
+    """Why ``agency`` cannot answer the packet now; None when it can. The one place that decides (C22)."""
+    packet, destination = _delivered_here(agency, connection, key)
+    if packet is None or destination is None:
+        return Obstacle.NO_RECIPIENT
+    match destination.state:
+        case DestinationState.DELIVERED | DestinationState.COLLECTED:
+            return None
+        case DestinationState.DELIVERING:
+            return Obstacle.DELIVERY_UNFINISHED
+        case DestinationState.SIGNED | DestinationState.REFUSED:
+            return Obstacle.ANSWERED
+        case DestinationState.EXPIRED:
+            return Obstacle.EXPIRED
+        case _:
+            return Obstacle.NOT_DELIVERED
+
+
+def _delivered_here(
+    agency: str, connection: Connection, key: PacketKey
+) -> tuple[PacketRow | None, DestinationRow | None]:
+    """The packet, and its destination that is the agency itself."""
+    packet = packets.find(connection, key)
+    rows = () if packet is None else packets.destinations(connection, packet.id)
+    return packet, next((row for row in rows if row.recipient == agency), None)
 
 
 def _finding(code: str, disposition: Disposition) -> Finding:

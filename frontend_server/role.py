@@ -5,22 +5,27 @@ intake -> (judging in workers) -> sealing -> links ...  and  ... links -> judge 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from exchanged.acts.desk import Dispose
+from exchanged.acts.opening import Agency, WhyNotAnswer
 from exchanged.applying import Applying
+from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
+from exchanged.receipts import Statements
 from exchanged.reception import Reception
 from exchanged.station import Station
 from exchanged.volume import Volume
 from frontend_server.collected import Collected
 from frontend_server.counts import Counts
 from frontend_server.delivery import Delivery
-from frontend_server.dispositions import Dispositions
+from frontend_server.dispositions import Dispositions, why_not_answer
 from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
@@ -30,6 +35,16 @@ from frontend_server.retention import Retention
 from frontend_server.staging import Stager
 
 _FILE_BITS = 0o666
+
+
+def frontend_agency(config: Config) -> Agency:
+    """How the agency of a front-end answers what was delivered to it, when a person says so (C22)."""
+    agency = config.node.agency
+
+    def answers(statements: Statements) -> tuple[Dispose, WhyNotAnswer]:
+        return Dispositions(agency, statements).take, partial(why_not_answer, agency)
+
+    return answers
 
 
 def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:

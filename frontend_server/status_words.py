@@ -44,6 +44,10 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
         ),
         _O.TAKEN: ("已封装，等待发送。", "Sealed; waiting to be sent."),
         _D.QUEUED: ("已封装，等待发送。", "Sealed; waiting to be sent."),
+        _D.ON_HOLD: (
+            "已封装，运维人员要求暂缓发送。",
+            "Sealed; your IT staff asked to wait before it is sent.",
+        ),
         _D.OFFERED: ("正在发送。", "Being sent."),
         _D.HANDED_OVER: (
             "已交给下一节点，等待省级节点受理。",

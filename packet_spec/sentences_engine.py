@@ -1,4 +1,4 @@
-"""Sentences of the findings that an admitting node makes beyond the packet itself (C12, C17)."""
+"""Sentences of the findings that a node makes beyond the packet itself (C12, C17, C21)."""
 
 from __future__ import annotations
 
@@ -21,5 +21,10 @@ SENTENCES: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.REFUSE,
         "本单位不能以此业务类型向所填案件编号发送；请核对案件编号，或先由有关单位移送。",
         "your agency may not send this type in this case; check its numbers, or ask the agency in charge.",
+    ),
+    "discarded-by-operator": (
+        Severity.REFUSE,
+        "该件在途中的节点上无法处理，经运维人员核查后放弃，没有送达；请与省级交换中心联系后重新发送。",
+        "a node on the way gave it up; ask the provincial centre why, then send it again.",
     ),
 }

@@ -78,7 +78,7 @@ def _initialise(
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
     from exchanged.ledger import Ledger
-    from exchanged.lock import NodeLock
+    from exchanged.lock import NodeLock, Purpose
     from exchanged.places import LEDGER_FILE
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
@@ -95,7 +95,7 @@ def _initialise(
     )
     token = SystemRandomness().token(16).hex()
     with ExitStack() as undo:
-        lock = NodeLock(config.node.data_dir / "lock")
+        lock = NodeLock(config.node.data_dir / "lock", Purpose.ACT)
         undo.callback(lock.release)
         folders.ensure()
         rights = folders.mend()

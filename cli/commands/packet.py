@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def list_(
 @json_option
 @click.pass_obj
 def show(settings: Settings, packet_id: str, *, as_json: bool) -> None:
-    """Show everything that this node knows of one packet.
+    """Show everything that this node knows of one packet, and the acts that are possible now.
 
     ID is a packet id, its beginning (6 characters or more), or SENDER/ID.
 
@@ -83,15 +84,17 @@ def show(settings: Settings, packet_id: str, *, as_json: bool) -> None:
     Example:
       exchangectl packet show 0190a5b0-1c2d
     """
+    from cli.packet_acts import allowed_acts, allowed_text
     from cli.packet_text import packet_facts
     from exchanged.ledger.questions import facts
 
     with open_view(settings) as view:
         known = facts(view.connection, identify(view.connection, packet_id))
+        possible = allowed_acts(view, known.key, settings.config_path)
     if as_json:
-        say_json(known)
+        say_json({**{each.name: getattr(known, each.name) for each in fields(known)}, "possible": possible})
     else:
-        say(packet_facts(known))
+        say(f"{packet_facts(known)}\n\n{allowed_text(possible)}")
 
 
 @packet.command("trace")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime, timedelta
+from typing import Final
 
 from exchanged.errors import StaleStateError
 from exchanged.ledger import spool
@@ -17,6 +18,9 @@ from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, Event, advance
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
+
+HELD_BY_OPERATOR: Final = "held-by-operator"
+"""The reason of what an operator said should wait: only an operator releases it."""
 
 _SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
 
@@ -48,6 +52,26 @@ def insert(
 def due(connection: sqlite3.Connection, limit: int) -> tuple[ArrivalRow, ...]:
     """Landed arrivals in the order of landing, at most ``limit``."""
     rows = connection.execute(f"{_SELECT} WHERE state = 'landed' ORDER BY arrival.id LIMIT ?", (limit,))
+    return tuple(arrival_row(row) for row in rows)
+
+
+def find(connection: sqlite3.Connection, number: int) -> ArrivalRow | None:
+    """The arrival of that row number; None once it was judged or given up."""
+    row = connection.execute(f"{_SELECT} WHERE arrival.id = ?", (number,)).fetchone()
+    return None if row is None else arrival_row(row)
+
+
+def is_due(connection: sqlite3.Connection, number: int) -> bool:
+    """The arrival is still landed: nobody held it or gave it up in the meantime."""
+    row = connection.execute("SELECT 1 FROM arrival WHERE id = ? AND state = 'landed'", (number,)).fetchone()
+    return row is not None
+
+
+def of_packet(connection: sqlite3.Connection, key: PacketKey) -> tuple[ArrivalRow, ...]:
+    """Whatever lies here about a packet and is not judged, oldest first."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE packet_id = ? AND sender = ? ORDER BY arrival.id", (key.packet_id, key.sender)
+    )
     return tuple(arrival_row(row) for row in rows)
 
 
@@ -105,6 +129,12 @@ def keep(
         transaction.wake("judge")
 
 
+def requeue(transaction: Transaction, row: ArrivalRow) -> None:
+    """Leave quarantine: judged once more from the start, with nothing counted against it."""
+    keep(transaction, row, Event.REQUEUE, "")
+    transaction.execute("UPDATE arrival SET tries = 0, crashes = 0 WHERE id = ?", row.id)
+
+
 def finish(
     transaction: Transaction,
     row: ArrivalRow,
@@ -127,9 +157,14 @@ def finish(
 def release_held(
     transaction: Transaction, *, reasons: tuple[str, ...] = (), key: PacketKey | None = None
 ) -> int:
-    """Judge again what is held for one of ``reasons`` (or all), for one packet (or all)."""
+    """Judge again what is held for one of ``reasons`` (or all), for one packet (or all).
+
+    Never what an operator holds.
+    """
     count = 0
     for row in in_state(transaction.connection, ArrivalState.HELD):
+        if row.reason == HELD_BY_OPERATOR:
+            continue
         if (not reasons or row.reason in reasons) and (key is None or row.key == key):
             keep(transaction, row, Event.RELEASE, row.reason)
             count += 1

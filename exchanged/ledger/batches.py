@@ -40,18 +40,19 @@ def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int
 def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[OutgoingRow, ...]:
     """What waits to be offered on ``link``, oldest first."""
     rows = connection.execute(
-        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT ?",
+        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
+        " ORDER BY id LIMIT ?",
         (link, limit),
     )
     return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
 
 
 def due_and_late(connection: sqlite3.Connection, link: str, now: datetime) -> tuple[OutgoingRow, ...]:
-    """Own packets that wait to be offered on ``link`` and whose expiry has passed."""
+    """Own packets that wait to be offered on ``link`` and whose expiry has passed; none that is on hold."""
     rows = connection.execute(
         "SELECT outgoing.id, outgoing.kind, outgoing.reference FROM outgoing"
         " JOIN packet ON packet.id = outgoing.reference WHERE outgoing.link = ? AND outgoing.batch IS NULL"
-        " AND outgoing.kind = 'packet' AND packet.own = 1 AND packet.expires_at <= ?",
+        " AND outgoing.held = 0 AND outgoing.kind = 'packet' AND packet.own = 1 AND packet.expires_at <= ?",
         (link, stamp(now)),
     )
     return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
@@ -66,9 +67,48 @@ def was_offered(connection: sqlite3.Connection, kind: ItemKind, reference: int) 
 
 
 def still_due(connection: sqlite3.Connection, number: int) -> bool:
-    """That outgoing row still waits and is in no batch."""
-    row = connection.execute("SELECT 1 FROM outgoing WHERE id = ? AND batch IS NULL", (number,)).fetchone()
+    """That outgoing row still waits: in no batch, and not on hold."""
+    row = connection.execute(
+        "SELECT 1 FROM outgoing WHERE id = ? AND batch IS NULL AND held = 0", (number,)
+    ).fetchone()
     return row is not None
+
+
+def is_waiting(connection: sqlite3.Connection, link: str, kind: ItemKind, reference: int) -> bool:
+    """It waits on ``link`` in no batch, on hold or not."""
+    row = connection.execute(
+        "SELECT 1 FROM outgoing WHERE link = ? AND kind = ? AND reference = ? AND batch IS NULL",
+        (link, kind.value, reference),
+    ).fetchone()
+    return row is not None
+
+
+def set_held(transaction: Transaction, link: str, kind: ItemKind, reference: int, *, held: bool) -> bool:
+    """Put what waits on hold, or let it go on: it keeps its place. False when it is in a batch, or gone."""
+    cursor = transaction.execute(
+        "UPDATE outgoing SET held = ? WHERE link = ? AND kind = ? AND reference = ? AND batch IS NULL",
+        int(held), link, kind.value, reference,
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+def held_streams(connection: sqlite3.Connection, link: str) -> dict[tuple[str, str], int]:
+    """(case, receiver) of own packets on hold on ``link`` -> row of the first: later ones wait (C15)."""
+    rows = connection.execute(
+        "SELECT packet.case_key, packet.receiver, min(packet.id) AS first FROM destination"
+        " JOIN packet ON packet.id = destination.packet WHERE destination.state = 'on-hold'"
+        " AND destination.link = ? AND packet.own = 1 AND packet.case_key <> '' GROUP BY 1, 2",
+        (link,),
+    )
+    return {(row["case_key"], row["receiver"]): row["first"] for row in rows}
+
+
+PAUSED: Final = "paused"
+
+
+def paused_because(connection: sqlite3.Connection, link: str) -> str:
+    """The reason of the operator who paused the link; empty while it works."""
+    return recall(connection, link, PAUSED) or ""
 
 
 def next_number(connection: sqlite3.Connection, link: str) -> int:

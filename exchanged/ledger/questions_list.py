@@ -27,6 +27,7 @@ from exchanged.states import HEADLINE_ORDER, DestinationState, PacketState
 
 OPEN_IN_ORDER: Final = (
     DestinationState.QUEUED,
+    DestinationState.ON_HOLD,
     DestinationState.OFFERED,
     DestinationState.HANDED_OVER,
     DestinationState.ACCEPTED,

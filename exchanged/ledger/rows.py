@@ -124,6 +124,7 @@ class ArrivalRow:
     digest: str
     bytes_at: SpoolRange
     state: ArrivalState
+    since: datetime
     landed_at: datetime
     reason: str
     tries: int
@@ -141,6 +142,7 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
         digest=row["digest"],
         bytes_at=SpoolRange(row["spool"], row["spool_name"], row["start"], row["length"]),
         state=ArrivalState(row["state"]),
+        since=moment(row["since"]),
         landed_at=moment(row["landed_at"]),
         reason=row["reason"],
         tries=row["tries"],

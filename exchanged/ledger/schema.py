@@ -187,6 +187,19 @@ CREATE TABLE head (
 ) WITHOUT ROWID;
 """
 
+_ACTS: Final = """
+ALTER TABLE outgoing ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+DROP INDEX outgoing_due;
+CREATE INDEX outgoing_due ON outgoing(link, id) WHERE batch IS NULL AND held = 0;
+DROP INDEX destination_open;
+CREATE INDEX destination_open ON destination(recipient, since)
+  WHERE state IN ('queued', 'on-hold', 'offered', 'handed-over', 'accepted', 'arrived', 'delivering');
+CREATE INDEX destination_on_hold ON destination(link, packet) WHERE state = 'on-hold';
+CREATE TABLE act (
+  id INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, at TEXT NOT NULL, answer TEXT NOT NULL
+)
+"""
+
 # ``*_kept``, what still lies in the agency's folders: 1 yes, 2 being removed, 0 no longer. ``confirmed``
 # holds about one time a day that neighbours confirmed, with the last rows that there were. ``kept_bytes``
 # holds the sealed bytes of finished packets for the restore window (C23). ``notice.unwritten`` holds one bit
@@ -233,6 +246,12 @@ migrations = Migrations("exchanged-ledger")
 @migrations(name="0001-first")
 def _first(database: Database) -> None:
     _run(database, _TABLES)
+
+
+@migrations(name="0002-acts")
+def _acts(database: Database) -> None:
+    """Acts of operators: what is on hold is not due, and every answer is kept under its request."""
+    _run(database, _ACTS)
 
 
 @migrations(name="0003-answers")

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ from click.testing import CliRunner
 
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
-from cli.main import exchangectl
+from cli.main import exchangectl, main
+from exchanged.config import load_config
 
 pytestmark = pytest.mark.process
 
@@ -203,6 +205,19 @@ def test_packets_in_flight_survive_reloads_of_every_node(lab: Lab, tmp_path: Pat
         assert [name.split("-")[0] for name in receipts] == ["accepted", "delivered"]
     assert len(set(ids)) == len(names)
     assert {code: lab.pid(code) for code in nodes} == pids
+
+
+def test_an_operator_acts_through_the_running_daemon(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """The node goes on meanwhile, and its socket is gone with it."""
+    config = load_config(lab.node_config(PROCURATORATE))
+    node = ["--config", str(lab.node_config(PROCURATORATE))]
+    for verb in ("pause", "resume"):
+        code = main([*node, "link", verb, config.links[0].name, "--reason", "a fictional reason"])
+        assert code == 0, capsys.readouterr().err
+    assert stat.S_ISSOCK(config.control.socket.lstat().st_mode)
+    lab.stop_node(PROCURATORATE)
+    assert not config.control.socket.exists()
+    lab.start_node(PROCURATORATE)
 
 
 def test_a_second_daemon_on_the_same_folder_ends_with_7(lab: Lab) -> None:

@@ -224,7 +224,7 @@ def test_the_example_names_every_key_that_is_known() -> None:
     unknown = {section: {"zz": 1} for section in sections}
     for original in (FRONTEND, PROVINCE):
         data = deepcopy(original)
-        for section, table in (unknown | {"log": {"zz": 1}}).items():
+        for section, table in (unknown | {"log": {"zz": 1}, "control": {"zz": 1}}).items():
             data.setdefault(section, {}).update(table)
         data["link"][0]["zz"] = 1
         with pytest.raises(ConfigurationError) as caught:

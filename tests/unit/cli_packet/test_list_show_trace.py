@@ -83,9 +83,10 @@ def test_show_tells_all_facts_and_fits_a_narrow_terminal(desk: Operator) -> None
 
 
 def test_show_tells_of_a_packet_that_only_landed(desk: Operator) -> None:
-    text = desk.table("packet", "show", f"{COURT}/{packet_id(0x99)}")
+    text = desk.text("packet", "show", f"{COURT}/{packet_id(0x99)}")
     assert "not judged here" in text
     assert "unknown-key" in text
+    assert "queue release" in text.partition("possible now")[2]
 
 
 def test_trace_says_who_holds_it_now_how_that_is_known_and_what_is_not(desk: Operator) -> None:

@@ -1,0 +1,263 @@
+"""How a command acts: it asks the running daemon, and where none runs it holds the node's lock and does it.
+
+Guarantees: the same code decides and acts on both roads (``exchanged.acts``), and one command is done once:
+its request bears a random number under which the answer is kept in the ledger, so that asking again, by
+either road, repeats the answer and not the act.
+
+Leaves to others: what the acts are, and how answers read (``cli.acting_text``).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from cli.acting_text import answer_text, refusal
+from cli.exit_codes import ExitCode
+from cli.frame import Settings
+from cli.locale import _
+from cli.render import say, say_json
+from exchanged.acts.credentials import own_claims, own_operator
+from exchanged.acts.opening import no_agency, opened_desk
+from exchanged.acts.values import (
+    MOST_TARGETS,
+    Act,
+    Answer,
+    Filter,
+    Operator,
+    Request,
+    Target,
+    read_answer,
+    read_request,
+)
+from exchanged.clock import SystemClock, SystemRandomness
+from exchanged.config import Config
+from exchanged.control import socket_address
+from exchanged.errors import AlreadyRunningError, ControlError, NotFoundError, NotPermittedError, RequestError
+from exchanged.pool import ProcessWorkPool
+from frontend_server.role import frontend_agency
+from packet_spec.errors import ExchangeError
+from packet_spec.model import NodeRole
+
+_ANSWER_BYTES: Final = 32 * 1024 * 1024
+_BLOCK: Final = 65_536
+_SECONDS: Final = 60.0
+_ROADS: Final = 3
+
+
+def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Request:
+    """A request with a number of its own. Raises click.UsageError for a reason or text that is not one."""
+    number = SystemRandomness().token(16).hex()
+    request = Request(act=act, request=number, reason=reason.strip(), what=what, **particulars)
+    # Judged as the daemon will judge it, with some subject where a filter will name them.
+    try:
+        read_request(json.loads(json.dumps(replace(request, what=what or "-").to_json())))
+    except RequestError as error:
+        raise click.UsageError(str(error)) from error
+    return request
+
+
+def filter_of(
+    what: str,
+    *,
+    state: str,
+    recipient: str,
+    sender: str,
+    link: str,
+    reasons: tuple[str, ...],
+    everything: bool,
+    limit: int,
+) -> Filter:
+    """The filter of the options. Raises click.UsageError when none or both are given: thing and filter."""
+    is_narrowed = bool(state or recipient or sender or link or reasons)
+    if bool(what) == (is_narrowed or everything):
+        raise click.UsageError(_("name one packet or drop, or say which of many, if only with --all"))
+    return Filter(state, recipient, sender, link, reasons, limit)
+
+
+def carry_out(settings: Settings, request: Request) -> Answer:
+    """The answer to ``request``, from the daemon or without it.
+
+    Raises what the desk raises, NotPermittedError, and ControlError when a daemon seems to run but does
+    not answer: the act may have been done then, and giving the same request again would tell.
+    """
+    config = settings.load()
+    trouble = ControlError("the daemon does not answer", where=str(config.control.socket))
+    for _road in range(_ROADS):
+        try:
+            answer = _ask_daemon(config, request)
+            if answer is not None:
+                return answer
+            return _act_without_daemon(config, request)
+        except ControlError as error:
+            trouble = error
+        except AlreadyRunningError as error:
+            # A daemon starts or stops at this moment, or serves another socket.
+            trouble = ControlError(
+                "a daemon holds the node's lock, but nothing answers at its socket",
+                where=str(config.control.socket),
+                found=error.found,
+            )
+    raise trouble
+
+
+def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode:
+    """One act about one thing: done, or previewed, and told. Raises ActRefusedError."""
+    answer = carry_out(settings, request)
+    if not answer.done and answer.not_done:
+        raise refusal(answer.not_done[0], request.act)
+    return _tell(answer, as_json=as_json)
+
+
+def act_on_queue(
+    settings: Settings,
+    request: Request,
+    wanted: Filter,
+    *,
+    preview: bool,
+    yes: bool,
+    as_json: bool,
+) -> ExitCode:
+    """One thing by its name, or whatever ``wanted`` fits, after a look at it and the operator's consent."""
+    if request.what:
+        return act_once(settings, replace(request, preview=preview), as_json=as_json)
+    shown = carry_out(settings, replace(request, filter=wanted, preview=True))
+    if not (shown.done or shown.not_done):
+        raise NotFoundError(
+            "nothing waits that this fits", hint="exchangectl queue list shows what waits, and in which state"
+        )
+    if preview or not shown.done:
+        code = _tell(shown, as_json=as_json)
+        return ExitCode.REFUSED if not shown.done else code
+    if len(shown.done) > 1 and not yes:
+        if as_json:
+            raise click.UsageError(_("several things fit; with --json, --yes says that all are meant"))
+        say(answer_text(shown))
+        click.confirm(_("do this to all {count}?").format(count=len(shown.done)), abort=True, err=True)
+    targets = [Target(entry.token, entry.state, entry.since) for entry in shown.done]
+    answers = [
+        carry_out(settings, replace(_again(request), targets=tuple(targets[start : start + MOST_TARGETS])))
+        for start in range(0, len(targets), MOST_TARGETS)
+    ]
+    return _tell(_joined(answers, shown), as_json=as_json)
+
+
+def _again(request: Request) -> Request:
+    """The same act under a number of its own: each group is a request."""
+    return replace(request, request=SystemRandomness().token(16).hex())
+
+
+def _joined(answers: Sequence[Answer], shown: Answer) -> Answer:
+    """What was done in all groups; what the look had ruled out already stays so."""
+    return replace(
+        answers[-1],
+        done=tuple(entry for answer in answers for entry in answer.done),
+        not_done=(*(entry for answer in answers for entry in answer.not_done), *shown.not_done),
+        more=shown.more,
+    )
+
+
+def _tell(answer: Answer, *, as_json: bool) -> ExitCode:
+    if as_json:
+        say_json({"answer": answer})
+    else:
+        say(answer_text(answer))
+    if answer.not_done and not answer.preview:
+        return ExitCode.FINDINGS if answer.done else ExitCode.REFUSED
+    return ExitCode.DONE
+
+
+# --- the two roads -----------------------------------------------------------------------------
+
+
+def _ask_daemon(config: Config, request: Request) -> Answer | None:
+    """The daemon's answer; None when no daemon runs. Raises what it answers, ControlError."""
+    path = config.control.socket
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
+        connection.settimeout(_SECONDS + config.limits.check_timeout_seconds)
+        try:
+            with socket_address(path) as address:
+                connection.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except PermissionError as error:
+            raise NotPermittedError("you may not ask the daemon to act", where=str(path)) from error
+        except OSError as error:
+            raise ControlError("the daemon's socket cannot be reached", where=str(path)) from error
+        said = request.to_json() | {"claims": _claims()}
+        try:
+            connection.sendall(json.dumps(said).encode("ascii") + b"\n")
+            line = _read_line(connection)
+        except OSError as error:
+            raise ControlError(
+                "the daemon did not answer; whether the act was done is not known", where=str(path)
+            ) from error
+    return _read(path, line)
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        block = connection.recv(_BLOCK)
+        if not block or len(received) > _ANSWER_BYTES:
+            raise ConnectionResetError("hung up")
+        received += block
+    return bytes(received)
+
+
+def _read(path: Path, line: bytes) -> Answer:
+    try:
+        said = json.loads(line)
+    except ValueError as error:
+        raise RequestError("the daemon's answer is no JSON", where=str(path)) from error
+    if isinstance(said, dict) and isinstance(said.get("error"), dict):
+        raise _error_of(said["error"])
+    return read_answer(said.get("answer") if isinstance(said, dict) else None)
+
+
+def _error_of(said: dict[str, Any]) -> ExchangeError:
+    """The daemon's error as one of ours: of its own kind where this program knows it."""
+    kinds = {kind.reference: kind for kind in _all_kinds(ExchangeError)}
+    kind = kinds.get(str(said.get("reference")), ControlError)
+    if kind.__init__ is not ExchangeError.__init__:
+        # One with particulars of its own, which did not travel.
+        kind = ControlError
+    error = kind.__new__(kind)
+    texts = {name: str(said.get(name) or "") for name in ("where", "expected", "found", "hint")}
+    ExchangeError.__init__(error, str(said.get("summary") or _("the daemon failed inside")), **texts)
+    return error
+
+
+def _all_kinds(kind: type[ExchangeError]) -> list[type[ExchangeError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in _all_kinds(below))]
+
+
+@cache
+def _operator() -> Operator:
+    """Who gave the command: asked once, before the process becomes the owner of the data."""
+    return own_operator()
+
+
+@cache
+def _claims() -> dict[str, int]:
+    """What the daemon is told of the login, likewise."""
+    return own_claims()
+
+
+def _act_without_daemon(config: Config, request: Request) -> Answer:
+    operator = _operator()
+    pool = ProcessWorkPool(1, config.limits.check_timeout_seconds)
+    agency = frontend_agency(config) if config.node.role is NodeRole.FRONTEND else no_agency
+    try:
+        with opened_desk(config, SystemClock(), SystemRandomness(), pool, agency) as desk:
+            return desk.handle(request, operator)
+    finally:
+        pool.close()

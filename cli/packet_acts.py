@@ -1,0 +1,59 @@
+"""The acts that are allowed on a packet now, as commands to paste. The acts themselves ask the same rules."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Final
+
+from cli.acting_text import COMMANDS
+from cli.frame import DEFAULT_CONFIG
+from cli.locale import _
+from cli.node_view import NodeView
+from exchanged.acts.rules import Standpoint, allowed, nobody_answers
+from exchanged.acts.values import Act
+from frontend_server.dispositions import why_not_answer
+from packet_spec.identity import PacketKey
+
+_PARTICULARS: Final = {Act.SIGN: " --by NAME"}
+_WIDE: Final = 80
+
+
+def allowed_acts(view: NodeView, key: PacketKey, config_path: Path = DEFAULT_CONFIG) -> tuple[str, ...]:
+    """Command lines, in the order of their acts; TEXT and NAME are left for the operator."""
+    acts = dict.fromkeys(act for act, _subject in allowed(view.connection, key, _standpoint(view)))
+    # Whoever pastes the line has the same environment, but not the same command line.
+    usual = {str(DEFAULT_CONFIG), os.environ.get("EXCHANGED_CONFIG")}
+    before = "" if str(config_path) in usual else f" --config {shlex.quote(str(config_path))}"
+    return tuple(
+        f"exchangectl{before} {COMMANDS[act]} {key}{_PARTICULARS.get(act, '')} --reason TEXT"
+        for act in Act
+        if act in acts
+    )
+
+
+def allowed_text(commands: tuple[str, ...]) -> str:
+    """The block below a packet's facts; a long line is broken as a shell reads it."""
+    if not commands:
+        return _("no act is possible now")
+    return "\n".join((_("possible now"), *(_folded(command) for command in commands)))
+
+
+def _folded(command: str) -> str:
+    line, lines = "", []
+    for word in command.split(" "):
+        if line and len(line) + len(word) + 5 > _WIDE:
+            lines.append(f"{line} \\")
+            line = f"    {word}"
+        else:
+            line = f"{line} {word}" if line else f"  {word}"
+    return "\n".join((*lines, line))
+
+
+def _standpoint(view: NodeView) -> Standpoint:
+    links = tuple(link.name for link in view.config.links)
+    agency = view.config.node.agency
+    if not agency:
+        return Standpoint(links, nobody_answers)
+    return Standpoint(links, lambda connection, key: why_not_answer(agency, connection, key))

@@ -1,0 +1,107 @@
+"""The deeds: each changes the ledger along the state table, inside the transaction that it is given.
+
+``rules`` said yes in the same transaction. What a deed intends outside the ledger are effects and wakes,
+as everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchanged.acts.subjects import Leg, LinkName, Subject, Whole
+from exchanged.acts.values import Act, Request
+from exchanged.errors import IllegalTransitionError
+from exchanged.ledger import Transaction, arrivals, batches, drops, effects, packets, statements
+from exchanged.ledger.arrivals import HELD_BY_OPERATOR
+from exchanged.ledger.drops import DropRow
+from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.receipts import URGENT, Statements
+from exchanged.states import DestinationState, Event
+from packet_spec.model import ItemKind, ReceiptKind
+
+_D = DestinationState
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """What deeds work with."""
+
+    statements: Statements
+
+    def do(self, tx: Transaction, request: Request, subject: Subject) -> None:
+        """Do what ``rules.consider`` allowed; signing and discarding are done elsewhere."""
+        match request.act, subject.thing:
+            case Act.CANCEL, Whole(packet=PacketRow() as packet):
+                _cancel(tx, packet)
+            case Act.HOLD, Leg() as leg:
+                _hold(tx, leg)
+            case Act.RELEASE, Leg() as leg:
+                _release(tx, leg)
+            case Act.HOLD, ArrivalRow() as row:
+                arrivals.keep(tx, row, Event.HOLD, HELD_BY_OPERATOR)
+            case Act.RELEASE, ArrivalRow() as row:
+                arrivals.keep(tx, row, Event.RELEASE, "")
+            case Act.REQUEUE, ArrivalRow() as row:
+                arrivals.requeue(tx, row)
+            case Act.RELEASE, DropRow() as drop:
+                drops.release(tx, drop.id)
+                effects.intend(tx, "status", f"drop:{drop.id}")
+            case (Act.PAUSE | Act.RESUME), LinkName() as link:
+                _pause(tx, link.name, request.reason if request.act is Act.PAUSE else "")
+            case Act.RESEND, Whole() as whole:
+                self._resend(tx, whole)
+            case _:
+                raise IllegalTransitionError(f"{request.act} is not for {subject.kind}")
+
+    def _resend(self, tx: Transaction, whole: Whole) -> None:
+        """Own receipts to the sender again, and ``accepted`` to the recipients too, who wait for it."""
+        links = dict.fromkeys(row.link for row in whole.destinations if row.link)
+        for row in statements.receipts_of(tx.connection, whole.key):
+            if not row.own:
+                continue
+            self.statements.send_to_agency(tx, ItemKind.RECEIPT, row.id, whole.key.sender, came_by="")
+            if row.kind == ReceiptKind.ACCEPTED.value:
+                for link in links:
+                    batches.enqueue(tx, link, ItemKind.RECEIPT, row.id, URGENT)
+
+
+def _cancel(tx: Transaction, packet: PacketRow) -> None:
+    """C18: off every queue, final everywhere; the bytes are let go as for any final packet."""
+    for destination in packets.destinations(tx.connection, packet.id):
+        batches.withdraw(tx, destination.link, ItemKind.PACKET, packet.id)
+        if destination.state in (_D.QUEUED, _D.ON_HOLD):
+            packets.move(tx, packet, destination, Event.CANCEL)
+    _tell(tx, packet)
+
+
+def _hold(tx: Transaction, leg: Leg) -> None:
+    if leg.link:
+        batches.set_held(tx, leg.link, ItemKind.PACKET, leg.packet.id, held=True)
+    for destination in leg.destinations:
+        if destination.state in (_D.QUEUED, _D.ARRIVED):
+            packets.move(tx, leg.packet, destination, Event.HOLD)
+    _tell(tx, leg.packet)
+
+
+def _release(tx: Transaction, leg: Leg) -> None:
+    if leg.link:
+        batches.set_held(tx, leg.link, ItemKind.PACKET, leg.packet.id, held=False)
+    event = Event.RELEASE if leg.link else Event.RELEASE_TO_INBOX
+    for destination in leg.destinations:
+        if destination.state is _D.ON_HOLD:
+            packets.move(tx, leg.packet, destination, event)
+    tx.wake(f"link:{leg.link}" if leg.link else "delivery")
+    _tell(tx, leg.packet)
+
+
+def _pause(tx: Transaction, link: str, reason: str) -> None:
+    batches.remember(tx, link, batches.PAUSED, reason)
+    tx.event("link-paused" if reason else "link-resumed", detail={"link": link})
+    tx.wake(f"link:{link}")
+
+
+def _tell(tx: Transaction, packet: PacketRow) -> None:
+    """The sender's own software reads it in the status file; a passing packet has none here."""
+    if packet.own:
+        effects.intend(tx, "status", f"packet:{packet.id}")
+        tx.wake("intake")

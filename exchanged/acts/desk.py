@@ -1,0 +1,240 @@
+"""The desk: takes one request, asks the rules, does the deed, records who and why, answers.
+
+Guarantees: everything of one request is one ledger transaction; its answer is kept in the same transaction,
+so a request that comes again (the answer was lost, the daemon died just after the commit) is answered and
+not done again. Of several subjects those that are not allowed (any more) are left out and named. Each
+act is an event of the hash chain, ``operator-act``: one for the request, one under each packet concerned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from exchanged.acts import giving_up, rules
+from exchanged.acts.deeds import Deeds
+from exchanged.acts.giving_up import Evidence, GivingUpTools, Telling
+from exchanged.acts.rules import Standpoint, Verdict
+from exchanged.acts.subjects import Subject, Whole, by_filter, by_name, by_token, read_again
+from exchanged.acts.values import (
+    Act,
+    Answer,
+    Entry,
+    Obstacle,
+    Operator,
+    Outcome,
+    Request,
+    SubjectKind,
+    read_answer,
+)
+from exchanged.errors import ActRefusedError
+from exchanged.ledger import Connection, Transaction, arrivals
+from exchanged.ledger import acts as kept
+from exchanged.ledger.rows import ArrivalRow
+from exchanged.log import event_line
+from packet_spec.findings import Finding, Severity
+from packet_spec.model import Disposition, ReceiptKind
+
+_FINDING: Final = "refused-by-recipient"
+
+Dispose = Callable[[Transaction, Disposition], tuple[Finding, ...]]
+
+
+def no_dispositions(_tx: Transaction, _disposition: Disposition) -> tuple[Finding, ...]:
+    """For nodes without an agency. ``rules`` refuses before."""
+    raise ActRefusedError("nothing is delivered at this node")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The acts of one node. ``dispose`` takes the answers of its agency (C22)."""
+
+    here: Standpoint
+    tools: GivingUpTools
+    dispose: Dispose = no_dispositions
+
+    def handle(self, request: Request, operator: Operator) -> Answer:
+        """Preview or do one request.
+
+        Raises NotFoundError or AmbiguousError when ``what`` names nothing or several things, RequestError
+        for a request that makes no sense, NoSpaceError, and what the ledger raises.
+        """
+        connection = self.tools.ledger.read()
+        if (before := self._answered(connection, request)) is not None:
+            return before
+        subjects, more = self._subjects(connection, request)
+        evidence = self._look(request, subjects)
+        if request.preview:
+            verdicts = [(each, self._verdict(connection, request, each, evidence)[0]) for each in subjects]
+            return _answer(request, operator, verdicts, more=more)
+        places: dict[int, Path] = {}
+        try:
+            self._set_aside(connection, request, subjects, evidence, places)
+            answer = self.tools.ledger.write(
+                lambda tx: self._do(tx, request, operator, subjects, evidence, places)
+            )
+        finally:
+            self._take_back(places)
+        for entry in answer.done:
+            what = entry.token if entry.kind is SubjectKind.DROP else entry.name
+            event_line("operator-act", act=request.act.value, what=what, operator=operator.name)
+        return answer
+
+    def _answered(self, connection: Connection, request: Request) -> Answer | None:
+        text = None if request.preview else kept.answer_of(connection, request.request)
+        return None if text is None else read_answer(json.loads(text))
+
+    def _subjects(self, connection: Connection, request: Request) -> tuple[list[Subject], bool]:
+        """What the request is about, and whether its filter fits more."""
+        if request.filter is not None:
+            found, more = by_filter(connection, request.act, request.filter)
+            return [*found], more
+        if request.targets:
+            return [by_token(connection, target) for target in request.targets], False
+        named = by_name(connection, request.act, request.what, self.here.links)
+        act, here = request.act, self.here
+        possible = [each for each in named if rules.consider(connection, act, each, here).outcome]
+        return possible or [*named[:1]], False
+
+    # --- discarding: what has to be known and done before the transaction ---------------------
+
+    def _look(self, request: Request, subjects: Sequence[Subject]) -> Evidence:
+        if request.act is not Act.DISCARD:
+            return {}
+        things = (subject.thing for subject in subjects)
+        return giving_up.look_at(self.tools, [thing for thing in things if isinstance(thing, ArrivalRow)])
+
+    def _set_aside(
+        self,
+        connection: Connection,
+        request: Request,
+        subjects: Sequence[Subject],
+        evidence: Evidence,
+        places: dict[int, Path],
+    ) -> None:
+        """Bytes before the ledger: into ``places``, by the row of the arrival."""
+        for subject in subjects if request.act is Act.DISCARD else ():
+            verdict, _ = self._verdict(connection, request, subject, evidence)
+            if verdict.outcome is not None and isinstance(subject.thing, ArrivalRow):
+                places[subject.thing.id] = giving_up.set_aside(self.tools, subject.thing)
+
+    def _take_back(self, places: Mapping[int, Path]) -> None:
+        """Copies of what was not given up are spares. Whoever is still in the ledger was not."""
+        connection = self.tools.ledger.read() if places else None
+        for number, place in places.items():
+            if connection is not None and arrivals.find(connection, number) is not None:
+                giving_up.take_back(self.tools, place)
+
+    def _verdict(
+        self, connection: Connection, request: Request, subject: Subject, evidence: Evidence
+    ) -> tuple[Verdict, Telling | None]:
+        """The rules' verdict; for a discard also what the sender would be told."""
+        verdict = rules.consider(connection, request.act, subject, self.here)
+        if verdict.outcome is not Outcome.DISCARDED or not isinstance(subject.thing, ArrivalRow):
+            return verdict, None
+        telling = giving_up.whom_to_tell(self.tools, connection, subject.thing, evidence)
+        fields = {**verdict.fields, "why": telling.why}
+        if telling.outcome is Outcome.DISCARDED_UNTOLD and not request.without_receipt:
+            return Verdict(obstacle=Obstacle.NO_RECEIPT, fields=fields), telling
+        return Verdict(telling.outcome, fields=fields), telling
+
+    # --- the deed ------------------------------------------------------------------------------
+
+    def _do(
+        self,
+        tx: Transaction,
+        request: Request,
+        operator: Operator,
+        subjects: Sequence[Subject],
+        evidence: Evidence,
+        places: Mapping[int, Path],
+    ) -> Answer:
+        # Asked again in the transaction: the same request may have come twice.
+        if (before := self._answered(tx.connection, request)) is not None:
+            return before
+        verdicts: list[tuple[Subject, Verdict]] = []
+        for seen in subjects:
+            subject = read_again(tx.connection, seen, self.here.links)
+            verdict, telling = self._verdict(tx.connection, request, subject, evidence)
+            if verdict.outcome is not None:
+                verdict = self._deed(tx, request, subject, verdict, telling, places)
+            verdicts.append((subject, verdict))
+        answer = _answer(request, operator, verdicts)
+        if answer.done:
+            _record(tx, request, operator, [subject for subject, each in verdicts if each.outcome])
+            kept.keep_answer(tx, request.request, json.dumps(answer.to_json()))
+        return answer
+
+    def _deed(
+        self,
+        tx: Transaction,
+        request: Request,
+        subject: Subject,
+        verdict: Verdict,
+        telling: Telling | None,
+        places: Mapping[int, Path],
+    ) -> Verdict:
+        if request.act is Act.SIGN and isinstance(subject.thing, Whole):
+            return self._sign(tx, request, subject.thing)
+        if telling is None or not isinstance(subject.thing, ArrivalRow):
+            Deeds(self.tools.statements).do(tx, request, subject)
+            return verdict
+        place = places.get(subject.thing.id)
+        if place is None:
+            # It became possible only after it was looked at: its bytes are not set aside.
+            return Verdict(obstacle=Obstacle.CHANGED, fields={"state": subject.state})
+        giving_up.give_up(self.tools, tx, subject.thing, telling, f"{giving_up.FOLDER}/{place.name}")
+        return replace(verdict, fields={**verdict.fields, "kept": str(place)})
+
+    def _sign(self, tx: Transaction, request: Request, whole: Whole) -> Verdict:
+        """The same rules as for an answer that case software drops (C22)."""
+        kind = ReceiptKind.REFUSED if request.refuses else ReceiptKind.SIGNED
+        said = tuple(Finding(_FINDING, Severity.REFUSE, text, text) for text in request.findings)
+        against = self.dispose(tx, Disposition(whole.key, kind, request.by, tx.now, said))
+        if against:
+            raise ActRefusedError(against[0].en, where=str(whole.key))
+        return Verdict(Outcome.REFUSED if request.refuses else Outcome.SIGNED, fields={"by": request.by})
+
+
+def _record(tx: Transaction, request: Request, operator: Operator, subjects: Sequence[Subject]) -> None:
+    detail = {
+        "act": request.act.value,
+        "reason": request.reason,
+        "request": request.request,
+        **operator.detail(),
+    }
+    # By number: the name of a drop may tell of a case.
+    things = sorted({subject.token for subject in subjects if subject.key is None})
+    tx.event("operator-act", detail={**detail, "count": len(subjects), "things": things})
+    for key in dict.fromkeys(subject.key for subject in subjects if subject.key is not None):
+        tx.event("operator-act", key, detail=detail)
+
+
+def _answer(
+    request: Request, operator: Operator, verdicts: Sequence[tuple[Subject, Verdict]], *, more: bool = False
+) -> Answer:
+    entries = [
+        Entry(
+            token=subject.token,
+            kind=subject.kind,
+            name=subject.name,
+            state=subject.state,
+            since=subject.since,
+            outcome=verdict.outcome,
+            obstacle=verdict.obstacle,
+            fields=verdict.fields,
+        )
+        for subject, verdict in verdicts
+    ]
+    return Answer(
+        act=request.act,
+        request=request.request,
+        preview=request.preview,
+        operator=operator.name,
+        done=tuple(entry for entry in entries if entry.outcome is not None),
+        not_done=tuple(entry for entry in entries if entry.outcome is None),
+        more=more,
+    )

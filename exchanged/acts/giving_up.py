@@ -1,0 +1,197 @@
+"""Giving up what lies in quarantine: nothing is lost without a word, and no byte is thrown away.
+
+A worker process verifies the seal once more, and reads nothing of what is sealed. Then one of these holds:
+
+* the packet of this seal's content is known here and goes its own way: only this copy is given up;
+* this node may speak about it (C21), the seal is good and it came by its sender's road: a signed receipt
+  ``undeliverable`` goes to the sender, and the packet is remembered as refused, so that the same seal
+  coming again repeats the receipt instead of being judged anew;
+* nobody can be told: the seal does not verify, it came by a strange road (a receipt could then end the
+  true packet of another sender), another copy waits undecided, or this node is not the one to speak.
+  Then it is given up only when the operator says so in words (``--without-receipt``).
+
+In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
+Known limits: nothing removes them from there but a person; a crash between the copy and the act leaves a
+copy of something that is still in quarantine, which the next attempt replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exchanged.acts.values import Outcome
+from exchanged.blobs import BlobStore
+from exchanged.durable import DurableFiles
+from exchanged.errors import NoSpaceError
+from exchanged.examine import Examined, ExamineWork, Scope, examine_seal
+from exchanged.ledger import Connection, Ledger, Transaction, arrivals, blobs, packets
+from exchanged.ledger.rows import ArrivalRow
+from exchanged.pool import WorkPool
+from exchanged.receipts import Links, Statements
+from exchanged.routing import may_come_from
+from exchanged.spool import Spool
+from exchanged.states import Event, PacketState
+from exchanged.storing import is_higher_attempt, store, subject_of
+from exchanged.trust import Trust
+from packet_spec.authority import check_seal_authority
+from packet_spec.errors import ExchangeError
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.names import safe_component
+from packet_spec.sentences import make_finding
+
+FOLDER: Final = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class GivingUpTools:
+    """What giving up works with. ``agency`` is empty where none is served; ``keep_free`` is in bytes."""
+
+    node: str
+    agency: str
+    data_dir: Path
+    ledger: Ledger
+    spool: Spool
+    store: BlobStore
+    files: DurableFiles
+    trust: Trust
+    links: Links
+    statements: Statements
+    pool: WorkPool
+    keep_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whether and how the sender can be told. ``why`` says why not; ``recipient`` as in the receipt."""
+
+    outcome: Outcome
+    why: str = ""
+    recipient: str = ""
+    examined: Examined | None = None
+
+
+Evidence = Mapping[int, Examined | ExchangeError]
+
+
+def look_at(tools: GivingUpTools, rows: Sequence[ArrivalRow]) -> Evidence:
+    """Look at the seals of the packets among ``rows``, in worker processes: they are suspicious."""
+    sealed = [row for row in rows if row.kind is ItemKind.PACKET]
+    if not sealed or not tools.trust.version:
+        return {}
+    works = [
+        ExamineWork(
+            str(tools.spool.path(row.bytes_at.name)),
+            row.bytes_at.start,
+            row.bytes_at.length,
+            str(tools.trust.path()),
+            tools.trust.roots,
+            tools.trust.threshold,
+            Scope.SEAL,
+        )
+        for row in sealed
+    ]
+    answers = tools.pool.run(examine_seal, works)
+    return dict(zip((row.id for row in sealed), answers, strict=True))
+
+
+def whom_to_tell(
+    tools: GivingUpTools, connection: Connection, row: ArrivalRow, evidence: Evidence
+) -> Telling:
+    """What giving ``row`` up would mean for its sender."""
+    if row.kind is not ItemKind.PACKET:
+        return Telling(Outcome.DISCARDED_STATEMENT)
+    examined = evidence.get(row.id)
+    if examined is None:
+        return Telling(Outcome.DISCARDED_UNTOLD, "no-directory")
+    if isinstance(examined, ExchangeError):
+        return Telling(Outcome.DISCARDED_UNTOLD, examined.reference)
+    try:
+        return _of_good_seal(tools, connection, row, examined)
+    except ExchangeError as error:
+        return Telling(Outcome.DISCARDED_UNTOLD, error.reference)
+
+
+def _of_good_seal(
+    tools: GivingUpTools, connection: Connection, row: ArrivalRow, examined: Examined
+) -> Telling:
+    """Raises what says that the seal's key may not seal for this sender."""
+    seal, directory = examined.seal, tools.trust.directory
+    if seal.key != row.key:
+        return Telling(Outcome.DISCARDED_UNTOLD, "waybill-names-another-packet")
+    check_seal_authority(directory, seal, examined.key_id, row.landed_at)
+    known = packets.find(connection, seal.key)
+    is_first = known is None or is_higher_attempt(connection, known, seal)
+    if known is not None and not is_first and known.content_digest == seal.content_digest:
+        return Telling(Outcome.DISCARDED_KNOWN)
+    if not may_come_from(directory, tools.node, seal.key.sender, tools.links.peer_of(row.link)):
+        return Telling(Outcome.DISCARDED_UNTOLD, "packet-by-a-wrong-road")
+    if not is_first:
+        return Telling(Outcome.DISCARDED_UNTOLD, "packet-id-reused")
+    others = [each for each in arrivals.of_packet(connection, row.key) if each.kind is ItemKind.PACKET]
+    if len(others) > 1:
+        return Telling(Outcome.DISCARDED_UNTOLD, "another-copy-waits")
+    sender = directory.agency(seal.key.sender)
+    if sender is not None and sender.admitting_node == tools.node:
+        return Telling(Outcome.DISCARDED_TOLD, examined=examined)
+    if tools.agency and tools.agency in seal.recipients:
+        return Telling(Outcome.DISCARDED_TOLD, recipient=tools.agency, examined=examined)
+    return Telling(Outcome.DISCARDED_UNTOLD, "not-ours-to-say")
+
+
+def set_aside(tools: GivingUpTools, row: ArrivalRow) -> Path:
+    """Copy the item, and the large parts that it names, to a durable place of their own. Its folder.
+
+    Done again after a crash it is written anew. Raises NoSpaceError when it would pass ``keep_free``.
+    """
+    connection = tools.ledger.read()
+    parts = {
+        digest: (generation, blobs.live_size(connection, digest) or 0)
+        for digest in blobs.named_by(connection, row.id)
+        if (generation := blobs.live_generation(connection, digest)) is not None
+    }
+    size = row.bytes_at.length + sum(each for _, each in parts.values())
+    if tools.files.free_bytes(tools.data_dir) - size < tools.keep_free:
+        raise NoSpaceError("no room to set aside what is given up", expected=f"{size} bytes")
+    folder = tools.data_dir / FOLDER
+    tools.files.make_dir(folder, mode=0o700)
+    name = safe_component(f"{row.landed_at:%Y%m%d}_{row.key.sender}_{row.key.packet_id}_{row.id}")
+    place = folder / name
+    tools.files.make_dir(place, mode=0o700)
+    with tools.spool.open_range(row.bytes_at) as reader:
+        tools.files.write_file(place / f"item.{row.kind.value}", reader.blocks(), mode=0o600)
+    for digest, (generation, _) in parts.items():
+        blocks = tools.store.blocks(digest, generation)
+        tools.files.write_file(place / f"{digest}.blob", blocks, mode=0o600)
+    return place
+
+
+def take_back(tools: GivingUpTools, place: Path) -> None:
+    """The act was not done: the copy is a spare. What cannot be removed now is written over the next time."""
+    with suppress(ExchangeError):
+        tools.files.remove_tree(place)
+
+
+def give_up(tools: GivingUpTools, tx: Transaction, row: ArrivalRow, telling: Telling, kept: str) -> None:
+    """In the act's transaction, after its bytes were set aside as ``kept``."""
+    detail = {"item": row.kind.value, "was": row.reason, "kept": kept, "outcome": telling.outcome.value}
+    examined = telling.examined
+    if telling.outcome is not Outcome.DISCARDED_TOLD or examined is None:
+        arrivals.finish(tx, row, Event.DISCARD, detail=detail)
+        return
+    known = packets.find(tx.connection, examined.seal.key)
+    number = store(tx, row, known, examined, PacketState.REFUSED)
+    # Its large parts lie beside it now; a seal in quarantine holds on to no blob of ours.
+    blobs.refer(tx, examined.seal.key, ())
+    arrivals.finish(tx, row, Event.DISCARD, keeps_bytes=True, detail=detail)
+    packets.let_go(tx, packets.get(tx.connection, number))
+    tools.statements.issue(
+        tx,
+        ReceiptKind.UNDELIVERABLE,
+        subject_of(examined.seal, examined.seal_digest),
+        recipient=telling.recipient,
+        findings=(make_finding("discarded-by-operator"),),
+    )

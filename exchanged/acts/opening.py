@@ -1,0 +1,150 @@
+"""The desk of a node: made from the parts of a running one, or opened for one act without a daemon.
+
+Without a daemon the node's lock is held for the act alone; a daemon that starts in that moment waits for it
+(``exchanged.lock``). The process first becomes the owner of the data directory, so that an act of root
+leaves no file there that the daemon could not open, and uses the keys as the daemon would.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from exchanged.acts.desk import Desk, Dispose, no_dispositions
+from exchanged.acts.giving_up import GivingUpTools
+from exchanged.acts.rules import Standpoint, nobody_answers
+from exchanged.acts.values import Obstacle
+from exchanged.blobs import BlobStore
+from exchanged.clock import Clock, Randomness
+from exchanged.config import Config
+from exchanged.durable import DurableFiles, Volume
+from exchanged.errors import ConfigurationError, NotPermittedError, VolumeDamagedError
+from exchanged.keys import load_key
+from exchanged.ledger import Connection, Ledger
+from exchanged.lock import NodeLock, Purpose
+from exchanged.parts import Parts
+from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
+from exchanged.pool import WorkPool
+from exchanged.receipts import Links, Speaker, Statements
+from exchanged.spool import Spool
+from exchanged.trust import Trust
+from packet_spec.identity import PacketKey
+from packet_spec.model import KeyUse
+
+WhyNotAnswer = Callable[[Connection, PacketKey], Obstacle | None]
+Agency = Callable[[Statements], tuple[Dispose, WhyNotAnswer]]
+"""How the node's agency answers, given how it speaks; of nodes without an agency ``no_agency``."""
+
+_OTHERS: Final = "act as root (sudo), or start the daemon, which asks [control] group"
+
+
+def no_agency(_statements: Statements) -> tuple[Dispose, WhyNotAnswer]:
+    """Nodes that serve no agency sign for nothing."""
+    return no_dispositions, nobody_answers
+
+
+def desk_of(parts: Parts, agency: Agency = no_agency) -> Desk:
+    """The desk of a running node."""
+    dispose, why_not_answer = agency(parts.statements)
+    tools = GivingUpTools(
+        node=parts.config.node.code,
+        agency=parts.config.node.agency,
+        data_dir=parts.config.node.data_dir,
+        ledger=parts.ledger,
+        spool=parts.spool,
+        store=parts.blobs,
+        files=parts.files,
+        trust=parts.trust,
+        links=parts.links,
+        statements=parts.statements,
+        pool=parts.ports.pool,
+        keep_free=parts.config.limits.free_space_bytes,
+    )
+    return Desk(Standpoint(parts.links.names(), why_not_answer), tools, dispose)
+
+
+@contextmanager
+def opened_desk(
+    config: Config, clock: Clock, randomness: Randomness, pool: WorkPool, agency: Agency = no_agency
+) -> Iterator[Desk]:
+    """The desk of a node whose daemon does not run; nothing else of the node is started.
+
+    Raises AlreadyRunningError when a daemon holds the lock, NotPermittedError when this user cannot, and
+    what opening a node raises.
+    """
+    with ExitStack() as undo:
+        lock = _take_lock(config)
+        undo.callback(lock.release)
+        if (config.node.data_dir / DAMAGE_FILE).exists():
+            raise VolumeDamagedError(
+                "an earlier run ended because the volume of ledger or spool failed",
+                where=str(config.node.data_dir),
+            )
+        yield _open(config, clock, randomness, pool, agency, undo)
+
+
+def _take_lock(config: Config) -> NodeLock:
+    """As the owner of the data. Raises AlreadyRunningError, NotPermittedError, ConfigurationError."""
+    data_dir = config.node.data_dir
+    try:
+        become(data_dir.stat().st_uid)
+        return NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",)) from error
+    except PermissionError as error:
+        raise NotPermittedError(
+            "the daemon does not run, and you may not open its data", where=str(data_dir), hint=_OTHERS
+        ) from error
+
+
+def _open(
+    config: Config, clock: Clock, randomness: Randomness, pool: WorkPool, agency: Agency, undo: ExitStack
+) -> Desk:
+    data_dir = config.node.data_dir
+    files = DurableFiles(Volume.OWN)
+    keys = {use: load_key(path) for use, path in config.key_files().items() if use is not KeyUse.SEAL}
+    link_key, receipt_key = keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
+    ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
+    undo.callback(ledger.close)
+    trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
+    trust.load()
+    links = Links({link.peer: link.name for link in config.links})
+    speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
+    statements = Statements(speaker, trust, links)
+    dispose, why_not_answer = agency(statements)
+    tools = GivingUpTools(
+        node=config.node.code,
+        agency=config.node.agency,
+        data_dir=data_dir,
+        ledger=ledger,
+        spool=Spool(data_dir / SPOOL_FOLDER, files, randomness),
+        store=BlobStore(data_dir / BLOB_FOLDER, files),
+        files=files,
+        trust=trust,
+        links=links,
+        statements=statements,
+        pool=pool,
+        keep_free=config.limits.free_space_bytes,
+    )
+    return Desk(Standpoint(links.names(), why_not_answer), tools, dispose)
+
+
+def _nobody_wakes(_stations: frozenset[str]) -> None:
+    """No station runs: the next start looks at everything."""
+
+
+def become(uid: int) -> None:
+    """Go on as the owner of the data, for good, if this process is root and the owner is not."""
+    if os.geteuid() != 0 or uid == 0:
+        return
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:
+        problem = f"[node] data_dir: it belongs to user {uid}, who has no account"
+        raise ConfigurationError((problem,)) from None
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(uid)

@@ -1,0 +1,206 @@
+"""What is allowed now, and what would come of it: one place for ``packet show``, previews and the deeds.
+
+Pure questions to the ledger. The deeds ask again inside their transaction, so a text and a deed can only
+differ when something happened in between, and then the deed says so.
+
+Cancelling belongs to the sender's node alone, and only while the packet provably has not left (C18). The
+rule would also allow it at the delivering front-end just before staging; nobody does, because no receipt
+says "cancelled" (C21), so the sender would never learn of it. There a packet is held, or refused by the
+recipient after its delivery (C22).
+
+Known limit: a packet that stood in a batch before counts as one that may have left, and so does a higher
+attempt of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, of_packet, whole
+from exchanged.acts.values import Act, Obstacle, Outcome
+from exchanged.ledger import Connection, batches, statements
+from exchanged.ledger.arrivals import HELD_BY_OPERATOR
+from exchanged.ledger.drops import DropRow, Original
+from exchanged.ledger.rows import ArrivalRow
+from exchanged.ledger.times import stamp
+from exchanged.states import FINAL_DESTINATIONS, ArrivalState, DestinationState, DropState
+from packet_spec.identity import PacketKey
+from packet_spec.model import ItemKind
+
+_D = DestinationState
+_NOT_SENT = frozenset({_D.QUEUED, _D.ON_HOLD})
+_UNTAKEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
+
+
+def nobody_answers(_connection: Connection, _key: PacketKey) -> Obstacle | None:
+    """For nodes without an agency: nothing is delivered here, so nothing is signed for here."""
+    return Obstacle.NO_RECIPIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """The node that acts. ``why_not_answer`` knows whether its agency may sign for a packet (C22)."""
+
+    links: tuple[str, ...]
+    why_not_answer: Callable[[Connection, PacketKey], Obstacle | None] = nobody_answers
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would come of an act, or the obstacle; ``fields`` fill the sentence that says so."""
+
+    outcome: Outcome | None = None
+    obstacle: Obstacle | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def consider(connection: Connection, act: Act, subject: Subject, here: Standpoint) -> Verdict:
+    """Whether ``act`` is allowed on ``subject`` now."""
+    match subject.thing:
+        case Leg():
+            return _leg(connection, act, subject.thing)
+        case Whole():
+            return _whole(connection, act, subject.thing, here)
+        case ArrivalRow():
+            return _arrival(act, subject.thing)
+        case DropRow():
+            return _drop(act, subject.thing)
+        case LinkName():
+            return _link(act, subject.thing)
+        case Gone():
+            return _no(Obstacle.CHANGED, state=subject.thing.state)
+
+
+def allowed(connection: Connection, key: PacketKey, here: Standpoint) -> Iterator[tuple[Act, Subject]]:
+    """Every act that is allowed now on anything of one packet."""
+    pairs = [(act, whole(connection, key)) for act in (Act.CANCEL, Act.SIGN, Act.RESEND)]
+    for subject in of_packet(connection, key):
+        pairs += [(act, subject) for act in (Act.HOLD, Act.RELEASE, Act.REQUEUE, Act.DISCARD)]
+    for act, subject in pairs:
+        if consider(connection, act, subject, here).outcome is not None:
+            yield act, subject
+
+
+def _no(obstacle: Obstacle, **fields: str) -> Verdict:
+    return Verdict(obstacle=obstacle, fields=fields)
+
+
+def _yes(outcome: Outcome, **fields: str) -> Verdict:
+    return Verdict(outcome, fields=fields)
+
+
+# --- a packet on one link ----------------------------------------------------------------------
+
+
+def _leg(connection: Connection, act: Act, leg: Leg) -> Verdict:
+    if act is Act.HOLD:
+        return _hold_leg(connection, leg)
+    if act is not Act.RELEASE:
+        return _no(Obstacle.NOT_IN_QUARANTINE, state=_said(leg))
+    if all(row.state is not _D.ON_HOLD for row in leg.destinations):
+        return _no(Obstacle.NOT_HELD, state=_said(leg))
+    return _yes(Outcome.TO_LINK if leg.link else Outcome.TO_INBOX, to=_whom(leg), link=leg.link)
+
+
+def _hold_leg(connection: Connection, leg: Leg) -> Verdict:
+    states, whom = {row.state for row in leg.destinations}, _whom(leg)
+    if _D.ARRIVED in states and not leg.link:
+        return _yes(Outcome.ON_HOLD, to=whom, link="")
+    if _D.QUEUED in states and batches.is_waiting(connection, leg.link, ItemKind.PACKET, leg.packet.id):
+        return _yes(Outcome.ON_HOLD, to=whom, link=leg.link)
+    if _D.ON_HOLD in states:
+        return _no(Obstacle.ALREADY_HELD)
+    if states & {_D.QUEUED, _D.OFFERED}:
+        return _no(Obstacle.IN_BATCH, link=leg.link)
+    if _D.DELIVERING in states:
+        return _no(Obstacle.BEING_DELIVERED)
+    return _no(Obstacle.ENDED if states <= FINAL_DESTINATIONS else Obstacle.HAS_LEFT, state=_said(leg))
+
+
+def _whom(thing: Leg | Whole) -> str:
+    return ", ".join(row.recipient for row in thing.destinations)
+
+
+def _said(thing: Leg | Whole) -> str:
+    """Where each destination is, for a sentence."""
+    return ", ".join(
+        f"{row.recipient}: {row.state} since {stamp(row.since)}" for row in thing.destinations
+    )
+
+
+# --- a packet as a whole -----------------------------------------------------------------------
+
+
+def _whole(connection: Connection, act: Act, thing: Whole, here: Standpoint) -> Verdict:
+    if act is Act.CANCEL:
+        return _cancel(connection, thing)
+    if act is Act.SIGN:
+        obstacle = here.why_not_answer(connection, thing.key)
+        return Verdict(Outcome.SIGNED) if obstacle is None else _no(obstacle, state=_said(thing))
+    own = [row for row in statements.receipts_of(connection, thing.key) if row.own]
+    if not own:
+        return _no(Obstacle.NONE_ISSUED)
+    return _yes(Outcome.RESENT, receipts=", ".join(f"{row.kind} {row.attempt}" for row in own))
+
+
+def _cancel(connection: Connection, thing: Whole) -> Verdict:
+    """C18: an own packet, nothing of which ever stood in a batch that may have been put somewhere."""
+    packet = thing.packet
+    if packet is None or not packet.own:
+        return _no(Obstacle.NOT_OWN, sender=thing.key.sender)
+    states = {row.state for row in thing.destinations}
+    if states <= FINAL_DESTINATIONS:
+        return _no(Obstacle.ENDED, state=_said(thing) or packet.state.value)
+    if not states <= _NOT_SENT:
+        return _no(Obstacle.HAS_LEFT, state=_said(thing))
+    if batches.was_offered(connection, ItemKind.PACKET, packet.id):
+        return _no(Obstacle.MAY_HAVE_LEFT, state=_said(thing))
+    return _yes(Outcome.CANCELLED, to=_whom(thing))
+
+
+# --- what is not judged, what is not taken, links ----------------------------------------------
+
+
+def _arrival(act: Act, row: ArrivalRow) -> Verdict:
+    fields = {"item": row.kind.value, "held_by": row.reason or row.state.value, "link": row.link}
+    leaving = {Act.REQUEUE: Outcome.REQUEUED, Act.DISCARD: Outcome.DISCARDED}.get(act)
+    if leaving is not None:
+        if row.state is ArrivalState.QUARANTINED:
+            return Verdict(leaving, fields=fields)
+        return _no(Obstacle.NOT_IN_QUARANTINE, state=row.state.value)
+    if row.state is ArrivalState.QUARANTINED:
+        return Verdict(obstacle=Obstacle.IN_QUARANTINE, fields=fields)
+    if row.state is ArrivalState.NEEDING:
+        return Verdict(obstacle=Obstacle.LACKS_BLOBS, fields=fields)
+    return _release_arrival(row, fields) if act is Act.RELEASE else _hold_arrival(row, fields)
+
+
+def _release_arrival(row: ArrivalRow, fields: Mapping[str, str]) -> Verdict:
+    if row.state is ArrivalState.HELD:
+        return Verdict(Outcome.TO_JUDGE, fields=fields)
+    return _no(Obstacle.NOT_HELD, state=row.state.value)
+
+
+def _hold_arrival(row: ArrivalRow, fields: Mapping[str, str]) -> Verdict:
+    if row.kind is not ItemKind.PACKET:
+        return Verdict(obstacle=Obstacle.STATEMENT, fields=fields)
+    if row.reason == HELD_BY_OPERATOR and row.state is ArrivalState.HELD:
+        return Verdict(obstacle=Obstacle.ALREADY_HELD, fields=fields)
+    return Verdict(Outcome.HELD, fields=fields)
+
+
+def _drop(act: Act, row: DropRow) -> Verdict:
+    if row.state not in _UNTAKEN or row.original not in (Original.OUTBOX, Original.KEPT):
+        return _no(Obstacle.DROP_ENDED, state=row.state.value)
+    if act is not Act.RELEASE:
+        return _no(Obstacle.NOT_SEALED, state=row.state.value)
+    if row.state is DropState.HELD:
+        return _yes(Outcome.TO_INTAKE, held_by=row.reason)
+    return _no(Obstacle.NOT_HELD, state=row.state.value)
+
+
+def _link(act: Act, link: LinkName) -> Verdict:
+    if act is Act.PAUSE:
+        return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
+    return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)

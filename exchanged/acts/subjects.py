@@ -1,0 +1,294 @@
+"""What acts are about, read out of the ledger: by its name, by a token of an earlier answer, by a filter.
+
+A *leg* is a packet on one link, for all recipients behind it: they travel together, so they wait together.
+A leg without a link is a packet that arrived for this node's own agency.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from exchanged.acts.values import Act, Filter, SubjectKind, Target
+from exchanged.errors import AmbiguousError, NotFoundError, RequestError
+from exchanged.ledger import Connection, arrivals, batches, drops, packets
+from exchanged.ledger import acts as rows
+from exchanged.ledger.arrivals import HELD_BY_OPERATOR
+from exchanged.ledger.drops import DropRow
+from exchanged.ledger.questions import find_keys
+from exchanged.ledger.rows import ArrivalRow, DestinationRow, PacketRow
+from exchanged.ledger.times import stamp
+from exchanged.states import HEADLINE_ORDER, ArrivalState, DestinationState
+from packet_spec.identity import PacketKey, is_agency_code
+from packet_spec.names import escape_for_display
+
+_ID: Final = re.compile(r"[0-9a-f-]{6,36}")
+_SHOWN: Final = 20
+
+# State -> which kind of subject is in it.
+_LEG_STATES: Final = {
+    Act.HOLD: (DestinationState.QUEUED, DestinationState.ARRIVED),
+    Act.RELEASE: (DestinationState.ON_HOLD,),
+}
+_ARRIVAL_STATES: Final = {
+    Act.HOLD: (ArrivalState.LANDED,),
+    Act.RELEASE: (ArrivalState.HELD,),
+    Act.REQUEUE: (ArrivalState.QUARANTINED,),
+    Act.DISCARD: (ArrivalState.QUARANTINED,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A packet on one link; ``destinations`` are those behind it, in whatever state."""
+
+    packet: PacketRow
+    link: str
+    destinations: tuple[DestinationRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A packet as a whole. ``packet`` is None where only statements or arrivals are known of it."""
+
+    key: PacketKey
+    packet: PacketRow | None
+    destinations: tuple[DestinationRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkName:
+    """A configured link, and the reason why it is paused if it is."""
+
+    name: str
+    paused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What was seen is no more, or has changed since; ``state`` is what it is in now, if anything."""
+
+    state: str
+
+
+Thing = Leg | Whole | ArrivalRow | DropRow | LinkName | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing that an act is about, as it is now."""
+
+    kind: SubjectKind
+    token: str
+    name: str
+    state: str
+    since: str
+    thing: Thing
+
+    @property
+    def key(self) -> PacketKey | None:
+        """The packet that it belongs to, if there is one."""
+        match self.thing:
+            case Leg():
+                return self.thing.packet.key
+            case Whole() | ArrivalRow():
+                return self.thing.key
+            case _:
+                return None
+
+
+def by_name(connection: Connection, act: Act, what: str, links: tuple[str, ...]) -> tuple[Subject, ...]:
+    """The subjects that ``what`` names for ``act``: a packet (or the beginning of its id), a drop, a link.
+
+    Raises NotFoundError, AmbiguousError.
+    """
+    if act in (Act.PAUSE, Act.RESUME):
+        return (link(connection, what, links),)
+    drop = rows.find_drop(connection, what)
+    if drop is not None and drop.packet is None:
+        return (drop_subject(drop),)
+    key = packets.get(connection, drop.packet).key if drop is not None and drop.packet else None
+    key = key or _identify(connection, what)
+    if act in (Act.CANCEL, Act.SIGN, Act.RESEND):
+        return (whole(connection, key),)
+    found = of_packet(connection, key)
+    if not found:
+        raise NotFoundError("only statements about this packet are known here", where=str(key))
+    return found
+
+
+def of_packet(connection: Connection, key: PacketKey) -> tuple[Subject, ...]:
+    """Whatever of one packet can be held, released, requeued or discarded: arrivals, then legs."""
+    found = [arrival_subject(row) for row in arrivals.of_packet(connection, key)]
+    packet = packets.find(connection, key)
+    if packet is not None:
+        links = dict.fromkeys(row.link for row in packets.destinations(connection, packet.id))
+        found += [leg(connection, packet, link) for link in links]
+    return tuple(found)
+
+
+def by_token(connection: Connection, target: Target) -> Subject:
+    """The subject of an earlier answer: Gone unless it is as it was then. Raises RequestError."""
+    found = _find(connection, target.token)
+    if found is not None and (found.state, found.since) == (target.state, target.since):
+        return found
+    kind, name, state = SubjectKind.ARRIVAL, target.token, ""
+    if found is not None:
+        kind, name, state = found.kind, found.name, found.state
+    return Subject(kind, target.token, name, state, target.since, Gone(state))
+
+
+def read_again(connection: Connection, seen: Subject, links: tuple[str, ...]) -> Subject:
+    """What was seen before, read once more: Gone where it has changed in a way that matters."""
+    match seen.thing:
+        case Whole():
+            return whole(connection, seen.thing.key)
+        case LinkName():
+            return link(connection, seen.thing.name, links)
+        case Gone():
+            return seen
+        case _:
+            return by_token(connection, Target(seen.token, seen.state, seen.since))
+
+
+def _find(connection: Connection, token: str) -> Subject | None:
+    kind, _, rest = token.partition(":")
+    number, _, name = rest.partition(":")
+    if not number.isdecimal() or len(number) > 18:
+        raise RequestError("a target that cannot be read")
+    try:
+        match kind:
+            case SubjectKind.LEG:
+                return leg(connection, packets.get(connection, int(number)), name)
+            case SubjectKind.ARRIVAL:
+                row = arrivals.find(connection, int(number))
+                return None if row is None else arrival_subject(row)
+            case SubjectKind.DROP:
+                return drop_subject(drops.get(connection, int(number)))
+            case _:
+                raise RequestError("a target that cannot be read")
+    except NotFoundError:
+        return None
+
+
+def by_filter(connection: Connection, act: Act, wanted: Filter) -> tuple[tuple[Subject, ...], bool]:
+    """What passes the filter and the act is meant for, and whether there is more than its limit.
+
+    Raises RequestError for a state that the act never leaves.
+    """
+    known = [*_LEG_STATES.get(act, ()), *_ARRIVAL_STATES.get(act, ()), *(["held"] * (act is Act.RELEASE))]
+    if wanted.state and wanted.state not in known:
+        raise RequestError(
+            f"{act} takes nothing out of that state",
+            expected=", ".join(sorted(set(map(str, known)))),
+            found=wanted.state,
+        )
+    limit = wanted.limit + 1
+    found: list[Subject] = []
+    for subject in chain(*_sources(connection, act, wanted, limit)):
+        if len(found) == limit:
+            break
+        found.append(subject)
+    return tuple(found[: wanted.limit]), len(found) == limit
+
+
+def _sources(connection: Connection, act: Act, wanted: Filter, limit: int) -> Iterator[Iterator[Subject]]:
+    if not wanted.reasons or HELD_BY_OPERATOR in wanted.reasons:
+        for state in _LEG_STATES.get(act, ()):
+            if wanted.state in ("", state) and (state is DestinationState.ON_HOLD or not wanted.reasons):
+                yield _legs(connection, wanted, state, limit)
+    if wanted.recipient:
+        # Only a judged packet has recipients.
+        return
+    for waiting in _ARRIVAL_STATES.get(act, ()):
+        if wanted.state in ("", waiting):
+            yield _arrivals(connection, act, wanted, waiting, limit)
+    if act is Act.RELEASE and wanted.state in ("", "held") and not (wanted.sender or wanted.link):
+        yield (
+            drop_subject(drops.get(connection, number))
+            for number in rows.held_drops(connection, wanted.reasons, limit)
+        )
+
+
+def _legs(connection: Connection, wanted: Filter, state: DestinationState, limit: int) -> Iterator[Subject]:
+    found = rows.legs(connection, state.value, wanted.recipient, wanted.sender, wanted.link, limit)
+    for number, link in found:
+        yield leg(connection, packets.get(connection, number), link)
+
+
+def _arrivals(
+    connection: Connection, act: Act, wanted: Filter, state: ArrivalState, limit: int
+) -> Iterator[Subject]:
+    found = rows.arrivals(connection, state.value, wanted.sender, wanted.link, wanted.reasons, limit)
+    for number in found:
+        row = arrivals.find(connection, number)
+        if row is not None and (act is not Act.HOLD or row.kind.value == "packet"):
+            yield arrival_subject(row)
+
+
+def leg(connection: Connection, packet: PacketRow, link: str) -> Subject:
+    """A packet on one link."""
+    behind = tuple(row for row in packets.destinations(connection, packet.id) if row.link == link)
+    worst = min(behind, key=lambda row: HEADLINE_ORDER.index(row.state), default=None)
+    return Subject(
+        SubjectKind.LEG,
+        f"{SubjectKind.LEG}:{packet.id}:{link}",
+        str(packet.key),
+        "" if worst is None else worst.state.value,
+        "" if worst is None else stamp(worst.since),
+        Leg(packet, link, behind),
+    )
+
+
+def whole(connection: Connection, key: PacketKey) -> Subject:
+    """A packet as a whole."""
+    packet = packets.find(connection, key)
+    behind = () if packet is None else packets.destinations(connection, packet.id)
+    state = "" if packet is None else packet.state.value
+    token = f"{SubjectKind.PACKET}:{key}"
+    return Subject(SubjectKind.PACKET, token, str(key), state, "", Whole(key, packet, behind))
+
+
+def arrival_subject(row: ArrivalRow) -> Subject:
+    """An item that is not judged."""
+    token = f"{SubjectKind.ARRIVAL}:{row.id}"
+    return Subject(SubjectKind.ARRIVAL, token, str(row.key), row.state.value, stamp(row.since), row)
+
+
+def drop_subject(row: DropRow) -> Subject:
+    """A drop in the outbox, or what became of it."""
+    token, shown = f"{SubjectKind.DROP}:{row.id}", escape_for_display(row.name)
+    return Subject(SubjectKind.DROP, token, shown, row.state.value, stamp(row.since), row)
+
+
+def link(connection: Connection, name: str, links: tuple[str, ...]) -> Subject:
+    """A configured link. Raises NotFoundError."""
+    if name not in links:
+        raise NotFoundError("there is no such link", found=name, expected=", ".join(sorted(links)))
+    paused = batches.paused_because(connection, name)
+    state = "paused" if paused else "working"
+    return Subject(SubjectKind.LINK, f"{SubjectKind.LINK}:{name}", name, state, "", LinkName(name, paused))
+
+
+def _identify(connection: Connection, text: str) -> PacketKey:
+    sender, slash, prefix = text.strip().rpartition("/")
+    prefix = prefix.lower()
+    if (slash and not is_agency_code(sender)) or _ID.fullmatch(prefix) is None:
+        raise NotFoundError(
+            "no packet and no drop of that name",
+            found=text[:100],
+            hint="a packet is named by 6 or more characters of its id, or SENDER/ID; "
+            "exchangectl queue list shows what waits",
+        )
+    keys = find_keys(connection, prefix, sender, _SHOWN + 1)
+    if not keys:
+        raise NotFoundError(
+            "this node knows no such packet", where=text, hint="exchangectl packet list shows the newest ones"
+        )
+    if len(keys) > 1:
+        shown = ", ".join(str(key) for key in keys[:_SHOWN]) + (" ..." if len(keys) > _SHOWN else "")
+        raise AmbiguousError("several packets fit", where=text, expected="one of them", found=shown)
+    return keys[0]

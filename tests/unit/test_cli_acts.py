@@ -1,0 +1,138 @@
+"""The commands that act: through the daemon's socket, and with the node's lock where no daemon runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from cli.acting_text import _HINTS, COMMANDS, OBSTACLES, OUTCOMES
+from exchanged.acts.values import Act, Obstacle, Outcome
+from exchanged.clock import SystemClock
+from exchanged.control import ControlServer, socket_address
+from exchanged.lock import NodeLock, Purpose
+from tests.custody.test_front_ends import drop, status
+from tests.support.acting import desk, recorded
+from tests.support.asking import Operator, operator
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
+
+WHY = ("--reason", "a fictional reason")
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    """The police alone: three packets wait, because nobody reads the mailbox and the link is paused."""
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as made:
+        made.only(POLICE)
+        yield made
+
+
+@pytest.fixture
+def police(network: Network) -> SimulatedNode:
+    return network.nodes[POLICE]
+
+
+@pytest.fixture
+def asked(network: Network, police: SimulatedNode, capsys: pytest.CaptureFixture[str]) -> Operator:
+    return operator(network.layout.config(POLICE), capsys)
+
+
+def fill(network: Network) -> list[str]:
+    """Three packets in the queue. Their ids."""
+    for name in ("one", "two", "three"):
+        drop(network, name=name)
+        network.clock.advance(1.0)
+    network.round()
+    network.round()
+    return [str(status(network, name)["packetId"]) for name in ("one", "two", "three")]
+
+
+def test_every_outcome_obstacle_and_act_has_its_words() -> None:
+    assert set(OUTCOMES) == set(Outcome)
+    assert set(OBSTACLES) == set(Obstacle)
+    assert set(COMMANDS) == set(Act)
+    assert set(_HINTS) < set(Obstacle)
+
+
+def test_acts_go_through_the_daemons_socket(
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = police.config.control
+    server = ControlServer(control.socket, control.group, desk(police), SystemClock(), print)
+    server.start()
+    link = police.opened.links.name_of(PROVINCE)
+    assert "paused" in asked.table("link", "pause", link, *WHY)
+    asked.text("link", "pause", link, *WHY, code=5)
+    assert f"link pause is not possible: it is paused already: {WHY[1]}: {link}" in asked.errors
+    one, two, three = fill(network)
+    shown = asked.text("packet", "show", one)
+    assert "possible now\n  exchangectl --config" in shown
+    assert [line.split(" packet ")[-1].split(" queue ")[-1].split()[0] for line in asked.json(
+        "packet", "show", one)["possible"]] == ["cancel", "hold"]
+    # Many: shown first, done by consent, which JSON cannot give.
+    preview = asked.table("queue", "hold", "--to", PROCURATORATE, *WHY, "--preview")
+    assert "would be done: 3" in preview
+    asked.text("queue", "hold", "--to", PROCURATORATE, *WHY, "--json", code=2)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    asked.text("queue", "hold", "--to", PROCURATORATE, *WHY, code=2)
+    assert "no answer was given" in asked.errors
+    assert len(recorded(police)) == 1
+    said = asked.json("queue", "hold", "--to", PROCURATORATE, *WHY, "--yes")
+    assert [entry["outcome"] for entry in said["answer"]["done"]] == ["on-hold"] * 3
+    assert "on-hold" in asked.table("queue", "list", "--state", "on-hold")
+    assert "an operator of this node put it on hold" in asked.text("packet", "trace", one)
+    # One by the beginning of its id, and what is named wrongly.
+    assert "queued again" in asked.table("queue", "release", two, *WHY)
+    assert asked.json("packet", "cancel", three, *WHY)["answer"]["done"][0]["outcome"] == "cancelled"
+    asked.text("packet", "cancel", three, *WHY, code=5)
+    assert "it has ended already" in asked.errors
+    assert "hint: exchangectl packet show" in asked.errors
+    asked.text("packet", "cancel", "0190ffff", *WHY, code=4)
+    asked.text("packet", "cancel", one[:6], *WHY, code=2)
+    asked.text("queue", "release", "--state", "queued", *WHY, code=2)
+    asked.text("queue", "release", *WHY, code=2)
+    asked.text("queue", "requeue", "--all", *WHY, code=4)
+    asked.text("packet", "cancel", one, "--reason", "two\nlines", code=2)
+    asked.text("packet", "cancel", one, code=2)
+    server.stop()
+
+
+def test_acts_work_with_the_daemon_down_and_are_done_once(
+    network: Network, police: SimulatedNode, asked: Operator
+) -> None:
+    """The same code under the node's lock; what a daemon that starts then sees is as if it had done it."""
+    link = police.opened.links.name_of(PROVINCE)
+    police.die()
+    asked.text("link", "pause", link, *WHY)
+    police.open()
+    one, _, _ = fill(network)
+    # A daemon has the lock, and nothing answers at its socket: nothing is done, and it says so.
+    asked.text("packet", "cancel", one, *WHY, code=3)
+    assert "control-unreachable" in asked.errors
+    police.die()
+    with socket.socket(socket.AF_UNIX) as left, socket_address(police.config.control.socket) as address:
+        left.bind(address)
+    assert asked.json("packet", "cancel", one, *WHY)["answer"]["done"][0]["outcome"] == "cancelled"
+    police.open()
+    network.round()
+    assert status(network, "one")["state"] == "cancelled"
+    assert [json.dumps(detail["act"]) for _, detail in recorded(police)] == [
+        '"link-pause"', '"packet-cancel"', '"packet-cancel"',
+    ]  # fmt: skip
+
+
+def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_path: Path) -> None:
+    """The service manager does not start a daemon again that found the lock taken (exit code 7)."""
+    act = NodeLock(tmp_path / "lock", Purpose.ACT)
+    Timer(0.1, act.release).start()
+    daemon = NodeLock(tmp_path / "lock")
+    with pytest.raises(Exception, match="another daemon"):
+        NodeLock(tmp_path / "lock")
+    with pytest.raises(Exception, match="another daemon"):
+        NodeLock(tmp_path / "lock", Purpose.ACT)
+    daemon.release()
