@@ -20,7 +20,7 @@ from typing import Final
 from exchanged.acts.desk import Desk
 from exchanged.config import LinkSide, LinkTransport
 from exchanged.control import ControlServer
-from exchanged.errors import TransportError, VolumeDamagedError
+from exchanged.errors import FileOperationError, TransportError, VolumeDamagedError
 from exchanged.landing import take_note_of_directory
 from exchanged.ledger import Transaction
 from exchanged.link import LinkStation
@@ -57,11 +57,18 @@ class DirectoryDesk:
         self._parts = parts
 
     def step(self) -> float | None:
-        """Look at every file there once; it goes, taken or not."""
+        """Look at every file there once; it goes, taken or not. Raises FileOperationError."""
         trust: Trust = self._parts.trust
-        for path in sorted(trust.incoming.glob("*.xml")):
-            with suppress(FileNotFoundError):
-                self._take(trust, path)
+        try:
+            for path in sorted(path for path in trust.incoming.iterdir() if path.suffix == ".xml"):
+                with suppress(FileNotFoundError):
+                    self._take(trust, path)
+        except OSError as error:
+            # An unreadable folder must not look like an empty one: root may have made it for itself.
+            where, found = str(trust.incoming), error.strerror or ""
+            raise FileOperationError(
+                "directories put in by hand cannot be read", where=where, found=found
+            ) from error
         return None
 
     def _take(self, trust: Trust, path: Path) -> None:

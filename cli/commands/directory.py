@@ -150,7 +150,9 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
     from cli.checks import find_directory
+    from cli.service_user import account_of, acting_as
     from exchanged.durable import DurableFiles, Volume
+    from exchanged.errors import ConfigurationError
     from exchanged.places import DIRECTORY_FOLDER
     from packet_spec.directory import open_directory
     from packet_spec.limits import DIRECTORY_BYTES
@@ -167,12 +169,16 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
             text = _("not newer: version {offered} is offered, version {installed} is installed")
             say(text.format_map(said))
         return ExitCode.FINDINGS
+    if not config.node.data_dir.is_dir():
+        raise ConfigurationError((f"[node] data_dir: {config.node.data_dir} is no folder",))
     files = DurableFiles(Volume.OWN)
     folder = config.node.data_dir / DIRECTORY_FOLDER
-    files.make_dir(folder, mode=0o750)
-    files.make_dir(folder / "incoming", mode=0o770)
     target = folder / "incoming" / f"directory-{offered.version}.xml"
-    files.write_file(target, (data,))
+    # What root made for itself the daemon could not take.
+    with acting_as(account_of(config.node.data_dir.stat().st_uid)):
+        files.make_dir(folder, mode=0o750)
+        files.make_dir(folder / "incoming", mode=0o770)
+        files.write_file(target, (data,))
     _tell(offered, target, as_json=as_json)
     return ExitCode.DONE
 

@@ -85,9 +85,12 @@ def _facts(connection: sqlite3.Connection, link: str, limit: int) -> LinkFacts:
 
 def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
     """What waits on one link."""
-    waiting = _one(connection, "SELECT count(*) FROM outgoing WHERE link = ? AND batch IS NULL", link)
+    # What an operator holds does not wait for the link. Word for word as in the index outgoing_due.
+    due = "FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
+    waiting = _one(connection, f"SELECT count(*) {due}", link)  # noqa: S608 - our own text
     oldest = connection.execute(
-        "SELECT queued_at FROM outgoing WHERE link = ? AND batch IS NULL ORDER BY id LIMIT 1", (link,)
+        f"SELECT queued_at {due} ORDER BY id LIMIT 1",  # noqa: S608 - our own text
+        (link,),
     ).fetchone()
     offered = batches = 0
     first: str | None = None

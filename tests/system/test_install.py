@@ -78,7 +78,11 @@ def type_into(machine: Machine, text: str, *, eventually: bool) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while eventually and time.monotonic() < deadline and machine.try_run(text).returncode:
         time.sleep(0.5)
-    machine.run(text)
+    try:
+        machine.run(text)
+    except AssertionError as error:
+        error.add_note(machine.try_run("journalctl --no-pager -o cat -u 'exchanged*' | tail -40").stdout)
+        raise
 
 
 def test_the_page_as_written_ends_with_a_delivered_packet(source: Path, machines: dict[str, Machine]) -> None:
