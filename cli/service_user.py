@@ -123,6 +123,18 @@ def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> in
 
 
 @contextmanager
+def acting_as_owner(path: Path) -> Iterator[None]:
+    """As root, look at things as the owner of ``path`` while the block runs; nothing changes without one."""
+    try:
+        owner = account_of(path.stat().st_uid)
+    except OSError:
+        yield
+        return
+    with acting_as(owner):
+        yield
+
+
+@contextmanager
 def acting_as(account: Account) -> Iterator[None]:
     """Make files as ``account`` while the block runs, if this process is root; else change nothing."""
     if os.geteuid() != 0 or account.uid == 0:

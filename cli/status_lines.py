@@ -16,6 +16,7 @@ from cli.checks import CheckState, check_node, find_directory
 from cli.exit_codes import ExitCode
 from cli.locale import _
 from cli.render import age, size
+from cli.service_user import acting_as_owner
 from exchanged.config import Config, LinkSide
 from exchanged.durable import DurableFiles, Volume
 from exchanged.keys import load_key
@@ -113,7 +114,16 @@ def damage(config: Config) -> Iterator[StatusLine]:
 
 
 def configured(config: Config, now: datetime) -> Iterator[StatusLine]:
-    """Keys, directory and rights, as ``config check`` finds them; what is good there is told in one line."""
+    """Keys, directory and rights, as ``config check`` finds them; what is good there is told in one line.
+
+    As root, with the rights of the daemon's user: what root may says nothing.
+    """
+    with acting_as_owner(config.node.data_dir):
+        found = [*_configured(config, now)]
+    yield from found
+
+
+def _configured(config: Config, now: datetime) -> Iterator[StatusLine]:
     checks = [check for check in check_node(config, now) if not check.name.startswith(_TOLD_HERE)]
     for check in checks:
         if check.state is CheckState.PROBLEM:
@@ -142,9 +152,7 @@ def _directory(directory: Directory, now: datetime) -> StatusLine:
 
 def _own_keys(config: Config, directory: Directory, now: datetime) -> Iterator[StatusLine]:
     """The keys that this node signs with, by the directory's dates."""
-    node, paths = directory.node(config.node.code), {config.keys.link, config.keys.receipt}
-    if config.folders is not None:
-        paths.add(config.keys.seal)
+    node, paths = directory.node(config.node.code), config.key_files().values()
     used: set[str] = set()
     for path in paths:
         try:

@@ -87,9 +87,9 @@ def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
     """What waits on one link."""
     # What an operator holds does not wait for the link. Word for word as in the index outgoing_due.
     due = "FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
-    waiting = _one(connection, f"SELECT count(*) {due}", link)  # noqa: S608 - our own text
+    waiting = _one(connection, f"SELECT count(*) {due}", link)
     oldest = connection.execute(
-        f"SELECT queued_at {due} ORDER BY id LIMIT 1",  # noqa: S608 - our own text
+        f"SELECT queued_at {due} ORDER BY id LIMIT 1",
         (link,),
     ).fetchone()
     offered = batches = 0
