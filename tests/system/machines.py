@@ -22,6 +22,8 @@ PACKAGES: Final = (
     "systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "openssh-server", "iproute2", "procps",
 )  # fmt: skip
 TREES: Final = Path("/var/tmp/exchanged-tests")  # noqa: S108 - kept between runs on purpose
+# In the names of namespaces and cables: two runs at once must not take each other's.
+TAG: Final = f"x{os.getpid()}"
 _BOOT_SECONDS: Final = 60.0
 _LOGIN_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -162,8 +164,9 @@ def join_networks(center: str, ends: Iterable[str]) -> None:
         _ip("netns", "add", name)
         _ip("-n", name, "link", "set", "lo", "up")
     for number, name in enumerate(names[1:], start=1):
-        _ip("link", "add", f"xm{number}c", "type", "veth", "peer", "name", f"xm{number}e")
-        for device, where, host in ((f"xm{number}c", center, 1), (f"xm{number}e", name, 2)):
+        near, far = f"{TAG}c{number}", f"{TAG}e{number}"
+        _ip("link", "add", near, "type", "veth", "peer", "name", far)
+        for device, where, host in ((near, center, 1), (far, name, 2)):
             _ip("link", "set", device, "netns", where)
             _ip("-n", where, "addr", "add", f"10.88.{number}.{host}/24", "dev", device)
             _ip("-n", where, "link", "set", device, "up")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.machines import Machine, clean_tree, join_networks, remove_networks
+from tests.system.machines import TAG, Machine, clean_tree, join_networks, remove_networks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "install.md"
 MACHINES = ("province", "police", "procuratorate")
-NAMESPACES = ("xm-province", "xm-police", "xm-procuratorate")
+NAMESPACES = tuple(f"{TAG}-{name}" for name in MACHINES)
 _BLOCK = re.compile(r"^```(sh|carry)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE_SECONDS = 60.0
 
