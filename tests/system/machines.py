@@ -109,7 +109,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _BOOT_SECONDS
-        state = ""
+        self.leader, state = 0, ""
         while time.monotonic() < deadline:
             self.leader = self.leader or _first_below(self.process.pid)
             if self.leader:
