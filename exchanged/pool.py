@@ -12,14 +12,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from multiprocessing import connection
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from exchanged.errors import WorkerDiedError
 from packet_spec.errors import ExchangeError
+
+# How often a waiting caller asks whether the workers are still there.
+_LOOK_SECONDS: Final = 1.0
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -67,12 +71,16 @@ class ProcessWorkPool:
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
 
-        Raises WorkerDiedError when the pool is closed before all have answered.
+        Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
         """
         pool = self._started()
-        futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
+        try:
+            futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
+        except RuntimeError as error:
+            raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
         answers: list[B | ExchangeError] = []
         for future in futures:
+            _await(pool, future)
             try:
                 answers.append(future.result())
             except ExchangeError as error:
@@ -105,6 +113,11 @@ class ProcessWorkPool:
         with self._guard:
             if self._closed:
                 raise WorkerDiedError("the node is stopping")
+            if self._pool is not None and not self._pool.active:
+                # It broke, because no worker could be started for a while: that must not last for ever.
+                self._pool.stop()  # type: ignore[no-untyped-call]
+                self._pool.join()
+                self._pool = None
             if self._pool is None:
                 self._pool = ProcessPool(
                     max_workers=self._workers,
@@ -115,6 +128,13 @@ class ProcessWorkPool:
             return self._pool
 
 
+def _await(pool: ProcessPool, future: Future[B]) -> None:
+    """Wait for an answer. Raises WorkerDiedError when the pool broke: then none would ever come."""
+    while not wait((future,), timeout=_LOOK_SECONDS).done:
+        if not pool.active:
+            raise WorkerDiedError("the workers cannot be started")
+
+
 def _end_with_parent() -> None:
     """A killed daemon leaves no worker behind: wait for its end in a thread, then end too."""
     # A SIGHUP sent to the whole service is for the daemon; here it would cost the piece of work in hand.
@@ -123,8 +143,8 @@ def _end_with_parent() -> None:
     if parent is None:
         return
 
-    def wait() -> None:
+    def watch() -> None:
         connection.wait([parent.sentinel])
         os._exit(0)
 
-    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

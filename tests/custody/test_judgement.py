@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,12 +68,12 @@ class _EndedPool:
     def __init__(self, pool: ProcessWorkPool) -> None:
         self._pool = pool
 
-    def schedule(self, *_: Any, **__: Any) -> Any:
-        return self
-
-    def result(self) -> Any:
+    def schedule(self, *_: Any, **__: Any) -> Future[Any]:
         self._pool.close()
-        raise CancelledError
+        future: Future[Any] = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
 
 
 def test_a_stop_in_the_middle_of_a_check_is_no_crash_of_the_packet(monkeypatch: pytest.MonkeyPatch) -> None:
