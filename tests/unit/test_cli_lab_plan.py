@@ -22,6 +22,7 @@ from packet_spec.directory import open_directory
 from packet_spec.model import KeyUse, NodeRole
 
 CODE = "620199-01-00"
+ROOT = Path(__file__).resolve().parents[2]
 MOMENT = datetime(2026, 7, 1, 8, 0, tzinfo=UTC)
 
 
@@ -129,6 +130,16 @@ def test_bridges_and_links_are_one_tree_below_the_province() -> None:
         (PROVINCE.code, other, None),
         ("bridge-south", "bridge-north", LinkTransport.FOLDER),
         ("bridge-north", CODE, None),
+    ]
+
+
+def test_the_example_plan_can_be_made() -> None:
+    plan = load_plan(ROOT / "examples" / "lab-plan.toml")
+    assert [(joint.upper, joint.lower) for joint in plan.links] == [
+        (PROVINCE.code, "bridge-south"),
+        (PROVINCE.code, DEFAULT_AGENCIES[2].code),
+        ("bridge-south", "bridge-north"),
+        ("bridge-north", CODE),
     ]
 
 
