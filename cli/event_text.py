@@ -15,6 +15,8 @@ from cli.locale import _
 from exchanged.ledger.questions_event import ChainEvent
 from packet_spec.identity import is_digest
 
+# Particulars that are words of ours; reasons and errors are codes that are looked up.
+_OURS: Final = frozenset({"state", "fault", "kind", "road"})
 _NAMES: Final = re.compile(r"\{([a-z-]+)\}")
 # The sentences are looked up in the operator's language when they are shown.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -92,6 +94,7 @@ def event_words(event: ChainEvent) -> str:
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}
+    shown |= {name: _(text) for name, text in shown.items() if name in _OURS}
     return _NAMES.sub(lambda match: shown[match[1]], _(sentence))
 
 

@@ -18,6 +18,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,7 @@ _JOINT: Final = "; "
 _EXPECTED: Final = re.compile(r"expected: (.*?), found: (.*)", re.DOTALL)
 _LONGEST: Final = 1000
 _NAME: Final = re.compile(r"[\w.+-]+")
+_for_programs: Final = ContextVar("for_programs", default=False)
 
 
 class Catalogue(gettext.NullTranslations):
@@ -155,8 +158,20 @@ def told(text: str, context: str = "error") -> str:
     return text if wanted == ENGLISH or not text else _catalogue(wanted).told(text, context)
 
 
+@contextmanager
+def in_english() -> Iterator[None]:
+    """What is said in the block is for programs: English, whatever the operator's language."""
+    before = _for_programs.set(True)
+    try:
+        yield
+    finally:
+        _for_programs.reset(before)
+
+
 def language() -> str:
     """The language in use: ``zh_CN`` or ``en``."""
+    if _for_programs.get():
+        return ENGLISH
     own = os.environ.get("EXCHANGED_LOCALE", "")
     locale = next(filter(None, (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     wished = os.environ.get("LANGUAGE", "")
