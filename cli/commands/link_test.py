@@ -68,7 +68,9 @@ def _tell(steps: tuple[ProbeStep, ...]) -> None:
 
 
 def _result(step: ProbeStep) -> str:
-    return _("failed") if step.error else told(step.found, "value") or _("good")
+    if step.error:
+        return _("failed")
+    return "; ".join(told(part, "value") for part in step.found.split("; ")) or _("good")
 
 
 def _milliseconds(seconds: float) -> str:

@@ -76,7 +76,7 @@ def _line(found: Found, now: datetime) -> tuple[object, ...]:
         to = f"{packet.receiver} +{len(packet.copies)}" if packet.copies else packet.receiver
         waited = age((now - packet.landed_at).total_seconds())
         return (
-            shown_key(packet.key), by, packet.sender_ref, packet.key.sender, to, found.packet.state, waited
+            shown_key(packet.key), by, packet.sender_ref, packet.key.sender, to, _(found.packet.state), waited
         )  # fmt: skip
     if found.drop is not None:
         drop = found.drop

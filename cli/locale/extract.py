@@ -46,7 +46,7 @@ _ENUMS: Final = {
 # Tables of sentences that are looked up at run time: module -> names.
 _TABLES: Final = {
     "cli.acting_text": ("OUTCOMES", "OBSTACLES", "HINTS"),
-    "cli.event_text": ("SENTENCES",),
+    "cli.event_text": ("SENTENCES", "MOVES"),
 }
 # Enums for programs: configuration, wire, file names, and states inside one module.
 _UNSHOWN: Final = frozenset(
@@ -67,7 +67,7 @@ _WORDS: Final = (
     *("signature", "authority", "directory", "seal", "seal signature", "content", "packet"),
     *("destination", "arrival", "receipt", "hop"),
     *("resolve", "connect", "host-key", "login", "list-down", "list-up", "bell", "space", "folder"),
-    *("ours", "theirs", "network", "by hand"),
+    *("ours", "theirs", "network", "by hand", "dial", "serve", "sftp"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
 )
 # Context of an enum's values and of words like them: that of plain sentences.
