@@ -110,7 +110,7 @@ def event_words(event: ChainEvent) -> str:
         words = _("operator {operator}: {act}").format(
             operator=operator, act=f"{act} {_particulars(rest)}".strip()
         )
-        return f"{words}; {_('reason')}: {reason}" if reason else words
+        return _("{what}; reason: {reason}").format(what=words, reason=reason) if reason else words
     sentence = MOVES.get(f"{event.kind} {event.detail.get('to')}") or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()

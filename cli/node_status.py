@@ -171,7 +171,7 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
         parts.append(
             _("{waiting} wait, {offered} offered").format(waiting=counts.waiting, offered=counts.offered)
         )
-    text = "; ".join(parts)
+    text = _("; ").join(parts)
     if link.state is LinkState.DOWN:
         return problem(name, text, ExitCode.TEMPORARY)
     return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
@@ -185,7 +185,7 @@ def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> Stat
     )
     stop = _("last clean stop {at}").format(at=local_time(facts.stopped_at)) if facts.stopped_at else ""
     text = _("{size}, {events} events").format(size=size(bytes_), events=facts.events)
-    text = f"{text}; {stop}" if stop else text
+    text = _("; ").join(filter(None, (text, stop)))
     if process is None and facts.is_marked_running:
         return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
     return good(_("ledger"), text)

@@ -69,8 +69,8 @@ def _tell(steps: tuple[ProbeStep, ...]) -> None:
 
 def _result(step: ProbeStep) -> str:
     if step.error:
-        return _("failed")
-    return "; ".join(told(part, "value") for part in step.found.split("; ")) or _("good")
+        return _("failed here")
+    return "; ".join(told(told(part, "value"), "word") for part in step.found.split("; ")) or _("good")
 
 
 def _milliseconds(seconds: float) -> str:

@@ -80,6 +80,12 @@ _ERRNO: Final = (
     "ENOSPC", "ENOSYS", "ENOTCONN", "ENOTDIR", "ENOTEMPTY", "ENOTSUP", "ENXIO", "EOPNOTSUPP", "EPERM",
     "EPIPE", "EROFS", "ESTALE", "ETIMEDOUT", "ETXTBSY", "EXDEV",
 )  # fmt: skip
+# The resolver's own, which are no errors of the kernel.
+_RESOLVER: Final = (
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No address associated with hostname",
+)
 # Values that are names of files, formats or programs, the same in every language.
 _KEPT: Final = frozenset({"data_dir", "ok", "waybill", "{value} to {value_2}"})
 
@@ -295,6 +301,8 @@ def _library_texts() -> Iterator[tuple[list[str], str]]:
 def _system() -> Iterator[tuple[Sentence, str]]:
     for name in _ERRNO:
         yield Sentence("system", os.strerror(getattr(errno, name))), name
+    for text in _RESOLVER:
+        yield Sentence("system", text), "getaddrinfo"
 
 
 def catalogue_path(name: str = CHINESE) -> Path:
