@@ -19,7 +19,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -42,7 +41,12 @@ _JOINT: Final = "; "
 _EXPECTED: Final = re.compile(r"expected: (.*?), found: (.*)", re.DOTALL)
 _LONGEST: Final = 1000
 _NAME: Final = re.compile(r"[\w.+-]+")
-_for_programs: Final = ContextVar("for_programs", default=False)
+
+
+class _Reader:
+    """Who reads what is said now. One command is one reader, so threads of a command share it."""
+
+    is_program = False
 
 
 class Catalogue(gettext.NullTranslations):
@@ -161,16 +165,16 @@ def told(text: str, context: str = "error") -> str:
 @contextmanager
 def in_english() -> Iterator[None]:
     """What is said in the block is for programs: English, whatever the operator's language."""
-    before = _for_programs.set(True)
+    before, _Reader.is_program = _Reader.is_program, True
     try:
         yield
     finally:
-        _for_programs.reset(before)
+        _Reader.is_program = before
 
 
 def language() -> str:
     """The language in use: ``zh_CN`` or ``en``."""
-    if _for_programs.get():
+    if _Reader.is_program:
         return ENGLISH
     own = os.environ.get("EXCHANGED_LOCALE", "")
     locale = next(filter(None, (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
