@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import click
@@ -114,7 +114,8 @@ def json_option(function: _F) -> _F:
         with in_english():
             return function(*args, **kwargs)
 
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+    return option(cast("_F", command))
 
 
 class LazyGroup(click.Group):
