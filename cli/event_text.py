@@ -95,8 +95,8 @@ MOVES: Final[Mapping[str, str]] = {
     "hold on-hold": "put on hold by an operator",
     "release queued": "released by an operator",
 }
-# Of an act, what a reader of sentences does not need: the operator's name says it, or JSON does.
-_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "account", "uid"})
+# Of an act, what is told elsewhere in its sentence, and numbers that JSON tells.
+_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid"})
 
 
 def event_words(event: ChainEvent) -> str:
@@ -106,7 +106,12 @@ def event_words(event: ChainEvent) -> str:
         act = str(event.detail.get("act") or event.kind.removeprefix("operator-"))
         # As the command is typed: "queue hold".
         act = act.replace("-", " ", 1) if "act" in event.detail else act
-        rest = {name: value for name, value in event.detail.items() if name not in _ASIDE and value != []}
+        # An account of the operator's own name says nothing new; root's, after sudo, does.
+        rest = {
+            name: value
+            for name, value in event.detail.items()
+            if name not in _ASIDE and value != [] and (name, value) != ("account", operator)
+        }
         words = _("operator {operator}: {act}").format(
             operator=operator, act=f"{act} {_particulars(rest)}".strip()
         )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cli.acting_text import sentence
+from cli.event_text import event_words
 from exchanged.acts.values import Entry, Obstacle, Outcome, SubjectKind
 from exchanged.clock import SystemClock
 from exchanged.errors import LoginRefusedError
 from exchanged.ledger import batches
+from exchanged.ledger.questions_event import ChainEvent
 from exchanged.link_health import LinkHealth
 from exchanged.states import Event
 from packet_spec.identity import PacketKey
@@ -99,3 +101,12 @@ def test_what_stands_in_the_way_is_told_with_its_states(monkeypatch: pytest.Monk
     assert told(Outcome.RESENT, None, receipts="accepted 1, delivered 1") == "已重新发送：已受理 1, 已送达 1"
     # A reason is a code that is typed.
     assert "unknown-key" in told(Outcome.TO_JUDGE, None, item="packet", held_by="unknown-key")
+
+
+def test_an_act_under_another_account_names_it() -> None:
+    def said(account: str) -> str:
+        detail = {"operator": "wang", "account": account, "uid": 0, "act": "link-pause", "reason": "r"}
+        return event_words(ChainEvent(1, datetime.now(UTC), "operator-act", None, "", detail))
+
+    assert said("wang") == "operator wang: link pause; reason: r"
+    assert said("root") == "operator wang: link pause account=root; reason: r"
