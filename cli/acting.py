@@ -23,8 +23,8 @@ import click
 from cli.acting_text import answer_text, refusal
 from cli.exit_codes import ExitCode
 from cli.frame import Settings
-from cli.locale import _
-from cli.render import say, say_json
+from cli.locale import _, told
+from cli.render import ask, say, say_json
 from exchanged.acts.credentials import own_claims, own_operator
 from exchanged.acts.opening import no_agency, opened_desk
 from exchanged.acts.values import (
@@ -61,7 +61,7 @@ def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Re
     try:
         read_request(json.loads(json.dumps(replace(request, what=what or "-").to_json())))
     except RequestError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(told(str(error))) from error
     return request
 
 
@@ -141,7 +141,7 @@ def act_on_queue(
         if as_json:
             raise click.UsageError(_("several things fit; with --json, --yes says that all are meant"))
         say(answer_text(shown))
-        click.confirm(_("do this to all {count}?").format(count=len(shown.done)), abort=True, err=True)
+        ask(_("do this to all {count}?").format(count=len(shown.done)))
     targets = [Target(entry.token, entry.state, entry.since) for entry in shown.done]
     answers = [
         carry_out(settings, replace(_again(request), targets=tuple(targets[start : start + MOST_TARGETS])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from cli.locale import _
@@ -59,7 +60,7 @@ OBSTACLES: Final = {
 }
 
 # The next command, where there is one. {name} is the subject.
-_HINTS: Final = {
+HINTS: Final = {
     Obstacle.NOT_OWN: "exchangectl packet trace {name}",
     Obstacle.HAS_LEFT: "exchangectl packet trace {name}",
     Obstacle.MAY_HAVE_LEFT: "exchangectl packet trace {name}",
@@ -70,6 +71,8 @@ _HINTS: Final = {
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
     Obstacle.ANSWERED: "exchangectl receipt show {name}",
 }
+
+_DESTINATION: Final = re.compile(r"(\S+): (\S+) since (\S+)")
 
 COMMANDS: Final = {
     Act.CANCEL: "packet cancel",
@@ -87,7 +90,7 @@ COMMANDS: Final = {
 def sentence(entry: Entry) -> str:
     """What came of the act on one subject, or what stands in its way."""
     text = OUTCOMES[entry.outcome] if entry.outcome else OBSTACLES[entry.obstacle or Obstacle.CHANGED]
-    fields = _Fields({name: value or "-" for name, value in entry.fields.items()})
+    fields = _Fields({name: _particular(name, value) for name, value in entry.fields.items()})
     if entry.outcome and entry.outcome.startswith("discarded"):
         fields.setdefault("kept", _("a folder of its own"))
     return printable(_(text).format_map(fields))
@@ -95,7 +98,7 @@ def sentence(entry: Entry) -> str:
 
 def refusal(entry: Entry, act: Act) -> ActRefusedError:
     """The error that says why nothing was done."""
-    hint = _(_HINTS.get(entry.obstacle or Obstacle.CHANGED, "")).format(name=entry.name)
+    hint = _(HINTS.get(entry.obstacle or Obstacle.CHANGED, "")).format(name=entry.name)
     summary = _("{command} is not possible: {why}").format(command=COMMANDS[act], why=sentence(entry))
     return ActRefusedError(summary, where=entry.name, hint=hint)
 
@@ -119,6 +122,26 @@ def _block(title: str, entries: tuple[Entry, ...]) -> str:
         return f"{title}: {printable(entries[0].name)}\n  {sentence(entries[0])}"
     rows = [(entry.name, sentence(entry)) for entry in entries]
     return f"{title}: {len(entries)}\n{table((_('which'), _('what')), rows)}"
+
+
+def _particular(name: str, value: str) -> str:
+    """What fills a sentence. Reasons stay codes: they are typed after ``--reason-is``."""
+    if name == "item":
+        return _(value)
+    if name == "state":
+        return ", ".join(map(_where_it_is, value.split(", ")))
+    if name == "receipts":
+        kinds = (each.partition(" ") for each in value.split(", "))
+        return ", ".join(f"{_(kind)} {attempt}".rstrip() for kind, _gap, attempt in kinds)
+    return value or "-"
+
+
+def _where_it_is(state: str) -> str:
+    found = _DESTINATION.fullmatch(state)
+    if found is None:
+        return _(state) or "-"
+    said = _("{recipient}: {state} since {since}")
+    return said.format(recipient=found[1], state=_(found[2]), since=found[3])
 
 
 class _Fields(dict[str, str]):

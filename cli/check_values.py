@@ -39,4 +39,4 @@ class Check:
     def text(self) -> str:
         """Everything that a person is to read, in one line."""
         expected = _("expected: {what}").format(what=self.expected) if self.expected else ""
-        return "; ".join(part for part in (self.detail, expected, self.follows, self.advice) if part)
+        return _("; ").join(part for part in (self.detail, expected, self.follows, self.advice) if part)

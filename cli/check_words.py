@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.check_values import Check, CheckState
-from cli.locale import _
+from cli.locale import _, told
 from exchanged.probe import FolderFacts
 from frontend_server.folders import STAGING, STAGING_MODE
 
@@ -58,7 +58,7 @@ def unusable(name: str, path: Path, reason: str) -> Check:
     return Check(
         name,
         CheckState.PROBLEM,
-        _("{path} cannot be used: {reason}").format(path=path, reason=reason),
+        _("{path} cannot be used: {reason}").format(path=path, reason=told(reason, "value")),
         advice=_("check the mount, and owner and mode of every folder above"),
     )
 
@@ -69,7 +69,8 @@ def failed(name: str, facts: FolderFacts) -> Check:
         detail = _("{path} can only be read").format(path=facts.path)
         advice = _("mount it read-write; after a disk error look into the kernel's log first")
     else:
-        detail = _("{path} cannot be written: {reason}").format(path=facts.path, reason=facts.failure)
+        reason = told(facts.failure, "value")
+        detail = _("{path} cannot be written: {reason}").format(path=facts.path, reason=reason)
         advice = _("check owner, mode, mount options (uid, gid) and free space")
     return Check(
         name,
@@ -99,7 +100,7 @@ def cannot_move(source: str, target: str, reason: str) -> Check:
         "folders",
         CheckState.PROBLEM,
         _("nothing can be renamed from {source} into {target}: {reason}").format(
-            source=source, target=target, reason=reason
+            source=source, target=target, reason=told(reason, "value")
         ),
         expected=_("one file system, mounted once"),
         follows=_("packets are neither put away nor delivered"),

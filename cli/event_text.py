@@ -15,6 +15,8 @@ from cli.locale import _
 from exchanged.ledger.questions_event import ChainEvent
 from packet_spec.identity import is_digest
 
+# Particulars that are words of ours; reasons and errors are codes that are looked up.
+_OURS: Final = frozenset({"state", "fault", "kind", "road"})
 _NAMES: Final = re.compile(r"\{([a-z-]+)\}")
 # The sentences are looked up in the operator's language when they are shown.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -23,11 +25,16 @@ SENTENCES: Final[Mapping[str, str]] = {
     "directory-taken": "directory version {version} is in force (came by {road})",
     "folder-marker": "the marker of {folder} is {state}",
     "marker-accepted": "the marker of {folder} was accepted",
+    "marker-met": "the marker of {folder} was seen for the first time",
     "inbox-unusable": "the inbox cannot be used",
+    "delivery-waiting": "its delivery waits: {reason}",
+    "inbox-usable": "the inbox can be used",
     "inbox-good-again": "the inbox can be used again",
     "vanished-confirmed": "many folders vanished from the inbox at once, and that was confirmed",
     "link-down": "link {link} is down: {error}; to act: {fault}",
     "link-up": "link {link} is up again",
+    "link-paused": "link {link} is paused",
+    "link-resumed": "link {link} works again after a pause",
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
@@ -52,6 +59,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "repeat": "known already; its receipts are repeated",
     "hold": "held: {reason}",
     "release": "judged again",
+    "release-to-inbox": "goes on to the inbox",
+    "requeue": "judged once more from the start",
+    "discard": "given up",
     "quarantine": "put into quarantine: {reason}",
     "blobs-missing": "a large part is missing",
     "blobs-complete": "all large parts are here",
@@ -78,23 +88,42 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-undeliverable": "undeliverable",
     "receipt-expired": "expired",
     "case-joined": "two cases are one now",
+    "retention": "cleaned up after its days: {kind}, {count}",
+    "notice-raised": "notice {notice} given: {reference} ({subject})",
+    "notice-over": "notice {notice} is over: {reference} ({subject})",
     "security": "something tried what it may not",
 }
+# The same event on an item and on a destination is not the same thing to a reader: kind and new state.
+MOVES: Final[Mapping[str, str]] = {
+    "hold on-hold": "put on hold by an operator",
+    "release queued": "released by an operator",
+}
+# Of an act, what is told elsewhere in its sentence, and numbers that JSON tells.
+_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid"})
 
 
 def event_words(event: ChainEvent) -> str:
     """What happened, as a sentence, and by whom and why where an operator did it."""
     operator, reason = event.detail.get("operator"), event.detail.get("reason")
     if event.kind.startswith("operator-") and operator:
-        rest = {name: value for name, value in event.detail.items() if name not in {"operator", "reason"}}
+        act = str(event.detail.get("act") or event.kind.removeprefix("operator-"))
+        # As the command is typed: "queue hold".
+        act = act.replace("-", " ", 1) if "act" in event.detail else act
+        # An account of the operator's own name says nothing new; root's, after sudo, does.
+        rest = {
+            name: value
+            for name, value in event.detail.items()
+            if name not in _ASIDE and value != [] and (name, value) != ("account", operator)
+        }
         words = _("operator {operator}: {act}").format(
-            operator=operator, act=f"{event.kind.removeprefix('operator-')} {_particulars(rest)}".strip()
+            operator=operator, act=f"{act} {_particulars(rest)}".strip()
         )
-        return f"{words}; {_('reason')}: {reason}" if reason else words
-    sentence = SENTENCES.get(event.kind)
+        return _("{what}; reason: {reason}").format(what=words, reason=reason) if reason else words
+    sentence = MOVES.get(f"{event.kind} {event.detail.get('to')}") or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}
+    shown |= {name: _(text) for name, text in shown.items() if name in _OURS}
     return _NAMES.sub(lambda match: shown[match[1]], _(sentence))
 
 

@@ -6,15 +6,16 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import click
 
 from cli.help_text import HelpContext
-from cli.locale import ENGLISH, _, language, told
+from cli.locale import ENGLISH, _, in_english, language, told
 from exchanged.errors import ConfigurationError
 from packet_spec.errors import ExchangeError
 
@@ -104,8 +105,17 @@ def config_option(function: _F) -> _F:
 
 
 def json_option(function: _F) -> _F:
-    """Add ``--json``; the command gets it as ``as_json: bool``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(function)
+    """Add ``--json``; the command gets it as ``as_json: bool``, and its JSON is English in every language."""
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs.get("as_json"):
+            return function(*args, **kwargs)
+        with in_english():
+            return function(*args, **kwargs)
+
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+    return option(cast("_F", command))
 
 
 class LazyGroup(click.Group):

@@ -16,7 +16,7 @@ from typing import Final
 from cli.checks import CheckState
 from cli.exit_codes import ExitCode
 from cli.link_view import LinkState, LinkView, link_views, state_words
-from cli.locale import _
+from cli.locale import _, told
 from cli.node_view import NodeView, shown_key
 from cli.render import age, local_time, size
 from cli.status_lines import StatusLine, configured, damage, disks, good, markers, problem, warning
@@ -98,11 +98,11 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         return warning(name, _("none yet: the daemon never ran here"))
     except FileOperationError as error:
         text = _("cannot be read ({why}); run this as root or as the daemon's user")
-        return problem(name, text.format(why=error.found), ExitCode.USAGE)
+        return problem(name, text.format(why=told(error.found, "value")), ExitCode.USAGE)
     except LedgerBehindError:
         return problem(name, _("of an older version; restart the daemon"), ExitCode.TEMPORARY)
     except LedgerDamagedError as error:
-        return problem(name, str(error), ExitCode.DAMAGED)
+        return problem(name, told(str(error)), ExitCode.DAMAGED)
 
 
 def _lines(
@@ -122,7 +122,7 @@ def _lines(
 def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -> StatusLine:
     name = _("daemon")
     if isinstance(process, str):
-        return warning(name, _("cannot be told ({why}); run this as root").format(why=process))
+        return warning(name, _("cannot be told ({why}); run this as root").format(why=told(process, "value")))
     if process is None:
         stopped = facts.stopped_at if facts is not None and not facts.is_marked_running else None
         if stopped is not None:
@@ -171,7 +171,7 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
         parts.append(
             _("{waiting} wait, {offered} offered").format(waiting=counts.waiting, offered=counts.offered)
         )
-    text = "; ".join(parts)
+    text = _("; ").join(parts)
     if link.state is LinkState.DOWN:
         return problem(name, text, ExitCode.TEMPORARY)
     return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
@@ -185,7 +185,7 @@ def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> Stat
     )
     stop = _("last clean stop {at}").format(at=local_time(facts.stopped_at)) if facts.stopped_at else ""
     text = _("{size}, {events} events").format(size=size(bytes_), events=facts.events)
-    text = f"{text}; {stop}" if stop else text
+    text = _("; ").join(filter(None, (text, stop)))
     if process is None and facts.is_marked_running:
         return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
     return good(_("ledger"), text)
@@ -199,7 +199,7 @@ def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:
         subject = shown_key(oldest.subject) if oldest.item in {"packet", "receipt", "hop"} else oldest.subject
         waited = now - oldest.came_at
         text = _("{item} {which}, {state}, for {ago}").format(
-            item=_(oldest.item), which=subject, state=oldest.state, ago=age(waited.total_seconds())
+            item=_(oldest.item), which=subject, state=_(oldest.state), ago=age(waited.total_seconds())
         )
         yield warning(_("oldest"), text) if waited > OLD else good(_("oldest"), text)
     counts = {

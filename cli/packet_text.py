@@ -160,7 +160,7 @@ def _identity(facts: PacketFacts) -> Iterator[tuple[str, object]]:
     if packet is None:
         yield _("state"), _("not judged here")
         return
-    yield _("state"), f"{word(packet.state)} ({_('attempt')} {packet.attempt})"
+    yield _("state"), f"{word(packet.state)} ({_('attempt {number}').format(number=packet.attempt)})"
     yield _("type"), packet.business_type
     yield _("sender ref"), packet.sender_ref
     yield _("receiver"), packet.receiver

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.locale import _
+from cli.locale import _, told
 from exchanged import __version__
 from exchanged.clock import Clock
 from exchanged.config import Config, load_config
@@ -213,16 +213,16 @@ class Service:
                 error=reference,
                 what=problem,
             )
-        told = _("reload refused at {time}, the old configuration is in force: {reference}, {problem}")
-        self._note = told.format(time=self._time(), reference=reference, problem=problems[0])
+        note = _("reload refused at {time}, the old configuration is in force: {reference}, {problem}")
+        self._note = note.format(time=self._time(), reference=reference, problem=told(problems[0]))
 
     def _failed(self, error: Exception) -> None:
         reference = getattr(error, "reference", type(error).__name__)
         event_line(
             "reload-failed", level=logging.ERROR, config=str(self._path), error=reference, what=str(error)
         )
-        told = _("reload failed at {time}, the old configuration is in force again: {reference}")
-        self._note = told.format(time=self._time(), reference=reference)
+        note = _("reload failed at {time}, the old configuration is in force again: {reference}")
+        self._note = note.format(time=self._time(), reference=reference)
 
     def _time(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

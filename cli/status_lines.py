@@ -14,7 +14,7 @@ from typing import Final
 
 from cli.checks import CheckState, check_node, find_directory
 from cli.exit_codes import ExitCode
-from cli.locale import _
+from cli.locale import _, told
 from cli.render import age, size
 from cli.service_user import acting_as_owner
 from exchanged.config import Config, LinkSide
@@ -71,7 +71,8 @@ def disks(config: Config) -> Iterator[StatusLine]:
         try:
             free = DurableFiles(Volume.OWN).free_bytes(path)
         except ExchangeError as error:
-            yield problem(name, f"{path}: {error.found or error.summary}", ExitCode.USAGE)
+            why = told(error.found, "value") or told(error.summary)
+            yield problem(name, f"{path}: {why}", ExitCode.USAGE)
             continue
         text = _("{free} free, floor {floor}").format(free=size(free), floor=size(floor))
         if free < floor:
@@ -126,10 +127,11 @@ def configured(config: Config, now: datetime) -> Iterator[StatusLine]:
 def _configured(config: Config, now: datetime) -> Iterator[StatusLine]:
     checks = [check for check in check_node(config, now) if not check.name.startswith(_TOLD_HERE)]
     for check in checks:
+        name, detail = told(check.name, "value"), told(check.detail)
         if check.state is CheckState.PROBLEM:
-            yield problem(check.name, check.detail, ExitCode.USAGE)
+            yield problem(name, detail, ExitCode.USAGE)
         elif check.state is CheckState.WARNING:
-            yield warning(check.name, check.detail)
+            yield warning(name, detail)
     directory = find_directory(config)[0]
     if directory is not None:
         yield _directory(directory, now)

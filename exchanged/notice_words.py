@@ -25,7 +25,7 @@ RECEIPTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
     {
         "accepted": Bilingual("受理（accepted）", "accepted"),
         "delivered": Bilingual("送达（delivered）", "delivered"),
-        "collected": Bilingual("取件（collected）", "collected"),
+        "collected": Bilingual("取走（collected）", "collected"),
         "signed": Bilingual("签收（signed）", "signed"),
     }
 )
@@ -34,7 +34,7 @@ RECEIPTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 FAULTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
     {
         "ours": Bilingual("本机", "this node"),
-        "theirs": Bilingual("对端", "the other side"),
+        "theirs": Bilingual("对方", "the other side"),
         "network": Bilingual("网络", "the network between"),
     }
 )
@@ -62,25 +62,25 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " the oldest since {since}.",
             ),
             Bilingual(
-                "请勿重复投放。请运维人员用 exchangectl packet trace 查看停在何处，必要时联系该处。",
+                "请勿重复存放。请运维人员用 exchangectl packet trace 查看停在何处，必要时联系该处。",
                 "Do not drop them again. Ask where they are: exchangectl packet trace ID; then call who holds"
                 " them.",
             ),
         ),
         "link-down": Words(
             Bilingual(
-                "链路 {link} 自 {since} 起中断，原因：{reason}，问题可能在{fault_zh}。",
+                "链路 {link} 自 {since} 起中断；错误：{reason}；原因可能在{fault_zh}。",
                 "The link {link} has been down since {since}: {reason}. It seems to be the fault of {fault}.",
             ),
             Bilingual(
-                "待发的件没有丢失，恢复后自动发送。请检查网络，或运行 exchangectl link test {link}。",
+                "待发内容没有丢失，恢复后自动发送。请检查网络，或运行：exchangectl link test {link}",
                 "Nothing is lost; it is sent when the link is back. Check the network, or run:"
                 " exchangectl link test {link}",
             ),
         ),
         "packet-expired": Words(
             Bilingual(
-                "发往 {recipient} 的 {count} 件在最近一天内因超过有效期未送达。",
+                "发往 {recipient} 的 {count} 件在最近一天内超过有效期，没有送达。",
                 "{count} packets for {recipient} expired within the last day and were not delivered.",
             ),
             Bilingual(
@@ -94,7 +94,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "{count} items that arrived are quarantined ({reason}), the oldest since {since}.",
             ),
             Bilingual(
-                "可能是损坏、程序错误或伪造，请运维人员查看：exchangectl queue list --state quarantined",
+                "可能是数据损坏、程序错误或伪造，请运维人员查看：exchangectl queue list --state quarantined",
                 "This may be damage, a bug or a forgery. Look at: exchangectl queue list --state quarantined",
             ),
         ),
@@ -110,11 +110,11 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
         ),
         "drop-held-long": Words(
             Bilingual(
-                "发件箱中有 {count} 件长时间无法检查（{reason}），最早的始于 {since}。",
+                "发件文件夹中有 {count} 件长时间无法检查（{reason}），最早的始于 {since}。",
                 "{count} drops in the outbox have been held for long ({reason}), the oldest since {since}.",
             ),
             Bilingual(
-                "原因见 status 文件夹中的状态文件；请勿重复投放。",
+                "原因见 status 文件夹中的状态文件；请勿重复存放。",
                 "Their files in status/ say why. Do not drop them again.",
             ),
         ),
@@ -124,7 +124,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "Less than {floor} bytes are free on the disk: no new packets are taken in.",
             ),
             Bilingual(
-                "请清理或扩大 data_dir 所在的磁盘；回执和投递不受影响，空间恢复后自动继续。",
+                "请清理或扩大 data_dir 所在的磁盘；回执和送达不受影响，空间恢复后自动继续。",
                 "Free or add space on the volume of data_dir. Receipts and deliveries go on; intake resumes"
                 " by itself.",
             ),
@@ -135,19 +135,19 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "The marker of the folder {folder} is {state}: the folder is not used.",
             ),
             Bilingual(
-                "共享可能没有挂载或挂错；请检查挂载。"
-                "确属新文件夹时由运维人员运行 exchangectl folder init。",
+                "共享盘可能没有挂载，或挂载的是另一个；请检查挂载。"
+                "确属新文件夹的，由运维人员运行：exchangectl folder init",
                 "The share may not be mounted, or another is in its place: check the mount. For a folder that"
                 " is really new: exchangectl folder init",
             ),
         ),
         "directory-ends": Words(
             Bilingual(
-                "机构名录第 {version} 版于 {at} 到期；到期后新的数据包将被暂存。",
+                "机构名录第 {version} 版于 {at} 到期；到期后新的数据包一律挂起，不会丢失。",
                 "Version {version} of the directory ends at {at}; after that new packets are held.",
             ),
             Bilingual(
-                "请向省级交换中心索取新名录，并运行 exchangectl directory install FILE。",
+                "请向省级交换中心索取新名录，并运行：exchangectl directory install FILE",
                 "Ask the provincial centre for the next one, and run: exchangectl directory install FILE",
             ),
         ),

@@ -23,8 +23,8 @@ SIGN_NAME: Final = "INTAKE-PAUSED.txt"
 
 _TEXT: Final = (
     "前置机磁盘空间不足，暂停接收新的数据包。\r\n"
-    "发件箱中的数据包没有丢失，请不要移动或重复投放；空间恢复后将自动处理，本文件自动消失。\r\n"
-    "请通知运维人员清理前置机磁盘。回执的接收和收件箱的投递不受影响。\r\n"
+    "本文件夹中的内容没有丢失，请勿移动或重复存放；空间恢复后自动处理，本文件随之消失。\r\n"
+    "请通知运维人员清理前置机磁盘。接收回执和送达收件文件夹不受影响。\r\n"
     "\r\n"
     "The front-end server is short of disk space and takes no new packets.\r\n"
     "Nothing in the outbox is lost: leave it where it is and do not drop it again. It is taken as soon\r\n"

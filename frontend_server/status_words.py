@@ -39,7 +39,7 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
             "Taken back before it was sent; nothing was sent.",
         ),
         _O.DISPOSED: (
-            "签收或拒收已经登记，回执已发出。",
+            "签收或拒收已经登记，回执正在发出。",
             "The answer is registered, and its receipt is on its way.",
         ),
         _O.TAKEN: ("已封装，等待发送。", "Sealed; waiting to be sent."),
@@ -80,15 +80,15 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
 REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "poison": (
-            "检查该件时系统多次出错，已停止重试，请联系运维人员（poison）。",
+            "检查该件时系统内部多次出错，已停止重试，请联系运维人员（poison）。",
             "Checking it failed inside several times; it is not tried again. Ask your IT staff (poison).",
         ),
         "directory-not-current": (
-            "机构名录已过期或尚未安装，待更新后自动发送。",
+            "机构名录尚未安装或已过期，更新后自动发送。",
             "The directory is missing or out of date; it is sent once that is renewed.",
         ),
         "no-space": (
-            "前置机磁盘空间不足，待清理后自动发送，请联系运维人员。",
+            "前置机磁盘空间不足，清理后自动发送，请联系运维人员。",
             "The front-end is short of disk space; it is sent once there is room. Tell your IT staff.",
         ),
         "no-link": (
@@ -100,7 +100,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The front-end may not read it. Let your IT staff check the permissions.",
         ),
         "earlier-attempt-open": (
-            "上一次发送尚未结束，结束后将自动重新发送。",
+            "上一次发送尚未结束；结束后自动再次发送。",
             "The earlier attempt has not ended yet; it is sent again after that.",
         ),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from packet_spec.finding_xml import carried_text
 from packet_spec.identity import PacketKey
@@ -34,6 +35,11 @@ class NoticeLevel(StrEnum):
 
     WARNING = "warning"
     ALARM = "alarm"
+
+
+_LEVELS: Final = {NoticeLevel.WARNING: "提醒 warning", NoticeLevel.ALARM: "告警 alarm"}
+_OPEN: Final = "未解除 open"
+_OVER: Final = "已解除 over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def encode_notice_text(notice: Notice) -> str:
     """The same for reading: Chinese, then English, then the packets. Times are UTC."""
     over_at = "" if notice.over_at is None else f" - {write_moment(notice.over_at)}"
     lines = [
-        f"{notice.reference} ({notice.level.value}, {'open' if notice.over_at is None else 'over'})",
+        f"{notice.reference} ({_LEVELS[notice.level]}, {_OPEN if notice.over_at is None else _OVER})",
         f"{notice.node}  {write_moment(notice.raised_at)}{over_at}",
         "",
         carried_text(notice.message.zh),

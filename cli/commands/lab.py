@@ -10,7 +10,7 @@ import click
 from cli.exit_codes import ExitCode
 from cli.frame import json_option
 from cli.locale import _
-from cli.render import progress, say, say_json, table
+from cli.render import ask, progress, say, say_json, table
 
 if TYPE_CHECKING:
     from cli.lab.lab import Lab
@@ -126,7 +126,7 @@ def remove(folder: Path, *, yes: bool, as_json: bool) -> None:
     from cli.lab.lab import remove_lab
 
     if not yes:
-        click.confirm(_("remove the lab {folder} with all it holds?").format(folder=folder), abort=True)
+        ask(_("remove the lab {folder} with all it holds?").format(folder=folder))
     remove_lab(folder)
     if as_json:
         say_json({"folder": folder.absolute(), "removed": True})

@@ -56,7 +56,7 @@ def _pairs(link: LinkView, now: datetime) -> Iterator[tuple[str, object]]:
     counts, memory = link.facts.counts, link.facts.memory
     yield _("link"), link.name
     yield _("peer"), link.peer
-    yield _("transport"), f"{link.transport}, {link.side}"
+    yield _("transport"), f"{_(link.transport)}, {_(link.side)}"
     yield _("where"), link.where
     yield _("state"), state_words(link, now)
     if link.since is not None:

@@ -8,7 +8,7 @@ import click
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import Settings, json_option
-from cli.locale import _
+from cli.locale import _, told
 from cli.node_view import find_link
 from cli.render import printable, say, say_json, table
 
@@ -58,13 +58,19 @@ def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:
 
 def _tell(steps: tuple[ProbeStep, ...]) -> None:
     rows = [
-        (_(step.name), _milliseconds(step.seconds), _("failed") if step.error else step.found or _("good"))
+        (_(step.name), _milliseconds(step.seconds), _result(step))
         for step in steps
     ]
     say(table((_("step"), _("time"), _("found")), rows))
     for step in steps:
         if step.error is not None and step.fault is not None:
             _explain(step)
+
+
+def _result(step: ProbeStep) -> str:
+    if step.error:
+        return _("failed here")
+    return "; ".join(told(told(part, "value"), "word") for part in step.found.split("; ")) or _("good")
 
 
 def _milliseconds(seconds: float) -> str:
@@ -75,13 +81,14 @@ def _explain(step: ProbeStep) -> None:
     error = step.error
     assert error is not None and step.fault is not None  # noqa: S101, PT018 - the caller looked
     say()
-    say(printable(f"{error.summary}: {error.where}" if error.where else error.summary))
+    summary, where = told(error.summary), told(error.where, "value")
+    say(printable(f"{summary}: {where}" if where else summary))
     if error.expected or error.found:
-        say(f"  {_('expected')}: {printable(error.expected) or '-'}")
-        say(f"  {_('found')}: {printable(error.found) or '-'}")
+        say(f"  {_('expected')}: {printable(told(error.expected, 'value')) or '-'}")
+        say(f"  {_('found')}: {printable(told(error.found, 'value')) or '-'}")
     say(_(_TO_ACT[step.fault.value]))
     if error.advice:
-        say(f"{_('hint')}: {printable(error.advice)}")
+        say(f"{_('hint')}: {printable(told(error.advice))}")
     say(f"{_('see')}: docs/errors.md#{error.reference}")
 
 

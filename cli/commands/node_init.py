@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.frame import Settings, json_option
-from cli.locale import _
+from cli.locale import _, told
 from cli.render import say, say_json, table
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _as_json(made: MadeNode, config_path: Path) -> dict[str, object]:
 
 def _show(made: MadeNode, config_path: Path) -> None:
     states = {True: _("made"), False: _("there already")}
-    rows = [(step.name, states[step.made], step.path) for step in made.steps]
+    rows = [(told(step.name, "value"), states[step.made], step.path) for step in made.steps]
     say(table((_("part"), _("state"), _("path")), rows))
     if not made.changed:
         say("\n" + _("Nothing was changed: the node was there already."))

@@ -50,7 +50,7 @@ def node_status(settings: Settings, *, show_all: bool, as_json: bool) -> int:
 
 
 def _tell(status: NodeStatus, *, show_all: bool) -> None:
-    who = f"{status.node} ({status.role})"
+    who = f"{status.node} ({_(status.role)})"
     say(_("node {who} at {at}").format(who=who, at=status.at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")))
     blocks = [(line.state.value, _block(line, _widest(status.lines))) for line in _gathered(status, show_all)]
     hidden: set[int] = set() if show_all else _too_many(blocks)

@@ -9,7 +9,7 @@ import click
 from cli.frame import Settings, json_option
 from cli.locale import _
 from cli.node_view import open_view, shown_key
-from cli.render import age, printable, say, say_json, table
+from cli.render import age, printable, say, say_json, table, word
 from exchanged.errors import NotFoundError
 from packet_spec.names import escape_for_display
 
@@ -61,7 +61,7 @@ def packet_find(settings: Settings, text: str, limit: int, *, as_json: bool) -> 
         say_json({"found": found[:limit], "more": len(found) > limit})
         return
     now = SystemClock().now()
-    headers = (_("packet"), _("by"), _("reference"), _("from"), _("to"), _("state"), _("age"))
+    headers = (_("packet"), _("match"), _("reference"), _("from"), _("to"), _("state"), _("age"))
     say(table(headers, [_line(each, now) for each in found[:limit]]))
     if len(found) > limit:
         say(_("... and more; give more of it, or a higher --limit"))
@@ -76,13 +76,13 @@ def _line(found: Found, now: datetime) -> tuple[object, ...]:
         to = f"{packet.receiver} +{len(packet.copies)}" if packet.copies else packet.receiver
         waited = age((now - packet.landed_at).total_seconds())
         return (
-            shown_key(packet.key), by, packet.sender_ref, packet.key.sender, to, found.packet.state, waited
+            shown_key(packet.key), by, packet.sender_ref, packet.key.sender, to, _(found.packet.state), waited
         )  # fmt: skip
     if found.drop is not None:
         drop = found.drop
         of = shown_key(drop.duplicate_of) if drop.duplicate_of else "-"
         waited = age((now - drop.seen_at).total_seconds())
         shown = drop.sender_ref or escape_for_display(drop.name)
-        return of, by, shown, "-", "-", _("drop {state}").format(state=drop.state.value), waited
+        return of, by, shown, "-", "-", _("drop {state}").format(state=word(drop.state)), waited
     key = found.key
     return shown_key(key), by, "-", "-" if key is None else key.sender, "-", _("not judged here"), "-"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -61,7 +62,7 @@ def summary(settings: Settings, *, as_json: bool) -> None:
     if found.recipients and found.others:
         say()
     if found.others:
-        say(_matrix(_("other"), found.others, now))
+        say(_matrix(_("other"), tuple(map(_in_words, found.others)), now))
 
 
 @queue.command("list")
@@ -131,6 +132,12 @@ def _matrix(title: str, rows: tuple[AgedCount, ...], now: datetime) -> str:
     return table(headers, [_counted(line, now) for line in lines])
 
 
+def _in_words(row: AgedCount) -> AgedCount:
+    """A kind and its state, such as "drop held"; of batches the link, whose name stays."""
+    kind, gap, rest = row.name.partition(" ")
+    return replace(row, name=f"{_(kind)}{gap}{rest if kind == 'batch' else _(rest)}")
+
+
 def _counted(row: AgedCount, now: datetime) -> tuple[object, ...]:
     counts = (count or "." for count in row.counts)
     return row.name, *counts, row.total, age((now - row.oldest_at).total_seconds())
@@ -146,4 +153,4 @@ def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
         why.append(_("again in {time}").format(time=age((entry.retry_at - now).total_seconds())))
     waited = age((now - entry.came_at).total_seconds())
     subject = shown_key(entry.subject) if entry.item in {"packet", "receipt", "hop"} else entry.subject
-    return waited, _(entry.item), subject, entry.recipient or "-", _(entry.state), "; ".join(why) or "-"
+    return waited, _(entry.item), subject, entry.recipient or "-", _(entry.state), _("; ").join(why) or "-"

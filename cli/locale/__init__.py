@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,12 @@ _JOINT: Final = "; "
 _EXPECTED: Final = re.compile(r"expected: (.*?), found: (.*)", re.DOTALL)
 _LONGEST: Final = 1000
 _NAME: Final = re.compile(r"[\w.+-]+")
+
+
+class _Reader:
+    """Who reads what is said now. One command is one reader, so threads of a command share it."""
+
+    is_program = False
 
 
 class Catalogue(gettext.NullTranslations):
@@ -155,8 +162,20 @@ def told(text: str, context: str = "error") -> str:
     return text if wanted == ENGLISH or not text else _catalogue(wanted).told(text, context)
 
 
+@contextmanager
+def in_english() -> Iterator[None]:
+    """What is said in the block is for programs: English, whatever the operator's language."""
+    before, _Reader.is_program = _Reader.is_program, True
+    try:
+        yield
+    finally:
+        _Reader.is_program = before
+
+
 def language() -> str:
     """The language in use: ``zh_CN`` or ``en``."""
+    if _Reader.is_program:
+        return ENGLISH
     own = os.environ.get("EXCHANGED_LOCALE", "")
     locale = next(filter(None, (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     wished = os.environ.get("LANGUAGE", "")

@@ -41,6 +41,12 @@ _ENUMS: Final = {
     "frontend_server.outbox": ("DropKind",),
     "cli.checks": ("CheckState",),
     "cli.receipt_check": ("ClaimState",),
+    "cli.link_view": ("LinkState",),
+}
+# Tables of sentences that are looked up at run time: module -> names.
+_TABLES: Final = {
+    "cli.acting_text": ("OUTCOMES", "OBSTACLES", "HINTS"),
+    "cli.event_text": ("SENTENCES", "MOVES"),
 }
 # Enums for programs: configuration, wire, file names, and states inside one module.
 _UNSHOWN: Final = frozenset(
@@ -50,6 +56,8 @@ _UNSHOWN: Final = frozenset(
         *("MailboxKind", "RouteKind", "Kind", "Status", "OpenFlag", "StepKind", "Because", "Volume", "Look"),
         *("How", "Readiness", "Standing", "DemoFault", "Act", "Ending", "Role", "Stage", "Telling", "_Level"),
         *("Level", "DocumentFormat", "ExitCode", "DropEncoding", "DropFormat"),
+        *("NoticeLevel", "Obstacle", "SubjectKind", "Scope", "Field", "Fault", "Purpose", "NameKind"),
+        "Removed",
     }
 )
 # Words that reach a table as values, from where no reader of source can follow them.
@@ -58,6 +66,8 @@ _WORDS: Final = (
     *("province", "city", "county", "agency", "sshd"),
     *("signature", "authority", "directory", "seal", "seal signature", "content", "packet"),
     *("destination", "arrival", "receipt", "hop"),
+    *("resolve", "connect", "host-key", "login", "list-down", "list-up", "bell", "space", "folder"),
+    *("ours", "theirs", "network", "by hand", "dial", "serve", "sftp"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
 )
 # Context of an enum's values and of words like them: that of plain sentences.
@@ -70,6 +80,12 @@ _ERRNO: Final = (
     "ENOSPC", "ENOSYS", "ENOTCONN", "ENOTDIR", "ENOTEMPTY", "ENOTSUP", "ENXIO", "EOPNOTSUPP", "EPERM",
     "EPIPE", "EROFS", "ESTALE", "ETIMEDOUT", "ETXTBSY", "EXDEV",
 )  # fmt: skip
+# The resolver's own, which are no errors of the kernel.
+_RESOLVER: Final = (
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No address associated with hostname",
+)
 # Values that are names of files, formats or programs, the same in every language.
 _KEPT: Final = frozenset({"data_dir", "ok", "waybill", "{value} to {value_2}"})
 
@@ -251,6 +267,12 @@ def _words() -> Iterator[tuple[Sentence, str]]:
         for name in names:
             for member in getattr(importlib.import_module(module), name):
                 yield Sentence(_PLAIN, str(member.value)), f"{module}.{name}"
+    for module, names in _TABLES.items():
+        for name in names:
+            texts = getattr(importlib.import_module(module), name).values()
+            for text in texts:
+                if not text.startswith("exchangectl "):
+                    yield Sentence(_PLAIN, text), f"{module}.{name}"
     for word in _WORDS:
         yield Sentence(_PLAIN, word), "cli/locale/extract.py"
 
@@ -279,6 +301,8 @@ def _library_texts() -> Iterator[tuple[list[str], str]]:
 def _system() -> Iterator[tuple[Sentence, str]]:
     for name in _ERRNO:
         yield Sentence("system", os.strerror(getattr(errno, name))), name
+    for text in _RESOLVER:
+        yield Sentence("system", text), "getaddrinfo"
 
 
 def catalogue_path(name: str = CHINESE) -> Path:

@@ -44,7 +44,8 @@ _ERROR: Final[Mapping[int | str, str]] = {
 _SINKS: Final[Mapping[str, Mapping[int | str, str]]] = {
     "problem": {1: "error"},
     "Check": {0: "value", 2: "error", "name": "value", "detail": "error"},
-    "Step": {"detail": "value"},
+    "Step": {0: "value", "detail": "value"},
+    "note": {1: "value"},
     "Checked": {"note": "error"},
     "Claim": {2: "error", "detail": "error"},
     "_proved": {1: "error"},

@@ -5,18 +5,13 @@ When this fails: ``./run texts --update``, then fill in the empty entries (docs/
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 from cli.locale import CHINESE, Catalogue
 from cli.locale.extract import (
     PACKAGES,
     ROOT,
-    catalogue_path,
     catalogue_text,
     plurals,
     problems,
@@ -102,10 +97,3 @@ def test_an_enum_of_which_nobody_decided_is_found(tmp_path: Path) -> None:
     (tmp_path / "cli").mkdir()
     (tmp_path / "cli" / "x.py").write_text('class Mood(StrEnum):\n    GOOD = "good"\n', encoding="utf-8")
     assert len(undecided(Sources(tmp_path, ("cli",)))) == 1
-
-
-@pytest.mark.skipif(shutil.which("msgfmt") is None, reason="needs gettext's msgfmt")
-def test_the_usual_tools_take_the_file() -> None:
-    command = ["msgfmt", "--check", "--output-file=/dev/null", str(catalogue_path())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")

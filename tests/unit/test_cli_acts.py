@@ -11,7 +11,7 @@ from threading import Timer
 
 import pytest
 
-from cli.acting_text import _HINTS, COMMANDS, OBSTACLES, OUTCOMES
+from cli.acting_text import COMMANDS, HINTS, OBSTACLES, OUTCOMES
 from exchanged.acts.values import Act, Obstacle, Outcome
 from exchanged.clock import SystemClock
 from exchanged.control import ControlServer, socket_address
@@ -56,7 +56,7 @@ def test_every_outcome_obstacle_and_act_has_its_words() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert set(OBSTACLES) == set(Obstacle)
     assert set(COMMANDS) == set(Act)
-    assert set(_HINTS) < set(Obstacle)
+    assert set(HINTS) < set(Obstacle)
 
 
 def test_acts_go_through_the_daemons_socket(

@@ -107,7 +107,7 @@ def test_a_missing_receipt_is_told_as_late_then_as_overdue_then_as_over(desk: De
     assert overdue.over_at is not None
     assert overdue.message.zh.startswith("已于")
     text = next(desk.folder.glob("*-receipt-overdue-2.txt")).read_bytes()
-    assert text.startswith(b"\xef\xbb\xbfreceipt-overdue (alarm, over)\r\n")
+    assert text.decode("utf-8-sig").startswith("receipt-overdue (告警 alarm, 已解除 over)\r\n")
     assert len([*desk.folder.iterdir()]) == 4
 
 

@@ -50,8 +50,10 @@ def test_the_first_packets_are_named_and_the_rest_is_counted():
 
 def test_the_text_says_the_same_in_both_languages():
     assert encode_notice_text(NOTICE) == (
-        f"link-down (alarm, open)\n{POLICE}  2026-07-15T01:30:00Z\n\n链路中断\n请检查网络\n\n"
+        f"link-down (告警 alarm, 未解除 open)\n{POLICE}  2026-07-15T01:30:00Z\n\n链路中断\n请检查网络\n\n"
         f"The link is down\nCheck the network\n\n{KEY}\n... +299\n"
     )
     over = encode_notice_text(replace(NOTICE, over_at=NOW, packets=()))
-    assert over.startswith(f"link-down (alarm, over)\n{POLICE}  2026-07-15T01:30:00Z - 2026-07-15T01:30:00Z")
+    first, second = over.splitlines()[:2]
+    assert first == "link-down (告警 alarm, 已解除 over)"
+    assert second == f"{POLICE}  2026-07-15T01:30:00Z - 2026-07-15T01:30:00Z"
