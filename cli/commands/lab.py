@@ -55,6 +55,7 @@ def create(
     Example:
       exchangectl lab create /tmp/province
       exchangectl lab create /tmp/small --agencies 3 --link folder
+      exchangectl lab create /tmp/bridged --plan examples/lab-plan.toml
       sudo exchangectl lab create /srv/province --agencies 3 --jail
     """
     from cli.lab.lab import create_lab
