@@ -20,7 +20,7 @@ from typing import Final
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
 from exchanged.config import RetentionConfig
-from exchanged.ledger import Ledger, Transaction, blobs, keeping, packets, spool
+from exchanged.ledger import Ledger, Transaction, blobs, keeping, passing, spool
 from exchanged.ledger.keeping import Old
 from exchanged.log import event_line
 from exchanged.spool import Spool
@@ -43,7 +43,10 @@ class Sweep:
         clock: Clock,
         proven: Callable[[], datetime | None],
         keep: RetentionConfig,
+        *,
+        only_passes: bool = False,
     ) -> None:
+        """``only_passes``: at this node everything does, so nothing said of it need be remembered."""
         self._ledger = ledger
         self._files = files
         self._store = store
@@ -55,6 +58,7 @@ class Sweep:
             days=max(keep.blob_days, keep.restore_days) if keep.blob_days and keep.restore_days else 0
         )
         self._keep_passed = timedelta(days=keep.transit_days)
+        self._only_passes = only_passes
         self._next_aged: float | None = None
 
     def step(self) -> float | None:
@@ -124,14 +128,16 @@ class Sweep:
 
     def _forget_passed(self, old: Old) -> bool:
         def forget(transaction: Transaction) -> int:
-            count = packets.forget_passed(transaction, old.before, _GROUP)
+            count = passing.forget_passed(transaction, old, _GROUP)
             _tell(transaction, "passed-packets", count)
             return count
 
-        count = self._ledger.write(forget) if packets.has_passed(self._ledger.read(), old.before) else 0
+        count = self._ledger.write(forget) if passing.has_passed(self._ledger.read(), old) else 0
         if count:
             event_line("retention", kind="passed-packets", count=count)
-        return count == _GROUP
+        late = passing.late_receipts(self._ledger.read(), old, _GROUP) if self._only_passes else ()
+        gone = self._ledger.write(lambda transaction: passing.forget_late(transaction, late)) if late else 0
+        return _GROUP in (count, gone)
 
 
 def _tell(transaction: Transaction, kind: str, count: int) -> None:
