@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchanged.decisions import Held, Suspicious
 from exchanged.examine import Examined, Scope
-from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Links, Statements

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from exchanged.applying import Applying
 from exchanged.clock import Clock, Randomness
+from exchanged.decisions import Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, examine
 from exchanged.ledger import Ledger, Transaction, arrivals
@@ -48,23 +49,6 @@ class PacketJudge(Protocol):
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         """Move the arrival on. Raises Held to hold it, Suspicious to quarantine it."""
-
-
-class Held(Exception):  # noqa: N818 - a decision, not an error
-    """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later."""
-
-    def __init__(self, reason: str, again_in_seconds: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.again_in_seconds = again_in_seconds
-
-
-class Suspicious(Exception):  # noqa: N818 - a decision, not an error
-    """The packet is not what it claims to be: ``reason`` (kebab-case); a person must look."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
