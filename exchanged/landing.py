@@ -47,6 +47,7 @@ HELD_FOR_DIRECTORY: Final = (
     "no-directory",
     "no-route",
     "routing-loop",
+    "directory-behind",
 )
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
@@ -177,7 +178,11 @@ class Landing:
             try:
                 self.link.transport.fetch(name, path, limit_bytes=DIRECTORY_BYTES)
                 taken = self.link.trust.offer(path.read_bytes())
-            except (FormatError, SignatureError, VersionError, TransportFileError) as error:
+            except TransportFileError as error:
+                # It may be whole at the next look, and others wait for it.
+                self._security(name, error)
+                continue
+            except (FormatError, SignatureError, VersionError) as error:
                 self._refused[name] = self.link.trust.version
                 self._security(name, error)
                 continue
@@ -414,7 +419,9 @@ class Landing:
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )
-        batches.remember(transaction, self.link.name, "directory-version", str(waybill.directory_version))
+        batches.remember(
+            transaction, self.link.name, batches.DIRECTORY_VERSION, str(waybill.directory_version)
+        )
         batches.remember_head(transaction, self.link.peer, waybill)
         self.settling.apply(transaction, waybill)
 
