@@ -20,25 +20,28 @@ from exchanged.clock import Clock, Randomness
 from exchanged.decisions import Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, examine
-from exchanged.ledger import Ledger, Transaction, arrivals
+from exchanged.ledger import Ledger, Transaction, arrivals, batches
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
+from exchanged.receipts import Links
 from exchanged.retry import Backoff
 from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.states import Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
-from packet_spec.errors import DatedAheadError, ExchangeError, UnknownKeyError
+from packet_spec.errors import AuthorityError, DatedAheadError, ExchangeError, UnknownKeyError
 from packet_spec.findings import Outcome
-from packet_spec.model import ItemKind
+from packet_spec.model import ItemKind, NodeRole
 
 _LOG: Final = logging.getLogger("exchanged")
 _GROUP: Final = 64
 _CRASHES: Final = 3
 # A time that has not come yet may come; looking again costs little.
 _AHEAD_SECONDS: Final = 60.0
+# Why something looks forged by a directory that may only be old.
+_BY_DIRECTORY: Final = frozenset({"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox"})
 
 
 class PacketJudge(Protocol):
@@ -63,6 +66,7 @@ class JudgeTools:
     clock_guard: ClockGuard
     randomness: Randomness
     backoff: Backoff
+    links: Links
 
 
 class Judge:
@@ -185,7 +189,7 @@ class Judge:
         except Held as decision:
             self._hold(transaction, row, decision.reason, decision.again_in_seconds)
         except Suspicious as decision:
-            self._quarantine(transaction, row, decision.reason)
+            self._suspect(transaction, row, decision.reason, by_directory=decision.reason in _BY_DIRECTORY)
         except DatedAheadError as error:
             self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         except UnknownKeyError as error:
@@ -199,7 +203,25 @@ class Judge:
             if error.temporary:
                 self._hold(transaction, row, error.reference, self._delay(row))
             else:
-                self._quarantine(transaction, row, error.reference)
+                by_directory = isinstance(error, AuthorityError)
+                self._suspect(transaction, row, error.reference, by_directory=by_directory)
+
+    def _suspect(self, transaction: Transaction, row: ArrivalRow, reason: str, *, by_directory: bool) -> None:
+        """Quarantined, unless only the directory says so and it is old."""
+        if by_directory and self._is_behind(transaction, row):
+            self._hold(transaction, row, "directory-behind", None)
+        else:
+            self._quarantine(transaction, row, reason)
+
+    def _is_behind(self, transaction: Transaction, row: ArrivalRow) -> bool:
+        """The neighbour judged by a newer directory than ours, which it serves us first (C24): doubt holds.
+
+        An agency's own word that it has a newer one is no reason to hold what looks forged.
+        """
+        trust = self._tools.trust
+        neighbour = trust.directory.node(self._tools.links.peer_of(row.link))
+        is_between = neighbour is not None and neighbour.role is not NodeRole.FRONTEND
+        return is_between and batches.neighbour_directory(transaction.connection, row.link) > trust.version
 
     def _crashed(self, transaction: Transaction, *, row: ArrivalRow, reason: str) -> None:
         if arrivals.count_crash(transaction, row) >= _CRASHES:

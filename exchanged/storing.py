@@ -112,6 +112,7 @@ def _keep(
         came_by=row.link,
         bytes_at=row.bytes_at,
         relations=relations_of(examined.packet),
+        transit=transit,
     )
     return known.id
 

@@ -108,6 +108,7 @@ def replace(
     came_by: str,
     bytes_at: SpoolRange,
     relations: tuple[str, str, str],
+    transit: bool = False,
 ) -> None:
     """A higher attempt takes the place of a refused one (C12), or what passed through comes again (C14).
 
@@ -128,8 +129,9 @@ def replace(
         " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
         " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
         " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
-        " spool = ?, start = ?, length = ? WHERE id = ?",
+        " spool = ?, start = ?, length = ?, transit = ? WHERE id = ?",
         *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
+        int(transit),
         row.id,
     )
     search.forget(transaction, row.id, search.PACKET_FIELDS)

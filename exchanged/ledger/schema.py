@@ -221,8 +221,8 @@ CREATE TABLE confirmed (
 
 CREATE TABLE kept_bytes (
   id INTEGER PRIMARY KEY AUTOINCREMENT, packet INTEGER NOT NULL REFERENCES packet(id),
-  attempt INTEGER NOT NULL, spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL, length INTEGER NOT NULL,
-  since TEXT NOT NULL
+  attempt INTEGER NOT NULL, spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL,
+  length INTEGER NOT NULL, since TEXT NOT NULL
 );
 CREATE INDEX kept_bytes_since ON kept_bytes(since);
 CREATE INDEX kept_bytes_packet ON kept_bytes(packet);

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from cli.fiction.request import DropRequest
+from cli.lab.plan import LabPlan
 from exchanged.acts.values import Act
 from exchanged.errors import TransportFileError
 from exchanged.folder_transport import FolderTransport
 from exchanged.keys import load_key
-from exchanged.ledger import arrivals
+from exchanged.ledger import Transaction, arrivals
 from exchanged.states import ArrivalState, Event
 from exchanged.transport import Fetched
 from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.identity import PacketKey
 from packet_spec.model import Directory
 from tests.support.acting import act, outcomes
 from tests.support.bridging import (
@@ -33,7 +35,7 @@ from tests.support.bridging import (
     send,
     status,
 )
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer, Sealed
 
 DAY = 86_400.0
@@ -43,6 +45,10 @@ DAY = 86_400.0
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Network]:
     with Network(tmp_path / "lab", request.param()) as network:
         yield network
+
+
+def direct() -> LabPlan:
+    return small_plan(POLICE, PROCURATORATE)
 
 
 row = pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
@@ -263,4 +269,76 @@ def test_c23_a_receipt_for_which_there_is_no_link_yet_waits_and_is_not_lost(worl
     south.ledger.write(arrivals.release_held)
     world.run()
     assert status(world, "案件")["state"] == "delivered"
+    check_books(world)
+
+
+@row
+def test_c24_what_only_an_old_directory_forbids_is_held_at_a_bridge_that_is_behind(
+    world: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = world.nodes[PROVINCE].opened.trust.directory
+    barred = tuple(replace(each, disabled=each.code == POLICE) for each in current.agencies)
+    for node in world.nodes.values():
+        node.opened.trust.offer(publish(world, replace(current, version=2, agencies=barred)))
+    world.run()
+    for code in (POLICE, NORTH):
+        world.nodes[code].opened.trust.offer(publish(world, replace(current, version=3)))
+    fetch, failing = FolderTransport.fetch, [True]
+
+    def fail(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        if failing and name == "directory-3.xml":
+            raise TransportFileError("a file cannot be opened", found="Input/output error")
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(FolderTransport, "fetch", fail)
+    send(world, "案件", extra_documents=())
+    world.run(rounds=90)
+    assert held_by(world, SOUTH) == [("held", "directory-behind")]
+    failing.clear()
+    world.clock.advance(60.0)
+    world.run(rounds=90)
+    assert len(delivered(world, PROCURATORATE)) == 1
+    check_books(world)
+
+
+@pytest.mark.parametrize("world", [direct], indirect=True, ids=["direct"])
+def test_c14_what_only_passed_is_admitted_when_its_sender_is_admitted_here_since(world: Network) -> None:
+    """Nothing was ever decided about it here: to suppress it as known would lose it."""
+    world.only(PROVINCE)
+    police = Peer(world, POLICE)
+    packet = report(world, police)
+    police.send(packet)
+    world.run()
+    ledger = world.nodes[PROVINCE].opened.ledger
+    assert rows(world, PROVINCE, "SELECT kind FROM receipt") == [("accepted",)]
+
+    def as_in_transit(tx: Transaction) -> None:
+        tx.execute("DELETE FROM receipt")
+        tx.execute("DELETE FROM case_history")
+        tx.execute("UPDATE destination SET state = 'passed-on'")
+        tx.execute("UPDATE packet SET transit = 1, state = 'done'")
+
+    ledger.write(as_in_transit)
+    police.send(packet)
+    world.run()
+    assert rows(world, PROVINCE, "SELECT kind FROM receipt") == [("accepted",)]
+    assert rows(world, PROVINCE, "SELECT transit, state FROM packet") == [(0, "active")]
+
+
+@row
+def test_c12_accepted_sent_again_by_an_operator_reaches_a_receiver_behind_a_bridge(world: Network) -> None:
+    """The bridge knows that receipt already; the receiver still waits for it."""
+    send(world, "案件", extra_documents=())
+    world.run()
+    answered = PacketKey(POLICE, str(status(world, "案件")["packetId"]))
+    back = {"sender": PROCURATORATE, "receiver": POLICE, "in_reply_to": answered, "extra_documents": ()}
+    send(world, "答复", business_type="common.accept", **back)
+    world.run()
+    packet_id = str(status(world, "答复", PROCURATORATE)["packetId"])
+    before = rows(world, NORTH, "SELECT count(*) FROM batch_item WHERE kind = 'receipt'")[0][0]
+    assert outcomes(act(world.nodes[PROVINCE], Act.RESEND, packet_id)) == ["resent"]
+    for _ in range(12):
+        world.round()
+    waybills = rows(world, NORTH, "SELECT count(*) FROM batch_item WHERE kind = 'receipt'")[0][0]
+    assert waybills == before + 1
     check_books(world)
