@@ -173,6 +173,9 @@ class Landing:
                 continue
             if name in self._refused:
                 continue
+            if files[name] > DIRECTORY_BYTES:
+                self._security(name, TransportFileError("a directory is too large"))
+                continue
             # Not where a person puts directories: those are looked at the moment they appear.
             path = self.link.spool.new_path("directory")
             try:
