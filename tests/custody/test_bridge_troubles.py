@@ -17,6 +17,7 @@ from exchanged.folder_transport import FolderTransport
 from exchanged.keys import load_key
 from exchanged.ledger import Transaction, arrivals
 from exchanged.states import ArrivalState, Event
+from exchanged.trace_values import Holding, StepKind
 from exchanged.transport import Fetched
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.identity import PacketKey
@@ -34,6 +35,7 @@ from tests.support.bridging import (
     rows,
     send,
     status,
+    traced,
 )
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer, Sealed
@@ -159,6 +161,10 @@ def test_c14_a_packet_that_waits_for_its_other_passage_costs_little(
     police.send(packet)
     world.run()
     assert rows(world, NORTH, "SELECT state FROM destination") == [("queued",)]
+    # Its way up is no step of its way down: it was handed over to the province, not to the receiver.
+    way = traced(world, NORTH, PROCURATORATE)
+    assert [step.kind for step in way.steps if step.node == NORTH] == [StepKind.LANDED, StepKind.ADMITTED]
+    assert way.holder.holding is Holding.HERE
     police.send(packet)
     before = north.head()
     for _ in range(150):
