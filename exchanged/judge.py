@@ -232,6 +232,9 @@ class Judge:
     def _decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         if examined.seal.key != row.key:
             raise Suspicious("waybill-names-another-packet")
+        if not self._tools.links.peer_of(row.link):
+            # The configuration lost or renamed the link: nobody can tell whose word it is.
+            raise Held("link-not-configured")
         if not self._tools.trust.is_current(transaction.now):
             raise Held("directory-expired")
         if examined.verdict.outcome is Outcome.HELD:

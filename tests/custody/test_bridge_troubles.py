@@ -325,6 +325,31 @@ def test_c14_what_only_passed_is_admitted_when_its_sender_is_admitted_here_since
 
 
 @row
+def test_c16_what_came_over_a_link_that_is_no_longer_configured_is_held_and_nobody_is_blamed(
+    world: Network,
+) -> None:
+    world.only(NORTH)
+    police = Peer(world, POLICE, NORTH)
+    police.send(report(world, police))
+    north = world.nodes[NORTH]
+    for station in north.stations:
+        if station.name.startswith("link:"):
+            station.step()
+    north.die()
+    original = north.config
+    north.config = replace(original, links=tuple(each for each in original.links if each.peer != POLICE))
+    north.open()
+    world.run()
+    assert held_by(world, NORTH) == [("held", "link-not-configured")]
+    north.die()
+    north.config = original
+    north.open()
+    world.run()
+    assert held_by(world, NORTH) == []
+    assert rows(world, NORTH, "SELECT state FROM destination") == [("offered",)]
+
+
+@row
 def test_c12_accepted_sent_again_by_an_operator_reaches_a_receiver_behind_a_bridge(world: Network) -> None:
     """The bridge knows that receipt already; the receiver still waits for it."""
     send(world, "案件", extra_documents=())

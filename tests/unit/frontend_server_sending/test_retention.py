@@ -433,6 +433,7 @@ def test_c23_sealed_bytes_stay_for_the_restore_window_and_blobs_for_their_days(k
     keeper.after(6)
     assert frontend.blobs.files_on_disk() == {}
 
+
 def test_c18_what_is_kept_now_is_never_taken_for_what_was_there_before(keeper: Keeper) -> None:
     """The rows of sealed bytes go; their numbers, by which age has its second witness, do not come again."""
     frontend = keeper.frontend
@@ -445,7 +446,6 @@ def test_c18_what_is_kept_now_is_never_taken_for_what_was_there_before(keeper: K
             keeper.after(15)
     numbers = frontend.ledger.read().execute("SELECT id FROM kept_bytes").fetchall()
     assert [row["id"] for row in numbers] == [2]
-
 
 
 def test_no_question_walks_what_is_kept_for_ever(keeper: Keeper) -> None:
