@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+DIRECTORY_BEHIND: Final = "directory-behind"
+"""The reason of what waits for the directory that the neighbour has: a newer one releases it at once."""
+DIRECTORY_BEHIND_SECONDS: Final = 600.0
+"""A neighbour that was set back may say that it has an older one after all."""
+
 
 class Held(Exception):  # noqa: N818 - a decision, not an error
     """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later."""

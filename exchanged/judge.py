@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from exchanged.applying import Applying
 from exchanged.clock import Clock, Randomness
-from exchanged.decisions import Held, Suspicious
+from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, examine
 from exchanged.ledger import Ledger, Transaction, arrivals, batches
@@ -209,7 +209,7 @@ class Judge:
     def _suspect(self, transaction: Transaction, row: ArrivalRow, reason: str, *, by_directory: bool) -> None:
         """Quarantined, unless only the directory says so and it is old."""
         if by_directory and self._is_behind(transaction, row):
-            self._hold(transaction, row, "directory-behind", None)
+            self._hold(transaction, row, DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
         else:
             self._quarantine(transaction, row, reason)
 

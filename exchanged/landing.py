@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
+from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
@@ -47,7 +48,7 @@ HELD_FOR_DIRECTORY: Final = (
     "no-directory",
     "no-route",
     "routing-loop",
-    "directory-behind",
+    DIRECTORY_BEHIND,
 )
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0

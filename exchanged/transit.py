@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from exchanged.decisions import Held, Suspicious
+from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.examine import Examined, Scope
 from exchanged.ledger import Transaction, arrivals, batches, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -61,7 +61,7 @@ class Transit:
         is_behind = batches.neighbour_directory(transaction.connection, row.link) > self.trust.version
         if is_behind and not roads.keys() >= set(seal.recipients):
             # Whom we do not know, or know elsewhere, may stand behind us since: nobody else would serve them.
-            raise Held("directory-behind")
+            raise Held(DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
         known = packets.find(transaction.connection, seal.key)
         if known is not None and known.state is PacketState.ACTIVE:
             if (known.came_by, known.seal_digest) != (row.link, examined.seal_digest):
