@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchanged.decisions import Held, Suspicious
 from exchanged.examine import Examined, Scope
-from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Links, Statements
@@ -18,6 +18,7 @@ from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
 from exchanged.states import DestinationState, Event, PacketState
 from exchanged.storing import is_new_attempt, refuse, require_named_blobs, store, subject_of
+from exchanged.transit import meets_itself
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
 from packet_spec.catalogue import Catalogue
@@ -62,7 +63,11 @@ class Admission:
         if sender is None or sender.admitting_node != self.node:
             raise Held("no-route")
         known = packets.find(transaction.connection, seal.key)
-        if known is not None and not is_new_attempt(transaction, known, seal):
+        if known is not None and known.transit:
+            # It passed here while another node admitted its sender: nothing was ever decided about it.
+            if known.state is PacketState.ACTIVE:
+                raise meets_itself(row)
+        elif known is not None and not is_new_attempt(transaction, known, seal):
             self._meet_again(transaction, row, known, examined)
             return
         require_named_blobs(transaction, row, seal)

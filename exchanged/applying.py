@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchanged.decisions import Held
 from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, effects, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Statements
+from exchanged.routing import RouteKind
 from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, Event, allows
 from exchanged.trust import Trust
 from packet_spec.authority import check_hop_authority, check_receipt_authority
@@ -61,15 +63,20 @@ class Applying:
                 "receipt-without-authority", receipt.key, detail={"kind": receipt.kind.value, "key": key_id}
             )
             raise
+        if not self.statements.has_road(receipt.key.sender, came_by=row.link):
+            # Recorded here and never sent on it would be lost to its sender.
+            raise Held(RouteKind.UNKNOWN.value)
         number = statements.record_receipt(transaction, receipt, document, own=False)
+        packet = packets.find(transaction.connection, receipt.key)
         if number is None:
             if self._passes_through(receipt.key.sender):
                 # On its way back from the admitting node, or asked for again: in between nothing ends.
                 number = statements.number_of(transaction.connection, document)
                 self._send_on(transaction, number, receipt, row.link)
+                if packet is not None and packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
+                    self._follow(transaction, packet, number, row.link)
             arrivals.finish(transaction, row, Event.REPEAT)
             return
-        packet = packets.find(transaction.connection, receipt.key)
         if packet is not None:
             self._apply_to(transaction, packet, receipt, number)
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:

@@ -8,12 +8,16 @@ everything on. The part follows from the directory and the sender alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from exchanged.decisions import Held
 from exchanged.examine import Examined, Scope
 from exchanged.judge import PacketJudge
 from exchanged.ledger import Transaction
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.trust import Trust
+
+_AGAIN_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,15 @@ class ByPart:
         return self._judge(sender).scope(sender)
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
-        """As the judge of that sender's packets decides. The seal names the sender; it was verified."""
-        self._judge(examined.seal.key.sender).decide(transaction, row, examined)
+        """As the judge of that sender's packets decides. The seal names the sender; it was verified.
+
+        Raises Held when a newer directory gave this node another part since the packet was looked at.
+        """
+        sender = examined.seal.key.sender
+        judge = self._judge(sender)
+        if examined.scope is not judge.scope(sender):
+            raise Held("directory-changed", _AGAIN_SECONDS)
+        judge.decide(transaction, row, examined)
 
     def _judge(self, sender: str) -> PacketJudge:
         agency = self.trust.directory.agency(sender)

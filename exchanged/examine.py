@@ -62,6 +62,7 @@ class Examined:
     key_id: str
     verdict: Verdict
     packet: Packet | None
+    scope: Scope = Scope.SEAL
 
 
 def examine(work: ExamineWork) -> Examined:
@@ -78,7 +79,7 @@ def examine(work: ExamineWork) -> Examined:
     if work.scope is Scope.SEAL:
         return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
     verdict, packet = _judge(packet_xml, seal, directory, work.scope)
-    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet)
+    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope)
 
 
 def examine_seal(work: ExamineWork) -> Examined:

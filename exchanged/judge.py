@@ -17,27 +17,31 @@ from typing import Final, Protocol
 
 from exchanged.applying import Applying
 from exchanged.clock import Clock, Randomness
+from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, examine
-from exchanged.ledger import Ledger, Transaction, arrivals
+from exchanged.ledger import Ledger, Transaction, arrivals, batches
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
+from exchanged.receipts import Links
 from exchanged.retry import Backoff
 from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.states import Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
-from packet_spec.errors import DatedAheadError, ExchangeError, UnknownKeyError
+from packet_spec.errors import AuthorityError, DatedAheadError, ExchangeError, UnknownKeyError
 from packet_spec.findings import Outcome
-from packet_spec.model import ItemKind
+from packet_spec.model import ItemKind, NodeRole
 
 _LOG: Final = logging.getLogger("exchanged")
 _GROUP: Final = 64
 _CRASHES: Final = 3
 # A time that has not come yet may come; looking again costs little.
 _AHEAD_SECONDS: Final = 60.0
+# Why something looks forged by a directory that may only be old.
+_BY_DIRECTORY: Final = frozenset({"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox"})
 
 
 class PacketJudge(Protocol):
@@ -48,23 +52,6 @@ class PacketJudge(Protocol):
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         """Move the arrival on. Raises Held to hold it, Suspicious to quarantine it."""
-
-
-class Held(Exception):  # noqa: N818 - a decision, not an error
-    """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later."""
-
-    def __init__(self, reason: str, again_in_seconds: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.again_in_seconds = again_in_seconds
-
-
-class Suspicious(Exception):  # noqa: N818 - a decision, not an error
-    """The packet is not what it claims to be: ``reason`` (kebab-case); a person must look."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +66,7 @@ class JudgeTools:
     clock_guard: ClockGuard
     randomness: Randomness
     backoff: Backoff
+    links: Links
 
 
 class Judge:
@@ -201,7 +189,7 @@ class Judge:
         except Held as decision:
             self._hold(transaction, row, decision.reason, decision.again_in_seconds)
         except Suspicious as decision:
-            self._quarantine(transaction, row, decision.reason)
+            self._suspect(transaction, row, decision.reason, by_directory=decision.reason in _BY_DIRECTORY)
         except DatedAheadError as error:
             self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         except UnknownKeyError as error:
@@ -215,7 +203,25 @@ class Judge:
             if error.temporary:
                 self._hold(transaction, row, error.reference, self._delay(row))
             else:
-                self._quarantine(transaction, row, error.reference)
+                by_directory = isinstance(error, AuthorityError)
+                self._suspect(transaction, row, error.reference, by_directory=by_directory)
+
+    def _suspect(self, transaction: Transaction, row: ArrivalRow, reason: str, *, by_directory: bool) -> None:
+        """Quarantined, unless only the directory says so and it is old."""
+        if by_directory and self._is_behind(transaction, row):
+            self._hold(transaction, row, DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
+        else:
+            self._quarantine(transaction, row, reason)
+
+    def _is_behind(self, transaction: Transaction, row: ArrivalRow) -> bool:
+        """The neighbour judged by a newer directory than ours, which it serves us first (C24): doubt holds.
+
+        An agency's own word that it has a newer one is no reason to hold what looks forged.
+        """
+        trust = self._tools.trust
+        neighbour = trust.directory.node(self._tools.links.peer_of(row.link))
+        is_between = neighbour is not None and neighbour.role is not NodeRole.FRONTEND
+        return is_between and batches.neighbour_directory(transaction.connection, row.link) > trust.version
 
     def _crashed(self, transaction: Transaction, *, row: ArrivalRow, reason: str) -> None:
         if arrivals.count_crash(transaction, row) >= _CRASHES:
@@ -226,6 +232,9 @@ class Judge:
     def _decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         if examined.seal.key != row.key:
             raise Suspicious("waybill-names-another-packet")
+        if not self._tools.links.peer_of(row.link):
+            # The configuration lost or renamed the link: nobody can tell whose word it is.
+            raise Held("link-not-configured")
         if not self._tools.trust.is_current(transaction.now):
             raise Held("directory-expired")
         if examined.verdict.outcome is Outcome.HELD:

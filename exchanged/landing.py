@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
+from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
@@ -47,6 +48,7 @@ HELD_FOR_DIRECTORY: Final = (
     "no-directory",
     "no-route",
     "routing-loop",
+    DIRECTORY_BEHIND,
 )
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
@@ -172,12 +174,19 @@ class Landing:
                 continue
             if name in self._refused:
                 continue
+            if files[name] > DIRECTORY_BYTES:
+                self._security(name, TransportFileError("a directory is too large"))
+                continue
             # Not where a person puts directories: those are looked at the moment they appear.
             path = self.link.spool.new_path("directory")
             try:
                 self.link.transport.fetch(name, path, limit_bytes=DIRECTORY_BYTES)
                 taken = self.link.trust.offer(path.read_bytes())
-            except (FormatError, SignatureError, VersionError, TransportFileError) as error:
+            except TransportFileError as error:
+                # It may be whole at the next look, and others wait for it.
+                self._security(name, error)
+                continue
+            except (FormatError, SignatureError, VersionError) as error:
                 self._refused[name] = self.link.trust.version
                 self._security(name, error)
                 continue
@@ -414,7 +423,9 @@ class Landing:
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )
-        batches.remember(transaction, self.link.name, "directory-version", str(waybill.directory_version))
+        batches.remember(
+            transaction, self.link.name, batches.DIRECTORY_VERSION, str(waybill.directory_version)
+        )
         batches.remember_head(transaction, self.link.peer, waybill)
         self.settling.apply(transaction, waybill)
 

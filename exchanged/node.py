@@ -36,6 +36,7 @@ from exchanged.trust import Trust
 from exchanged.watch import FolderWatch
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import DIRECTORY_BYTES
+from packet_spec.model import NodeRole
 
 STOP_SECONDS: Final = 8.0
 # After that everything that a station can wait for is cut off; what still does not end hangs in the kernel.
@@ -116,6 +117,7 @@ def sweep_of(parts: Parts) -> Sweep:
         parts.ports.clock,
         parts.clock_guard.proven,
         parts.config.retention,
+        only_passes=parts.config.node.role is NodeRole.BRIDGE,
     )
 
 

@@ -445,7 +445,7 @@ class Offering:
 
     def _offer_directory(self) -> bool:
         """A neighbour that is behind gets the directory, before the batches (C24)."""
-        known = batches.recall(self.link.ledger.read(), self.link.name, "directory-version")
+        known = batches.recall(self.link.ledger.read(), self.link.name, batches.DIRECTORY_VERSION)
         version = self.link.trust.version
         name = directory_name(version)
         if known is None or int(known) >= version or name in self._put:
@@ -463,7 +463,7 @@ class Offering:
         ]
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
-        known = batches.recall(connection, self.link.name, "directory-version")
+        known = batches.recall(connection, self.link.name, batches.DIRECTORY_VERSION)
         if known is not None and int(known) < self.link.trust.version:
             keep.add(directory_name(self.link.trust.version))
         keep.add(ACKNOWLEDGEMENT_NAME)

@@ -24,6 +24,7 @@ def judge_tools(parts: Parts) -> JudgeTools:
         parts.clock_guard,
         parts.ports.randomness,
         parts.backoff,
+        parts.links,
     )
 
 

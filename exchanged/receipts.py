@@ -145,6 +145,15 @@ class Statements:
             transaction, kind, number, hop(self._trust.directory, self._speaker.node, agency, came_from)
         )
 
+    def has_road(self, agency: str, *, came_by: str) -> bool:
+        """A receipt about a packet of ``agency`` ends here, or there is a link on its way."""
+        route = receipt_hop(
+            self._trust.directory, self._speaker.node, agency, self._came_from(agency, came_by)
+        )
+        if route.kind is RouteKind.NEIGHBOUR:
+            return bool(self._links.name_of(route.neighbour))
+        return route.kind is not RouteKind.UNKNOWN
+
     def _came_from(self, agency: str, came_by: str) -> str:
         """The neighbour that it must not go back to. At the admitting node the way turns (C16)."""
         neighbour = self._links.peer_of(came_by)

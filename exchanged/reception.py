@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchanged.decisions import Held, Suspicious
 from exchanged.examine import Examined, Scope
-from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Links, Statements

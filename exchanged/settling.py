@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exchanged.ledger import Transaction, batches, blobs, packets
+from exchanged.ledger import Transaction, arrivals, batches, blobs, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT
 from exchanged.receipts import Statements
@@ -109,6 +109,8 @@ class Settling:
                 continue
             event = Event.HAND_ON if packet.transit else Event.ACKNOWLEDGE
             moved = self._move_offered(transaction, packet, event, batch)
+            if moved and packet.transit:
+                arrivals.release_held(transaction, reasons=(arrivals.PASSES_ALREADY,), key=packet.key)
             if moved and not packet.own:
                 self.link.statements.note_hop(
                     transaction, packet.key, packet.seal_digest, packet.landed_at, self.link.peer

@@ -158,6 +158,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_P.DONE, _E.NEW_ATTEMPT, _P.ACTIVE, "a higher attempt after a refusal (C12)"),
     Transition(_P.REFUSED, _E.NEW_ATTEMPT, _P.ACTIVE, "a higher attempt after a refusal (C12)"),
     Transition(_P.DONE, _E.TAKE_AGAIN, _P.ACTIVE, "a node in between forwards it once more (C14)"),
+    Transition(
+        _P.REFUSED, _E.TAKE_AGAIN, _P.ACTIVE, "refused here once; now another node admits its sender (C14)"
+    ),
     Transition(_P.DONE, _E.REFUSE, _P.REFUSED, "a higher attempt was judged and refused too"),
     Transition(_P.REFUSED, _E.REFUSE, _P.REFUSED, "a higher attempt was judged and refused too"),
     # one destination on its way

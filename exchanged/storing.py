@@ -5,8 +5,8 @@ Shared by admission and reception. The arrival's hold on the spool file passes t
 
 from __future__ import annotations
 
+from exchanged.decisions import Suspicious
 from exchanged.examine import Examined
-from exchanged.judge import Suspicious
 from exchanged.ledger import Connection, Transaction, arrivals, blobs, packets, search
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
@@ -112,6 +112,7 @@ def _keep(
         came_by=row.link,
         bytes_at=row.bytes_at,
         relations=relations_of(examined.packet),
+        transit=transit,
     )
     return known.id
 

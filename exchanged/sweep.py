@@ -3,9 +3,9 @@
 Spool files go as soon as nothing in them is needed; what was sealed here is needed until ``restore_days``
 after its packet became final, because a neighbour that was restored may ask for it (C23). Blobs stay
 ``blob_days`` after the last packet that names them became final, so that a later stage of the case need
-not send them again (C10). What only passed through is forgotten ``transit_days`` after it did (C14): memory
-for ever stands at the ends. A crash between ledger and unlink leaves a spare file, which the next start
-removes.
+not send them again (C10). A bridge keeps them for a day only, and forgets what passed ``transit_days``
+after it did (C14): memory for ever stands at the ends, and at provincial nodes, which judge replies by it
+(C17). A crash between ledger and unlink leaves a spare file, which the next start removes.
 
 Days are counted by what neighbours confirmed (``ledger.keeping``): a clock that jumps ahead, was wrong for a
 while, or is confirmed by nobody removes nothing (C18).
@@ -20,7 +20,7 @@ from typing import Final
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
 from exchanged.config import RetentionConfig
-from exchanged.ledger import Ledger, Transaction, blobs, keeping, packets, spool
+from exchanged.ledger import Ledger, Transaction, blobs, keeping, passing, spool
 from exchanged.ledger.keeping import Old
 from exchanged.log import event_line
 from exchanged.spool import Spool
@@ -28,6 +28,7 @@ from exchanged.station import NOW
 
 _GROUP: Final = 256
 _AGED_EVERY_SECONDS: Final = 3600.0
+_PASSED_BLOBS: Final = timedelta(days=1)
 
 
 class Sweep:
@@ -43,7 +44,10 @@ class Sweep:
         clock: Clock,
         proven: Callable[[], datetime | None],
         keep: RetentionConfig,
+        *,
+        only_passes: bool = False,
     ) -> None:
+        """``only_passes``: at a bridge, where nothing that is decided later asks for what passed before."""
         self._ledger = ledger
         self._files = files
         self._store = store
@@ -54,7 +58,11 @@ class Sweep:
         self._keep_blobs = timedelta(
             days=max(keep.blob_days, keep.restore_days) if keep.blob_days and keep.restore_days else 0
         )
+        if only_passes:
+            # Nobody may leave a large part out here (C9), so it comes again whenever it is needed again.
+            self._keep_blobs = _PASSED_BLOBS
         self._keep_passed = timedelta(days=keep.transit_days)
+        self._only_passes = only_passes
         self._next_aged: float | None = None
 
     def step(self) -> float | None:
@@ -94,7 +102,7 @@ class Sweep:
         if self._keep_blobs:
             old = keeping.old(connection, proven - self._keep_blobs)
             more |= self._sweep_blobs(old)
-        if self._keep_passed:
+        if self._keep_passed and self._only_passes:
             more |= self._forget_passed(keeping.old(connection, proven - self._keep_passed))
         return more
 
@@ -124,14 +132,16 @@ class Sweep:
 
     def _forget_passed(self, old: Old) -> bool:
         def forget(transaction: Transaction) -> int:
-            count = packets.forget_passed(transaction, old.before, _GROUP)
+            count = passing.forget_passed(transaction, old, _GROUP)
             _tell(transaction, "passed-packets", count)
             return count
 
-        count = self._ledger.write(forget) if packets.has_passed(self._ledger.read(), old.before) else 0
+        count = self._ledger.write(forget) if passing.has_passed(self._ledger.read(), old) else 0
         if count:
             event_line("retention", kind="passed-packets", count=count)
-        return count == _GROUP
+        late = passing.late_receipts(self._ledger.read(), old, _GROUP)
+        gone = self._ledger.write(lambda transaction: passing.forget_late(transaction, late)) if late else 0
+        return _GROUP in (count, gone)
 
 
 def _tell(transaction: Transaction, kind: str, count: int) -> None:

@@ -95,9 +95,12 @@ def _seal_of(row: HopRow) -> str:
 
 
 def _events_of_attempt(facts: PacketFacts) -> tuple[EventRow, ...]:
-    """A first attempt has all events; a higher one those since it came (its predecessor's are history)."""
+    """A first attempt has all events; a higher one those since it came (its predecessor's are history).
+
+    What passes through has those of its present passage: the other one led over another link.
+    """
     packet = facts.packet
-    if packet is None or packet.attempt == 1:
+    if packet is None or (packet.attempt == 1 and not packet.transit):
         return facts.events
     return tuple(event for event in facts.events if event.at >= packet.landed_at)
 

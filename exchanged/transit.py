@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.examine import Examined, Scope
-from exchanged.judge import Held, Suspicious
 from exchanged.ledger import Transaction, arrivals, batches, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import ORDINARY, URGENT, Links
@@ -28,8 +28,17 @@ from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
 from packet_spec.model import ItemKind, Priority, ReceiptKind, Seal
 
-# The acknowledgement that ends the first passage travels with what made us meet the packet again.
+# The acknowledgement that ends the first passage travels with what made us meet the packet again; where a
+# link is down, or an operator said wait, it may be days.
 _MEETS_ITSELF_SECONDS: Final = 0.5
+_AT_MOST_SECONDS: Final = 60.0
+
+
+def meets_itself(row: ArrivalRow) -> Held:
+    """Waits for the other passage; released when that ends (``settling``), asked again ever more rarely."""
+    return Held(
+        arrivals.PASSES_ALREADY, min(_MEETS_ITSELF_SECONDS * 2.0 ** min(row.tries, 8), _AT_MOST_SECONDS)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,14 @@ class Transit:
         seal, directory = examined.seal, self.trust.directory
         check_seal_authority(directory, seal, examined.key_id, transaction.now)
         roads = self._roads(row, seal)
+        is_behind = batches.neighbour_directory(transaction.connection, row.link) > self.trust.version
+        if is_behind and not roads.keys() >= set(seal.recipients):
+            # Whom we do not know, or know elsewhere, may stand behind us since: nobody else would serve them.
+            raise Held(DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
         known = packets.find(transaction.connection, seal.key)
         if known is not None and known.state is PacketState.ACTIVE:
             if (known.came_by, known.seal_digest) != (row.link, examined.seal_digest):
-                raise Held("passes-already", _MEETS_ITSELF_SECONDS)
+                raise meets_itself(row)
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         require_named_blobs(transaction, row, seal)

@@ -29,7 +29,7 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import NoSpaceError
 from exchanged.examine import Examined, ExamineWork, Scope, examine_seal
 from exchanged.ledger import Connection, Ledger, Transaction, arrivals, blobs, packets
-from exchanged.ledger.rows import ArrivalRow
+from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Statements
 from exchanged.routing import may_come_from
@@ -124,9 +124,15 @@ def _of_good_seal(
         return Telling(Outcome.DISCARDED_UNTOLD, "waybill-names-another-packet")
     check_seal_authority(directory, seal, examined.key_id, row.landed_at)
     known = packets.find(connection, seal.key)
+    if known is not None and known.transit and _is_another_passage(known, row):
+        known = None
     is_first = known is None or is_higher_attempt(connection, known, seal)
     if known is not None and not is_first and known.content_digest == seal.content_digest:
         return Telling(Outcome.DISCARDED_KNOWN)
+    sender = directory.agency(seal.key.sender)
+    admits = sender is not None and sender.admitting_node == tools.node
+    if not admits and (not tools.agency or tools.agency not in seal.recipients):
+        return Telling(Outcome.DISCARDED_UNTOLD, "not-ours-to-say")
     if not may_come_from(directory, tools.node, seal.key.sender, tools.links.peer_of(row.link)):
         return Telling(Outcome.DISCARDED_UNTOLD, "packet-by-a-wrong-road")
     if not is_first:
@@ -134,12 +140,13 @@ def _of_good_seal(
     others = [each for each in arrivals.of_packet(connection, row.key) if each.kind is ItemKind.PACKET]
     if len(others) > 1:
         return Telling(Outcome.DISCARDED_UNTOLD, "another-copy-waits")
-    sender = directory.agency(seal.key.sender)
-    if sender is not None and sender.admitting_node == tools.node:
-        return Telling(Outcome.DISCARDED_TOLD, examined=examined)
-    if tools.agency and tools.agency in seal.recipients:
-        return Telling(Outcome.DISCARDED_TOLD, recipient=tools.agency, examined=examined)
-    return Telling(Outcome.DISCARDED_UNTOLD, "not-ours-to-say")
+    recipient = "" if admits else tools.agency
+    return Telling(Outcome.DISCARDED_TOLD, recipient=recipient, examined=examined)
+
+
+def _is_another_passage(known: PacketRow, row: ArrivalRow) -> bool:
+    """What passed through here before, perhaps on its way up, is no other copy of what is on its way now."""
+    return known.state is not PacketState.ACTIVE or known.came_by != row.link
 
 
 def set_aside(tools: GivingUpTools, row: ArrivalRow) -> Path:

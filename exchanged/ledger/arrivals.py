@@ -22,6 +22,9 @@ from packet_spec.model import ItemKind
 HELD_BY_OPERATOR: Final = "held-by-operator"
 """The reason of what an operator said should wait: only an operator releases it."""
 
+PASSES_ALREADY: Final = "passes-already"
+"""The reason of a packet that waits until its other passage through this node has ended (C14)."""
+
 _SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
 
 
@@ -162,10 +165,12 @@ def release_held(
     Never what an operator holds.
     """
     count = 0
-    for row in in_state(transaction.connection, ArrivalState.HELD):
-        if row.reason == HELD_BY_OPERATOR:
+    connection = transaction.connection
+    rows = in_state(connection, ArrivalState.HELD) if key is None else of_packet(connection, key)
+    for row in rows:
+        if row.state is not ArrivalState.HELD or row.reason == HELD_BY_OPERATOR:
             continue
-        if (not reasons or row.reason in reasons) and (key is None or row.key == key):
+        if not reasons or row.reason in reasons:
             keep(transaction, row, Event.RELEASE, row.reason)
             count += 1
     return count

@@ -104,6 +104,7 @@ def held_streams(connection: sqlite3.Connection, link: str) -> dict[tuple[str, s
 
 
 PAUSED: Final = "paused"
+DIRECTORY_VERSION: Final = "directory-version"
 
 
 def paused_because(connection: sqlite3.Connection, link: str) -> str:
@@ -386,6 +387,11 @@ def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
         "SELECT value FROM link_memory WHERE link = ? AND name = ?", (link, name)
     ).fetchone()
     return None if row is None else str(row["value"])
+
+
+def neighbour_directory(connection: sqlite3.Connection, link: str) -> int:
+    """The version of the directory that the neighbour's last waybill named; 0 before the first."""
+    return int(recall(connection, link, DIRECTORY_VERSION) or "0")
 
 
 def remember(transaction: Transaction, link: str, name: str, value: str) -> None:

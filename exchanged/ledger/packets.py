@@ -108,6 +108,7 @@ def replace(
     came_by: str,
     bytes_at: SpoolRange,
     relations: tuple[str, str, str],
+    transit: bool = False,
 ) -> None:
     """A higher attempt takes the place of a refused one (C12), or what passed through comes again (C14).
 
@@ -128,8 +129,9 @@ def replace(
         " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
         " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
         " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
-        " spool = ?, start = ?, length = ? WHERE id = ?",
+        " spool = ?, start = ?, length = ?, transit = ? WHERE id = ?",
         *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
+        int(transit),
         row.id,
     )
     search.forget(transaction, row.id, search.PACKET_FIELDS)
@@ -226,8 +228,14 @@ def _complete(transaction: Transaction, packet: PacketRow) -> None:
 def let_go(transaction: Transaction, packet: PacketRow) -> None:
     """The packet's bytes may go from the spool; blob references stay for retention.
 
-    Those that were sealed here stay for the restore window, when nobody works with them any more (C23).
+    Those that were sealed here stay for the restore window, when nobody works with them any more (C23). What
+    waits to be offered, on hold or not, waits no longer: there is nothing to offer.
     """
+    transaction.execute(
+        "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ? AND batch IS NULL"
+        " AND link IN (SELECT link FROM destination WHERE packet = ?)",
+        packet.id, packet.id,
+    )  # fmt: skip
     where = packet.bytes_at
     if where is not None:
         if packet.own:
@@ -235,43 +243,6 @@ def let_go(transaction: Transaction, packet: PacketRow) -> None:
         else:
             spool.release(transaction, where.spool)
         transaction.execute("UPDATE packet SET spool = NULL WHERE id = ?", packet.id)
-
-
-def has_passed(connection: sqlite3.Connection, passed_before: datetime) -> bool:
-    """A packet that only passed through did so before that time."""
-    row = connection.execute(
-        "SELECT 1 FROM packet WHERE transit = 1 AND state = 'done' AND since < ? LIMIT 1",
-        (stamp(passed_before),),
-    ).fetchone()
-    return row is not None
-
-
-def forget_passed(transaction: Transaction, passed_before: datetime, limit: int) -> int:
-    """Forget packets that only passed through, some time after they did: memory in between is bounded (C14).
-
-    Statements about them go with them; the chain of events stays. A packet whose blobs are not collected
-    yet stays so long. Returns how many went.
-    """
-    rows = transaction.execute(
-        "SELECT id, sender, packet_id FROM packet WHERE transit = 1 AND state = 'done' AND since < ?"
-        " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.sender = packet.sender"
-        " AND blob_reference.packet_id = packet.packet_id)"
-        " AND NOT EXISTS (SELECT 1 FROM outgoing WHERE kind <> 'packet' AND reference IN"
-        " (SELECT id FROM receipt WHERE receipt.packet_id = packet.packet_id"
-        " UNION SELECT id FROM hop WHERE hop.packet_id = packet.packet_id))"
-        " AND NOT EXISTS (SELECT 1 FROM arrival WHERE arrival.packet_id = packet.packet_id) LIMIT ?",
-        stamp(passed_before), limit,
-    ).fetchall()  # fmt: skip
-    for row in rows:
-        for table in ("receipt", "hop"):
-            transaction.execute(
-                f"DELETE FROM {table} WHERE sender = ? AND packet_id = ?",  # noqa: S608 - our own names
-                row["sender"], row["packet_id"],
-            )  # fmt: skip
-        transaction.execute("DELETE FROM destination WHERE packet = ?", row["id"])
-        transaction.execute("DELETE FROM packet WHERE id = ?", row["id"])
-        search.forget(transaction, row["id"], (search.Field.SENDER_REF, search.Field.CASE_NUMBER))
-    return len(rows)
 
 
 def in_states(

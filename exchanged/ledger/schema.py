@@ -220,9 +220,9 @@ CREATE TABLE confirmed (
 ) WITHOUT ROWID;
 
 CREATE TABLE kept_bytes (
-  id INTEGER PRIMARY KEY, packet INTEGER NOT NULL REFERENCES packet(id), attempt INTEGER NOT NULL,
-  spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL, length INTEGER NOT NULL,
-  since TEXT NOT NULL
+  id INTEGER PRIMARY KEY AUTOINCREMENT, packet INTEGER NOT NULL REFERENCES packet(id),
+  attempt INTEGER NOT NULL, spool INTEGER NOT NULL REFERENCES spool(id), start INTEGER NOT NULL,
+  length INTEGER NOT NULL, since TEXT NOT NULL
 );
 CREATE INDEX kept_bytes_since ON kept_bytes(since);
 CREATE INDEX kept_bytes_packet ON kept_bytes(packet);
@@ -275,6 +275,7 @@ def _bridges(database: Database) -> None:
     """A packet that only passes through: its custody ends here when the next node has it (C14)."""
     database.execute("ALTER TABLE packet ADD COLUMN transit INTEGER NOT NULL DEFAULT 0")
     database.execute("CREATE INDEX packet_transit ON packet(since) WHERE transit = 1 AND state = 'done'")
+    database.execute("CREATE INDEX outgoing_reference ON outgoing(reference, kind)")
 
 
 def migrate(database: Database) -> None:

@@ -29,7 +29,7 @@ from packet_spec.model import KeyUse, ReceiptKind
 from packet_spec.receipt import sign_receipt
 from tests.support.crash import SimulatedCrash
 from tests.support.documents import BRIDGE, KEYS, PROCURATORATE, PROVINCE, make_receipt
-from tests.support.outbox import LARGE, SMALL, SendingFrontend, names_in, packet_xml
+from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 
 KEEP = RetentionConfig(
     sent_days=90, refused_days=180, receipt_days=730, status_days=365, notice_days=90, blob_days=60,
@@ -432,6 +432,20 @@ def test_c23_sealed_bytes_stay_for_the_restore_window_and_blobs_for_their_days(k
     assert len(frontend.blobs.files_on_disk()) == 1
     keeper.after(6)
     assert frontend.blobs.files_on_disk() == {}
+
+
+def test_c18_what_is_kept_now_is_never_taken_for_what_was_there_before(keeper: Keeper) -> None:
+    """The rows of sealed bytes go; their numbers, by which age has its second witness, do not come again."""
+    frontend = keeper.frontend
+    for name in ("A", "B"):
+        frontend.drop_xml(f"{name}.xml", acceptance_xml(senderRef=f"R-{name}"))
+        frontend.run()
+        frontend.end_packet(frontend.packets()[-1], Event.RECEIPT_DELIVERED)
+        keeper.after()
+        if name == "A":
+            keeper.after(15)
+    numbers = frontend.ledger.read().execute("SELECT id FROM kept_bytes").fetchall()
+    assert [row["id"] for row in numbers] == [2]
 
 
 def test_no_question_walks_what_is_kept_for_ever(keeper: Keeper) -> None:
