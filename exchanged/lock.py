@@ -41,8 +41,11 @@ def holder(path: Path) -> int | None:
             return max(process, 0)
     return None
 
+
 _LOOKS: Final = 600
 _BETWEEN_SECONDS: Final = 0.05
+# For a moment the file still names the holder before: who has just taken the lock writes itself into it.
+_FIRST_LOOKS: Final = 4
 
 
 class Purpose(StrEnum):
@@ -68,7 +71,8 @@ class NodeLock:
                 break
             except BlockingIOError:
                 holder, _, holds_for = self._holder().partition(" ")
-                if holds_for != Purpose.ACT or not looks_left:
+                is_new = looks_left >= _LOOKS - _FIRST_LOOKS
+                if not looks_left or (holds_for != Purpose.ACT and not is_new):
                     os.close(self._descriptor)
                     raise AlreadyRunningError(
                         "another daemon runs on this data directory",

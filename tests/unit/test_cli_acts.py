@@ -103,9 +103,10 @@ def test_acts_go_through_the_daemons_socket(
 
 
 def test_acts_work_with_the_daemon_down_and_are_done_once(
-    network: Network, police: SimulatedNode, asked: Operator
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same code under the node's lock; what a daemon that starts then sees is as if it had done it."""
+    monkeypatch.setattr("cli.acting._LOOKS", 2)
     link = police.opened.links.name_of(PROVINCE)
     police.die()
     asked.text("link", "pause", link, *WHY)
@@ -126,6 +127,25 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
     ]  # fmt: skip
 
 
+def test_an_act_given_during_a_reload_waits_for_the_node(
+    network: Network, police: SimulatedNode, asked: Operator
+) -> None:
+    """The lock is held and nobody listens while the node stops and opens anew: no reason to fail."""
+    link, control = police.opened.links.name_of(PROVINCE), police.config.control
+    servers: list[ControlServer] = []
+
+    def serve() -> None:
+        servers.append(ControlServer(control.socket, control.group, desk(police), SystemClock(), print))
+        servers[0].start()
+
+    timer = Timer(0.1, serve)
+    timer.start()
+    assert "paused" in asked.text("link", "pause", link, *WHY)
+    timer.join()
+    assert len(recorded(police)) == 1
+    servers[0].stop()
+
+
 def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_path: Path) -> None:
     """The service manager does not start a daemon again that found the lock taken (exit code 7)."""
     act = NodeLock(tmp_path / "lock", Purpose.ACT)
@@ -136,3 +156,8 @@ def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_
     with pytest.raises(Exception, match="another daemon"):
         NodeLock(tmp_path / "lock", Purpose.ACT)
     daemon.release()
+    # For a moment whoever took the lock has not written itself into the file, which names a dead daemon.
+    act = NodeLock(tmp_path / "lock", Purpose.ACT)
+    (tmp_path / "lock").write_text("12345\n", encoding="ascii")
+    Timer(0.1, act.release).start()
+    NodeLock(tmp_path / "lock").release()
