@@ -22,12 +22,20 @@ SENTENCES: Final[Mapping[str, str]] = {
     "stopped": "the daemon stopped cleanly",
     "directory-taken": "directory version {version} is in force (came by {road})",
     "folder-marker": "the marker of {folder} is {state}",
+    "marker-met": "the marker of {folder} was met for the first time",
     "marker-accepted": "the marker of {folder} was accepted",
     "inbox-unusable": "the inbox cannot be used",
+    "inbox-usable": "the inbox can be used again",
     "inbox-good-again": "the inbox can be used again",
+    "delivery-waiting": "waits to be put into the inbox: {reason}",
     "vanished-confirmed": "many folders vanished from the inbox at once, and that was confirmed",
     "link-down": "link {link} is down: {error}; to act: {fault}",
     "link-up": "link {link} is up again",
+    "link-paused": "link {link} is paused",
+    "link-resumed": "link {link} works again after a pause",
+    "notice-raised": "notice {notice} was raised: {reference} {subject}",
+    "notice-over": "notice {notice} is over: {reference} {subject}",
+    "retention": "{count} old {kind} began to be removed",
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
@@ -53,6 +61,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "hold": "held: {reason}",
     "release": "judged again",
     "quarantine": "put into quarantine: {reason}",
+    "requeue": "taken out of quarantine; judged once more",
+    "discard": "given up by an operator; set aside in {kept}",
     "blobs-missing": "a large part is missing",
     "blobs-complete": "all large parts are here",
     "new-attempt": "a higher attempt",
@@ -74,25 +84,42 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-refused": "refused by a receipt",
     "receipt-undeliverable": "undeliverable",
     "receipt-expired": "expired",
+    "receipt-noted": "a later receipt changes nothing any more: {kind}",
+    "receipt-for-other-content": "a receipt speaks of other content: {kind}",
+    "receipt-without-authority": "a receipt of somebody who may not issue it: {kind}",
+    "receipt-contradicted": "a receipt of {by} contradicts what is known here: {kind}",
     "case-joined": "two cases are one now",
     "security": "something tried what it may not",
 }
+# The same words of the state table say something else of a packet on its way to one recipient.
+OF_RECIPIENT: Final[Mapping[str, str]] = {
+    "hold": "put on hold",
+    "release": "let go on: offered again",
+    "release-to-inbox": "let go on to the inbox",
+}
+_BOOKKEEPING: Final = frozenset({"operator", "reason", "act", "request", "uid", "login_uid", "login_from"})
 
 
 def event_words(event: ChainEvent) -> str:
     """What happened, as a sentence, and by whom and why where an operator did it."""
     operator, reason = event.detail.get("operator"), event.detail.get("reason")
     if event.kind.startswith("operator-") and operator:
-        rest = {name: value for name, value in event.detail.items() if name not in {"operator", "reason"}}
-        words = _("operator {operator}: {act}").format(
-            operator=operator, act=f"{event.kind.removeprefix('operator-')} {_particulars(rest)}".strip()
-        )
+        words = _("operator {operator}: {act}").format(operator=operator, act=_act(event))
         return f"{words}; {_('reason')}: {reason}" if reason else words
-    sentence = SENTENCES.get(event.kind)
+    sentence = (OF_RECIPIENT.get(event.kind) if event.recipient else None) or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}
     return _NAMES.sub(lambda match: shown[match[1]], _(sentence))
+
+
+def _act(event: ChainEvent) -> str:
+    """What the operator did. Numbers of requests and users are for whoever asks for JSON."""
+    act = str(event.detail.get("act", event.kind.removeprefix("operator-"))).replace("-", " ", 1)
+    rest = {name: value for name, value in event.detail.items() if value and name not in _BOOKKEEPING}
+    if rest.get("account") == event.detail.get("operator"):
+        del rest["account"]
+    return f"{act} {_particulars(rest)}".strip()
 
 
 def _particulars(detail: Mapping[str, object]) -> str:

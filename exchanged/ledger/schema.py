@@ -277,6 +277,12 @@ def _bridges(database: Database) -> None:
     database.execute("CREATE INDEX packet_transit ON packet(since) WHERE transit = 1 AND state = 'done'")
 
 
+@migrations(name="0006-held")
+def _held(database: Database) -> None:
+    """What is on hold stands in no index of what is due, and is counted with what waits on a link."""
+    database.execute("CREATE INDEX outgoing_held ON outgoing(link, id) WHERE batch IS NULL AND held = 1")
+
+
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)

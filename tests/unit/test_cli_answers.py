@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from cli.event_text import SENTENCES, event_words
+import cli
+from cli.event_text import OF_RECIPIENT, SENTENCES, event_words
 from cli.main import main
 from exchanged.clock import SystemClock
 from exchanged.errors import LoginRefusedError
@@ -161,7 +163,32 @@ def test_every_answer_has_an_example_and_json(
 def test_every_transition_that_writes_an_event_has_words() -> None:
     kinds = {transition.event.value for transition in TRANSITIONS}
     of_drops = {"listed-part-missing", "take", "recognise", "withdraw", "dispose"}
-    assert kinds - of_drops <= SENTENCES.keys()
+    assert kinds - of_drops <= {*SENTENCES, *OF_RECIPIENT}
+
+
+def test_every_event_that_is_written_has_words() -> None:
+    """Those whose kind stands as a text where it is written, wherever that is."""
+    root = Path(cli.__file__).parents[1]
+    sources = [path for name in ("exchanged", "frontend_server") for path in (root / name).rglob("*.py")]
+    written = re.compile(r'\b(?:tx|transaction)\.event\(\s*"([a-z-]+)"(?: if \w+ else "([a-z-]+)")?')
+    found = {
+        kind for path in sources for pair in written.findall(path.read_text("utf-8")) for kind in pair if kind
+    }
+    assert {"link-paused", "link-resumed", "notice-raised", "retention"} <= found
+    assert found - SENTENCES.keys() == {"operator-act"}
+
+
+def test_what_an_operator_did_is_told_without_bookkeeping() -> None:
+    detail = {
+        "act": "queue-hold", "reason": "asked by the court", "request": "ab" * 16, "operator": "li",
+        "account": "root", "uid": 0, "login_uid": 1000, "login_from": "kernel", "count": 2, "things": [],
+    }  # fmt: skip
+    said = event_words(ChainEvent(1, NOW, "operator-act", None, "", detail))
+    assert said == "operator li: queue hold account=root count=2; reason: asked by the court"
+    # The same word of the state table for an item that is judged, and for a packet on its way.
+    key = PacketKey(POLICE, packet_id(1))
+    assert event_words(ChainEvent(1, NOW, "release", key, "", {})) == "judged again"
+    assert event_words(ChainEvent(1, NOW, "release", key, POLICE, {})) == "let go on: offered again"
 
 
 def test_an_event_without_words_or_particulars_hides_nothing() -> None:
