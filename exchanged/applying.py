@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, effects, packets, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Statements
-from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, Event, allows
+from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, DestinationState, Event, allows
 from exchanged.trust import Trust
 from packet_spec.authority import check_hop_authority, check_receipt_authority
 from packet_spec.errors import AuthorityError, FormatError
@@ -114,6 +114,11 @@ class Applying:
                 continue
             if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
                 packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
+                if destination.state is DestinationState.ON_HOLD:
+                    # Nothing is left that an operator could release.
+                    batches.set_held(
+                        transaction, destination.link, ItemKind.PACKET, packet.id, held=False
+                    )
                 if packet.own and receipt.kind is ReceiptKind.ACCEPTED:
                     self._note_case(transaction, packet)
             elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:

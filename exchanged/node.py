@@ -118,7 +118,7 @@ class Health:
     """How a node does. ``slow``: seconds that a station has been at one step, beyond SLOW_SECONDS.
 
     ``is_alive``: our own volume took a transaction and a flushed file since the last time this was asked, and
-    no thread has died. ``down`` are links by name, of ``links`` altogether; ``waiting`` counts up to
+    no thread has died. ``down`` and ``paused`` are links by name, of ``links`` altogether; ``waiting`` counts up to
     ``exchanged.pulse.COUNTED``.
     """
 
@@ -127,6 +127,7 @@ class Health:
     down: tuple[str, ...]
     waiting: int
     slow: Mapping[str, float]
+    paused: tuple[str, ...] = ()
 
 
 class Node:
@@ -230,6 +231,7 @@ class Node:
             down=tuple(link.name.removeprefix("link:") for link in self._links if link.is_down),
             waiting=self._pulse.waiting,
             slow=slow,
+            paused=tuple(link.name.removeprefix("link:") for link in self._links if link.is_paused),
         )
 
     def hanging(self) -> Mapping[str, float]:

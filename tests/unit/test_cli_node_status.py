@@ -19,7 +19,7 @@ from exchanged.errors import MailboxUnusableError
 from exchanged.ledger import batches
 from exchanged.link_health import CLOCK_AHEAD, LinkHealth
 from exchanged.lock import NodeLock, holder
-from exchanged.places import DAMAGE_FILE, LEDGER_FILE
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE, LOCK_FILE
 from frontend_server.folders import MARKER_NAME
 from tests.support.asking import make_node, operator
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
@@ -63,6 +63,9 @@ def test_a_stopped_daemon_and_a_crashed_one(network: Network) -> None:
     stopped = status(node)
     assert "stopped cleanly" in wrong(stopped)["daemon"]
     assert stopped.exit_code is ExitCode.TEMPORARY
+    starting = NodeLock(node.config.node.data_dir / LOCK_FILE)
+    assert wrong(status(node))["daemon"].startswith("starting, process ")
+    starting.release()
     node.open()
     node.die()
     assert "did not stop cleanly" in wrong(status(node))["daemon"]
