@@ -39,7 +39,7 @@ def look_at_mailbox(link: LinkConfig) -> Iterator[Check]:
 
 
 def _look_at_agency(root: Path) -> list[Check]:
-    if not any((root / name).exists() for name in FOLDERS):
+    if os.access(root, os.X_OK) and not any(os.path.exists(root / name) for name in FOLDERS):
         return [check_words.nothing_there(root)]
     return [*(_look(f"folder {name}", root / name) for name in FOLDERS), *check_markers(root)]
 

@@ -6,6 +6,7 @@ Guarantees: looks only. Leaves to others: what the ledger tells, and the order o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,7 +93,10 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
         known = facts.memory.get(f"marker:{folder}") if facts is not None else None
         state = folders.compare_marker(folder, known)
         name = _("folder {name}").format(name=folder)
-        if state is MarkerState.GOOD:
+        if state is MarkerState.MISSING and not _may_look(config.folders.root / folder):
+            # Whoever may not look must not be sent to make another marker.
+            yield problem(name, _("cannot be looked at; run this as root or as the daemon's user"), ExitCode.USAGE)
+        elif state is MarkerState.GOOD:
             yield good(name, str(config.folders.root / folder))
         elif state is MarkerState.MISSING:
             yield problem(name, _("no marker: not mounted, or run: exchangectl folder init"), ExitCode.USAGE)
@@ -178,6 +182,17 @@ def _isolation(config: Config) -> Iterator[StatusLine]:
     if same:
         text = _("mailboxes on the ledger's volume: {count}; a neighbour can fill it").format(count=len(same))
         yield warning(_("isolation"), text)
+
+
+def _may_look(folder: Path) -> bool:
+    """False where it is there and this user may not look into it."""
+    try:
+        os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _device(path: Path) -> int | None:

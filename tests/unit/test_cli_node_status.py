@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import node_status
-from cli.checks import CheckState
+from cli import node_status, status_lines
+from cli.checks import CheckState, find_directory
+from cli.checks_folders import check_markers
 from cli.exit_codes import ExitCode
 from cli.node_status import NodeStatus, look_at
 from exchanged.config import Config
@@ -185,3 +186,27 @@ def test_damage_outweighs_everything(network: Network) -> None:
     (node.config.node.data_dir / LEDGER_FILE).write_bytes(b"no ledger at all" * 500)
     assert status(node).exit_code is ExitCode.DAMAGED
     assert "ledger" in wrong(status(node))
+
+
+def test_who_may_not_look_is_told_so_and_sent_to_make_nothing_new(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not an internal error, not 'run folder init', not 'install a directory'."""
+    node = network.nodes[POLICE]
+
+    def refuse(path: Path, *_: object, **__: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    assert node.config.folders is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        patch.setattr(Path, "iterdir", refuse)
+        marker = next(iter(check_markers(node.config.folders.root)))
+        directory, check = find_directory(node.config)
+    assert "Permission denied" in marker.detail
+    assert directory is None
+    assert (check.state, "Permission denied" in check.detail) == (CheckState.PROBLEM, True)
+    monkeypatch.setattr(status_lines, "_may_look", lambda _folder: False)
+    moved = replace(node.config.folders, root=node.config.folders.root / "unseen")
+    lines = status_lines.markers(replace(node.config, folders=moved), None)
+    assert ["as root" in line.detail for line in lines] == [True, True]
