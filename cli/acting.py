@@ -169,10 +169,16 @@ def act_on_queue(
         say(answer_text(shown))
         click.confirm(_("do this to all {count}?").format(count=len(shown.done)), abort=True, err=True)
     targets = [Target(entry.token, entry.state, entry.since) for entry in shown.done]
-    answers = [
-        carry_out(settings, replace(_again(request), targets=tuple(targets[start : start + MOST_TARGETS])))
-        for start in range(0, len(targets), MOST_TARGETS)
-    ]
+    answers: list[Answer] = []
+    try:
+        for start in range(0, len(targets), MOST_TARGETS):
+            group = tuple(targets[start : start + MOST_TARGETS])
+            answers.append(carry_out(settings, replace(_again(request), targets=group)))
+    except ExchangeError:
+        # What the groups before it did is done, and told before the error.
+        if answers:
+            _tell(_joined(answers, shown), as_json=as_json)
+        raise
     return _tell(_joined(answers, shown), as_json=as_json)
 
 

@@ -12,9 +12,12 @@ from threading import Timer
 import pytest
 
 from cli.acting_text import _HINTS, COMMANDS, OBSTACLES, OUTCOMES
-from exchanged.acts.values import Act, Obstacle, Outcome
+from exchanged.acts.values import Act, Answer, Obstacle, Outcome, Request
+from exchanged.acts.values import Operator as ActingOperator
 from exchanged.clock import SystemClock
 from exchanged.control import ControlServer, socket_address
+from exchanged.errors import NoSpaceError
+from exchanged.ledger import batches
 from exchanged.lock import NodeLock, Purpose
 from tests.custody.test_front_ends import drop, status
 from tests.support.acting import desk, recorded
@@ -125,6 +128,32 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
     assert [json.dumps(detail["act"]) for _, detail in recorded(police)] == [
         '"link-pause"', '"packet-cancel"', '"packet-cancel"',
     ]  # fmt: skip
+
+
+def test_what_was_done_before_an_error_is_told(
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many things are done in groups: the second one fails, and nobody may believe that nothing was done."""
+    control, done_by = police.config.control, desk(police)
+    police.opened.ledger.write(lambda tx: batches.remember(tx, police.opened.links.names()[0], "paused", "x"))
+    fill(network)
+    handle, acts = done_by.handle, list[Request]()
+
+    class Failing:
+        def handle(self, request: Request, who: ActingOperator) -> Answer:
+            acts.append(request)
+            if len([each for each in acts if not each.preview]) == 2:
+                raise NoSpaceError("no room")
+            return handle(request, who)
+
+    server = ControlServer(control.socket, control.group, Failing(), SystemClock(), print)  # type: ignore[arg-type]
+    server.start()
+    monkeypatch.setattr("cli.acting.MOST_TARGETS", 2)
+    shown = asked.text("queue", "hold", "--all", *WHY, "--yes", code=3)
+    assert "done by" in shown
+    assert "no room" in asked.errors
+    assert len(recorded(police)) == 3
+    server.stop()
 
 
 def test_an_act_given_during_a_reload_waits_for_the_node(
