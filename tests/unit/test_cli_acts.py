@@ -94,7 +94,8 @@ def test_acts_go_through_the_daemons_socket(
     assert asked.json("packet", "cancel", three, *WHY)["answer"]["done"][0]["outcome"] == "cancelled"
     asked.text("packet", "cancel", three, *WHY, code=5)
     assert "it has ended already" in asked.errors
-    assert "hint: exchangectl packet show" in asked.errors
+    assert "hint: exchangectl --config " in asked.errors
+    assert " packet show " in asked.errors.partition("hint: ")[2]
     asked.text("packet", "cancel", "0190ffff", *WHY, code=4)
     asked.text("packet", "cancel", one[:6], *WHY, code=2)
     asked.text("queue", "release", "--state", "queued", *WHY, code=2)
@@ -190,3 +191,14 @@ def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_
     (tmp_path / "lock").write_text("12345\n", encoding="ascii")
     Timer(0.1, act.release).start()
     NodeLock(tmp_path / "lock").release()
+
+
+def test_a_hint_can_be_pasted_where_the_configuration_is_not_the_usual_one(
+    network: Network, asked: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit's instance has its own file: without it every next command would fail."""
+    asked.text("packet", "show", "0190ffff", code=4)
+    assert f"hint: exchangectl --config {network.layout.config(POLICE)} packet list" in asked.errors
+    monkeypatch.setenv("EXCHANGED_CONFIG", str(network.layout.config(POLICE)))
+    asked.text("packet", "show", "0190ffff", code=4)
+    assert "hint: exchangectl packet list" in asked.errors

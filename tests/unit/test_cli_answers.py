@@ -51,13 +51,18 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
     return operator(config, capsys)
 
 
-def test_several_hits_are_a_table_and_one_is_offered_whole(desk: Operator) -> None:
+def test_several_hits_are_a_table_and_one_is_offered_whole(desk: Operator, tmp_path: Path) -> None:
     several = desk.table("packet", "find", "r-2")
     assert packet_id(3)[:13] in several
     assert packet_id(2)[:13] in several
     assert "packet show" not in several
-    one = desk.table("packet", "find", "Ｒ-1")
-    assert f"exchangectl packet show {POLICE}/{packet_id(1)}" in one
+    # Nothing can be broken within the path of a configuration.
+    one = desk.text("packet", "find", "Ｒ-1")
+    # As it has to be pasted, with the configuration that was asked.
+    pasted = one.partition("see: ")[2].replace("\\\n", " ").split()
+    assert pasted == [
+        "exchangectl", "--config", str(tmp_path / "exchanged.toml"), "packet", "show", f"{POLICE}/{packet_id(1)}",
+    ]  # fmt: skip
     said = desk.json("packet", "find", "R-1")
     assert said["more"] is False
     assert said["found"][0]["packet"]["packet"]["key"]["packet_id"] == packet_id(1)
@@ -65,8 +70,8 @@ def test_several_hits_are_a_table_and_one_is_offered_whole(desk: Operator) -> No
 
 
 def test_drops_and_what_is_not_judged_are_found_too(desk: Operator) -> None:
-    assert "drop incomplete" in " ".join(desk.table("packet", "find", "犯罪嫌疑人某甲").split())
-    assert "not judged here" in " ".join(desk.table("packet", "find", packet_id(8)[:8]).split())
+    assert "drop incomplete" in " ".join(desk.text("packet", "find", "犯罪嫌疑人某甲").split())
+    assert "not judged here" in " ".join(desk.text("packet", "find", packet_id(8)[:8]).split())
 
 
 def test_nothing_found_is_an_answer_of_its_own(desk: Operator) -> None:
