@@ -4,7 +4,8 @@
 
 Builds the ledger of a provincial node through the product's own calls (in group commits, as the daemon
 writes), once with a thousand packets and once with ``--rows``, asks every question of ``exchangectl`` of
-both, looks as acts by filter do, and prints seconds and ratios. The limit is one second. All names and numbers are fictional.
+both, looks as acts by filter do, and prints seconds and ratios. The limit is one second. All names and
+numbers are fictional.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ def ask(config: Path, words: list[str]) -> float:
 
 
 def looks(rows: int) -> Iterator[tuple[Act, Filter]]:
-    """What acts by filter look at before anything is done: with each filter, and with ones that fit nothing."""
+    """What acts by filter look at before anything is done: with each filter, and with some that fit nothing."""
     middle = seal_of(rows // 2)
     link = f"to-{middle.receiver}"
     for act in (Act.HOLD, Act.RELEASE, Act.REQUEUE):

@@ -8,7 +8,6 @@ Leaves to others: what each trait means (``cli.check_traits``).
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cli import check_traits, check_words
-from cli.check_values import Check, CheckState
+from cli.check_values import Check, CheckState, seen_mode
 from cli.locale import _
 from cli.service_user import group_name, has_group, user_name
 from exchanged.clock import Randomness
@@ -63,7 +62,7 @@ def check_data_folders(config: Config, randomness: Randomness) -> Iterator[Check
     places = [Place("data_dir", root)]
     # Every name in these is taken for a file of the daemon's own; before the first start there are none.
     flat = (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER)
-    places += [Place(name, root / name, flat=True) for name in flat if os.path.isdir(root / name)]
+    places += [Place(name, root / name, flat=True) for name in flat if stat.S_ISDIR(seen_mode(root / name))]
     looked = within(root, lambda: _look(places, randomness))
     if looked is None:
         yield check_words.hangs("data_dir", root)
@@ -154,10 +153,10 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
         Place(f"folder {name}", root / name, mode=folders.mode, group=group, events=name == OUTBOX)
         for name in FOLDERS
     ]
-    if os.path.exists(root / STAGING) or not os.path.isdir(root):
+    if seen_mode(root / STAGING) or not stat.S_ISDIR(seen_mode(root)):
         # Before the first start there is none; the daemon makes it.
         places.append(Place("staging", root / STAGING, mode=STAGING_MODE, group=group))
-    if not any(os.path.exists(root / name) for name in FOLDERS):
+    if not any(seen_mode(root / name) for name in FOLDERS):
         return _Looked(found=[check_words.nothing_there(root)])
     looked = _look(places, randomness)
     looked.found += check_markers(root)

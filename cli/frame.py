@@ -109,7 +109,7 @@ def config_option(function: _F) -> _F:
 
 
 def as_called(text: str, config_path: Path) -> str:
-    """``text`` with every command in it as it has to be pasted: with ``--config`` where that is not the usual.
+    """``text`` with every command in it as it has to be pasted: with ``--config`` where it is not the usual.
 
     Whoever pastes it has the same environment, but not the same command line.
     """

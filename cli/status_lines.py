@@ -95,7 +95,8 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
         name = _("folder {name}").format(name=folder)
         if state is MarkerState.MISSING and not _may_look(config.folders.root / folder):
             # Whoever may not look must not be sent to make another marker.
-            yield problem(name, _("cannot be looked at; run this as root or as the daemon's user"), ExitCode.USAGE)
+            text = _("cannot be looked at; run this as root or as the daemon's user")
+            yield problem(name, text, ExitCode.USAGE)
         elif state is MarkerState.GOOD:
             yield good(name, str(config.folders.root / folder))
         elif state is MarkerState.MISSING:

@@ -118,8 +118,8 @@ class Health:
     """How a node does. ``slow``: seconds that a station has been at one step, beyond SLOW_SECONDS.
 
     ``is_alive``: our own volume took a transaction and a flushed file since the last time this was asked, and
-    no thread has died. ``down`` and ``paused`` are links by name, of ``links`` altogether; ``waiting`` counts up to
-    ``exchanged.pulse.COUNTED``.
+    no thread has died. ``down`` and ``paused`` are links by name, of ``links`` altogether; ``waiting`` counts
+    up to ``exchanged.pulse.COUNTED``.
     """
 
     is_alive: bool

@@ -62,7 +62,8 @@ def legs(
     if not sender:
         tables, order = "destination", "destination.came_at"
     elif _is_few(connection, conditions, values):
-        tables, order = "destination CROSS JOIN packet ON packet.id = destination.packet", "destination.came_at"
+        tables = "destination CROSS JOIN packet ON packet.id = destination.packet"
+        order = "destination.came_at"
     else:
         tables, order = "packet CROSS JOIN destination ON destination.packet = packet.id", "packet.id"
     if sender:
@@ -94,7 +95,7 @@ def _is_few(connection: sqlite3.Connection, conditions: str, values: list[object
 def arrivals(
     connection: sqlite3.Connection, state: str, sender: str, link: str, reasons: tuple[str, ...], limit: int
 ) -> Iterator[int]:
-    """Rows of arrivals in ``state`` (landed, held or quarantined), oldest first; by reason where asked by it."""
+    """Rows of arrivals in ``state`` (landed, held or quarantined): oldest first, or reason by reason."""
     conditions, values = _ARRIVALS[state], list[object]()
     if reasons:
         conditions += f" AND reason IN ({', '.join('?' * len(reasons))})"

@@ -13,7 +13,7 @@ from typing import Final
 from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment
 
-# Word for word as in the partial indexes outgoing_due and outgoing_held, batch_out_open and batch_in_exception.
+# Word for word as in the partial indexes outgoing_due, outgoing_held, batch_out_open, batch_in_exception.
 _WAITING: Final = ("batch IS NULL AND held = 0", "batch IS NULL AND held = 1")
 _UNACKNOWLEDGED: Final = "state <> 'closed' AND state IN ('committed', 'needing')"
 
@@ -32,8 +32,8 @@ class ExceptionalBatch:
 class LinkCounts:
     """What waits on one link, in items of all kinds, and in batches.
 
-    ``waiting`` items are in no batch yet, those on hold included; ``offered`` ones are in batches that the neighbour has not
-    acknowledged, ``batches`` of them. Times are those of the oldest.
+    ``waiting`` items are in no batch yet, those on hold included; ``offered`` ones are in batches that the
+    neighbour has not acknowledged, ``batches`` of them. Times are those of the oldest.
     """
 
     waiting: int

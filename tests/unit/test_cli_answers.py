@@ -61,7 +61,8 @@ def test_several_hits_are_a_table_and_one_is_offered_whole(desk: Operator, tmp_p
     # As it has to be pasted, with the configuration that was asked.
     pasted = one.partition("see: ")[2].replace("\\\n", " ").split()
     assert pasted == [
-        "exchangectl", "--config", str(tmp_path / "exchanged.toml"), "packet", "show", f"{POLICE}/{packet_id(1)}",
+        "exchangectl", "--config", str(tmp_path / "exchanged.toml"),
+        "packet", "show", f"{POLICE}/{packet_id(1)}",
     ]  # fmt: skip
     said = desk.json("packet", "find", "R-1")
     assert said["more"] is False
