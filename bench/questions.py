@@ -247,7 +247,7 @@ def ask(config: Path, words: list[str]) -> float:
 
 
 def looks(rows: int) -> Iterator[tuple[Act, Filter]]:
-    """What acts by filter look at before anything is done: with each filter, and with some that fit nothing."""
+    """What acts by filter look at before anything is done: each filter, and some that fit nothing."""
     middle = seal_of(rows // 2)
     link = f"to-{middle.receiver}"
     for act in (Act.HOLD, Act.RELEASE, Act.REQUEUE):

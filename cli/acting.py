@@ -109,7 +109,8 @@ def carry_out(settings: Settings, request: Request) -> Answer:
             answer = _ask_daemon(config, request)
             if answer is not None:
                 return answer
-            if not _daemon_holds_lock(config):
+            held = _is_lock_held(config)
+            if held is False or (held is None and not looks_left):
                 return _act_without_daemon(config, request)
         except ControlError:
             unanswered += 1
@@ -126,13 +127,15 @@ def carry_out(settings: Settings, request: Request) -> Answer:
     )
 
 
-def _daemon_holds_lock(config: Config) -> bool:
-    """Looked at first, because this process gives up the operator's account to act without a daemon."""
+def _is_lock_held(config: Config) -> bool | None:
+    """Looked at first, because this process gives up the operator's account to act without a daemon.
+
+    None: this user may not look, so a daemon that reloads must not be taken for one that does not run.
+    """
     try:
         return holder(config.node.data_dir / LOCK_FILE) is not None
     except FileOperationError:
-        # Whoever may not look is told so by the lock itself.
-        return False
+        return None
 
 
 def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode:

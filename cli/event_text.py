@@ -15,6 +15,8 @@ from cli.locale import _
 from exchanged.ledger.questions_event import ChainEvent
 from packet_spec.identity import is_digest
 
+# Particulars that are words of ours; reasons and errors are codes that are looked up.
+_OURS: Final = frozenset({"state", "fault", "kind", "road"})
 _NAMES: Final = re.compile(r"\{([a-z-]+)\}")
 # The sentences are looked up in the operator's language when they are shown.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -22,20 +24,17 @@ SENTENCES: Final[Mapping[str, str]] = {
     "stopped": "the daemon stopped cleanly",
     "directory-taken": "directory version {version} is in force (came by {road})",
     "folder-marker": "the marker of {folder} is {state}",
-    "marker-met": "the marker of {folder} was met for the first time",
     "marker-accepted": "the marker of {folder} was accepted",
+    "marker-met": "the marker of {folder} was seen for the first time",
     "inbox-unusable": "the inbox cannot be used",
-    "inbox-usable": "the inbox can be used again",
+    "delivery-waiting": "its delivery waits: {reason}",
+    "inbox-usable": "the inbox can be used",
     "inbox-good-again": "the inbox can be used again",
-    "delivery-waiting": "waits to be put into the inbox: {reason}",
     "vanished-confirmed": "many folders vanished from the inbox at once, and that was confirmed",
     "link-down": "link {link} is down: {error}; to act: {fault}",
     "link-up": "link {link} is up again",
     "link-paused": "link {link} is paused",
     "link-resumed": "link {link} works again after a pause",
-    "notice-raised": "notice {notice} was raised: {reference} {subject}",
-    "notice-over": "notice {notice} is over: {reference} {subject}",
-    "retention": "{count} old {kind} began to be removed",
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
@@ -61,14 +60,15 @@ SENTENCES: Final[Mapping[str, str]] = {
     "hold": "held: {reason}",
     "release": "judged again",
     "quarantine": "put into quarantine: {reason}",
-    "requeue": "taken out of quarantine; judged once more",
-    "discard": "given up by an operator; set aside in {kept}",
     "blobs-missing": "a large part is missing",
     "blobs-complete": "all large parts are here",
     "new-attempt": "a higher attempt",
     "complete": "nothing more is owed",
     "offer": "offered in batch {batch}",
     "acknowledge": "the neighbour acknowledged batch {batch}; custody passed",
+    "release-to-inbox": "no longer on hold; delivered now",
+    "requeue": "judged once more from the start, as an operator asked",
+    "discard": "given up, as an operator asked",
     "hand-on": "the neighbour acknowledged batch {batch}; handed on",
     "take-again": "passes once more",
     "batch-bad": "batch {batch} was unreadable there; it waits again",
@@ -89,37 +89,43 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-without-authority": "a receipt of somebody who may not issue it: {kind}",
     "receipt-contradicted": "a receipt of {by} contradicts what is known here: {kind}",
     "case-joined": "two cases are one now",
+    "retention": "cleaned up after its days: {kind}, {count}",
+    "notice-raised": "notice {notice} given: {reference} ({subject})",
+    "notice-over": "notice {notice} is over: {reference} ({subject})",
     "security": "something tried what it may not",
 }
-# The same words of the state table say something else of a packet on its way to one recipient.
-OF_RECIPIENT: Final[Mapping[str, str]] = {
-    "hold": "put on hold",
-    "release": "let go on: offered again",
-    "release-to-inbox": "let go on to the inbox",
+# The same event on an item and on a destination is not the same thing to a reader: kind and new state.
+MOVES: Final[Mapping[str, str]] = {
+    "hold on-hold": "put on hold by an operator",
+    "release queued": "released by an operator",
 }
-_BOOKKEEPING: Final = frozenset({"operator", "reason", "act", "request", "uid", "login_uid", "login_from"})
+# Of an act, what is told elsewhere in its sentence, and numbers that JSON tells.
+_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid", "login_uid", "login_from"})
 
 
 def event_words(event: ChainEvent) -> str:
     """What happened, as a sentence, and by whom and why where an operator did it."""
     operator, reason = event.detail.get("operator"), event.detail.get("reason")
     if event.kind.startswith("operator-") and operator:
-        words = _("operator {operator}: {act}").format(operator=operator, act=_act(event))
-        return f"{words}; {_('reason')}: {reason}" if reason else words
-    sentence = (OF_RECIPIENT.get(event.kind) if event.recipient else None) or SENTENCES.get(event.kind)
+        act = str(event.detail.get("act") or event.kind.removeprefix("operator-"))
+        # As the command is typed: "queue hold".
+        act = act.replace("-", " ", 1) if "act" in event.detail else act
+        # An account of the operator's own name says nothing new; root's, after sudo, does.
+        rest = {
+            name: value
+            for name, value in event.detail.items()
+            if name not in _ASIDE and value != [] and (name, value) != ("account", operator)
+        }
+        words = _("operator {operator}: {act}").format(
+            operator=operator, act=f"{act} {_particulars(rest)}".strip()
+        )
+        return _("{what}; reason: {reason}").format(what=words, reason=reason) if reason else words
+    sentence = MOVES.get(f"{event.kind} {event.detail.get('to')}") or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}
+    shown |= {name: _(text) for name, text in shown.items() if name in _OURS}
     return _NAMES.sub(lambda match: shown[match[1]], _(sentence))
-
-
-def _act(event: ChainEvent) -> str:
-    """What the operator did. Numbers of requests and users are for whoever asks for JSON."""
-    act = str(event.detail.get("act", event.kind.removeprefix("operator-"))).replace("-", " ", 1)
-    rest = {name: value for name, value in event.detail.items() if value and name not in _BOOKKEEPING}
-    if rest.get("account") == event.detail.get("operator"):
-        del rest["account"]
-    return f"{act} {_particulars(rest)}".strip()
 
 
 def _particulars(detail: Mapping[str, object]) -> str:

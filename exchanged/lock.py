@@ -42,7 +42,8 @@ def holder(path: Path) -> int | None:
     return None
 
 
-_LOOKS: Final = 600
+# Five minutes: a large discard, or the first act after an update that brings a large ledger up to date.
+_LOOKS: Final = 6000
 _BETWEEN_SECONDS: Final = 0.05
 # For a moment the file still names the holder before: who has just taken the lock writes itself into it.
 _FIRST_LOOKS: Final = 4
@@ -59,7 +60,7 @@ class NodeLock:
     """Held from construction until ``release`` or the end of the process.
 
     Raises AlreadyRunningError, naming the holder, when another process has it. Only an act of an operator
-    is waited for, at most half a minute: the service manager does not start a daemon again that found the
+    is waited for, at most five minutes: the service manager does not start a daemon again that found the
     lock taken.
     """
 

@@ -13,8 +13,7 @@ from typing import Final
 from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment
 
-# Word for word as in the partial indexes outgoing_due, outgoing_held, batch_out_open, batch_in_exception.
-_WAITING: Final = ("batch IS NULL AND held = 0", "batch IS NULL AND held = 1")
+# Word for word as in the partial indexes batch_out_open and batch_in_exception.
 _UNACKNOWLEDGED: Final = "state <> 'closed' AND state IN ('committed', 'needing')"
 
 
@@ -32,8 +31,8 @@ class ExceptionalBatch:
 class LinkCounts:
     """What waits on one link, in items of all kinds, and in batches.
 
-    ``waiting`` items are in no batch yet, those on hold included; ``offered`` ones are in batches that the
-    neighbour has not acknowledged, ``batches`` of them. Times are those of the oldest.
+    ``waiting`` items are in no batch yet; ``offered`` ones are in batches that the neighbour has not
+    acknowledged, ``batches`` of them. Times are those of the oldest.
     """
 
     waiting: int
@@ -86,14 +85,13 @@ def _facts(connection: sqlite3.Connection, link: str, limit: int) -> LinkFacts:
 
 def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
     """What waits on one link."""
-    waiting, oldest = 0, []
-    for state in _WAITING:
-        waiting += _one(connection, f"SELECT count(*) FROM outgoing WHERE link = ? AND {state}", link)  # noqa: S608
-        found = connection.execute(
-            f"SELECT queued_at FROM outgoing WHERE link = ? AND {state} ORDER BY id LIMIT 1",  # noqa: S608
-            (link,),
-        ).fetchone()
-        oldest += [] if found is None else [moment(found["queued_at"])]
+    # What an operator holds does not wait for the link. Word for word as in the index outgoing_due.
+    due = "FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
+    waiting = _one(connection, f"SELECT count(*) {due}", link)
+    oldest = connection.execute(
+        f"SELECT queued_at {due} ORDER BY id LIMIT 1",
+        (link,),
+    ).fetchone()
     offered = batches = 0
     first: str | None = None
     for row in connection.execute(
@@ -108,7 +106,7 @@ def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:
         waiting,
         offered,
         batches,
-        min(oldest, default=None),
+        moment(oldest["queued_at"]) if oldest else None,
         moment(first) if first else None,
         _one(connection, arrivals, link, "landed"),
         _one(connection, arrivals, link, "needing"),

@@ -277,10 +277,8 @@ def _bridges(database: Database) -> None:
     database.execute("CREATE INDEX packet_transit ON packet(since) WHERE transit = 1 AND state = 'done'")
 
 
-# What is on hold stands in no index of what is due, and is counted with what waits on a link. Acts by filter
-# ask for the open packets of a sender, and for what is set aside for a reason.
+# Acts by filter ask for the open packets of a sender, and for what is set aside for a reason.
 _FILTERS: Final = """
-CREATE INDEX outgoing_held ON outgoing(link, id) WHERE batch IS NULL AND held = 1;
 CREATE INDEX packet_open ON packet(sender, id) WHERE state = 'active';
 CREATE INDEX arrival_reason ON arrival(state, reason, id)
   WHERE state IN ('needing', 'held', 'quarantined')
