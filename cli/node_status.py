@@ -215,3 +215,6 @@ def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:
     }
     text = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
     yield warning(_("set aside"), text) if text else good(_("set aside"), _("nothing"))
+    if facts.notices:
+        # Among them that intake is still stopped just above the disk floor.
+        yield warning(_("notices"), _("open: {references}").format(references=", ".join(facts.notices)))

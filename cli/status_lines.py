@@ -62,7 +62,10 @@ def problem(name: str, detail: str, code: ExitCode) -> StatusLine:
 
 
 def disks(config: Config) -> Iterator[StatusLine]:
-    """Free room on each volume against the floor below which nothing large is taken in."""
+    """Free room on each volume against the floor below which nothing large is taken in.
+
+    Only that of data_dir stops intake; on that of the agency a full disk stops deliveries.
+    """
     places = {_("disk data"): config.node.data_dir}
     if config.folders is not None:
         places[_("disk agency")] = config.folders.root
@@ -74,7 +77,9 @@ def disks(config: Config) -> Iterator[StatusLine]:
             yield problem(name, f"{path}: {error.found or error.summary}", ExitCode.USAGE)
             continue
         text = _("{free} free, floor {floor}").format(free=size(free), floor=size(floor))
-        if free < floor:
+        if free < floor and not _is_same_volume(path, config.node.data_dir):
+            yield warning(name, _("{text}: deliveries may not fit").format(text=text))
+        elif free < floor:
             yield problem(name, _("{text}: nothing large is taken in").format(text=text), ExitCode.TEMPORARY)
         elif free < 2 * floor:
             yield warning(name, text)
@@ -194,6 +199,10 @@ def _may_look(folder: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def _is_same_volume(path: Path, other: Path) -> bool:
+    return _device(path) == _device(other)
 
 
 def _device(path: Path) -> int | None:

@@ -17,7 +17,8 @@ from cli.exit_codes import ExitCode
 from cli.node_status import NodeStatus, look_at
 from exchanged.config import Config
 from exchanged.errors import MailboxUnusableError
-from exchanged.ledger import batches
+from exchanged.ledger import batches, notices
+from exchanged.ledger.notices import NoticeRow
 from exchanged.link_health import CLOCK_AHEAD, LinkHealth
 from exchanged.lock import NodeLock, holder
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE, LOCK_FILE
@@ -99,9 +100,29 @@ def test_links_clock_and_disk(network: Network) -> None:
     assert found[f"link {link.name}"].startswith("down 0s, fault: ours, mailbox-unusable")
     assert found["clock"] == f"{PROVINCE} was 1h 6m ahead of us when last heard; so say 1 of 1"
     assert "nothing large is taken in" in found["disk data"]
+    with pytest.MonkeyPatch.context() as patch:
+        # On a volume of its own the agency's disk stops no intake.
+        patch.setattr(status_lines, "_is_same_volume", lambda path, other: path == other)
+        found = wrong(status(node, replace(node.config, limits=limits)))
+    assert "deliveries may not fit" in found["disk agency"]
+    assert "nothing large is taken in" in found["disk data"]
     assert status(node).exit_code is ExitCode.TEMPORARY
     health.note_up()
     parts.ledger.write(lambda tx: batches.remember(tx, link.name, CLOCK_AHEAD, "0"))
+
+
+def test_open_notices_are_told(network: Network) -> None:
+    """Just above the floor intake is still stopped, and only the notice says so."""
+    node = network.nodes[POLICE]
+    at = node.clock.now()
+    row = NoticeRow(
+        id=90, reference="disk-floor", subject="", level="alarm", raised_at=at, updated_at=at, over_at=None,
+        detail="{}", name="n", document=b"", plain=b"", unwritten=0,
+    )  # fmt: skip
+    node.opened.ledger.write(lambda tx: notices.put(tx, row))
+    assert wrong(status(node))["notices"] == "open: disk-floor"
+    node.opened.ledger.write(lambda tx: notices.put(tx, replace(row, over_at=at)))
+    assert "notices" not in wrong(status(node))
 
 
 def test_a_lost_mount_or_another_marker_is_for_a_person(network: Network) -> None:
