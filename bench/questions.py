@@ -4,7 +4,8 @@
 
 Builds the ledger of a provincial node through the product's own calls (in group commits, as the daemon
 writes), once with a thousand packets and once with ``--rows``, asks every question of ``exchangectl`` of
-both, and prints seconds and ratios. The limit is one second. All names and numbers are fictional.
+both, looks as acts by filter do, and prints seconds and ratios. The limit is one second. All names and
+numbers are fictional.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -23,9 +25,22 @@ from statistics import median
 from typing import Final
 
 from cli.main import main as exchangectl
+from exchanged.acts.rules import Standpoint, consider
+from exchanged.acts.subjects import by_filter
+from exchanged.acts.values import Act, Filter
 from exchanged.clock import SystemRandomness
 from exchanged.keys import generate_key, public_key_text
-from exchanged.ledger import Ledger, Transaction, arrivals, batches, drops, packets, search, spool
+from exchanged.ledger import (
+    Ledger,
+    Transaction,
+    arrivals,
+    batches,
+    drops,
+    open_read_only,
+    packets,
+    search,
+    spool,
+)
 from exchanged.ledger.drops import DropIdentity, Outcome
 from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, DestinationState, Event
@@ -231,6 +246,36 @@ def ask(config: Path, words: list[str]) -> float:
     return median(times)
 
 
+def looks(rows: int) -> Iterator[tuple[Act, Filter]]:
+    """What acts by filter look at before anything is done: each filter, and some that fit nothing."""
+    middle = seal_of(rows // 2)
+    link = f"to-{middle.receiver}"
+    for act in (Act.HOLD, Act.RELEASE, Act.REQUEUE):
+        yield act, Filter()
+        yield act, Filter(recipient=middle.receiver)
+        yield act, Filter(recipient="620199-09-09")
+        yield act, Filter(sender=middle.key.sender)
+        yield act, Filter(sender="620199-09-09")
+        yield act, Filter(sender=middle.key.sender, recipient="620199-09-09")
+        yield act, Filter(sender="620199-09-09", recipient=middle.receiver)
+        yield act, Filter(link=link)
+        yield act, Filter(sender=middle.key.sender, link=link)
+        yield act, Filter(reasons=("unknown-key",))
+        yield act, Filter(reasons=("no-such-reason",))
+
+
+def look(config: Path, act: Act, wanted: Filter) -> float:
+    """The median of three previews' looks, in seconds, with the rules asked of each subject."""
+    times = []
+    with closing(open_read_only(config.parent / "data" / "ledger.sqlite3")) as connection:
+        for _ in range(3):
+            began = time.perf_counter()
+            for subject in by_filter(connection, act, wanted)[0]:
+                consider(connection, act, subject, Standpoint(LINKS))
+            times.append(time.perf_counter() - began)
+    return median(times)
+
+
 def main() -> int:
     """Build, ask, print. 1 when an answer took longer than the limit."""
     parser = argparse.ArgumentParser(description="How long an operator waits for an answer.")
@@ -256,9 +301,18 @@ def _report(configs: list[Path], rows: int) -> int:
     for small, large in zip(questions(1_000), questions(rows), strict=True):
         few, many = ask(configs[0], small), ask(configs[1], large)
         slow += many > LIMIT_SECONDS
-        mark = "  SLOW" if many > LIMIT_SECONDS else ""
-        print(f"{few:7.3f}s  {many:8.3f}s  {many / few:5.1f}  {' '.join(large)}{mark}")
+        _print(few, many, " ".join(large))
+    for (act, little), (_, much) in zip(looks(1_000), looks(rows), strict=True):
+        few, many = look(configs[0], act, little), look(configs[1], act, much)
+        slow += many > LIMIT_SECONDS
+        by = ", ".join(f"{name} {value}" for name, value in asdict(much).items() if value)
+        _print(few, many, f"{act} by {by}")
     return 1 if slow else 0
+
+
+def _print(few: float, many: float, question: str) -> None:
+    mark = "  SLOW" if many > LIMIT_SECONDS else ""
+    print(f"{few:7.3f}s  {many:8.3f}s  {many / few:5.1f}  {question}{mark}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -41,7 +42,16 @@ from exchanged.acts.values import (
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
 from exchanged.control import socket_address
-from exchanged.errors import AlreadyRunningError, ControlError, NotFoundError, NotPermittedError, RequestError
+from exchanged.errors import (
+    AlreadyRunningError,
+    ControlError,
+    FileOperationError,
+    NotFoundError,
+    NotPermittedError,
+    RequestError,
+)
+from exchanged.lock import holder
+from exchanged.places import LOCK_FILE
 from exchanged.pool import ProcessWorkPool
 from frontend_server.role import frontend_agency
 from packet_spec.errors import ExchangeError
@@ -51,6 +61,9 @@ _ANSWER_BYTES: Final = 32 * 1024 * 1024
 _BLOCK: Final = 65_536
 _SECONDS: Final = 60.0
 _ROADS: Final = 3
+# A reload takes at most some fifteen seconds to stop the node.
+_BETWEEN_SECONDS: Final = 0.25
+_LOOKS: Final = 80
 
 
 def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Request:
@@ -90,23 +103,39 @@ def carry_out(settings: Settings, request: Request) -> Answer:
     not answer: the act may have been done then, and giving the same request again would tell.
     """
     config = settings.load()
-    trouble = ControlError("the daemon does not answer", where=str(config.control.socket))
-    for _road in range(_ROADS):
+    unanswered = 0
+    for looks_left in reversed(range(_LOOKS)):
         try:
             answer = _ask_daemon(config, request)
             if answer is not None:
                 return answer
-            return _act_without_daemon(config, request)
-        except ControlError as error:
-            trouble = error
-        except AlreadyRunningError as error:
-            # A daemon starts or stops at this moment, or serves another socket.
-            trouble = ControlError(
-                "a daemon holds the node's lock, but nothing answers at its socket",
-                where=str(config.control.socket),
-                found=error.found,
-            )
-    raise trouble
+            held = _is_lock_held(config)
+            if held is False or (held is None and not looks_left):
+                return _act_without_daemon(config, request)
+        except ControlError:
+            unanswered += 1
+            if unanswered == _ROADS or not looks_left:
+                raise
+        except AlreadyRunningError:
+            # It took the lock since.
+            pass
+        if looks_left:
+            # A daemon starts, stops or reloads at this moment, or serves another socket.
+            threading.Event().wait(_BETWEEN_SECONDS)
+    raise ControlError(
+        "a daemon holds the node's lock, but nothing answers at its socket", where=str(config.control.socket)
+    )
+
+
+def _is_lock_held(config: Config) -> bool | None:
+    """Looked at first, because this process gives up the operator's account to act without a daemon.
+
+    None: this user may not look, so a daemon that reloads must not be taken for one that does not run.
+    """
+    try:
+        return holder(config.node.data_dir / LOCK_FILE) is not None
+    except FileOperationError:
+        return None
 
 
 def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode:
@@ -143,10 +172,16 @@ def act_on_queue(
         say(answer_text(shown))
         ask(_("do this to all {count}?").format(count=len(shown.done)))
     targets = [Target(entry.token, entry.state, entry.since) for entry in shown.done]
-    answers = [
-        carry_out(settings, replace(_again(request), targets=tuple(targets[start : start + MOST_TARGETS])))
-        for start in range(0, len(targets), MOST_TARGETS)
-    ]
+    answers: list[Answer] = []
+    try:
+        for start in range(0, len(targets), MOST_TARGETS):
+            group = tuple(targets[start : start + MOST_TARGETS])
+            answers.append(carry_out(settings, replace(_again(request), targets=group)))
+    except ExchangeError:
+        # What the groups before it did is done, and told before the error.
+        if answers:
+            _tell(_joined(answers, shown), as_json=as_json)
+        raise
     return _tell(_joined(answers, shown), as_json=as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from cli.locale import _
 
@@ -40,3 +41,11 @@ class Check:
         """Everything that a person is to read, in one line."""
         expected = _("expected: {what}").format(what=self.expected) if self.expected else ""
         return _("; ").join(part for part in (self.detail, expected, self.follows, self.advice) if part)
+
+
+def seen_mode(path: Path) -> int:
+    """Type and mode of what ``path`` leads to; 0 where nothing is, or where this user may not look."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0

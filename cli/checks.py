@@ -15,6 +15,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
+from cli import check_words
 from cli.check_values import Check, CheckState
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
@@ -67,8 +68,11 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
     folder = config.node.data_dir / DIRECTORY_FOLDER
     try:
         found = [path for path in folder.iterdir() if _DIRECTORY.fullmatch(path.name)]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         found = []
+    except OSError as error:
+        # Whoever may not look must not be sent to install another one.
+        return None, check_words.unusable("directory", folder, error.strerror or "")
     refused = ""
     for path in sorted(found, key=_version, reverse=True):
         try:

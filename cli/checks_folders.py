@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cli import check_traits, check_words
-from cli.check_values import Check, CheckState
+from cli.check_values import Check, CheckState, seen_mode
 from cli.locale import _
 from cli.service_user import group_name, has_group, user_name
 from exchanged.clock import Randomness
@@ -62,7 +62,7 @@ def check_data_folders(config: Config, randomness: Randomness) -> Iterator[Check
     places = [Place("data_dir", root)]
     # Every name in these is taken for a file of the daemon's own; before the first start there are none.
     flat = (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER)
-    places += [Place(name, root / name, flat=True) for name in flat if (root / name).is_dir()]
+    places += [Place(name, root / name, flat=True) for name in flat if stat.S_ISDIR(seen_mode(root / name))]
     looked = within(root, lambda: _look(places, randomness))
     if looked is None:
         yield check_words.hangs("data_dir", root)
@@ -153,10 +153,10 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
         Place(f"folder {name}", root / name, mode=folders.mode, group=group, events=name == OUTBOX)
         for name in FOLDERS
     ]
-    if (root / STAGING).exists() or not root.is_dir():
+    if seen_mode(root / STAGING) or not stat.S_ISDIR(seen_mode(root)):
         # Before the first start there is none; the daemon makes it.
         places.append(Place("staging", root / STAGING, mode=STAGING_MODE, group=group))
-    if not any((root / name).exists() for name in FOLDERS):
+    if not any(seen_mode(root / name) for name in FOLDERS):
         return _Looked(found=[check_words.nothing_there(root)])
     looked = _look(places, randomness)
     looked.found += check_markers(root)
@@ -182,7 +182,15 @@ def _look_at_agency(folders: FoldersConfig, randomness: Randomness) -> _Looked:
 def check_markers(root: Path) -> Iterator[Check]:
     """Outbox and inbox hold a marker."""
     for name in (OUTBOX, INBOX):
-        if not (root / name / MARKER_NAME).is_file():
+        try:
+            is_there = stat.S_ISREG((root / name / MARKER_NAME).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError as error:
+            # Whoever may not look must not be sent to make another marker.
+            yield check_words.unusable(f"marker of {name}", root / name, error.strerror or "")
+            continue
+        if not is_there:
             yield Check(
                 f"marker of {name}",
                 CheckState.PROBLEM,
@@ -198,6 +206,8 @@ def _standing(place: Place) -> Check | None:
         mode = place.path.lstat().st_mode
     except FileNotFoundError:
         return check_words.missing(place.name, place.path)
+    except OSError as error:
+        return check_words.unusable(place.name, place.path, error.strerror or "")
     return None if stat.S_ISDIR(mode) else check_words.no_folder(place.name, place.path)
 
 

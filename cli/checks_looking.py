@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cli import check_words
-from cli.check_values import Check, CheckState
+from cli.check_values import Check, CheckState, seen_mode
 from cli.checks_folders import check_markers, unreadable, within
 from cli.locale import _
 from exchanged.config import Config, LinkConfig
@@ -39,7 +39,7 @@ def look_at_mailbox(link: LinkConfig) -> Iterator[Check]:
 
 
 def _look_at_agency(root: Path) -> list[Check]:
-    if not any((root / name).exists() for name in FOLDERS):
+    if os.access(root, os.X_OK) and not any(seen_mode(root / name) for name in FOLDERS):
         return [check_words.nothing_there(root)]
     return [*(_look(f"folder {name}", root / name) for name in FOLDERS), *check_markers(root)]
 

@@ -84,6 +84,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-refused": "refused by a receipt",
     "receipt-undeliverable": "undeliverable",
     "receipt-expired": "expired",
+    "receipt-noted": "a later receipt changes nothing any more: {kind}",
+    "receipt-for-other-content": "a receipt speaks of other content: {kind}",
+    "receipt-without-authority": "a receipt of somebody who may not issue it: {kind}",
+    "receipt-contradicted": "a receipt of {by} contradicts what is known here: {kind}",
     "case-joined": "two cases are one now",
     "retention": "cleaned up after its days: {kind}, {count}",
     "notice-raised": "notice {notice} given: {reference} ({subject})",
@@ -96,7 +100,7 @@ MOVES: Final[Mapping[str, str]] = {
     "release queued": "released by an operator",
 }
 # Of an act, what is told elsewhere in its sentence, and numbers that JSON tells.
-_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid"})
+_ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid", "login_uid", "login_from"})
 
 
 def event_words(event: ChainEvent) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -30,6 +33,8 @@ _ENGLISH_HELP: Final[WeakKeyDictionary[click.Command | click.Option, str]] = Wea
 _SHORTENED: Final[WeakSet[click.Command]] = WeakSet()
 
 DEFAULT_CONFIG: Final = Path("/etc/exchanged/exchanged.toml")
+
+_COMMAND: Final = re.compile(r"\bexchangectl (?=[a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,17 @@ def config_option(function: _F) -> _F:
         metavar="FILE",
         help="The configuration of the node; also EXCHANGED_CONFIG.",
     )(function)
+
+
+def as_called(text: str, config_path: Path) -> str:
+    """``text`` with every command in it as it has to be pasted: with ``--config`` where it is not the usual.
+
+    Whoever pastes it has the same environment, but not the same command line.
+    """
+    if str(config_path) in {str(DEFAULT_CONFIG), os.environ.get("EXCHANGED_CONFIG")}:
+        return text
+    command = f"exchangectl --config {shlex.quote(str(config_path))} "
+    return _COMMAND.sub(lambda _match: command, text)
 
 
 def json_option(function: _F) -> _F:

@@ -19,7 +19,15 @@ import click
 from click.shell_completion import shell_complete
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import LazyGroup, PlanError, Settings, config_option, translate_help
+from cli.frame import (
+    DEFAULT_CONFIG,
+    LazyGroup,
+    PlanError,
+    Settings,
+    as_called,
+    config_option,
+    translate_help,
+)
 from cli.locale import _, told
 from cli.locale.click_texts import translate_click
 from cli.render import make_printable, printable, say_json
@@ -156,8 +164,20 @@ def _report(error: ExchangeError, words: Sequence[str]) -> int:
         }
         problems = {"problems": error.problems} if isinstance(error, ConfigurationError) else {}
         say_json({"error": said | problems})
-    _complain(describe(error))
+    _complain(as_called(describe(error), _config_of(words)))
     return code
+
+
+def _config_of(words: Sequence[str]) -> Path:
+    """The ``--config`` of a command line that could be read, or the default."""
+    for number, word in enumerate(words):
+        if word == "--config" and number + 1 < len(words):
+            return Path(words[number + 1])
+        if word.startswith("--config="):
+            return Path(word.removeprefix("--config="))
+        if not word.startswith("-"):
+            break
+    return DEFAULT_CONFIG
 
 
 def _report_internal(error: Exception, words: Sequence[str]) -> int:

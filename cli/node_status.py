@@ -100,7 +100,9 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         text = _("cannot be read ({why}); run this as root or as the daemon's user")
         return problem(name, text.format(why=told(error.found, "value")), ExitCode.USAGE)
     except LedgerBehindError:
-        return problem(name, _("of an older version; restart the daemon"), ExitCode.TEMPORARY)
+        # Told to restart it, a person would interrupt a daemon that is just bringing a large one up to date.
+        text = _("of an older version; a daemon that starts updates it (see its log), an old one: restart it")
+        return problem(name, text, ExitCode.TEMPORARY)
     except LedgerDamagedError as error:
         return problem(name, told(str(error)), ExitCode.DAMAGED)
 
@@ -135,6 +137,9 @@ def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -
         return problem(name, text, ExitCode.TEMPORARY)
     if facts is None or facts.started_at is None:
         return good(name, _("running, process {number}").format(number=process or "?"))
+    if not facts.is_marked_running:
+        # It stopped cleanly and has not opened the ledger since: nothing goes in or out yet.
+        return warning(name, _("starting, process {number}").format(number=process or "?"))
     since = age((now - facts.started_at).total_seconds())
     text = _("running for {since}, process {number}").format(since=since, number=process or "?")
     if not facts.after_clean_stop:
@@ -210,3 +215,6 @@ def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:
     }
     text = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
     yield warning(_("set aside"), text) if text else good(_("set aside"), _("nothing"))
+    if facts.notices:
+        # Among them that intake is still stopped just above the disk floor.
+        yield warning(_("notices"), _("open: {references}").format(references=", ".join(facts.notices)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from pathlib import Path
 from typing import Final
 
 from cli.acting_text import COMMANDS
-from cli.frame import DEFAULT_CONFIG
+from cli.frame import DEFAULT_CONFIG, as_called
 from cli.locale import _
 from cli.node_view import NodeView
 from exchanged.acts.rules import Standpoint, allowed, nobody_answers
@@ -23,11 +21,8 @@ _WIDE: Final = 80
 def allowed_acts(view: NodeView, key: PacketKey, config_path: Path = DEFAULT_CONFIG) -> tuple[str, ...]:
     """Command lines, in the order of their acts; TEXT and NAME are left for the operator."""
     acts = dict.fromkeys(act for act, _subject in allowed(view.connection, key, _standpoint(view)))
-    # Whoever pastes the line has the same environment, but not the same command line.
-    usual = {str(DEFAULT_CONFIG), os.environ.get("EXCHANGED_CONFIG")}
-    before = "" if str(config_path) in usual else f" --config {shlex.quote(str(config_path))}"
     return tuple(
-        f"exchangectl{before} {COMMANDS[act]} {key}{_PARTICULARS.get(act, '')} --reason TEXT"
+        as_called(f"exchangectl {COMMANDS[act]} {key}{_PARTICULARS.get(act, '')} --reason TEXT", config_path)
         for act in Act
         if act in acts
     )
@@ -37,10 +32,11 @@ def allowed_text(commands: tuple[str, ...]) -> str:
     """The block below a packet's facts; a long line is broken as a shell reads it."""
     if not commands:
         return _("no act is possible now")
-    return "\n".join((_("possible now"), *(_folded(command) for command in commands)))
+    return "\n".join((_("possible now"), *(folded(command) for command in commands)))
 
 
-def _folded(command: str) -> str:
+def folded(command: str) -> str:
+    """A command to paste, below other text: where it is too long, broken as a shell reads it."""
     line, lines = "", []
     for word in command.split(" "):
         if line and len(line) + len(word) + 5 > _WIDE:

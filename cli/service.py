@@ -230,10 +230,12 @@ class Service:
 
 def describe_health(health: Health) -> str:
     """One short line for ``systemctl status``."""
-    words = [_("{up} of {all} links up").format(up=health.links - len(health.down), all=health.links)]
+    up = health.links - len(health.down) - len(health.paused)
+    words = [_("{up} of {all} links up").format(up=up, all=health.links)]
     if health.down:
-        more = " ..." if len(health.down) > _NAMED else ""
-        words.append(_("down: {links}").format(links=", ".join(health.down[:_NAMED]) + more))
+        words.append(_("down: {links}").format(links=_first(health.down)))
+    if health.paused:
+        words.append(_("paused: {links}").format(links=_first(health.paused)))
     count = f"{COUNTED}+" if health.waiting >= COUNTED else str(health.waiting)
     words.append(_("waiting: {count}").format(count=count))
     if not health.is_alive:
@@ -244,3 +246,7 @@ def describe_health(health: Health) -> str:
         names = ", ".join(f"{name} ({seconds:.0f} s)" for name, seconds in slow[:_NAMED]) + more
         words.append(_("slow: {stations}").format(stations=names))
     return "; ".join(words)
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")

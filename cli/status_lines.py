@@ -6,6 +6,7 @@ Guarantees: looks only. Leaves to others: what the ledger tells, and the order o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,7 +63,10 @@ def problem(name: str, detail: str, code: ExitCode) -> StatusLine:
 
 
 def disks(config: Config) -> Iterator[StatusLine]:
-    """Free room on each volume against the floor below which nothing large is taken in."""
+    """Free room on each volume against the floor below which nothing large is taken in.
+
+    Only that of data_dir stops intake; on that of the agency a full disk stops deliveries.
+    """
     places = {_("disk data"): config.node.data_dir}
     if config.folders is not None:
         places[_("disk agency")] = config.folders.root
@@ -75,7 +79,9 @@ def disks(config: Config) -> Iterator[StatusLine]:
             yield problem(name, f"{path}: {why}", ExitCode.USAGE)
             continue
         text = _("{free} free, floor {floor}").format(free=size(free), floor=size(floor))
-        if free < floor:
+        if free < floor and not _is_same_volume(path, config.node.data_dir):
+            yield warning(name, _("{text}: deliveries may not fit").format(text=text))
+        elif free < floor:
             yield problem(name, _("{text}: nothing large is taken in").format(text=text), ExitCode.TEMPORARY)
         elif free < 2 * floor:
             yield warning(name, text)
@@ -94,7 +100,11 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
         known = facts.memory.get(f"marker:{folder}") if facts is not None else None
         state = folders.compare_marker(folder, known)
         name = _("folder {name}").format(name=folder)
-        if state is MarkerState.GOOD:
+        if state is MarkerState.MISSING and not _may_look(config.folders.root / folder):
+            # Whoever may not look must not be sent to make another marker.
+            text = _("cannot be looked at; run this as root or as the daemon's user")
+            yield problem(name, text, ExitCode.USAGE)
+        elif state is MarkerState.GOOD:
             yield good(name, str(config.folders.root / folder))
         elif state is MarkerState.MISSING:
             yield problem(name, _("no marker: not mounted, or run: exchangectl folder init"), ExitCode.USAGE)
@@ -188,6 +198,21 @@ def _isolation(config: Config) -> Iterator[StatusLine]:
     if same:
         text = _("mailboxes on the ledger's volume: {count}; a neighbour can fill it").format(count=len(same))
         yield warning(_("isolation"), text)
+
+
+def _may_look(folder: Path) -> bool:
+    """False where it is there and this user may not look into it."""
+    try:
+        os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_same_volume(path: Path, other: Path) -> bool:
+    return _device(path) == _device(other)
 
 
 def _device(path: Path) -> int | None:

@@ -14,7 +14,7 @@ from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, effec
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Statements
 from exchanged.routing import RouteKind
-from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, Event, allows
+from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, DestinationState, Event, allows
 from exchanged.trust import Trust
 from packet_spec.authority import check_hop_authority, check_receipt_authority
 from packet_spec.errors import AuthorityError, FormatError
@@ -116,11 +116,13 @@ class Applying:
         if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
             # Here custody alone counts: an accepted packet still has to be handed on.
             return
+        was_on_hold = False
         for destination in packets.destinations(transaction.connection, packet.id):
             if receipt.recipient and destination.recipient != receipt.recipient:
                 continue
             if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
                 packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
+                was_on_hold |= destination.state is DestinationState.ON_HOLD
                 if packet.own and receipt.kind is ReceiptKind.ACCEPTED:
                     self._note_case(transaction, packet)
             elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:
@@ -130,6 +132,8 @@ class Applying:
                     recipient=destination.recipient,
                     detail={"kind": receipt.kind.value, "state": destination.state.value},
                 )
+        if was_on_hold:
+            let_go_on(transaction, packet)
         if receipt.kind is ReceiptKind.DELIVERED and receipt.recipient in packet.recipients:
             self._entitle(transaction, receipt)
         if packet.own:
@@ -178,6 +182,16 @@ class Applying:
         if agency is not None:
             for blob in blobs.references(transaction.connection, receipt.key):
                 blobs.entitle(transaction, blob.digest, agency.node)
+
+
+def let_go_on(transaction: Transaction, packet: PacketRow) -> None:
+    """Where nobody behind a link is on hold any more, nothing is left that an operator could release."""
+    states: dict[str, set[DestinationState]] = {}
+    for row in packets.destinations(transaction.connection, packet.id):
+        states.setdefault(row.link, set()).add(row.state)
+    for link, found in states.items():
+        if DestinationState.ON_HOLD not in found:
+            batches.set_held(transaction, link, ItemKind.PACKET, packet.id, held=False)
 
 
 def _is_for_delivery_here(packet: PacketRow, link: str) -> bool:

@@ -38,7 +38,7 @@ from packet_spec.errors import ExchangeError
 REQUEST_BYTES: Final = 512 * 1024
 _CLIENTS: Final = 16
 _SECONDS: Final = 10.0
-_STOP_SECONDS: Final = 2.0
+STOP_SECONDS: Final = 2.0
 _BLOCK: Final = 65_536
 # sun_path of the kernel, with the zero byte at its end.
 _PATH_BYTES: Final = 108
@@ -90,6 +90,8 @@ class ControlServer:
         self._peer_of = peer
         self._group = _group_number(group)
         self._clients: dict[socket.socket, _Client] = {}
+        self._stopping = False
+        self._acting_since: float | None = None
         self._selector = selectors.DefaultSelector()
         self._listener = self._bind()
         self._wake, self._woken = socket.socketpair()
@@ -99,23 +101,32 @@ class ControlServer:
         """Begin to serve."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the act in hand, hang up, and remove the socket. Also before ``start``.
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> bool:
+        """Finish the act in hand and no other, hang up, and remove the socket. Also before ``start``.
 
-        An act that takes longer is cut off with the process: it was done or was not, and asking again tells.
+        False: an act takes longer; asked again it waits again. Until then the thread may come back at any
+        time. Cut off with the process, the act was done or was not, and asking again tells.
         """
-        self._wake.close()
-        with suppress(OSError):
-            self._path.unlink()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        if not self._stopping:
+            self._stopping = True
+            self._wake.close()
+            with suppress(OSError):
+                self._path.unlink()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
             if self._thread.is_alive():
-                return
+                return False
         for client in [*self._clients]:
             self._hang_up(client)
         self._selector.close()
         self._listener.close()
         self._woken.close()
+        return True
+
+    def acting_seconds(self) -> float:
+        """How long the act in hand has taken so far; 0 when there is none."""
+        since = self._acting_since
+        return 0.0 if since is None else self._clock.monotonic() - since
 
     # --- the socket file -----------------------------------------------------------------------
 
@@ -149,7 +160,8 @@ class ControlServer:
         self._selector.register(self._woken, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select(self._patience()):
-                if key.fileobj is self._woken:
+                # Also between two clients: what came in before the stop is not begun after it.
+                if self._stopping or key.fileobj is self._woken:
                     return
                 if key.fileobj is self._listener:
                     self._accept()
@@ -209,6 +221,7 @@ class ControlServer:
             self._hang_up(connection)
 
     def _act(self, peer: Peer, line: bytes) -> dict[str, Any]:
+        self._acting_since = self._clock.monotonic()
         try:
             data = _parsed(line)
             claims = data.get("claims")
@@ -222,6 +235,8 @@ class ControlServer:
             # A bug that one request meets must not end the thread.
             logging.getLogger("exchanged").exception("event=control-bug")
             return {"error": {"reference": "internal-error", "summary": type(error).__name__}}
+        finally:
+            self._acting_since = None
 
     def _answer(self, connection: socket.socket, client: _Client, said: dict[str, Any]) -> None:
         client.answer = memoryview(json.dumps(said).encode("ascii") + b"\n")

@@ -31,6 +31,7 @@ class LinkStation:
         self._offering = Offering(link, settling, self._landing)
         self._health = LinkHealth(link.ledger, link.name, link.peer)
         self._down = False
+        self._paused = False
 
     @property
     def name(self) -> str:
@@ -39,15 +40,21 @@ class LinkStation:
 
     @property
     def is_down(self) -> bool:
-        """The last round did not come to its end: the mailbox could not be used."""
-        return self._down
+        """The last round did not come to its end: the mailbox could not be used. Not of a paused link."""
+        return self._down and not self._paused
+
+    @property
+    def is_paused(self) -> bool:
+        """An operator paused it."""
+        return self._paused
 
     def step(self) -> float | None:
         """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost.
 
         A link that an operator paused neither lands nor offers; a step in hand is finished first.
         """
-        if batches.paused_because(self._link.ledger.read(), self._link.name):
+        self._paused = bool(batches.paused_because(self._link.ledger.read(), self._link.name))
+        if self._paused:
             return None
         full: NoSpaceError | None = None
         more = False

@@ -41,8 +41,12 @@ def holder(path: Path) -> int | None:
             return max(process, 0)
     return None
 
-_LOOKS: Final = 600
+
+# Five minutes: a large discard, or the first act after an update that brings a large ledger up to date.
+_LOOKS: Final = 6000
 _BETWEEN_SECONDS: Final = 0.05
+# For a moment the file still names the holder before: who has just taken the lock writes itself into it.
+_FIRST_LOOKS: Final = 4
 
 
 class Purpose(StrEnum):
@@ -56,7 +60,7 @@ class NodeLock:
     """Held from construction until ``release`` or the end of the process.
 
     Raises AlreadyRunningError, naming the holder, when another process has it. Only an act of an operator
-    is waited for, at most half a minute: the service manager does not start a daemon again that found the
+    is waited for, at most five minutes: the service manager does not start a daemon again that found the
     lock taken.
     """
 
@@ -68,7 +72,8 @@ class NodeLock:
                 break
             except BlockingIOError:
                 holder, _, holds_for = self._holder().partition(" ")
-                if holds_for != Purpose.ACT or not looks_left:
+                is_new = looks_left >= _LOOKS - _FIRST_LOOKS
+                if not looks_left or (holds_for != Purpose.ACT and not is_new):
                     os.close(self._descriptor)
                     raise AlreadyRunningError(
                         "another daemon runs on this data directory",

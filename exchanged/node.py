@@ -19,6 +19,7 @@ from typing import Final
 
 from exchanged.acts.desk import Desk
 from exchanged.config import LinkSide, LinkTransport
+from exchanged.control import STOP_SECONDS as CONTROL_SECONDS
 from exchanged.control import ControlServer
 from exchanged.errors import FileOperationError, TransportError, VolumeDamagedError
 from exchanged.landing import take_note_of_directory
@@ -126,8 +127,8 @@ class Health:
     """How a node does. ``slow``: seconds that a station has been at one step, beyond SLOW_SECONDS.
 
     ``is_alive``: our own volume took a transaction and a flushed file since the last time this was asked, and
-    no thread has died. ``down`` are links by name, of ``links`` altogether; ``waiting`` counts up to
-    ``exchanged.pulse.COUNTED``.
+    no thread has died. ``down`` and ``paused`` are links by name, of ``links`` altogether; ``waiting`` counts
+    up to ``exchanged.pulse.COUNTED``.
     """
 
     is_alive: bool
@@ -135,6 +136,7 @@ class Health:
     down: tuple[str, ...]
     waiting: int
     slow: Mapping[str, float]
+    paused: tuple[str, ...] = ()
 
 
 class Node:
@@ -202,16 +204,18 @@ class Node:
 
         False: a thread hangs in a system call and may come back; only the end of the process ends it.
         """
-        if self._control is not None:
-            self._control.stop()
+        acted = self._control is None or self._control.stop()
         for bell in self._bells:
             bell.stop()
         self._watch.stop()
         self._alarm.stop()
         ended = clean = self._runner.stop(STOP_SECONDS)
-        if not clean:
+        if not (clean and acted):
             self._parts.interrupt()
             ended = self._runner.stop(LAST_SECONDS)
+            # An act goes on in parts that are being closed, and after a reload beside the next node's.
+            acted = acted or self._control is None or self._control.stop(LAST_SECONDS)
+            ended = ended and acted
         ended = self._pulse.stop(LAST_SECONDS) and ended
         for link in self._links:
             link.close()
@@ -236,12 +240,18 @@ class Node:
             down=tuple(link.name.removeprefix("link:") for link in self._links if link.is_down),
             waiting=self._pulse.waiting,
             slow=slow,
+            paused=tuple(link.name.removeprefix("link:") for link in self._links if link.is_paused),
         )
 
     def hanging(self) -> Mapping[str, float]:
-        """The slow stations that ``stop`` could not end: all but those that wait for a server only."""
+        """The slow stations that ``stop`` could not end: all but those that wait for a server only.
+
+        An operator's act that takes long (a large discard) is among them.
+        """
         dialled = {f"link:{name}" for name in self._parts.connections}
-        slow = self._runner.slow(SLOW_SECONDS)
+        slow = dict(self._runner.slow(SLOW_SECONDS))
+        if self._control is not None and (acting := self._control.acting_seconds()) > CONTROL_SECONDS:
+            slow["control"] = acting
         return {name: seconds for name, seconds in slow.items() if name not in dialled}
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:

@@ -124,10 +124,14 @@ class Watch:
                         yield _receipt("receipt-late", NoticeLevel.WARNING, kind, deadline, group)
 
     def _broken_links(self, connection: Connection, now: datetime) -> Iterator[Matter]:
+        """A pause raises nothing, but ends nothing either: who reads "over" believes that the link works."""
         longest = timedelta(minutes=self._config.link_down_minutes)
+        told = {row.subject for row in notices.open_notices(connection) if row.reference == "link-down"}
         for link in self._links:
             since = batches.recall(connection, link, "down-since")
-            if not longest or not since or batches.recall(connection, link, "paused"):
+            if not longest or not since:
+                continue
+            if batches.recall(connection, link, "paused") and link not in told:
                 continue
             down_since = moment(since)
             if now - down_since >= longest:

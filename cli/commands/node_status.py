@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli.frame import Settings, json_option
+from cli.frame import Settings, as_called, json_option
 from cli.locale import _
 from cli.render import display_width, printable, say, say_json, wrap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.node_status import NodeStatus
     from cli.status_lines import StatusLine
 
@@ -45,14 +48,18 @@ def node_status(settings: Settings, *, show_all: bool, as_json: bool) -> int:
     if as_json:
         say_json({"exit_code": int(status.exit_code), "status": status})
     else:
-        _tell(status, show_all=show_all)
+        _tell(status, settings.config_path, show_all=show_all)
     return status.exit_code
 
 
-def _tell(status: NodeStatus, *, show_all: bool) -> None:
+def _tell(status: NodeStatus, config_path: Path, *, show_all: bool) -> None:
     who = f"{status.node} ({_(status.role)})"
     say(_("node {who} at {at}").format(who=who, at=status.at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")))
-    blocks = [(line.state.value, _block(line, _widest(status.lines))) for line in _gathered(status, show_all)]
+    widest = _widest(status.lines)
+    blocks = [
+        (line.state.value, _block(replace(line, detail=as_called(line.detail, config_path)), widest))
+        for line in _gathered(status, show_all)
+    ]
     hidden: set[int] = set() if show_all else _too_many(blocks)
     for number, (_state, block) in enumerate(blocks):
         if number not in hidden:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.frame import Settings, json_option
+from cli.frame import Settings, as_called, json_option
 from cli.locale import _
 from cli.node_view import open_view, shown_key
 from cli.render import age, printable, say, say_json, table, word
@@ -46,6 +46,7 @@ def packet_find(settings: Settings, text: str, limit: int, *, as_json: bool) -> 
     Example:
       exchangectl packet find "(2026)甘0102刑初123号"
     """
+    from cli.packet_acts import folded
     from exchanged.clock import SystemClock
     from exchanged.ledger.questions_find import find
 
@@ -66,7 +67,8 @@ def packet_find(settings: Settings, text: str, limit: int, *, as_json: bool) -> 
     if len(found) > limit:
         say(_("... and more; give more of it, or a higher --limit"))
     elif len(found) == 1 and found[0].key is not None:
-        say(_("see: {command}").format(command=f"exchangectl packet show {found[0].key}"))
+        command = as_called(f"exchangectl packet show {found[0].key}", settings.config_path)
+        say(_("see: {command}").format(command=f"\n{folded(command)}"))
 
 
 def _line(found: Found, now: datetime) -> tuple[object, ...]:

@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from typing import Final
 
 from exchanged.ledger.drops import DropRow, get
-from exchanged.ledger.questions_list import OPEN_SQL
 from exchanged.ledger.transaction import Transaction
 
 _KEPT: Final = 10_000
 
+# A filter's own index is walked first when it holds fewer rows than this.
+_FEW: Final = 20_000
+
 # Word for word as in the partial indexes, which are used only then.
-_LEGS: Final = {
-    "queued": f"destination.state IN {OPEN_SQL} AND destination.state = 'queued'",
-    "on-hold": "destination.state = 'on-hold'",
-    "arrived": "destination.state IN ('arrived', 'delivering') AND destination.state = 'arrived'",
-}
 _ARRIVALS: Final = {
     "landed": "state = 'landed'",
     "held": "state IN ('needing', 'held', 'quarantined') AND state = 'held'",
     "quarantined": "state IN ('needing', 'held', 'quarantined') AND state = 'quarantined'",
 }
+_HELD_DROPS: Final = (
+    "original IN ('outbox', 'kept') AND state IN ('seen', 'incomplete', 'held') AND state = 'held'"
+)
 
 
 def answer_of(connection: sqlite3.Connection, request: str) -> str | None:
@@ -46,28 +46,68 @@ def keep_answer(transaction: Transaction, request: str, answer: str) -> None:
 def legs(
     connection: sqlite3.Connection, state: str, recipient: str, sender: str, link: str, limit: int
 ) -> Iterator[tuple[int, str]]:
-    """Packet row and link of destinations in ``state`` (queued, on-hold or arrived), each pair once."""
+    """Packet row and link of destinations in ``state`` (queued, on-hold or arrived), each pair once.
+
+    The oldest first. At most ``limit`` of them. Walks one index, that of the narrowest filter.
+    """
+    narrowed = {"recipient": recipient, "link": link}
+    values: list[object] = [state]
+    conditions = "destination.state = ?"
+    for column, value in narrowed.items():
+        if value:
+            # With a sign it is looked at, and not taken for the index.
+            sign = "+" if column == "link" and recipient else ""
+            conditions += f" AND {sign}destination.{column} = ?"
+            values.append(value)
+    if not sender:
+        tables, order = "destination", "destination.came_at"
+    elif _is_few(connection, conditions, values):
+        tables = "destination CROSS JOIN packet ON packet.id = destination.packet"
+        order = "destination.came_at"
+    else:
+        tables, order = "packet CROSS JOIN destination ON destination.packet = packet.id", "packet.id"
+    if sender:
+        conditions += " AND packet.state = 'active' AND packet.sender = ?"
+        values.append(sender)
     rows = connection.execute(
-        "SELECT DISTINCT destination.packet, destination.link FROM destination"  # noqa: S608
-        " JOIN packet ON packet.id = destination.packet"
-        f" WHERE {_LEGS[state]}"
-        " AND (? = '' OR destination.recipient = ?) AND (? = '' OR packet.sender = ?)"
-        " AND (? = '' OR destination.link = ?) LIMIT ?",
-        (recipient, recipient, sender, sender, link, link, limit),
+        f"SELECT destination.packet, destination.link FROM {tables} WHERE {conditions} ORDER BY {order}",  # noqa: S608
+        values,
     )
+    found: set[tuple[int, str]] = set()
     for row in rows:
-        yield row[0], row[1]
+        pair = (row[0], row[1])
+        if pair not in found:
+            found.add(pair)
+            yield pair
+        if len(found) == limit:
+            return
+
+
+def _is_few(connection: sqlite3.Connection, conditions: str, values: list[object]) -> bool:
+    """So few destinations pass the other filters that looking up the sender of each is no work."""
+    row = connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM destination WHERE {conditions} LIMIT ?)",  # noqa: S608
+        (*values, _FEW),
+    ).fetchone()
+    return int(row[0]) < _FEW
 
 
 def arrivals(
     connection: sqlite3.Connection, state: str, sender: str, link: str, reasons: tuple[str, ...], limit: int
 ) -> Iterator[int]:
-    """Rows of arrivals in ``state`` (landed, held or quarantined), oldest first."""
-    among = f" AND reason IN ({', '.join('?' * len(reasons))})" if reasons else ""
+    """Rows of arrivals in ``state`` (landed, held or quarantined): oldest first, or reason by reason."""
+    conditions, values = _ARRIVALS[state], list[object]()
+    if reasons:
+        conditions += f" AND reason IN ({', '.join('?' * len(reasons))})"
+        values += reasons
+    for column, value in (("sender", sender), ("link", link)):
+        if value:
+            conditions += f" AND {column} = ?"
+            values.append(value)
+    order = "reason, id" if reasons and state != "landed" else "landed_at, id"
     rows = connection.execute(
-        f"SELECT id FROM arrival WHERE {_ARRIVALS[state]}{among}"  # noqa: S608
-        " AND (? = '' OR sender = ?) AND (? = '' OR link = ?) ORDER BY id LIMIT ?",
-        (*reasons, sender, sender, link, link, limit),
+        f"SELECT id FROM arrival WHERE {conditions} ORDER BY {order} LIMIT ?",  # noqa: S608
+        (*values, limit),
     )
     for row in rows:
         yield row[0]
@@ -77,8 +117,7 @@ def held_drops(connection: sqlite3.Connection, reasons: tuple[str, ...], limit: 
     """Rows of drops that are held, oldest first."""
     among = f" AND reason IN ({', '.join('?' * len(reasons))})" if reasons else ""
     rows = connection.execute(
-        "SELECT id FROM \"drop\" WHERE original IN ('outbox', 'kept') AND state = 'held'"  # noqa: S608
-        f"{among} ORDER BY id LIMIT ?",
+        f'SELECT id FROM "drop" WHERE {_HELD_DROPS}{among} ORDER BY seen_at, id LIMIT ?',  # noqa: S608
         (*reasons, limit),
     )
     for row in rows:

@@ -56,7 +56,8 @@ class NoticeRow:
 
 def open_notices(connection: sqlite3.Connection) -> tuple[NoticeRow, ...]:
     """Every notice that is not over, oldest first."""
-    rows = connection.execute("SELECT * FROM notice WHERE over_at IS NULL ORDER BY id")
+    # The plus keeps SQLite from walking every notice there ever was.
+    rows = connection.execute("SELECT * FROM notice WHERE over_at IS NULL ORDER BY +id")
     return tuple(_row(row) for row in rows)
 
 

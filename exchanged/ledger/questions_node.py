@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchanged.ledger.notices import open_notices
 from exchanged.ledger.questions_queue import QueueEntry, QueueFilter, waiting
 from exchanged.ledger.times import moment
 
@@ -19,6 +20,7 @@ class NodeFacts:
 
     ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is
     as it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops.
+    ``notices`` are what the open ones are about, each once, the oldest first.
     """
 
     memory: dict[str, str]
@@ -32,6 +34,7 @@ class NodeFacts:
     quarantined: int
     drops_held: int
     drops_incomplete: int
+    notices: tuple[str, ...] = ()
 
 
 def node_facts(connection: sqlite3.Connection) -> NodeFacts:
@@ -53,6 +56,7 @@ def node_facts(connection: sqlite3.Connection) -> NodeFacts:
         quarantined=_arrivals(connection, "quarantined"),
         drops_held=_drops(connection, "held"),
         drops_incomplete=_drops(connection, "incomplete"),
+        notices=tuple(dict.fromkeys(row.reference for row in open_notices(connection))),
     )
 
 

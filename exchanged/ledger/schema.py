@@ -278,6 +278,19 @@ def _bridges(database: Database) -> None:
     database.execute("CREATE INDEX outgoing_reference ON outgoing(reference, kind)")
 
 
+# Acts by filter ask for the open packets of a sender, and for what is set aside for a reason.
+_FILTERS: Final = """
+CREATE INDEX packet_open ON packet(sender, id) WHERE state = 'active';
+CREATE INDEX arrival_reason ON arrival(state, reason, id)
+  WHERE state IN ('needing', 'held', 'quarantined')
+"""
+
+
+@migrations(name="0006-filters")
+def _filters(database: Database) -> None:
+    _run(database, _FILTERS)
+
+
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)

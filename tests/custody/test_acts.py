@@ -8,6 +8,7 @@ import pytest
 
 from exchanged.acts.rules import Standpoint, allowed
 from exchanged.acts.values import Act, Filter, Target
+from exchanged.applying import let_go_on
 from exchanged.ledger import arrivals, batches, packets
 from exchanged.ledger.questions import find_keys
 from exchanged.ledger.verify import verify_ledger
@@ -106,6 +107,18 @@ def test_c18_what_stood_in_a_batch_may_have_left(alone: Network) -> None:
     )
     assert outcomes(act(police, Act.CANCEL, packet_id)) == ["may-have-left"]
     assert outcomes(act(police, Act.HOLD, packet_id)) == ["on-hold"]
+    # A receipt that is still on its way overtakes the hold: nothing may stay that cannot be released, and
+    # nothing may go that somebody else behind the same link has to wait for.
+    ledger = police.opened.ledger
+    packet = packets.find(ledger.read(), key_of(police, packet_id))
+    assert packet is not None
+    held = "SELECT held FROM outgoing WHERE kind = 'packet' AND reference = ?"
+    ledger.write(lambda tx: let_go_on(tx, packet))
+    assert ledger.read().execute(held, (packet.id,)).fetchone()[0] == 1
+    accept = "UPDATE destination SET state = 'accepted' WHERE packet = ?"
+    ledger.write(lambda tx: tx.execute(accept, packet.id))
+    ledger.write(lambda tx: let_go_on(tx, packet))
+    assert ledger.read().execute(held, (packet.id,)).fetchone()[0] == 0
 
 
 def test_a_packet_on_hold_waits_at_every_node_also_after_a_restart(network: Network) -> None:

@@ -12,9 +12,12 @@ from threading import Timer
 import pytest
 
 from cli.acting_text import COMMANDS, HINTS, OBSTACLES, OUTCOMES
-from exchanged.acts.values import Act, Obstacle, Outcome
+from exchanged.acts.values import Act, Answer, Obstacle, Outcome, Request
+from exchanged.acts.values import Operator as ActingOperator
 from exchanged.clock import SystemClock
 from exchanged.control import ControlServer, socket_address
+from exchanged.errors import NoSpaceError
+from exchanged.ledger import batches
 from exchanged.lock import NodeLock, Purpose
 from tests.custody.test_front_ends import drop, status
 from tests.support.acting import desk, recorded
@@ -91,7 +94,8 @@ def test_acts_go_through_the_daemons_socket(
     assert asked.json("packet", "cancel", three, *WHY)["answer"]["done"][0]["outcome"] == "cancelled"
     asked.text("packet", "cancel", three, *WHY, code=5)
     assert "it has ended already" in asked.errors
-    assert "hint: exchangectl packet show" in asked.errors
+    assert "hint: exchangectl --config " in asked.errors
+    assert " packet show " in asked.errors.partition("hint: ")[2]
     asked.text("packet", "cancel", "0190ffff", *WHY, code=4)
     asked.text("packet", "cancel", one[:6], *WHY, code=2)
     asked.text("queue", "release", "--state", "queued", *WHY, code=2)
@@ -103,9 +107,10 @@ def test_acts_go_through_the_daemons_socket(
 
 
 def test_acts_work_with_the_daemon_down_and_are_done_once(
-    network: Network, police: SimulatedNode, asked: Operator
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same code under the node's lock; what a daemon that starts then sees is as if it had done it."""
+    monkeypatch.setattr("cli.acting._LOOKS", 2)
     link = police.opened.links.name_of(PROVINCE)
     police.die()
     asked.text("link", "pause", link, *WHY)
@@ -126,6 +131,51 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
     ]  # fmt: skip
 
 
+def test_what_was_done_before_an_error_is_told(
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many things are done in groups: the second one fails, and nobody may believe that nothing was done."""
+    control, done_by = police.config.control, desk(police)
+    police.opened.ledger.write(lambda tx: batches.remember(tx, police.opened.links.names()[0], "paused", "x"))
+    fill(network)
+    handle, acts = done_by.handle, list[Request]()
+
+    class Failing:
+        def handle(self, request: Request, who: ActingOperator) -> Answer:
+            acts.append(request)
+            if len([each for each in acts if not each.preview]) == 2:
+                raise NoSpaceError("no room")
+            return handle(request, who)
+
+    server = ControlServer(control.socket, control.group, Failing(), SystemClock(), print)  # type: ignore[arg-type]
+    server.start()
+    monkeypatch.setattr("cli.acting.MOST_TARGETS", 2)
+    shown = asked.text("queue", "hold", "--all", *WHY, "--yes", code=3)
+    assert "done by" in shown
+    assert "no room" in asked.errors
+    assert len(recorded(police)) == 3
+    server.stop()
+
+
+def test_an_act_given_during_a_reload_waits_for_the_node(
+    network: Network, police: SimulatedNode, asked: Operator
+) -> None:
+    """The lock is held and nobody listens while the node stops and opens anew: no reason to fail."""
+    link, control = police.opened.links.name_of(PROVINCE), police.config.control
+    servers: list[ControlServer] = []
+
+    def serve() -> None:
+        servers.append(ControlServer(control.socket, control.group, desk(police), SystemClock(), print))
+        servers[0].start()
+
+    timer = Timer(0.1, serve)
+    timer.start()
+    assert "paused" in asked.text("link", "pause", link, *WHY)
+    timer.join()
+    assert len(recorded(police)) == 1
+    servers[0].stop()
+
+
 def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_path: Path) -> None:
     """The service manager does not start a daemon again that found the lock taken (exit code 7)."""
     act = NodeLock(tmp_path / "lock", Purpose.ACT)
@@ -136,3 +186,19 @@ def test_a_daemon_that_starts_waits_for_an_act_in_hand_and_for_nothing_else(tmp_
     with pytest.raises(Exception, match="another daemon"):
         NodeLock(tmp_path / "lock", Purpose.ACT)
     daemon.release()
+    # For a moment whoever took the lock has not written itself into the file, which names a dead daemon.
+    act = NodeLock(tmp_path / "lock", Purpose.ACT)
+    (tmp_path / "lock").write_text("12345\n", encoding="ascii")
+    Timer(0.1, act.release).start()
+    NodeLock(tmp_path / "lock").release()
+
+
+def test_a_hint_can_be_pasted_where_the_configuration_is_not_the_usual_one(
+    network: Network, asked: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit's instance has its own file: without it every next command would fail."""
+    asked.text("packet", "show", "0190ffff", code=4)
+    assert f"hint: exchangectl --config {network.layout.config(POLICE)} packet list" in asked.errors
+    monkeypatch.setenv("EXCHANGED_CONFIG", str(network.layout.config(POLICE)))
+    asked.text("packet", "show", "0190ffff", code=4)
+    assert "hint: exchangectl packet list" in asked.errors

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from cli import node_status
-from cli.checks import CheckState
+from cli import node_status, status_lines
+from cli.checks import CheckState, find_directory
+from cli.checks_folders import check_markers
 from cli.exit_codes import ExitCode
 from cli.node_status import NodeStatus, look_at
 from exchanged.config import Config
 from exchanged.errors import MailboxUnusableError
-from exchanged.ledger import batches
+from exchanged.ledger import batches, notices
+from exchanged.ledger.notices import NoticeRow
 from exchanged.link_health import CLOCK_AHEAD, LinkHealth
 from exchanged.lock import NodeLock, holder
-from exchanged.places import DAMAGE_FILE, LEDGER_FILE
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE, LOCK_FILE
 from frontend_server.folders import MARKER_NAME
 from tests.support.asking import make_node, operator
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
@@ -63,6 +65,9 @@ def test_a_stopped_daemon_and_a_crashed_one(network: Network) -> None:
     stopped = status(node)
     assert "stopped cleanly" in wrong(stopped)["daemon"]
     assert stopped.exit_code is ExitCode.TEMPORARY
+    starting = NodeLock(node.config.node.data_dir / LOCK_FILE)
+    assert wrong(status(node))["daemon"].startswith("starting, process ")
+    starting.release()
     node.open()
     node.die()
     assert "did not stop cleanly" in wrong(status(node))["daemon"]
@@ -95,9 +100,29 @@ def test_links_clock_and_disk(network: Network) -> None:
     assert found[f"link {link.name}"].startswith("down 0s, fault: ours, mailbox-unusable")
     assert found["clock"] == f"{PROVINCE} was 1h 6m ahead of us when last heard; so say 1 of 1"
     assert "nothing large is taken in" in found["disk data"]
+    with pytest.MonkeyPatch.context() as patch:
+        # On a volume of its own the agency's disk stops no intake.
+        patch.setattr(status_lines, "_is_same_volume", lambda path, other: path == other)
+        found = wrong(status(node, replace(node.config, limits=limits)))
+    assert "deliveries may not fit" in found["disk agency"]
+    assert "nothing large is taken in" in found["disk data"]
     assert status(node).exit_code is ExitCode.TEMPORARY
     health.note_up()
     parts.ledger.write(lambda tx: batches.remember(tx, link.name, CLOCK_AHEAD, "0"))
+
+
+def test_open_notices_are_told(network: Network) -> None:
+    """Just above the floor intake is still stopped, and only the notice says so."""
+    node = network.nodes[POLICE]
+    at = node.clock.now()
+    row = NoticeRow(
+        id=90, reference="disk-floor", subject="", level="alarm", raised_at=at, updated_at=at, over_at=None,
+        detail="{}", name="n", document=b"", plain=b"", unwritten=0,
+    )  # fmt: skip
+    node.opened.ledger.write(lambda tx: notices.put(tx, row))
+    assert wrong(status(node))["notices"] == "open: disk-floor"
+    node.opened.ledger.write(lambda tx: notices.put(tx, replace(row, over_at=at)))
+    assert "notices" not in wrong(status(node))
 
 
 def test_a_lost_mount_or_another_marker_is_for_a_person(network: Network) -> None:
@@ -182,3 +207,27 @@ def test_damage_outweighs_everything(network: Network) -> None:
     (node.config.node.data_dir / LEDGER_FILE).write_bytes(b"no ledger at all" * 500)
     assert status(node).exit_code is ExitCode.DAMAGED
     assert "ledger" in wrong(status(node))
+
+
+def test_who_may_not_look_is_told_so_and_sent_to_make_nothing_new(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not an internal error, not 'run folder init', not 'install a directory'."""
+    node = network.nodes[POLICE]
+
+    def refuse(path: Path, *_: object, **__: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    assert node.config.folders is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        patch.setattr(Path, "iterdir", refuse)
+        marker = next(iter(check_markers(node.config.folders.root)))
+        directory, check = find_directory(node.config)
+    assert "Permission denied" in marker.detail
+    assert directory is None
+    assert (check.state, "Permission denied" in check.detail) == (CheckState.PROBLEM, True)
+    monkeypatch.setattr(status_lines, "_may_look", lambda _folder: False)
+    moved = replace(node.config.folders, root=node.config.folders.root / "unseen")
+    lines = status_lines.markers(replace(node.config, folders=moved), None)
+    assert ["as root" in line.detail for line in lines] == [True, True]

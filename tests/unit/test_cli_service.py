@@ -323,3 +323,5 @@ def test_the_status_is_one_short_line() -> None:
         "4 of 9 links up; down: link-0, link-1, link-2 ...; waiting: 10000+; "
         "the data directory does not answer; slow: delivery (95 s), link:link-1 (31 s)"
     )
+    paused = Health(is_alive=True, links=3, down=("a",), waiting=0, slow={}, paused=("b",))
+    assert describe_health(paused) == "1 of 3 links up; down: a; paused: b; waiting: 0"

@@ -8,7 +8,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +193,31 @@ def test_a_path_longer_than_the_kernel_takes_works_too(serve: Callable[..., Serv
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     assert "answer" in serve(f"{folder.name}/control.sock").ask(line())
+
+
+def test_a_stop_says_whether_an_act_goes_on_and_begins_no_other(serve: Callable[..., Served]) -> None:
+    """A reload must not open a second node beside an act that still works with the first one's parts."""
+    served = serve()
+    begun, finish = threading.Event(), threading.Event()
+    handle = served.desk.handle
+
+    def long_act(asked: Request, operator: Operator) -> Answer:
+        begun.set()
+        assert finish.wait(30)
+        return handle(asked, operator)
+
+    served.desk.handle = long_act  # type: ignore[method-assign]
+    with served.connect() as first, served.connect() as second:
+        first.sendall(line())
+        assert begun.wait(30)
+        second.sendall(line())
+        assert served.server.acting_seconds() > 0
+        assert not served.server.stop(0.05)
+        assert not served.path.exists()
+        finish.set()
+        assert served.server.stop(30)
+        assert b"answer" in first.recv(65_536)
+        with suppress(ConnectionResetError):
+            assert second.recv(1) == b""
+    assert len(served.desk.asked) == 1
+    assert served.server.stop()
