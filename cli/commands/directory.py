@@ -150,6 +150,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
     from cli.checks import find_directory
+    from cli.service_user import acting_as, owner_of
     from exchanged.durable import DurableFiles, Volume
     from exchanged.places import DIRECTORY_FOLDER
     from packet_spec.directory import open_directory
@@ -169,10 +170,12 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
         return ExitCode.FINDINGS
     files = DurableFiles(Volume.OWN)
     folder = config.node.data_dir / DIRECTORY_FOLDER
-    files.make_dir(folder, mode=0o750)
-    files.make_dir(folder / "incoming", mode=0o770)
     target = folder / "incoming" / f"directory-{offered.version}.xml"
-    files.write_file(target, (data,))
+    # What root makes the daemon could neither read nor remove, and it would not even see that it is there.
+    with acting_as(owner_of(config.node.data_dir)):
+        files.make_dir(folder, mode=0o750)
+        files.make_dir(folder / "incoming", mode=0o770)
+        files.write_file(target, (data,))
     _tell(offered, target, as_json=as_json)
     return ExitCode.DONE
 
