@@ -104,7 +104,7 @@ def test_the_accounts(image: Path) -> None:
     (user,) = records(image / "etc/passwd")
     assert (user[0], *user[5:]) == ("exchanged", "/var/lib/exchanged", "/usr/sbin/nologin")
     members = {name: last for name, *_, last in records(image / "etc/group")}
-    assert members == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": ""}
+    assert members == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": "exchanged"}
 
 
 def test_the_folders(image: Path) -> None:
