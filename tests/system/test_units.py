@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.jail.plan import PROCESSES
 from cli.lab.sshd import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +99,12 @@ def test_what_a_node_is_not_restarted_for_and_how_it_is_reloaded_and_watched() -
     assert setting(NODE, "Type") == ["notify"]
     assert setting(NODE, "WatchdogSec") == ["2min"]
     assert setting(NODE, "LimitCORE") == ["0"]
+
+
+def test_the_limit_of_processes_is_the_one_that_jails_count_on() -> None:
+    """C7: what the printed script asks for, what docs/jail.md says and what the unit sets."""
+    assert setting(SSHD, "LimitNPROC") == [str(PROCESSES)]
+    assert f"`LimitNPROC={PROCESSES}`" in (ROOT / "docs" / "jail.md").read_text("utf-8")
 
 
 def test_the_accounts(image: Path) -> None:
