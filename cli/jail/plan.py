@@ -30,8 +30,8 @@ MAX_SESSIONS: Final = 4
 # Silence for 45 to 60 seconds ends a connection whose other end is gone without a word.
 ALIVE_SECONDS: Final = 15
 ALIVE_TIMES: Final = 3
-# Far more than a dialler needs (3 processes, 3 more for each connection that is not yet known to be lost). That of
-# exchanged-sshd.service.
+# Far more than a dialler needs (3 processes, 3 more for each connection that is not yet known to be lost).
+# exchanged-sshd.service sets it.
 PROCESSES: Final = 48
 QUOTA_GIB: Final = 20
 # A little more than one scan reads (scan_names), so that a flood of small files ends there.
