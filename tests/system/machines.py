@@ -52,6 +52,8 @@ hostname "$2"
 mkdir -p .before
 pivot_root . .before
 umount -l /.before
+# As systemd itself does outside of containers: what is mounted later reaches the services that run already.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
 """
 
@@ -88,8 +90,8 @@ class Machine:
         """Its file system, seen from outside."""
         return self.layer / "root"
 
-    def boot(self, base: Path) -> None:
-        """Boot and wait until systemd says that it runs."""
+    def boot(self, base: Path | str) -> None:
+        """Boot and wait until systemd says that it runs. ``base``: a tree, or layers above one, A:B."""
         for name in ("upper", "work", "root"):
             (self.layer / name).mkdir(parents=True, exist_ok=True)
         (self.layer / "upper" / "etc").mkdir(exist_ok=True)
@@ -107,7 +109,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _BOOT_SECONDS
-        state = ""
+        state, self.leader = "", 0
         while time.monotonic() < deadline:
             self.leader = self.leader or _first_below(self.process.pid)
             if self.leader:
