@@ -172,6 +172,10 @@ def server() -> Iterator[int]:
         process.terminate()
         process.wait()
         run("umount", "-l", "/srv")
+        # Other files of the same run begin without it.
+        run("userdel", ACCOUNT)
+        for left in ("/etc/exchanged", "/etc/exchanged-image"):
+            shutil.rmtree(left)
 
 
 def wait_for_port(port: int) -> None:
