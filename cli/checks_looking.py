@@ -54,5 +54,8 @@ def _look(name: str, path: Path) -> Check:
 
 
 def _guarded(name: str, path: Path, look: Callable[[], list[Check]]) -> list[Check]:
-    found = within(path, look)
+    try:
+        found = within(path, look)
+    except OSError as error:
+        return [check_words.unusable(name, path, error.strerror or "")]
     return [check_words.hangs(name, path)] if found is None else found

@@ -33,11 +33,13 @@ from packet_spec.errors import ExchangeError
 def exchanged(config_path: Path, wants_recovery: bool) -> None:
     """Run one node of the exchange in the foreground.
 
+    As root it goes on as the owner of data_dir, as the service does.
+
     \b
     Example:
       exchanged --config /etc/exchanged/exchanged.toml
     """
-    from cli.wiring import recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
+    from cli.wiring import become_owner, recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
     from exchanged.config import load_config  # noqa: PLC0415 - likewise
 
     configure_logging("info", as_json=False)
@@ -47,6 +49,7 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     try:
         config = load_config(config_path)
         set_log(config)
+        become_owner(config)
         if wants_recovery:
             recover(config)
         code = run_node(config_path, config)

@@ -191,8 +191,9 @@ class _Maker:
                 self._files.make_dir(above, mode=0o755)
             self._files.write_new(path, (self._plan.text.encode(),), mode=0o640)
             if os.geteuid() == 0:
-                # Root's, so that the daemon cannot change it; the daemon's group reads it.
+                # Root's, so that the daemon cannot change it. It holds no secret, and operators read it.
                 os.chown(path, 0, self._plan.owner.gid, follow_symlinks=False)
+                path.chmod(0o644)
         self._steps.append(Step("configuration", path, self._plan.text is not None))
 
     # --- what a person does next ---------------------------------------------------------------

@@ -24,6 +24,7 @@ from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.model import NodeRole
 
 CASE_GROUP: Final = "exchanged-case"
+OPERATORS_GROUP: Final = "exchanged-ops"
 # A machine set up by the book has its configurations here; anywhere else is a rehearsal in one folder.
 _SYSTEM: Final = Path("/etc/exchanged")
 _SSH_PORT: Final = 2222
@@ -212,6 +213,9 @@ def _sections(wish: Wish) -> dict[str, Values]:
         "node": {"code": wish.code, "role": wish.role.value, "data_dir": str(wish.data_dir or default)},
         "keys": {"roots": list(wish.roots) or [_PLACEHOLDER_ROOT]},
     }
+    if wish.is_system and has_group(OPERATORS_GROUP):
+        # Where the unit makes a folder for it, and operators who may not look into data_dir can reach it.
+        sections["control"] = {"socket": f"/run/exchanged/{name}/control.sock", "group": OPERATORS_GROUP}
     if wish.role is NodeRole.FRONTEND:
         root = wish.agency_root or _served_below(wish) / "agencies" / wish.code
         folders = {"root": str(root)}
@@ -238,7 +242,16 @@ def _links(wish: Wish) -> Iterator[Values]:
         }
     for peer in wish.served:
         mailbox = _served_below(wish) / "jails" / peer
-        yield {"name": peer, "peer": peer, "transport": "folder", "side": "serve", "mailbox": str(mailbox)}
+        # On a real machine a mailbox is a jail, and one that is not sound stops the link (C2).
+        account = {"account": f"ex-{peer}"} if wish.is_system else {}
+        yield {
+            "name": peer,
+            "peer": peer,
+            "transport": "folder",
+            "side": "serve",
+            "mailbox": str(mailbox),
+            **account,
+        }
 
 
 def _login_key(wish: Wish, peer: str) -> Path:

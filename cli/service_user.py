@@ -90,6 +90,14 @@ def current_account() -> Account:
     return Account(user_name(uid), uid, gid, tuple(os.getgroups()))
 
 
+def owner_of(path: Path) -> Account:
+    """Whose the folder is, as which its things are made; this process's own account when it is not there."""
+    try:
+        return account_of(path.stat().st_uid)
+    except OSError:
+        return current_account()
+
+
 def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> int | None:
     """As root, call ``exchangectl WORDS`` as the owner of ``data_dir``; its exit code.
 
@@ -120,18 +128,6 @@ def call_as_owner(data_dir: Path, config_path: Path, words: Sequence[str]) -> in
             found=f"{account.name}: {error.strerror}",
         ) from error
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
-
-
-@contextmanager
-def acting_as_owner(path: Path) -> Iterator[None]:
-    """As root, look at things as the owner of ``path`` while the block runs; nothing changes without one."""
-    try:
-        owner = account_of(path.stat().st_uid)
-    except OSError:
-        yield
-        return
-    with acting_as(owner):
-        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from cli.checks import CheckState, check_node, find_directory
 from cli.exit_codes import ExitCode
 from cli.locale import _, told
 from cli.render import age, size
-from cli.service_user import acting_as_owner
+from cli.service_user import acting_as, owner_of
 from exchanged.config import Config, LinkSide
 from exchanged.durable import DurableFiles, Volume
 from exchanged.keys import load_key
@@ -129,7 +129,7 @@ def configured(config: Config, now: datetime) -> Iterator[StatusLine]:
 
     As root, with the rights of the daemon's user: what root may says nothing.
     """
-    with acting_as_owner(config.node.data_dir):
+    with acting_as(owner_of(config.node.data_dir)):
         found = [*_configured(config, now)]
     yield from found
 

@@ -7,14 +7,14 @@ do not load the whole engine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from cli.exit_codes import ExitCode
 from cli.locale import _
 from cli.render import ask
 from cli.service import Service, Signals
-from exchanged.acts.opening import desk_of, no_agency
+from exchanged.acts.opening import become, desk_of, no_agency
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config, LogFormat
 from exchanged.errors import NodeStuckError
@@ -52,6 +52,15 @@ def run_node(path: Path, config: Config) -> ExitCode:
     signals.listen()
     watchdog = watchdog_interval_seconds()
     return Service(path, config, open_node, signals, SystemClock(), sd_notify, set_log, watchdog).run()
+
+
+def become_owner(config: Config) -> None:
+    """As root, go on as the owner of the data: what root writes there the service could not open again.
+
+    Raises ConfigurationError when that owner has no account.
+    """
+    with suppress(OSError):
+        become(config.node.data_dir.stat().st_uid)
 
 
 def set_log(config: Config) -> None:

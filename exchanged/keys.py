@@ -192,7 +192,8 @@ def _require_private(path: Path, status: os.stat_result) -> None:
             found=f"mode {mode:04o}",
             hint=f"run: chmod 600 {path}; if others could read it, retire the key",
         )
-    if status.st_uid not in {os.geteuid(), 0}:
+    # Root looks at the keys of a daemon that has a user of its own: they are to be that user's, not root's.
+    if os.geteuid() != 0 and status.st_uid not in {os.geteuid(), 0}:
         raise KeyFileError(
             "the key file belongs to another user",
             where=str(path),

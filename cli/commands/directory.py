@@ -150,7 +150,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
     from cli.checks import find_directory
-    from cli.service_user import account_of, acting_as
+    from cli.service_user import acting_as, owner_of
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
     from exchanged.places import DIRECTORY_FOLDER
@@ -174,8 +174,8 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
     files = DurableFiles(Volume.OWN)
     folder = config.node.data_dir / DIRECTORY_FOLDER
     target = folder / "incoming" / f"directory-{offered.version}.xml"
-    # What root made for itself the daemon could not take.
-    with acting_as(account_of(config.node.data_dir.stat().st_uid)):
+    # What root makes the daemon could neither read nor remove, and it would not even see that it is there.
+    with acting_as(owner_of(config.node.data_dir)):
         files.make_dir(folder, mode=0o750)
         files.make_dir(folder / "incoming", mode=0o770)
         files.write_file(target, (data,))

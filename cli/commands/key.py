@@ -63,13 +63,11 @@ def show(settings: Settings, files: tuple[Path, ...], *, as_json: bool) -> None:
     Example:
       exchangectl key show /var/lib/exchanged/keys/seal.key
     """
-    from cli.service_user import acting_as_owner
     from exchanged.keys import load_key, public_key_text
 
     shown = []
     for path in files or _configured(settings.load()):
-        with acting_as_owner(path):
-            found = load_key(path)
+        found = load_key(path)
         shown.append({"file": path, "key_id": found.key_id, "public": public_key_text(found.public_key)})
     _show(shown, as_json=as_json)
 

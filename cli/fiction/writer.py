@@ -11,6 +11,7 @@ Known limit: two writers of one name at one time are not kept apart.
 from __future__ import annotations
 
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -91,6 +92,7 @@ def _appearing(target: Path) -> Iterator[Path]:
             raise NameTakenError("a drop of this name is already there", where=target.name)
         _remove(temporary)
         yield temporary
+        _share(temporary)
         temporary.rename(target)
     except OSError as error:
         raise ForeignVolumeError(
@@ -99,6 +101,17 @@ def _appearing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             _remove(temporary)
+
+
+def _share(temporary: Path) -> None:
+    """In a folder that a group shares (2770), let the group read and move what was made, whatever the umask.
+
+    The daemon is a member of that group; a drop's folder that it may not write to it could not put away.
+    """
+    shared = temporary.parent.stat().st_mode
+    if shared & stat.S_ISGID and shared & stat.S_IWGRP:
+        for path in (temporary, *(temporary.iterdir() if temporary.is_dir() else ())):
+            path.chmod(path.stat().st_mode & 0o7777 | (0o070 if path.is_dir() else 0o060))
 
 
 def _remove(temporary: Path) -> None:

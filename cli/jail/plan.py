@@ -31,7 +31,8 @@ MAX_SESSIONS: Final = 4
 ALIVE_SECONDS: Final = 15
 ALIVE_TIMES: Final = 3
 # Far more than a dialler needs (3 processes, 3 more for each connection that is not yet known to be lost).
-PROCESSES: Final = 32
+# exchanged-sshd.service sets it.
+PROCESSES: Final = 48
 QUOTA_GIB: Final = 20
 # A little more than one scan reads (scan_names), so that a flood of small files ends there.
 QUOTA_FILES: Final = 25_000

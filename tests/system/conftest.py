@@ -6,6 +6,14 @@ import os
 
 import pytest
 
+from tests.system.solo import installed_layer
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What machines stand on that need the software, but not to be shown how it is installed."""
+    return installed_layer(tmp_path_factory.mktemp("installed"))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Accounts made by a test must not reach the machine's own /etc."""

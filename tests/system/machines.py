@@ -54,6 +54,8 @@ hostname "$2"
 mkdir -p .before
 pivot_root . .before
 umount -l /.before
+# As systemd itself does outside of containers: what is mounted later reaches the services that run already.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
 """
 
@@ -90,8 +92,8 @@ class Machine:
         """Its file system, seen from outside."""
         return self.layer / "root"
 
-    def boot(self, base: Path) -> None:
-        """Boot and wait until systemd says that it runs."""
+    def boot(self, base: Path | str) -> None:
+        """Boot and wait until systemd says that it runs. ``base``: a tree, or layers above one, A:B."""
         for name in ("upper", "work", "root"):
             (self.layer / name).mkdir(parents=True, exist_ok=True)
         (self.layer / "upper" / "etc").mkdir(exist_ok=True)

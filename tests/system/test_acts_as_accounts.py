@@ -124,7 +124,7 @@ def run(name: str, config: Path, *words: str, **environment: str) -> tuple[int, 
 def daemon(node: Path) -> Iterator[Path]:
     """The daemon at work as the node's user."""
     config = load_config(node)
-    child = fork(NODE, lambda: int(cli.wiring.run_node(config)))
+    child = fork(NODE, lambda: int(cli.wiring.run_node(node, config)))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not config.control.socket.exists():
         assert time.monotonic() < deadline

@@ -53,7 +53,7 @@ def test_the_second_run_changes_nothing_and_says_so(place: Ground) -> None:
 def test_before_the_server_is_set_up_the_script_says_what_is_missing(place: Ground) -> None:
     said = run_script(making_script(replace(place.plan("a"), sshd=SSHD_FOLDER)))
     assert "there is no /etc/exchanged/sshd/sshd_config yet" in said
-    assert "NO LIMIT of processes for each account: set LimitNPROC=32" in said
+    assert "NO LIMIT of processes for each account: set LimitNPROC=48" in said
     assert "sound:" in said
     assert (SSHD_FOLDER / "keys" / place.account("a")).read_text().startswith("restrict ssh-ed25519 ")
     said = run_script(removing_script(replace(place.plan("a"), sshd=SSHD_FOLDER)))

@@ -84,7 +84,7 @@ def test_root_makes_a_node_that_belongs_to_the_daemon(base: Path) -> None:
     for name in ("seal.key", "link.key", "receipt.key", "login"):
         assert owner(base / "data/keys" / name) == (USER, USER, 0o600)
     assert owner(base / "agency") == (USER, GROUP, 0o2750)
-    assert owner(CONFIG) == ("root", USER, 0o640)
+    assert owner(CONFIG) == ("root", USER, 0o644)
     assert f'group = "{GROUP}"' in CONFIG.read_text("utf-8")
     assert init(base)[1]["changed"] is False
 

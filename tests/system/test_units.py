@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.jail.plan import PROCESSES
 from cli.lab.sshd import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,11 +101,17 @@ def test_what_a_node_is_not_restarted_for_and_how_it_is_reloaded_and_watched() -
     assert setting(NODE, "LimitCORE") == ["0"]
 
 
+def test_the_limit_of_processes_is_the_one_that_jails_count_on() -> None:
+    """C7: what the printed script asks for, what docs/jail.md says and what the unit sets."""
+    assert setting(SSHD, "LimitNPROC") == [str(PROCESSES)]
+    assert f"`LimitNPROC={PROCESSES}`" in (ROOT / "docs" / "jail.md").read_text("utf-8")
+
+
 def test_the_accounts(image: Path) -> None:
     (user,) = records(image / "etc/passwd")
     assert (user[0], *user[5:]) == ("exchanged", "/var/lib/exchanged", "/usr/sbin/nologin")
     members = {name: last for name, *_, last in records(image / "etc/group")}
-    assert members == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": ""}
+    assert members == {"exchanged": "", "exchanged-case": "exchanged", "exchanged-ops": "exchanged"}
 
 
 def test_the_folders(image: Path) -> None:
@@ -165,6 +172,10 @@ def server() -> Iterator[int]:
         process.terminate()
         process.wait()
         run("umount", "-l", "/srv")
+        # Other files of the same run begin without it.
+        run("userdel", ACCOUNT)
+        for left in ("/etc/exchanged", "/etc/exchanged-image"):
+            shutil.rmtree(left)
 
 
 def wait_for_port(port: int) -> None:

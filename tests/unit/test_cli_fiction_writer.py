@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -31,6 +32,23 @@ def test_a_folder_drop_appears_under_its_name_and_leaves_nothing_else(tmp_path: 
         "案件报备表.pdf",
         "立案决定书.pdf",
     ]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o2770, 0o070), (0o770, 0)])
+def test_in_an_outbox_that_a_group_shares_the_group_can_move_the_drop(
+    tmp_path: Path, mode: int, expected: int
+) -> None:
+    """root types the first packet of docs/install.md with its usual umask; the daemon has to put it away."""
+    outbox = tmp_path / "outbox"
+    outbox.mkdir()
+    outbox.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        made = write_drop(make_drop(request_for("case.report", name="drop")), outbox)
+    finally:
+        os.umask(before)
+    assert made.stat().st_mode & 0o070 == expected
+    assert (made / "packet.xml").stat().st_mode & 0o070 == expected & 0o060
 
 
 def test_while_it_is_written_a_drop_has_a_temporary_name(tmp_path: Path):

@@ -92,14 +92,26 @@ def test_a_key_that_others_can_reach_is_refused_with_the_fix(tmp_path: Path, mod
         assert caught.value.found == f"mode {mode:04o}"
 
 
+def test_root_is_not_told_to_take_the_key_of_the_daemon_s_user_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``node status`` of root said: chown 0. After that the daemon would not have started any more."""
+    path = tmp_path / "k"
+    made = generate_key(path, Counting())
+    if path.stat().st_uid == 0:
+        os.chown(path, 12345, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert load_key(path).key_id == made.key_id
+
+
 def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "k"
     generate_key(path, Counting())
     owner = path.stat().st_uid
     if owner == 0:
-        os.chown(path, 12345, -1)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        owner = 12345
+        os.chown(path, owner, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     with pytest.raises(KeyFileError, match="another user") as caught:
         load_key(path)
     assert "chown" in caught.value.advice

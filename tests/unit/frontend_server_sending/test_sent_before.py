@@ -123,16 +123,21 @@ def test_a_new_attempt_waits_until_the_earlier_batch_is_disposed_of(frontend: Se
     frontend.run()
     (packet,) = frontend.packets()
 
-    def refused_too_soon(tx: Any) -> None:
-        (row,) = packets.destinations(tx.connection, packet.id)
-        packets.move(tx, packet, row, Event.RECEIPT_REFUSED)
+    def refused_too_soon(tx: Any) -> int:
+        """Offered in a batch, and refused before the neighbour has disposed of that batch."""
+        due = batches.due(tx.connection, LINK, 10)
+        batch = batches.commit_batch(tx, LINK, 1, "00000001-0011223344556677.batch", b"", b"", 0, due, ())
+        for event in (Event.OFFER, Event.RECEIPT_REFUSED):
+            (row,) = packets.destinations(tx.connection, packet.id)
+            packets.move(tx, packet, row, event)
+        return batch
 
-    frontend.ledger.write(refused_too_soon)
+    batch = frontend.ledger.write(refused_too_soon)
     frontend.drop_xml()
     frontend.run()
     assert frontend.rows()[-1].reason == "earlier-attempt-open"
     assert frontend.packets()[0].attempt == 1
-    frontend.end_packet(packet)
+    frontend.ledger.write(lambda tx: batches.settle(tx, batch))
     frontend.clock.advance(1.0)
     frontend.run()
     assert frontend.packets()[0].attempt == 2
