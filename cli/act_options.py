@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any, Final, TypeVar
 
 import click
@@ -22,8 +24,32 @@ def reason_option(function: _F) -> _F:
     )(function)
 
 
-def queue_options(function: _F) -> _F:
-    """Add what the verbs of ``queue`` that act have in common: one thing, or a filter."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verb of ``queue`` was asked: about one thing (``what``) or about many, why, and how."""
+
+    what: str
+    state: str
+    recipient: str
+    sender: str
+    link: str
+    reasons: tuple[str, ...]
+    everything: bool
+    limit: int
+    reason: str
+    preview: bool
+    yes: bool
+    as_json: bool
+
+
+def queue_options(verb: Callable[..., int]) -> Callable[..., int]:
+    """Add what the verbs of ``queue`` that act have in common; the verb gets it as ``asked``."""
+
+    @wraps(verb)
+    def function(**options: Any) -> int:
+        asked = Asked(**{field.name: options.pop(field.name) for field in fields(Asked)})
+        return verb(asked=asked, **options)
+
     for decorate in reversed((
         click.argument("what", required=False, default="", metavar="[ID|DROP]"),
         click.option("--state", default="", metavar="STATE", help="Many: in this state."),

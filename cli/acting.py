@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import click
 
+from cli.act_options import Asked
 from cli.acting_text import answer_text, refusal
 from cli.exit_codes import ExitCode
 from cli.frame import Settings
@@ -78,22 +79,12 @@ def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Re
     return request
 
 
-def filter_of(
-    what: str,
-    *,
-    state: str,
-    recipient: str,
-    sender: str,
-    link: str,
-    reasons: tuple[str, ...],
-    everything: bool,
-    limit: int,
-) -> Filter:
+def _filter_of(asked: Asked) -> Filter:
     """The filter of the options. Raises click.UsageError when none or both are given: thing and filter."""
-    is_narrowed = bool(state or recipient or sender or link or reasons)
-    if bool(what) == (is_narrowed or everything):
+    is_narrowed = bool(asked.state or asked.recipient or asked.sender or asked.link or asked.reasons)
+    if bool(asked.what) == (is_narrowed or asked.everything):
         raise click.UsageError(_("name one packet or drop, or say which of many, if only with --all"))
-    return Filter(state, recipient, sender, link, reasons, limit)
+    return Filter(asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.limit)
 
 
 def carry_out(settings: Settings, request: Request) -> Answer:
@@ -146,28 +137,22 @@ def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode
     return _tell(answer, as_json=as_json)
 
 
-def act_on_queue(
-    settings: Settings,
-    request: Request,
-    wanted: Filter,
-    *,
-    preview: bool,
-    yes: bool,
-    as_json: bool,
-) -> ExitCode:
-    """One thing by its name, or whatever ``wanted`` fits, after a look at it and the operator's consent."""
+def act_on_queue(settings: Settings, act: Act, asked: Asked, **particulars: Any) -> ExitCode:
+    """One thing by its name, or whatever the filter fits, after a look at it and the operator's consent."""
+    wanted = _filter_of(asked)
+    request = new_request(act, asked.reason, asked.what, **particulars)
     if request.what:
-        return act_once(settings, replace(request, preview=preview), as_json=as_json)
+        return act_once(settings, replace(request, preview=asked.preview), as_json=asked.as_json)
     shown = carry_out(settings, replace(request, filter=wanted, preview=True))
     if not (shown.done or shown.not_done):
         raise NotFoundError(
             "nothing waits that this fits", hint="exchangectl queue list shows what waits, and in which state"
         )
-    if preview or not shown.done:
-        code = _tell(shown, as_json=as_json)
+    if asked.preview or not shown.done:
+        code = _tell(shown, as_json=asked.as_json)
         return ExitCode.REFUSED if not shown.done else code
-    if len(shown.done) > 1 and not yes:
-        if as_json:
+    if len(shown.done) > 1 and not asked.yes:
+        if asked.as_json:
             raise click.UsageError(_("several things fit; with --json, --yes says that all are meant"))
         say(answer_text(shown))
         ask(_("do this to all {count}?").format(count=len(shown.done)))
@@ -180,9 +165,9 @@ def act_on_queue(
     except ExchangeError:
         # What the groups before it did is done, and told before the error.
         if answers:
-            _tell(_joined(answers, shown), as_json=as_json)
+            _tell(_joined(answers, shown), as_json=asked.as_json)
         raise
-    return _tell(_joined(answers, shown), as_json=as_json)
+    return _tell(_joined(answers, shown), as_json=asked.as_json)
 
 
 def _again(request: Request) -> Request:

@@ -152,16 +152,7 @@ def _report(error: ExchangeError, words: Sequence[str]) -> int:
     code = exit_code_of(error)
     _trace(words)
     if "--json" in words:
-        said = {
-            "reference": error.reference,
-            "summary": error.summary,
-            "where": error.where,
-            "expected": error.expected,
-            "found": error.found,
-            "hint": error.advice,
-            "temporary": error.temporary,
-            "exit_code": int(code),
-        }
+        said = {**error.to_json(), "exit_code": int(code)}
         problems = {"problems": error.problems} if isinstance(error, ConfigurationError) else {}
         say_json({"error": said | problems})
     _complain(as_called(describe(error), _config_of(words)))
@@ -185,9 +176,11 @@ def _report_internal(error: Exception, words: Sequence[str]) -> int:
     kind = type(error).__name__
     if "--json" in words:
         say_json({"error": {"reference": "internal-error", "summary": kind, "exit_code": ExitCode.TEMPORARY}})
-    _complain(_("internal error ({kind}); for the details add --debug; see: {where}").format(
-        kind=kind, where="docs/errors.md#internal-error"
-    ))
+    _complain(
+        _("internal error ({kind}); for the details add --debug; see: {where}").format(
+            kind=kind, where="docs/errors.md#internal-error"
+        )
+    )
     return ExitCode.TEMPORARY
 
 

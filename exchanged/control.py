@@ -230,7 +230,7 @@ class ControlServer:
         except ExchangeError as error:
             if isinstance(error, VolumeDamagedError):
                 self._on_fatal(error)
-            return {"error": describe(error)}
+            return {"error": error.to_json()}
         except Exception as error:
             # A bug that one request meets must not end the thread.
             logging.getLogger("exchanged").exception("event=control-bug")
@@ -262,22 +262,9 @@ class ControlServer:
             connection.close()
 
 
-def describe(error: ExchangeError) -> dict[str, Any]:
-    """An error as it travels to the command, which shows it as its own."""
-    return {
-        "reference": error.reference,
-        "summary": error.summary,
-        "where": error.where,
-        "expected": error.expected,
-        "found": error.found,
-        "hint": error.advice,
-        "temporary": error.temporary,
-    }
-
-
 def _not_permitted(peer: Peer) -> dict[str, Any]:
     error = NotPermittedError("you may not act at this node", found=account_name(peer.uid))
-    return {"error": describe(error)}
+    return {"error": error.to_json()}
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

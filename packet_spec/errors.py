@@ -45,6 +45,18 @@ class ExchangeError(Exception):
             parts.append(f"expected: {self.expected or '-'}, found: {self.found or '-'}")
         return "; ".join(parts)
 
+    def to_json(self) -> dict[str, str | bool]:
+        """As programs read it, under ``error`` of an answer with ``--json`` and on the control socket."""
+        return {
+            "reference": self.reference,
+            "summary": self.summary,
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "hint": self.advice,
+            "temporary": self.temporary,
+        }
+
 
 class FormatError(ExchangeError):
     """Bytes are not a document of the kind they should be (layout, XML, schema, digest)."""

@@ -57,10 +57,7 @@ def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:
 
 
 def _tell(steps: tuple[ProbeStep, ...]) -> None:
-    rows = [
-        (_(step.name), _milliseconds(step.seconds), _result(step))
-        for step in steps
-    ]
+    rows = [(_(step.name), _milliseconds(step.seconds), _result(step)) for step in steps]
     say(table((_("step"), _("time"), _("found")), rows))
     for step in steps:
         if step.error is not None and step.fault is not None:
@@ -93,17 +90,5 @@ def _explain(step: ProbeStep) -> None:
 
 
 def _plain(step: ProbeStep) -> dict[str, object]:
-    error = step.error
     said = {"name": step.name, "seconds": round(step.seconds, 4), "found": step.found, "fault": step.fault}
-    if error is None:
-        return said | {"error": None}
-    return said | {
-        "error": {
-            "reference": error.reference,
-            "summary": error.summary,
-            "where": error.where,
-            "expected": error.expected,
-            "found": error.found,
-            "hint": error.advice,
-        }
-    }
+    return said | {"error": None if step.error is None else step.error.to_json()}

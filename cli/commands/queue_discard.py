@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.act_options import queue_options
+from cli.act_options import Asked, queue_options
 from cli.frame import Settings
 
 
@@ -12,23 +12,7 @@ from cli.frame import Settings
 @queue_options
 @click.option("--without-receipt", is_flag=True, help="Also where nobody can be told of it.")
 @click.pass_obj
-def queue_discard(
-    settings: Settings,
-    *,
-    what: str,
-    state: str,
-    recipient: str,
-    sender: str,
-    link: str,
-    reasons: tuple[str, ...],
-    everything: bool,
-    limit: int,
-    reason: str,
-    preview: bool,
-    yes: bool,
-    without_receipt: bool,
-    as_json: bool,
-) -> int:
+def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool) -> int:
     """Give up what is in quarantine, for good; its bytes are set aside.
 
     Where this node may speak about it and the seal is good, the sender gets a signed receipt,
@@ -40,12 +24,7 @@ def queue_discard(
     Example:
       exchangectl queue discard 0190a5b0-1c2d --reason "sent by a device under test" --preview
     """
-    from cli.acting import act_on_queue, filter_of, new_request
+    from cli.acting import act_on_queue
     from exchanged.acts.values import Act
 
-    wanted = filter_of(
-        what, state=state, recipient=recipient, sender=sender, link=link, reasons=reasons,
-        everything=everything, limit=limit,
-    )  # fmt: skip
-    request = new_request(Act.DISCARD, reason, what, without_receipt=without_receipt)
-    return act_on_queue(settings, request, wanted, preview=preview, yes=yes, as_json=as_json)
+    return act_on_queue(settings, Act.DISCARD, asked, without_receipt=without_receipt)

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import click
 
-from cli.act_options import queue_options
+from cli.act_options import Asked, queue_options
 from cli.frame import Settings
 
 
 @click.command("hold")
 @queue_options
 @click.pass_obj
-def queue_hold(
-    settings: Settings,
-    *,
-    what: str,
-    state: str,
-    recipient: str,
-    sender: str,
-    link: str,
-    reasons: tuple[str, ...],
-    everything: bool,
-    limit: int,
-    reason: str,
-    preview: bool,
-    yes: bool,
-    as_json: bool,
-) -> int:
+def queue_hold(settings: Settings, *, asked: Asked) -> int:
     """Hold packets: an operator says wait.
 
     A queued packet is not offered to the next node, one that landed here is not judged, one that arrived
@@ -38,12 +23,7 @@ def queue_hold(
     Example:
       exchangectl queue hold --to 620199-03-00 --state queued --reason "their inbox is being moved" --preview
     """
-    from cli.acting import act_on_queue, filter_of, new_request
+    from cli.acting import act_on_queue
     from exchanged.acts.values import Act
 
-    wanted = filter_of(
-        what, state=state, recipient=recipient, sender=sender, link=link, reasons=reasons,
-        everything=everything, limit=limit,
-    )  # fmt: skip
-    request = new_request(Act.HOLD, reason, what)
-    return act_on_queue(settings, request, wanted, preview=preview, yes=yes, as_json=as_json)
+    return act_on_queue(settings, Act.HOLD, asked)

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import click
 
-from cli.act_options import queue_options
+from cli.act_options import Asked, queue_options
 from cli.frame import Settings
 
 
 @click.command("requeue")
 @queue_options
 @click.pass_obj
-def queue_requeue(
-    settings: Settings,
-    *,
-    what: str,
-    state: str,
-    recipient: str,
-    sender: str,
-    link: str,
-    reasons: tuple[str, ...],
-    everything: bool,
-    limit: int,
-    reason: str,
-    preview: bool,
-    yes: bool,
-    as_json: bool,
-) -> int:
+def queue_requeue(settings: Settings, *, asked: Asked) -> int:
     """Requeue what is in quarantine: it is judged once more from the start.
 
     Crashes counted against it are forgotten. What is still not what it claims to be goes back into
@@ -36,12 +21,7 @@ def queue_requeue(
     Example:
       exchangectl queue requeue --reason-is crashed-three-times --reason "updated to 1.2"
     """
-    from cli.acting import act_on_queue, filter_of, new_request
+    from cli.acting import act_on_queue
     from exchanged.acts.values import Act
 
-    wanted = filter_of(
-        what, state=state, recipient=recipient, sender=sender, link=link, reasons=reasons,
-        everything=everything, limit=limit,
-    )  # fmt: skip
-    request = new_request(Act.REQUEUE, reason, what)
-    return act_on_queue(settings, request, wanted, preview=preview, yes=yes, as_json=as_json)
+    return act_on_queue(settings, Act.REQUEUE, asked)

@@ -190,17 +190,8 @@ def _proof_text(proof: Proof) -> str:
 
 def _plain(proof: Proof) -> dict[str, object]:
     said = {"file": proof.file, "receipt": proof.receipt, "claims": proof.claims}
-    return {"proved": proof.is_proved, "error": _error(proof), **said}
-
-
-def _error(proof: Proof) -> dict[str, str] | None:
-    error = proof.error
-    if error is None:
-        return None
     return {
-        "reference": error.reference,
-        "summary": error.summary,
-        "where": error.where,
-        "expected": error.expected,
-        "found": error.found,
+        "proved": proof.is_proved,
+        "error": None if proof.error is None else proof.error.to_json(),
+        **said,
     }
