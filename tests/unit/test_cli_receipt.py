@@ -149,7 +149,9 @@ def test_a_key_that_the_directory_does_not_know_yet_proves_nothing(
     path = tmp_path / "receipt.xml"
     path.write_bytes(sign_receipt(ACCEPTED, ROOTS[0]))
     said = court.json("receipt", "verify", path, *trust, code=3)
-    assert said["receipts"][0]["error"]["reference"] == "unknown-key"
+    error = said["receipts"][0]["error"]
+    assert (error["reference"], error["temporary"]) == ("unknown-key", True)
+    assert error.keys() >= {"summary", "where", "expected", "found", "hint"}
     assert claims(said) == {"signature": "failed"}
 
 
