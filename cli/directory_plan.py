@@ -6,13 +6,13 @@ the values must mean together (references, trees, unique codes) is checked when 
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from cli.frame import PlanError
+from cli.toml_files import load_plan_file
 from exchanged.config_reader import Section
 from exchanged.keys import parse_public_key, read_public_key
 from packet_spec.catalogue import load_catalogue
@@ -45,18 +45,8 @@ def load_directory_plan(path: Path, now: datetime) -> Directory:
 
     Key files are relative to the plan. Raises PlanError with every problem, naming the file.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise PlanError((f"the plan is not UTF-8 at byte {error.start}",), where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError((f"the plan is not TOML: {error}",), where=str(path)) from error
-    try:
-        return parse_directory_plan(data, path.absolute().parent, now)
-    except PlanError as error:
-        raise PlanError(error.problems, where=str(path)) from error
+    base = path.absolute().parent
+    return load_plan_file(path, lambda data: parse_directory_plan(data, base, now))
 
 
 def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Directory:

@@ -16,6 +16,7 @@ from typing import Final
 from cli.locale import _
 from cli.node_template import Values, render_config
 from cli.service_user import SERVICE_USER, Account, current_account, has_group, named_account, user_name
+from cli.toml_files import is_quotable
 from exchanged.config import Config, LinkTransport, load_config, parse_config
 from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key
@@ -29,7 +30,6 @@ OPERATORS_GROUP: Final = "exchanged-ops"
 _SYSTEM: Final = Path("/etc/exchanged")
 _SSH_PORT: Final = 2222
 _PLACEHOLDER_ROOT: Final = "ed25519-sha256:" + "0" * 64
-_UNQUOTABLE: Final = frozenset('"\\\n\r\x7f')
 
 
 class NodeInitError(ConfigurationError):
@@ -138,7 +138,7 @@ def _contradictions(wish: Wish) -> Iterator[str]:
     if wish.agency_root is not None and wish.role is not NodeRole.FRONTEND:
         yield _("--agency-root: only a front-end has agency folders")
     for path in (wish.config_path, wish.agency_root, wish.data_dir):
-        if path is not None and (_UNQUOTABLE & set(str(path)) or not _is_utf_8(path)):
+        if path is not None and not is_quotable(path):
             yield _("{path}: a configuration cannot name this path").format(path=ascii(str(path)))
 
 
@@ -271,11 +271,3 @@ def login_keys(config: Config) -> Sequence[tuple[str, Path]]:
         for link in config.links
         if link.transport is LinkTransport.SFTP and link.key is not None
     ]
-
-
-def _is_utf_8(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,7 +7,6 @@ interrupted while it was made is thrown away and made again; it holds nothing of
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from cli.fiction.agencies import LabAgency
@@ -18,6 +17,7 @@ from cli.lab.joints import Joint
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan
 from cli.lab.state import LabState, write_state
+from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
 from exchanged.keys import generate_key, generate_ssh_key, public_key_text
@@ -42,7 +42,6 @@ _USES: Final = {
     NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
     NodeRole.BRIDGE: (KeyUse.LINK,),
 }
-_UNQUOTABLE: Final = frozenset('"\\\n\r')
 
 # Short waits: on one machine nothing is far, and who watches should not wait.
 _LIMITS: Final = """
@@ -117,7 +116,7 @@ def build_lab(
 
     Raises LabFolderError when something lies there or cannot be written.
     """
-    if _UNQUOTABLE.intersection(str(layout.root)) or not _is_utf_8(layout.root):
+    if not is_quotable(layout.root):
         raise LabFolderError(
             "the lab's configurations cannot name this folder",
             where=repr(str(layout.root)),
@@ -288,11 +287,3 @@ class _Builder:
         province = "" if self._plan.province is None else self._plan.province.code
         state = LabState(self._transport, self._port, province, codes, self._plan.bridges)
         write_state(self._layout.state, state)
-
-
-def _is_utf_8(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

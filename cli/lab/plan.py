@@ -9,7 +9,6 @@ links together are one tree. Without a province exactly two agencies exchange, t
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,6 +18,7 @@ from typing import Any, Final
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE, LabAgency, find_agency, more_agencies
 from cli.frame import PlanError
 from cli.lab.joints import Joint, Pair, arrange
+from cli.toml_files import load_plan_file
 from exchanged.config import LinkTransport
 from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
@@ -82,18 +82,7 @@ def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
 
 def load_plan(path: Path) -> LabPlan:
     """The plan in a file. Raises PlanError with every problem, naming the file."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise PlanError((f"the plan is not UTF-8 at byte {error.start}",), where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError((f"the plan is not TOML: {error}",), where=str(path)) from error
-    try:
-        return parse_plan(data)
-    except PlanError as error:
-        raise PlanError(error.problems, where=str(path)) from error
+    return load_plan_file(path, parse_plan)
 
 
 def parse_plan(data: dict[str, Any]) -> LabPlan:
