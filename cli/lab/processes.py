@@ -106,7 +106,11 @@ def send(process: Process, number: signal.Signals) -> bool:
         # Checked after the pidfd is open: from here on it cannot mean another process.
         if descriptor is None or not is_running(process):
             return False
-        signal.pidfd_send_signal(descriptor, number)
+        try:
+            signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            # It ended after the look.
+            return False
         return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -191,3 +192,19 @@ def test_a_taken_port_is_left_to_its_owner(folder: Path) -> None:
         assert moved != {port}
         assert log_in(lab, lab.agencies[2]).listdir(str(folder))
     lab.stop()
+
+
+def test_a_process_that_ends_between_look_and_signal_counts_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = processes.spawn(("/bin/sleep", "60"), {}, tmp_path / "log", "sleep", "a token")
+    look = processes.is_running
+
+    def ends_after_the_look(process: processes.Process) -> bool:
+        seen = look(process)
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitpid(process.pid, 0)
+        return seen
+
+    monkeypatch.setattr(processes, "is_running", ends_after_the_look)
+    assert processes.send(child, signal.SIGTERM) is False
