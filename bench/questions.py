@@ -45,7 +45,7 @@ from exchanged.ledger.drops import DropIdentity, Outcome
 from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, DestinationState, Event
 from packet_spec.identity import PacketKey
-from packet_spec.model import CaseNumber, ItemKind, Priority, Seal
+from packet_spec.model import CaseNumber, ItemKind, PackStamp, Priority, Seal
 
 NODE: Final = "620000-00-00"
 AGENCIES: Final = tuple(f"62{county:04d}-0{kind}-00" for county in range(100, 125) for kind in range(1, 5))
@@ -84,8 +84,9 @@ def seal_of(number: int) -> Seal:
     return Seal(
         key=PacketKey(sender, packet_id(number)), attempt=1, receiver=receiver, copy_to=(),
         business_type=kind, sender_ref=f"A{sender}-{number:08d}", priority=Priority.NORMAL, expires_at=None,
-        sealed_at=at, key_id="0" * 16, suite="ed25519", incarnation="1", sequence=number, pack_digest="",
-        encoding="utf-8", packet_size=1, packet_digest=digest, content_digest=digest, parts=(),
+        sealed_at=at, key_id="0" * 16, suite="ed25519", incarnation="1", sequence=number,
+        pack=PackStamp("", "", ""), encoding="utf-8", packet_size=1, packet_digest=digest,
+        content_digest=digest, parts=(),
     )  # fmt: skip
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.frame import PlanError
+from cli.standard_plan import read_pack_reference, read_route
 from cli.toml_files import load_plan_file
 from exchanged.config_reader import Section
 from exchanged.keys import parse_public_key, read_public_key
 from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import ExchangeError
-from packet_spec.identity import is_agency_code, is_digest, is_node_code
+from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.model import (
     Directory,
     DirectoryAgency,
@@ -25,7 +26,6 @@ from packet_spec.model import (
     DirectoryNode,
     KeyUse,
     NodeRole,
-    PackReference,
     RootKey,
 )
 from packet_spec.signing import PublicKey
@@ -68,7 +68,9 @@ def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Dir
         roots=roots,
         nodes=tuple(_node(section, base, now) for section in top.tables("node")),
         agencies=tuple(_agency(section) for section in top.tables("agency")),
-        packs=tuple(_pack(section, now) for section in top.tables("pack")),
+        packs=tuple(read_pack_reference(section, now, base)[0] for section in top.tables("pack")),
+        routes=tuple(read_route(section) for section in top.tables("route")),
+        enabled_types=head.texts("enabled_types"),
     )
     head.finish()
     top.finish()
@@ -144,15 +146,3 @@ def _agency(section: Section) -> DirectoryAgency:
     )
     section.finish()
     return agency
-
-
-def _pack(section: Section, now: datetime) -> PackReference:
-    pack = PackReference(
-        name=section.text("name"),
-        version=section.text("version"),
-        digest=section.text("digest", check=is_digest, shape="a SHA-256 in hexadecimal"),
-        valid_from=section.moment("valid_from", now) or now,
-        valid_until=section.moment("valid_until"),
-    )
-    section.finish()
-    return pack

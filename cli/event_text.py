@@ -22,6 +22,7 @@ _NAMES: Final = re.compile(r"\{([a-z-]+)\}")
 SENTENCES: Final[Mapping[str, str]] = {
     "started": "the daemon started",
     "stopped": "the daemon stopped cleanly",
+    "pack-taken": "pack {name} {version} of the standard is here (came by {road})",
     "directory-taken": "directory version {version} is in force (came by {road})",
     "folder-marker": "the marker of {folder} is {state}",
     "marker-accepted": "the marker of {folder} was accepted",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,19 +19,22 @@ from cli.frame import DEFAULT_CONFIG, InputFileError, Settings, read_input
 from cli.locale import _, language, told
 from cli.render import printable
 from exchanged.clock import SystemClock
+from exchanged.packs import find_pack
+from exchanged.places import PACK_FOLDER
 from packet_spec.authority import check_seal_authority
 from packet_spec.binding import check_seal_against_packet
-from packet_spec.catalogue import load_catalogue
-from packet_spec.check import check_packet
+from packet_spec.check import CheckResult, check_packet
 from packet_spec.directory import decode_directory, find_key_owner, open_directory
 from packet_spec.disposition import is_disposition, parse_disposition
 from packet_spec.envelope import missing_digest_findings
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import ExchangeError, PackUnknownError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.identity import PacketKey
-from packet_spec.limits import DIRECTORY_BYTES, FINDINGS
+from packet_spec.limits import DIRECTORY_BYTES, FINDINGS, PACK_BYTES
 from packet_spec.model import Attachment, Directory, Packet
 from packet_spec.names import fold_name
+from packet_spec.pack import Pack, read_pack
+from packet_spec.pack_choice import FindPack, check_with_packs, find_shipped, pack_of_seal
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.sentences import make_finding
 from packet_spec.signing import PublicKey, new_hasher, split_signed
@@ -47,12 +51,20 @@ _DIGEST_MISSING: Final = "attachment-digest-missing"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is checked against. ``directory_state``: proved, not-proved or none."""
+    """What is checked against. ``directory_state``: proved, not-proved or none; ``pack`` if one was named."""
 
     directory: Directory | None
     directory_state: str
     optional_sha256: bool
     now: datetime
+    find: FindPack = find_shipped
+    pack: Pack | None = None
+
+    def check(self, packet_xml: bytes) -> tuple[CheckResult, Pack]:
+        """A packet.xml that nobody sealed: by the pack that was named, else by those in force."""
+        if self.pack is not None:
+            return check_packet(packet_xml, directory=self.directory, pack=self.pack), self.pack
+        return check_with_packs(packet_xml, directory=self.directory, now=self.now, find=self.find)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +85,15 @@ class Checked:
     encoding: str = ""
     key: PacketKey | None = None
     note: str = ""
+    pack: str = ""
 
 
-def checking(settings: Settings, directory_file: Path | None, *, optional_sha256: bool) -> Rules:
+def checking(
+    settings: Settings, directory_file: Path | None, pack_file: Path | None, *, optional_sha256: bool
+) -> Rules:
     """The rules of this call: a named directory, else the installed one of a configured node, else none.
+
+    A named pack counts for drops; else those in force, as far as they are on this machine.
 
     Raises ConfigurationError for a configuration that was named or exists and cannot be used, and
     SignatureError when the configured roots do not prove a named directory.
@@ -96,7 +113,11 @@ def checking(settings: Settings, directory_file: Path | None, *, optional_sha256
         state = "none" if directory is None else "proved"
     if config is not None and config.folders is not None:
         optional_sha256 |= config.folders.optional_sha256
-    return Rules(directory, state, optional_sha256, SystemClock().now())
+    folder = Path() if config is None else config.node.data_dir / PACK_FOLDER
+    pack = None if pack_file is None else read_pack(read_input(pack_file, PACK_BYTES))
+    return Rules(
+        directory, state, optional_sha256, SystemClock().now(), partial(find_pack, folder), pack
+    )
 
 
 def check_path(path: Path, rules: Rules) -> Checked:
@@ -152,7 +173,10 @@ def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
         disposition, findings = parse_disposition(drop.packet_xml)
         outcome = Outcome.REFUSED if disposition is None else Outcome.VALID
         return Checked(path, outcome, findings=findings, note="a disposition")
-    result = check_packet(drop.packet_xml, directory=rules.directory, catalogue=load_catalogue())
+    try:
+        result, pack = rules.check(drop.packet_xml)
+    except PackUnknownError as error:
+        return Checked(path, Outcome.HELD, error.reference, note=str(error))
     packet = result.packet
     if packet is None:
         return Checked(path, result.verdict.outcome, result.verdict.held_because, result.verdict.findings)
@@ -173,6 +197,7 @@ def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
         business_type=envelope.business_type,
         sender_ref=envelope.sender_ref,
         encoding=result.encoding,
+        pack=pack.title,
         key=PacketKey(envelope.sender, envelope.packet_id) if envelope.packet_id else None,
     )
 
@@ -277,8 +302,9 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         packet_xml = reader.packet_xml()
         reader.drain()
     check_seal_authority(directory, seal, reader.key_id, rules.now)
-    result = check_packet(packet_xml, directory=directory, catalogue=load_catalogue(), encoding=seal.encoding)
-    findings = result.verdict.findings
+    pack, out_of_force = pack_of_seal(seal, directory, rules.find)
+    result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
+    findings = (*out_of_force, *result.verdict.findings)
     if result.packet is not None:
         findings += check_seal_against_packet(seal, result.packet)
     verdict = _verdict(result.verdict, findings, ())
@@ -295,4 +321,5 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         encoding=seal.encoding,
         key=seal.key,
         note=note,
+        pack=pack.title,
     )

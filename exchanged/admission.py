@@ -8,11 +8,13 @@ parties; sequence in the case; routes. Only then ``accepted`` is issued, which s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from exchanged.decisions import Held, Suspicious
 from exchanged.examine import Examined, Scope
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.packs import find_pack
 from exchanged.receipts import URGENT, Links, Statements
 from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
@@ -35,8 +37,9 @@ _CLOCK_AGAIN_SECONDS = 30.0
 class Admission:
     """The PacketJudge of an admitting node.
 
-    ``delivers`` is the agency whose inbox lies at this very node: point to point the receiving front-end
-    admits for its neighbour (C21). Empty at a provincial node.
+    ``packs`` is their folder; ``policy`` counts where the directory's route says nothing. ``delivers`` is the
+    agency whose inbox lies at this very node: point to point the receiving front-end admits for its
+    neighbour (C21). Empty at a provincial node.
     """
 
     node: str
@@ -44,7 +47,7 @@ class Admission:
     links: Links
     statements: Statements
     clock_guard: ClockGuard
-    catalogue: Catalogue
+    packs: Path
     policy: SequencePolicy
     order_wait_seconds: float
     delivers: str = ""
@@ -76,7 +79,8 @@ class Admission:
         if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
             return
-        case_id, joined, findings = self._check_case(transaction, row, examined, examined.packet)
+        catalogue = find_pack(self.packs, seal.pack.digest).catalogue
+        case_id, joined, findings = self._check_case(transaction, row, examined, examined.packet, catalogue)
         findings = (*examined.verdict.findings, *findings)
         if any(finding.severity is Severity.REFUSE for finding in findings):
             refuse(transaction, row, known, examined, findings, self.statements, "")
@@ -111,7 +115,12 @@ class Admission:
         raise Suspicious("packet-id-reused")
 
     def _check_case(
-        self, transaction: Transaction, row: ArrivalRow, examined: Examined, packet: Packet
+        self,
+        transaction: Transaction,
+        row: ArrivalRow,
+        examined: Examined,
+        packet: Packet,
+        catalogue: Catalogue,
     ) -> tuple[str, tuple[str, ...], tuple[Finding, ...]]:
         """Which case the packet belongs to, which cases it joins, and what forbids it (C15, C17)."""
         connection, envelope, seal = transaction.connection, packet.envelope, examined.seal
@@ -125,21 +134,24 @@ class Admission:
             answered = cases.case_of_packet(connection, envelope.in_reply_to)
             if answered and answered not in found:
                 found.append(answered)
-        entry_point = self._is_entry_point(seal.business_type)
+        # An unknown type was refused by the rules already.
+        business_type = catalogue.business_types.get(seal.business_type)
+        entry_point = business_type is not None and business_type.entry_point
         strangers = [case for case in found if not cases.is_party(connection, case, seal.key.sender)]
         if (found and strangers and not entry_point) or (len(found) > 1 and strangers):
             findings.append(make_finding("case-not-open-to-sender", element="case"))
         case_id = found[0] if found else f"{seal.key.sender}/{seal.key.packet_id}"
         history = tuple(code for case in found for code in cases.history(connection, case))
-        if seal.business_type in self.catalogue.business_types:
+        if business_type is not None:
             can_wait = examined.verdict.outcome is Outcome.VALID and not findings
-            findings.extend(self._check_sequence(transaction, row, seal, history, can_wait=can_wait))
+            checked = check_sequence(seal.business_type, history, catalogue, self._policy_for(seal))
+            findings.extend(self._or_wait(transaction, row, checked, can_wait=can_wait))
         return case_id, tuple(found[1:]), tuple(findings)
 
-    def _is_entry_point(self, code: str) -> bool:
-        """A case may first appear with this type. An unknown type was refused by the rules already."""
-        business_type = self.catalogue.business_types.get(code)
-        return business_type is not None and business_type.entry_point
+    def _policy_for(self, seal: Seal) -> SequencePolicy:
+        """How strictly order is kept on the route to the receiver."""
+        route = self.trust.directory.route(seal.key.sender, seal.receiver)
+        return SequencePolicy(route.sequence) if route is not None and route.sequence else self.policy
 
     def _may_supersede(self, transaction: Transaction, seal: Seal, packet_id: str) -> bool:
         """Only one's own packet to the same receiver."""
@@ -151,16 +163,10 @@ class Admission:
         named = packets.find(transaction.connection, key)
         return named is not None and sender in named.recipients
 
-    def _check_sequence(
-        self,
-        transaction: Transaction,
-        row: ArrivalRow,
-        seal: Seal,
-        history: tuple[str, ...],
-        *,
-        can_wait: bool,
+    def _or_wait(
+        self, transaction: Transaction, row: ArrivalRow, findings: tuple[Finding, ...], *, can_wait: bool
     ) -> tuple[Finding, ...]:
-        findings = check_sequence(seal.business_type, history, self.catalogue, self.policy)
+        """What the order rules found; a packet that is merely ahead of its predecessor waits (C15)."""
         refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
         missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)

@@ -18,10 +18,10 @@ from exchanged.ranges import RangeReader, SpoolRange
 from exchanged.spool import Spool
 from packet_spec.errors import DigestMismatchError, LayoutError
 from packet_spec.limits import WAYBILL_BYTES
-from packet_spec.model import Waybill, WaybillItem
 from packet_spec.signing import KeyLookup
 from packet_spec.ustar import BLOCK, END, decode_header, encode_header, member_size, padding
 from packet_spec.waybill import open_waybill
+from packet_spec.waybill_model import Waybill, WaybillItem
 
 _SIGNATURE_BYTES: Final = 1024
 

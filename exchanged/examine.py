@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+from exchanged.packs import find_pack
 from exchanged.ranges import RangeReader
 from packet_spec.binding import check_seal_against_packet
-from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.directory import find_key_owner, open_directory
 from packet_spec.encoding import reading
 from packet_spec.envelope import parse_packet
-from packet_spec.findings import Finding, Verdict, verdict_of
+from packet_spec.findings import Finding, Outcome, Verdict, verdict_of
 from packet_spec.model import Directory, Packet, RootKey, Seal
+from packet_spec.pack_choice import pack_of_seal
 from packet_spec.seal import PacketReader
 from packet_spec.signing import PublicKey
 
@@ -41,7 +42,8 @@ class Scope(StrEnum):
 class ExamineWork:
     """One sealed packet to look at, as far as ``scope``.
 
-    ``directory`` is the file of the directory in force, proved again here by ``roots``.
+    ``directory`` is the file of the directory in force, proved again here by ``roots``; ``packs`` is the
+    folder of the packs, which only the whole standard needs.
     """
 
     path: str
@@ -51,6 +53,7 @@ class ExamineWork:
     roots: tuple[RootKey, ...]
     threshold: int
     scope: Scope
+    packs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Examined:
 def examine(work: ExamineWork) -> Examined:
     """Verify signature, layout and digests, then check the content.
 
-    Raises UnknownKeyError (hold), SignatureError and FormatError leaves (not what it claims to be).
+    Raises UnknownKeyError and PackUnknownError (hold), SignatureError and FormatError leaves (not what it
+    claims to be).
     """
     directory = _directory(work.directory, work.roots, work.threshold)
     with RangeReader(Path(work.path), work.start, work.length) as source:
@@ -78,7 +82,7 @@ def examine(work: ExamineWork) -> Examined:
         reader.drain()
     if work.scope is Scope.SEAL:
         return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
-    verdict, packet = _judge(packet_xml, seal, directory, work.scope)
+    verdict, packet = _judge(packet_xml, seal, directory, work)
     return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope)
 
 
@@ -104,13 +108,14 @@ def _lookup(work: ExamineWork) -> Callable[[str], PublicKey | None]:
 
 
 def _judge(
-    packet_xml: bytes, seal: Seal, directory: Directory, scope: Scope
+    packet_xml: bytes, seal: Seal, directory: Directory, work: ExamineWork
 ) -> tuple[Verdict, Packet | None]:
-    if scope is Scope.STANDARD:
-        result = check_packet(
-            packet_xml, directory=directory, catalogue=load_catalogue(), encoding=seal.encoding
-        )
+    if work.scope is Scope.STANDARD:
+        pack, findings = pack_of_seal(seal, directory, partial(find_pack, Path(work.packs)))
+        result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
         verdict, packet = result.verdict, result.packet
+        if findings and verdict.outcome is not Outcome.HELD:
+            verdict = verdict_of((*findings, *verdict.findings))
     else:
         packet, findings = parse_packet(reading(packet_xml, seal.encoding))
         verdict = verdict_of(findings)

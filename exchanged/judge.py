@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final, Protocol
 
 from exchanged.applying import Applying
@@ -31,7 +32,13 @@ from exchanged.spool import Spool
 from exchanged.states import Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
-from packet_spec.errors import AuthorityError, DatedAheadError, ExchangeError, UnknownKeyError
+from packet_spec.errors import (
+    AuthorityError,
+    DatedAheadError,
+    ExchangeError,
+    PackUnknownError,
+    UnknownKeyError,
+)
 from packet_spec.findings import Outcome
 from packet_spec.model import ItemKind, NodeRole
 
@@ -56,11 +63,12 @@ class PacketJudge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JudgeTools:
-    """What the judge works with."""
+    """What the judge works with. ``packs`` is the folder of the packs."""
 
     ledger: Ledger
     spool: Spool
     trust: Trust
+    packs: Path
     pool: WorkPool
     clock: Clock
     clock_guard: ClockGuard
@@ -153,6 +161,7 @@ class Judge:
             trust.roots,
             trust.threshold,
             self._packets.scope(row.key.sender),
+            str(self._tools.packs),
         )
 
     def _one(
@@ -194,6 +203,9 @@ class Judge:
             self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         except UnknownKeyError as error:
             self._hold(transaction, row, error.reference, None)
+        except PackUnknownError as error:
+            note = f"by {error.found}; here: {error.expected}"
+            self._hold(transaction, row, error.reference, None, note)
         except WorkerDiedError:
             self._crashed(transaction, row=row, reason="worker-died")
         except VolumeDamagedError:
@@ -244,9 +256,11 @@ class Judge:
     def _delay(self, row: ArrivalRow) -> float:
         return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())
 
-    def _hold(self, transaction: Transaction, row: ArrivalRow, reason: str, seconds: float | None) -> None:
+    def _hold(
+        self, transaction: Transaction, row: ArrivalRow, reason: str, seconds: float | None, note: str = ""
+    ) -> None:
         again = None if seconds is None else transaction.now + timedelta(seconds=seconds)
-        arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again)
+        arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again, note=note)
         event_line("held", level=30, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
         transaction.wake("judge")
 

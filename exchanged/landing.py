@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, HEARD_AT
 from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
+from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
@@ -32,24 +32,14 @@ from packet_spec.errors import (
     UnknownKeyError,
     VersionError,
 )
-from packet_spec.limits import BATCH_BYTES, DIRECTORY_BYTES, MIB
-from packet_spec.model import ExceptionKind, Waybill
+from packet_spec.limits import BATCH_BYTES, MIB
 from packet_spec.waybill import SPEAKS
+from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
 _ALWAYS_TAKEN_BYTES: Final = 1 * MIB
 # Files complained of and remembered, so that a strange file lying there fills neither log nor ledger.
 _COMPLAINTS: Final = 1_000
-# Why an item may be held that a newer directory can settle.
-HELD_FOR_DIRECTORY: Final = (
-    "unknown-key",
-    "revoked-since",
-    "directory-expired",
-    "no-directory",
-    "no-route",
-    "routing-loop",
-    DIRECTORY_BEHIND,
-)
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
 
@@ -102,6 +92,10 @@ class Landing:
     _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
     _passed_over: set[str] = field(default_factory=set)
+    _published: PublishedLanding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._published = PublishedLanding(self.link, self._security)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes.
@@ -110,7 +104,7 @@ class Landing:
         """
         files = {file.name: file.size for file in listing.files}
         self._forget_absent(files)
-        self._directories(files)
+        self._published.land(files)
         self._acknowledgement(listing)
         names = self._new_batches(files)
         landed: list[_Landed] = []
@@ -161,44 +155,8 @@ class Landing:
     def _forget_absent(self, files: Mapping[str, int]) -> None:
         """What this remembers about files is bounded by the files that lie there."""
         self._refused = {name: version for name, version in self._refused.items() if name in files}
+        self._published.forget_absent(files)
         self._passed_over &= files.keys()
-
-    def _directories(self, files: Mapping[str, int]) -> None:
-        """A newer directory is read before everything else, whoever carries it (C24)."""
-        for name in sorted(files):
-            known = classify(name)
-            if (
-                known is None
-                or known.kind is not MailboxKind.DIRECTORY
-                or known.number <= self.link.trust.version
-            ):
-                continue
-            if name in self._refused:
-                continue
-            if files[name] > DIRECTORY_BYTES:
-                self._security(name, TransportFileError("a directory is too large"))
-                continue
-            # Not where a person puts directories: those are looked at the moment they appear.
-            path = self.link.spool.new_path("directory")
-            try:
-                self.link.transport.fetch(name, path, limit_bytes=DIRECTORY_BYTES)
-                taken = self.link.trust.offer(path.read_bytes())
-            except TransportFileError as error:
-                # It may be whole at the next look, and others wait for it.
-                self._security(name, error)
-                continue
-            except (FormatError, SignatureError, VersionError) as error:
-                self._refused[name] = self.link.trust.version
-                self._security(name, error)
-                continue
-            finally:
-                self.link.files.unlink(path)
-            if taken:
-                self.link.ledger.write(self._directory_taken)
-
-    def _directory_taken(self, transaction: Transaction) -> None:
-        self._refused.clear()
-        take_note_of_directory(transaction, self.link.trust.version, self.link.name)
 
     def _acknowledgement(self, listing: Listing) -> None:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
@@ -427,6 +385,7 @@ class Landing:
         batches.remember(
             transaction, self.link.name, batches.DIRECTORY_VERSION, str(waybill.directory_version)
         )
+        batches.remember(transaction, self.link.name, PACKS_LACKED, " ".join(waybill.lacks))
         batches.remember_head(transaction, self.link.peer, waybill)
         self.settling.apply(transaction, waybill)
 
@@ -451,10 +410,3 @@ class Landing:
                 detail={"link": self.link.name, "file": name, "error": error.reference},
             )
         )
-
-
-def take_note_of_directory(transaction: Transaction, version: int, road: str) -> None:
-    """A newer directory is in force: what was held for it is judged again."""
-    transaction.event("directory-taken", detail={"version": version, "road": road})
-    arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
-    transaction.wake("judge")

@@ -9,6 +9,7 @@ from exchanged.clock import Clock, Randomness
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.ledger import Ledger
+from exchanged.pack_store import PackStore
 from exchanged.receipts import Statements
 from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
@@ -43,6 +44,7 @@ class LinkContext:
     files: DurableFiles
     transport: Transport
     trust: Trust
+    packs: PackStore
     statements: Statements
     link_key: PrivateKey
     clock: Clock

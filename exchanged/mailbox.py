@@ -32,6 +32,7 @@ SCAN_NAMES: Final = 20_000
 _BATCH: Final = re.compile(r"([0-9]{8})-[0-9a-f]{16}\.batch")
 _BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
 _DIRECTORY: Final = re.compile(r"directory-(0|[1-9][0-9]{0,17})\.xml")
+_PACK: Final = re.compile(r"([0-9a-f]{64})\.pack")
 # A writer replaces a file in microseconds; who replaces it five times in a row means to disturb.
 _REPLACED: Final = 5
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -65,6 +66,7 @@ class MailboxKind(StrEnum):
     """What a mailbox file is, by its name; in the order in which a reader takes them (C8, C24)."""
 
     DIRECTORY = "directory"
+    PACK = "pack"
     ACKNOWLEDGEMENT = "acknowledgement"
     BLOB = "blob"
     BATCH = "batch"
@@ -75,7 +77,7 @@ _ORDER: Final = {kind: position for position, kind in enumerate(MailboxKind)}
 
 @dataclass(frozen=True, slots=True)
 class MailboxName:
-    """A known name: ``number`` is a batch's number or a directory's version, ``digest`` a blob's."""
+    """A known name: ``number`` is a batch's number or a directory's version; ``digest`` of blob or pack."""
 
     name: str
     kind: MailboxKind
@@ -93,6 +95,8 @@ def classify(name: str) -> MailboxName | None:
         return MailboxName(name, MailboxKind.BLOB, digest=match[1])
     if match := _DIRECTORY.fullmatch(name):
         return MailboxName(name, MailboxKind.DIRECTORY, number=int(match[1]))
+    if match := _PACK.fullmatch(name):
+        return MailboxName(name, MailboxKind.PACK, digest=match[1])
     return None
 
 
@@ -109,6 +113,11 @@ def blob_name(digest: str) -> str:
 def directory_name(version: int) -> str:
     """The name of directory ``version``. Raises ValueError."""
     return _known(f"directory-{version}.xml")
+
+
+def pack_name(digest: str) -> str:
+    """The name of the pack with this SHA-256 in hex. Raises ValueError."""
+    return _known(f"{digest}.pack")
 
 
 def partial_name(name: str) -> str:

@@ -21,22 +21,19 @@ from exchanged.acts.desk import Desk
 from exchanged.config import LinkSide, LinkTransport
 from exchanged.control import STOP_SECONDS as CONTROL_SECONDS
 from exchanged.control import ControlServer
-from exchanged.errors import FileOperationError, TransportError, VolumeDamagedError
-from exchanged.landing import take_note_of_directory
-from exchanged.ledger import Transaction
+from exchanged.errors import TransportError
 from exchanged.link import LinkStation
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from exchanged.places import DAMAGE_FILE
+from exchanged.publishing_desk import PublishingDesk
 from exchanged.pulse import Pulse
 from exchanged.schedule import AlarmClock
 from exchanged.sftp_bell import BellListener
 from exchanged.station import Runner, Station
 from exchanged.sweep import Sweep
-from exchanged.trust import Trust
 from exchanged.watch import FolderWatch
 from packet_spec.errors import ExchangeError
-from packet_spec.limits import DIRECTORY_BYTES
 from packet_spec.model import NodeRole
 
 STOP_SECONDS: Final = 8.0
@@ -48,51 +45,6 @@ THREADS: Final = 10
 # Stations usually take milliseconds; a very large blob, or a share that is gone, takes longer than this.
 SLOW_SECONDS: Final = 30.0
 _SIDE_BY_SIDE: Final = 2
-
-
-class DirectoryDesk:
-    """The station ``directory``: takes directories that a person put into ``directory/incoming`` (C24)."""
-
-    name = "directory"
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    def step(self) -> float | None:
-        """Look at every file there once; it goes, taken or not. Raises FileOperationError."""
-        trust: Trust = self._parts.trust
-        try:
-            for path in sorted(path for path in trust.incoming.iterdir() if path.suffix == ".xml"):
-                with suppress(FileNotFoundError):
-                    self._take(trust, path)
-        except OSError as error:
-            # An unreadable folder must not look like an empty one: root may have made it for itself.
-            where, found = str(trust.incoming), error.strerror or ""
-            raise FileOperationError(
-                "directories put in by hand cannot be read", where=where, found=found
-            ) from error
-        return None
-
-    def _take(self, trust: Trust, path: Path) -> None:
-        if path.stat().st_size > DIRECTORY_BYTES:
-            event_line("directory-refused", level=logging.WARNING, file=path.name, error="too-large")
-            self._parts.files.unlink(path)
-            return
-        try:
-            taken = trust.offer(path.read_bytes())
-        except VolumeDamagedError:
-            raise
-        except ExchangeError as error:
-            event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
-            taken = False
-        if taken:
-            self._parts.ledger.write(self._note)
-        self._parts.files.unlink(path)
-
-    def _note(self, transaction: Transaction) -> None:
-        take_note_of_directory(transaction, self._parts.trust.version, "by hand")
-        for link in self._parts.links.names():
-            transaction.wake(f"link:{link}")
 
 
 def _roots(folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -164,9 +116,10 @@ class Node:
         self._runner = Runner(
             parts.ports.clock, parts.ports.randomness, self._call_later, self._on_fatal, threads=THREADS
         )
-        for station in (*stations, *self._links, sweep_of(parts), DirectoryDesk(parts)):
+        for station in (*stations, *self._links, sweep_of(parts), PublishingDesk(parts)):
             self._runner.add(station, parts.backoff)
-        self._watched = {**watched, **self._mailboxes(), parts.trust.incoming: "directory"}
+        by_hand = dict.fromkeys((parts.trust.incoming, parts.packs.incoming), PublishingDesk.name)
+        self._watched = {**watched, **self._mailboxes(), **by_hand}
         self._watch = FolderWatch(self._on_change)
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)

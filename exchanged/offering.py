@@ -19,26 +19,28 @@ from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
-from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name, directory_name
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose
+from exchanged.published import lacked_here, published_for
 from exchanged.ranges import RangeReader, SpoolRange
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
 from exchanged.states import DestinationState, Event, PacketState
+from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
-from packet_spec.model import (
+from packet_spec.model import ItemKind
+from packet_spec.signing import new_hasher
+from packet_spec.ustar import member_size
+from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
+from packet_spec.waybill_model import (
     Acknowledgement,
     BatchException,
     BlobReference,
     ExceptionKind,
-    ItemKind,
     Waybill,
     WaybillItem,
 )
-from packet_spec.signing import new_hasher
-from packet_spec.ustar import member_size
-from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
@@ -88,6 +90,18 @@ class _FileSource:
             yield from reader.blocks()
 
 
+@dataclass(frozen=True, slots=True)
+class _BytesSource:
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        yield self.data[offset:]
+
+
 @dataclass(slots=True)
 class Offering:
     """Offers for one link. ``_put`` are names known to lie whole in the mailbox."""
@@ -109,7 +123,7 @@ class Offering:
         # First of all: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
-        changed = self._offer_directory()
+        changed = self._offer_published()
         waits: float | None = None
         while len(self._open()) < self.link.limits.open_batches:
             planned, waits = self._plan()
@@ -327,6 +341,7 @@ class Offering:
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
             directory_version=self.link.trust.version,
+            lacks=lacked_here(self.link),
             sent_at=transaction.now,
             key_id=self.link.link_key.key_id,
         )
@@ -355,7 +370,8 @@ class Offering:
 
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
-        always = (self.link.trust.version, int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS))
+        hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
+        always = (self.link.trust.version, lacked_here(self.link), hour)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -443,17 +459,21 @@ class Offering:
                 contents.append(statements.get_document(connection, kind.value, reference))
         return contents
 
-    def _offer_directory(self) -> bool:
-        """A neighbour that is behind gets the directory, before the batches (C24)."""
-        known = batches.recall(self.link.ledger.read(), self.link.name, batches.DIRECTORY_VERSION)
-        version = self.link.trust.version
-        name = directory_name(version)
-        if known is None or int(known) >= version or name in self._put:
-            return False
-        path = self.link.trust.path()
-        self.link.transport.put(name, _FileSource(path, path.stat().st_size))
-        self._put.add(name)
-        return True
+    def _offer_published(self) -> bool:
+        """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""
+        changed = False
+        for name, digest in published_for(self.link).items():
+            if name in self._put:
+                continue
+            if digest:
+                source: Source = _BytesSource(self.link.packs.read(digest))
+            else:
+                path = self.link.trust.path()
+                source = _FileSource(path, path.stat().st_size)
+            self.link.transport.put(name, source)
+            self._put.add(name)
+            changed = True
+        return changed
 
     def _tidy(self) -> None:
         """Remove our own files that the neighbour has disposed of (C1)."""
@@ -463,10 +483,7 @@ class Offering:
         ]
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
-        known = batches.recall(connection, self.link.name, batches.DIRECTORY_VERSION)
-        if known is not None and int(known) < self.link.trust.version:
-            keep.add(directory_name(self.link.trust.version))
-        keep.add(ACKNOWLEDGEMENT_NAME)
+        keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
         for name in sorted(self._put - keep):
             self.link.transport.remove_own(name)
             self._put.discard(name)

@@ -26,12 +26,14 @@ from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME
+from exchanged.pack_store import PackStore
 from exchanged.places import (
     BLOB_FOLDER,
     DAMAGE_FILE,
     DIRECTORY_FOLDER,
     LEDGER_FILE,
     LOCK_FILE,
+    PACK_FOLDER,
     SPOOL_FOLDER,
 )
 from exchanged.pool import WorkPool
@@ -74,6 +76,7 @@ class Parts:
     spool: Spool
     blobs: BlobStore
     trust: Trust
+    packs: PackStore
     links: Links
     statements: Statements
     clock_guard: ClockGuard
@@ -107,6 +110,7 @@ class Parts:
             files=self.files,
             transport=self._transport(config),
             trust=self.trust,
+            packs=self.packs,
             statements=self.statements,
             link_key=self.link_key,
             clock=self.ports.clock,
@@ -200,6 +204,8 @@ def _open_locked(
     incarnation = _incarnation(ledger, ports.randomness)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
+    packs = PackStore(data_dir / PACK_FOLDER, files)
+    packs.prepare()
     links = Links({link.peer: link.name for link in config.links})
     speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
     event_line(
@@ -215,6 +221,7 @@ def _open_locked(
         spool=spool,
         blobs=store,
         trust=trust,
+        packs=packs,
         links=links,
         statements=Statements(speaker, trust, links),
         clock_guard=ClockGuard(ports.clock, config.limits.clock_skew_seconds),

@@ -10,7 +10,6 @@ from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.station import Station
 from exchanged.transit import Transit
-from packet_spec.catalogue import load_catalogue
 
 
 def judge_tools(parts: Parts) -> JudgeTools:
@@ -19,6 +18,7 @@ def judge_tools(parts: Parts) -> JudgeTools:
         parts.ledger,
         parts.spool,
         parts.trust,
+        parts.packs.folder,
         parts.ports.pool,
         parts.ports.clock,
         parts.clock_guard,
@@ -36,7 +36,7 @@ def admission_of(parts: Parts, delivers: str = "") -> Admission:
         links=parts.links,
         statements=parts.statements,
         clock_guard=parts.clock_guard,
-        catalogue=load_catalogue(),
+        packs=parts.packs.folder,
         policy=parts.config.rules.sequence,
         order_wait_seconds=parts.config.limits.order_wait_seconds,
         delivers=delivers,

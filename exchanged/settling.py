@@ -10,7 +10,8 @@ from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT
 from exchanged.receipts import Statements
 from exchanged.states import DestinationState, Event
-from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 
 
 class _Link(Protocol):

@@ -12,8 +12,9 @@ from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
 from packet_spec.findings import Finding
-from packet_spec.model import BlobReference, Packet, ReceiptKind, Seal
+from packet_spec.model import Packet, ReceiptKind, Seal
 from packet_spec.seal_document import blob_parts
+from packet_spec.waybill_model import BlobReference
 
 
 def subject_of(seal: Seal, seal_digest: str) -> Subject:

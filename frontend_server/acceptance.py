@@ -156,7 +156,7 @@ class Acceptance:
 
     def _write(self, writer: DurableWriter, candidate: Candidate, numbers: SealNumbers) -> SealedPacket:
         return self._sealer.write(
-            writer, candidate.packet.envelope, candidate.encoding, candidate.content, numbers
+            writer, candidate.packet.envelope, candidate.checked, candidate.content, numbers
         )
 
     def _place_blobs(self, content: CopiedDrop, placed: dict[str, int]) -> None:

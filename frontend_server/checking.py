@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exchanged.clock import Clock
@@ -39,6 +40,7 @@ from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
 from frontend_server.readiness import EqualReadings
 from frontend_server.reading import ReadDrop, read_drop
+from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
 from packet_spec.errors import ExchangeError
 from packet_spec.findings import Finding, Outcome
@@ -61,13 +63,14 @@ class ReadyDrop:
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """Of the folder's profile, and who sends: ``node`` and ``agency`` are codes."""
+    """Of the folder's profile, and who sends: ``node`` and ``agency`` are codes; ``packs`` is a folder."""
 
     node: str
     agency: str
     profile: DropProfile
     settle_seconds: float
     optional_sha256: bool
+    packs: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,8 @@ class Checker:
             is_lone=work.drop.observation.kind is DropKind.XML,
             agency=self._settings.agency,
             directory=str(self._trust.path()),
+            packs=self._settings.packs,
+            now=self._clock.now(),
             optional_sha256=self._settings.optional_sha256,
         )
 
@@ -247,7 +252,7 @@ class Checker:
         return Candidate(
             row=drop.row,
             packet=packet,
-            encoding=answer.encoding,
+            checked=Checked(answer.encoding, answer.pack),
             findings=answer.findings,
             content=content,
             links=links,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exchanged.blobs import BlobStore
@@ -43,7 +44,6 @@ from frontend_server.pause_sign import PauseSign
 from frontend_server.readiness import Readiness, StandingStill, decide
 from frontend_server.scan import bring_together
 from frontend_server.sealing import Sealer
-from packet_spec.catalogue import load_catalogue
 from packet_spec.limits import MIB, PACKET_XML_BYTES
 from packet_spec.signing import PrivateKey
 
@@ -84,6 +84,7 @@ class Intake:
         files: DurableFiles,
         floor: DiskFloor,
         trust: Trust,
+        packs: Path,
         links: Links,
         pool: WorkPool,
         seal_key: PrivateKey,
@@ -93,7 +94,7 @@ class Intake:
         backoff: Backoff,
         settings: IntakeSettings,
     ) -> None:
-        """``files`` are those of our own volume, where spool and blobs lie."""
+        """``files`` are those of our own volume, where spool and blobs lie; ``packs`` is a folder there."""
         self._ledger = ledger
         self._folders = folders
         self._trust = trust
@@ -104,7 +105,7 @@ class Intake:
         self._copier = Copier(blobs, files, randomness, floor)
         self._floor = floor
         self._sign = PauseSign(folders, folders.files, file_mode=folders.mode & _FILE_BITS)
-        sealer = Sealer(seal_key, load_catalogue().digest)
+        sealer = Sealer(seal_key)
         self._checker = Checker(
             ledger,
             trust,
@@ -120,6 +121,7 @@ class Intake:
                 profile=settings.profile,
                 settle_seconds=settings.settle_seconds,
                 optional_sha256=settings.optional_sha256,
+                packs=packs,
             ),
         )
         self._still = StandingStill(clock)

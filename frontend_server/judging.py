@@ -10,30 +10,32 @@ Leaves to others: digests of the files (``intake``, while they are copied), and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 from exchanged.errors import FileOperationError
+from exchanged.packs import find_pack
 from frontend_server.completeness import NOTHING_LISTED, Completeness, compare
 from frontend_server.drops import Member
-from packet_spec.catalogue import load_catalogue
-from packet_spec.check import check_packet
 from packet_spec.directory import decode_directory
 from packet_spec.disposition import is_disposition, parse_disposition
 from packet_spec.envelope import missing_digest_findings
 from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.limits import FINDINGS
-from packet_spec.model import Directory, Disposition, Packet
+from packet_spec.model import Directory, Disposition, Packet, PackStamp
+from packet_spec.pack_choice import check_with_packs
 from packet_spec.sentences import make_finding
 from packet_spec.signing import split_signed
 
+NO_PACK: Final = PackStamp("", "", "")
 _DIGEST_MISSING: Final = "attachment-digest-missing"
 
 
 @dataclass(frozen=True, slots=True)
 class DropWork:
-    """One drop for a worker. ``directory`` is the path of the directory file in force.
+    """One drop for a worker. ``directory`` is the path of the directory file in force, ``packs`` a folder.
 
     ``is_lone`` is true for a lone XML, which alone may be a disposition. ``optional_sha256`` is the folder's
     profile: sizes alone are then believed.
@@ -44,6 +46,8 @@ class DropWork:
     is_lone: bool
     agency: str
     directory: str
+    packs: Path
+    now: datetime
     optional_sha256: bool
 
 
@@ -60,16 +64,24 @@ class DropVerdict:
     held_because: str = ""
     packet: Packet | None = None
     encoding: str = ""
+    pack: PackStamp = NO_PACK
     disposition: Disposition | None = None
     completeness: Completeness = NOTHING_LISTED
 
 
 def judge_drop(work: DropWork) -> DropVerdict:
-    """Check one drop. Raises FileOperationError when the directory cannot be read (hold it)."""
+    """Check one drop by the packs in force.
+
+    Raises FileOperationError when the directory cannot be read, PackUnknownError when no pack in force is
+    here (hold it).
+    """
     if work.is_lone and is_disposition(work.packet_xml):
         return _judge_disposition(work.packet_xml)
-    result = check_packet(
-        work.packet_xml, directory=read_directory(work.directory), catalogue=load_catalogue()
+    result, pack = check_with_packs(
+        work.packet_xml,
+        directory=read_directory(work.directory),
+        now=work.now,
+        find=partial(find_pack, work.packs),
     )
     packet = result.packet
     if packet is None:
@@ -90,6 +102,7 @@ def judge_drop(work: DropWork) -> DropVerdict:
         held_because=result.verdict.held_because,
         packet=packet,
         encoding=result.encoding,
+        pack=pack.stamp,
         completeness=completeness,
     )
 

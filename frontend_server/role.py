@@ -78,6 +78,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         files=parts.files,
         floor=parts.floor,
         trust=parts.trust,
+        packs=parts.packs.folder,
         links=parts.links,
         pool=ports.pool,
         seal_key=parts.seal_key,

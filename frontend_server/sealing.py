@@ -14,7 +14,7 @@ from datetime import datetime
 from exchanged.durable import DurableWriter
 from frontend_server.copying import CopiedDrop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import Carriage, Envelope, Seal
+from packet_spec.model import Carriage, Envelope, PackStamp, Seal
 from packet_spec.seal import encode_seal, write_packet
 from packet_spec.signing import Domain, PrivateKey, encode_signature
 
@@ -31,6 +31,14 @@ class SealNumbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """How the document was read, and by which version of the standard it was found valid."""
+
+    encoding: str
+    pack: PackStamp
+
+
+@dataclass(frozen=True, slots=True)
 class SealedPacket:
     """A sealed packet in a group file: ``start`` and ``length`` in bytes. The file may not be flushed yet."""
 
@@ -41,17 +49,16 @@ class SealedPacket:
 
 
 class Sealer:
-    """Makes and signs seals with the front-end's seal key. ``pack_digest`` names the catalogue in force."""
+    """Makes and signs seals with the front-end's seal key."""
 
-    def __init__(self, key: PrivateKey, pack_digest: str) -> None:
+    def __init__(self, key: PrivateKey) -> None:
         self._key = key
-        self._pack_digest = pack_digest
 
     def write(
         self,
         writer: DurableWriter,
         envelope: Envelope,
-        encoding: str,
+        checked: Checked,
         drop: CopiedDrop,
         numbers: SealNumbers,
     ) -> SealedPacket:
@@ -59,7 +66,7 @@ class Sealer:
 
         Raises SchemaError when the values cannot be sealed; VolumeDamagedError and NoSpaceError.
         """
-        seal = self.make_seal(envelope, encoding, drop, numbers)
+        seal = self.make_seal(envelope, checked, drop, numbers)
         seal_bytes = encode_seal(seal)
         signature = encode_signature(self._key.sign(Domain.SEAL, seal_bytes))
         start = writer.offset
@@ -69,7 +76,9 @@ class Sealer:
         length = write_packet(writer.append, seal, seal_bytes, signature, drop.packet_xml, inline)
         return SealedPacket(seal, sha256_hex(seal_bytes), start, length)
 
-    def make_seal(self, envelope: Envelope, encoding: str, drop: CopiedDrop, numbers: SealNumbers) -> Seal:
+    def make_seal(
+        self, envelope: Envelope, checked: Checked, drop: CopiedDrop, numbers: SealNumbers
+    ) -> Seal:
         """The seal of a drop, unsigned."""
         return Seal(
             key=numbers.key,
@@ -85,8 +94,8 @@ class Sealer:
             suite=self._key.suite,
             incarnation=numbers.incarnation,
             sequence=numbers.sequence,
-            pack_digest=self._pack_digest,
-            encoding=encoding,
+            pack=checked.pack,
+            encoding=checked.encoding,
             packet_size=len(drop.packet_xml),
             packet_digest=drop.packet_digest,
             content_digest=drop.content_digest,

@@ -18,11 +18,12 @@ from exchanged.receipts import ORDINARY, URGENT
 from exchanged.states import DestinationState, Event
 from exchanged.storing import relations_of
 from frontend_server.copying import CopiedDrop
-from frontend_server.sealing import SealedPacket
+from frontend_server.sealing import Checked, SealedPacket
 from frontend_server.standing import Answer, Standing
 from packet_spec.findings import Finding
-from packet_spec.model import BlobReference, Carriage, ItemKind, Packet, Priority, Seal
+from packet_spec.model import Carriage, ItemKind, Packet, Priority, Seal
 from packet_spec.sentences import make_finding
+from packet_spec.waybill_model import BlobReference
 
 _SENT: Final = {"to": "sent"}
 _REFUSED: Final = {"to": "refused"}
@@ -37,7 +38,7 @@ class Candidate:
 
     row: DropRow
     packet: Packet
-    encoding: str
+    checked: Checked
     findings: tuple[Finding, ...]
     content: CopiedDrop
     links: tuple[tuple[str, str], ...]

@@ -140,6 +140,8 @@ class BusinessType:
     named_in_article: tuple[str, ...]
     verified: str
     notes: str
+    # The file of a schema of its own (local additions); empty: written from this row.
+    schema: str = ""
 
     @property
     def allowed_documents(self) -> frozenset[str]:

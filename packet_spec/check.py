@@ -15,16 +15,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from packet_spec.catalogue import Catalogue
 from packet_spec.encoding import EncodingDecision, decide_encoding, reading
 from packet_spec.envelope import parse_packet_root, read_packet
 from packet_spec.errors import EncodingError, ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.limits import FINDINGS
 from packet_spec.model import Directory, Packet
+from packet_spec.pack import Pack
 from packet_spec.rules import Parties, check_rules
 from packet_spec.schema import validate_body
-from packet_spec.sentences import make_finding
+from packet_spec.sentences import make_finding, reworded
 from packet_spec.xml import Element, children, local_name
 from packet_spec.xml_findings import PACKET_XML
 
@@ -45,9 +45,9 @@ class CheckResult:
 
 
 def check_packet(
-    packet_xml: bytes, *, directory: Directory | None, catalogue: Catalogue, encoding: str | None = None
+    packet_xml: bytes, *, directory: Directory | None, pack: Pack, encoding: str | None = None
 ) -> CheckResult:
-    """Check the bytes of a packet.xml.
+    """Check the bytes of a packet.xml by the rules and schemas of ``pack``.
 
     With an ``encoding`` (from the seal) the bytes are read in it, without one it is decided here. Without a
     ``directory`` agency kinds are read from the codes, and neither existence nor levels nor allow-lists are
@@ -61,18 +61,18 @@ def check_packet(
     if root is not None:
         packet, findings = read_packet(root)
         try:
-            findings += _body_findings(root, catalogue)
+            findings += _body_findings(root, pack)
         except ValidatorError as error:
             held = Verdict(Outcome.HELD, decided.findings, held_because=error.reference)
             return CheckResult(held, packet, decided.encoding, decided.utf8)
     if packet is not None:
         parties = (
-            Parties.from_codes(catalogue, packet.envelope)
+            Parties.from_codes(pack.catalogue, packet.envelope)
             if directory is None
             else Parties.from_directory(directory, packet.envelope)
         )
-        findings += check_rules(packet, catalogue, parties)
-    verdict = _verdict((*decided.findings, *findings))
+        findings += check_rules(packet, pack.catalogue, parties)
+    verdict = _verdict(reworded((*decided.findings, *findings), pack.catalogue))
     return CheckResult(verdict, packet, decided.encoding, decided.utf8)
 
 
@@ -87,12 +87,13 @@ def _decide(packet_xml: bytes, encoding: str | None) -> EncodingDecision | Findi
         return make_finding("seal-differs", element="encoding", expected=expected, found=encoding)
 
 
-def _body_findings(root: Element, catalogue: Catalogue) -> tuple[Finding, ...]:
+def _body_findings(root: Element, pack: Pack) -> tuple[Finding, ...]:
     """The body's own schema; an unknown type or a body of another type is found elsewhere."""
     body = children(root, "body")[0][0]
     stated = children(children(root, "envelope")[0], "businessType")[0].text or ""
     code = local_name(body)
-    return validate_body(body, code) if code == stated.strip() and code in catalogue.business_types else ()
+    known = code == stated.strip() and code in pack.catalogue.business_types
+    return validate_body(body, code, pack) if known else ()
 
 
 def _verdict(findings: Iterable[Finding]) -> Verdict:

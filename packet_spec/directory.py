@@ -22,6 +22,7 @@ from packet_spec.model import (
     NodeRole,
     PackReference,
     RootKey,
+    Route,
 )
 from packet_spec.signing import (
     Domain,
@@ -82,6 +83,10 @@ def encode_directory(directory: Directory) -> bytes:
             validFrom=write_moment(pack.valid_from),
             validUntil=_moment_or_none(pack.valid_until),
         )
+    for route in directory.routes:
+        _add_route(root, route)
+    for code in directory.enabled_types:
+        add(root, "enabledType", code)
     return write_machine_document(root, "directory", limit_bytes=DIRECTORY_BYTES)
 
 
@@ -104,6 +109,8 @@ def decode_directory(data: bytes) -> Directory:
         nodes=tuple(_read_node(element) for element in children(root, "node")),
         agencies=tuple(_read_agency(element) for element in children(root, "agency")),
         packs=tuple(_read_pack(element) for element in children(root, "pack")),
+        routes=tuple(_read_route(element) for element in children(root, "route")),
+        enabled_types=texts(root, "enabledType"),
     )
     require_consistent(directory)
     return directory
@@ -265,4 +272,28 @@ def _read_pack(element: Element) -> PackReference:
         digest=attribute(element, "digest"),
         valid_from=read_moment(attribute(element, "validFrom")),
         valid_until=_optional_moment(element, "validUntil"),
+    )
+
+
+def _add_route(root: Element, route: Route) -> None:
+    element = add(
+        root,
+        "route",
+        from_=route.sender or None,
+        to=route.receiver or None,
+        sequence=route.sequence or None,
+    )
+    for business_type in route.business_types:
+        add(element, "businessType", business_type)
+    for case_kind in route.case_kinds:
+        add(element, "caseKind", case_kind)
+
+
+def _read_route(element: Element) -> Route:
+    return Route(
+        sender=attribute(element, "from"),
+        receiver=attribute(element, "to"),
+        sequence=attribute(element, "sequence"),
+        business_types=texts(element, "businessType"),
+        case_kinds=texts(element, "caseKind"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from packet_spec.errors import DirectoryError
+from packet_spec.limits import PACKS
 from packet_spec.model import Directory, DirectoryAgency, DirectoryKey, DirectoryNode, NodeRole, RootKey
 from packet_spec.signing import key_id_of
 
@@ -23,6 +24,14 @@ def require_consistent(directory: Directory) -> None:
     _require_unique((node.code for node in directory.nodes), "node")
     _require_unique((agency.code for agency in directory.agencies), "agency")
     _require_unique((f"{pack.name} {pack.version}" for pack in directory.packs), "pack")
+    if len(directory.packs) > PACKS:
+        raise DirectoryError(
+            "a directory names too many packs", expected=f"at most {PACKS}", found=str(len(directory.packs))
+        )
+    _require_unique(directory.enabled_types, "enabled business type")
+    for route in directory.routes:
+        _require_unique(route.business_types, "business type of a route")
+        _require_unique(route.case_kinds, "case kind of a route")
     for root in directory.roots:
         _require_key_id(root)
     for node in directory.nodes:

@@ -108,6 +108,22 @@ class CatalogueError(ExchangeError):
     reference = "catalogue-error"
 
 
+class PackError(FormatError):
+    """A file that is no pack, or a pack that lacks something or reaches outside itself: it is not used."""
+
+    reference = "pack-unusable"
+    hint = "run: exchangectl pack check FILE"
+
+
+class PackUnknownError(ExchangeError):
+    """A pack that is not here, or that the directory does not name: what needs it is held, versions named."""
+
+    reference = "pack-unknown"
+    temporary = True
+    peer_text = "the version of the exchange standard is not known here"
+    hint = "run: exchangectl pack show"
+
+
 class LayoutError(FormatError):
     """A container does not have exactly the prescribed members, headers, padding and end."""
 

@@ -34,6 +34,10 @@ NOTICE_PACKETS: Final = 200
 DISPOSITION_BYTES: Final = 256 * KIB
 # 500 agencies with keys and names need about 1 MiB.
 DIRECTORY_BYTES: Final = 16 * MIB
+# The shipped standard as a pack has about 1 MiB; local additions are small beside it.
+PACK_BYTES: Final = 8 * MIB
+# Packs that a directory names: a few versions side by side, and some provinces' own.
+PACKS: Final = 64
 # Element depth of a packet.xml; libxml2's own stop is 256.
 XML_DEPTH: Final = 32
 XML_ATTRIBUTES: Final = 64

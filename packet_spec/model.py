@@ -112,6 +112,18 @@ class SealPart:
 
 
 @dataclass(frozen=True, slots=True)
+class PackStamp:
+    """The version of the standard by which a packet was checked; the digest decides."""
+
+    name: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.digest[:12]}…)"
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """seal.xml: the machine-written list of what a packet holds, made by the sealing front-end."""
 
@@ -128,7 +140,7 @@ class Seal:
     suite: str
     incarnation: str
     sequence: int
-    pack_digest: str
+    pack: PackStamp
     encoding: str
     packet_size: int
     packet_digest: str
@@ -207,84 +219,6 @@ class ItemKind(StrEnum):
     PACKET = "packet"
     RECEIPT = "receipt"
     HOP = "hop"
-
-
-@dataclass(frozen=True, slots=True)
-class BlobReference:
-    """A blob that a packet of a batch needs: digest and size as carried (C8)."""
-
-    digest: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class WaybillItem:
-    """One item of a batch, in order: its kind, and the digest and size of its bytes.
-
-    ``key`` is the packet that the item is or speaks of, so that a landing can write its ledger row
-    before anything inside the item is parsed (C5); judging compares it with the item itself.
-    ``blobs`` are the blobs of a packet item, each once, in part order (C10).
-    """
-
-    kind: ItemKind
-    digest: str
-    size: int
-    key: PacketKey
-    blobs: tuple[BlobReference, ...] = ()
-
-
-class ExceptionKind(StrEnum):
-    """Why a batch number is disposed of, but not simply taken (C5, C6)."""
-
-    BAD = "bad"
-    NEED = "need"
-    HELD = "held"
-
-
-@dataclass(frozen=True, slots=True)
-class BatchException:
-    """An exception in an acknowledgement. ``blobs`` are the digests needed, for NEED only.
-
-    ``detail`` is a reference (kebab-case) or, for HELD, the format versions known here.
-    """
-
-    number: int
-    kind: ExceptionKind
-    detail: str = ""
-    blobs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """What the writer has disposed of in the other direction of the link (C5).
-
-    Names the stream (``from_node`` wrote it, in ``incarnation``), the highest contiguous number
-    disposed of, and the exceptions still open. ``counter`` rises within the acknowledging node's
-    own incarnation.
-    """
-
-    from_node: str
-    incarnation: str
-    through: int
-    counter: int
-    exceptions: tuple[BatchException, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Waybill:
-    """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``."""
-
-    speaks: tuple[str, ...]
-    from_node: str
-    to_node: str
-    incarnation: str
-    number: int | None
-    items: tuple[WaybillItem, ...]
-    acknowledgement: Acknowledgement | None
-    ledger_head: str
-    directory_version: int
-    sent_at: datetime
-    key_id: str
 
 
 class KeyUse(StrEnum):
@@ -370,8 +304,28 @@ class PackReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What is open, and how strictly order is kept, from some senders to some receivers.
+
+    ``sender`` and ``receiver`` are an agency code, an agency kind, or empty for all. ``business_types`` and
+    ``case_kinds`` are allow-lists; an empty tuple allows all. ``sequence`` is a policy, or empty where the
+    admitting node's own counts.
+    """
+
+    sender: str = ""
+    receiver: str = ""
+    sequence: str = ""
+    business_types: tuple[str, ...] = ()
+    case_kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
-    """The signed directory of a province: everybody that may speak, and how to reach them."""
+    """The signed directory of a province: everybody that may speak, and how to reach them.
+
+    Without ``packs`` the standard that each program carries is in force. Of ``routes`` the first that fits
+    counts. ``enabled_types`` are reserved business types that are in use here.
+    """
 
     version: int
     issued_at: datetime
@@ -381,6 +335,8 @@ class Directory:
     nodes: tuple[DirectoryNode, ...]
     agencies: tuple[DirectoryAgency, ...]
     packs: tuple[PackReference, ...] = ()
+    routes: tuple[Route, ...] = ()
+    enabled_types: tuple[str, ...] = ()
     _nodes: dict[str, DirectoryNode] = field(init=False, repr=False, compare=False, hash=False)
     _agencies: dict[str, DirectoryAgency] = field(init=False, repr=False, compare=False, hash=False)
 
@@ -395,6 +351,34 @@ class Directory:
     def agency(self, code: str) -> DirectoryAgency | None:
         """The agency of that code, if the directory lists it."""
         return self._agencies.get(code)
+
+    def route(self, sender: str, receiver: str) -> Route | None:
+        """The first route that fits both agencies; None where the directory says nothing of them."""
+        return next(
+            (
+                route
+                for route in self.routes
+                if self._is_meant(route.sender, sender) and self._is_meant(route.receiver, receiver)
+            ),
+            None,
+        )
+
+    def _is_meant(self, selector: str, code: str) -> bool:
+        agency = self._agencies.get(code)
+        return selector in {"", code} or (agency is not None and agency.kind == selector)
+
+    def packs_at(self, moment: datetime) -> tuple[PackReference, ...]:
+        """The packs in force at ``moment``, the one that came last first."""
+        valid = [
+            pack
+            for pack in self.packs
+            if pack.valid_from <= moment and (pack.valid_until is None or moment < pack.valid_until)
+        ]
+        return tuple(sorted(valid, key=lambda pack: pack.valid_from, reverse=True))
+
+    def pack(self, digest: str) -> PackReference | None:
+        """The pack of that digest, whether in force or not."""
+        return next((pack for pack in self.packs if pack.digest == digest), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from packet_spec.catalogue import Catalogue
 from packet_spec.identifiers import agency_kind_number
-from packet_spec.model import Directory, Envelope
+from packet_spec.model import Directory, Envelope, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,17 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """The parties of one packet, copies in the order of the envelope."""
+    """The parties of one packet, copies in the order of the envelope.
+
+    ``routes`` are those to the receiver and then to each copy; ``enabled_types`` are reserved business types
+    that the directory switched on.
+    """
 
     sender: Party
     receiver: Party
     copies: tuple[Party, ...]
+    routes: tuple[Route | None, ...] = ()
+    enabled_types: tuple[str, ...] = ()
 
     @classmethod
     def from_directory(cls, directory: Directory, envelope: Envelope) -> Parties:
@@ -55,7 +61,13 @@ class Parties:
                 case_kinds=agency.case_kinds,
             )
 
-        return cls(party(envelope.sender), party(envelope.receiver), tuple(map(party, envelope.copy_to)))
+        return cls(
+            party(envelope.sender),
+            party(envelope.receiver),
+            tuple(map(party, envelope.copy_to)),
+            tuple(directory.route(envelope.sender, recipient) for recipient in envelope.recipients),
+            directory.enabled_types,
+        )
 
     @classmethod
     def from_codes(cls, catalogue: Catalogue, envelope: Envelope) -> Parties:

@@ -68,6 +68,25 @@ def lists_allow(subject: Subject) -> Iterator[Finding]:
                 yield make_finding(code, element=party.code, expected=", ".join(allowed), found=found)
 
 
+def routes_allow(subject: Subject) -> Iterator[Finding]:
+    """Type and case kind are in the allow-lists of the route to every recipient that has them.
+
+    A packet about a case that names no kind is on no such list, except where it answers one that came by it.
+    """
+    envelope = subject.packet.envelope
+    exempt = subject.row.unit == "none" or envelope.in_reply_to is not None
+    recipients = list(_roles(subject))[1:]
+    for (_, element, _party), route in zip(recipients, subject.parties.routes, strict=False):
+        if route is None:
+            continue
+        for code, found, allowed in (
+            ("type-not-on-route", envelope.business_type, route.business_types),
+            ("case-kind-not-on-route", envelope.case_kind, route.case_kinds),
+        ):
+            if allowed and found not in allowed and (found or not exempt):
+                yield make_finding(code, element=element, expected=", ".join(allowed), found=found or "-")
+
+
 def not_to_oneself(subject: Subject) -> Iterator[Finding]:
     """No agency writes to itself."""
     envelope = subject.packet.envelope

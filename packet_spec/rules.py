@@ -49,7 +49,7 @@ def _sizes(packet: Packet) -> Iterator[Finding]:
 
 
 def _type_enabled(subject: Subject) -> Iterator[Finding]:
-    if not subject.row.enabled_by_default:
+    if not subject.row.enabled_by_default and subject.row.code not in subject.parties.enabled_types:
         yield make_finding("type-disabled", element="envelope/businessType", found=subject.row.code)
 
 
@@ -79,7 +79,8 @@ def _documents_present(subject: Subject) -> Iterator[Finding]:
     for group in subject.row.required_one_of:
         if carried.isdisjoint(group):
             yield make_finding(
-                "document-missing-one-of", expected="、".join(document_label_zh(code) for code in group)
+                "document-missing-one-of",
+                expected="、".join(document_label_zh(code, subject.catalogue) for code in group),
             )
     for requirement in subject.active(subject.row.conditional_documents):
         for code in requirement.require:
@@ -108,6 +109,7 @@ RULES: Final[tuple[Callable[[Subject], Iterator[Finding]], ...]] = (
     party_rules.kinds_fit,
     party_rules.level_fits,
     party_rules.lists_allow,
+    party_rules.routes_allow,
     party_rules.not_to_oneself,
     _case_kind,
     _documents_present,

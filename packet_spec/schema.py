@@ -1,34 +1,36 @@
-"""Whether a body fits its schema: lxml decides, xmlschema explains.
+"""Whether a body fits its schema in a pack: lxml decides, xmlschema explains.
 
-Guarantees: within the limits of sizes, the answer valid or not is libxml2's alone, from the shipped
-schemas/body; a refused body has at least one finding. Schemas are compiled when first needed, one per
-category. xmlschema is imported and asked only about bodies that were refused, and not about very large ones.
+Guarantees: within the limits of sizes, the answer valid or not is libxml2's alone, or xmlschema's alone for
+a schema that needs XSD 1.1; a refused body has at least one finding. Schemas are compiled when first
+needed. Otherwise xmlschema is imported and asked only about bodies that were refused, and not about very
+large ones.
 
 Leaves to others: everything that looks at two fields at once (``rules``). Where the validator itself fails,
 ValidatorError is raised and the packet is held.
 
 Both validators stop a content model at its first wrong child; so what is missing, repeated, misplaced or
-not allowed is found by comparing the children with the field list from which the schema was written.
+not allowed is found by comparing the children with the field list from which the schema was written. A type
+with a schema of its own has no such list: there the validators' findings must do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Final
 
 from lxml import etree
 
 from packet_spec.body_xsd import BODY_NAMESPACE, body_fields
-from packet_spec.catalogue import BusinessType, Catalogue, MetadataField, load_catalogue
+from packet_spec.catalogue import BusinessType, Catalogue, MetadataField
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import FormatError, ValidatorError
 from packet_spec.findings import Finding
 from packet_spec.limits import FINDINGS, KIB, LIST_ITEMS, PERSONS
+from packet_spec.pack import Pack, needs_xsd_11, schema_document
 from packet_spec.rule_subject import person_element
-from packet_spec.schema_files import schema_document
-from packet_spec.sentences import element_label_zh, make_finding
+from packet_spec.sentences import make_finding
 from packet_spec.xml import Element, Schema, line_of, local_name, validate
 
 # xmlschema needs about two seconds for a megabyte; beyond this, libxml2's lines must do.
@@ -36,14 +38,13 @@ _EXPLAINED_BYTES: Final = 256 * KIB
 _NAMESPACE: Final = f"{{{BODY_NAMESPACE}}}"
 
 
-def validate_body(body: Element, business_type: str) -> tuple[Finding, ...]:
+def validate_body(body: Element, business_type: str, pack: Pack) -> tuple[Finding, ...]:
     """What is wrong with ``body``, the one element inside ``<body>``: at most ``limits.FINDINGS``, or empty.
 
     Paths in findings are below the body's element. Raises CatalogueError for an unknown business type and
     ValidatorError when the validator fails by itself.
     """
-    catalogue = load_catalogue()
-    row = catalogue.business_type(business_type)
+    row = pack.catalogue.business_type(business_type)
     if body.tag != _NAMESPACE + business_type:
         return (
             make_finding(
@@ -57,32 +58,42 @@ def validate_body(body: Element, business_type: str) -> tuple[Finding, ...]:
     oversized = tuple(_sizes(body))
     if oversized:
         return oversized
-    schema = _category_schema(row.category)
-    try:
-        violations = validate(body, schema)
-    except etree.LxmlError as error:
-        raise ValidatorError("libxml2 could not validate a body", where=business_type) from error
-    if not violations:
+    lines = _wrong_lines(body, row, pack)
+    if not lines:
         return ()
-    structure = islice(_structure_findings(catalogue, row, body), FINDINGS)
+    structure = islice(_structure_findings(pack.catalogue, row, body), FINDINGS)
     # A value can break several facets of its type; that is one thing to correct.
     once = {
         (finding.code, finding.element, finding.line): finding
-        for finding in chain(structure, _value_findings(catalogue, row, body))
+        for finding in chain(structure, _value_findings(pack, row, body))
     }
     if once:
         return tuple(once.values())[:FINDINGS]
-    lines = sorted({violation.line for violation in violations})[:FINDINGS]
-    return tuple(make_finding("body-not-valid", line=line, element="body") for line in lines)
+    return tuple(make_finding("body-not-valid", line=line, element="body") for line in lines[:FINDINGS])
 
 
-def _value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
+def _wrong_lines(body: Element, row: BusinessType, pack: Pack) -> list[int]:
+    """The lines at which the deciding validator stops; empty for a valid body."""
+    file = pack.schema_file(row)
+    if row.schema and needs_xsd_11(pack, file):
+        from packet_spec.schema_explain import wrong_lines  # noqa: PLC0415 - few types need it
+
+        return wrong_lines(body, pack, row)
+    schema = _compiled(pack, file)
+    try:
+        violations = validate(body, schema)
+    except etree.LxmlError as error:
+        raise ValidatorError("libxml2 could not validate a body", where=row.code) from error
+    return sorted({violation.line for violation in violations})
+
+
+def _value_findings(pack: Pack, row: BusinessType, body: Element) -> Iterator[Finding]:
     if len(etree.tostring(body)) > _EXPLAINED_BYTES:
         return iter(())
     # Imported here: xmlschema takes a fifth of a second, and most bodies are valid.
     from packet_spec.schema_explain import value_findings  # noqa: PLC0415
 
-    return value_findings(catalogue, row, body)
+    return value_findings(pack, row, body)
 
 
 def _sizes(body: Element) -> Iterator[Finding]:
@@ -101,16 +112,18 @@ def _sizes(body: Element) -> Iterator[Finding]:
             )
 
 
-@cache
-def _category_schema(category: str) -> Schema:
-    """The compiled schema of a category. Raises ValidatorError when it cannot be read or compiled."""
+@lru_cache(maxsize=64)
+def _compiled(pack: Pack, file: str) -> Schema:
+    """A schema of the pack, ready to use. Raises ValidatorError when it cannot be read or compiled."""
     try:
-        return etree.XMLSchema(schema_document(category))
-    except (OSError, FormatError, etree.LxmlError) as error:
-        raise ValidatorError("a body schema cannot be used", where=category) from error
+        return etree.XMLSchema(schema_document(pack, file))
+    except (FormatError, etree.LxmlError) as error:
+        raise ValidatorError("a body schema cannot be used", where=f"{pack.title} {file}") from error
 
 
 def _structure_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
+    if row.schema:
+        return
     yield from _children_findings(body, body_fields(catalogue, row, "packet"), "")
     for persons in body.findall(f"{_NAMESPACE}persons"):
         yield from _only_children(persons, "persons", "person", empty="field-missing")
@@ -137,6 +150,7 @@ def _children_findings(
     parent: Element, fields: Sequence[tuple[MetadataField, bool]], prefix: str
 ) -> Iterator[Finding]:
     order = {field.code: position for position, (field, _) in enumerate(fields)}
+    labels = {field.code: f"{field.zh}（{field.code}）" for field, _ in fields}
     seen: list[str] = []
     for child in parent:
         code = local_name(child)
@@ -152,7 +166,7 @@ def _children_findings(
                     "field-misplaced",
                     line=line_of(child),
                     element=element,
-                    expected=element_label_zh(min(later, key=order.__getitem__)),
+                    expected=labels[min(later, key=order.__getitem__)],
                 )
             seen.append(code)
     for field, required in fields:

@@ -1,8 +1,8 @@
 """Why a body was refused, value by value, in a clerk's words: xmlschema's findings about one business type.
 
-Guarantees: only explains, never decides; an error of xmlschema itself leaves the refusal without
-explanation. Importing this module imports xmlschema, which takes a fifth of a second: ``schema`` does so
-when a body was refused.
+Guarantees: decides only where libxml2 cannot, which is XSD 1.1; otherwise an error of xmlschema itself
+leaves the refusal without explanation. Importing this module imports xmlschema, which takes a fifth of a
+second: ``schema`` does so when a body was refused.
 
 Leaves to others: children that are missing, misplaced or not allowed (``schema``), because a content model
 stops at its first wrong child.
@@ -19,15 +19,17 @@ from typing import Final, cast
 from lxml import etree
 from xmlschema import (
     XMLSchema10,
+    XMLSchema11,
     XMLSchemaChildrenValidationError,
     XMLSchemaException,
     XMLSchemaValidationError,
 )
 
 from packet_spec.catalogue import BusinessType, Catalogue, MetadataField
+from packet_spec.errors import FormatError, ValidatorError
 from packet_spec.findings import Finding
 from packet_spec.limits import FINDINGS
-from packet_spec.schema_files import schema_document
+from packet_spec.pack import Pack, needs_xsd_11, schema_document
 from packet_spec.sentences import make_finding
 from packet_spec.xml import Element, line_of, local_name
 
@@ -45,22 +47,40 @@ _EXAMPLES: Final = {
 }
 
 
-def value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
+def value_findings(pack: Pack, row: BusinessType, body: Element) -> Iterator[Finding]:
     """One finding for each value, attribute or stray text that xmlschema names; none where it fails."""
     try:
-        errors = list(islice(_explainer(row.category, row.code).iter_errors(body), FINDINGS))
-    except XMLSchemaException:
+        errors = list(islice(explainer(pack, row).iter_errors(body), FINDINGS))
+    except (XMLSchemaException, FormatError):
         return  # the refusal stands without its explanation
     for error in errors:
-        if not isinstance(error, XMLSchemaChildrenValidationError):
-            yield _value_finding(catalogue, row, body, error)
+        if row.schema or not isinstance(error, XMLSchemaChildrenValidationError):
+            yield _value_finding(pack.catalogue, row, body, error)
+
+
+def wrong_lines(body: Element, pack: Pack, row: BusinessType) -> list[int]:
+    """The lines at which a body breaks a schema that needs XSD 1.1; empty when it is valid.
+
+    Raises ValidatorError when xmlschema fails by itself.
+    """
+    try:
+        errors = list(islice(explainer(pack, row).iter_errors(body), FINDINGS))
+    except (XMLSchemaException, FormatError, RecursionError) as error:
+        raise ValidatorError("xmlschema could not validate a body", where=row.code) from error
+    nodes = (body if error.elem is None else cast("Element", error.elem) for error in errors)
+    return sorted({line_of(node) or 0 for node in nodes})
 
 
 @lru_cache(maxsize=32)
-def _explainer(category: str, business_type: str) -> XMLSchema10:
-    # One business type at a time: a whole category takes seconds to build.
-    document = schema_document(category, business_type)
-    return XMLSchema10(etree.tostring(document, encoding="unicode"))
+def explainer(pack: Pack, row: BusinessType) -> XMLSchema10 | XMLSchema11:
+    """The schema of one business type as xmlschema sees it; a whole category would take seconds to build.
+
+    Raises XMLSchemaException for a schema that is wrong, PackError when the pack has none.
+    """
+    file = pack.schema_file(row)
+    document = schema_document(pack, file, row.code)
+    kind = XMLSchema11 if needs_xsd_11(pack, file) else XMLSchema10
+    return kind(etree.tostring(document, encoding="unicode"))
 
 
 def _value_finding(
@@ -85,6 +105,9 @@ def _value_finding(
             found=str(node.get(attribute[1], "")),
         )
     field = _field_at(catalogue, path)
+    if row.schema and (field is None or len(node)):
+        # A schema of its own may say anything: name the place, and what the schema says to it.
+        return make_finding("schema-rule-broken", line=line, element=path, expected=_rule_of(error))
     if kind == "XsdGroup" or len(node) or field is None:
         return make_finding("text-not-allowed", line=line, element=path)
     if not text:
@@ -98,6 +121,16 @@ def _value_finding(
         return make_finding("value-too-long", line=line, element=path, expected=str(field.max_length))
     example = _EXAMPLES.get(field.items or field.type, "")
     return make_finding("value-wrong", line=line, element=path, expected=example, found=text)
+
+
+def _rule_of(error: XMLSchemaValidationError) -> str:
+    """What the schema wants, from its own words: the test of an assertion, or the children that may stand."""
+    test = getattr(error.validator, "path", None)
+    if type(error.validator).__name__ == "XsdAssert" and test:
+        return str(test)
+    if isinstance(error, XMLSchemaChildrenValidationError) and error.expected:
+        return ", ".join(str(each.local_name) for each in error.expected if each.local_name)
+    return type(error.validator).__name__.removeprefix("Xsd")
 
 
 def _codes(catalogue: Catalogue, field: MetadataField) -> tuple[str, ...]:

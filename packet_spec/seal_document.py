@@ -22,7 +22,7 @@ from packet_spec.limits import (
     PARTS,
     SEAL_XML_BYTES,
 )
-from packet_spec.model import Carriage, Priority, Seal, SealPart
+from packet_spec.model import Carriage, PackStamp, Priority, Seal, SealPart
 from packet_spec.xml import (
     FORMAT_VERSION,
     Element,
@@ -69,7 +69,7 @@ def encode_seal(seal: Seal) -> bytes:
     add(root, "sealedAt", write_moment(seal.sealed_at))
     add(root, "key", id=seal.key_id, suite=seal.suite)
     add(root, "stream", incarnation=seal.incarnation, sequence=str(seal.sequence))
-    add(root, "pack", digest=seal.pack_digest)
+    add(root, "pack", digest=seal.pack.digest, name=seal.pack.name, version=seal.pack.version)
     add(
         root,
         "packetXml",
@@ -105,7 +105,7 @@ def decode_seal(data: bytes) -> Seal:
         suite=attribute(key, "suite"),
         incarnation=attribute(stream, "incarnation"),
         sequence=int(attribute(stream, "sequence")),
-        pack_digest=attribute(pack, "digest"),
+        pack=PackStamp(attribute(pack, "name"), attribute(pack, "version"), attribute(pack, "digest")),
         encoding=attribute(packet_xml, "encoding"),
         packet_size=int(attribute(packet_xml, "size")),
         packet_digest=attribute(packet_xml, "digest"),

@@ -14,12 +14,13 @@ A template may use ``{element}``, ``{element_zh}``, ``{element_en}``, ``{documen
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from packet_spec.catalogue import load_catalogue
+from packet_spec.catalogue import Catalogue, load_catalogue
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Finding, Severity
@@ -27,9 +28,17 @@ from packet_spec.sentences_engine import SENTENCES as ENGINE_SENTENCES
 from packet_spec.sentences_format import SENTENCES as FORMAT_SENTENCES
 from packet_spec.sentences_frontend import SENTENCES as FRONTEND_SENTENCES
 from packet_spec.sentences_intake import SENTENCES as INTAKE_SENTENCES
+from packet_spec.sentences_pack import SENTENCES as PACK_SENTENCES
 from packet_spec.sentences_rules import SENTENCES as RULE_SENTENCES
 
-_TABLES: Final = (FORMAT_SENTENCES, RULE_SENTENCES, FRONTEND_SENTENCES, INTAKE_SENTENCES, ENGINE_SENTENCES)
+_TABLES: Final = (
+    FORMAT_SENTENCES,
+    RULE_SENTENCES,
+    FRONTEND_SENTENCES,
+    INTAKE_SENTENCES,
+    ENGINE_SENTENCES,
+    PACK_SENTENCES,
+)
 
 # A value at fault is shown, but never at such a length that it becomes case data.
 _SHOWN_CHARACTERS: Final = 80
@@ -69,24 +78,16 @@ def make_finding(
     ``envelope/...`` for the envelope); ``document`` a document type code. ``found`` is cut to 80
     characters. Raises CatalogueError for a code that has no sentence.
     """
+    shown = found if len(found) <= _SHOWN_CHARACTERS else found[: _SHOWN_CHARACTERS - 1] + "…"
     try:
-        usual, zh, en = all_codes()[code]
+        usual = all_codes()[code][0]
     except KeyError:
         raise CatalogueError("a finding code has no sentence", found=code) from None
-    shown = found if len(found) <= _SHOWN_CHARACTERS else found[: _SHOWN_CHARACTERS - 1] + "…"
-    words = _Words(
-        element=element,
-        document=document,
-        expected=expected,
-        found=shown,
-        file=file,
-        line="" if line is None else str(line),
-    )
-    return Finding(
+    bare = Finding(
         code=code,
         severity=usual if severity is None else severity,
-        zh=zh.format_map(words),
-        en=en.format_map(words),
+        zh="",
+        en="",
         file=file,
         line=line,
         element=element,
@@ -94,51 +95,76 @@ def make_finding(
         expected=expected,
         found=shown,
     )
+    return _worded(bare, load_catalogue())
 
 
-def document_label_zh(code: str) -> str:
+def reworded(findings: Iterable[Finding], catalogue: Catalogue) -> tuple[Finding, ...]:
+    """The findings with fields and documents named as ``catalogue`` names them: it may have its own."""
+    if catalogue is load_catalogue():
+        return tuple(findings)
+    return tuple(_worded(finding, catalogue) for finding in findings)
+
+
+def _worded(finding: Finding, catalogue: Catalogue) -> Finding:
+    _, zh, en = all_codes()[finding.code]
+    words = _Words(
+        catalogue,
+        element=finding.element,
+        document=finding.document,
+        expected=finding.expected,
+        found=finding.found,
+        file=finding.file,
+        line="" if finding.line is None else str(finding.line),
+    )
+    return replace(finding, zh=zh.format_map(words), en=en.format_map(words))
+
+
+def document_label_zh(code: str, catalogue: Catalogue) -> str:
     """``认罪认罚具结书（PRO-017）``; the code alone where the catalogue does not know it."""
-    row = load_catalogue().document_types.get(code)
+    row = catalogue.document_types.get(code)
     return code if row is None else f"{row.zh}（{code}）"
 
 
-def document_label_en(code: str) -> str:
+def document_label_en(code: str, catalogue: Catalogue) -> str:
     """``PRO-017 (English name)``; the code alone where the catalogue does not know it."""
-    row = load_catalogue().document_types.get(code)
+    row = catalogue.document_types.get(code)
     return code if row is None else f"{code} ({row.en})"
 
 
-def element_label_zh(element: str) -> str:
+def element_label_zh(element: str, catalogue: Catalogue) -> str:
     """``第2人的证件号码（id_no）``; the path itself where it names no field of the catalogue."""
-    code = _field_of(element)
+    code = _field_of(element, catalogue)
     if not code:
         return element
     person = _PERSON.match(element)
     owner = f"第{person.group(1)}人的" if person else ""
-    return f"{owner}{load_catalogue().fields[code].zh}（{code}）"
+    return f"{owner}{catalogue.fields[code].zh}（{code}）"
 
 
-def element_label_en(element: str) -> str:
+def element_label_en(element: str, catalogue: Catalogue) -> str:
     """``id_no of person 2``; the path itself where it names no field of the catalogue."""
-    code = _field_of(element)
+    code = _field_of(element, catalogue)
     if not code:
         return element
     person = _PERSON.match(element)
     return f"{code} of person {person.group(1)}" if person else code
 
 
-def _field_of(element: str) -> str:
+def _field_of(element: str, catalogue: Catalogue) -> str:
     if element in _ENVELOPE_PATHS:
         return _ENVELOPE_PATHS[element]
     if not element or element.startswith("envelope/"):
         return ""
     names = [re.sub(r"\[\d+\]$", "", name) for name in element.split("/")]
-    fields = load_catalogue().fields
-    return next((name for name in reversed(names) if name in fields), "")
+    return next((name for name in reversed(names) if name in catalogue.fields), "")
 
 
 class _Words(dict[str, str]):
     """The words of a template; names in both languages are looked up only where a template asks."""
+
+    def __init__(self, catalogue: Catalogue, **words: str) -> None:
+        super().__init__(words)
+        self._catalogue = catalogue
 
     def __missing__(self, key: str) -> str:
         look_up = {
@@ -148,4 +174,4 @@ class _Words(dict[str, str]):
             "document_en": (document_label_en, "document"),
         }
         function, source = look_up[key]
-        return function(self[source])
+        return function(self[source], self._catalogue)

@@ -77,6 +77,25 @@ _PARTIES: Final = {
     ),
 }
 
+_ROUTES: Final = {
+    "type-not-on-route": (
+        _REFUSE,
+        "发往该单位（{element}）的业务未开通业务类型{found}，已开通：{expected}。请按原方式办理，或联系交换中心。",
+        (
+            "Business type {found} is not open on the route to {element}; open: {expected}. Send it as "
+            "before, or ask the exchange centre."
+        ),
+    ),
+    "case-kind-not-on-route": (
+        _REFUSE,
+        "发往该单位（{element}）的业务未开通案件类别{found}，已开通：{expected}。请核对案件类别，或按原方式办理。",
+        (
+            "Case kind {found} is not open on the route to {element}; open: {expected}. Check the case kind, "
+            "or send the case as before."
+        ),
+    ),
+}
+
 _TYPES: Final = {
     "type-unknown": (
         _REFUSE,
@@ -328,6 +347,7 @@ _ORDER: Final = {
 # packet_spec/sentences.py.
 SENTENCES: Final[dict[str, tuple[Severity, str, str]]] = {
     **_PARTIES,
+    **_ROUTES,
     **_TYPES,
     **_FIELDS,
     **_NUMBERS,

@@ -13,15 +13,7 @@ from typing import Final
 from packet_spec.errors import SchemaError, SignatureError, VersionError
 from packet_spec.identity import PacketKey
 from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
-from packet_spec.model import (
-    Acknowledgement,
-    BatchException,
-    BlobReference,
-    ExceptionKind,
-    ItemKind,
-    Waybill,
-    WaybillItem,
-)
+from packet_spec.model import ItemKind
 from packet_spec.signing import (
     Domain,
     KeyLookup,
@@ -30,6 +22,14 @@ from packet_spec.signing import (
     encode_signature,
     find_key,
     verify,
+)
+from packet_spec.waybill_model import (
+    Acknowledgement,
+    BatchException,
+    BlobReference,
+    ExceptionKind,
+    Waybill,
+    WaybillItem,
 )
 from packet_spec.xml import (
     Element,
@@ -68,6 +68,8 @@ def encode_waybill(waybill: Waybill) -> bytes:
         add(root, "speaks", version)
     if waybill.ledger_head:
         add(root, "ledgerHead", waybill.ledger_head)
+    for digest in waybill.lacks:
+        add(root, "lacks", digest)
     if waybill.acknowledgement is not None:
         _add_acknowledgement(root, waybill.acknowledgement)
     for item in waybill.items:
@@ -99,6 +101,7 @@ def decode_waybill(data: bytes) -> Waybill:
         directory_version=int(attribute(root, "directoryVersion")),
         sent_at=read_moment(attribute(root, "sentAt")),
         key_id=attribute(root, "keyId"),
+        lacks=texts(root, "lacks"),
     )
 
 

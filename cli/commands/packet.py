@@ -132,6 +132,12 @@ def trace(settings: Settings, packet_id: str, *, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="A directory file, for levels and allow-lists; else the node's own.",
 )
+@click.option(
+    "--pack",
+    "pack_file",
+    type=click.Path(path_type=Path),
+    help="A pack file, for drops; else the packs in force.",
+)
 @click.option("--optional-sha256", is_flag=True, help="As on front-ends that do not ask for sha256.")
 @json_option
 @click.pass_obj
@@ -140,6 +146,7 @@ def check(
     *,
     paths: tuple[Path, ...],
     directory_file: Path | None,
+    pack_file: Path | None,
     optional_sha256: bool,
     as_json: bool,
 ) -> int:
@@ -156,7 +163,7 @@ def check(
     from cli.packet_check import check_path, checking, outcome_text
     from packet_spec.findings import Outcome
 
-    rules = checking(settings, directory_file, optional_sha256=optional_sha256)
+    rules = checking(settings, directory_file, pack_file, optional_sha256=optional_sha256)
     checked = [check_path(path, rules) for path in paths]
     if as_json:
         say_json({"directory": rules.directory_state, "checked": checked})

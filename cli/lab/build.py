@@ -21,6 +21,7 @@ from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
 from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from exchanged.places import PACK_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (
@@ -165,6 +166,7 @@ class _Builder:
         for node in nodes:
             (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
             (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
+        self._put_packs()
         for agency in self._plan.agencies:
             self._make_folders(agency.code)
         for lower in self._above:
@@ -210,7 +212,18 @@ class _Builder:
             roots=(RootKey(root.key_id, root.suite, root.public),),
             nodes=tuple(nodes),
             agencies=tuple(self._agency(agency) for agency in (*province, *self._plan.agencies)),
+            packs=tuple(pack for pack, _ in self._plan.standard.packs),
+            routes=self._plan.standard.routes,
+            enabled_types=self._plan.standard.enabled_types,
         )
+
+    def _put_packs(self) -> None:
+        """Packs lie at the first node alone; the others get them over their links."""
+        folder = self._layout.data(self._plan.nodes[0]) / PACK_FOLDER / "incoming"
+        for pack, data in self._plan.standard.packs:
+            if data:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{pack.digest}.pack").write_bytes(data)
 
     def _agency(self, agency: LabAgency) -> DirectoryAgency:
         return DirectoryAgency(

@@ -1,7 +1,8 @@
 """What a lab is made of: the province's node, agencies, bridges and links, from a number or a plan file.
 
-A plan is TOML: ``[province] present``; ``[[agency]]`` code, kind, level, via; ``[[bridge]]`` name, link and
-between (the nodes that it is joined to); ``[[link]]`` between (two nodes) and transport. A node is named by
+A plan is TOML: ``[province] present, enabled_types``; ``[[agency]]`` code, kind, level, via; ``[[bridge]]``
+name, link and between (the nodes that it is joined to); ``[[link]]`` between (two nodes) and transport;
+``[[route]]`` and ``[[pack]]`` as in a directory plan. A node is named by
 its code, ``province`` or ``bridge-<name>``. An agency that nothing else joins is joined to the province. All
 links together are one tree. Without a province exactly two agencies exchange, through bridges or without.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +20,16 @@ from typing import Any, Final
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE, LabAgency, find_agency, more_agencies
 from cli.frame import PlanError
 from cli.lab.joints import Joint, Pair, arrange
+from cli.standard_plan import read_pack_reference, read_route
 from cli.toml_files import load_plan_file
 from exchanged.config import LinkTransport
 from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
+from packet_spec.model import PackReference, Route
 
+# Packs of a lab are in force from the beginning, unless the plan says otherwise.
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _PROVINCE_NAME: Final = "province"
 _BRIDGE_NAME: Final = re.compile(r"(?:bridge-)?([a-z0-9][a-z0-9-]{0,23})")
 
@@ -37,6 +43,18 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Standard:
+    """What the lab's directory says of the exchange standard; without ``packs`` the program's own counts.
+
+    A pack has its bytes beside it where the plan named its file.
+    """
+
+    packs: tuple[tuple[PackReference, bytes], ...] = ()
+    routes: tuple[Route, ...] = ()
+    enabled_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LabPlan:
     """The nodes of a lab, in the order in which they start. ``bridges`` are node codes.
 
@@ -47,6 +65,7 @@ class LabPlan:
     agencies: tuple[LabAgency, ...]
     bridges: tuple[str, ...] = ()
     joints: tuple[Joint, ...] = ()
+    standard: Standard = field(default_factory=Standard)
 
     @property
     def links(self) -> tuple[Joint, ...]:
@@ -82,20 +101,24 @@ def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
 
 def load_plan(path: Path) -> LabPlan:
     """The plan in a file. Raises PlanError with every problem, naming the file."""
-    return load_plan_file(path, parse_plan)
+    base = path.absolute().parent
+    return load_plan_file(path, lambda data: parse_plan(data, base))
 
 
-def parse_plan(data: dict[str, Any]) -> LabPlan:
-    """The plan in parsed TOML. Raises PlanError with every problem."""
+def parse_plan(data: dict[str, Any], base: Path = Path()) -> LabPlan:
+    """The plan in parsed TOML; pack files are relative to ``base``. Raises PlanError with every problem."""
     problems: list[str] = []
-    top = Section("", data, Path(), problems)
+    top = Section("", data, base, problems)
     head = top.table("province")
     present = head.flag("present", default=True)
+    enabled_types = head.texts("enabled_types")
     head.finish()
     read = [_agency(section) for section in top.tables("agency")]
     agencies = tuple(agency for agency, _ in read)
     bridged = [_bridge(section) for section in top.tables("bridge")]
     linked = [_pair(section, "transport") for section in top.tables("link")]
+    routes = tuple(read_route(section) for section in top.tables("route"))
+    packs = tuple(read_pack_reference(section, _LONG_AGO, base) for section in top.tables("pack"))
     top.finish()
     bridges = tuple(name for name, _ in bridged if name)
     codes = Counter((*(agency.code for agency in agencies), *bridges))
@@ -120,7 +143,8 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
     if found:
         raise PlanError(tuple(found))
     fitted = _fitted(agencies, PROVINCE.code if present else "")
-    return LabPlan(PROVINCE if present else None, fitted, bridges, joints)
+    standard = Standard(packs, routes, enabled_types)
+    return LabPlan(PROVINCE if present else None, fitted, bridges, joints, standard)
 
 
 def _node_name(text: str) -> str:

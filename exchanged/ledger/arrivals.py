@@ -112,8 +112,9 @@ def keep(
     reason: str,
     *,
     retry_at: datetime | None = None,
+    note: str = "",
 ) -> None:
-    """Move an arrival that stays: held, released, needing, complete, quarantined."""
+    """Move an arrival that stays: held, released, needing, complete, quarantined. ``note`` is for people."""
     target = ArrivalState(advance(row.state, event))
     cursor = transaction.execute(
         "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0"
@@ -123,11 +124,8 @@ def keep(
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
-    transaction.event(
-        event.value,
-        row.key,
-        detail={"item": row.kind.value, "from": row.state.value, "to": target.value, "reason": reason},
-    )
+    moved = {"item": row.kind.value, "from": row.state.value, "to": target.value, "reason": reason}
+    transaction.event(event.value, row.key, detail=moved | ({"note": note} if note else {}))
     if target is ArrivalState.LANDED:
         transaction.wake("judge")
 

@@ -11,7 +11,8 @@ from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.limits import OPEN_BATCHES, WAYBILL_BYTES
-from packet_spec.model import Acknowledgement, BatchException, ExceptionKind, ItemKind, Waybill
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 
 # What an acknowledgement's exceptions may take of a waybill; the rest is for the items.
 _EXCEPTION_BYTES: Final = WAYBILL_BYTES // 2

@@ -13,7 +13,7 @@ from datetime import datetime
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
-from packet_spec.model import BlobReference
+from packet_spec.waybill_model import BlobReference
 
 
 def live_generation(connection: sqlite3.Connection, digest: str) -> int | None:

@@ -23,7 +23,8 @@ from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.ledger.times import moment
 from exchanged.states import ArrivalState
 from packet_spec.identity import PacketKey
-from packet_spec.model import BlobReference, ItemKind
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import BlobReference
 
 # Where a packet id may stand. event_packet is partial: its condition must be repeated to be used.
 _ID_TABLES: Final = ("packet WHERE", "arrival WHERE", "receipt WHERE", "event WHERE packet_id <> '' AND")

@@ -9,6 +9,7 @@ import pytest
 from packet_spec.catalogue import ANY, ANY_NEEDS_ACCEPTANCE, load_catalogue
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.findings import Finding, Outcome, Severity
+from packet_spec.pack import shipped_pack
 from packet_spec.sequence import SequencePolicy, check_sequence
 from tests.conformance.case_packets import CASES, directory_of, load_case, packet_xml, row_of
 
@@ -22,7 +23,7 @@ CATALOGUE = load_catalogue()
 
 def check(case: dict[str, Any], row: dict[str, Any], **agencies: dict[str, Any]) -> CheckResult:
     return check_packet(
-        packet_xml(case, row).encode(), directory=directory_of(case, **agencies), catalogue=CATALOGUE
+        packet_xml(case, row).encode(), directory=directory_of(case, **agencies), pack=shipped_pack()
     )
 
 
@@ -45,7 +46,7 @@ def test_packet_is_valid_without_a_single_finding(name: str, number: int) -> Non
     case = load_case(name)
     data = packet_xml(case, row_of(case, number)).encode()
     for directory in (directory_of(case), None):
-        result = check_packet(data, directory=directory, catalogue=CATALOGUE)
+        result = check_packet(data, directory=directory, pack=shipped_pack())
         assert result.verdict.findings == ()
         assert result.verdict.outcome is Outcome.VALID
         assert result.packet is not None
@@ -136,7 +137,7 @@ def test_wrong_check_digit_is_refused_and_the_field_named() -> None:
 def test_declared_gbk_but_really_utf8_is_read_right_with_a_warning() -> None:
     case = load_case("dangerous_driving")
     data = ('<?xml version="1.0" encoding="GBK"?>' + packet_xml(case, row_of(case, 2))).encode()
-    result = check_packet(data, directory=directory_of(case), catalogue=CATALOGUE)
+    result = check_packet(data, directory=directory_of(case), pack=shipped_pack())
     assert result.verdict.outcome is Outcome.VALID
     assert [finding.severity for finding in result.verdict.findings] == [Severity.WARN]
     assert result.encoding == "utf-8"

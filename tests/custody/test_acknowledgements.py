@@ -9,7 +9,8 @@ from exchanged.ledger import batches
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_link import link_facts
 from exchanged.link_health import ACKNOWLEDGED_AT, CLOCK_AHEAD, HEARD_AT
-from packet_spec.model import ExceptionKind, ItemKind
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import ExceptionKind
 from tests.support.network import POLICE, PROCURATORATE
 from tests.support.province import Province, answer, node, publish, rows
 

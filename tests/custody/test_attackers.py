@@ -19,16 +19,10 @@ from exchanged.keys import load_key
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import (
-    ExceptionKind,
-    HopNote,
-    ItemKind,
-    Receipt,
-    ReceiptKind,
-    WaybillItem,
-)
+from packet_spec.model import HopNote, ItemKind, Receipt, ReceiptKind
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
+from packet_spec.waybill_model import ExceptionKind, WaybillItem
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
 from tests.support.peer import Peer
 from tests.support.province import Province

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from packet_spec.identity import sha256_hex
-from packet_spec.model import ExceptionKind, ItemKind, ReceiptKind
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.waybill_model import ExceptionKind
 from tests.support.province import Province
 
 

@@ -11,7 +11,8 @@ from exchanged.durable import DurableFiles, Volume
 from exchanged.ledger import blobs
 from exchanged.transport import Fetched
 from packet_spec.identity import sha256_hex
-from packet_spec.model import BlobReference, ItemKind, ReceiptKind
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.waybill_model import BlobReference
 from tests.support.network import COURT, PROCURATORATE
 from tests.support.province import Province, node, receipt_item, video_packet
 

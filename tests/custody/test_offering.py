@@ -14,17 +14,16 @@ from exchanged.spool import Spool
 from exchanged.sweep import Sweep
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
-from packet_spec.model import (
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.waybill import encode_waybill
+from packet_spec.waybill_model import (
     Acknowledgement,
     BatchException,
     BlobReference,
     ExceptionKind,
-    ItemKind,
-    ReceiptKind,
     Waybill,
     WaybillItem,
 )
-from packet_spec.waybill import encode_waybill
 from tests.support.network import PROCURATORATE, PROVINCE
 from tests.support.province import Province, answer, link_to, node, receipt_item, rows, station, video_packet
 

@@ -18,25 +18,20 @@ from packet_spec.findings import Finding, Severity
 from packet_spec.findings_xml import decode_findings, encode_findings, encode_findings_text
 from packet_spec.hop import decode_hop, encode_hop
 from packet_spec.identity import PacketKey, content_digest, sha256_hex
-from packet_spec.model import (
-    Acknowledgement,
-    BatchException,
-    BlobReference,
-    Carriage,
-    ExceptionKind,
-    HopNote,
-    ItemKind,
-    Priority,
-    ReceiptKind,
-    SealPart,
-    Waybill,
-    WaybillItem,
-)
+from packet_spec.model import Carriage, HopNote, ItemKind, Priority, ReceiptKind, SealPart
 from packet_spec.receipt import decode_receipt, encode_receipt
 from packet_spec.seal import PacketReader, decode_seal, encode_seal, packet_size, write_packet
 from packet_spec.signing import Domain, encode_signature, open_document, sign_document, split_signed
 from packet_spec.ustar import SIZE_LIMIT, decode_header, encode_header
 from packet_spec.waybill import decode_waybill, encode_waybill
+from packet_spec.waybill_model import (
+    Acknowledgement,
+    BatchException,
+    BlobReference,
+    ExceptionKind,
+    Waybill,
+    WaybillItem,
+)
 from tests.support.documents import PACKET_XML, SEAL_KEY, look_up, make_receipt, make_seal
 
 few = settings(max_examples=25, deadline=None, derandomize=True)

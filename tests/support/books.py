@@ -18,8 +18,9 @@ from exchanged.states import ArrivalState, DestinationState, Event, PacketState
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import BlobReference, HopNote, ItemKind, KeyUse, Receipt, ReceiptKind, Seal
+from packet_spec.model import HopNote, ItemKind, KeyUse, Receipt, ReceiptKind, Seal
 from packet_spec.receipt import sign_receipt
+from packet_spec.waybill_model import BlobReference
 from tests.support.clock import FakeClock
 from tests.support.documents import (
     BRIDGE,

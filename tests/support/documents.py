@@ -23,6 +23,7 @@ from packet_spec.model import (
     Seal,
     SealPart,
 )
+from packet_spec.pack import shipped_pack
 from packet_spec.seal import encode_seal, write_packet
 from packet_spec.signing import Domain, PrivateKey, encode_signature
 
@@ -119,7 +120,7 @@ def make_seal(
         suite=SEAL_KEY.suite,
         incarnation="5f3a",
         sequence=7,
-        pack_digest=DIGEST,
+        pack=shipped_pack().stamp,
         encoding="utf-8",
         packet_size=len(packet_xml),
         packet_digest=digest,

@@ -14,6 +14,7 @@ from cli.fiction.values import SHANGHAI
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.model import Directory, DirectoryAgency
+from packet_spec.pack import shipped_pack
 
 CATALOGUE = load_catalogue()
 MOMENT = datetime(2026, 7, 15, 9, 30, tzinfo=SHANGHAI)
@@ -49,4 +50,4 @@ def request_for(code: str, **changes: Any) -> DropRequest:
 def check(path: Path) -> CheckResult:
     """The packet check of a folder drop, with the directory of the default lab."""
     data = (path / "packet.xml").read_bytes()
-    return check_packet(data, directory=DIRECTORY, catalogue=CATALOGUE)
+    return check_packet(data, directory=DIRECTORY, pack=shipped_pack())

@@ -30,10 +30,11 @@ from frontend_server.folders import AgencyFolders, MarkedFolders, write_marker
 from frontend_server.staging import Stager
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import BlobReference, Carriage, KeyUse, ReceiptKind, SealPart
+from packet_spec.model import Carriage, KeyUse, ReceiptKind, SealPart
 from packet_spec.receipt import sign_receipt
 from packet_spec.seal import encode_seal, write_packet
 from packet_spec.signing import Domain, encode_signature
+from packet_spec.waybill_model import BlobReference
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.documents import (
     KEYS,

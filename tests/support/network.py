@@ -19,9 +19,10 @@ from cli.wiring import stations_of
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.link import LinkStation
-from exchanged.node import DirectoryDesk, sweep_of
+from exchanged.node import sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
+from exchanged.publishing_desk import PublishingDesk
 from exchanged.station import Station
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock, FakeRandomness
@@ -62,7 +63,7 @@ class SimulatedNode:
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
             for link in self.config.links
         ]
-        self.stations = [DirectoryDesk(parts), *own, *links, sweep_of(parts)]
+        self.stations = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
 
     def step(self) -> None:
         """One step of every station; errors of ours are collected as the runner would log them."""

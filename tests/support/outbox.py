@@ -160,6 +160,7 @@ class SendingFrontend:
             files=own,
             floor=DiskFloor(self.spool, free_space_bytes, free_space_bytes // 2),
             trust=self.trust,
+            packs=root / "node" / "packs",
             links=Links({BRIDGE: LINK}),
             pool=pool or InlinePool(),
             seal_key=KEYS[POLICE, KeyUse.SEAL],

@@ -21,24 +21,16 @@ from exchanged.keys import load_key
 from exchanged.mailbox import batch_name
 from exchanged.ranges import RangeReader
 from exchanged.spool import Spool
-from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.identity import PacketKey, content_digest, packet_id_from, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES
-from packet_spec.model import (
-    Acknowledgement,
-    BlobReference,
-    Carriage,
-    ItemKind,
-    Seal,
-    SealPart,
-    Waybill,
-    WaybillItem,
-)
+from packet_spec.model import Carriage, ItemKind, Seal, SealPart
+from packet_spec.pack import shipped_pack
 from packet_spec.seal import encode_seal, write_packet
 from packet_spec.signing import Domain, PrivateKey, decode_signature, encode_signature
 from packet_spec.ustar import BLOCK, decode_header, member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
+from packet_spec.waybill_model import Acknowledgement, BlobReference, Waybill, WaybillItem
 from tests.support.network import PROVINCE, Network
 
 
@@ -102,7 +94,7 @@ class Peer:
             path = write_drop(make_drop(request), Path(folder))
             contents = {entry.name: entry.read_bytes() for entry in path.iterdir()}
         packet_xml = contents.pop("packet.xml")
-        packet = check_packet(packet_xml, directory=None, catalogue=load_catalogue()).packet
+        packet = check_packet(packet_xml, directory=None, pack=shipped_pack()).packet
         assert packet is not None
         contents.update(parts or {})
         self.sequence += 1
@@ -141,7 +133,7 @@ class Peer:
             suite=signing.suite,
             incarnation=self.incarnation,
             sequence=self.sequence,
-            pack_digest=load_catalogue().digest,
+            pack=shipped_pack().stamp,
             encoding="utf-8",
             packet_size=len(packet_xml),
             packet_digest=sha256_hex(packet_xml),

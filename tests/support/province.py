@@ -10,17 +10,10 @@ from exchanged.keys import load_key
 from exchanged.station import Station
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.identity import sha256_hex
-from packet_spec.model import (
-    Acknowledgement,
-    BatchException,
-    Directory,
-    ItemKind,
-    Receipt,
-    ReceiptKind,
-    WaybillItem,
-)
+from packet_spec.model import Directory, ItemKind, Receipt, ReceiptKind
 from packet_spec.receipt import open_receipt, sign_receipt
 from packet_spec.seal import encode_seal
+from packet_spec.waybill_model import Acknowledgement, BatchException, WaybillItem
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode
 from tests.support.peer import Peer, Sealed
 

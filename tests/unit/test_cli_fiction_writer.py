@@ -20,7 +20,8 @@ from exchanged.errors import ForeignVolumeError, NameTakenError
 from packet_spec.check import check_packet
 from packet_spec.errors import NameRefusedError, SchemaError
 from packet_spec.findings import Outcome
-from tests.support.fiction import CATALOGUE, DIRECTORY, check, request_for
+from packet_spec.pack import shipped_pack
+from tests.support.fiction import DIRECTORY, check, request_for
 
 
 def test_a_folder_drop_appears_under_its_name_and_leaves_nothing_else(tmp_path: Path):
@@ -96,7 +97,7 @@ def test_packet_xml_is_in_the_encoding_that_it_declares(tmp_path, encoding, decl
 
 def test_a_lone_xml_is_for_packets_without_documents(tmp_path: Path):
     path = write_drop(make_drop(request_for("case.node", name="node")), tmp_path, drop_format=DropFormat.XML)
-    result = check_packet(path.read_bytes(), directory=DIRECTORY, catalogue=CATALOGUE)
+    result = check_packet(path.read_bytes(), directory=DIRECTORY, pack=shipped_pack())
     assert path == tmp_path / "node.xml"
     assert result.verdict.outcome is Outcome.VALID
     with pytest.raises(LoneXmlError, match="POL-008"):

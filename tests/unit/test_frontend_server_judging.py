@@ -14,7 +14,7 @@ from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.errors import ValidatorError
 from packet_spec.findings import Outcome, Severity
 from packet_spec.model import ReceiptKind
-from tests.support.documents import COURT, KEY, POLICE, ROOTS, make_directory
+from tests.support.documents import COURT, KEY, NOW, POLICE, ROOTS, make_directory
 from tests.support.outbox import SMALL, acceptance_xml, packet_xml
 
 DISPOSITION = f"""<disposition xmlns="urn:exchanged:disposition:1" packetId="{KEY.packet_id}"
@@ -34,7 +34,9 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 def judge(
     directory: Path, document: bytes, *present: Member, lone: bool = False, optional_sha256: bool = False
 ) -> DropVerdict:
-    work = DropWork(document, present, lone, POLICE, str(directory), optional_sha256)
+    work = DropWork(
+        document, present, lone, POLICE, str(directory), directory.parent, NOW, optional_sha256
+    )
     # As through a pool of processes: both ways are pickled.
     verdict: DropVerdict = pickle.loads(pickle.dumps(judge_drop(pickle.loads(pickle.dumps(work)))))  # noqa: S301
     return verdict
@@ -107,5 +109,6 @@ def test_the_directory_is_read_once(directory: Path) -> None:
     judge(directory, acceptance_xml())
     directory.unlink()
     assert judge(directory, acceptance_xml()).outcome is Outcome.VALID
+    packs = directory.parent
     with pytest.raises(FileOperationError):
-        judge_drop(DropWork(acceptance_xml(), (), True, POLICE, f"{directory}.other", False))
+        judge_drop(DropWork(acceptance_xml(), (), True, POLICE, f"{directory}.other", packs, NOW, False))

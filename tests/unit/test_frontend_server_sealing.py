@@ -12,19 +12,21 @@ from exchanged.ledger import blobs
 from exchanged.states import DropState
 from exchanged.volume import Kernel
 from frontend_server.copying import CopiedDrop, CopiedPart, choose_carriages
-from frontend_server.sealing import Sealer, SealNumbers
+from frontend_server.sealing import Checked, Sealer, SealNumbers
 from packet_spec.binding import check_seal_against_packet
-from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.errors import SchemaError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES, MIB
 from packet_spec.model import Carriage, SealPart
+from packet_spec.pack import shipped_pack
 from packet_spec.seal import PacketReader, decode_seal, encode_seal
 from tests.support.documents import KEY, NOW, SEAL_KEY, look_up
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, packet_xml
 
 INLINE, BLOB = Carriage.INLINE, Carriage.BLOB
+
+CHECKED = Checked("utf-8", shipped_pack().stamp)
 
 
 class Target(io.BytesIO):
@@ -71,14 +73,14 @@ def copied(files: dict[str, bytes], document: bytes) -> CopiedDrop:
 
 def test_a_seal_says_what_was_copied_and_what_the_envelope_states() -> None:
     document = packet_xml(SMALL, expiresAt="", packetId=KEY.packet_id)
-    packet = check_packet(document, directory=None, catalogue=load_catalogue()).packet
+    packet = check_packet(document, directory=None, pack=shipped_pack()).packet
     assert packet is not None
-    sealer = Sealer(SEAL_KEY, "ab" * 32)
+    sealer = Sealer(SEAL_KEY)
     numbers = SealNumbers(KEY, 3, "5f3a", 17, NOW)
     target = Target()
     target.append(b"what lies before")
     drop = copied(SMALL, document)
-    sealed = sealer.write(target, packet.envelope, "utf-8", drop, numbers)  # type: ignore[arg-type]
+    sealed = sealer.write(target, packet.envelope, CHECKED, drop, numbers)  # type: ignore[arg-type]
     assert (sealed.start, sealed.start + sealed.length) == (16, target.tell())
     reader = PacketReader(io.BytesIO(target.getvalue()[16:]).read)
     seal = reader.open(look_up)
@@ -87,20 +89,20 @@ def test_a_seal_says_what_was_copied_and_what_the_envelope_states() -> None:
     assert [b"".join(blocks) for _, blocks in reader.parts()] == list(SMALL.values())
     assert check_seal_against_packet(seal, packet) == ()
     assert (seal.key, seal.attempt, seal.incarnation, seal.sequence) == (KEY, 3, "5f3a", 17)
-    assert (seal.pack_digest, seal.key_id) == ("ab" * 32, SEAL_KEY.key_id)
+    assert (seal.pack, seal.key_id) == (shipped_pack().stamp, SEAL_KEY.key_id)
     assert seal.content_digest == drop.content_digest
     assert sealed.seal_digest == sha256_hex(encode_seal(seal))
 
 
 def test_a_value_that_cannot_be_sealed_writes_nothing() -> None:
     document = packet_xml(SMALL)
-    packet = check_packet(document, directory=None, catalogue=load_catalogue()).packet
+    packet = check_packet(document, directory=None, pack=shipped_pack()).packet
     assert packet is not None
     target = Target()
     unnamed = copied({"": b"x"}, document)
     with pytest.raises(SchemaError):
-        Sealer(SEAL_KEY, "ab" * 32).write(
-            target, packet.envelope, "utf-8", unnamed, SealNumbers(KEY, 1, "5f3a", 1, NOW)  # type: ignore[arg-type]
+        Sealer(SEAL_KEY).write(
+            target, packet.envelope, CHECKED, unnamed, SealNumbers(KEY, 1, "5f3a", 1, NOW)  # type: ignore[arg-type]
         )
     assert target.getvalue() == b""
 

@@ -9,6 +9,7 @@ from packet_spec.check import check_packet
 from packet_spec.errors import ValidatorError
 from packet_spec.findings import Outcome, Severity
 from packet_spec.limits import FINDINGS
+from packet_spec.pack import shipped_pack
 from tests.conformance.case_packets import directory_of, load_case, packet_xml, row_of
 
 CATALOGUE = load_catalogue()
@@ -21,7 +22,7 @@ def text(**changes: Any) -> str:
 
 def check(data: bytes, *, encoding: str | None = None, with_directory: bool = True) -> Any:
     directory = directory_of(CASE) if with_directory else None
-    return check_packet(data, directory=directory, catalogue=CATALOGUE, encoding=encoding)
+    return check_packet(data, directory=directory, pack=shipped_pack(), encoding=encoding)
 
 
 def test_a_valid_packet_comes_back_with_its_reading() -> None:

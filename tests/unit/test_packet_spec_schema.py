@@ -12,6 +12,7 @@ from packet_spec.catalogue import MetadataField, load_catalogue
 from packet_spec.errors import CatalogueError, ValidatorError
 from packet_spec.findings import Finding
 from packet_spec.limits import FINDINGS, LIST_ITEMS, PERSONS
+from packet_spec.pack import shipped_pack
 from packet_spec.schema import validate_body
 from packet_spec.xml import parse_document
 
@@ -41,7 +42,7 @@ BODY = f"""<trial.indict xmlns="urn:exchanged:body:1">
 
 
 def check(body: str, code: str = "trial.indict") -> tuple[Finding, ...]:
-    return validate_body(parse_document(body.encode(), limit_bytes=1 << 23), code)
+    return validate_body(parse_document(body.encode(), limit_bytes=1 << 23), code, shipped_pack())
 
 
 def changed(*pairs: tuple[str, str]) -> str:
@@ -66,10 +67,10 @@ def test_white_space_around_values_does_not_count() -> None:
 
 def test_a_body_inside_a_packet_is_validated_by_itself() -> None:
     root = parse_document(f"<packet>\n<body>\n{BODY}\n</body></packet>".encode(), limit_bytes=1 << 20)
-    assert validate_body(root[0][0], "trial.indict") == ()
+    assert validate_body(root[0][0], "trial.indict", shipped_pack()) == ()
     wrong = changed((">3<", ">x<"))
     root = parse_document(f"<packet>\n<body>\n{wrong}\n</body></packet>".encode(), limit_bytes=1 << 20)
-    (finding,) = validate_body(root[0][0], "trial.indict")
+    (finding,) = validate_body(root[0][0], "trial.indict", shipped_pack())
     line = wrong[: wrong.index("<volume")].count("\n") + 3
     assert (finding.element, finding.line) == ("volume_count", line)
 
@@ -242,14 +243,14 @@ class BrokenSchema:
 
 
 def test_a_validator_that_fails_raises_so_that_the_packet_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_category_schema", lambda _category: BrokenSchema())
+    monkeypatch.setattr(schema, "_compiled", lambda _pack, _file: BrokenSchema())
     with pytest.raises(ValidatorError):
         check(BODY)
 
 
 def test_a_schema_that_does_not_compile_holds_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema._category_schema.cache_clear()
-    monkeypatch.setattr(schema, "schema_document", lambda _category: etree.fromstring("<not-a-schema/>"))
+    schema._compiled.cache_clear()
+    monkeypatch.setattr(schema, "schema_document", lambda _pack, _file: etree.fromstring("<not-a-schema/>"))
     with pytest.raises(ValidatorError):
         check(BODY)
 
@@ -258,7 +259,7 @@ def test_a_failing_explainer_leaves_the_refusal(monkeypatch: pytest.MonkeyPatch)
     def broken(_category: str, _type: str) -> Any:
         raise XMLSchemaException("broken")
 
-    monkeypatch.setattr(schema_explain, "_explainer", broken)
+    monkeypatch.setattr(schema_explain, "explainer", broken)
     assert summary(check(changed((">3<", ">x<")))) == [("body-not-valid", "body")]
 
 

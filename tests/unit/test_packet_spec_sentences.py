@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from packet_spec import sentences
+from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Severity
 from packet_spec.sentences import (
@@ -98,14 +99,14 @@ def test_fields_and_documents_are_named() -> None:
     ],
 )
 def test_labels_of_elements(element: str, zh: str, en: str) -> None:
-    assert element_label_zh(element) == zh
-    assert element_label_en(element) == en
+    assert element_label_zh(element, load_catalogue()) == zh
+    assert element_label_en(element, load_catalogue()) == en
 
 
 def test_unknown_documents_keep_their_code() -> None:
-    assert document_label_zh("XXX-001") == "XXX-001"
-    assert document_label_en("XXX-001") == "XXX-001"
-    assert document_label_en("COM-001").startswith("COM-001 (")
+    assert document_label_zh("XXX-001", load_catalogue()) == "XXX-001"
+    assert document_label_en("XXX-001", load_catalogue()) == "XXX-001"
+    assert document_label_en("COM-001", load_catalogue()).startswith("COM-001 (")
 
 
 def test_a_long_value_is_cut() -> None:

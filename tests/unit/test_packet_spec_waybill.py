@@ -6,18 +6,17 @@ import pytest
 from nacl.signing import SigningKey
 
 from packet_spec.errors import FormatError, SignatureError, UnknownKeyError, VersionError
-from packet_spec.model import (
+from packet_spec.model import ItemKind, KeyUse
+from packet_spec.signing import Domain, encode_signature
+from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, open_waybill, sign_waybill
+from packet_spec.waybill_model import (
     Acknowledgement,
     BatchException,
     BlobReference,
     ExceptionKind,
-    ItemKind,
-    KeyUse,
     Waybill,
     WaybillItem,
 )
-from packet_spec.signing import Domain, encode_signature
-from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, open_waybill, sign_waybill
 from tests.support.documents import BRIDGE, DIGEST, KEY, KEYS, NOW, POLICE, look_up
 
 LINK_KEY = KEYS[POLICE, KeyUse.LINK]

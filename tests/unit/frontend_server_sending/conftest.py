@@ -44,4 +44,4 @@ def any_copies(monkeypatch: pytest.MonkeyPatch) -> None:
         findings = tuple(each for each in result.verdict.findings if each.code != "copy-kind")
         return replace(result, verdict=verdict_of(findings))
 
-    monkeypatch.setattr("frontend_server.judging.check_packet", check)
+    monkeypatch.setattr("packet_spec.pack_choice.check_packet", check)

@@ -1,0 +1,79 @@
+"""What a plan file says of the exchange standard: the packs in force, and what is open between agencies.
+
+Used by directory plans and by lab plans, which say it in the same words.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cli.frame import read_input
+from exchanged.config_reader import Section
+from packet_spec.catalogue import load_catalogue
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import is_agency_code, is_digest, is_pack_word
+from packet_spec.limits import PACK_BYTES
+from packet_spec.model import PackReference, PackStamp, Route
+from packet_spec.pack import STANDARD, read_pack, shipped_pack, shipped_pack_bytes
+from packet_spec.sequence import SequencePolicy
+
+_WORD_SHAPE: Final = "1 to 64 of A-Z a-z 0-9 . -"
+
+
+def read_pack_reference(section: Section, now: datetime, base: Path) -> tuple[PackReference, bytes]:
+    """A ``[[pack]]``: what the directory says of it, and its bytes where the plan names its file.
+
+    ``file`` is a path from the plan, or ``standard`` for the one that this program carries; without it
+    ``name``, ``version`` and ``digest`` stand there.
+    """
+    stamp, data = _pack(section, base)
+    reference = PackReference(
+        name=stamp.name,
+        version=stamp.version,
+        digest=stamp.digest,
+        valid_from=section.moment("valid_from", now) or now,
+        valid_until=section.moment("valid_until"),
+    )
+    section.finish()
+    return reference, data
+
+
+def _pack(section: Section, base: Path) -> tuple[PackStamp, bytes]:
+    file = section.text("file", "")
+    if file == STANDARD:
+        return shipped_pack().stamp, shipped_pack_bytes()
+    if file:
+        try:
+            data = read_input(base / file, PACK_BYTES)
+            return read_pack(data).stamp, data
+        except ExchangeError as error:
+            section.problem("file", str(error))
+            return PackStamp("", "", ""), b""
+    stamp = PackStamp(
+        section.text("name", check=is_pack_word, shape=_WORD_SHAPE),
+        section.text("version", check=is_pack_word, shape=_WORD_SHAPE),
+        section.text("digest", check=is_digest, shape="a SHA-256 in hexadecimal"),
+    )
+    return stamp, b""
+
+
+def read_route(section: Section) -> Route:
+    """A ``[[route]]``: from, to, sequence, business_types and case_kinds; each may be missing."""
+    kinds = load_catalogue().agency_kinds
+
+    def is_selector(text: str) -> bool:
+        return text in kinds or is_agency_code(text)
+
+    shape = "an agency code or an agency kind"
+    sequence = section.choice("sequence", SequencePolicy) if section.has("sequence") else None
+    route = Route(
+        sender=section.text("from", "", check=is_selector, shape=shape),
+        receiver=section.text("to", "", check=is_selector, shape=shape),
+        sequence="" if sequence is None else sequence.value,
+        business_types=section.texts("business_types"),
+        case_kinds=section.texts("case_kinds"),
+    )
+    section.finish()
+    return route

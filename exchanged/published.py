@@ -1,0 +1,146 @@
+"""What a province publishes to its nodes over every link: the directory, and the packs that it names (C24).
+
+Guarantees: both are read before the batches and whoever carries them; a directory proves itself by its root
+signatures, a pack by the digest that the directory names. A node says in each waybill which packs it lacks,
+and its neighbours put what they have into the mailbox until it no longer says so.
+
+Leaves to others: what is in force (``trust``, ``packet_spec.pack_choice``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from exchanged.decisions import DIRECTORY_BEHIND
+from exchanged.errors import TransportFileError
+from exchanged.ledger import Transaction, arrivals, batches
+from exchanged.link_context import LinkContext
+from exchanged.mailbox import MailboxKind, classify, directory_name, pack_name
+from packet_spec.errors import (
+    ExchangeError,
+    FormatError,
+    PackUnknownError,
+    SignatureError,
+    VersionError,
+)
+from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
+from packet_spec.model import PackReference
+
+PACKS_LACKED: Final = "packs-lacked"
+"""What is remembered of a neighbour: the digests that its last waybill asked for."""
+
+# Why an item may be held that a newer directory can settle.
+HELD_FOR_DIRECTORY: Final = (
+    "unknown-key",
+    "revoked-since",
+    "directory-expired",
+    "no-directory",
+    "no-route",
+    "routing-loop",
+    DIRECTORY_BEHIND,
+    PackUnknownError.reference,
+)
+
+Complain = Callable[[str, ExchangeError], None]
+
+
+class PublishedLanding:
+    """Takes what the neighbour of one link publishes. ``complain`` tells of a file that is no such thing."""
+
+    def __init__(self, link: LinkContext, complain: Complain) -> None:
+        self._link = link
+        self._complain = complain
+        # name -> the directory in force when the file was refused: another one may judge otherwise.
+        self._refused: dict[str, int] = {}
+
+    def forget_absent(self, files: Mapping[str, int]) -> None:
+        """What is remembered is bounded by the files that lie there."""
+        self._refused = {name: version for name, version in self._refused.items() if name in files}
+
+    def land(self, files: Mapping[str, int]) -> None:
+        """Take newer directories, then the packs that are named and not here. ``files`` is name -> size."""
+        for name in sorted(files):
+            known = classify(name)
+            is_newer = (
+                known is not None
+                and known.kind is MailboxKind.DIRECTORY
+                and known.number > self._link.trust.version
+            )
+            if is_newer and name not in self._refused:
+                self._take(name, files[name], DIRECTORY_BYTES, self._take_directory)
+        for name in sorted(self._wanted_packs() & files.keys() - self._refused.keys()):
+            self._take(name, files[name], PACK_BYTES, self._take_pack)
+
+    def _wanted_packs(self) -> set[str]:
+        return {pack_name(digest) for digest in lacked_here(self._link)}
+
+    def _take(self, name: str, size: int, limit_bytes: int, take: Callable[[bytes], None]) -> None:
+        if size > limit_bytes:
+            self._complain(name, TransportFileError("a published file is too large"))
+            return
+        # Not where a person puts such files: those are looked at the moment they appear.
+        path = self._link.spool.new_path("published")
+        try:
+            self._link.transport.fetch(name, path, limit_bytes=limit_bytes)
+            take(path.read_bytes())
+        except TransportFileError as error:
+            # It may be whole at the next look, and others wait for it.
+            self._complain(name, error)
+        except (FormatError, SignatureError, VersionError, PackUnknownError) as error:
+            self._refused[name] = self._link.trust.version
+            self._complain(name, error)
+        finally:
+            self._link.files.unlink(path)
+
+    def _take_directory(self, data: bytes) -> None:
+        if self._link.trust.offer(data):
+            self._refused.clear()
+            note = partial(take_note_of_directory, version=self._link.trust.version, road=self._link.name)
+            self._link.ledger.write(note)
+
+    def _take_pack(self, data: bytes) -> None:
+        taken = self._link.packs.offer(data, self._link.trust.directory)
+        if taken is not None:
+            self._link.ledger.write(partial(take_note_of_pack, pack=taken, road=self._link.name))
+
+
+def lacked_here(link: LinkContext) -> tuple[str, ...]:
+    """What the next waybill asks the neighbour for."""
+    return link.packs.lacking(link.trust.directory) if link.trust.version else ()
+
+
+def published_for(link: LinkContext) -> dict[str, str]:
+    """Name -> digest of what should lie in the mailbox for the neighbour; a directory has no digest here."""
+    connection, trust = link.ledger.read(), link.trust
+    wanted: dict[str, str] = {}
+    known = batches.recall(connection, link.name, batches.DIRECTORY_VERSION)
+    if known is not None and int(known) < trust.version:
+        wanted[directory_name(trust.version)] = ""
+    if trust.version:
+        asked = (batches.recall(connection, link.name, PACKS_LACKED) or "").split()
+        wanted |= {
+            pack_name(pack.digest): pack.digest
+            for pack in trust.directory.packs
+            if pack.digest in asked and link.packs.has(pack.digest)
+        }
+    return wanted
+
+
+def take_note_of_directory(transaction: Transaction, version: int, road: str) -> None:
+    """A newer directory is in force: what was held for it is judged again."""
+    transaction.event("directory-taken", detail={"version": version, "road": road})
+    arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
+    # A pack that was put in by hand may wait for this directory.
+    for station in ("judge", "intake", "directory"):
+        transaction.wake(station)
+
+
+def take_note_of_pack(transaction: Transaction, pack: PackReference, road: str) -> None:
+    """A version of the standard is here now: what was held for it is judged again."""
+    detail = {"name": pack.name, "version": pack.version, "digest": pack.digest, "road": road}
+    transaction.event("pack-taken", detail=detail)
+    arrivals.release_held(transaction, reasons=(PackUnknownError.reference,))
+    for station in ("judge", "intake"):
+        transaction.wake(station)

@@ -1,0 +1,95 @@
+"""The station ``directory``: takes directories and packs that a person put into the node's folders (C24).
+
+Guarantees: a directory file is looked at once and goes, taken or not. A pack waits until the directory
+names it, for whoever installs both may do so in any order; one that cannot be used goes.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from exchanged.errors import FileOperationError, VolumeDamagedError
+from exchanged.ledger import Transaction
+from exchanged.log import event_line
+from exchanged.parts import Parts
+from exchanged.published import take_note_of_directory, take_note_of_pack
+from packet_spec.errors import ExchangeError, PackUnknownError
+from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
+
+_BY_HAND = "by hand"
+
+
+class PublishingDesk:
+    """Takes what is put in by hand."""
+
+    name = "directory"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def step(self) -> float | None:
+        """Look at every file there. Raises FileOperationError when a folder cannot be read."""
+        for path in _files(self._parts.trust.incoming, ".xml"):
+            with suppress(FileNotFoundError):
+                self._take_directory(path)
+        if self._parts.trust.version:
+            for path in _files(self._parts.packs.incoming, ".pack"):
+                with suppress(FileNotFoundError):
+                    self._take_pack(path)
+        return None
+
+    def _take_directory(self, path: Path) -> None:
+        trust = self._parts.trust
+        taken = False
+        if path.stat().st_size > DIRECTORY_BYTES:
+            event_line("directory-refused", level=logging.WARNING, file=path.name, error="too-large")
+        else:
+            try:
+                taken = trust.offer(path.read_bytes())
+            except VolumeDamagedError:
+                raise
+            except ExchangeError as error:
+                event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
+        if taken:
+            self._parts.ledger.write(self._note_directory)
+        self._parts.files.unlink(path)
+
+    def _note_directory(self, transaction: Transaction) -> None:
+        take_note_of_directory(transaction, self._parts.trust.version, _BY_HAND)
+        self._wake_links(transaction)
+
+    def _take_pack(self, path: Path) -> None:
+        packs = self._parts.packs
+        if path.stat().st_size > PACK_BYTES:
+            event_line("pack-refused", level=logging.WARNING, file=path.name, error="too-large")
+        else:
+            try:
+                taken = packs.offer(path.read_bytes(), self._parts.trust.directory)
+            except VolumeDamagedError:
+                raise
+            except PackUnknownError:
+                return
+            except ExchangeError as error:
+                event_line("pack-refused", level=logging.WARNING, file=path.name, error=error.reference)
+                taken = None
+            if taken is not None:
+                self._parts.ledger.write(partial(take_note_of_pack, pack=taken, road=_BY_HAND))
+                self._parts.ledger.write(self._wake_links)
+        self._parts.files.unlink(path)
+
+    def _wake_links(self, transaction: Transaction) -> None:
+        for link in self._parts.links.names():
+            transaction.wake(f"link:{link}")
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    except OSError as error:
+        # An unreadable folder must not look like an empty one: root may have made it for itself.
+        raise FileOperationError(
+            "what was put in by hand cannot be read", where=str(folder), found=error.strerror or ""
+        ) from error
