@@ -62,7 +62,8 @@ def body_schemas(catalogue: Catalogue) -> dict[str, bytes]:
     """File name -> bytes of every body schema."""
     schemas = {f"{COMMON}.xsd": _document(_common(catalogue))}
     for category in catalogue.categories:
-        rows = [row for row in catalogue.business_types.values() if row.category == category]
+        types = catalogue.business_types.values()
+        rows = [row for row in types if row.category == category and not row.schema]
         lines = [f'  <xs:include schemaLocation="{COMMON}.xsd"/>']
         for row in rows:
             lines += ["", *_element(catalogue, row)]

@@ -133,6 +133,12 @@ def shipped_pack() -> Pack:
     return read_pack(shipped_pack_bytes())
 
 
+def catalogue_of(data: bytes) -> bytes:
+    """The compiled catalogue inside the bytes of a pack. Raises PackError as ``read_pack``."""
+    read_pack(data)
+    return dict(_members(data))[_CATALOGUE]
+
+
 def schema_document(pack: Pack, file: str, only: str = "") -> Element:
     """A schema of the pack with common.xsd in the place of its include, so that no validator opens a file.
 

@@ -28,9 +28,11 @@ def check_with_packs(
     """Check a packet.xml that nobody sealed yet, by the packs in force at ``now``, the newest first.
 
     The first pack that it fits counts; an older one warns (``pack-older``). What fits none is answered by
-    the newest. Raises PackUnknownError when no pack in force is here.
+    the newest. Raises PackUnknownError when no pack in force is here, or when it fits none of those that are
+    and another one is on its way.
     """
-    packs = _present(_in_force(directory, now), find)
+    references = _in_force(directory, now)
+    packs = _present(references, find)
     first = check_packet(packet_xml, directory=directory, pack=packs[0])
     if first.verdict.outcome is not Outcome.REFUSED:
         return first, packs[0]
@@ -40,6 +42,13 @@ def check_with_packs(
             warning = make_finding("pack-older", expected=packs[0].title, found=older.title)
             verdict = Verdict(Outcome.VALID, (*result.verdict.findings, warning))
             return CheckResult(verdict, result.packet, result.encoding, result.utf8), older
+    if len(packs) < len(references):
+        # It may be right by the one that is missing: doubt holds.
+        raise PackUnknownError(
+            "a pack in force is not here",
+            expected=_titles(references),
+            found=", ".join(pack.title for pack in packs),
+        )
     return first, packs[0]
 
 

@@ -79,7 +79,7 @@ def _wrong_lines(body: Element, row: BusinessType, pack: Pack) -> list[int]:
         from packet_spec.schema_explain import wrong_lines  # noqa: PLC0415 - few types need it
 
         return wrong_lines(body, pack, row)
-    schema = _compiled(pack, file)
+    schema = compiled_schema(pack, file)
     try:
         violations = validate(body, schema)
     except etree.LxmlError as error:
@@ -113,7 +113,7 @@ def _sizes(body: Element) -> Iterator[Finding]:
 
 
 @lru_cache(maxsize=64)
-def _compiled(pack: Pack, file: str) -> Schema:
+def compiled_schema(pack: Pack, file: str) -> Schema:
     """A schema of the pack, ready to use. Raises ValidatorError when it cannot be read or compiled."""
     try:
         return etree.XMLSchema(schema_document(pack, file))

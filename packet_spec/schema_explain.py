@@ -130,7 +130,8 @@ def _rule_of(error: XMLSchemaValidationError) -> str:
         return str(test)
     if isinstance(error, XMLSchemaChildrenValidationError) and error.expected:
         return ", ".join(str(each.local_name) for each in error.expected if each.local_name)
-    return type(error.validator).__name__.removeprefix("Xsd")
+    name = getattr(error.validator, "local_name", None)
+    return str(name or type(error.validator).__name__.removeprefix("Xsd"))
 
 
 def _codes(catalogue: Catalogue, field: MetadataField) -> tuple[str, ...]:

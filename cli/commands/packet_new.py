@@ -22,13 +22,13 @@ from cli.fiction.packet_xml import DropEncoding
 from cli.fiction.request import DEFAULT_VIDEO_BYTES, Drop, DropRequest
 from cli.fiction.values import SHANGHAI, describe_agency
 from cli.fiction.writer import DropFormat, write_drop
-from cli.frame import json_option
+from cli.frame import json_option, read_input
 from cli.locale import _
 from cli.render import fields, progress, say, say_json
 from exchanged.clock import SystemClock
-from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import PacketKey, is_agency_code, is_packet_id
-from packet_spec.limits import MIB
+from packet_spec.limits import MIB, PACK_BYTES
+from packet_spec.pack import read_pack, shipped_pack
 
 # Below this a drop is written before a bar could be read.
 _BAR_BYTES: Final = 16 * MIB
@@ -80,6 +80,12 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 
 @click.command("new")
 @click.option("--type", "business_type", required=True, metavar="CODE", help="The business type.")
+@click.option(
+    "--pack",
+    "pack_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A pack file; without it the standard of this program.",
+)
 @click.option("--from", "sender", metavar="AGENCY", help="Sender: code, or alias of the default lab (POL).")
 @click.option("--to", "receiver", metavar="AGENCY", help="Receiver: code or alias.")
 @click.option("--copy-to", multiple=True, metavar="AGENCY", help="Copy: code or alias; may be repeated.")
@@ -143,6 +149,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 def packet_new(
     *,
     business_type: str,
+    pack_file: Path | None,
     sender: str | None,
     receiver: str | None,
     copy_to: tuple[str, ...],
@@ -171,7 +178,8 @@ def packet_new(
     Example:
       exchangectl packet new --type case.report --case case.json --out lab/agencies/620199-01-00/outbox
     """
-    catalogue = load_catalogue()
+    pack = shipped_pack() if pack_file is None else read_pack(read_input(pack_file, PACK_BYTES))
+    catalogue = pack.catalogue
     parties = choose_parties(
         catalogue,
         catalogue.business_type(business_type),

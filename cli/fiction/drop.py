@@ -57,6 +57,10 @@ def make_drop(request: DropRequest, catalogue: Catalogue | None = None) -> Drop:
     setting that the envelope cannot read as a date or a time with offset.
     """
     catalogue = catalogue or load_catalogue()
+    if catalogue.business_type(request.business_type).schema:
+        raise CatalogueError(
+            "a type with a schema of its own cannot be invented", found=request.business_type
+        )
     settings = _settings(request, catalogue)
     situation = _situation(request, catalogue, settings)
     body = make_body(situation, settings)

@@ -243,13 +243,13 @@ class BrokenSchema:
 
 
 def test_a_validator_that_fails_raises_so_that_the_packet_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_compiled", lambda _pack, _file: BrokenSchema())
+    monkeypatch.setattr(schema, "compiled_schema", lambda _pack, _file: BrokenSchema())
     with pytest.raises(ValidatorError):
         check(BODY)
 
 
 def test_a_schema_that_does_not_compile_holds_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema._compiled.cache_clear()
+    schema.compiled_schema.cache_clear()
     monkeypatch.setattr(schema, "schema_document", lambda _pack, _file: etree.fromstring("<not-a-schema/>"))
     with pytest.raises(ValidatorError):
         check(BODY)
