@@ -61,32 +61,17 @@ def check(source: Path, *, as_json: bool) -> int:
     Example:
       exchangectl pack check my-province.pack
     """
-    from tempfile import TemporaryDirectory
-
-    from cli.pack.acceptance import PIECE_SECONDS, pieces_of, problems_of_pack
     from cli.pack.source import build_pack
-    from exchanged.pool import ProcessWorkPool
     from packet_spec.pack import read_pack
 
     data = build_pack(source) if source.is_dir() else _read(source)
-    found = read_pack(data)
-    with TemporaryDirectory(prefix="pack-") as folder:
-        path = Path(folder) / "one.pack"
-        path.write_bytes(data)
-        pieces = pieces_of(found, path)
-        pool = ProcessWorkPool(2, PIECE_SECONDS)
-        try:
-            with progress(_("checking"), len(pieces)) as bar:
-                problems = problems_of_pack(pieces, pool, bar.update)
-        finally:
-            pool.close()
+    count, problems = _second_opinion(data)
     if as_json:
-        say_json({"pack": found.stamp, "looked_at": len(pieces), "problems": problems})
+        say_json({"pack": read_pack(data).stamp, "looked_at": count, "problems": problems})
     else:
-        for problem in problems:
-            say(problem)
+        _tell_problems(problems)
         summary = _("{title}: {count} pieces looked at, {problems} problems")
-        say(summary.format(title=found.title, count=len(pieces), problems=len(problems)))
+        say(summary.format(title=read_pack(data).title, count=count, problems=len(problems)))
     return ExitCode.FINDINGS if problems else ExitCode.DONE
 
 
@@ -184,13 +169,14 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
 
 @pack.command("install")
 @click.argument("file", type=_PATH)
+@click.option("--checked", is_flag=True, help="This file passed pack check already: do not repeat it.")
 @json_option
 @click.pass_obj
-def install(settings: Settings, file: Path, *, as_json: bool) -> None:
-    """Hand the pack in FILE to this node, which hands it on to the nodes that lack it.
+def install(settings: Settings, file: Path, *, checked: bool, as_json: bool) -> int:
+    """Put the pack in FILE to the test and hand it to this node, which hands it on.
 
     The daemon takes it as soon as its directory names the pack. Once at the province is enough: all
-    others get it over their links.
+    others get it over their links. A pack that does not pass is not handed over (exit code 1).
 
     \b
     Example:
@@ -207,6 +193,13 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> None:
     found = read_pack(data)
     if not config.node.data_dir.is_dir():
         raise ConfigurationError((f"[node] data_dir: {config.node.data_dir} is no folder",))
+    problems = [] if checked else _second_opinion(data)[1]
+    if problems:
+        if as_json:
+            say_json({"pack": found.stamp, "problems": problems, "taken": False})
+        else:
+            _tell_problems(problems)
+        return ExitCode.FINDINGS
     folder = config.node.data_dir / PACK_FOLDER
     target = folder / "incoming" / f"{found.digest}.pack"
     files = DurableFiles(Volume.OWN)
@@ -216,6 +209,32 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> None:
         files.make_dir(folder / "incoming", mode=0o770)
         files.write_file(target, (data,))
     _tell(found, target, as_json=as_json)
+    return ExitCode.DONE
+
+
+def _second_opinion(data: bytes) -> tuple[int, list[str]]:
+    """How many pieces were looked at, and what speaks against the pack."""
+    from tempfile import TemporaryDirectory
+
+    from cli.pack.acceptance import PIECE_SECONDS, pieces_of, problems_of_pack
+    from exchanged.pool import ProcessWorkPool
+    from packet_spec.pack import read_pack
+
+    with TemporaryDirectory(prefix="pack-") as folder:
+        path = Path(folder) / "one.pack"
+        path.write_bytes(data)
+        pieces = pieces_of(read_pack(data), path)
+        pool = ProcessWorkPool(2, PIECE_SECONDS)
+        try:
+            with progress(_("checking"), len(pieces)) as bar:
+                return len(pieces), problems_of_pack(pieces, pool, bar.update)
+        finally:
+            pool.close()
+
+
+def _tell_problems(problems: list[str]) -> None:
+    for problem in problems:
+        say(problem)
 
 
 def _read(path: Path) -> bytes:

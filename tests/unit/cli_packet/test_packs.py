@@ -161,6 +161,25 @@ def test_a_schema_that_an_engine_does_not_take_is_found(
     assert look_at(Piece(str(path), "type", "local.bomb"))
 
 
+def test_a_pack_is_handed_to_a_node_only_when_it_passed(desk: Operator, tmp_path: Path) -> None:
+    """Who says that it was looked at is believed; the test itself takes a while."""
+    path, incoming = tmp_path / "x.pack", tmp_path / "data" / "packs" / "incoming"
+    desk.json("pack", "build", folder_with(tmp_path / "x", "bomb", BOMB), "--output", path)
+    said = desk.json("pack", "install", path, "--checked")
+    assert [each.name for each in incoming.iterdir()] == [f"{said['digest']}.pack"]
+    assert (incoming / f"{said['digest']}.pack").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_bomb_is_not_installed(desk: Operator, tmp_path: Path) -> None:
+    path = tmp_path / "x.pack"
+    desk.json("pack", "build", folder_with(tmp_path / "x", "bomb", BOMB), "--output", path)
+    said = desk.json("pack", "install", path, code=1)
+    assert not said["taken"]
+    assert any("((a|aa)+)+b" in problem for problem in said["problems"])
+    assert not (tmp_path / "data" / "packs").exists()
+
+
 @pytest.mark.slow
 def test_the_shipped_standard_passes_the_second_opinion(vendor: Operator, tmp_path: Path) -> None:
     path = tmp_path / "standard.pack"
