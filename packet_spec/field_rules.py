@@ -13,8 +13,8 @@ from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.findings import Finding, Severity
 from packet_spec.identifiers import (
     agency_kind_number,
-    canonical_court_number,
-    fold_number,
+    canonical_case_number,
+    doubtful_credit_codes,
     is_placeholder_date,
     matches,
 )
@@ -66,11 +66,14 @@ def conditional_fields(subject: Subject) -> Iterator[Finding]:
     """Fields required by a condition.
 
     A person-scoped field is required of the persons for whom the condition holds; where the condition
-    is not of one person, at least one person must have it.
+    is not of one person, at least one person must have it. Persons who are not there are missed as such.
     """
+    nobody = not subject.packet.persons and "persons" in subject.row.required_fields
     for requirement in subject.active(subject.row.conditional_fields):
         persons = subject.persons_for(requirement)
         for code in requirement.require:
+            if nobody and subject.catalogue.fields[code].scope == "person":
+                continue
             present = {value.element for value in subject.values(code) if value.text}
             if persons and subject.catalogue.fields[code].scope == "person":
                 missing = [person_element(number, code) for number in persons]
@@ -197,7 +200,7 @@ def case_numbers(subject: Subject) -> Iterator[Finding]:
     for code in ("police_case_no", "proc_case_no", "court_case_no"):
         for value in subject.values(code):
             court = code == "court_case_no"
-            number = canonical_court_number(value.text) if court else fold_number(value.text)
+            number = canonical_case_number(value.text)
             if matches(patterns[code], number):
                 continue
             if court and matches(patterns["court_case_no_old"], number):
@@ -210,3 +213,13 @@ def case_numbers(subject: Subject) -> Iterator[Finding]:
                 expected=patterns[code].example,
                 found=value.text,
             )
+
+
+def numbers_in_texts(subject: Subject) -> Iterator[Finding]:
+    """A credit code in a free text has right check characters (GB 32100); a text may hold anything, so warn."""
+    for field in subject.catalogue.fields.values():
+        if field.holds != "uscc":
+            continue
+        for value in subject.values(field.code):
+            for number in doubtful_credit_codes(value.text):
+                yield make_finding("credit-code-check", element=value.element, found=number)
