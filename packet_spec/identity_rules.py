@@ -135,9 +135,11 @@ def _differences(subject: Subject, number: int, card: IdCard, severity: Severity
     for field, expected in said_by_card.items():
         found = person.get(field, "").strip()
         if found and expected and found != expected and not (field == "sex" and found in {"0", "9"}):
+            # The century of a converted number is our own guess.
+            guessed = card.converted and field == "birth_date"
             yield make_finding(
                 "id-number-differs",
-                severity=severity,
+                severity=Severity.WARN if guessed else severity,
                 element=person_element(number, field),
                 expected=expected,
                 found=found,
