@@ -29,7 +29,7 @@ from packet_spec.limits import FINDINGS, KIB, LIST_ITEMS, PERSONS
 from packet_spec.rule_subject import person_element
 from packet_spec.schema_files import schema_document
 from packet_spec.sentences import element_label_zh, make_finding
-from packet_spec.xml import Element, Schema, line_of, local_name, validate
+from packet_spec.xml import Element, Schema, Violation, line_of, local_name, validate
 
 # xmlschema needs about two seconds for a megabyte; beyond this, libxml2's lines must do.
 _EXPLAINED_BYTES: Final = 256 * KIB
@@ -68,7 +68,7 @@ def validate_body(body: Element, business_type: str) -> tuple[Finding, ...]:
     # A value can break several facets of its type; that is one thing to correct.
     once = {
         (finding.code, finding.element, finding.line): finding
-        for finding in chain(structure, _value_findings(catalogue, row, body))
+        for finding in chain(structure, _value_findings(catalogue, row, body, violations))
     }
     if once:
         return tuple(once.values())[:FINDINGS]
@@ -76,13 +76,15 @@ def validate_body(body: Element, business_type: str) -> tuple[Finding, ...]:
     return tuple(make_finding("body-not-valid", line=line, element="body") for line in lines)
 
 
-def _value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
+def _value_findings(
+    catalogue: Catalogue, row: BusinessType, body: Element, violations: Sequence[Violation]
+) -> Iterator[Finding]:
     if len(etree.tostring(body)) > _EXPLAINED_BYTES:
         return iter(())
     # Imported here: xmlschema takes a fifth of a second, and most bodies are valid.
     from packet_spec.schema_explain import value_findings  # noqa: PLC0415
 
-    return value_findings(catalogue, row, body)
+    return value_findings(catalogue, row, body, violations)
 
 
 def _sizes(body: Element) -> Iterator[Finding]:

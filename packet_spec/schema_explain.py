@@ -11,7 +11,7 @@ stops at its first wrong child.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Final, cast
@@ -29,9 +29,10 @@ from packet_spec.findings import Finding
 from packet_spec.limits import FINDINGS
 from packet_spec.schema_files import schema_document
 from packet_spec.sentences import make_finding
-from packet_spec.xml import Element, line_of, local_name
+from packet_spec.xml import Element, Violation, line_of, local_name
 
 _ATTRIBUTE_VALUE: Final = re.compile(r"attribute (\w+)=")
+_NOT_OF_TYPE: Final = "SCHEMAV_CVC_DATATYPE_VALID_1_2_1"
 # What a value of each type looks like, in words that fit both languages.
 _EXAMPLES: Final = {
     "bool": "true | false",
@@ -45,15 +46,42 @@ _EXAMPLES: Final = {
 }
 
 
-def value_findings(catalogue: Catalogue, row: BusinessType, body: Element) -> Iterator[Finding]:
-    """One finding for each value, attribute or stray text that xmlschema names; none where it fails."""
+def value_findings(
+    catalogue: Catalogue, row: BusinessType, body: Element, violations: Iterable[Violation]
+) -> Iterator[Finding]:
+    """One finding for each value, attribute or stray text that xmlschema names; none where it fails.
+
+    Values that libxml2 alone refuses (``violations``) follow: xmlschema takes the digits of every script.
+    """
     try:
         errors = list(islice(_explainer(row.category, row.code).iter_errors(body), FINDINGS))
     except XMLSchemaException:
         return  # the refusal stands without its explanation
+    named: set[str] = set()
     for error in errors:
         if not isinstance(error, XMLSchemaChildrenValidationError):
-            yield _value_finding(catalogue, row, body, error)
+            finding = _value_finding(catalogue, row, body, error)
+            named.add(finding.element)
+            yield finding
+    for violation in violations:
+        finding_or_none = _other_value(catalogue, body, violation)
+        if finding_or_none is not None and finding_or_none.element not in named:
+            yield finding_or_none
+
+
+def _other_value(catalogue: Catalogue, body: Element, violation: Violation) -> Finding | None:
+    """The value of a field that libxml2 refuses; its paths begin at the body's own element."""
+    if violation.kind != _NOT_OF_TYPE or ", attribute '" in violation.message:
+        return None
+    nodes = body.xpath("." + violation.path.removeprefix("/*"))
+    node = nodes[0] if isinstance(nodes, list) and nodes else None
+    if not isinstance(node, etree._Element):  # noqa: SLF001 - lxml has no other name for it
+        return None
+    path = _path_below(body, node)
+    field = _field_at(catalogue, path)
+    example = "" if field is None else _EXAMPLES.get(field.items or field.type, "")
+    text = (node.text or "").strip()
+    return make_finding("value-wrong", line=violation.line, element=path, expected=example, found=text)
 
 
 @lru_cache(maxsize=32)
