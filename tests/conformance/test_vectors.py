@@ -21,6 +21,7 @@ from packet_spec.check import check_packet
 from packet_spec.envelope import missing_digest_findings
 from packet_spec.findings import Finding, Outcome
 from packet_spec.sentences import all_codes
+from packet_spec.sequence import SequencePolicy, check_sequence
 from tests.support.asking import Operator, operator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,3 +165,30 @@ def worst(outcomes: Iterable[str]) -> int:
     codes = {"valid": 0, "held": 3, "refused": 1}
     found = set(outcomes)
     return next(codes[each] for each in ("refused", "held", "valid") if each in found)
+
+
+# --- the order of packets in a case ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", verdicts(HISTORIES))
+def test_a_type_comes_after_a_history_as_written(name: str) -> None:
+    verdict = verdicts(HISTORIES)[name]
+    assert set(verdict) <= {"history", "next", "policy", "findings", "names", "why"}
+    assert verdict["why"]
+    policy = SequencePolicy(verdict["policy"])
+    findings = check_sequence(verdict["next"], verdict["history"], load_catalogue(), policy)
+    assert sorted(map(told, findings)) == sorted(verdict["findings"]), verdict["why"]
+    for code in verdict.get("names", ()):
+        assert f"（{code}）" in findings[0].expected
+
+
+def test_the_policies_agree_on_what_they_look_at() -> None:
+    """``warn`` says what ``enforce`` says, less severely or alike; ``off`` says nothing."""
+    for verdict in verdicts(HISTORIES).values():
+        said = {
+            policy: check_sequence(verdict["next"], verdict["history"], load_catalogue(), policy)
+            for policy in SequencePolicy
+        }
+        codes = {policy: [finding.code for finding in found] for policy, found in said.items()}
+        assert codes[SequencePolicy.WARN] == codes[SequencePolicy.ENFORCE]
+        assert codes[SequencePolicy.OFF] == []
