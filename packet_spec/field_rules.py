@@ -229,7 +229,7 @@ def case_numbers(subject: Subject) -> Iterator[Finding]:
 
 
 def numbers_in_texts(subject: Subject) -> Iterator[Finding]:
-    """A credit code in a free text has right check characters (GB 32100); a text may hold anything, so warn."""
+    """A credit code in a free text has right check characters (GB 32100). A text may hold anything: warn."""
     for field in subject.catalogue.fields.values():
         if field.holds != "uscc":
             continue

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -33,7 +32,9 @@ _BRACKETS: Final = str.maketrans("()〔〕[]【】﹝﹞", "（）（）（）�
 # One codec decodes the dash A1AA of GB 2312 to U+2015, another to U+2014 (domain catalogue, part 2.3).
 _DASHES: Final = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
 # Eighteen characters of the alphabet of GB 32100 that no other of its characters touches.
-_CREDIT_CODE: Final = re.compile("(?<![0-9A-Z])[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}(?![0-9A-Z])")
+_CREDIT_CODE: Final = re.compile(
+    f"(?<![0-9A-Z])[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}(?![0-9A-Z])"
+)
 # Middle dots that are not U+00B7 (domain catalogue, part 2.3). A full stop is an abbreviation's.
 _OTHER_DOTS: Final = frozenset("\u2022\u30fb\uff0e\u2027")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})

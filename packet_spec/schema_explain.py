@@ -64,9 +64,9 @@ def value_findings(
             named.add(finding.element)
             yield finding
     for violation in violations:
-        finding_or_none = _other_value(catalogue, body, violation)
-        if finding_or_none is not None and finding_or_none.element not in named:
-            yield finding_or_none
+        other = _other_value(catalogue, body, violation)
+        if other is not None and other.element not in named:
+            yield other
 
 
 def _other_value(catalogue: Catalogue, body: Element, violation: Violation) -> Finding | None:

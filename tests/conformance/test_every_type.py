@@ -52,7 +52,8 @@ def levels_that_fit(row: BusinessType, sender: str, receiver: str) -> list[tuple
         "any": lambda step: True,
     }
     fits = steps[row.level if bound else "any"]
-    return [(own, other) for own in LEVELS for other in LEVELS if fits(LEVELS.index(other) - LEVELS.index(own))]
+    steps_of = {(own, other): LEVELS.index(other) - LEVELS.index(own) for own in LEVELS for other in LEVELS}
+    return [pair for pair, step in steps_of.items() if fits(step)]
 
 
 # --- what passes ------------------------------------------------------------------------------------
@@ -330,7 +331,8 @@ def _spoilt_fields(packet: Made) -> Iterator[tuple[str, Made, bytes | None, set[
         elif name in _APPROVAL:
             continue  # a test of its own
         elif name in ENVELOPE_FIELDS:
-            yield name, _without_carried(packet, name), None, {("field-missing", ENVELOPE_FIELDS[name].path, "")}
+            place = ENVELOPE_FIELDS[name].path
+            yield name, _without_carried(packet, name), None, {("field-missing", place, "")}
         elif CATALOGUE.fields[name].scope == "person":
             place = f"persons/person[1]/{name}"
             yield name, packet.with_person_field(name, None), None, {("field-missing", place, "")}
