@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ CASES = [group for group in GROUPS if group != HISTORIES]
 KEYS = {"outcome", "findings", "why", "encoding", "reads", "missing"}
 
 
+@cache
 def verdicts(group: str) -> dict[str, dict[str, Any]]:
     return tomllib.loads((VECTORS / group / "verdicts.toml").read_text(encoding="utf-8"))
 
