@@ -12,7 +12,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,6 +202,8 @@ def _zipped(path: Path) -> list[_Zipped]:
     try:
         with path.open("rb") as opened:
             entries = read_entries(_RandomAccess(opened, size), ZIP_ENTRIES)
+        for entry in entries:
+            _name_of(entry)  # the library raises where a name is not in the encoding that its flag states
         with zipfile.ZipFile(path) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
     except (ZipStructureError, zipfile.BadZipFile) as error:
@@ -217,8 +219,7 @@ def _zipped(path: Path) -> list[_Zipped]:
 
 def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
     """The file that an entry is; None for a folder and for litter."""
-    encodings = ("utf-8",) if entry.is_utf8 else ("utf-8", "gb18030")
-    name = _decoded(entry, encodings)
+    name = _name_of(entry)
     *folders, last = name.replace("\\", "/").split("/")
     if folders and folders[0] == "__MACOSX":
         return None
@@ -239,8 +240,9 @@ def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
     return _Zipped(last, folders[0] if folders else "", raw, entry, info)
 
 
-def _decoded(entry: ZipEntry, encodings: Iterable[str]) -> str:
-    for encoding in encodings:
+def _name_of(entry: ZipEntry) -> str:
+    """The name as text. Old tools write GBK without saying so; Apple's write UTF-8 without saying so."""
+    for encoding in ("utf-8",) if entry.is_utf8 else ("utf-8", "gb18030"):
         with suppress(UnicodeDecodeError):
             return entry.raw_name.decode(encoding)
     raise _refused(entry)

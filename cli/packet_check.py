@@ -233,7 +233,10 @@ class _Comparison:
             listed.file for listed, file in zip(attachments, found, strict=True) if file is None
         )
         used = {id(file) for _listed, file in self._pairs}
-        self._unlisted = [file for file in files if id(file) not in used and not file.is_temporary]
+        # An empty file that nobody listed is litter (domain catalogue, part 2.5).
+        self._unlisted = [
+            file for file in files if id(file) not in used and file.size and not file.is_temporary
+        ]
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the files. Raises DropRefused when one cannot be unpacked."""

@@ -108,6 +108,8 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
             yield good(name, str(config.folders.root / folder))
         elif state is MarkerState.MISSING:
             yield problem(name, _("no marker: not mounted, or run: exchangectl folder init"), ExitCode.USAGE)
+        elif state is MarkerState.READ_ONLY:
+            yield problem(name, _("mounted read-only: nothing is taken or delivered"), ExitCode.USAGE)
         else:
             yield problem(name, _("another marker than the ledger remembers"), ExitCode.USAGE)
 

@@ -170,5 +170,7 @@ OVER: Final = Words(
     Bilingual("无需再处理。", "Nothing needs to be done any more."),
 )
 
-STATES: Final[Mapping[str, str]] = MappingProxyType({"missing": "不存在或无法读取", "foreign": "不属于本机"})
+STATES: Final[Mapping[str, str]] = MappingProxyType(
+    {"missing": "不存在或无法读取", "foreign": "不属于本机", "read-only": "所在的共享盘只读"}
+)
 """The state of a folder's marker, in Chinese."""

@@ -12,6 +12,7 @@ from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
 from packet_spec.findings import Finding
+from packet_spec.identifiers import canonical_case_number
 from packet_spec.model import Packet, ReceiptKind, Seal
 from packet_spec.seal_document import blob_parts
 from packet_spec.waybill_model import BlobReference
@@ -23,7 +24,10 @@ def subject_of(seal: Seal, seal_digest: str) -> Subject:
 
 
 def relations_of(packet: Packet | None) -> tuple[str, str, str]:
-    """Packet id named in inReplyTo, the one in supersedes, and the case key; empty where absent."""
+    """Packet id named in inReplyTo, the one in supersedes, and the case key; empty where absent.
+
+    The case key holds the first number in its one form: order in a case does not hang on its brackets (C15).
+    """
     if packet is None:
         return ("", "", "")
     envelope = packet.envelope
@@ -31,7 +35,7 @@ def relations_of(packet: Packet | None) -> tuple[str, str, str]:
     return (
         envelope.in_reply_to.packet_id if envelope.in_reply_to else "",
         envelope.supersedes or "",
-        f"{first.kind}:{first.value}" if first else "",
+        f"{first.kind}:{canonical_case_number(first.value)}" if first else "",
     )
 
 

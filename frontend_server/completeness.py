@@ -1,8 +1,9 @@
 """Is everything that a packet.xml lists there, and nothing else (docs/packet-format.md, the drop)? Pure.
 
 Guarantees: a file that is missing or still shorter than listed is never the sender's fault by itself; a
-file that is too long, not listed, or of another digest is. Names are compared as a reader on a
-case-insensitive, normalising share would compare them, in UTF-8 and in GB18030.
+file that is too long, not listed, or of another digest is. An empty file that nobody listed is litter.
+Names are compared as a reader on a case-insensitive, normalising share would compare them, in UTF-8 and in
+GB18030.
 
 Leaves to others: when a short file has had its time (``intake``), and reading the files.
 """
@@ -72,7 +73,7 @@ def compare(attachments: Sequence[Attachment], present: Sequence[Member]) -> Com
     findings.extend(
         make_finding("attachment-unlisted", found=_shown(member.name))
         for index, member in enumerate(present)
-        if index not in used and not is_temporary(member.name)
+        if index not in used and member.size and not is_temporary(member.name)
     )
     return Completeness(
         parts=() if missing else tuple(parts),

@@ -55,6 +55,7 @@ class MarkerState(StrEnum):
     GOOD = "good"
     MISSING = "missing"
     FOREIGN = "foreign"
+    READ_ONLY = "read-only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ class AgencyFolders:
         if found is None:
             return MarkerState.MISSING
         is_ours = found.node == self.node and known in {None, found.token}
-        return MarkerState.GOOD if is_ours else MarkerState.FOREIGN
+        return self._usable(folder) if is_ours else MarkerState.FOREIGN
 
     def accept_marker(self, ledger: Ledger, folder: str) -> MarkerState:
         """Remember the marker that lies in ``folder`` now instead of the earlier one: a person's decision."""
@@ -268,7 +269,15 @@ class AgencyFolders:
         if token is None:
             token = ledger.write(lambda tx: _meet(tx, folder, found.token))
             self._tokens[folder] = token
-        return MarkerState.GOOD if token == found.token else MarkerState.FOREIGN
+        return self._usable(folder) if token == found.token else MarkerState.FOREIGN
+
+    def _usable(self, folder: str) -> MarkerState:
+        """A share that was mounted read-only takes no status and gives no original: it is not worked on."""
+        try:
+            flags = os.statvfs(self.root / folder).f_flag
+        except OSError:
+            return MarkerState.MISSING
+        return MarkerState.READ_ONLY if flags & os.ST_RDONLY else MarkerState.GOOD
 
     def _read(self, folder: str) -> Marker | None:
         """The marker of a folder, or None when there is none that can be read."""

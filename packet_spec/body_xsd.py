@@ -36,7 +36,8 @@ _DOCUMENT: Final = "[A-Z]{3}-[0-9]{3}"
 _PLAIN_TYPES: Final[Mapping[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
     "bool": ("xs:boolean", (("pattern", "true|false"),)),
     "date": ("xs:date", (("pattern", "[0-9]{4}-[0-9]{2}-[0-9]{2}"),)),
-    "datetime": ("xs:dateTime", (("pattern", r".*(Z|[+\-][0-9]{2}:[0-9]{2})"),)),
+    # xs:dateTime takes 24:00 too, which no packet may hold (domain catalogue, part 2.2).
+    "datetime": ("xs:dateTime", (("pattern", r".*T([01][0-9]|2[0-3]):.*(Z|[+\-][0-9]{2}:[0-9]{2})"),)),
     "integer": ("xs:nonNegativeInteger", (("maxInclusive", "999999"),)),
     "decimal": ("xs:decimal", (("minInclusive", "0"), ("totalDigits", "18"), ("fractionDigits", "2"))),
     "code.free": ("xs:token", (("pattern", _CODE),)),

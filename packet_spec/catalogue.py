@@ -178,7 +178,8 @@ class MetadataField:
     """One field of a body. Fields of scope ``person`` stand in each person block.
 
     ``code_list`` names the list of a code field, empty where the deployment chooses one. ``items`` is
-    ``document`` for a list of document type codes. ``max_length`` counts characters.
+    ``document`` for a list of document type codes. ``max_length`` counts characters. ``holds`` names the
+    pattern of the numbers that a free text may hold.
     """
 
     code: str
@@ -195,6 +196,7 @@ class MetadataField:
     items: str
     item_attributes: tuple[str, ...]
     agency_kind: str
+    holds: str
     basis: str
 
 

@@ -65,6 +65,8 @@ def _shared(catalogue: Catalogue) -> Iterator[str]:
     for field in catalogue.fields.values():
         if field.agency_kind:
             yield from _unknown(f"field {field.code}", "agency kind", (field.agency_kind,), kinds)
+        if field.holds:
+            yield from _unknown(f"field {field.code}", "pattern", (field.holds,), catalogue.patterns)
     if len({kind.number for kind in kinds.values()}) != len(kinds):
         yield "two agency kinds have one number"
 

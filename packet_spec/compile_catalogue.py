@@ -141,6 +141,7 @@ def _field(row: Mapping[str, Any], business: Mapping[str, Any]) -> dict[str, Any
         "items": "",
         "item_attributes": [],
         "agency_kind": "",
+        "holds": "",
         "basis": "",
         **row,
     }

@@ -13,8 +13,8 @@ from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.findings import Finding, Severity
 from packet_spec.identifiers import (
     agency_kind_number,
-    canonical_court_number,
-    fold_number,
+    canonical_case_number,
+    doubtful_credit_codes,
     is_placeholder_date,
     matches,
 )
@@ -28,6 +28,12 @@ from packet_spec.sentences import make_finding
 
 # Required exactly where approval is customary, whatever the lists of the type say.
 _APPROVAL: Final = ("approver", "approval_date")
+# Kind of a case number in the envelope -> its field, which is also the name of its pattern.
+_NUMBER_FIELDS: Final = {
+    "police": "police_case_no",
+    "procuratorate": "proc_case_no",
+    "court": "court_case_no",
+}
 
 
 def required_fields(subject: Subject) -> Iterator[Finding]:
@@ -66,11 +72,14 @@ def conditional_fields(subject: Subject) -> Iterator[Finding]:
     """Fields required by a condition.
 
     A person-scoped field is required of the persons for whom the condition holds; where the condition
-    is not of one person, at least one person must have it.
+    is not of one person, at least one person must have it. Persons who are not there are missed as such.
     """
+    nobody = not subject.packet.persons and "persons" in subject.row.required_fields
     for requirement in subject.active(subject.row.conditional_fields):
         persons = subject.persons_for(requirement)
         for code in requirement.require:
+            if nobody and subject.catalogue.fields[code].scope == "person":
+                continue
             present = {value.element for value in subject.values(code) if value.text}
             if persons and subject.catalogue.fields[code].scope == "person":
                 missing = [person_element(number, code) for number in persons]
@@ -192,21 +201,38 @@ def dates_are_real(subject: Subject) -> Iterator[Finding]:
 
 
 def case_numbers(subject: Subject) -> Iterator[Finding]:
-    """Case numbers of the envelope have the shape of their organ; brackets and wide digits are folded."""
+    """Every case number has the shape of its organ; brackets, wide digits and blanks are folded.
+
+    A case has several court numbers, one of each instance. A prison's number is free text.
+    """
     patterns = subject.catalogue.patterns
-    for code in ("police_case_no", "proc_case_no", "court_case_no"):
-        for value in subject.values(code):
-            court = code == "court_case_no"
-            number = canonical_court_number(value.text) if court else fold_number(value.text)
-            if matches(patterns[code], number):
-                continue
-            if court and matches(patterns["court_case_no_old"], number):
-                yield make_finding("case-number-old", element=value.element, found=value.text)
-                continue
-            yield make_finding(
-                "case-number-shape",
-                severity=Severity(patterns[code].mismatch),
-                element=value.element,
-                expected=patterns[code].example,
-                found=value.text,
-            )
+    seen: set[str] = set()
+    for position, number in enumerate(subject.packet.envelope.case_numbers, 1):
+        code = _NUMBER_FIELDS.get(number.kind, "")
+        canonical = canonical_case_number(number.value)
+        if not code or matches(patterns[code], canonical):
+            seen.add(code)
+            continue
+        place = f"envelope/case/number[{position}]" if code in seen else ENVELOPE_FIELDS[code].path
+        seen.add(code)
+        older = patterns.get(f"{code}_old")
+        if older is not None and matches(older, canonical):
+            yield make_finding("case-number-old", element=place, found=number.value)
+            continue
+        yield make_finding(
+            "case-number-shape",
+            severity=Severity(patterns[code].mismatch),
+            element=place,
+            expected=patterns[code].example,
+            found=number.value,
+        )
+
+
+def numbers_in_texts(subject: Subject) -> Iterator[Finding]:
+    """A credit code in a free text has right check characters (GB 32100). A text may hold anything: warn."""
+    for field in subject.catalogue.fields.values():
+        if field.holds != "uscc":
+            continue
+        for value in subject.values(field.code):
+            for number in doubtful_credit_codes(value.text):
+                yield make_finding("credit-code-check", element=value.element, found=number)

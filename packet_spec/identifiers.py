@@ -4,15 +4,14 @@ Guarantees: pure; a number is normalised for comparison only and never repaired 
 GB 11643-1999 (identity card), GB 32100-2015 and GB 11714 (unified social credit code), the court case
 number provisions of 2016.
 
-Leaves to others: how severe a wrong number is (``field_rules``). Known limits: division codes inside a
-number are not looked up (old ones stay valid for ever); shapes of foreign papers are from memory.
+Leaves to others: how severe a wrong number is (``field_rules``, ``identity_rules``), and the shapes, which
+are rows of the catalogue (patterns).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -30,17 +29,15 @@ _USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _ORGANISATION_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
 _BRACKETS: Final = str.maketrans("()〔〕[]【】﹝﹞", "（）（）（）（）（）")
+# One codec decodes the dash A1AA of GB 2312 to U+2015, another to U+2014 (domain catalogue, part 2.3).
+_DASHES: Final = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+# Eighteen characters of the alphabet of GB 32100 that no other of its characters touches.
+_CREDIT_CODE: Final = re.compile(
+    f"(?<![0-9A-Z])[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}(?![0-9A-Z])"
+)
+# Middle dots that are not U+00B7 (domain catalogue, part 2.3). A full stop is an abbreviation's.
+_OTHER_DOTS: Final = frozenset("\u2022\u30fb\uff0e\u2027")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
-
-# Numbers of papers other than the identity card: shape, and an example (fictional).
-_PAPERS: Final[Mapping[str, tuple[str, str]]] = {
-    "passport": ("[A-Z0-9]{5,15}", "E00000001"),
-    "hk_macao": ("[HM](?:[0-9]{8}|[0-9]{10})", "H00000001"),
-    "taiwan": ("[0-9]{8}", "00000001"),
-    "residence_permit": ("8[123][0-9]{15}[0-9X]", "810000199001010016"),
-    "foreign_permit": ("9[0-9]{16}[0-9X]|[A-Z]{3}[0-9]{12}", "911000199001010016"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class IdCard:
@@ -58,11 +55,11 @@ class IdCard:
 
 
 def fold_number(text: str) -> str:
-    """``text`` with full-width digits and letters folded (NFKC), in upper case, without white space.
+    """``text`` with full-width digits and letters folded (NFKC), dashes alike, in upper case, without blanks.
 
     For numbers only: NFKC changes names (domain catalogue, part 2.3).
     """
-    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+    return "".join(unicodedata.normalize("NFKC", text).split()).upper().translate(_DASHES)
 
 
 def matches(pattern: Pattern, text: str) -> bool:
@@ -107,16 +104,6 @@ def is_plausible_birth(born: date, on: date) -> bool:
     return born <= on and on.year - born.year <= OLDEST_YEARS
 
 
-def paper_example(id_type: str) -> str:
-    """A number of the shape that this kind of paper has, empty where no shape is known."""
-    return _PAPERS[id_type][1] if id_type in _PAPERS else ""
-
-
-def fits_paper(id_type: str, text: str) -> bool:
-    """``text`` looks like a number of that paper; true where no shape is known."""
-    return id_type not in _PAPERS or re.fullmatch(_PAPERS[id_type][0], fold_number(text)) is not None
-
-
 def is_social_credit_code(text: str) -> bool:
     """``text`` is a unified social credit code: shape and both check characters hold (GB 32100, GB 11714)."""
     code = fold_number(text)
@@ -127,6 +114,20 @@ def is_social_credit_code(text: str) -> bool:
     return check == code[17] and organisation_check_character(code[8:16]) == code[16]
 
 
+def doubtful_credit_codes(text: str) -> tuple[str, ...]:
+    """The numbers in a free text that look like a unified social credit code and are none.
+
+    A number of eighteen characters with a date of birth in it is an identity card's, and is passed over.
+    """
+    found: list[str] = []
+    for match in _CREDIT_CODE.finditer(unicodedata.normalize("NFKC", text).upper()):
+        card = read_id_card(match[0])
+        is_card = card is not None and (card.born is not None or card.check_holds)
+        if not is_card and not is_social_credit_code(match[0]):
+            found.append(match[0])
+    return tuple(found)
+
+
 def organisation_check_character(first8: str) -> str:
     """The 9th character of an organisation code for its first 8 (GB 11714)."""
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -134,8 +135,8 @@ def organisation_check_character(first8: str) -> str:
     return "0123456789X0"[11 - total % 11]
 
 
-def canonical_court_number(text: str) -> str:
-    """A court case number in its one form: full-width brackets, ASCII digits, no white space.
+def canonical_case_number(text: str) -> str:
+    """A case number in its one form: full-width brackets, ASCII digits, one kind of dash, no white space.
 
     ``(2022)甘0102刑初123号`` and ``〔２０２２〕…`` become ``（2022）甘0102刑初123号``. The original is kept
     beside it; whether the number is well-formed is for ``matches``.
@@ -152,6 +153,11 @@ def agency_kind_number(code: str) -> str:
 def is_placeholder_date(text: str) -> bool:
     """``text`` is a date that old programs write for "unknown"."""
     return text in _PLACEHOLDERS
+
+
+def has_other_middle_dot(text: str) -> bool:
+    """``text`` holds a look-alike of the middle dot U+00B7 that stands in many names."""
+    return not _OTHER_DOTS.isdisjoint(text)
 
 
 def has_private_use(text: str) -> bool:

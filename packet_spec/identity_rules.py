@@ -1,22 +1,24 @@
 """Rules about who a person is: identity numbers, names, person numbers.
 
 Wrong numbers refuse, but only warn in the lenient types and for the lenient roles that the catalogue names
-(``identity_checks``). What cannot be known from one packet, such as whether a division code ever existed, is
-left to people.
+(``identity_checks``). What one packet cannot tell, such as whether a county's code ever existed, is left to
+people. Known limit: the numbers of papers other than the identity card are held against their shape alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Final
 
 from packet_spec.findings import Finding, Severity
 from packet_spec.identifiers import (
-    fits_paper,
+    IdCard,
+    fold_number,
+    has_other_middle_dot,
     has_private_use,
     is_plausible_birth,
-    paper_example,
+    matches,
     read_id_card,
 )
 from packet_spec.rule_subject import Subject, Value, person_element
@@ -24,21 +26,28 @@ from packet_spec.sentences import make_finding
 
 # Legal dates are local dates of Asia/Shanghai, without summer time since 1992 (catalogue, time rules).
 _SHANGHAI: Final = timezone(timedelta(hours=8))
+_MIDDLE_DOT: Final = "U+00B7"
+# Papers whose numbers have the shape of an identity card's.
+_LOOK_ALIKES: Final = ("residence_permit", "foreign_permit")
+
 
 def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
     """``person_no`` is unique inside the packet."""
     seen: set[str] = set()
     for value in subject.values("person_no"):
-        if value.text and value.text in seen:
+        number = fold_number(value.text)
+        if number and number in seen:
             yield make_finding("person-number-repeated", element=value.element, found=value.text)
-        seen.add(value.text)
+        seen.add(number)
 
 
 def names_readable(subject: Subject) -> Iterator[Finding]:
-    """Private characters in names are kept, and a picture asked for (domain catalogue, part 2.3)."""
+    """What others may not read or find is kept as it is, and said (domain catalogue, part 2.3)."""
     for value in subject.values("person_name"):
         if has_private_use(value.text):
             yield make_finding("name-private-use", element=value.element)
+        if has_other_middle_dot(value.text):
+            yield make_finding("name-middle-dot", element=value.element, expected=_MIDDLE_DOT)
 
 
 def identities(subject: Subject) -> Iterator[Finding]:
@@ -49,54 +58,88 @@ def identities(subject: Subject) -> Iterator[Finding]:
     """
     checks = subject.catalogue.identity_checks
     lenient_type = subject.row.code in checks.lenient_types
-    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     for number, person in enumerate(subject.packet.persons, 1):
         lenient = lenient_type or person.get("person_role", "").strip() in checks.lenient_roles
-        yield from _identity(number, person, today, Severity.WARN if lenient else Severity.REFUSE)
+        yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE)
 
 
-def _identity(number: int, person: dict[str, str], today: date, severity: Severity) -> Iterator[Finding]:
+def _identity(subject: Subject, number: int, severity: Severity) -> Iterator[Finding]:
+    person = subject.packet.persons[number - 1]
     id_type = person.get("id_type", "").strip()
     value = Value(person_element(number, "id_no"), person.get("id_no", "").strip())
     if id_type in {"", "none"}:
         return
+    paper = subject.catalogue.patterns.get(f"paper_{id_type}")
     if not value.text:
-        yield make_finding("id-number-missing", element=value.element)
+        if not _is_asked_for(subject, "id_no"):
+            yield make_finding("id-number-missing", element=value.element)
     elif id_type == "id_card":
-        yield from _id_card(number, person, value, today, severity)
-    elif not fits_paper(id_type, value.text):
+        yield from _id_card(subject, number, value, severity)
+    elif paper is not None and not matches(paper, fold_number(value.text)):
         yield make_finding(
-            "paper-number-shape", element=value.element, expected=paper_example(id_type), found=value.text
+            "paper-number-shape",
+            severity=Severity(paper.mismatch),
+            element=value.element,
+            expected=paper.example,
+            found=value.text,
         )
 
 
-def _id_card(
-    number: int, person: dict[str, str], value: Value, today: date, severity: Severity
-) -> Iterator[Finding]:
+def _is_asked_for(subject: Subject, code: str) -> bool:
+    """The type itself requires the field, so that its absence is said already."""
+    asked = {each for rule in subject.row.conditional_fields for each in rule.require}
+    return code in asked or code in subject.row.required_fields
+
+
+def _id_card(subject: Subject, number: int, value: Value, severity: Severity) -> Iterator[Finding]:
     card = read_id_card(value.text)
-    if card is None:
+    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
+    is_born = card is not None and card.born is not None and is_plausible_birth(card.born, today)
+    if card is None or (is_born and not matches(subject.catalogue.patterns["id_card"], card.number)):
         yield make_finding("id-number-shape", severity=severity, element=value.element, found=value.text)
         return
     if card.converted:
-        yield make_finding(
-            "id-number-old", element=value.element, expected=card.number, found=value.text
-        )
+        yield make_finding("id-number-old", element=value.element, expected=card.number, found=value.text)
     if not card.check_holds:
         yield make_finding(
             "id-number-check-digit", severity=severity, element=value.element, found=value.text
         )
-    if card.born is None or not is_plausible_birth(card.born, today):
+    if not is_born:
         yield make_finding(
             "id-number-birth-date", severity=severity, element=value.element, found=value.text
         )
+    yield from _division(subject, number, card, value)
+    yield from _differences(subject, number, card, severity)
+
+
+def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iterator[Finding]:
+    """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
+    patterns = subject.catalogue.patterns
+    lists = subject.catalogue.code_lists
+    alike = next((each for each in _LOOK_ALIKES if matches(patterns[f"paper_{each}"], card.number)), "")
+    if alike:
+        yield make_finding(
+            "id-type-doubtful",
+            element=person_element(number, "id_type"),
+            expected=f"{lists['id_type'][alike]}（{alike}）",
+            found="id_card",
+        )
+    elif card.number[:2] not in lists["division_province"]:
+        yield make_finding("id-number-division", element=value.element, found=value.text)
+
+
+def _differences(subject: Subject, number: int, card: IdCard, severity: Severity) -> Iterator[Finding]:
+    person = subject.packet.persons[number - 1]
     said_by_card = {"birth_date": card.born.isoformat() if card.born else "", "sex": card.sex}
     # 0 and 9 say that the sex is not known or not stated.
     for field, expected in said_by_card.items():
         found = person.get(field, "").strip()
         if found and expected and found != expected and not (field == "sex" and found in {"0", "9"}):
+            # The century of a converted number is our own guess.
+            guessed = card.converted and field == "birth_date"
             yield make_finding(
                 "id-number-differs",
-                severity=severity,
+                severity=Severity.WARN if guessed else severity,
                 element=person_element(number, field),
                 expected=expected,
                 found=found,

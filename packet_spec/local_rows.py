@@ -43,6 +43,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "items": "",
         "item_attributes": [],
         "agency_kind": "",
+        "holds": "",
         "basis": "",
     },
     "document_types": {

@@ -124,6 +124,7 @@ RULES: Final[tuple[Callable[[Subject], Iterator[Finding]], ...]] = (
     field_rules.agency_fields,
     field_rules.dates_are_real,
     field_rules.case_numbers,
+    field_rules.numbers_in_texts,
     identity_rules.identities,
     identity_rules.person_numbers_differ,
     identity_rules.names_readable,

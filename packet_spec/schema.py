@@ -31,7 +31,7 @@ from packet_spec.limits import FINDINGS, KIB, LIST_ITEMS, PERSONS
 from packet_spec.pack import Pack, needs_xsd_11, schema_document
 from packet_spec.rule_subject import person_element
 from packet_spec.sentences import make_finding
-from packet_spec.xml import Element, Schema, line_of, local_name, validate
+from packet_spec.xml import Element, Schema, Violation, line_of, local_name, validate
 
 # xmlschema needs about two seconds for a megabyte; beyond this, libxml2's lines must do.
 _EXPLAINED_BYTES: Final = 256 * KIB
@@ -58,42 +58,44 @@ def validate_body(body: Element, business_type: str, pack: Pack) -> tuple[Findin
     oversized = tuple(_sizes(body))
     if oversized:
         return oversized
-    lines = _wrong_lines(body, row, pack)
-    if not lines:
+    violations = _violations(body, row, pack)
+    if not violations:
         return ()
     structure = islice(_structure_findings(pack.catalogue, row, body), FINDINGS)
     # A value can break several facets of its type; that is one thing to correct.
     once = {
         (finding.code, finding.element, finding.line): finding
-        for finding in chain(structure, _value_findings(pack, row, body))
+        for finding in chain(structure, _value_findings(pack, row, body, violations))
     }
     if once:
         return tuple(once.values())[:FINDINGS]
-    return tuple(make_finding("body-not-valid", line=line, element="body") for line in lines[:FINDINGS])
+    lines = sorted({violation.line for violation in violations})[:FINDINGS]
+    return tuple(make_finding("body-not-valid", line=line, element="body") for line in lines)
 
 
-def _wrong_lines(body: Element, row: BusinessType, pack: Pack) -> list[int]:
-    """The lines at which the deciding validator stops; empty for a valid body."""
+def _violations(body: Element, row: BusinessType, pack: Pack) -> Sequence[Violation]:
+    """What the deciding validator says against a body; empty for a valid one."""
     file = pack.schema_file(row)
     if row.schema and needs_xsd_11(pack, file):
-        from packet_spec.schema_explain import wrong_lines  # noqa: PLC0415 - few types need it
+        from packet_spec.schema_explain import violations_of  # noqa: PLC0415 - few types need it
 
-        return wrong_lines(body, pack, row)
+        return violations_of(body, pack, row)
     schema = compiled_schema(pack, file)
     try:
-        violations = validate(body, schema)
+        return validate(body, schema)
     except etree.LxmlError as error:
         raise ValidatorError("libxml2 could not validate a body", where=row.code) from error
-    return sorted({violation.line for violation in violations})
 
 
-def _value_findings(pack: Pack, row: BusinessType, body: Element) -> Iterator[Finding]:
+def _value_findings(
+    pack: Pack, row: BusinessType, body: Element, violations: Sequence[Violation]
+) -> Iterator[Finding]:
     if len(etree.tostring(body)) > _EXPLAINED_BYTES:
         return iter(())
     # Imported here: xmlschema takes a fifth of a second, and most bodies are valid.
     from packet_spec.schema_explain import value_findings  # noqa: PLC0415
 
-    return value_findings(pack, row, body)
+    return value_findings(pack, row, body, violations)
 
 
 def _sizes(body: Element) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def type_problems(pack: Pack, row: BusinessType, packet_xml: bytes) -> Iterator[
     ``packet_xml`` is empty for a type of which no packet could be invented.
     """
     try:
-        second = explainer(pack, row)
+        second = explainer(pack, row, "strict")
     except (XMLSchemaException, ExchangeError) as error:
         yield f"xmlschema does not take the schema: {str(error).splitlines()[0]}"
         return

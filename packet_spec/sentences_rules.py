@@ -224,6 +224,14 @@ _FIELDS: Final = {
         "{element_zh}“{found}”与另一人相同。请为每人使用不同的人员编号。",
         "{element_en} '{found}' is that of another person too. Give each person a number of their own.",
     ),
+    "name-middle-dot": (
+        _WARN,
+        "{element_zh}中的间隔号应为“·”（{expected}），现为其他字符。数据已原样保留，请核对。",
+        (
+            "The middle dot in {element_en} should be {expected}; it is another character. It is kept as it "
+            "is; check it."
+        ),
+    ),
     "name-private-use": (
         _WARN,
         "{element_zh}含有自造字。数据已原样保留，请另附姓名的图片。",
@@ -263,6 +271,30 @@ _NUMBERS: Final = {
         (
             "{element_en} is an old number of 15 digits; converted it reads {expected}. Check it and give "
             "the number of 18 characters."
+        ),
+    ),
+    "id-number-division": (
+        _WARN,
+        "{element_zh}“{found}”的前两位不是省级行政区划代码。请核对证件号码。",
+        (
+            "{element_en} '{found}' does not begin with the code of a province. Compare the number with the "
+            "card."
+        ),
+    ),
+    "id-type-doubtful": (
+        _WARN,
+        "{element_zh}为{found}，但证件号码像是{expected}的号码。请核对证件类型。",
+        (
+            "{element_en} is {found}, but the number looks like that of {expected}. Check which paper it "
+            "is."
+        ),
+    ),
+    "credit-code-check": (
+        _WARN,
+        "{element_zh}中的“{found}”像统一社会信用代码，但校验码不对。请核对。",
+        (
+            "'{found}' in {element_en} looks like a unified social credit code, but its check characters "
+            "are wrong. Check it."
         ),
     ),
     "paper-number-shape": (

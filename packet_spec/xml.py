@@ -272,8 +272,10 @@ def write_moment(moment: datetime) -> str:
 
 
 def read_moment(value: str) -> datetime:
-    """An ISO 8601 time with offset as aware UTC. Raises SchemaError for anything else."""
+    """An ISO 8601 time with offset as aware UTC. Raises SchemaError for anything else, 24:00 included."""
     try:
+        if value[11:13] == "24":  # newer Pythons read it as the next day's midnight
+            raise SchemaError("a time of 24:00 is not read")
         moment = datetime.fromisoformat(value)
         offset = moment.utcoffset()
         if offset is None:

@@ -35,6 +35,15 @@ _SUBJECT: Final = re.compile(
 _EXPECTED: Final = re.compile(r"Expected is (?:one of )?\( (.*) \)")
 _NAMESPACE: Final = re.compile(r"\{[^}]*\}|##other:")
 _SET: Final = re.compile(r"element of the set \{(.*)\}")
+# Of an element with children, of one with text alone, and the two ways in which xsi:type can be wrong.
+_ATTRIBUTE_UNEXPECTED: Final = frozenset(
+    {
+        "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1",
+        "SCHEMAV_CVC_TYPE_3_1_1",
+        "SCHEMAV_CVC_ELT_4_2",
+        "SCHEMAV_CVC_ELT_4_3",
+    }
+)
 _ATTRIBUTE: Final = re.compile(r"The attribute '(?:\{[^}]*\})?([^']+)'")
 
 # The shape of a value, readable in both languages; else the enumeration, else where to look.
@@ -107,7 +116,7 @@ def _violation_finding(root: Element, violation: Violation, file: str, expected_
     if violation.kind == "SCHEMAV_CVC_COMPLEX_TYPE_4" and named is not None:
         path = f"{path}/@{named[1]}"
         return xml_finding("attribute-missing", line=violation.line, element=path, file=file)
-    if violation.kind == "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1":
+    if violation.kind in _ATTRIBUTE_UNEXPECTED:
         path = f"{path}/@{attribute or ''}"
         return xml_finding("attribute-unexpected", line=violation.line, element=path, file=file)
     if attribute:

@@ -61,8 +61,8 @@ def _add_envelope(parent: Element, envelope: Envelope) -> None:
     if envelope.expires_at is not None:
         add(parent, "expiresAt", envelope.expires_at.astimezone(SHANGHAI).isoformat())
     add(parent, "secrecy", envelope.secrecy)
-    if envelope.case_kind:
-        case = add(parent, "case", kind=envelope.case_kind)
+    if envelope.case_kind or envelope.case_numbers:
+        case = add(parent, "case", kind=envelope.case_kind or None)
         for number in envelope.case_numbers:
             add(case, "number", number.value, kind=number.kind)
     if envelope.handler:

@@ -1,7 +1,8 @@
 """The case index of an admitting node: numbers, parties and what was seen (C17).
 
 No number is common to all organs: a case has an identifier of its own here, and the numbers of each
-organ are aliases that arrive with packets.
+organ are aliases that arrive with packets. A number is looked up in its one form, so that other brackets,
+full-width digits or blanks find the same case; the form in which it first came is kept beside it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ import sqlite3
 from collections.abc import Iterable
 
 from exchanged.ledger.transaction import Transaction
+from packet_spec.identifiers import canonical_case_number
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
 
 
 def cases_of(connection: sqlite3.Connection, numbers: Iterable[CaseNumber]) -> tuple[str, ...]:
-    """The known cases that any of ``numbers`` belongs to, each once."""
+    """The known cases that any of ``numbers`` belongs to, each once.
+
+    One number may be of several: an earlier version took two ways to write it for two cases, and only a
+    party to both may join them (C17).
+    """
     found: list[str] = []
     for number in numbers:
-        row = connection.execute(
-            "SELECT case_id FROM case_number WHERE kind = ? AND value = ?", (number.kind, number.value)
-        ).fetchone()
-        if row is not None and row["case_id"] not in found:
-            found.append(row["case_id"])
+        rows = connection.execute(
+            "SELECT case_id FROM case_number WHERE kind = ? AND number = ? ORDER BY case_id",
+            (number.kind, canonical_case_number(number.value)),
+        )
+        found += [row["case_id"] for row in rows if row["case_id"] not in found]
     return tuple(found)
 
 
@@ -61,15 +67,17 @@ def record(
 ) -> None:
     """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one."""
     for other in joined:
-        transaction.execute("UPDATE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
+        transaction.execute("UPDATE OR IGNORE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
+        transaction.execute("DELETE FROM case_number WHERE case_id = ?", other)
         transaction.execute("UPDATE OR IGNORE case_party SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_party WHERE case_id = ?", other)
         transaction.execute("UPDATE case_history SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.event("case-joined", key, detail={"case": case_id, "joined": other})
     for number in numbers:
         transaction.execute(
-            "INSERT OR IGNORE INTO case_number VALUES (?, ?, ?)", number.kind, number.value, case_id
-        )
+            "INSERT OR IGNORE INTO case_number (kind, number, case_id, value) VALUES (?, ?, ?, ?)",
+            number.kind, canonical_case_number(number.value), case_id, number.value,
+        )  # fmt: skip
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
     transaction.execute(

@@ -12,6 +12,7 @@ from typing import Final
 from sqlite_utils import Database, Migrations
 
 from exchanged.ledger import schema_answers
+from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
 """Raised with every migration that an older program could not read."""
@@ -289,6 +290,32 @@ CREATE INDEX arrival_reason ON arrival(state, reason, id)
 @migrations(name="0006-filters")
 def _filters(database: Database) -> None:
     _run(database, _FILTERS)
+
+
+# The one form of a number beside the form in which it came. Two ways to write one number may have made two
+# cases: both keep it, and whoever is a party to both joins them (C17).
+_CASE_NUMBERS: Final = """
+ALTER TABLE case_number RENAME TO case_number_as_written;
+CREATE TABLE case_number (
+  kind TEXT NOT NULL, number TEXT NOT NULL, case_id TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (kind, number, case_id)
+) WITHOUT ROWID;
+CREATE INDEX case_number_case ON case_number(case_id);
+INSERT OR IGNORE INTO case_number (kind, number, case_id, value)
+  SELECT kind, canonical_case_number(value), case_id, value FROM case_number_as_written;
+DROP TABLE case_number_as_written;
+UPDATE packet SET case_key =
+    substr(case_key, 1, instr(case_key, ':'))
+    || canonical_case_number(substr(case_key, instr(case_key, ':') + 1))
+  WHERE state = 'active' AND case_key <> ''
+"""
+
+
+@migrations(name="0007-case-numbers")
+def _case_numbers(database: Database) -> None:
+    """A court number written with other brackets finds the same case."""
+    database.conn.create_function("canonical_case_number", 1, canonical_case_number, deterministic=True)
+    _run(database, _CASE_NUMBERS)
 
 
 def migrate(database: Database) -> None:

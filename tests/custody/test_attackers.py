@@ -279,6 +279,25 @@ def test_c17_supersedes_works_only_on_ones_own_packet_to_the_same_receiver(provi
     ]
 
 
+def test_c17_a_case_is_closed_to_strangers_however_its_number_is_written(province: Province) -> None:
+    known = {"court_case_no": "（2026）甘0199刑初58号"}
+    packet = province.police.seal(province.request(set_fields=known))
+    province.police.send(packet)
+    province.run()
+    court = Peer(province.network, COURT)
+    for seed, written in enumerate(("(2026)甘0199刑初58号", "〔２０２６〕甘0199刑初58号"), 2):
+        request = DropRequest(
+            "trial.schedule.notice", COURT, PROCURATORATE, province.network.clock.now(),
+            set_fields={"court_case_no": written, "police_case_no": f"A62019900000020260700{seed:02d}"},
+            seed=seed,
+        )  # fmt: skip
+        court.send(court.seal(request))
+        province.run()
+        receipt = province.receipts(court)[-1]
+        assert receipt.kind is ReceiptKind.REFUSED
+        assert "case-not-open-to-sender" in [finding.code for finding in receipt.findings]
+
+
 def test_c24_a_directory_proves_itself_by_root_signatures_alone(province: Province) -> None:
     node = province.network.nodes[PROVINCE]
     trust = node.opened.trust

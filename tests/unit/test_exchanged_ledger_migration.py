@@ -11,18 +11,21 @@ from sqlite_utils import Database
 
 from exchanged.errors import LedgerBehindError
 from exchanged.ledger import Ledger, open_read_only, questions_list, questions_queue, require_newest_form
+from exchanged.ledger.cases import cases_of, record
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_list import PacketFilter
 from exchanged.ledger.schema import migrations
 from exchanged.ledger.verify import examine_ledger
 from exchanged.states import Event
 from packet_spec.identity import PacketKey
+from packet_spec.model import CaseNumber
 from tests.support.asking import make_node, operator
 from tests.support.books import Books, packet_id
 from tests.support.clock import FakeClock
 from tests.support.documents import COURT, NOW, PROCURATORATE
 
 _NEW = "0003-answers"
+_CASE_NUMBERS = "0007-case-numbers"
 
 
 def write_rows(data: Path) -> None:
@@ -33,7 +36,7 @@ def write_rows(data: Path) -> None:
         books.arrival(PacketKey(COURT, packet_id(8)), Event.HOLD, reason="unknown-key")
         books.drop("案件.zip", Event.LISTED_PART_MISSING, missing=("a.pdf",))
         change = "UPDATE packet SET case_key = ? WHERE sender_ref = ?"
-        books.write(lambda tx: tx.execute(change, "police:A〔2026〕7", "R-2"))
+        books.write(lambda tx: tx.execute(change, "police:A（2026）7", "R-2"))
 
 
 def as_first_version(data: Path) -> None:
@@ -104,3 +107,39 @@ def test_an_operator_is_told_to_restart_the_daemon(
     assert "restart the daemon" in desk.errors
     # Whether it is whole can be asked of any form: before a step is the time to know.
     assert desk.json("ledger", "verify")["sound"] is True
+
+
+def test_numbers_written_in_two_ways_find_both_of_their_cases_and_join_none(tmp_path: Path) -> None:
+    """C17: the step adds ways to find a case; it never decides that two cases are one."""
+    path = tmp_path / "ledger.sqlite3"
+    rows = [
+        ("court", "（2022）甘0102刑初123号", "one"),
+        ("court", "(2022)甘0102刑初123号", "two"),
+        ("police", "Ａ6201990000002026070001", "one"),
+    ]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection), stop_before=_CASE_NUMBERS)
+        connection.executemany("INSERT INTO case_number VALUES (?, ?, ?)", rows)
+    ledger = Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False)
+    with closing(ledger):
+        for number in ("〔２０２２〕甘0102刑初123号", "（2022）甘0102刑初123号", "[2022]甘0102刑初123号"):
+            assert cases_of(ledger.read(), [CaseNumber("court", number)]) == ("one", "two")
+        assert cases_of(ledger.read(), [CaseNumber("police", "a6201990000002026070001")]) == ("one",)
+        written = ledger.read().execute("SELECT value FROM case_number ORDER BY kind, case_id").fetchall()
+        assert [row["value"] for row in written] == [value for _, value, _ in rows]
+        key = PacketKey(COURT, packet_id(1))
+        ledger.write(lambda tx: record(tx, "one", ("two",), (), (COURT,), "trial.judgment", key))
+        assert cases_of(ledger.read(), [CaseNumber("court", "(2022)甘0102刑初123号")]) == ("one",)
+
+
+def test_open_packets_of_a_case_stay_in_order_whatever_its_brackets(tmp_path: Path) -> None:
+    with Books(tmp_path) as books:
+        books.packet(1, COURT, sender_ref="R-1")
+        change = "UPDATE packet SET case_key = ? WHERE sender_ref = ?"
+        books.write(lambda tx: tx.execute(change, "court:(2022)甘0102刑初123号", "R-1"))
+    as_first_version(tmp_path)
+    path = tmp_path / "ledger.sqlite3"
+    Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False).close()
+    with closing(open_read_only(path)) as connection:
+        (row,) = connection.execute("SELECT case_key FROM packet").fetchall()
+    assert row["case_key"] == "court:（2022）甘0102刑初123号"

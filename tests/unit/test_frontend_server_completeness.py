@@ -52,6 +52,12 @@ def test_files_that_are_not_listed_are_named_as_people_read_them() -> None:
     assert [finding.found for finding in found.findings] == ["a", OPINION, "\\xff\\xff"]
 
 
+def test_an_empty_file_that_nobody_listed_is_litter() -> None:
+    assert compare([], [Member(b"a", 0)]).findings == ()
+    found = compare([listed("a", size=0)], [Member(b"a", 0), Member(b"b", 0)])
+    assert (found.parts, found.findings) == ((0,), ())
+
+
 def test_names_are_compared_as_a_share_would() -> None:
     gbk = Member(OPINION.encode("gb18030"), 1)
     decomposed = Member(unicodedata.normalize("NFD", "Überstellung.pdf").encode(), 1)

@@ -71,6 +71,15 @@ def flipped(make: Callable[[Path], Path], wanted: bytes) -> Callable[[Path], Pat
     return spoil
 
 
+def renamed(make: Callable[[Path], Path], old: bytes, new: bytes) -> Callable[[Path], Path]:
+    def spoil(folder: Path) -> Path:
+        path = make(folder)
+        path.write_bytes(path.read_bytes().replace(old, new))
+        return path
+
+    return spoil
+
+
 def linked(folder: Path) -> Path:
     path = folder_of(packet_xml=b"<x/>")(folder)
     (path / "link.pdf").symlink_to("/etc/hostname")
@@ -83,6 +92,7 @@ DROPS: dict[str, Callable[[Path], Path]] = {
     "plain zip": zip_of(XML, ("起诉意见书.pdf", b"hello"), ("b.pdf", b"abc")),
     "one top folder": zip_of(("top/packet.xml", b"<x/>"), ("top/b.pdf", b"abc")),
     "GBK names": zip_of(XML, (info("起诉意见书.pdf".encode("gb18030").decode("cp437")), b"hello")),
+    "GBK where the flag says UTF-8": renamed(zip_of(XML, ("起.pdf", b"hello")), "起".encode(), b"\xc6\xf0_"),
     "back-slashes": zip_of((info("top\\packet.xml"), b"<x/>"), (info("top\\b.pdf"), b"abc")),
     "litter": zip_of(XML, ("__MACOSX/x", b"x"), (".DS_Store", b"x"), ("b.pdf", b"abc"), ("a.tmp", b"x")),
     "deflated": zip_of(XML, ("b.pdf", b"a" * 5000), compression=zipfile.ZIP_DEFLATED),

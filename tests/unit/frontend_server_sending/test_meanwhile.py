@@ -45,7 +45,7 @@ def test_what_changes_while_it_is_judged_is_not_sealed(start: Open, act: str) ->
         elif act == "packet.xml":
             (path / "packet.xml").write_bytes(changed)
         elif act == "new file":
-            (path / "more.pdf").touch()
+            (path / "more.pdf").write_bytes(b"x")
         else:
             path.rename(frontend.root / "taken-back")
             frontend.drop_folder("A", files, document=changed)

@@ -47,7 +47,7 @@ def test_a_wrong_document_is_refused_with_findings(
 @pytest.mark.parametrize(
     ("spoil", "codes"),
     [
-        (lambda path: (path / "extra.pdf").touch(), ["attachment-unlisted"]),
+        (lambda path: (path / "extra.pdf").write_bytes(b"x"), ["attachment-unlisted"]),
         (lambda path: (path / "补充材料.pdf").write_bytes(b"x" * 25), ["attachment-digest-differs"]),
         (lambda path: (path / "补充材料.pdf").write_bytes(b"x" * 26), ["attachment-size-differs"]),
     ],
