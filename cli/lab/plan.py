@@ -1,7 +1,9 @@
 """What a lab is made of: the province's node, agencies, bridges and links, from a number or a plan file.
 
-A plan is TOML: ``[province] present``; ``[[agency]]`` code, kind, level, via; ``[[bridge]]`` name, link and
-between (the nodes that it is joined to); ``[[link]]`` between (two nodes) and transport. A node is named by
+A plan is TOML: ``[province]`` present and sequence (how strictly it holds to the order of a case);
+``[[agency]]`` code, kind, level, via and case_kinds (the only kinds of case that it takes part in; without
+them all); ``[[bridge]]`` name, link and between (the nodes that it is joined to); ``[[link]]`` between (two
+nodes) and transport. A node is named by
 its code, ``province`` or ``bridge-<name>``. An agency that nothing else joins is joined to the province. All
 links together are one tree. Without a province exactly two agencies exchange, through bridges or without.
 """
@@ -23,6 +25,7 @@ from exchanged.config import LinkTransport
 from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
+from packet_spec.sequence import SequencePolicy
 
 _PROVINCE_NAME: Final = "province"
 _BRIDGE_NAME: Final = re.compile(r"(?:bridge-)?([a-z0-9][a-z0-9-]{0,23})")
@@ -41,12 +44,14 @@ class LabPlan:
     """The nodes of a lab, in the order in which they start. ``bridges`` are node codes.
 
     ``province`` is None point to point. Without ``joints`` every agency is joined to the province.
+    ``sequence`` None leaves the province's policy at what its configuration says by itself.
     """
 
     province: LabAgency | None
     agencies: tuple[LabAgency, ...]
     bridges: tuple[str, ...] = ()
     joints: tuple[Joint, ...] = ()
+    sequence: SequencePolicy | None = None
 
     @property
     def links(self) -> tuple[Joint, ...]:
@@ -80,6 +85,16 @@ def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
     return LabPlan(PROVINCE, _fitted(every, PROVINCE.code))
 
 
+def with_sequence(plan: LabPlan, sequence: str) -> LabPlan:
+    """The plan whose province holds so strictly to the order of a case: enforce, warn or off.
+
+    Raises PlanError for a plan without a province, which alone knows the order.
+    """
+    if plan.province is None:
+        raise PlanError(("--sequence: without a province nobody knows the order of a case",))
+    return replace(plan, sequence=SequencePolicy(sequence))
+
+
 def load_plan(path: Path) -> LabPlan:
     """The plan in a file. Raises PlanError with every problem, naming the file."""
     return load_plan_file(path, parse_plan)
@@ -91,6 +106,7 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
     top = Section("", data, Path(), problems)
     head = top.table("province")
     present = head.flag("present", default=True)
+    sequence = head.choice("sequence", SequencePolicy) if head.has("sequence") else None
     head.finish()
     read = [_agency(section) for section in top.tables("agency")]
     agencies = tuple(agency for agency, _ in read)
@@ -108,6 +124,8 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
         problems.append(
             f"[province] present: without a province exactly two agencies exchange, found {len(agencies)}"
         )
+    if not present and sequence is not None:
+        problems.append("[province] sequence: without a province nobody knows the order of a case")
     if problems:
         raise PlanError(tuple(problems))
     pairs = [*(pair for _, several in bridged for pair in several), *(pair for pair in linked if pair)]
@@ -120,7 +138,7 @@ def parse_plan(data: dict[str, Any]) -> LabPlan:
     if found:
         raise PlanError(tuple(found))
     fitted = _fitted(agencies, PROVINCE.code if present else "")
-    return LabPlan(PROVINCE if present else None, fitted, bridges, joints)
+    return LabPlan(PROVINCE if present else None, fitted, bridges, joints, sequence)
 
 
 def _node_name(text: str) -> str:
@@ -168,11 +186,15 @@ def _agency(section: Section) -> tuple[LabAgency, str]:
     )
     level = section.choice("level", Level, Level(known.level) if known else Level.COUNTY) or Level.COUNTY
     via = _node_name(section.text("via", ""))
+    case_kinds = section.texts("case_kinds") if section.has("case_kinds") else ()
+    if not set(case_kinds) <= catalogue.case_kinds.keys():
+        names = ", ".join(catalogue.case_kinds)
+        section.problem("case_kinds", f"expected some of {names}")
     section.finish()
     name_zh, name_en = (known.name_zh, known.name_en) if known else (f"虚构机关 {code}", f"Fictional {code}")
     parent = known.parent if known else PROVINCE.code
     alias = known.alias if known else code
-    return LabAgency(code, kind, level, name_zh, name_en, alias, parent), via
+    return LabAgency(code, kind, level, name_zh, name_en, alias, parent, tuple(case_kinds)), via
 
 
 def _fitted(agencies: tuple[LabAgency, ...], top: str) -> tuple[LabAgency, ...]:
