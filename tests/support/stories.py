@@ -49,7 +49,8 @@ def wait_until(done: Callable[[], bool], why: Callable[[], str] | str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE_SECONDS:.0f} s in vain for {why if isinstance(why, str) else why()}")
+            what = why if isinstance(why, str) else why()
+            pytest.fail(f"waited {PATIENCE_SECONDS:.0f} s in vain for {what}")
         time.sleep(_STEP_SECONDS)
 
 
@@ -161,9 +162,8 @@ class Story:
         row, original = row_of(self.case, number), read_original(written)
         sender, receiver = original.envelope.sender, original.envelope.receiver
         told = DemoRow(number, original.envelope.created_at, row["type"], sender, receiver)
-        journey = Journey(
-            label or f"{self.run}-{number:02d}", told, written.name, original, SystemClock().now(), 0.0, ending
-        )
+        label = label or f"{self.run}-{number:02d}"
+        journey = Journey(label, told, written.name, original, SystemClock().now(), 0.0, ending)
         written.rename(self.agency(sender).outbox / written.name)
         self.journeys.append(journey)
         return journey
