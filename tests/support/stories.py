@@ -54,6 +54,11 @@ def wait_until(done: Callable[[], bool], why: Callable[[], str] | str) -> None:
         time.sleep(_STEP_SECONDS)
 
 
+def pause(seconds: float) -> None:
+    """Let the world outside go on."""
+    time.sleep(seconds)
+
+
 def exchangectl(lab: Lab, node: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """The command as an operator of ``node`` runs it."""
     command = [sys.executable, "-m", "cli", "--config", lab.node_config(node), *words]
@@ -147,24 +152,35 @@ class Story:
         drop_format: DropFormat = DropFormat.FOLDER,
         encoding: DropEncoding = DropEncoding.UTF_8,
         change: Callable[[Path], None] = lambda _: None,
+        appear: bool = True,
         **changes: Any,
     ) -> Journey:
-        """Write a row's drop where nobody looks, ``change`` it, and let it appear in its sender's outbox."""
-        prepared = self.lab.layout.root / "prepared"
-        prepared.mkdir(exist_ok=True)
-        drop = make_drop(self.request(number, label=label, **changes), CATALOGUE)
-        written = write_drop(drop, prepared, drop_format=drop_format, encoding=encoding)
-        change(written)
-        return self.begin(number, written, ending=ending, label=label)
+        """Write a row's drop where nobody looks, ``change`` it, and let it appear in its sender's outbox.
 
-    def begin(self, number: int, written: Path, *, ending: Ending, label: str = "") -> Journey:
+        With ``appear`` false it stays in ``prepared``, and the test puts it there.
+        """
+        self.prepared.mkdir(exist_ok=True)
+        drop = make_drop(self.request(number, label=label, **changes), CATALOGUE)
+        written = write_drop(drop, self.prepared, drop_format=drop_format, encoding=encoding)
+        change(written)
+        return self.begin(number, written, ending=ending, label=label, appear=appear)
+
+    @property
+    def prepared(self) -> Path:
+        """Where drops are written before they appear."""
+        return self.lab.layout.root / "prepared"
+
+    def begin(
+        self, number: int, written: Path, *, ending: Ending, label: str = "", appear: bool = True
+    ) -> Journey:
         """Let a written drop appear in its sender's outbox by one rename."""
         row, original = row_of(self.case, number), read_original(written)
         sender, receiver = original.envelope.sender, original.envelope.receiver
         told = DemoRow(number, original.envelope.created_at, row["type"], sender, receiver)
         label = label or f"{self.run}-{number:02d}"
         journey = Journey(label, told, written.name, original, SystemClock().now(), 0.0, ending)
-        written.rename(self.agency(sender).outbox / written.name)
+        if appear:
+            written.rename(self.agency(sender).outbox / written.name)
         self.journeys.append(journey)
         return journey
 
