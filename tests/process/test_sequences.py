@@ -6,6 +6,7 @@ agencies. All data is fictional.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
@@ -15,11 +16,12 @@ import pytest
 
 from cli.demo.journey import Journey
 from cli.demo.watch import Proofs
+from cli.fiction.agencies import DEFAULT_AGENCIES
 from cli.lab.joints import Joint
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan, with_sequence
 from exchanged.config import LinkTransport
-from packet_spec.model import ReceiptKind
+from packet_spec.model import CaseNumber, ReceiptKind
 from tests.support.stories import Story, assert_books_balance, assert_ledgers_are_whole, events
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -69,6 +71,7 @@ def test_both_cases_pass_side_by_side_through_a_province_that_enforces_the_order
         assert journey.status is not None
         assert (journey.status.state, journey.status.findings) == ("delivered", ()), journey.name
         assert journey.received[ReceiptKind.ACCEPTED, ""].findings == (), journey.name
+    assert_numbers_are_known(journeys)
     for code in lab.nodes:
         found = [each["kind"] for each in events(lab, code)]
         assert "directory-taken" in found or "started" in found, found
@@ -79,3 +82,16 @@ def test_both_cases_pass_side_by_side_through_a_province_that_enforces_the_order
         own = [story.keys[number].packet_id for number in story.rows]
         assert [each for each in admitted if each in own] == own
     assert_ledgers_are_whole(lab)
+
+
+def assert_numbers_are_known(journeys: list[Journey]) -> None:
+    """Nobody used a case number that it had neither given itself nor been sent before."""
+    kinds = {agency.code: agency.kind for agency in DEFAULT_AGENCIES}
+    known: dict[str, set[CaseNumber]] = defaultdict(set)
+    for journey in journeys:
+        numbers = journey.original.envelope.case_numbers
+        assert numbers, journey.name
+        for number in numbers:
+            assert number.kind == kinds[journey.sender] or number in known[journey.sender], journey.name
+        for code in (journey.sender, *journey.recipients):
+            known[code].update(numbers)
