@@ -15,7 +15,7 @@ from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.errors import TransportFileError, VolumeDamagedError
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
 from exchanged.link_context import LinkContext
-from exchanged.link_health import CLOCK_AHEAD, HEARD_AT
+from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
 from exchanged.published import PACKS_LACKED, PublishedLanding
@@ -324,6 +324,8 @@ class Landing:
                     transaction, self.link.name, incarnation, found.number, found.name,
                     exception=found.exception, detail=found.detail,
                 )  # fmt: skip
+                if found.exception == ExceptionKind.BAD.value:
+                    batches.remember(transaction, self.link.name, DAMAGED_HERE, transaction.stamp)
             return
         waybill = found.batch.waybill
         self._heard(transaction, waybill)
@@ -333,7 +335,7 @@ class Landing:
                 "batch-number-used-twice", detail={"link": self.link.name, "number": found.number}
             )
             batches.answer_bad(
-                transaction, self.link.name, waybill.incarnation, found.number, "number-used-twice"
+                transaction, self.link.name, waybill.incarnation, found.number, NUMBER_USED_TWICE
             )
             found.batch = None
             return

@@ -26,6 +26,12 @@ ACKNOWLEDGED_AT: Final = "acknowledged-at"
 CLOCK_AHEAD: Final = "clock-ahead-seconds"
 """How far the neighbour's clock was ahead when its last waybill landed; behind proves nothing."""
 PAUSED: Final = "paused"
+NUMBER_USED_TWICE: Final = "number-used-twice"
+"""Why a batch is answered bad that is not damaged: its number was used before (C23)."""
+DAMAGED_HERE: Final = "damaged-here"
+"""When a batch of the neighbour was last found damaged here."""
+DAMAGED_THERE: Final = "damaged-there"
+"""When the neighbour last said that a batch of ours was damaged there."""
 
 
 class Fault(StrEnum):

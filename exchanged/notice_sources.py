@@ -15,7 +15,8 @@ from exchanged.disk_floor import DiskFloor
 from exchanged.ledger import Connection, Ledger, batches, notices
 from exchanged.ledger.notices import Group
 from exchanged.ledger.times import moment
-from exchanged.notice_words import FAULTS, RECEIPTS
+from exchanged.link_health import DAMAGED_HERE, DAMAGED_THERE
+from exchanged.notice_words import ENDS, FAULTS, RECEIPTS
 from exchanged.notices import Matter, NodePlace, Notices, Place, Source
 from exchanged.parts import Parts
 from exchanged.places import NOTICE_FOLDER
@@ -90,6 +91,7 @@ class Watch:
         return [
             *self._late(connection, now),
             *self._broken_links(connection, now),
+            *self._damaged(connection, now),
             *self._expired(connection, now),
             *self._waiting(connection, now),
             *self._disk(),
@@ -145,6 +147,20 @@ class Watch:
                     "fault_zh": said.zh,
                 }
                 yield Matter("link-down", link, NoticeLevel.ALARM, values)
+
+    def _damaged(self, connection: Connection, now: datetime) -> Iterator[Matter]:
+        """Batches that were changed on their way within the last day, whichever end found it (C5)."""
+        for link in self._links:
+            seen = (
+                (batches.recall(connection, link, DAMAGED_HERE) or "", "mailbox-file-refused"),
+                (batches.recall(connection, link, DAMAGED_THERE) or "", "batch-bad-at-neighbour"),
+            )
+            last, event = max(seen)
+            if last and now - moment(last) < _DAY:
+                where = ENDS[event]
+                values = {"where": where.en, "where_zh": where.zh, "event": event}
+                values |= {"link": link, "at": shown(moment(last))}
+                yield Matter("batch-damaged", link, NoticeLevel.ALARM, values)
 
     def _expired(self, connection: Connection, now: datetime) -> Iterator[Matter]:
         for group in notices.expired(connection, now - _DAY):

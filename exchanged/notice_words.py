@@ -40,6 +40,14 @@ FAULTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 )
 """Whose fault a broken link seems to be."""
 
+ENDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
+    {
+        "mailbox-file-refused": Bilingual("本机", "this node"),
+        "batch-bad-at-neighbour": Bilingual("对方", "the neighbour"),
+    }
+)
+"""Who found a batch damaged, by the event that tells it."""
+
 WORDS: Final[Mapping[str, Words]] = MappingProxyType(
     {
         "receipt-late": Words(
@@ -76,6 +84,20 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "待发内容没有丢失，恢复后自动发送。请检查网络，或运行：exchangectl link test {link}",
                 "Nothing is lost; it is sent when the link is back. Check the network, or run:"
                 " exchangectl link test {link}",
+            ),
+        ),
+        "batch-damaged": Words(
+            Bilingual(
+                "链路 {link} 上有批次在途中受损或被改动，由{where_zh}发现，最近一次在 {at}。",
+                "A batch on the link {link} was damaged or changed on its way; {where} found it, last at"
+                " {at}.",
+            ),
+            Bilingual(
+                "没有丢失：未被接收，其内容已用新编号重发。请检查途中的网桥、文件夹和介质，"
+                "是否有人改动；明细：exchangectl event list --kind {event}",
+                "Nothing is lost: it was not taken, and its content goes out again under a new number. Look"
+                " for a bad disk or medium, and for who can write on the way:"
+                " exchangectl event list --kind {event}",
             ),
         ),
         "packet-expired": Words(

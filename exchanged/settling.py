@@ -7,7 +7,7 @@ from typing import Protocol
 
 from exchanged.ledger import Transaction, arrivals, batches, blobs, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
-from exchanged.link_health import ACKNOWLEDGED_AT
+from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
 from exchanged.receipts import Statements
 from exchanged.states import DestinationState, Event
 from packet_spec.model import ItemKind
@@ -122,6 +122,8 @@ class Settling:
             "batch-bad-at-neighbour",
             detail={"link": self.link.name, "number": batch.number, "detail": detail},
         )
+        if detail != NUMBER_USED_TWICE:
+            batches.remember(transaction, self.link.name, DAMAGED_THERE, transaction.stamp)
         for kind, reference in batches.still_carried(transaction.connection, batch.id):
             if kind is ItemKind.PACKET:
                 packet = packets.get(transaction.connection, reference)

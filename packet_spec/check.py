@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from packet_spec.encoding import EncodingDecision, decide_encoding, reading
+from packet_spec.encoding import EncodingDecision, decide_encoding
 from packet_spec.envelope import parse_packet_root, read_packet
-from packet_spec.errors import EncodingError, ValidatorError
+from packet_spec.errors import ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.limits import FINDINGS
 from packet_spec.model import Directory, Packet
@@ -49,7 +49,7 @@ def check_packet(
 ) -> CheckResult:
     """Check the bytes of a packet.xml by the rules and schemas of ``pack``.
 
-    With an ``encoding`` (from the seal) the bytes are read in it, without one it is decided here. Without a
+    The encoding is decided here; a seal that names another ``encoding`` is refused. Without a
     ``directory`` agency kinds are read from the codes, and neither existence nor levels nor allow-lists are
     checked. Raises nothing for whatever the bytes are.
     """
@@ -77,14 +77,12 @@ def check_packet(
 
 
 def _decide(packet_xml: bytes, encoding: str | None) -> EncodingDecision | Finding:
-    if encoding is None:
-        return decide_encoding(packet_xml)
-    try:
-        return EncodingDecision(encoding, reading(packet_xml, encoding))
-    except EncodingError:
-        own = decide_encoding(packet_xml)
-        expected = own.encoding if isinstance(own, EncodingDecision) else "-"
-        return make_finding("seal-differs", element="encoding", expected=expected, found=encoding)
+    own = decide_encoding(packet_xml)
+    decided = own.encoding if isinstance(own, EncodingDecision) else "-"
+    if encoding in (None, decided):
+        return own
+    # UTF-8 reads as GB18030 too, silently wrong, and every later node reads what the seal names.
+    return make_finding("seal-differs", element="encoding", expected=decided, found=encoding)
 
 
 def _body_findings(root: Element, pack: Pack) -> tuple[Finding, ...]:

@@ -41,10 +41,22 @@ def lab() -> None:
     show_default=True,
     help="How agencies are linked to the province.",
 )
+@click.option(
+    "--sequence",
+    type=click.Choice(["enforce", "warn", "off"]),
+    help="How strictly the province holds to the order of a case; without it, what the plan says, else warn.",
+)
 @click.option("--jail", is_flag=True, help="As root: a real account in a jail for each agency.")
 @json_option
 def create(
-    folder: Path, agencies: int | None, plan: Path | None, link: str, *, jail: bool, as_json: bool
+    folder: Path,
+    agencies: int | None,
+    plan: Path | None,
+    link: str,
+    sequence: str | None,
+    *,
+    jail: bool,
+    as_json: bool,
 ) -> None:
     """Make a province in the new or empty folder DIR: keys, directory, configurations, folders.
 
@@ -55,11 +67,12 @@ def create(
     Example:
       exchangectl lab create /tmp/province
       exchangectl lab create /tmp/small --agencies 3 --link folder
+      exchangectl lab create /tmp/strict --sequence enforce
       exchangectl lab create /tmp/bridged --plan examples/lab-plan.toml
       sudo exchangectl lab create /srv/province --agencies 3 --jail
     """
     from cli.lab.lab import create_lab
-    from cli.lab.plan import default_plan, load_plan
+    from cli.lab.plan import default_plan, load_plan, with_sequence
 
     if jail and link != "sftp":
         raise click.UsageError(_("--jail goes with --link sftp only"))
@@ -69,6 +82,8 @@ def create(
         chosen = load_plan(plan)
     else:
         chosen = default_plan() if agencies is None else default_plan(agencies)
+    if sequence is not None:
+        chosen = with_sequence(chosen, sequence)
     made = create_lab(folder, chosen, link, jail=jail)
     if as_json:
         said = {"folder": made.layout.root, "link": link, "province": made.province or None}

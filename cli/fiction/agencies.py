@@ -16,7 +16,10 @@ from packet_spec.errors import CatalogueError
 
 @dataclass(frozen=True, slots=True)
 class LabAgency:
-    """An invented agency. ``level`` is county, city or province; ``parent`` the organ above it."""
+    """An invented agency. ``level`` is county, city or province; ``parent`` the organ above it.
+
+    ``case_kinds`` are the only kinds of case that it takes part in; empty: all.
+    """
 
     code: str
     kind: str
@@ -25,6 +28,7 @@ class LabAgency:
     name_en: str
     alias: str
     parent: str
+    case_kinds: tuple[str, ...] = ()
 
     @property
     def division(self) -> str:

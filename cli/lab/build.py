@@ -95,6 +95,10 @@ side = "serve"
 mailbox = "{mailbox}"
 """
 _ACCOUNT: Final = 'account = "{account}"\n'
+_RULES: Final = """
+[rules]
+sequence = "{sequence}"
+"""
 _FOLDERS: Final = """
 [folders]
 root = "{root}"
@@ -236,6 +240,7 @@ class _Builder:
             name_zh=agency.name_zh,
             name_en=agency.name_en,
             aliases=(("lab", agency.alias),),
+            case_kinds=agency.case_kinds,
         )
 
     def _make_login_keys(self) -> str:
@@ -275,6 +280,8 @@ class _Builder:
             link_scan = 0.5
         workers = 1 if role is NodeRole.FRONTEND else 2
         parts.append(_LIMITS.format(workers=workers, link_scan=link_scan))
+        if role is NodeRole.PROVINCIAL and self._plan.sequence is not None:
+            parts.append(_RULES.format(sequence=self._plan.sequence))
         self._layout.config(code).write_text("".join(parts), encoding="utf-8")
 
     def _serve(self, lower: str) -> str:

@@ -1,8 +1,9 @@
 """What a lab is made of: the province's node, agencies, bridges and links, from a number or a plan file.
 
-A plan is TOML: ``[province] present, enabled_types``; ``[[agency]]`` code, kind, level, via; ``[[bridge]]``
-name, link and between (the nodes that it is joined to); ``[[link]]`` between (two nodes) and transport;
-``[[route]]`` and ``[[pack]]`` as in a directory plan. A node is named by
+A plan is TOML: ``[province]`` present, sequence (how strictly it holds to the order of a case) and
+enabled_types; ``[[agency]]`` code, kind, level, via and case_kinds (the only kinds of case that it takes part
+in; without them all); ``[[bridge]]`` name, link and between (the nodes that it is joined to); ``[[link]]``
+between (two nodes) and transport; ``[[route]]`` and ``[[pack]]`` as in a directory plan. A node is named by
 its code, ``province`` or ``bridge-<name>``. An agency that nothing else joins is joined to the province. All
 links together are one tree. Without a province exactly two agencies exchange, through bridges or without.
 """
@@ -27,6 +28,7 @@ from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
 from packet_spec.model import PackReference, Route
+from packet_spec.sequence import SequencePolicy
 
 # Packs of a lab are in force from the beginning, unless the plan says otherwise.
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -59,6 +61,7 @@ class LabPlan:
     """The nodes of a lab, in the order in which they start. ``bridges`` are node codes.
 
     ``province`` is None point to point. Without ``joints`` every agency is joined to the province.
+    ``sequence`` None leaves the province's policy at what its configuration says by itself.
     """
 
     province: LabAgency | None
@@ -66,6 +69,7 @@ class LabPlan:
     bridges: tuple[str, ...] = ()
     joints: tuple[Joint, ...] = ()
     standard: Standard = field(default_factory=Standard)
+    sequence: SequencePolicy | None = None
 
     @property
     def links(self) -> tuple[Joint, ...]:
@@ -99,6 +103,16 @@ def default_plan(agencies: int = len(DEFAULT_AGENCIES)) -> LabPlan:
     return LabPlan(PROVINCE, _fitted(every, PROVINCE.code))
 
 
+def with_sequence(plan: LabPlan, sequence: str) -> LabPlan:
+    """The plan whose province holds so strictly to the order of a case: enforce, warn or off.
+
+    Raises PlanError for a plan without a province, which alone knows the order.
+    """
+    if plan.province is None:
+        raise PlanError(("--sequence: without a province nobody knows the order of a case",))
+    return replace(plan, sequence=SequencePolicy(sequence))
+
+
 def load_plan(path: Path) -> LabPlan:
     """The plan in a file. Raises PlanError with every problem, naming the file."""
     base = path.absolute().parent
@@ -112,6 +126,7 @@ def parse_plan(data: dict[str, Any], base: Path = Path()) -> LabPlan:
     head = top.table("province")
     present = head.flag("present", default=True)
     enabled_types = head.texts("enabled_types")
+    sequence = head.choice("sequence", SequencePolicy) if head.has("sequence") else None
     head.finish()
     read = [_agency(section) for section in top.tables("agency")]
     agencies = tuple(agency for agency, _ in read)
@@ -131,6 +146,8 @@ def parse_plan(data: dict[str, Any], base: Path = Path()) -> LabPlan:
         problems.append(
             f"[province] present: without a province exactly two agencies exchange, found {len(agencies)}"
         )
+    if not present and sequence is not None:
+        problems.append("[province] sequence: without a province nobody knows the order of a case")
     if problems:
         raise PlanError(tuple(problems))
     pairs = [*(pair for _, several in bridged for pair in several), *(pair for pair in linked if pair)]
@@ -144,7 +161,7 @@ def parse_plan(data: dict[str, Any], base: Path = Path()) -> LabPlan:
         raise PlanError(tuple(found))
     fitted = _fitted(agencies, PROVINCE.code if present else "")
     standard = Standard(packs, routes, enabled_types)
-    return LabPlan(PROVINCE if present else None, fitted, bridges, joints, standard)
+    return LabPlan(PROVINCE if present else None, fitted, bridges, joints, standard, sequence)
 
 
 def _node_name(text: str) -> str:
@@ -192,11 +209,15 @@ def _agency(section: Section) -> tuple[LabAgency, str]:
     )
     level = section.choice("level", Level, Level(known.level) if known else Level.COUNTY) or Level.COUNTY
     via = _node_name(section.text("via", ""))
+    case_kinds = section.texts("case_kinds") if section.has("case_kinds") else ()
+    if not set(case_kinds) <= catalogue.case_kinds.keys():
+        names = ", ".join(catalogue.case_kinds)
+        section.problem("case_kinds", f"expected some of {names}")
     section.finish()
     name_zh, name_en = (known.name_zh, known.name_en) if known else (f"虚构机关 {code}", f"Fictional {code}")
     parent = known.parent if known else PROVINCE.code
     alias = known.alias if known else code
-    return LabAgency(code, kind, level, name_zh, name_en, alias, parent), via
+    return LabAgency(code, kind, level, name_zh, name_en, alias, parent, tuple(case_kinds)), via
 
 
 def _fitted(agencies: tuple[LabAgency, ...], top: str) -> tuple[LabAgency, ...]:

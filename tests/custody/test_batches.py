@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exchanged.notices import LOOK_SECONDS
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
-from packet_spec.waybill_model import ExceptionKind
-from tests.support.province import Province
+from packet_spec.notice import decode_notice
+from packet_spec.waybill_model import BatchException, ExceptionKind
+from tests.support.province import Province, answer, node
 
 
 def test_c5_a_good_batch_is_acknowledged_at_landing_and_the_packet_goes_on(province: Province) -> None:
@@ -53,6 +55,32 @@ def test_c5_a_damaged_batch_is_bad_and_its_number_is_disposed_of(province: Provi
     province.police.send(packet)
     province.run()
     assert len(province.procuratorate.items(ItemKind.PACKET)) == 1
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+    assert notices_of(province) == ["batch-damaged"]
+
+
+def test_c5_what_the_neighbour_found_damaged_goes_out_again_once_and_is_an_alarm_here(
+    province: Province,
+) -> None:
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    receiver = province.procuratorate
+    (first,) = [one.number for one in receiver.waybills() if one.number]
+    bad = BatchException(first, ExceptionKind.BAD, "format-unusable", ())
+    receiver.put(receiver.batch([], bare=True, acknowledgement=answer(receiver, bad)), name="ack.batch")
+    province.run()
+    assert [one.number for one in receiver.waybills() if one.number] == [first + 1]
+    assert receiver.items(ItemKind.PACKET) == [packet.data]
+    assert notices_of(province) == ["batch-damaged"]
+
+
+def notices_of(province: Province) -> list[str]:
+    """The references of the notices that the province's operator has, once it looked."""
+    province.network.clock.advance(LOOK_SECONDS)
+    province.run()
+    folder = node(province).config.node.data_dir / "notices"
+    return [decode_notice(path.read_bytes()).reference for path in sorted(folder.glob("*.xml"))]
 
 
 def test_c4_an_unknown_format_is_held_and_answered_with_the_versions_known(province: Province) -> None:

@@ -383,3 +383,33 @@ def test_c9_a_bridge_does_not_keep_the_large_parts_of_what_passed(world: Network
     world.run()
     assert len(delivered(world, PROCURATORATE)) == 2
     check_books(world)
+
+
+@row
+def test_c5_what_changed_on_a_bridges_own_disk_is_found_at_the_next_node_and_delivered_nowhere(
+    world: Network,
+) -> None:
+    """Changed before its batch is composed: then the waybill is true, and the seal is what tells."""
+    send(world, "案件", extra_documents=())
+    north = world.nodes[NORTH]
+    upwards = next(each for each in north.stations if each.name == f"link:{link_of(world, NORTH, SOUTH)}")
+    place = north.stations.index(upwards)
+    north.stations.remove(upwards)
+    world.run()
+    (spooled,) = (north.config.node.data_dir / "spool").glob("*.batch")
+    data = bytearray(spooled.read_bytes())
+    data[data.index(b"%PDF") + 100] ^= 1
+    spooled.write_bytes(data)
+    north.stations.insert(place, upwards)
+    world.run()
+    assert held_by(world, SOUTH) == [("quarantined", "digest-mismatch")]
+    assert (count(world, PROVINCE, "arrival"), count(world, PROVINCE, "packet")) == (0, 0)
+    assert delivered(world, PROCURATORATE) == []
+    # Its sender is not blamed, and keeps the sealed packet.
+    assert rows(world, POLICE, "SELECT state FROM destination") == [("handed-over",)]
+    assert status(world, "案件")["final"] is False
+    assert rows(world, POLICE, "SELECT count(*) FROM packet WHERE spool IS NOT NULL") == [(1,)]
+    world.clock.advance(60.0)
+    world.run()
+    (notice,) = (world.nodes[SOUTH].config.node.data_dir / "notices").glob("*-quarantined-1.txt")
+    assert "告警 alarm" in notice.read_text(encoding="utf-8-sig")

@@ -7,7 +7,7 @@ owns one agency's account.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,14 +88,19 @@ class Peer:
         key: PrivateKey | None = None,
         change: dict[str, object] | None = None,
         parts: dict[str, bytes] | None = None,
+        edit: Callable[[bytes], bytes] = lambda data: data,
     ) -> Sealed:
-        """Write the drop of ``request`` and seal it. ``change`` lies in the seal; ``parts`` in the files."""
+        """Write the drop of ``request`` and seal it.
+
+        ``change`` lies in the seal; ``parts`` in the files; ``edit`` changes packet.xml before it is sealed.
+        """
         with TemporaryDirectory() as folder:
             path = write_drop(make_drop(request), Path(folder))
             contents = {entry.name: entry.read_bytes() for entry in path.iterdir()}
         packet_xml = contents.pop("packet.xml")
         packet = check_packet(packet_xml, directory=None, pack=shipped_pack()).packet
         assert packet is not None
+        packet_xml = edit(packet_xml)
         contents.update(parts or {})
         self.sequence += 1
         moment = self.network.clock.now()

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli.exit_codes import ExitCode
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE
 from cli.lab.errors import LabError
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
+from cli.main import exchangectl, main
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.errors import ConfigurationError, NotFoundError
 from exchanged.keys import check_private_file, load_key
 from packet_spec.directory import open_directory
 from packet_spec.model import KeyUse, NodeRole
+from packet_spec.sequence import SequencePolicy
 
 CODE = "620199-01-00"
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +108,15 @@ def test_a_plan_file_names_agencies_and_fills_in_what_is_known() -> None:
         ({"agency": [{"code": CODE, "size": 1}]}, f"[agency {CODE}] size: this version knows no such key"),
         ({"agency": [{"code": "620199-01-00"}] * 2}, "[agency] code: 620199-01-00 stands there twice"),
         ({"agency": [{"code": PROVINCE.code}]}, "[agency] code: 620000-00-00 is the province's own node"),
+        ({"province": {"sequence": "strict"}}, "[province] sequence: expected one of"),
+        (
+            {"province": {"present": False, "sequence": "warn"}, "agency": [{"code": CODE}] * 2},
+            "[province] sequence: without a province",
+        ),
+        (
+            {"agency": [{"code": CODE, "case_kinds": ["theft", "thefts"]}]},
+            f"[agency {CODE}] case_kinds: expected some of",
+        ),
         ({"agencies": 3}, "[agencies]: this version knows no such section"),
     ],
 )
@@ -164,6 +177,44 @@ def test_two_agencies_without_a_province_admit_for_each_other(tmp_path: Path) ->
     sides = {link.peer: link.side for link in bridge.links}
     assert sides == {other: LinkSide.SERVE, CODE: LinkSide.DIAL}
     assert not (bridge.node.data_dir / "keys" / "receipt.key").exists()
+
+
+def test_the_plan_says_how_strict_the_province_is_and_what_an_agency_takes(tmp_path: Path) -> None:
+    plan = parse_plan(
+        {"province": {"sequence": "enforce"}, "agency": [{"code": CODE, "case_kinds": ["theft"]}]}
+    )
+    lab = make(tmp_path / "lab", plan)
+    province, police = configs(lab)
+    assert province.rules.sequence is SequencePolicy.ENFORCE
+    assert police.rules.sequence is SequencePolicy.WARN
+    signed = (police.node.data_dir / "directory" / "directory-1.xml").read_bytes()
+    listed = open_directory(signed, police.keys.roots, 1).agency(CODE)
+    assert listed is not None
+    assert listed.case_kinds == ("theft",)
+
+
+def test_the_command_line_says_it_before_the_plan(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(f'[province]\nsequence = "off"\n[[agency]]\ncode = "{CODE}"\n', encoding="utf-8")
+    for words, policy in (((), "off"), (("--sequence", "enforce"), "enforce")):
+        folder = tmp_path / f"lab-{policy}"
+        command = ["lab", "create", str(folder), "--link", "folder", "--plan", str(plan), *words]
+        done = CliRunner().invoke(exchangectl, command)
+        assert done.exit_code == 0, done.output
+        lab = Lab.open(folder)
+        assert load_config(lab.node_config(lab.province)).rules.sequence is SequencePolicy(policy)
+
+
+def test_two_agencies_point_to_point_have_nobody_who_knows_the_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    agencies = "".join(f'[[agency]]\ncode = "{code}"\n' for code in (CODE, DEFAULT_AGENCIES[2].code))
+    bridge = f'[[bridge]]\nname = "a"\nbetween = ["{CODE}", "{DEFAULT_AGENCIES[2].code}"]\n'
+    plan.write_text(f"[province]\npresent = false\n{agencies}{bridge}", encoding="utf-8")
+    command = ["lab", "create", str(tmp_path / "lab"), "--plan", str(plan), "--sequence", "warn"]
+    assert main(command) == ExitCode.USAGE
+    assert "without a province" in capsys.readouterr().err
 
 
 def test_a_plan_file_is_named_in_its_problems(tmp_path: Path) -> None:

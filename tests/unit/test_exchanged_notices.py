@@ -15,7 +15,7 @@ from exchanged.durable import DurableFiles, Volume
 from exchanged.ledger import batches, notices
 from exchanged.ledger.times import stamp
 from exchanged.notice_sources import Watch
-from exchanged.notice_words import FAULTS, WORDS
+from exchanged.notice_words import ENDS, FAULTS, WORDS
 from exchanged.notices import LOOK_SECONDS, NodePlace, Notices
 from exchanged.states import DestinationState, Event
 from exchanged.trust import Trust
@@ -163,6 +163,27 @@ def test_a_link_that_is_down_is_told_with_whose_fault_it_is_and_a_pause_is_not(d
     assert said(desk.after(minutes=1)) == [("link-down", LINK, True)]
     desk.link(down_since=stamp(desk.clock.now()), paused="maintenance")
     assert said(desk.after(minutes=30)) == [("link-down", LINK, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "whose"),
+    [
+        ("damaged_here", "mailbox-file-refused", "this node"),
+        ("damaged_there", "batch-bad-at-neighbour", "the neighbour"),
+    ],
+)
+def test_c5_a_batch_that_was_changed_on_its_way_is_an_alarm_for_a_day(
+    desk: Desk, name: str, kind: str, whose: str
+) -> None:
+    desk.link(damaged_there=stamp(desk.clock.now() - timedelta(hours=1)))
+    desk.link(**{name: stamp(desk.clock.now())})
+    (damaged,) = desk.after(minutes=1)
+    assert (damaged.reference, damaged.subject, damaged.level) == ("batch-damaged", LINK, NoticeLevel.ALARM)
+    assert whose in damaged.message.en
+    assert ENDS[kind].zh in damaged.message.zh
+    assert kind in damaged.advice.zh
+    assert said(desk.after(hours=22)) == [("batch-damaged", LINK, False)]
+    assert said(desk.after(hours=2)) == [("batch-damaged", LINK, True)]
 
 
 def test_c18_what_expired_is_told_for_a_day(desk: Desk) -> None:

@@ -48,6 +48,11 @@ def test_a_seal_that_names_another_encoding_is_refused() -> None:
     (finding,) = result.verdict.findings
     assert (finding.code, finding.expected, finding.found) == ("seal-differs", "gb18030", "utf-8")
     assert (result.packet, result.encoding, result.utf8) == (None, "", b"")
+    # The other way round everything decodes, and every name would be another one.
+    (lie,) = check(text().encode(), encoding="gb18030").verdict.findings
+    assert (lie.code, lie.element, lie.expected, lie.found) == (
+        "seal-differs", "encoding", "utf-8", "gb18030"
+    )  # fmt: skip
     undecidable = b'<?xml version="1.0" encoding="EBCDIC"?><packet>\xff</packet>'
     assert check(undecidable, encoding="utf-8").verdict.findings[0].expected == "-"
 
