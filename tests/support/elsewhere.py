@@ -23,7 +23,7 @@ OURS = ("packet_spec", "exchanged", "frontend_server", "cli")
 _MODULES = "crypt curses fcntl grp nis ossaudiodev posix pty pwd readline resource spwd syslog termios tty"
 MODULES = frozenset(_MODULES.split())
 # Libraries that exist for Windows, under the names by which they load.
-_LIBRARIES = "click colorama lxml nacl cffi _cffi_backend _sodium cython_runtime reportlab PIL charset_normalizer"
+_LIBRARIES = "click colorama lxml nacl cffi _cffi_backend _sodium cython_runtime reportlab PIL"
 LIBRARIES = frozenset(_LIBRARIES.split())
 # What Python's documentation marks "Availability: Unix" (or "not Windows"): beginnings of names, and names.
 BEGINNINGS: dict[Any, tuple[str, ...]] = {

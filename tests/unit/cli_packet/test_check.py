@@ -15,8 +15,6 @@ from tests.support.asking import Operator, directory_file, operator
 from tests.support.books import packet_id
 from tests.support.documents import COURT, KEYS, NOW, POLICE, ROOTS, make_directory, make_packet, make_seal
 
-
-
 # --- drops ------------------------------------------------------------------------------------
 
 
