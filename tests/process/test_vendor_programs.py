@@ -116,7 +116,7 @@ def reading(folder: Path) -> bytes:
     return (path if path.exists() else folder / "packet.xml").read_bytes()
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", pytest.param("gb18030", marks=pytest.mark.slow)])
 def test_the_python_program(lab: Lab, attachment: Path, encoding: str) -> None:
     program = [sys.executable, "-I", str(VENDOR / "send.py")]
     check_program(lab, program, attachment, f"python-{encoding}", encoding)
@@ -148,9 +148,9 @@ def test_the_csharp_program_never_writes_question_marks(
 
 def test_all_three_say_the_same_and_are_short() -> None:
     """The same elements in the same order, and nothing that a stranger could not read in one sitting."""
-    words = re.compile(r'"(urn:exchanged:[pb]\w+:1|[a-z][a-zA-Z_0-9]+|notice\.publish|COM-017|\.status\.xml)"')
+    words = re.compile(r'"(urn:exchanged:[pb]\w+:1|[a-z]\w+|notice\.publish|COM-017|\.status.xml)"')
     # What only one language's library wants to be told.
-    own = {"xmlns", "seconds", "rb", "xb", "zh", "en"}
+    own = {"xmlns", "seconds", "rb", "xb", "zh", "en", "message"}
     said = {}
     for name in ("send.py", "Send.java", "Send.cs"):
         text = (VENDOR / name).read_text("utf-8")
