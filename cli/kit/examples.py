@@ -100,7 +100,7 @@ class ExampleWriter:
         if checked.outcome is not outcome or reasons != ({code} if code else set()):
             raise KitVerdictError(
                 "an example got another verdict than it was made for",
-                where=name,
+                where=folder.relative_to(self._top).as_posix(),
                 expected=f"{outcome} {code}".strip(),
                 found=f"{checked.outcome} {' '.join((*codes, checked.held_because))}".strip(),
             )

@@ -80,8 +80,9 @@ def _document_missing_conditional(good: Good) -> Drop | None:
 
 
 def _document_not_allowed(good: Good) -> Drop | None:
-    rows = good.catalogue.document_types.values()
-    code = next(row.code for row in rows if row.code not in good.row.allowed_documents and "pdf" in row.formats)
+    allowed = good.row.allowed_documents
+    rows = (row for row in good.catalogue.document_types.values() if "pdf" in row.formats)
+    code = next(row.code for row in rows if row.code not in allowed)
     return make_drop(replace(good.request, extra_documents=(code,)), good.catalogue)
 
 
@@ -91,7 +92,8 @@ def _field_missing(good: Good) -> Drop | None:
     if code is None:
         return None
     fields = {name: text for name, text in body.fields.items() if name != code}
-    return _with_body(good, replace(body, fields=fields, order=tuple(name for name in body.order if name != code)))
+    order = tuple(name for name in body.order if name != code)
+    return _with_body(good, replace(body, fields=fields, order=order))
 
 
 def _field_not_allowed(good: Good) -> Drop | None:
@@ -189,7 +191,9 @@ def _with_body(good: Good, body: Body) -> Drop:
 
 def _with_field(good: Good, code: str, text: str) -> Drop | None:
     body = good.drop.body
-    return _with_body(good, replace(body, fields={**body.fields, code: text})) if code in body.fields else None
+    if code not in body.fields:
+        return None
+    return _with_body(good, replace(body, fields={**body.fields, code: text}))
 
 
 def _with_envelope(good: Good, **changes: object) -> Drop:

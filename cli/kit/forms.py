@@ -28,7 +28,10 @@ _PACKET_XML: Final = "packet.xml"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One example: how it is written, what is then done to it, and the verdict. ``code``: finding or reason."""
+    """One example: how it is written, what is then done to it, and the verdict.
+
+    ``code`` is the finding, or the reason why it is held; empty where there is none.
+    """
 
     folder: str
     outcome: Outcome

@@ -16,8 +16,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "findings": ("问题代码", "Findings"),
         "made-from": (
             "本页由目录生成，目录摘要 {digest}，版本 {version}。目录根据公开的法律文本起草，不是官方标准。",
-            "Generated from the catalogue with digest {digest}, version {version}. The catalogue is drafted from"
-            " public law texts and is not an official standard.",
+            "From catalogue {digest}, version {version}; from public law texts, no official standard.",
         ),
         "code": ("代码", "Code"),
         "name": ("名称", "Name"),

@@ -24,7 +24,8 @@ _MODULES = "crypt curses fcntl grp nis ossaudiodev posix pty pwd readline resour
 MODULES = frozenset(_MODULES.split())
 # Libraries that exist for Windows, under the names by which they load.
 _LIBRARIES = "click colorama lxml nacl cffi _cffi_backend _sodium cython_runtime reportlab PIL"
-LIBRARIES = frozenset(_LIBRARIES.split())
+_PURE = "xmlschema elementpath"
+LIBRARIES = frozenset([*_LIBRARIES.split(), *_PURE.split()])
 # What Python's documentation marks "Availability: Unix" (or "not Windows"): beginnings of names, and names.
 BEGINNINGS: dict[Any, tuple[str, ...]] = {
     os: (

@@ -69,3 +69,13 @@ def test_no_console_encoding_makes_it_stop(tree: Path, encoding: str, language: 
     text = done("packet", "check", tree, cwd=tree, code=3, **settings).decode(encoding)
     assert ("合格" in text) is (language == "zh_CN" and encoding not in {"cp437", "ascii"})
     assert "sealed.packet" in text
+
+
+def test_a_kit_is_built_and_checked_and_is_the_same_as_elsewhere(tmp_path: Path) -> None:
+    """The same bytes as on this system, so that a vendor can compare digests."""
+    words = ("kit", "build", "--types", "trial.indict", "--types", "common.accept")
+    done(*words, tmp_path / "there", cwd=tmp_path)
+    done("packet", "check", tmp_path / "there", cwd=tmp_path, code=1, PYTHONIOENCODING="cp936")
+    assert python("-m", "cli", *words, tmp_path / "here", cwd=tmp_path).returncode == 0
+    there, here = ((tmp_path / name / "MANIFEST").read_bytes() for name in ("there", "here"))
+    assert there == here
