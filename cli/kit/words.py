@@ -69,7 +69,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "value": ("值", "Value"),
         "no-documents": ("没有必备文书。", "No documents."),
         "example": ("样例", "Examples"),
-        "body": ("正文", "body"),
+        "body": ("数据体", "body"),
         "each-person": ("每个 person", "each person"),
         "string": ("文字，最多 {length} 字", "text, at most {length} characters"),
         "bool": ("true 或 false", "true or false"),
