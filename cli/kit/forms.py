@@ -63,9 +63,12 @@ def _lose_attachment(drop: Path) -> None:
     _attachment(drop).unlink()
 
 
-def _shorten_attachment(drop: Path) -> None:
-    path = _attachment(drop)
-    path.write_bytes(path.read_bytes()[:-1])
+def _other_size(drop: Path) -> None:
+    """The list is wrong, not the file: a cut file would be damaged as well."""
+    path = drop / _PACKET_XML
+    before, mark, after = path.read_bytes().partition(b' size="')
+    size, quote, rest = after.partition(b'"')
+    path.write_bytes(before + mark + str(int(size) + 1).encode() + quote + rest)
 
 
 def _add_stranger(drop: Path) -> None:
@@ -139,7 +142,7 @@ FORMS: Final = (
     _good("good-xml", DropFormat.XML, DropEncoding.UTF_8),
     Form("good-encoding-misdeclared", Outcome.VALID, "encoding-misdeclared", spoil=_other_declaration),
     Form("held-incomplete", Outcome.HELD, INCOMPLETE, spoil=_lose_attachment),
-    _bad("attachment-size-differs", _shorten_attachment),
+    _bad("attachment-size-differs", _other_size),
     _bad("attachment-size-missing", _no_size),
     _bad("attachment-unlisted", _add_stranger),
     _bad("packet-xml-empty", _empty_packet),

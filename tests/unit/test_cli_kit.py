@@ -117,6 +117,7 @@ def test_nothing_that_exists_is_replaced(tmp_path: Path, vendor: Operator) -> No
     for name in ("full", "file", "left"):
         said = vendor.json("kit", "build", tmp_path / name, "--types", "info.share", code=2)
         assert said["error"]["reference"] == "kit-folder-unusable"
+        assert said["error"]["summary"].startswith(("something lies", "an interrupted build"))
     assert (tmp_path / "full" / "own.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()
     vendor.json("kit", "build", tmp_path / "empty", "--types", "info.share")

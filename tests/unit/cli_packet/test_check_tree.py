@@ -126,6 +126,14 @@ def test_people_read_each_verdict_and_a_summary(
     assert "跳过" in vendor.text("packet", "check", tree, code=1)
 
 
+def test_names_that_are_no_utf_8_are_told_and_stop_nothing(
+    vendor: Operator, tree: Path, made: Path
+) -> None:
+    (tree / os.fsdecode("投件.zip".encode("gbk"))).write_bytes((made / "good2.zip").read_bytes())
+    assert "\\udccd\\udcb6" in vendor.text("packet", "check", tree, code=3)
+    assert vendor.json("packet", "check", tree, code=3)["summary"]["valid"] == 4
+
+
 def test_a_single_drop_has_no_summary(vendor: Operator, made: Path) -> None:
     assert "verdict" not in vendor.text("packet", "check", made / "good")
 
