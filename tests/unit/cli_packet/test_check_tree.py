@@ -130,7 +130,7 @@ def test_names_that_are_no_utf_8_are_told_and_stop_nothing(
     vendor: Operator, tree: Path, made: Path
 ) -> None:
     (tree / os.fsdecode("投件.zip".encode("gbk"))).write_bytes((made / "good2.zip").read_bytes())
-    assert "\\udccd\\udcb6" in vendor.text("packet", "check", tree, code=3)
+    assert "\\udcbc\\udcfe.zip: valid" in vendor.text("packet", "check", tree, code=3)
     assert vendor.json("packet", "check", tree, code=3)["summary"]["valid"] == 4
 
 
