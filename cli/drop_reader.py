@@ -52,7 +52,7 @@ class DropFile:
     @property
     def is_temporary(self) -> bool:
         """A name under which something is still being written."""
-        return self.names[0].lower().endswith(_TEMPORARY)
+        return is_temporary_name(self.names[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +112,21 @@ def _capped(size: int, read: Callable[[], bytes]) -> bytes:
     return read()
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """A name that intake passes over: hidden, or left by an operating system or editor."""
     return name.startswith((".", "~$")) or name.lower() in _LITTER
+
+
+def is_temporary_name(name: str) -> bool:
+    """A name under which something is still being written."""
+    return name.lower().endswith(_TEMPORARY)
 
 
 # --- folders ------------------------------------------------------------------------------------
 
 
 def _read_folder(path: Path) -> Drop:
-    entries = sorted(entry for entry in path.iterdir() if not _is_litter(entry.name))
+    entries = sorted(entry for entry in path.iterdir() if not is_litter(entry.name))
     if len(entries) > _MOST_FILES:
         raise DropRefused(make_finding("drop-too-many-files", expected=str(PARTS)))
     for entry in entries:
@@ -229,7 +235,7 @@ def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
         if entry.size or not folders:
             raise _refused(entry)
         return None
-    if _is_litter(last):
+    if is_litter(last):
         return None
     kind = stat.S_IFMT(entry.unix_mode)
     if _is_unsafe(last) or kind not in {0, stat.S_IFREG} or entry.dos_attributes & _REPARSE_POINT:

@@ -7,6 +7,7 @@ from typing import Final
 
 from cli.frame import InputFileError
 from cli.jail.errors import JailPlanError
+from cli.kit.errors import KitFolderError
 from cli.lab.errors import LabFolderError
 from exchanged import errors
 from packet_spec.errors import (
@@ -53,6 +54,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (InputFileError, ExitCode.USAGE),
     (LabFolderError, ExitCode.USAGE),
     (JailPlanError, ExitCode.USAGE),
+    (KitFolderError, ExitCode.USAGE),
     (CatalogueError, ExitCode.USAGE),
     (errors.RequestError, ExitCode.USAGE),
     (errors.AmbiguousError, ExitCode.USAGE),

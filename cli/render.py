@@ -13,7 +13,7 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
@@ -154,6 +154,32 @@ def progress(label: str, length: int) -> Iterator[Progress]:
         length=length, label=encodable(label, sys.stderr), file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         yield bar
+
+
+@contextmanager
+def counting(label: str, count: Callable[[], int]) -> Iterator[Progress]:
+    """The same for ``count()`` things, which are counted only where somebody watches; no bar for one."""
+    length = count() if sys.stderr.isatty() else 0
+    if length < 2:
+        yield _NoProgress()
+        return
+    with click.progressbar(length=length, label=encodable(label, sys.stderr), file=sys.stderr) as bar:
+        yield bar
+
+
+class _NoProgress:
+    """A bar that nobody sees."""
+
+    def update(self, n_steps: int) -> None:
+        """Nothing."""
+
+
+def say_above(text: str) -> None:
+    """Print one line where a bar may stand: the bar goes, and comes back when it moves."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"\r{' ' * (shutil.get_terminal_size((_WIDTH, 24)).columns - 1)}\r")
+        sys.stderr.flush()
+    print(text, flush=True)
 
 
 def _shown(value: object) -> str:

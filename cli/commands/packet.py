@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,10 @@ from cli.exit_codes import ExitCode
 from cli.frame import NounGroup, Settings, json_option
 from cli.locale import _
 from cli.node_view import agency_option, identify, moment_option, open_view
-from cli.render import say, say_json
+from cli.render import counting, say, say_above, say_json
+
+if TYPE_CHECKING:
+    from cli.packet_check import Checked
 
 
 @click.group(
@@ -152,30 +156,39 @@ def check(
 ) -> int:
     """Check drops and sealed packets as every node will: form, encoding, fields, documents, files.
 
-    PATH is a drop (folder, .zip, .xml) or a sealed .packet file. Needs no node and no network. Exit
-    code 0: valid, 1: refused, 3: held, because something is missing or cannot be told; of several
-    the worst.
+    PATH is a drop (folder, .zip, .xml), a sealed .packet file, or a folder with any of them anywhere
+    below: each gets one verdict. Needs no node and no network. Exit code 0: valid, 1: refused, 3: held,
+    because something is missing, cannot be told, or nothing to check was found; of several the worst.
 
     \b
     Example:
       exchangectl packet check outbox/A620199-0007 outbox/A620199-0008.zip
+      exchangectl packet check outbox
     """
-    from cli.packet_check import check_path, checking, outcome_text
+    from cli.packet_check import checking, outcome_text
+    from cli.packet_tree import Tally, check_all, count_drops, summary, summary_text
     from packet_spec.findings import Outcome
 
     rules = checking(settings, directory_file, pack_file, optional_sha256=optional_sha256)
-    checked = [check_path(path, rules) for path in paths]
+    tally = Tally()
+    kept: list[Checked] = []
+    with counting(_("checking"), lambda: count_drops(paths)) as bar:
+        for each in check_all(paths, rules, tally):
+            if as_json:
+                kept.append(each)
+            else:
+                say_above(outcome_text(each))
+            bar.update(1)
     if as_json:
-        say_json({"directory": rules.directory_state, "checked": checked})
+        say_json({"directory": rules.directory_state, "checked": kept, "summary": summary(tally)})
     else:
-        for each in checked:
-            say(outcome_text(each))
+        if tally.has_tree or tally.total > 1:
+            say(summary_text(tally))
         if rules.directory is None:
             say(_("no directory: kinds were read from the codes; levels and allow-lists were not checked"))
-    outcomes = {each.outcome for each in checked}
-    if Outcome.REFUSED in outcomes:
+    if tally.outcomes[Outcome.REFUSED]:
         return ExitCode.FINDINGS
-    return ExitCode.TEMPORARY if Outcome.HELD in outcomes else ExitCode.DONE
+    return ExitCode.TEMPORARY if tally.outcomes[Outcome.HELD] else ExitCode.DONE
 
 
 def _require_known(state: str) -> None:

@@ -14,8 +14,8 @@ from cli.main import NAME, NOUNS, exchangectl
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = (
     "README*.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/packet-format.md",
-    "docs/glossary.md", "docs/operating.md", "docs/adr/*.md", "examples/*.toml", "cli/**/*.py",
-    "frontend_server/*.py",
+    "docs/glossary.md", "docs/operating.md", "docs/vendor.md", "docs/adr/*.md", "examples/*.toml",
+    "examples/vendor/*.md", "cli/**/*.py", "cli/kit/text/**/*.md", "frontend_server/*.py",
 )  # fmt: skip
 # Noun and verb. A noun alone is named too, and "exchangectl demo" has no verb.
 _NAMED = re.compile(r"exchangectl (?:--config [^ ]+ )?([a-z]+)(?: ([a-z]+))?")

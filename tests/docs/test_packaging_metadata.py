@@ -151,5 +151,8 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     run("-c", f"import importlib.resources; {schema}.read_bytes()")
     environment["EXCHANGED_LOCALE"] = "zh_CN"
     assert run("-c", "from cli.locale import _; print(_('hint'))").strip() == "建议"
+    run("-m", "cli", "kit", "build", "--types", "info.share", str(tmp_path / "kit"))
+    program = (ROOT / "examples/vendor/Send.java").read_bytes()
+    assert (tmp_path / "kit/vendor/Send.java").read_bytes() == program
     lab = ("lab", "create", str(tmp_path / "lab"), "--agencies", "1", "--link", "folder", "--json")
     assert "620199-01-00" in run("-m", "cli", *lab)

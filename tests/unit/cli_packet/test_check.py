@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +14,6 @@ from packet_spec.model import KeyUse
 from tests.support.asking import Operator, directory_file, operator
 from tests.support.books import packet_id
 from tests.support.documents import COURT, KEYS, NOW, POLICE, ROOTS, make_directory, make_packet, make_seal
-
-ROOT = Path(__file__).resolve().parents[3]
-
 
 # --- drops ------------------------------------------------------------------------------------
 
@@ -207,26 +201,3 @@ def test_sealed_packets_that_are_not_what_they_claim(
     found = check_path(path, Rules(make_directory(), "proved", optional_sha256=False, now=NOW))
     assert found.outcome is outcome
     assert found.note.startswith(reference)
-
-
-# --- on any system ----------------------------------------------------------------------------
-
-_ELSEWHERE = """
-import os, sys
-for name in ("fcntl", "grp", "pwd", "resource", "termios", "pty", "syslog"):
-    sys.modules[name] = None
-for name in ("O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "pread", "mkfifo", "fchmod"):
-    if hasattr(os, name):
-        delattr(os, name)
-from cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_a_check_needs_nothing_that_only_posix_systems_have(good: Path) -> None:
-    words = ["packet", "check", "--json", str(good / "a"), str(good / "b.zip"), str(good / "c.xml")]
-    answer = subprocess.run(
-        [sys.executable, "-c", _ELSEWHERE, *words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert [each["outcome"] for each in json.loads(answer.stdout)["checked"]] == ["valid"] * 3
