@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from cli.frame import InputFileError
-from frontend_server.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 from packet_spec.errors import NameRefusedError
 from packet_spec.findings import Finding
 from packet_spec.limits import KIB, MIB, PACKET_XML_BYTES, PARTS, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
 from packet_spec.names import escape_for_display, fold_name, safe_component
 from packet_spec.sentences import make_finding
+from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 
 PACKET_XML: Final = "packet.xml"
 

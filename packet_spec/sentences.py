@@ -23,13 +23,21 @@ from packet_spec.catalogue import load_catalogue
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Finding, Severity
+from packet_spec.sentences_documents import SENTENCES as DOCUMENT_SENTENCES
 from packet_spec.sentences_engine import SENTENCES as ENGINE_SENTENCES
 from packet_spec.sentences_format import SENTENCES as FORMAT_SENTENCES
 from packet_spec.sentences_frontend import SENTENCES as FRONTEND_SENTENCES
 from packet_spec.sentences_intake import SENTENCES as INTAKE_SENTENCES
 from packet_spec.sentences_rules import SENTENCES as RULE_SENTENCES
 
-_TABLES: Final = (FORMAT_SENTENCES, RULE_SENTENCES, FRONTEND_SENTENCES, INTAKE_SENTENCES, ENGINE_SENTENCES)
+_TABLES: Final = (
+    FORMAT_SENTENCES,
+    RULE_SENTENCES,
+    FRONTEND_SENTENCES,
+    INTAKE_SENTENCES,
+    DOCUMENT_SENTENCES,
+    ENGINE_SENTENCES,
+)
 
 # A value at fault is shown, but never at such a length that it becomes case data.
 _SHOWN_CHARACTERS: Final = 80
