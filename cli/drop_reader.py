@@ -42,12 +42,16 @@ Blocks = Callable[[], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class DropFile:
-    """A file beside packet.xml: name in bytes, every reading of it, size in bytes, content in blocks."""
+    """A file beside packet.xml: name in bytes, every reading of it, size in bytes, content in blocks.
+
+    ``path`` is set where the file lies on the disk by itself.
+    """
 
     raw_name: bytes
     names: tuple[str, ...]
     size: int
     blocks: Blocks
+    path: Path | None = None
 
     @property
     def is_temporary(self) -> bool:
@@ -137,7 +141,7 @@ def _read_folder(path: Path) -> Drop:
 
 def _file_of_folder(entry: Path) -> DropFile:
     raw = os.fsencode(entry.name)
-    return DropFile(raw, _readings(raw), entry.stat().st_size, lambda: blocks_of(entry))
+    return DropFile(raw, _readings(raw), entry.stat().st_size, lambda: blocks_of(entry), entry)
 
 
 def _readings(raw: bytes) -> tuple[str, ...]:

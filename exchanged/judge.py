@@ -16,11 +16,13 @@ from functools import partial
 from typing import Final, Protocol
 
 from exchanged.applying import Applying
+from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
+from exchanged.config_values import ScannerConfig
 from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
-from exchanged.examine import Examined, ExamineWork, Scope, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, batches
+from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
+from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
@@ -67,6 +69,8 @@ class JudgeTools:
     randomness: Randomness
     backoff: Backoff
     links: Links
+    blobs: BlobStore
+    scanner: ScannerConfig | None = None
 
 
 class Judge:
@@ -118,7 +122,8 @@ class Judge:
             return
         packets = [row for row in rows if row.kind is ItemKind.PACKET]
         works = [self._work(row) for row in packets]
-        answers = dict(zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True))
+        examined = self._tools.pool.run(examine, works, [work.extra_seconds for work in works])
+        answers = dict(zip((row.id for row in packets), examined, strict=True))
         failed: dict[int, Exception] = {}
         try:
             self._tools.ledger.write_each(
@@ -144,7 +149,9 @@ class Judge:
         self._hold(transaction, row, "no-directory", None)
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
-        trust = self._tools.trust
+        trust, scope = self._tools.trust, self._packets.scope(row.key.sender)
+        stored = self._stored_blobs(row) if scope is Scope.STANDARD else ()
+        scanner = self._tools.scanner
         return ExamineWork(
             str(self._tools.spool.path(row.bytes_at.name)),
             row.bytes_at.start,
@@ -152,7 +159,20 @@ class Judge:
             str(trust.path()),
             trust.roots,
             trust.threshold,
-            self._packets.scope(row.key.sender),
+            scope,
+            stored,
+            scanner,
+            # The small parts together have the time of one document.
+            0.0 if scanner is None else scanner.timeout_seconds * (1 + len(stored)),
+        )
+
+    def _stored_blobs(self, row: ArrivalRow) -> tuple[StoredBlob, ...]:
+        """The large parts that the waybill named and that lie here."""
+        connection = self._tools.ledger.read()
+        return tuple(
+            StoredBlob(digest, str(self._tools.blobs.path(digest, generation)), size)
+            for digest, size in blobs.named_by(connection, row.id).items()
+            if (generation := blobs.live_generation(connection, digest)) is not None
         )
 
     def _one(

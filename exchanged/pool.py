@@ -32,8 +32,13 @@ B = TypeVar("B")
 class WorkPool(Protocol):
     """Runs a top-level function over pieces of work; each answer is a value or an error of ours."""
 
-    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
-        """One answer for each piece of work, in order. Never raises for a single piece."""
+    def run(
+        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
+    ) -> list[B | ExchangeError]:
+        """One answer for each piece of work, in order. Never raises for a single piece.
+
+        ``extra_seconds``, one for each piece, is what it may take beyond the time of any piece of work.
+        """
 
     def close(self) -> None:
         """Stop the workers."""
@@ -42,8 +47,11 @@ class WorkPool(Protocol):
 class InlinePool:
     """Runs the work in the caller: for single-threaded simulation and for the vendor's desk."""
 
-    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
-        """Each piece in turn."""
+    def run(
+        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
+    ) -> list[B | ExchangeError]:
+        """Each piece in turn, in its own time."""
+        del extra_seconds
         answers: list[B | ExchangeError] = []
         for work in works:
             try:
@@ -68,27 +76,32 @@ class ProcessWorkPool:
         self._guard = threading.Lock()
         self._closed = False
 
-    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+    def run(
+        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
+    ) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
 
         Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
         """
         pool = self._started()
+        times = [self._timeout + extra for extra in extra_seconds or [0.0] * len(works)]
         try:
-            futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
+            futures = [
+                pool.schedule(function, args=(work,), timeout=seconds)
+                for work, seconds in zip(works, times, strict=True)
+            ]
         except RuntimeError as error:
             raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
         answers: list[B | ExchangeError] = []
-        for future in futures:
+        for future, seconds in zip(futures, times, strict=True):
             _await(pool, future)
             try:
                 answers.append(future.result())
             except ExchangeError as error:
                 answers.append(error)
             except FutureTimeoutError:
-                answers.append(
-                    WorkerDiedError("a check ran out of time", expected=f"at most {self._timeout} seconds")
-                )
+                expected = f"at most {seconds:g} seconds"
+                answers.append(WorkerDiedError("a check ran out of time", expected=expected))
             except ProcessExpired as error:
                 answers.append(
                     WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")

@@ -1,4 +1,4 @@
-"""Work on the drops that are ready: read, judge, copy, take; and say of each what became of it.
+"""Work on the drops that are ready: read, judge, copy, inspect, take; and say of each what became of it.
 
 Guarantees: attempts are counted before the work; a file is read through one descriptor from first to
 last byte, packet.xml before anything else; what cannot be told holds a drop and blames nobody; what is
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from exchanged.clock import Clock
-from exchanged.config import DropProfile
+from exchanged.config import DropProfile, ScannerConfig
 from exchanged.errors import (
     FileOperationError,
     NoSpaceError,
@@ -33,6 +33,7 @@ from frontend_server.acceptance import Acceptance, Accepted
 from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
+from frontend_server.documents import first_refusals, inspect_copies
 from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.outbox import DropKind, Observation, content_name, observe
@@ -41,7 +42,7 @@ from frontend_server.readiness import EqualReadings
 from frontend_server.reading import ReadDrop, read_drop
 from frontend_server.taking import Candidate
 from packet_spec.errors import ExchangeError
-from packet_spec.findings import Finding, Outcome
+from packet_spec.findings import Finding, Outcome, verdict_of
 from packet_spec.model import Disposition, Packet
 
 NO_DIRECTORY: Final = "directory-not-current"
@@ -68,6 +69,7 @@ class CheckSettings:
     profile: DropProfile
     settle_seconds: float
     optional_sha256: bool
+    scanner: ScannerConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,9 @@ class Checker:
                     candidate = self._conclude(outbox, work, answer, outcomes)
                     if candidate is not None:
                         candidates.append(candidate)
+                sound = self._inspect(candidates, outcomes)
                 outcomes.commit()
-                return self._accept(candidates, outcomes)
+                return self._accept(sound, outcomes)
             finally:
                 self._discard(candidates)
 
@@ -253,6 +256,22 @@ class Checker:
             links=links,
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
         )
+
+    def _inspect(self, candidates: Sequence[Candidate], outcomes: Outcomes) -> list[Candidate]:
+        """The candidates whose copied documents are what they say; the others have an outcome."""
+        sound: list[Candidate] = []
+        answers = inspect_copies(self._pool, candidates, self._settings.scanner)
+        for candidate, answer in zip(candidates, answers, strict=True):
+            row, sender_ref = candidate.row, candidate.packet.envelope.sender_ref
+            if isinstance(answer, WorkerDiedError):
+                outcomes.crashed(row, answer.reference)
+            elif isinstance(answer, ExchangeError):
+                outcomes.hold(row, answer.reference, sender_ref)
+            elif verdict_of(answer).outcome is Outcome.REFUSED:
+                outcomes.refuse(row, first_refusals((*answer, *candidate.findings)), sender_ref)
+            else:
+                sound.append(replace(candidate, findings=first_refusals((*candidate.findings, *answer))))
+        return sound
 
     def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
         """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
-from exchanged.config import DropProfile
+from exchanged.config import DropProfile, ScannerConfig
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NoSpaceError
@@ -67,6 +67,7 @@ class IntakeSettings:
     scan_seconds: float
     optional_sha256: bool
     scan_names: int
+    scanner: ScannerConfig | None = None
 
 
 class Intake:
@@ -120,6 +121,7 @@ class Intake:
                 profile=settings.profile,
                 settle_seconds=settings.settle_seconds,
                 optional_sha256=settings.optional_sha256,
+                scanner=settings.scanner,
             ),
         )
         self._still = StandingStill(clock)

@@ -77,6 +77,11 @@ def estimate_seconds(name: str, size: int) -> float:
     return size / _SLOW.get(declared, _FAST) + _PICTURE_SECONDS.get(declared, 0.0)
 
 
+def longest_seconds(size: int) -> float:
+    """The same where only the sizes of documents are known."""
+    return size / min(_SLOW.values()) + max(_PICTURE_SECONDS.values())
+
+
 def _declared_fault(listed: Attachment, catalogue: Catalogue) -> Fault | None:
     """What the name alone tells. A type that the catalogue does not know is the rules' business."""
     row = catalogue.document_types.get(listed.document_type)

@@ -36,14 +36,16 @@ from frontend_server.intake import Intake, IntakeSettings
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.findings import Finding
 from packet_spec.identity import sha256_hex
+from packet_spec.limits import MIB
 from packet_spec.model import Disposition, ItemKind, KeyUse, Seal
 from packet_spec.seal import PacketReader
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.documents import BRIDGE, KEYS, POLICE, PROCURATORATE, ROOTS, look_up, make_directory
+from tests.support.papers import pdf
 
 LINK = "bridge"
-SMALL = {"补充材料.pdf": b"%PDF fictional supplement"}
-LARGE = {"卷宗.zip": bytes(range(256)) * 4096 * 2}
+SMALL = {"补充材料.pdf": pdf("fictional supplement")}
+LARGE = {"卷宗.pdf": pdf("fictional dossier", size=2 * MIB)}
 SETTLE = 5.0
 
 _ENVELOPE = {

@@ -220,7 +220,7 @@ def test_the_example_shows_every_key_with_its_true_default() -> None:
 def test_the_example_names_every_key_that_is_known() -> None:
     shown = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
     known: set[str] = set()
-    sections = ("node", "keys", "folders", "limits", "rules", "retention", "notices")
+    sections = ("node", "keys", "folders", "limits", "rules", "retention", "notices", "scanner")
     unknown = {section: {"zz": 1} for section in sections}
     for original in (FRONTEND, PROVINCE):
         data = deepcopy(original)

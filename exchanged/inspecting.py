@@ -1,0 +1,166 @@
+"""What a worker process does with documents: hold each against its format, then let the scanner look.
+
+Guarantees: runs without keys, ledger or connections; documents come as bytes or as the path of a private
+file; a scratch file of a package's member is nameless and lies beside the document. What cannot be decided
+raises, and the packet is held.
+
+Leaves to others: sizes and digests, which were verified before; limits of the process (``pool``).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from exchanged.clock import SystemClock
+from exchanged.config_values import ScannerConfig
+from exchanged.errors import ScannerFailedError
+from exchanged.scanner import is_clean
+from packet_spec.catalogue import load_catalogue
+from packet_spec.documents.agreement import agreement_findings
+from packet_spec.documents.check import DocumentReport, check_document, estimate_seconds
+from packet_spec.errors import ValidatorError
+from packet_spec.findings import Finding, Outcome, verdict_of
+from packet_spec.limits import MIB
+from packet_spec.model import Attachment
+from packet_spec.sentences import make_finding
+
+# A member of a package that is larger is unpacked into a file.
+_MEMORY_BYTES: Final = 8 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document to inspect. ``listed`` bears its true size and digest.
+
+    ``path`` is a file that holds exactly it; where it is empty, ``data`` are its bytes.
+    """
+
+    listed: Attachment
+    size: int
+    path: str = ""
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Documents for one piece of work. ``scan_seconds`` is what the scanner may take for all of them."""
+
+    documents: tuple[Document, ...]
+    scanner: ScannerConfig | None = None
+    scan_seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """So long it may take on a slow machine, beyond the time of any piece of work."""
+        checks = (estimate_seconds(each.listed.file, each.size) for each in self.documents)
+        return sum(checks) + (self.scan_seconds if self.scanner else 0.0)
+
+
+def inspect_documents(work: Inspection) -> tuple[DocumentReport, ...]:
+    """A report for each document, in order. What is refused already is not scanned.
+
+    Raises ValidatorError and ScannerFailedError (hold).
+    """
+    # Its warnings quote the document, and there is nobody to read them.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    clock = SystemClock()
+    deadline = clock.monotonic() + work.scan_seconds
+    reports: list[DocumentReport] = []
+    for document in work.documents:
+        with _opened(document) as file:
+            scratch = partial(_scratch, document.path)
+            report = check_document(file, document.size, document.listed, load_catalogue(), scratch)
+            if work.scanner is not None and verdict_of(report.findings).outcome is Outcome.VALID:
+                report = _scanned(work.scanner, document, report, deadline - clock.monotonic())
+        reports.append(report)
+    return tuple(reports)
+
+
+def _scanned(
+    scanner: ScannerConfig, document: Document, report: DocumentReport, left: float
+) -> DocumentReport:
+    seconds = min(scanner.timeout_seconds, left)
+    if seconds <= 0:
+        raise ScannerFailedError(
+            "the scanner is too slow for the documents of one packet", found="out of time"
+        )
+    with _descriptor(document) as descriptor:
+        clean = is_clean(scanner, descriptor, document.listed.file, seconds)
+    if clean:
+        return report
+    listed = document.listed
+    finding = make_finding("document-infected", file=listed.file, document=listed.document_type)
+    return DocumentReport((*report.findings, finding), report.members, report.index)
+
+
+@contextmanager
+def _opened(document: Document) -> Iterator[BinaryIO]:
+    if not document.path:
+        yield io.BytesIO(document.data)
+        return
+    try:
+        file = Path(document.path).open("rb")  # noqa: SIM115 - what fails inside is not ours to name
+    except OSError as error:
+        raise ValidatorError("a document could not be read here", found=error.strerror or "") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _descriptor(document: Document) -> Iterator[int]:
+    """A descriptor of its own at the first byte: the scanner moves it as it likes."""
+    try:
+        if document.path:
+            descriptor = os.open(document.path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            descriptor = os.memfd_create("document", os.MFD_CLOEXEC)
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(document.data)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError as error:
+        raise ValidatorError("a document could not be read here", found=error.strerror or "") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _scratch(beside: str) -> BinaryIO:
+    folder = str(Path(beside).parent) if beside else None
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY_BYTES, dir=folder))
+
+
+def findings_of(
+    documents: Sequence[Document], reports: Sequence[DocumentReport], *, is_whole: bool
+) -> tuple[Finding, ...]:
+    """What was found in the documents of one packet and, where ``is_whole`` (all are there), between them."""
+    found = [finding for report in reports for finding in report.findings]
+    if is_whole:
+        pairs = [(each.listed, report) for each, report in zip(documents, reports, strict=True)]
+        found.extend(agreement_findings(pairs))
+    return tuple(found)
+
+
+def plan(
+    documents: Sequence[Document], scanner: ScannerConfig | None, *, most_bytes: int, most_documents: int
+) -> list[Inspection]:
+    """Documents of one packet as pieces of work of about one size, in order."""
+    pieces: list[list[Document]] = []
+    size = 0
+    for document in documents:
+        if not pieces or size + document.size > most_bytes or len(pieces[-1]) >= most_documents:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(document)
+        size += document.size
+    timeout = scanner.timeout_seconds if scanner else 0.0
+    return [Inspection(tuple(piece), scanner, timeout * len(piece)) for piece in pieces]
