@@ -4,7 +4,9 @@ Guarantees: the size that the file states is held against the caps before anythi
 may use the decoder of the declared format only; JPEG is decoded at an eighth of its size, which reads all
 of its data. A lack of memory says nothing about the file.
 
-Known limits: a TIFF is held in memory as a whole while it is decoded.
+Known limits: a TIFF is held in memory as a whole while it is decoded. The JPEG decoder fills up what is
+missing before an end mark without a word, and reads nothing behind it: only a missing end is noticed, and
+an archive hung on to it (``formats``).
 """
 
 from __future__ import annotations
