@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from exchanged.blobs import BlobStore
-from exchanged.config import DropProfile, StatusEncoding
+from exchanged.config import DropProfile, ScannerConfig, StatusEncoding
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, batches, blobs, drops, packets
@@ -122,6 +122,7 @@ class SendingFrontend:
         free_space_bytes: int = 0,
         status_encoding: StatusEncoding = StatusEncoding.UTF_8,
         scan_names: int = 1000,
+        scanner: ScannerConfig | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.root = root
@@ -177,6 +178,7 @@ class SendingFrontend:
                 scan_seconds=10.0,
                 optional_sha256=optional_sha256,
                 scan_names=scan_names,
+                scanner=scanner,
             ),
         )
         self.effects = Effects(
