@@ -167,7 +167,7 @@ def test_dates_of_the_story_stand_in_the_packets(packets):
 
 
 def test_the_dossier_goes_on_byte_for_byte_and_is_large_enough_for_a_blob(written):
-    first, again = (written[number] / "电子卷宗.pdf" for number in (2, 11))
+    first, again = (written[number] / "电子卷宗.zip" for number in (2, 11))
     assert digest(first) == digest(again)
     assert first.stat().st_size > INLINE_PART_BYTES
     index = etree.fromstring((written[11] / "卷内文件目录.xml").read_bytes())
