@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 
@@ -51,6 +52,21 @@ def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:
     first, second, third = pool.run(double, [1, -1, 3])
     assert (first, third) == (2, 6)
     assert isinstance(second, FormatError)
+
+
+def wait(seconds: float) -> str:
+    select.select([], [], [], seconds)
+    return "done"
+
+
+def test_a_piece_of_work_may_be_given_more_time_than_others() -> None:
+    pool = ProcessWorkPool(2, 1.0)
+    try:
+        short, long = pool.run(wait, [30.0, 2.0], [0.0, 60.0])
+    finally:
+        pool.close()
+    assert isinstance(short, WorkerDiedError)
+    assert long == "done"
 
 
 def test_a_closed_pool_says_so(pool: ProcessWorkPool) -> None:
