@@ -40,8 +40,10 @@ def main(arguments: list[str]) -> int:
     for name in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(name, signal.SIG_DFL)
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU):
-        _, most = resource.getrlimit(limit)
-        resource.setrlimit(limit, (most, most))
+        # Where that is not allowed the scanner may fail, which holds the packet.
+        with suppress(OSError, ValueError):
+            _, most = resource.getrlimit(limit)
+            resource.setrlimit(limit, (most, most))
     try:
         scanner = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
