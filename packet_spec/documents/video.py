@@ -28,37 +28,34 @@ _EBML_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
-    """A box or element: where its content starts and ends. ``end`` is None for an unknown size."""
+class _Element:
+    """An EBML element: where its content starts and ends. ``end`` is None for an unknown size."""
 
-    kind: bytes | int
+    kind: int
     start: int
     end: int | None
 
 
 def check_mp4(source: Source) -> Content:
     """Raises FaultError."""
-    kinds: list[bytes | int] = []
-    movie: _Box | None = None
-    for box in _boxes(source, 0, source.size):
-        if not kinds and box.kind != b"ftyp":
-            raise FaultError("document-unreadable", expected="ftyp", found=_shown(box.kind))
-        kinds.append(box.kind)
-        if box.kind == b"moov":
-            movie = box
-    for wanted in (b"ftyp", b"moov", b"mdat"):
-        if wanted not in kinds:
-            raise FaultError("document-unreadable", expected=wanted.decode(), found="no such box")
-    if movie is not None and movie.end is not None:
-        inside = [box.kind for box in _boxes(source, movie.start, movie.end)]
-        for wanted in (b"mvhd", b"trak"):
-            if wanted not in inside:
-                raise FaultError("document-unreadable", expected=wanted.decode(), found="no such box")
+    top = _require_boxes(source, 0, source.size, (b"ftyp", b"moov", b"mdat"))
+    _require_boxes(source, *top[b"moov"], (b"mvhd", b"trak"))
     return Content()
 
 
-def _boxes(source: Source, start: int, end: int) -> Iterator[_Box]:
-    """The boxes from ``start`` to ``end``; they fill that range exactly."""
+def _require_boxes(
+    source: Source, start: int, end: int, wanted: tuple[bytes, ...]
+) -> dict[bytes, tuple[int, int]]:
+    """Where the content of each kind of box in that range lies, of several the last. Raises FaultError."""
+    found = {kind: (inside, ending) for kind, inside, ending in _boxes(source, start, end)}
+    for kind in wanted:
+        if kind not in found:
+            raise FaultError("document-unreadable", expected=kind.decode(), found="no such box")
+    return found
+
+
+def _boxes(source: Source, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes from ``start`` to ``end``, which they fill exactly: kind, start and end of the content."""
     position = start
     for _ in range(VIDEO_BOXES):
         if position == end:
@@ -72,11 +69,11 @@ def _boxes(source: Source, start: int, end: int) -> Iterator[_Box]:
             # To the end of the file: what a recorder writes that does not know its size yet.
             size = end - position
         if _KIND.fullmatch(kind) is None or len(head) < header or size < header:
-            raise FaultError("document-unreadable", expected="box", found=_shown(kind))
+            raise FaultError("document-unreadable", expected="box", found=escape_for_display(kind))
         if position + size > end:
             missing = position + size - end
-            raise FaultError("document-unreadable", expected=_shown(kind), found=f"{missing} bytes missing")
-        yield _Box(kind, position + header, position + size)
+            raise FaultError("document-unreadable", expected=kind.decode(), found=f"{missing} bytes missing")
+        yield kind, position + header, position + size
         position += size
     raise FaultError("document-too-large", expected=f"{VIDEO_BOXES} boxes", found=f"> {VIDEO_BOXES}")
 
@@ -94,7 +91,7 @@ def check_mkv(source: Source) -> Content:
     ]
     if len(kinds) != 1 or kinds[0] not in _DOC_TYPES:
         raise FaultError("document-unreadable", expected="matroska", found="another document type")
-    if len(top) < 2 or top[1].kind != _SEGMENT or any(box.kind not in (_SEGMENT, _VOID) for box in top[2:]):
+    if len(top) < 2 or top[1].kind != _SEGMENT or any(each.kind not in (_SEGMENT, _VOID) for each in top[2:]):
         raise FaultError("document-unreadable", expected="Segment", found="no segment")
     segment = top[1]
     inside = _elements(source, segment.start, source.size if segment.end is None else segment.end)
@@ -103,7 +100,7 @@ def check_mkv(source: Source) -> Content:
     return Content()
 
 
-def _elements(source: Source, start: int, end: int) -> Iterator[_Box]:
+def _elements(source: Source, start: int, end: int) -> Iterator[_Element]:
     """The EBML elements from ``start`` to ``end``; they fill that range exactly."""
     position = start
     for _ in range(VIDEO_BOXES):
@@ -117,13 +114,13 @@ def _elements(source: Source, start: int, end: int) -> Iterator[_Box]:
             # Unknown: allowed for the segment, which then ends with the file.
             if kind != _SEGMENT:
                 raise FaultError("document-unreadable", expected="EBML", found="an unknown size")
-            yield _Box(kind, content, None)
+            yield _Element(kind, content, None)
             return
         if content + size > end:
             raise FaultError(
                 "document-unreadable", expected="EBML", found=f"{content + size - end} bytes missing"
             )
-        yield _Box(kind, content, content + size)
+        yield _Element(kind, content, content + size)
         position = content + size
     raise FaultError("document-too-large", expected=f"{VIDEO_BOXES} elements", found=f"> {VIDEO_BOXES}")
 
@@ -135,7 +132,3 @@ def _number(data: bytes, most: int, *, keep_marker: bool) -> tuple[int, int]:
         raise FaultError("document-unreadable", expected="EBML", found="no element")
     value = int.from_bytes(data[:length], "big")
     return value if keep_marker else value & ((1 << 7 * length) - 1), length
-
-
-def _shown(kind: bytes | int) -> str:
-    return escape_for_display(kind) if isinstance(kind, bytes) else f"{kind:X}"

@@ -91,5 +91,6 @@ def index(*entries: Mapping[str, object]) -> bytes:
     lines = ""
     for number, given in enumerate(entries, start=1):
         values = {"number": number} | usual | given
-        lines += "<entry {}/>".format(" ".join(f'{key}="{value}"' for key, value in values.items()))
+        written = [f'{key}="{value}"' for key, value in values.items() if value is not None]
+        lines += f"<entry {' '.join(written)}/>"
     return f'<index xmlns="urn:exchanged:dossier-index:1" formatVersion="1">{lines}</index>'.encode()

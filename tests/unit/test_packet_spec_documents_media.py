@@ -251,6 +251,7 @@ def test_elements_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
         ('<?xml version="1.0" encoding="GBK"?><a>虚构</a>'.encode("gb18030"), []),
         (b"\xef\xbb\xbf<a/>", []),
         (b"<a", ["document-unreadable"]),
+        (b'<?xml version="1.0" encoding="big5"?><a/>', ["document-unreadable"]),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', ["document-unreadable"]),
         ('<!DOCTYPE a SYSTEM "x"><a/>'.encode("utf-16"), ["document-unreadable"]),
         (b"<a>" * 200 + b"</a>" * 200, ["document-unreadable"]),

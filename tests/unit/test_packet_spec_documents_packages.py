@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import struct
 import zipfile
+import zlib
 from datetime import date
 
 import pytest
@@ -16,6 +18,8 @@ from cli.documents.ofd import render_ofd
 from packet_spec.catalogue import load_catalogue
 from packet_spec.documents.agreement import agreement_findings
 from packet_spec.documents.check import DocumentReport, check_document, estimate_seconds, longest_seconds
+from packet_spec.documents.values import BLOCK_BYTES
+from packet_spec.errors import ValidatorError
 from packet_spec.findings import Outcome, Severity, verdict_of
 from packet_spec.limits import MIB
 from packet_spec.model import Attachment
@@ -98,6 +102,10 @@ def test_an_index_that_lies_is_refused_naming_the_file(
     assert (finding.code, finding.found) == (code, shown)
     assert finding.file.startswith("卷宗.zip/v/")
     assert finding.severity is Severity.REFUSE
+
+
+def test_an_entry_without_pages_is_compared_by_size_and_digest() -> None:
+    assert codes(listed_package(A | {"pages": None}, B | {"pages": None})) == []
 
 
 def test_an_index_that_does_not_fit_its_format_is_refused_and_a_foreign_one_is_named() -> None:
@@ -346,3 +354,69 @@ def test_findings_of_a_hostile_package_are_few() -> None:
     report = check(zipped(*((f"{number}.exe", b"x") for number in range(500))))
     assert len(report.findings) <= 20
     assert verdict_of(report.findings).outcome is Outcome.REFUSED
+
+
+# --- entries made by hand ---------------------------------------------------------------------------
+
+
+def raw_zip(name: bytes, packed: bytes, size: int, *, method: int = 8, flags: int = 0) -> bytes:
+    """A zip of one entry whose packed bytes, size and name are given as they are."""
+    said = (20, flags, method, 0, 33, 0, len(packed), size, len(name), 0)
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", *said)
+    central = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, *said, 0, 0, 0, 0, 0)
+    body = local + name + packed
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central) + len(name), len(body), 0)
+    return body + central + name + end
+
+
+def deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (raw_zip(b"a.txt", b"\xff\xff\xff", 10), "document-unreadable"),
+        (raw_zip(b"a.txt", deflated(b"text") + b"behind", 4), "document-unreadable"),
+        (raw_zip(b"a.txt", deflated(b"text" * 100)[:-3], 400), "document-unreadable"),
+        (raw_zip(b"a.txt", deflated(b"text"), 400), "document-unreadable"),
+        (raw_zip(b"a.txt", b"text", 5, method=0), "document-unreadable"),
+        (raw_zip(b"a.txt", b"text", 4, method=12), "document-encrypted"),
+        (raw_zip(b"\xff\xff.txt", b"", 0, method=0), "document-entry-refused"),
+        (raw_zip(b"\xb0\xa1.txt", b"", 0, method=0, flags=0x800), "document-entry-refused"),
+        (raw_zip(b"folder/", b"text", 4, method=0), "document-entry-refused"),
+        (raw_zip(b"", b"", 0, method=0), "document-entry-refused"),
+    ],
+)
+def test_entries_that_contradict_themselves_are_refused(data: bytes, code: str) -> None:
+    assert codes(data) == [code]
+
+
+@pytest.mark.parametrize("size", [3 * MIB, BLOCK_BYTES, BLOCK_BYTES + 100])
+def test_an_entry_is_unpacked_to_its_end_wherever_the_blocks_fall(size: int) -> None:
+    """At the last size all packed bytes are in while unpacked ones are still to come."""
+    assert codes(bomb(size)) == []
+
+
+def test_an_ofd_with_a_huge_document_file_is_refused() -> None:
+    assert ofd_codes(ofd(Doc_0__Document_xml=b" " * 9 * MIB)) == ["document-too-large"]
+
+
+class _Failing(io.BytesIO):
+    """A scratch file on a full disk, or in a process without memory."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _: object) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), RecursionError()])
+def test_a_lack_of_this_machine_blames_no_package(error: BaseException) -> None:
+    data = zipped(("a.pdf", pdf()))
+    listed = Attachment("卷宗.zip", "COM-001", len(data), None)
+    with pytest.raises(ValidatorError):
+        check_document(io.BytesIO(data), len(data), listed, load_catalogue(), lambda: _Failing(error))

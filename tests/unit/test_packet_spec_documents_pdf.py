@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from pypdf import PdfReader, PdfWriter
+from pypdf.errors import DependencyError
 
 from packet_spec.catalogue import load_catalogue
 from packet_spec.documents.check import DocumentReport, check_document
@@ -179,6 +180,20 @@ def test_a_lack_of_memory_blames_nobody(monkeypatch: pytest.MonkeyPatch, error: 
     monkeypatch.setattr(PdfReader, "read", fail)
     with pytest.raises(ValidatorError):
         check(pdf())
+
+
+def test_a_missing_library_blames_nobody_and_an_unknown_protection_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raised: list[Exception] = [DependencyError(), NotImplementedError()]
+
+    def fail(*_: object) -> None:
+        raise raised.pop(0)
+
+    monkeypatch.setattr(PdfReader, "read", fail)
+    with pytest.raises(ValidatorError):
+        check(pdf())
+    assert codes(pdf()) == ["document-encrypted"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, ZeroDivisionError, RuntimeError])
