@@ -332,6 +332,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for link in config.links:
         if link.peer == config.node.code:
             yield f"[link {link.name}] peer: this node itself"
+    scanner = config.scanner
+    if scanner is not None and scanner.timeout_seconds >= config.limits.check_timeout_seconds:
+        yield "[scanner] timeout_seconds: must be below [limits] check_timeout_seconds, of which it is a part"
     if config.folders is not None:
         root, data_dir = config.folders.root, config.node.data_dir
         if root == data_dir or root in data_dir.parents or data_dir in root.parents:

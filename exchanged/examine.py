@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from exchanged.config_values import ScannerConfig
-from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents
+from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, scan_allowance
 from exchanged.ranges import RangeReader
 from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
 from packet_spec.catalogue import load_catalogue
@@ -54,8 +54,8 @@ class StoredBlob:
 class ExamineWork:
     """One sealed packet to look at, as far as ``scope``.
 
-    ``directory`` is the file of the directory in force, proved again here by ``roots``. The rest serves
-    ``standard`` alone: ``scan_seconds`` is what the scanner may take for all documents together.
+    ``directory`` is the file of the directory in force, proved again here by ``roots``. ``blobs`` and
+    ``scanner`` serve ``standard`` alone.
     """
 
     path: str
@@ -67,13 +67,15 @@ class ExamineWork:
     scope: Scope
     blobs: tuple[StoredBlob, ...] = ()
     scanner: ScannerConfig | None = None
-    scan_seconds: float = 0.0
 
     @property
-    def extra_seconds(self) -> float:
-        """So long it may take on a slow machine, beyond the time of any piece of work."""
-        size = sum(blob.size for blob in self.blobs)
-        return (longest_seconds(size) if size else 0.0) + self.scan_seconds
+    def allowance_seconds(self) -> float:
+        """What its documents may take beyond the time that everybody has: their formats are not known yet."""
+        if self.scope is not Scope.STANDARD:
+            return 0.0
+        sizes = (self.length, *(blob.size for blob in self.blobs))
+        scans = (scan_allowance(size) for size in sizes) if self.scanner else ()
+        return longest_seconds(sum(sizes)) + sum(scans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ def _documents(
 def _with_documents(
     verdict: Verdict, packet: Packet, documents: tuple[Document, ...], work: ExamineWork
 ) -> Verdict:
-    reports = inspect_documents(Inspection(documents, work.scanner, work.scan_seconds))
+    reports = inspect_documents(Inspection(documents, work.scanner))
     found = findings_of(documents, reports, is_whole=len(documents) == len(packet.attachments))
     ordered = sorted((*verdict.findings, *found), key=lambda finding: finding.severity is not Severity.REFUSE)
     return verdict_of(tuple(ordered[:FINDINGS]))

@@ -35,6 +35,9 @@ from packet_spec.sentences import make_finding
 
 # A member of a package that is larger is unpacked into a file.
 _MEMORY_BYTES: Final = 8 * MIB
+# Starting a scanner and its guard; and what a scanner reads in a second on a slow machine.
+_SCAN_SECONDS: Final = 0.2
+_SCANNED_A_SECOND: Final = 10 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,28 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Documents for one piece of work. ``scan_seconds`` is what the scanner may take for all of them."""
+    """Documents for one piece of work."""
 
     documents: tuple[Document, ...]
     scanner: ScannerConfig | None = None
-    scan_seconds: float = 0.0
 
     @property
-    def seconds(self) -> float:
-        """So long it may take on a slow machine, beyond the time of any piece of work."""
-        checks = (estimate_seconds(each.listed.file, each.size) for each in self.documents)
-        return sum(checks) + (self.scan_seconds if self.scanner else 0.0)
+    def allowance_seconds(self) -> float:
+        """What they may take because of their number and size, beyond the time that everybody has."""
+        checks = sum(estimate_seconds(each.listed.file, each.size) for each in self.documents)
+        return checks + (self.scan_seconds - self.scanner.timeout_seconds if self.scanner else 0.0)
+
+    @property
+    def scan_seconds(self) -> float:
+        """What the scanner may take for all of them: within the time of the worker, which else is blamed."""
+        if self.scanner is None:
+            return 0.0
+        return self.scanner.timeout_seconds + sum(scan_allowance(each.size) for each in self.documents)
+
+
+def scan_allowance(size: int) -> float:
+    """Seconds that scanning a document of ``size`` bytes may take beyond the scanner's time-out."""
+    return _SCAN_SECONDS + size / _SCANNED_A_SECOND
 
 
 def inspect_documents(work: Inspection) -> tuple[DocumentReport, ...]:
@@ -88,7 +102,7 @@ def inspect_documents(work: Inspection) -> tuple[DocumentReport, ...]:
 def _scanned(
     scanner: ScannerConfig, document: Document, report: DocumentReport, left: float
 ) -> DocumentReport:
-    seconds = min(scanner.timeout_seconds, left)
+    seconds = min(scanner.timeout_seconds + scan_allowance(document.size), left)
     if seconds <= 0:
         raise ScannerFailedError(
             "the scanner is too slow for the documents of one packet", found="out of time"
@@ -162,5 +176,4 @@ def plan(
             size = 0
         pieces[-1].append(document)
         size += document.size
-    timeout = scanner.timeout_seconds if scanner else 0.0
-    return [Inspection(tuple(piece), scanner, timeout * len(piece)) for piece in pieces]
+    return [Inspection(tuple(piece), scanner) for piece in pieces]

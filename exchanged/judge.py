@@ -122,8 +122,7 @@ class Judge:
             return
         packets = [row for row in rows if row.kind is ItemKind.PACKET]
         works = [self._work(row) for row in packets]
-        examined = self._tools.pool.run(examine, works, [work.extra_seconds for work in works])
-        answers = dict(zip((row.id for row in packets), examined, strict=True))
+        answers = dict(zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True))
         failed: dict[int, Exception] = {}
         try:
             self._tools.ledger.write_each(
@@ -151,7 +150,6 @@ class Judge:
     def _work(self, row: ArrivalRow) -> ExamineWork:
         trust, scope = self._tools.trust, self._packets.scope(row.key.sender)
         stored = self._stored_blobs(row) if scope is Scope.STANDARD else ()
-        scanner = self._tools.scanner
         return ExamineWork(
             str(self._tools.spool.path(row.bytes_at.name)),
             row.bytes_at.start,
@@ -160,10 +158,8 @@ class Judge:
             trust.roots,
             trust.threshold,
             scope,
-            stored,
-            scanner,
-            # The small parts together have the time of one document.
-            0.0 if scanner is None else scanner.timeout_seconds * (1 + len(stored)),
+            blobs=stored,
+            scanner=self._tools.scanner,
         )
 
     def _stored_blobs(self, row: ArrivalRow) -> tuple[StoredBlob, ...]:

@@ -30,15 +30,14 @@ B = TypeVar("B")
 
 
 class WorkPool(Protocol):
-    """Runs a top-level function over pieces of work; each answer is a value or an error of ours."""
+    """Runs a top-level function over pieces of work; each answer is a value or an error of ours.
 
-    def run(
-        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
-    ) -> list[B | ExchangeError]:
-        """One answer for each piece of work, in order. Never raises for a single piece.
+    A piece of work may have ``allowance_seconds``: what it may take because of its size, beyond the time that
+    everybody has.
+    """
 
-        ``extra_seconds``, one for each piece, is what it may take beyond the time of any piece of work.
-        """
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+        """One answer for each piece of work, in order. Never raises for a single piece."""
 
     def close(self) -> None:
         """Stop the workers."""
@@ -47,11 +46,8 @@ class WorkPool(Protocol):
 class InlinePool:
     """Runs the work in the caller: for single-threaded simulation and for the vendor's desk."""
 
-    def run(
-        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
-    ) -> list[B | ExchangeError]:
-        """Each piece in turn, in its own time."""
-        del extra_seconds
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
+        """Each piece in turn."""
         answers: list[B | ExchangeError] = []
         for work in works:
             try:
@@ -76,15 +72,13 @@ class ProcessWorkPool:
         self._guard = threading.Lock()
         self._closed = False
 
-    def run(
-        self, function: Callable[[A], B], works: Sequence[A], extra_seconds: Sequence[float] = ()
-    ) -> list[B | ExchangeError]:
+    def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
 
         Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
         """
         pool = self._started()
-        times = [self._timeout + extra for extra in extra_seconds or [0.0] * len(works)]
+        times = [self._timeout + float(getattr(work, "allowance_seconds", 0.0)) for work in works]
         try:
             futures = [
                 pool.schedule(function, args=(work,), timeout=seconds)
@@ -100,7 +94,7 @@ class ProcessWorkPool:
             except ExchangeError as error:
                 answers.append(error)
             except FutureTimeoutError:
-                expected = f"at most {seconds:g} seconds"
+                expected = f"at most {seconds} seconds"
                 answers.append(WorkerDiedError("a check ran out of time", expected=expected))
             except ProcessExpired as error:
                 answers.append(

@@ -42,7 +42,7 @@ def inspect_copies(
     works: list[Inspection] = [piece for each in pieces for piece in each]
     if not works:
         return [() for _ in candidates]
-    reports = iter(pool.run(inspect_documents, works, [work.seconds for work in works]))
+    reports = iter(pool.run(inspect_documents, works))
     return [
         _answer(each, [next(reports) for _ in planned])
         for each, planned in zip(documents, pieces, strict=True)

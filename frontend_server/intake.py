@@ -165,6 +165,7 @@ class Intake:
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
+        self._checker.keep_only(())
         self._copier.remove_leftovers()
         outcomes = self._outcomes()
         interrupted = [row for row in drops.live(self._ledger.read()).values() if row.in_work]

@@ -68,7 +68,7 @@ IMAGE_PIXELS: Final = 100_000_000
 IMAGE_TOTAL_PIXELS: Final = 8_000_000_000
 IMAGE_PAGES: Final = 5_000
 # The decoder holds a compressed picture file in memory.
-IMAGE_BYTES: Final = 256 * MIB
+IMAGE_BYTES: Final = 128 * MIB
 # Boxes or elements of a video: a fragmented recording has two a second.
 VIDEO_BOXES: Final = 200_000
 # Faults told of one document; more adds nothing that a clerk could use.

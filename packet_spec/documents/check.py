@@ -30,10 +30,11 @@ from packet_spec.sentences import make_finding
 INDEX_TYPE: Final = "COM-002"
 PACKAGE_TYPE: Final = "COM-001"
 # Bytes a second that a check does at least, by format, on a slow machine: packages are unpacked, and
-# what they hold is checked and hashed. Pictures unpack to far more than their size.
-_SLOW: Final[Mapping[str, int]] = MappingProxyType({ZIP: 2 * MIB, "ofd": 2 * MIB, "jpg": MIB, "tif": MIB})
-_FAST: Final = 20 * MIB
-_PICTURE_SECONDS: Final[Mapping[str, float]] = MappingProxyType({"tif": 120.0})
+# what they hold is checked and hashed; pictures unpack to far more than their size. Of others little is read.
+_SLOW: Final[Mapping[str, int]] = MappingProxyType(
+    {ZIP: 8 * MIB, "ofd": 8 * MIB, "jpg": 4 * MIB, "tif": 4 * MIB}
+)
+_FAST: Final = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,13 @@ def check_document(
 
 
 def estimate_seconds(name: str, size: int) -> float:
-    """So long the check of a document of that name and size may take on a slow machine, at most."""
-    declared = declared_format(name)
-    return size / _SLOW.get(declared, _FAST) + _PICTURE_SECONDS.get(declared, 0.0)
+    """What the check of a document of that name may take because of its size, on a slow machine."""
+    return size / _SLOW.get(declared_format(name), _FAST)
 
 
 def longest_seconds(size: int) -> float:
     """The same where only the sizes of documents are known."""
-    return size / min(_SLOW.values()) + max(_PICTURE_SECONDS.values())
+    return size / min(_SLOW.values())
 
 
 def _declared_fault(listed: Attachment, catalogue: Catalogue) -> Fault | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 
 import pytest
@@ -54,15 +55,21 @@ def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:
     assert isinstance(second, FormatError)
 
 
-def wait(seconds: float) -> str:
-    select.select([], [], [], seconds)
+@dataclass(frozen=True)
+class Waiting:
+    seconds: float
+    allowance_seconds: float
+
+
+def wait(work: Waiting) -> str:
+    select.select([], [], [], work.seconds)
     return "done"
 
 
-def test_a_piece_of_work_may_be_given_more_time_than_others() -> None:
+def test_a_piece_of_work_may_have_more_time_than_others() -> None:
     pool = ProcessWorkPool(2, 1.0)
     try:
-        short, long = pool.run(wait, [30.0, 2.0], [0.0, 60.0])
+        short, long = pool.run(wait, [Waiting(30.0, 0.0), Waiting(2.0, 60.0)])
     finally:
         pool.close()
     assert isinstance(short, WorkerDiedError)

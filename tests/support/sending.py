@@ -47,7 +47,7 @@ class MeddlingPool(InlinePool):
         self.acts = list(acts)
         self.works = 0
 
-    def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
         if function is judge_drop:
             if works and self.acts:
                 self.acts.pop(0)()

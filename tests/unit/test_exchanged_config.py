@@ -218,6 +218,8 @@ def test_a_scanner_is_a_program_by_its_path_and_not_on_a_bridge() -> None:
     for command in (["clamdscan"], [""]):
         (problem,) = problems_of(PROVINCE, scanner__command=command)
         assert problem.startswith("[scanner] command: expected a program by its full path")
+    (problem,) = problems_of(PROVINCE, scanner__command=["/x"], scanner__timeout_seconds=120)
+    assert problem.startswith("[scanner] timeout_seconds: must be below [limits]")
     bridge = PROVINCE | {"node": {"code": "bridge-east", "role": "bridge", "data_dir": "data"}}
     (problem,) = problems_of(bridge, scanner__command=["/usr/bin/clamdscan"])
     assert problem.startswith("[scanner] command: a bridge looks into no packet")

@@ -134,10 +134,13 @@ def test_documents_of_one_packet_share_their_time(tmp_path: Path) -> None:
     """A scanner that is too slow for all of them holds the packet; it does not cost the worker its life."""
     document = Document(LISTED, len(pdf()), data=pdf())
     program = scanner(tmp_path)
-    assert inspect_documents(Inspection((document, document), program, 60.0))[1].findings == ()
+    assert inspect_documents(Inspection((document, document), program))[1].findings == ()
     assert names_seen(tmp_path) == [LISTED.file] * 2
-    with pytest.raises(ScannerFailedError):
-        inspect_documents(Inspection((document,), program, 0.0))
+    assert Inspection((document,) * 5, program).scan_seconds == pytest.approx(31.0, abs=0.1)
+    slow = scanner(tmp_path, "sleep 0.4", timeout_seconds=0.1)
+    with pytest.raises(ScannerFailedError) as caught:
+        inspect_documents(Inspection((document,) * 9, slow))
+    assert caught.value.found == "out of time"
 
 
 def test_a_document_that_is_gone_is_held(tmp_path: Path) -> None:

@@ -69,13 +69,10 @@ class _Failing(InlinePool):
         self.error = error
         self.times = times
 
-    def run(self, function: Callable[[Any], Any], works: Sequence[Any], *extra: Any) -> list[Any]:
-        if function is inspect_documents:
-            # Time in proportion, and never less than what any piece of work has.
-            assert all(seconds >= 0 for (seconds,) in zip(*extra, strict=True))
-            if self.times:
-                self.times -= 1
-                return [self.error for _ in works]
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+        if function is inspect_documents and self.times:
+            self.times -= 1
+            return [self.error for _ in works]
         return super().run(function, works)
 
 
@@ -86,10 +83,66 @@ def test_what_nobody_can_judge_is_held_and_tried_again(start: Open, error: Excep
     frontend.run()
     (row,) = frontend.rows()
     assert (row.state, row.reason) == (DropState.HELD, error.reference)  # type: ignore[attr-defined]
-    assert list(frontend.blobs.incoming.iterdir()) == []
     frontend.clock.advance(60)
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
+    assert frontend.open(frontend.packets()[0])[2] == {**SMALL, **LARGE}
+    assert list(frontend.blobs.incoming.iterdir()) == []
+
+
+def incoming(frontend: SendingFrontend) -> list[str]:
+    return sorted(entry.name for entry in frontend.blobs.incoming.iterdir())
+
+
+def test_a_held_drop_is_not_copied_again_until_it_changes(start: Open) -> None:
+    frontend = start(pool=_Failing(ValidatorError("memory ended"), 99))
+    path = frontend.drop_folder("A", {**SMALL, **LARGE})
+    frontend.run()
+    (copy,) = incoming(frontend)
+    frontend.clock.advance(60)
+    frontend.run()
+    assert incoming(frontend) == [copy]
+    # Another document under the same name: the old copy goes, a new one is made.
+    other = {**SMALL, "卷宗.pdf": pdf("another", size=2 * MIB)}
+    (path / "卷宗.pdf").write_bytes(other["卷宗.pdf"])
+    (path / "packet.xml").write_bytes(packet_xml(other))
+    frontend.clock.advance(60)
+    frontend.settle()
+    frontend.run()
+    assert len(incoming(frontend)) == 1
+    assert incoming(frontend) != [copy]
+    # The case software takes it back.
+    path.rename(frontend.root / "taken back")
+    frontend.run()
+    assert incoming(frontend) == []
+
+
+def test_few_copies_are_kept_and_none_without_digests(start: Open) -> None:
+    frontend = start(pool=_Failing(ValidatorError("memory ended"), 99), optional_sha256=True)
+    for number in range(10):
+        files = {"补充材料.pdf": pdf(str(number), size=2 * MIB)}
+        frontend.drop_folder(str(number), files, document=packet_xml(files, senderRef=f"R-{number}"))
+    frontend.run()
+    assert len(incoming(frontend)) == 8
+    for number in range(10):
+        files = {"补充材料.pdf": pdf(str(number), size=2 * MIB)}
+        listed = {"补充材料.pdf": {"sha256": None}}
+        document = packet_xml(files, listed=listed, senderRef=f"R-{number}")
+        (frontend.outbox / str(number) / "packet.xml").write_bytes(document)
+    frontend.clock.advance(60)
+    frontend.settle()
+    assert incoming(frontend) == []
+
+
+def test_what_a_stop_left_is_copied_anew(start: Open) -> None:
+    frontend = start(pool=_Failing(ValidatorError("memory ended"), 1))
+    frontend.drop_folder("A", {**SMALL, **LARGE})
+    frontend.run()
+    assert len(incoming(frontend)) == 1
+    frontend = start(clock=frontend.clock)
+    frontend.clock.advance(60)
+    frontend.run()
+    assert (states(frontend), incoming(frontend)) == ([DropState.TAKEN], [])
 
 
 def test_a_document_that_ends_its_worker_three_times_is_left_alone(start: Open) -> None:

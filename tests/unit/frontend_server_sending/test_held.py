@@ -27,7 +27,7 @@ class DyingPool(InlinePool):
     def __init__(self, sender_ref: bytes) -> None:
         self.sender_ref = sender_ref
 
-    def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
         return [
             WorkerDiedError("a worker process died on a check")
             if self.sender_ref in work.packet_xml
@@ -63,7 +63,7 @@ class _OnceTemporary(InlinePool):
     def __init__(self) -> None:
         self.failures = 3
 
-    def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
         if works and self.failures:
             self.failures -= 1
             return [StaleStateError("not now") for _ in works]
@@ -112,7 +112,7 @@ def test_work_that_ends_the_process_is_done_alone_and_is_poison_at_the_third_tim
     class KillingPool(DyingPool):
         groups: list[int] = []  # noqa: RUF012 - shared by the restarts of one test
 
-        def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
             self.groups.append(len(works))
             if any(self.sender_ref in work.packet_xml for work in works):
                 raise Killed
@@ -145,7 +145,7 @@ def test_work_that_ends_the_process_is_done_alone_and_is_poison_at_the_third_tim
 
 def test_a_bug_that_one_drop_meets_stops_that_drop_only(start: Open) -> None:
     class BuggyPool(DyingPool):
-        def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
             if any(self.sender_ref in work.packet_xml for work in works):
                 raise ZeroDivisionError
             return InlinePool.run(self, function, works)

@@ -73,7 +73,7 @@ def test_a_racer_never_gets_other_bytes_sealed_than_were_judged(start: Open) -> 
     judged: list[bytes] = []
 
     class Racer(InlinePool):
-        def run(self, function: Callable[[Any], Any], works: Sequence[Any], *_: Any) -> list[Any]:
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
             judged.extend(work.packet_xml for work in works)
             if len(judged) < len(documents):
                 (frontend.outbox / "A.xml").write_bytes(documents[len(judged)])
