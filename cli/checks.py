@@ -7,6 +7,7 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -57,6 +58,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *_check_keys(config),
         *_check_links(config, randomness),
         *_check_jails(config),
+        *_check_scanner(config),
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
@@ -207,6 +209,23 @@ def _check_jails(config: Config) -> Iterator[Check]:
     for link_name in links_on_our_volume(config):
         detail = _("its up/ lies on the volume of ledger and spool: who fills the one stops the other")
         yield Check(f"volume of {link_name}", CheckState.WARNING, detail)
+
+
+def _check_scanner(config: Config) -> Iterator[Check]:
+    """Without its program every packet with documents is held."""
+    if config.scanner is None:
+        return
+    program = Path(config.scanner.command[0])
+    if program.is_file() and os.access(program, os.X_OK):
+        yield Check("scanner", CheckState.GOOD, str(program))
+        return
+    yield Check(
+        "scanner",
+        CheckState.PROBLEM,
+        _("{path} is no program that can be started").format(path=program),
+        follows=_("every packet with attachments is held"),
+        advice=_("install it, or correct [scanner] command"),
+    )
 
 
 def _check_membership(config: Config, directory: Directory, now: datetime) -> Iterator[Check]:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from cli.frame import InputFileError
-from frontend_server.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 from packet_spec.errors import NameRefusedError
 from packet_spec.findings import Finding
 from packet_spec.limits import KIB, MIB, PACKET_XML_BYTES, PARTS, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
 from packet_spec.names import escape_for_display, fold_name, safe_component
 from packet_spec.sentences import make_finding
+from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 
 PACKET_XML: Final = "packet.xml"
 
@@ -42,12 +42,16 @@ Blocks = Callable[[], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class DropFile:
-    """A file beside packet.xml: name in bytes, every reading of it, size in bytes, content in blocks."""
+    """A file beside packet.xml: name in bytes, every reading of it, size in bytes, content in blocks.
+
+    ``path`` is set where the file lies on the disk by itself.
+    """
 
     raw_name: bytes
     names: tuple[str, ...]
     size: int
     blocks: Blocks
+    path: Path | None = None
 
     @property
     def is_temporary(self) -> bool:
@@ -143,7 +147,7 @@ def _read_folder(path: Path) -> Drop:
 
 def _file_of_folder(entry: Path) -> DropFile:
     raw = os.fsencode(entry.name)
-    return DropFile(raw, _readings(raw), entry.stat().st_size, lambda: blocks_of(entry))
+    return DropFile(raw, _readings(raw), entry.stat().st_size, lambda: blocks_of(entry), entry)
 
 
 def _readings(raw: bytes) -> tuple[str, ...]:

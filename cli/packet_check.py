@@ -1,9 +1,10 @@
 """``packet check``: the verdict on a drop or a sealed packet, as every node would give it.
 
-Guarantees: the same check of packet.xml as at front-end and province (``packet_spec.check``), and of the
-files against its list; all findings at once. Doubt holds: a listed file that is not there, a directory
-that does not prove itself for a sealed packet. Leaves to others: identity and order in the case, which
-only a node can know. Portable: needs nothing but the standard itself unless a node is configured here.
+Guarantees: the same check of packet.xml as at front-end and province (``packet_spec.check``), of the files
+against its list, and of what is inside them (``packet_documents``); all findings at once. Doubt holds: a
+listed file that is not there, a directory that does not prove itself for a sealed packet. Leaves to others:
+identity and order in the case, which only a node can know. Portable: needs nothing but the standard itself
+unless a node is configured here.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from typing import TYPE_CHECKING, Final
 from cli.drop_reader import PACKET_XML, Drop, DropFile, DropRefused, read_drop
 from cli.frame import DEFAULT_CONFIG, InputFileError, Settings, read_input
 from cli.locale import _, language, told
+from cli.packet_documents import DeskDocument, document_findings
 from cli.render import printable
 from exchanged.clock import SystemClock
 from exchanged.packs import find_pack
 from exchanged.places import PACK_FOLDER
 from packet_spec.authority import check_seal_authority
-from packet_spec.binding import check_seal_against_packet
+from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.directory import decode_directory, find_key_owner, open_directory
 from packet_spec.disposition import is_disposition, parse_disposition
 from packet_spec.envelope import missing_digest_findings
-from packet_spec.errors import ExchangeError, PackUnknownError
+from packet_spec.errors import ExchangeError, PackUnknownError, ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.identity import PacketKey
 from packet_spec.limits import DIRECTORY_BYTES, FINDINGS, PACK_BYTES
-from packet_spec.model import Attachment, Directory, Packet
+from packet_spec.model import Attachment, Directory, Packet, Seal
 from packet_spec.names import fold_name
 from packet_spec.pack import Pack, read_pack
 from packet_spec.pack_choice import FindPack, check_with_packs, find_shipped, pack_of_seal
@@ -186,7 +188,8 @@ def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
         *_missing_digests(packet, rules),
         *compared.findings(),
     )
-    verdict = _verdict(result.verdict, findings, compared.missing)
+    checked, findings = _with_documents(result.verdict, findings, compared.sound, packet, pack)
+    verdict = _verdict(checked, findings, compared.missing)
     envelope = packet.envelope
     return Checked(
         path,
@@ -200,6 +203,21 @@ def _check_drop(path: Path, drop: Drop, rules: Rules) -> Checked:
         pack=pack.title,
         key=PacketKey(envelope.sender, envelope.packet_id) if envelope.packet_id else None,
     )
+
+
+def _with_documents(
+    checked: Verdict,
+    findings: tuple[Finding, ...],
+    documents: Sequence[DeskDocument],
+    packet: Packet,
+    pack: Pack,
+) -> tuple[Verdict, tuple[Finding, ...]]:
+    """The verdict and findings with what is inside the documents; one that nobody can judge holds."""
+    try:
+        count = len(packet.attachments)
+        return checked, (*findings, *document_findings(documents, count, pack.catalogue))
+    except ValidatorError as error:
+        return Verdict(Outcome.HELD, findings, error.reference), findings
 
 
 def _verdict(checked: Verdict, findings: tuple[Finding, ...], missing: Sequence[str]) -> Verdict:
@@ -224,6 +242,8 @@ class _Comparison:
 
     def __init__(self, attachments: Sequence[Attachment], files: Sequence[DropFile]) -> None:
         self._twins: list[DropFile] = []
+        # Filled while the findings are gathered: what is listed, and there as listed.
+        self.sound: list[DeskDocument] = []
         by_name = self._by_name(files)
         found = [by_name.get(fold_name(listed.file)) for listed in attachments]
         self._pairs = [
@@ -248,10 +268,12 @@ class _Comparison:
                 yield make_finding(
                     "attachment-size-differs", file=listed.file, expected=sizes[0], found=sizes[1]
                 )
-            elif listed.sha256 is not None and (digest := _digest(file)) != listed.sha256:
+            elif (digest := _digest(file)) != (listed.sha256 or digest):
                 yield make_finding(
-                    "attachment-digest-differs", file=listed.file, expected=listed.sha256, found=digest
+                    "attachment-digest-differs", file=listed.file, expected=listed.sha256 or "", found=digest
                 )
+            else:
+                self.sound.append(DeskDocument(listed, file.size, digest, file.blocks, file.path))
         for file in self._unlisted:
             yield make_finding("attachment-unlisted", found=file.names[0])
 
@@ -303,14 +325,18 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         reader = PacketReader(file.read)
         seal = reader.open(look_up)
         packet_xml = reader.packet_xml()
-        reader.drain()
+        inline = {part.index: b"".join(blocks) for part, blocks in reader.parts()}
     check_seal_authority(directory, seal, reader.key_id, rules.now)
     pack, out_of_force = pack_of_seal(seal, directory, rules.find)
     result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
     findings = (*out_of_force, *result.verdict.findings)
+    checked = result.verdict
     if result.packet is not None:
         findings += check_seal_against_packet(seal, result.packet)
-    verdict = _verdict(result.verdict, findings, ())
+        if not check_parts_against_attachments(seal, result.packet.attachments):
+            documents = _inline_documents(seal, result.packet, inline)
+            checked, findings = _with_documents(checked, findings, documents, result.packet, pack)
+    verdict = _verdict(checked, findings, ())
     count = len(blob_parts(seal))
     beside = f"; {count} large parts travel beside it and were not checked" if count else ""
     note = f"sealed by {seal.key.sender}: signature, authority and every digest verified{beside}"
@@ -326,3 +352,16 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         note=note,
         pack=pack.title,
     )
+
+
+def _inline_documents(seal: Seal, packet: Packet, inline: dict[int, bytes]) -> list[DeskDocument]:
+    """The documents that the sealed packet itself carries."""
+    return [
+        DeskDocument(listed, part.size, part.digest, partial(_once, inline[part.index]))
+        for part, listed in zip(seal.parts, packet.attachments, strict=True)
+        if part.index in inline
+    ]
+
+
+def _once(data: bytes) -> Iterator[bytes]:
+    yield data

@@ -31,6 +31,7 @@ from packet_spec.sentences import make_finding
 from packet_spec.sequence import SequencePolicy, check_sequence
 
 _CLOCK_AGAIN_SECONDS = 30.0
+_DOCUMENT_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ class Admission:
             self._meet_again(transaction, row, known, examined)
             return
         require_named_blobs(transaction, row, seal)
+        if examined.unseen:
+            # It lies here now, but nobody has looked into it: it came while the packet was examined.
+            raise Held("document-unseen", _DOCUMENT_AGAIN_SECONDS)
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
             raise Held("sequence-fork")
         if examined.packet is None:

@@ -35,6 +35,7 @@ from exchanged.config_values import (
     NoticesConfig,
     RetentionConfig,
     RulesConfig,
+    ScannerConfig,
     StatusEncoding,
 )
 from exchanged.errors import ConfigurationError
@@ -64,6 +65,7 @@ __all__ = [
     "NoticesConfig",
     "RetentionConfig",
     "RulesConfig",
+    "ScannerConfig",
     "StatusEncoding",
     "load_config",
     "parse_config",
@@ -116,6 +118,7 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
         rules=_rules(top.table("rules")),
         retention=_retention(top.table("retention")),
         notices=_notices(top.table("notices")),
+        scanner=_scanner(top.table("scanner"), role),
         control=_control(top.table("control"), node.data_dir),
         log=_log(top.table("log")),
     )
@@ -290,6 +293,18 @@ def _notices(section: Section) -> NoticesConfig:
     return config
 
 
+def _scanner(section: Section, role: NodeRole | None) -> ScannerConfig | None:
+    command = section.texts("command")
+    if command and not command[0].startswith("/"):
+        # The daemon's search path is not that of the person who tries the command.
+        section.problem("command", f"expected a program by its full path first, found {command[0]!r}")
+    if command and role is NodeRole.BRIDGE:
+        section.problem("command", "a bridge looks into no packet; only front-ends and provincial nodes do")
+    config = ScannerConfig(command, section.number("timeout_seconds", 60.0, 0.1, 86_400))
+    section.finish()
+    return config if command else None
+
+
 def _control(section: Section, data_dir: Path) -> ControlConfig:
     config = ControlConfig(
         socket=section.path("socket", data_dir / CONTROL_SOCKET),
@@ -317,6 +332,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for link in config.links:
         if link.peer == config.node.code:
             yield f"[link {link.name}] peer: this node itself"
+    scanner = config.scanner
+    if scanner is not None and scanner.timeout_seconds >= config.limits.check_timeout_seconds:
+        yield "[scanner] timeout_seconds: must be below [limits] check_timeout_seconds, of which it is a part"
     if config.folders is not None:
         root, data_dir = config.folders.root, config.node.data_dir
         if root == data_dir or root in data_dir.parents or data_dir in root.parents:

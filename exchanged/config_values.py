@@ -206,8 +206,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ScannerConfig:
+    """An external scanner: the program with its arguments, and the seconds that one document may take."""
+
+    command: tuple[str, ...]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration. ``folders`` is None unless the node is a front-end."""
+    """The whole configuration. ``folders`` is None unless the node is a front-end, ``scanner`` unless set."""
 
     node: NodeConfig
     keys: KeysConfig
@@ -217,6 +225,7 @@ class Config:
     rules: RulesConfig
     retention: RetentionConfig
     notices: NoticesConfig
+    scanner: ScannerConfig | None
     control: ControlConfig
     log: LogConfig
 

@@ -185,6 +185,15 @@ class WorkerDiedError(ExchangeError):
     temporary = True
 
 
+class ScannerFailedError(ExchangeError):
+    """The external scanner gave no clear answer about a document: held, neither passed nor refused."""
+
+    reference = "scanner-failed"
+    temporary = True
+    peer_text = "the packet could not be checked yet"
+    hint = "give a file to the command of [scanner] by hand, then run: exchangectl config check"
+
+
 class ActRefusedError(ExchangeError):
     """An operator's act that is not allowed in the present state of its subject; nothing was changed."""
 

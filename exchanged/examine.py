@@ -6,23 +6,27 @@ raises, and the judge holds the packet; the verdict is never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache, partial
 from pathlib import Path
 
+from exchanged.config_values import ScannerConfig
+from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, scan_allowance
 from exchanged.packs import find_pack
 from exchanged.ranges import RangeReader
-from packet_spec.binding import check_seal_against_packet
+from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
 from packet_spec.check import check_packet
 from packet_spec.directory import find_key_owner, open_directory
+from packet_spec.documents.check import longest_seconds
 from packet_spec.encoding import reading
 from packet_spec.envelope import parse_packet
-from packet_spec.findings import Finding, Outcome, Verdict, verdict_of
-from packet_spec.model import Directory, Packet, RootKey, Seal
+from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
+from packet_spec.limits import FINDINGS
+from packet_spec.model import Carriage, Directory, Packet, RootKey, Seal
 from packet_spec.pack_choice import pack_of_seal
-from packet_spec.seal import PacketReader
+from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import PublicKey
 
 
@@ -39,11 +43,20 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A large part that lies here: its digest, where, and its size in bytes."""
+
+    digest: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExamineWork:
     """One sealed packet to look at, as far as ``scope``.
 
-    ``directory`` is the file of the directory in force, proved again here by ``roots``; ``packs`` is the
-    folder of the packs, which only the whole standard needs.
+    ``directory`` is the file of the directory in force, proved again here by ``roots``. ``packs`` (the folder
+    of the packs), ``blobs`` and ``scanner`` serve ``standard`` alone.
     """
 
     path: str
@@ -54,11 +67,25 @@ class ExamineWork:
     threshold: int
     scope: Scope
     packs: str = ""
+    blobs: tuple[StoredBlob, ...] = ()
+    scanner: ScannerConfig | None = None
+
+    @property
+    def allowance_seconds(self) -> float:
+        """What its documents may take beyond the time that everybody has: their formats are not known yet."""
+        if self.scope is not Scope.STANDARD:
+            return 0.0
+        sizes = (self.length, *(blob.size for blob in self.blobs))
+        scans = (scan_allowance(size) for size in sizes) if self.scanner else ()
+        return longest_seconds(sum(sizes)) + sum(scans)
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found. ``packet`` is None when packet.xml could not be read, or was none of our business."""
+    """What was found. ``packet`` is None when packet.xml could not be read, or was none of our business.
+
+    ``unseen`` are digests of large parts that were not there to be looked at.
+    """
 
     seal: Seal
     seal_digest: str
@@ -66,24 +93,35 @@ class Examined:
     verdict: Verdict
     packet: Packet | None
     scope: Scope = Scope.SEAL
+    unseen: tuple[str, ...] = ()
 
 
 def examine(work: ExamineWork) -> Examined:
     """Verify signature, layout and digests, then check the content.
 
     Raises UnknownKeyError and PackUnknownError (hold), SignatureError and FormatError leaves (not what it
-    claims to be).
+    claims to be); ValidatorError and ScannerFailedError (hold) when a document cannot be judged.
     """
     directory = _directory(work.directory, work.roots, work.threshold)
     with RangeReader(Path(work.path), work.start, work.length) as source:
         reader = PacketReader(source.read)
         seal = reader.open(_lookup(work))
         packet_xml = reader.packet_xml()
-        reader.drain()
+        inline: dict[int, bytes] = {}
+        for part, blocks in reader.parts():
+            if work.scope is Scope.STANDARD:
+                inline[part.index] = b"".join(blocks)
     if work.scope is Scope.SEAL:
         return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
     verdict, packet = _judge(packet_xml, seal, directory, work)
-    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope)
+    unseen: tuple[str, ...] = ()
+    if work.scope is Scope.STANDARD and packet is not None and _fits(seal, packet):
+        stored = {blob.digest: blob.path for blob in work.blobs}
+        if verdict.outcome is not Outcome.HELD:
+            documents = _documents(seal, packet, inline, stored)
+            verdict = _with_documents(verdict, packet, documents, work, seal.pack.digest)
+        unseen = tuple(part.digest for part in blob_parts(seal) if part.digest not in stored)
+    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope, unseen)
 
 
 def examine_seal(work: ExamineWork) -> Examined:
@@ -125,6 +163,36 @@ def _judge(
     if mismatches and not verdict.held_because:
         verdict = verdict_of((*verdict.findings, *mismatches))
     return verdict, packet
+
+
+def _fits(seal: Seal, packet: Packet) -> bool:
+    """The sealed parts are those listed; else the packet is refused for that, and nothing can be named."""
+    return bool(seal.parts) and not check_parts_against_attachments(seal, packet.attachments)
+
+
+def _documents(
+    seal: Seal, packet: Packet, inline: Mapping[int, bytes], blobs: Mapping[str, str]
+) -> tuple[Document, ...]:
+    """The documents of a packet; large ones that are not stored here are left out."""
+    return tuple(
+        Document(
+            replace(listed, size=part.size, sha256=part.digest),
+            part.size,
+            blobs.get(part.digest, ""),
+            inline.get(part.index, b""),
+        )
+        for part, listed in zip(seal.parts, packet.attachments, strict=True)
+        if part.carriage is Carriage.INLINE or part.digest in blobs
+    )
+
+
+def _with_documents(
+    verdict: Verdict, packet: Packet, documents: tuple[Document, ...], work: ExamineWork, pack: str
+) -> Verdict:
+    reports = inspect_documents(Inspection(documents, work.scanner, work.packs, pack))
+    found = findings_of(documents, reports, is_whole=len(documents) == len(packet.attachments))
+    ordered = sorted((*verdict.findings, *found), key=lambda finding: finding.severity is not Severity.REFUSE)
+    return verdict_of(tuple(ordered[:FINDINGS]))
 
 
 @lru_cache(maxsize=2)

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from exchanged.applying import Applying
+from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
+from exchanged.config_values import ScannerConfig
 from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
-from exchanged.examine import Examined, ExamineWork, Scope, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, batches
+from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
+from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
@@ -75,6 +77,8 @@ class JudgeTools:
     randomness: Randomness
     backoff: Backoff
     links: Links
+    blobs: BlobStore
+    scanner: ScannerConfig | None = None
 
 
 class Judge:
@@ -152,7 +156,8 @@ class Judge:
         self._hold(transaction, row, "no-directory", None)
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
-        trust = self._tools.trust
+        trust, scope = self._tools.trust, self._packets.scope(row.key.sender)
+        stored = self._stored_blobs(row) if scope is Scope.STANDARD else ()
         return ExamineWork(
             str(self._tools.spool.path(row.bytes_at.name)),
             row.bytes_at.start,
@@ -160,8 +165,19 @@ class Judge:
             str(trust.path()),
             trust.roots,
             trust.threshold,
-            self._packets.scope(row.key.sender),
-            str(self._tools.packs),
+            scope,
+            packs=str(self._tools.packs),
+            blobs=stored,
+            scanner=self._tools.scanner,
+        )
+
+    def _stored_blobs(self, row: ArrivalRow) -> tuple[StoredBlob, ...]:
+        """The large parts that the waybill named and that lie here."""
+        connection = self._tools.ledger.read()
+        return tuple(
+            StoredBlob(digest, str(self._tools.blobs.path(digest, generation)), size)
+            for digest, size in blobs.named_by(connection, row.id).items()
+            if (generation := blobs.live_generation(connection, digest)) is not None
         )
 
     def _one(

@@ -30,7 +30,11 @@ B = TypeVar("B")
 
 
 class WorkPool(Protocol):
-    """Runs a top-level function over pieces of work; each answer is a value or an error of ours."""
+    """Runs a top-level function over pieces of work; each answer is a value or an error of ours.
+
+    A piece of work may have ``allowance_seconds``: what it may take because of its size, beyond the time that
+    everybody has.
+    """
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """One answer for each piece of work, in order. Never raises for a single piece."""
@@ -74,21 +78,24 @@ class ProcessWorkPool:
         Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
         """
         pool = self._started()
+        times = [self._timeout + float(getattr(work, "allowance_seconds", 0.0)) for work in works]
         try:
-            futures = [pool.schedule(function, args=(work,), timeout=self._timeout) for work in works]
+            futures = [
+                pool.schedule(function, args=(work,), timeout=seconds)
+                for work, seconds in zip(works, times, strict=True)
+            ]
         except RuntimeError as error:
             raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
         answers: list[B | ExchangeError] = []
-        for future in futures:
+        for future, seconds in zip(futures, times, strict=True):
             _await(pool, future)
             try:
                 answers.append(future.result())
             except ExchangeError as error:
                 answers.append(error)
             except FutureTimeoutError:
-                answers.append(
-                    WorkerDiedError("a check ran out of time", expected=f"at most {self._timeout} seconds")
-                )
+                expected = f"at most {seconds} seconds"
+                answers.append(WorkerDiedError("a check ran out of time", expected=expected))
             except ProcessExpired as error:
                 answers.append(
                     WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")

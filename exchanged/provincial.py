@@ -25,6 +25,8 @@ def judge_tools(parts: Parts) -> JudgeTools:
         parts.ports.randomness,
         parts.backoff,
         parts.links,
+        parts.blobs,
+        parts.config.scanner,
     )
 
 

@@ -1,4 +1,4 @@
-"""Work on the drops that are ready: read, judge, copy, take; and say of each what became of it.
+"""Work on the drops that are ready: read, judge, copy, inspect, take; and say of each what became of it.
 
 Guarantees: attempts are counted before the work; a file is read through one descriptor from first to
 last byte, packet.xml before anything else; what cannot be told holds a drop and blames nobody; what is
@@ -9,14 +9,14 @@ Leaves to others: which drops are worked on, and when again (``intake``); the ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from exchanged.clock import Clock
-from exchanged.config import DropProfile
+from exchanged.config import DropProfile, ScannerConfig
 from exchanged.errors import (
     FileOperationError,
     NoSpaceError,
@@ -34,8 +34,10 @@ from frontend_server.acceptance import Acceptance, Accepted
 from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
+from frontend_server.documents import first_refusals, inspect_copies
 from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
+from frontend_server.kept_copies import KeptCopies
 from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
 from frontend_server.readiness import EqualReadings
@@ -43,7 +45,7 @@ from frontend_server.reading import ReadDrop, read_drop
 from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
 from packet_spec.errors import ExchangeError
-from packet_spec.findings import Finding, Outcome
+from packet_spec.findings import Finding, Outcome, verdict_of
 from packet_spec.model import Disposition, Packet
 
 NO_DIRECTORY: Final = "directory-not-current"
@@ -71,6 +73,7 @@ class CheckSettings:
     settle_seconds: float
     optional_sha256: bool
     packs: Path
+    scanner: ScannerConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,12 @@ class Checker:
         self._clock = clock
         self._settings = settings
         self._readings = EqualReadings(clock)
+        self._kept = KeptCopies(copier.discard)
 
     def keep_only(self, names: Collection[bytes]) -> None:
         """Forget what is remembered of drops that are not there any more."""
         self._readings.keep_only(names)
+        self._kept.keep_only(names)
 
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
         """Bring every drop of the group as far as it goes now; everything is committed on return.
@@ -139,13 +144,15 @@ class Checker:
             works = [work for work in opened if work is not None]
             answers = self._pool.run(judge_drop, [self._drop_work(work) for work in works])
             candidates: list[Candidate] = []
+            looks = {drop.row.id: drop.observation.look for drop in group}
             try:
                 for work, answer in zip(works, answers, strict=True):
                     candidate = self._conclude(outbox, work, answer, outcomes)
                     if candidate is not None:
                         candidates.append(candidate)
+                sound = self._inspect(candidates, looks, outcomes)
                 outcomes.commit()
-                return self._accept(candidates, outcomes)
+                return self._accept(sound, outcomes)
             finally:
                 self._discard(candidates)
 
@@ -231,9 +238,7 @@ class Checker:
         drop, envelope = work.drop, packet.envelope
         try:
             links = find_links(self._trust.directory, self._links, self._settings.node, envelope.recipients)
-            content = self._copier.copy(
-                work.read.source, work.read.packet_xml, packet.attachments, answer.completeness.parts
-            )
+            content = self._content(work, packet, answer.completeness.parts)
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
@@ -258,6 +263,43 @@ class Checker:
             links=links,
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
         )
+
+    def _content(self, work: _Work, packet: Packet, parts: Sequence[int]) -> CopiedDrop:
+        """The copy of an earlier attempt, else a new one. Raises what copying raises."""
+        kept = self._kept.take(work.drop.row.name, work.drop.observation.look, work.read.packet_xml)
+        if kept is not None:
+            return kept
+        try:
+            return self._copier.copy(work.read.source, work.read.packet_xml, packet.attachments, parts)
+        except NoSpaceError:
+            self._kept.keep_only(())
+            raise
+
+    def _inspect(
+        self, candidates: list[Candidate], looks: Mapping[int, object], outcomes: Outcomes
+    ) -> list[Candidate]:
+        """The candidates whose copied documents are what they say; the others have an outcome.
+
+        A candidate whose copy is kept for the next attempt leaves the list, so that nobody discards it.
+        """
+        sound: list[Candidate] = []
+        answers = inspect_copies(
+            self._pool, candidates, self._settings.scanner, self._settings.packs
+        )
+        for candidate, answer in zip(tuple(candidates), answers, strict=True):
+            row, sender_ref = candidate.row, candidate.packet.envelope.sender_ref
+            if isinstance(answer, WorkerDiedError):
+                outcomes.crashed(row, answer.reference)
+            elif isinstance(answer, ExchangeError):
+                outcomes.hold(row, answer.reference, sender_ref)
+                listed = candidate.packet.attachments
+                if self._kept.keep(row.name, looks[row.id], candidate.content, listed):
+                    candidates[:] = [each for each in candidates if each is not candidate]
+            elif verdict_of(answer).outcome is Outcome.REFUSED:
+                outcomes.refuse(row, first_refusals((*answer, *candidate.findings)), sender_ref)
+            else:
+                sound.append(replace(candidate, findings=first_refusals((*candidate.findings, *answer))))
+        return sound
 
     def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
         """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""

@@ -20,7 +20,7 @@ from typing import Final
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
-from exchanged.config import DropProfile
+from exchanged.config import DropProfile, ScannerConfig
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NoSpaceError
@@ -67,6 +67,7 @@ class IntakeSettings:
     scan_seconds: float
     optional_sha256: bool
     scan_names: int
+    scanner: ScannerConfig | None = None
 
 
 class Intake:
@@ -122,6 +123,7 @@ class Intake:
                 settle_seconds=settings.settle_seconds,
                 optional_sha256=settings.optional_sha256,
                 packs=packs,
+                scanner=settings.scanner,
             ),
         )
         self._still = StandingStill(clock)
@@ -165,6 +167,7 @@ class Intake:
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
+        self._checker.keep_only(())
         self._copier.remove_leftovers()
         outcomes = self._outcomes()
         interrupted = [row for row in drops.live(self._ledger.read()).values() if row.in_work]

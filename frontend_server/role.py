@@ -94,6 +94,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
             scan_seconds=settings.scan_seconds,
             optional_sha256=settings.optional_sha256,
             scan_names=config.limits.scan_names,
+            scanner=config.scanner,
         ),
     )
     delivery = Delivery(

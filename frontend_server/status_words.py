@@ -99,6 +99,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "前置机没有读取该件的权限，请联系运维人员检查文件夹权限。",
             "The front-end may not read it. Let your IT staff check the permissions.",
         ),
+        "scanner-failed": (
+            "安全扫描程序没有给出结果，恢复后自动继续，请联系运维人员。",
+            "The security scan gives no answer; it goes on once there is one. Tell your IT staff.",
+        ),
         "earlier-attempt-open": (
             "上一次发送尚未结束；结束后自动再次发送。",
             "The earlier attempt has not ended yet; it is sent again after that.",

@@ -21,11 +21,11 @@ from typing import Final
 
 from frontend_server.drops import DropRefusedError, Member, OpenFile, check_packet_xml_size
 from frontend_server.outbox import PACKET_XML, Observation, is_litter
-from frontend_server.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 from packet_spec.errors import NameRefusedError
 from packet_spec.limits import KIB, MIB, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
 from packet_spec.names import escape_for_display, fold_name, safe_component
 from packet_spec.sentences import make_finding
+from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 
 _BLOCK: Final = 256 * KIB
 # Small archives of repetitive text may pass any ratio; below this a bomb is no bomb.

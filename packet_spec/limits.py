@@ -55,3 +55,25 @@ COPIES: Final = 32
 ZIP_ENTRIES: Final = PARTS + 16
 ZIP_BYTES: Final = 64 * 1024 * MIB
 ZIP_RATIO: Final = 200
+# Attachments that are packages (a dossier, an OFD): files in one, and the length of a name with its folders.
+DOCUMENT_ENTRIES: Final = 20_000
+DOCUMENT_ENTRY_NAME_BYTES: Final = 512
+# What they may unpack to. Documents hardly shrink; a blank scan does. Below the second number a bomb is none.
+DOCUMENT_RATIO: Final = 50
+DOCUMENT_HARMLESS_BYTES: Final = 64 * MIB
+# XML documents, XML inside an OFD, and indexes (20,000 entries at some 400 bytes): parsed as a whole.
+DOCUMENT_XML_BYTES: Final = PACKET_XML_BYTES
+# Foreign vocabularies nest deeper than ours and have wide elements.
+DOCUMENT_XML_DEPTH: Final = 128
+DOCUMENT_XML_ATTRIBUTES: Final = 256
+# An A3 page at 600 dots per inch has 70 million pixels; four bytes each stay below half a gigabyte.
+IMAGE_PIXELS: Final = 100_000_000
+# All pages of one picture file: 900 A4 pages at 300 dots per inch. Decoding takes about a minute.
+IMAGE_TOTAL_PIXELS: Final = 8_000_000_000
+IMAGE_PAGES: Final = 5_000
+# The decoder holds a compressed picture file in memory.
+IMAGE_BYTES: Final = 128 * MIB
+# Boxes or elements of a video: a fragmented recording has two a second.
+VIDEO_BOXES: Final = 200_000
+# Faults told of one document; more adds nothing that a clerk could use.
+DOCUMENT_FAULTS: Final = 20

@@ -24,6 +24,7 @@ from packet_spec.catalogue import Catalogue, load_catalogue
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Finding, Severity
+from packet_spec.sentences_documents import SENTENCES as DOCUMENT_SENTENCES
 from packet_spec.sentences_engine import SENTENCES as ENGINE_SENTENCES
 from packet_spec.sentences_format import SENTENCES as FORMAT_SENTENCES
 from packet_spec.sentences_frontend import SENTENCES as FRONTEND_SENTENCES
@@ -36,6 +37,7 @@ _TABLES: Final = (
     RULE_SENTENCES,
     FRONTEND_SENTENCES,
     INTAKE_SENTENCES,
+    DOCUMENT_SENTENCES,
     ENGINE_SENTENCES,
     PACK_SENTENCES,
 )

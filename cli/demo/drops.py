@@ -92,7 +92,7 @@ def demo_request(
     if row.approved_on:
         fields |= {"approver": approver, "approval_date": row.approved_on}
     if "COM-001" in contexts:
-        pages = sum(entry.pages for entry in dossier_index(contexts["COM-001"]))
+        pages = sum(entry.pages or 0 for entry in dossier_index(contexts["COM-001"]))
         fields |= {"volume_count": str(_VOLUMES), "page_count": str(pages)}
     return DropRequest(
         business_type=row.business_type,

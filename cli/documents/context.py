@@ -10,21 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from packet_spec.documents.values import IndexEntry
+
 MARK: Final = "虚构数据 FICTIONAL"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One line of an index of documents (卷内文件目录): what lies where, and its SHA-256."""
-
-    number: int
-    document_type: str
-    title: str
-    file: str
-    volume: str
-    pages: int
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

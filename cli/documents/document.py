@@ -14,13 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from cli.documents.context import DocumentContext
-from cli.documents.dossier import render_dossier
+from cli.documents.dossier import render_dossier, render_index
 from cli.documents.jpg import render_jpg
 from cli.documents.mp4 import Target, write_mp4
 from cli.documents.ofd import render_ofd
 from cli.documents.pdf import render_pdf
 from cli.documents.xmldoc import render_xml
 from exchanged.errors import ForeignVolumeError
+from packet_spec.documents.check import INDEX_TYPE
 from packet_spec.errors import CatalogueError
 
 Progress = Callable[[int], None]
@@ -112,7 +113,8 @@ def render_document(
         case DocumentFormat.JPG:
             target.write(render_jpg(context))
         case DocumentFormat.XML:
-            target.write(render_xml(context))
+            is_index = context.document_type == INDEX_TYPE
+            target.write(render_index(context, context.entries) if is_index else render_xml(context))
         case DocumentFormat.ZIP:
             target.write(render_dossier(context))
         case DocumentFormat.MP4:

@@ -8,21 +8,27 @@ that goes on to the next agency unchanged is the same blob.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
 
-from cli.documents.context import DocumentContext, IndexEntry
+from cli.documents.context import MARK, DocumentContext
 from cli.documents.package import PackageEntry, pack
 from cli.documents.pdf import render_pdf
-from cli.documents.xmldoc import render_xml
-
-INDEX_NAME = "index.xml"
+from packet_spec.documents.dossier import INDEX_NAME
+from packet_spec.documents.index import write_index
+from packet_spec.documents.values import IndexEntry
 
 
 def render_dossier(context: DocumentContext) -> bytes:
     """The package of ``context.members`` with its index in front."""
     index, files = _render_members(context)
-    listing = PackageEntry(INDEX_NAME, render_xml(replace(context, entries=index, members=())))
+    listing = PackageEntry(INDEX_NAME, render_index(context, index))
     return pack((listing, *files), context.issued_on)
+
+
+def render_index(context: DocumentContext, entries: Sequence[IndexEntry]) -> bytes:
+    """``entries`` as an index document (docs/packet-format.md, documents) that says it is fictional."""
+    facts = {"title": context.title, "number": context.number, "date": context.issued_on.isoformat()}
+    return write_index(entries, notes=(MARK, context.case_name), **facts)
 
 
 def dossier_index(context: DocumentContext) -> tuple[IndexEntry, ...]:

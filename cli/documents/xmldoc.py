@@ -1,4 +1,4 @@
-"""Documents and indexes as XML, for the types whose first format it is (卷内文件目录, 信息查询结果, ...).
+"""Documents as XML, for the types whose first format it is (卷内文件目录, 信息查询结果, ...).
 
 The vocabulary is this package's own (``urn:exchanged:fiction:1``): the exchange standard leaves the
 inside of an XML document to the deployment.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 
 import pytest
@@ -51,6 +53,27 @@ def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:
     first, second, third = pool.run(double, [1, -1, 3])
     assert (first, third) == (2, 6)
     assert isinstance(second, FormatError)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    seconds: float
+    allowance_seconds: float
+
+
+def wait(work: Waiting) -> str:
+    select.select([], [], [], work.seconds)
+    return "done"
+
+
+def test_a_piece_of_work_may_have_more_time_than_others() -> None:
+    pool = ProcessWorkPool(2, 1.0)
+    try:
+        short, long = pool.run(wait, [Waiting(30.0, 0.0), Waiting(2.0, 60.0)])
+    finally:
+        pool.close()
+    assert isinstance(short, WorkerDiedError)
+    assert long == "done"
 
 
 def test_a_closed_pool_says_so(pool: ProcessWorkPool) -> None:

@@ -22,7 +22,7 @@ PACKAGES = ("packet_spec", "exchanged", "frontend_server", "cli")
 # The name under which a distribution is imported, where it is another one.
 # Run by hand when the catalogue changes; what it needs is a tool, not a dependency.
 TOOLS = {"compile_catalogue.py"}
-IMPORT_NAMES = {"pynacl": "nacl", "sqlite-utils": "sqlite_utils"}
+IMPORT_NAMES = {"pillow": "PIL", "pynacl": "nacl", "sqlite-utils": "sqlite_utils"}
 
 
 def setup() -> configparser.ConfigParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from exchanged.notice_words import WORDS
 from frontend_server.pause_sign import SIGN_NAME
 from packet_spec import limits
 from packet_spec.disposition import parse_disposition
+from packet_spec.documents.index import check_index
+from packet_spec.documents.values import Source
 from packet_spec.envelope import parse_packet
 from packet_spec.model import ReceiptKind
 from packet_spec.names import OWN_NAMES
@@ -36,8 +39,15 @@ def test_the_example_of_a_disposition_reads():
     assert value.kind is ReceiptKind.REFUSED
 
 
+def test_the_example_of_an_index_fits_its_schema():
+    (example,) = (each for each in EXAMPLES if each.startswith("<index "))
+    content = check_index(Source(io.BytesIO(example.encode()), len(example.encode())))
+    assert content.faults == ()
+    assert content.index[0].pages == 2
+
+
 def test_the_table_of_documents_is_that_of_the_schemas():
-    rows = dict(re.findall(r"`urn:exchanged:(\w+):1` \| `(\w+)\.xsd`", PAGE))
+    rows = dict(re.findall(r"`urn:exchanged:([\w-]+):1` \| `([\w-]+)\.xsd`", PAGE))
     shipped = {path.stem for path in (ROOT / "packet_spec" / "schemas").glob("*.xsd")}
     assert rows == {kind: kind for kind in shipped}
 
@@ -56,6 +66,7 @@ def test_the_table_of_documents_is_that_of_the_schemas():
         ("delivery.xml", limits.SEAL_XML_BYTES),
         ("disposition", limits.DISPOSITION_BYTES),
         ("notice", limits.NOTICE_BYTES),
+        ("index of a dossier", limits.DOCUMENT_XML_BYTES),
     ],
 )
 def test_the_sizes_are_the_limits(document, size):
@@ -73,7 +84,8 @@ def test_words_of_the_format_stand_on_the_page():
     prefixes = [domain.value.decode().strip() for domain in Domain]
     for word in [*prefixes, *ReceiptKind, SUITE, *(name for name in OWN_NAMES if name != "collected")]:
         assert word in PAGE, word
-    for number in (limits.PARTS, limits.BATCH_ITEMS):
+    large = (limits.DOCUMENT_ENTRIES, limits.VIDEO_BOXES, limits.IMAGE_PAGES)
+    for number in (limits.PARTS, limits.BATCH_ITEMS, *large):
         assert f"{number:,}" in PAGE
     for number in (
         limits.XML_DEPTH,
@@ -82,5 +94,10 @@ def test_words_of_the_format_stand_on_the_page():
         limits.FINDINGS,
         limits.COPIES,
         limits.NOTICE_PACKETS,
+        limits.DOCUMENT_RATIO,
+        limits.DOCUMENT_XML_DEPTH,
+        limits.DOCUMENT_XML_ATTRIBUTES,
+        limits.DOCUMENT_ENTRY_NAME_BYTES,
+        limits.DOCUMENT_FAULTS,
     ):
         assert re.search(rf"\b{number}\b", PAGE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from exchanged.blobs import BlobStore
-from exchanged.config import DropProfile, StatusEncoding
+from exchanged.config import DropProfile, ScannerConfig, StatusEncoding
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, batches, blobs, drops, packets
@@ -36,14 +36,16 @@ from frontend_server.intake import Intake, IntakeSettings
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.findings import Finding
 from packet_spec.identity import sha256_hex
+from packet_spec.limits import MIB
 from packet_spec.model import Disposition, ItemKind, KeyUse, Seal
 from packet_spec.seal import PacketReader
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.documents import BRIDGE, KEYS, POLICE, PROCURATORATE, ROOTS, look_up, make_directory
+from tests.support.papers import pdf
 
 LINK = "bridge"
-SMALL = {"补充材料.pdf": b"%PDF fictional supplement"}
-LARGE = {"卷宗.zip": bytes(range(256)) * 4096 * 2}
+SMALL = {"补充材料.pdf": pdf("fictional supplement")}
+LARGE = {"卷宗.pdf": pdf("fictional dossier", size=2 * MIB)}
 SETTLE = 5.0
 
 _ENVELOPE = {
@@ -120,6 +122,7 @@ class SendingFrontend:
         free_space_bytes: int = 0,
         status_encoding: StatusEncoding = StatusEncoding.UTF_8,
         scan_names: int = 1000,
+        scanner: ScannerConfig | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.root = root
@@ -176,6 +179,7 @@ class SendingFrontend:
                 scan_seconds=10.0,
                 optional_sha256=optional_sha256,
                 scan_names=scan_names,
+                scanner=scanner,
             ),
         )
         self.effects = Effects(

@@ -86,6 +86,19 @@ def test_a_look_without_randomness_writes_nothing_and_finds_what_is_missing(lab:
     assert wrong == {"marker of outbox", "link province"}
 
 
+def test_the_scanners_program_must_be_there_and_start(run: Run, lab: Lab, tmp_path: Path) -> None:
+    (code,) = lab.agencies
+    config, program = lab.node_config(code), tmp_path / "scanner"
+    config.write_text(config.read_text("utf-8") + f'\n[scanner]\ncommand = ["{program}"]\n', "utf-8")
+    exit_code, checks = run("config", "check", config=config)
+    assert (exit_code, set(found(checks, "problem"))) == (2, {"scanner"})
+    program.write_text("#!/bin/sh\n")
+    assert run("config", "check", config=config)[0] == 2
+    program.chmod(0o755)
+    exit_code, checks = run("config", "check", config=config)
+    assert (exit_code, found(checks, "good")["scanner"]) == (0, str(program))
+
+
 def test_every_fault_of_a_node_is_found_in_one_go(run: Run, lab: Lab) -> None:
     (code,) = lab.agencies
     root, data = lab.agency_root(code), lab.layout.data(code)

@@ -312,7 +312,7 @@ def test_a_dossier_lists_its_volumes_with_true_digests():
 
     assert [entry.file for entry in entries] == list(files)
     assert list(files) == ["volumes/procedure/001-POL-020.pdf", "volumes/evidence/002-EVD-001.pdf"]
-    for entry, line in zip(entries, listing.iter("{urn:exchanged:fiction:1}entry"), strict=True):
+    for entry, line in zip(entries, listing.iter("{urn:exchanged:dossier-index:1}entry"), strict=True):
         assert entry.sha256 == line.get("sha256") == hashlib.sha256(files[entry.file]).hexdigest()
         assert entry.pages == len(pdf_pages(files[entry.file]))
     assert render_dossier(context) == render_dossier(context)

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from exchanged.config import Config, DropProfile, LinkSide, LinkTransport, load_config, parse_config
+from exchanged.config import (
+    Config,
+    DropProfile,
+    LinkSide,
+    LinkTransport,
+    ScannerConfig,
+    load_config,
+    parse_config,
+)
 from exchanged.errors import ConfigurationError
 from packet_spec.model import NodeRole
 
@@ -203,6 +211,20 @@ def test_problems_of_a_file_name_the_file(tmp_path: Path) -> None:
     assert "[node] code: is missing" in caught.value.problems
 
 
+def test_a_scanner_is_a_program_by_its_path_and_not_on_a_bridge() -> None:
+    assert parse(FRONTEND).scanner is None
+    config = parse(PROVINCE, scanner__command=["/usr/bin/clamdscan", "-"], scanner__timeout_seconds=5)
+    assert config.scanner == ScannerConfig(("/usr/bin/clamdscan", "-"), 5.0)
+    for command in (["clamdscan"], [""]):
+        (problem,) = problems_of(PROVINCE, scanner__command=command)
+        assert problem.startswith("[scanner] command: expected a program by its full path")
+    (problem,) = problems_of(PROVINCE, scanner__command=["/x"], scanner__timeout_seconds=120)
+    assert problem.startswith("[scanner] timeout_seconds: must be below [limits]")
+    bridge = PROVINCE | {"node": {"code": "bridge-east", "role": "bridge", "data_dir": "data"}}
+    (problem,) = problems_of(bridge, scanner__command=["/usr/bin/clamdscan"])
+    assert problem.startswith("[scanner] command: a bridge looks into no packet")
+
+
 def test_the_example_is_a_configuration() -> None:
     config = load_config(EXAMPLE)
     assert config.node.code == "620199-03-00"
@@ -220,7 +242,7 @@ def test_the_example_shows_every_key_with_its_true_default() -> None:
 def test_the_example_names_every_key_that_is_known() -> None:
     shown = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
     known: set[str] = set()
-    sections = ("node", "keys", "folders", "limits", "rules", "retention", "notices")
+    sections = ("node", "keys", "folders", "limits", "rules", "retention", "notices", "scanner")
     unknown = {section: {"zz": 1} for section in sections}
     for original in (FRONTEND, PROVINCE):
         data = deepcopy(original)

@@ -23,6 +23,7 @@ from packet_spec.pack import shipped_pack
 from packet_spec.seal import PacketReader, decode_seal, encode_seal
 from tests.support.documents import KEY, NOW, SEAL_KEY, look_up
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, packet_xml
+from tests.support.papers import pdf
 
 INLINE, BLOB = Carriage.INLINE, Carriage.BLOB
 
@@ -108,7 +109,7 @@ def test_a_value_that_cannot_be_sealed_writes_nothing() -> None:
 
 
 def test_parts_travel_as_they_were_copied(tmp_path: Path) -> None:
-    files = {f"{number}.pdf": bytes([number]) * MIB for number in range(10)}
+    files = {f"{number}.pdf": pdf(str(number), size=MIB) for number in range(10)}
     frontend = SendingFrontend(tmp_path / "front-end")
     frontend.drop_folder("A", {**files, **LARGE})
     frontend.run()
@@ -123,8 +124,8 @@ def test_parts_travel_as_they_were_copied(tmp_path: Path) -> None:
 
 
 def test_the_same_attachment_twice_is_one_blob(tmp_path: Path) -> None:
-    data = LARGE["卷宗.zip"]
-    files = {"a.zip": data, "b.zip": data}
+    data = LARGE["卷宗.pdf"]
+    files = {"a.pdf": data, "b.pdf": data}
     frontend = SendingFrontend(tmp_path / "front-end")
     frontend.drop_folder("A", files)
     frontend.run()

@@ -13,6 +13,7 @@ from exchanged.states import DestinationState, DropState, PacketState
 from exchanged.station import NOW
 from tests.support.documents import COURT, KEY, POLICE, PROCURATORATE
 from tests.support.outbox import LARGE, LINK, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
+from tests.support.papers import pdf
 from tests.support.sending import in_order, states
 from tests.unit.test_frontend_server_zip_drop import RawName
 
@@ -111,7 +112,7 @@ def test_names_are_bytes(frontend: SendingFrontend, name: bytes) -> None:
 
 
 def test_gbk_names_and_a_wrong_declaration_are_read_right(frontend: SendingFrontend) -> None:
-    files = {"起诉意见书.pdf": b"1"}
+    files = {"起诉意见书.pdf": pdf()}
     document = packet_xml(files).replace(b'encoding="utf-8"', b'encoding="GBK"')
     path = frontend.drop_folder("A", files, document=document)
     raw = "起诉意见书.pdf".encode("gb18030")
@@ -125,10 +126,10 @@ def test_gbk_names_and_a_wrong_declaration_are_read_right(frontend: SendingFront
 
 def test_old_zip_tools_are_understood(frontend: SendingFrontend) -> None:
     """F6: GBK names without the flag, back-slashes, a top folder; packet.xml in GBK."""
-    files = {"起诉意见书.pdf": b"1"}
+    files = {"起诉意见书.pdf": pdf()}
     with zipfile.ZipFile(frontend.outbox / "A.zip.tmp", "w") as archive:
         archive.writestr(RawName("案卷\\packet.xml".encode("gb18030")), packet_xml(files, encoding="GBK"))
-        archive.writestr(RawName("案卷\\起诉意见书.pdf".encode("gb18030")), b"1")
+        archive.writestr(RawName("案卷\\起诉意见书.pdf".encode("gb18030")), pdf())
     (frontend.outbox / "A.zip.tmp").rename(frontend.outbox / "A.zip")
     frontend.run()
     seal, _, _ = frontend.open(frontend.packets()[0])

@@ -12,20 +12,21 @@ from exchanged.places import LEDGER_FILE
 from exchanged.states import DropState
 from tests.support.asking import make_node, operator
 from tests.support.outbox import SETTLE, SMALL, SendingFrontend, names_in, packet_xml
+from tests.support.papers import pdf
 from tests.support.sending import MeddlingPool, Open, states
 
 
 def test_a_half_written_folder_is_incomplete_until_all_is_there(frontend: SendingFrontend) -> None:
-    files = {"a.pdf": b"1", "b.pdf": b"22", "c.pdf": b"333"}
+    files = {name: pdf(name) for name in ("a.pdf", "b.pdf", "c.pdf")}
     path = frontend.drop_folder("A", files, leave_out=("a.pdf", "c.pdf"))
     frontend.run()
     status = frontend.status()
     assert (status["state"], status["final"], status["missing"]) == ("incomplete", False, ["a.pdf", "c.pdf"])
     assert status["senderRef"] == "A620199-0007"
-    (path / "a.pdf").write_bytes(b"1")
+    (path / "a.pdf").write_bytes(files["a.pdf"])
     frontend.run()
     assert frontend.status()["missing"] == ["c.pdf"]
-    (path / "c.pdf").write_bytes(b"333")
+    (path / "c.pdf").write_bytes(files["c.pdf"])
     frontend.run()
     assert frontend.status()["state"] == "queued"
     assert frontend.open(frontend.packets()[0])[2] == files
@@ -65,7 +66,7 @@ _ACCEPT = {
 
 def test_a_file_still_growing_is_not_taken(frontend: SendingFrontend) -> None:
     """F7."""
-    data = b"x" * 1000
+    data = pdf(size=1000)
     path = frontend.drop_folder("A", {"a.pdf": data})
     for size in (10, 400, 999):
         (path / "a.pdf").write_bytes(data[:size])

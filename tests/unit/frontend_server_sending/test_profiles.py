@@ -10,6 +10,7 @@ from exchanged.config import DropProfile
 from exchanged.states import DropState
 from packet_spec.identity import sha256_hex
 from tests.support.outbox import SETTLE, SMALL, acceptance_xml, names_in, packet_xml
+from tests.support.papers import pdf
 from tests.support.sending import MeddlingPool, Open, states
 
 
@@ -140,20 +141,20 @@ def test_standing_still_without_an_end_never_blames(start: Open, kind: str) -> N
 def test_without_digests_two_equal_readings_are_needed(start: Open) -> None:
     """Preallocated files have their size before their bytes."""
     frontend = start(profile=DropProfile.SETTLED, optional_sha256=True)
-    document = packet_xml({"a.pdf": b"12345"}, listed={"a.pdf": {"sha256": None}})
-    path = frontend.drop_folder("A", {"a.pdf": bytes(5)}, document=document)
+    document = packet_xml({"a.pdf": pdf()}, listed={"a.pdf": {"sha256": None}})
+    path = frontend.drop_folder("A", {"a.pdf": bytes(len(pdf()))}, document=document)
     times = (path / "a.pdf").stat()
     frontend.run()
     frontend.settle()
     assert states(frontend) == [DropState.SEEN]
     # The bytes arrive, and a tool that lies sets the time back.
-    (path / "a.pdf").write_bytes(b"12345")
+    (path / "a.pdf").write_bytes(pdf())
     os.utime(path / "a.pdf", ns=(times.st_atime_ns, times.st_mtime_ns))
     frontend.settle()
     assert states(frontend) == [DropState.SEEN]
     frontend.settle()
     assert states(frontend) == [DropState.TAKEN]
-    assert frontend.open(frontend.packets()[0])[2] == {"a.pdf": b"12345"}
+    assert frontend.open(frontend.packets()[0])[2] == {"a.pdf": pdf()}
 
 
 def test_a_digest_is_required_unless_the_profile_says_otherwise(start: Open) -> None:

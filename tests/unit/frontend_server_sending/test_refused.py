@@ -13,8 +13,11 @@ from exchanged.ledger.drops import Original
 from exchanged.states import DropState
 from tests.support.documents import COURT, POLICE
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
+from tests.support.papers import pdf
 from tests.support.sending import states
 from tests.unit.test_frontend_server_drops import STRANGE, make_strange
+
+SAME_SIZE = b"x" * len(SMALL["补充材料.pdf"])
 
 
 @pytest.mark.parametrize(
@@ -48,8 +51,8 @@ def test_a_wrong_document_is_refused_with_findings(
     ("spoil", "codes"),
     [
         (lambda path: (path / "extra.pdf").write_bytes(b"x"), ["attachment-unlisted"]),
-        (lambda path: (path / "补充材料.pdf").write_bytes(b"x" * 25), ["attachment-digest-differs"]),
-        (lambda path: (path / "补充材料.pdf").write_bytes(b"x" * 26), ["attachment-size-differs"]),
+        (lambda path: (path / "补充材料.pdf").write_bytes(SAME_SIZE), ["attachment-digest-differs"]),
+        (lambda path: (path / "补充材料.pdf").write_bytes(b"x" * 9999), ["attachment-size-differs"]),
     ],
 )
 def test_files_that_are_not_those_listed_are_refused(
@@ -64,7 +67,7 @@ def test_files_that_are_not_those_listed_are_refused(
 
 def test_a_large_file_with_a_wrong_digest_leaves_nothing_behind(frontend: SendingFrontend) -> None:
     path = frontend.drop_folder("A", LARGE)
-    (path / "卷宗.zip").write_bytes(b"x" * len(LARGE["卷宗.zip"]))
+    (path / "卷宗.pdf").write_bytes(b"x" * len(LARGE["卷宗.pdf"]))
     frontend.run()
     assert frontend.codes() == ["attachment-digest-differs"]
     assert frontend.blobs.files_on_disk() == {}
@@ -102,14 +105,14 @@ def test_what_is_no_plain_file_is_reported_once_and_left_alone(frontend: Sending
 
 def test_a_link_inside_a_folder_reads_nothing_from_elsewhere(frontend: SendingFrontend) -> None:
     secret = frontend.root / "secret"
-    secret.write_bytes(b"secret")
-    path = frontend.drop_folder("A", {"a.pdf": b"secret"}, leave_out=("a.pdf",))
+    secret.write_bytes(pdf("secret"))
+    path = frontend.drop_folder("A", {"a.pdf": pdf("secret")}, leave_out=("a.pdf",))
     (path / "a.pdf").symlink_to(secret)
     frontend.settle()
     frontend.settle()
     assert frontend.codes() == ["drop-not-plain"]
     (path / "a.pdf").unlink()
-    (path / "a.pdf").write_bytes(b"secret")
+    (path / "a.pdf").write_bytes(pdf("secret"))
     frontend.run()
     assert frontend.rows()[-1].state is DropState.TAKEN
     assert frontend.rows()[0].original is Original.REPLACED

@@ -38,7 +38,7 @@ _DESCRIPTORS: Final = frozenset({12, 16, 20, 24})
 
 
 class ZipStructureError(Exception):
-    """The file is not a zip of the form read here; the text names what does not fit (for zip_drop only)."""
+    """The file is not a zip of the form read here; the text names what does not fit."""
 
 
 class RandomAccess(Protocol):
