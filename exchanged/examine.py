@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from exchanged.ranges import RangeReader
 from packet_spec.binding import check_seal_against_packet
@@ -20,9 +21,14 @@ from packet_spec.directory import find_key_owner, open_directory
 from packet_spec.encoding import reading
 from packet_spec.envelope import parse_packet
 from packet_spec.findings import Finding, Verdict, verdict_of
+from packet_spec.limits import MIB
 from packet_spec.model import Directory, Packet, RootKey, Seal
 from packet_spec.seal import PacketReader
 from packet_spec.signing import PublicKey
+
+
+CHECKED_A_SECOND: Final = 4 * MIB
+"""Bytes of a packet that are checked in a second, with ease: far less than a machine does, far more than a bomb."""
 
 
 class Scope(StrEnum):
@@ -41,7 +47,8 @@ class Scope(StrEnum):
 class ExamineWork:
     """One sealed packet to look at, as far as ``scope``.
 
-    ``directory`` is the file of the directory in force, proved again here by ``roots``.
+    ``directory`` is the file of the directory in force, proved again here by ``roots``. ``origin`` says whose
+    packets have to wait when this one takes long.
     """
 
     path: str
@@ -51,6 +58,12 @@ class ExamineWork:
     roots: tuple[RootKey, ...]
     threshold: int
     scope: Scope
+    origin: str = ""
+
+    @property
+    def allowance_seconds(self) -> float:
+        """What reading it may take beyond the patience with a small packet."""
+        return self.length / CHECKED_A_SECOND
 
 
 @dataclass(frozen=True, slots=True)

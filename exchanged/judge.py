@@ -153,7 +153,17 @@ class Judge:
             trust.roots,
             trust.threshold,
             self._packets.scope(row.key.sender),
+            self._origin(row),
         )
+
+    def _origin(self, row: ArrivalRow) -> str:
+        """Whose other packets wait when this one takes long: those of the link, behind which one agency stands.
+
+        Of a link that carries the packets of many, those of the sender; a link may name whom it likes.
+        """
+        node = self._tools.trust.directory.node(self._tools.links.peer_of(row.link))
+        is_agency = node is not None and node.role is NodeRole.FRONTEND
+        return row.link if is_agency else f"{row.link} {row.key.sender}"
 
     def _one(
         self,

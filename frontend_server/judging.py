@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import FileOperationError
+from exchanged.examine import CHECKED_A_SECOND
 from frontend_server.completeness import NOTHING_LISTED, Completeness, compare
 from frontend_server.drops import Member
 from packet_spec.catalogue import load_catalogue
@@ -45,6 +46,11 @@ class DropWork:
     agency: str
     directory: str
     optional_sha256: bool
+
+    @property
+    def allowance_seconds(self) -> float:
+        """What reading it may take beyond the patience with a small packet."""
+        return len(self.packet_xml) / CHECKED_A_SECOND
 
 
 @dataclass(frozen=True, slots=True)
