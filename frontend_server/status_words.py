@@ -99,6 +99,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "前置机没有读取该件的权限，请联系运维人员检查文件夹权限。",
             "The front-end may not read it. Let your IT staff check the permissions.",
         ),
+        "check-takes-long": (
+            "该件检查时间较长，正在单独检查，完成后自动发送，无需处理。",
+            "Checking it takes long and goes on apart; it is sent after that. There is nothing to do.",
+        ),
         "earlier-attempt-open": (
             "上一次发送尚未结束；结束后自动再次发送。",
             "The earlier attempt has not ended yet; it is sent again after that.",
