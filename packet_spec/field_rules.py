@@ -28,6 +28,8 @@ from packet_spec.sentences import make_finding
 
 # Required exactly where approval is customary, whatever the lists of the type say.
 _APPROVAL: Final = ("approver", "approval_date")
+# Of the largest integer that a body may hold (body_xsd).
+_DIGITS: Final = 6
 
 
 def required_fields(subject: Subject) -> Iterator[Finding]:
@@ -113,7 +115,10 @@ def numbers_in_range(subject: Subject) -> Iterator[Finding]:
         if field.minimum is None and field.maximum is None:
             continue
         for value in subject.values(field.code):
-            if value.text.isascii() and value.text.isdigit() and not _in_range(field, int(value.text)):
+            digits = value.text.lstrip("0") or value.text[:1]
+            # More digits than the schema takes are its own finding, and more than Python reads.
+            is_number = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS
+            if is_number and not _in_range(field, int(digits)):
                 yield make_finding(
                     "number-out-of-range", element=value.element, expected=_limits(field), found=value.text
                 )

@@ -86,7 +86,7 @@ def in_body(content: str, attributes: str = "") -> bytes:
 
 def _fill(unit: str, count: int = PACKET_XML_BYTES) -> str:
     """``unit`` as often as a packet.xml has room, or ``count`` times."""
-    return unit * min(count, (PACKET_XML_BYTES - len(VALID.encode()) - 100) // len(unit.encode()))
+    return unit * min(count, (PACKET_XML_BYTES - len(VALID.encode()) - 2_000) // len(unit.encode()))
 
 
 def _nested(depth: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Final
@@ -12,7 +13,7 @@ import pytest
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.findings import Outcome
-from tests.conformance.case_packets import directory_of, load_case
+from tests.conformance.case_packets import directory_of, load_case, packet_xml, row_of
 from tests.conformance.hostile_xml import DOCTYPES, ENCODINGS, HOSTILE, VALID, VALID_ONES, with_doctype
 
 CATALOGUE: Final = load_catalogue()
@@ -25,7 +26,7 @@ _READ: Final = frozenset(
         "utf-16-declared-in-ascii", "gbk", "gb18030", "gb18030-with-mark",
     }
 )  # fmt: skip
-# Names that no reader here knows, over bytes that are UTF-8: those are read as what they are (packet-format.md).
+# Names that no reader here knows, over bytes that are UTF-8: those are read as what they are.
 _ONLY_CLAIMED: Final = frozenset({"ebcdic-claimed", "scsu-claimed"})
 
 
@@ -70,6 +71,20 @@ def test_what_is_made_to_hurt_is_refused_and_never_raises(name: str) -> None:
 def test_the_depth_that_is_allowed_is_no_fault_of_depth() -> None:
     assert codes(check(HOSTILE["too-deep-by-one"]())) == {"too-deep"}
     assert "too-deep" not in codes(check(HOSTILE["as-deep-as-allowed"]()))
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "虚" * 20_000, "²"], ids=["digits", "han", "square"])
+@pytest.mark.parametrize(("case", "number"), [("dangerous_driving", 2), ("theft_in_custody", 17)])
+def test_no_value_in_any_place_makes_a_check_raise(case: str, number: int, value: str) -> None:
+    known = load_case(case)
+    directory = directory_of(known)
+    whole = packet_xml(known, row_of(known, number))
+    places = re.findall(r">([^<>]+)</|=\"([^\"]+)\"", whole)
+    assert len(places) > 30
+    for place in {text or attribute for text, attribute in places}:
+        changed = whole.replace(f">{place}</", f">{value}</", 1).replace(f'="{place}"', f'="{value}"', 1)
+        result = check_packet(changed.encode(), directory=directory, catalogue=CATALOGUE)
+        assert result.verdict.outcome is not Outcome.HELD
 
 
 def test_more_attachments_than_allowed_are_counted_before_their_faults() -> None:

@@ -11,8 +11,9 @@ from lxml import etree
 
 from packet_spec.errors import FormatError, XmlRefusedError
 
-# libxml2 gives one value some ten million steps, a second; so there are many, each of which stops just short.
-PATTERN_BOMB = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="r"><xs:complexType>
+# libxml2 gives one value some ten million steps, a second: so there are many that stop just short of it.
+PATTERN_BOMB = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="r">
+<xs:complexType>
 <xs:sequence><xs:element name="v" maxOccurs="unbounded"><xs:simpleType><xs:restriction base="xs:string">
 <xs:pattern value="(a|aa)+b"/></xs:restriction></xs:simpleType></xs:element></xs:sequence>
 </xs:complexType></xs:element></xs:schema>"""

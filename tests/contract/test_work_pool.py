@@ -143,7 +143,7 @@ def test_many_bombs_of_one_origin_cost_the_others_one_time(
     """Counted in pieces that ran out of patience in the fast lane: at most a chunk, and one piece alone."""
     pool = start()
     tried: list[list[str]] = []
-    begin = pool._begin  # noqa: SLF001 - what enters the fast lane is seen nowhere else
+    begin = pool._begin
 
     def watched(processes: object, pieces: list[object]) -> object:
         tried.append([piece.work.kind for piece in pieces])  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A check that takes long holds its own packet, counts nothing against it, and names who has to wait (ADR 13)."""
+"""A check that takes long holds its own packet, is no crash of it, and says who has to wait (ADR 13)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def test_behind_a_bridge_only_the_same_sender_has_to_wait(tmp_path: Path) -> Non
         hub.pool = pool
         hub.open()
         send(network, "A", sender=POLICE)
-        send(network, "B", sender=PROCURATORATE, receiver=POLICE, business_type="common.accept", extra_documents=())
+        to_police = {"receiver": POLICE, "business_type": "common.accept", "extra_documents": ()}
+        send(network, "B", sender=PROCURATORATE, **to_police)
         network.run()
         assert {work.origin for work in pool.works} == {
             f"{hub.opened.links.name_of(NORTH)} {sender}" for sender in (POLICE, PROCURATORATE)
