@@ -35,7 +35,7 @@ from packet_spec.errors import ExchangeError
 from packet_spec.limits import MIB
 
 MEMORY_BYTES: Final = 1024 * MIB
-"""Address space of one worker while it checks (docs/adr/0013: how it was measured)."""
+"""Address space of one worker while it checks; the largest packets take a third of it (docs/adr/0013)."""
 
 # How often a waiting caller asks whether the workers are still there.
 _LOOK_SECONDS: Final = 1.0
