@@ -144,7 +144,7 @@ class ProcessWorkPool:
     ) -> list[int]:
         """Answers in chunks, until one fails. Returns what is to be tried piece by piece."""
         waiting = deque(_chunks(pieces, fresh))
-        running: dict[Future[list[bytes]], list[int]] = {}
+        running: dict[Future[bytes], list[int]] = {}
         again: list[int] = []
         while waiting or running:
             while waiting and len(running) < self._at_once:
@@ -195,17 +195,17 @@ class ProcessWorkPool:
             return outcome[0], seconds, False
         return outcome or self._slow_lane.take(piece), seconds, True
 
-    def _begin(self, pool: ProcessPool, pieces: Sequence[Piece]) -> Future[list[bytes]]:
+    def _begin(self, pool: ProcessPool, pieces: Sequence[Piece]) -> Future[bytes]:
         allowance = sum(piece.allowance_seconds for piece in pieces)
         return _begin(pool, pieces, self._memory, self._patience + allowance)
 
     def _started(self) -> ProcessPool:
         return self._fast.started()
 
-    def _outcome(self, future: Future[list[bytes]]) -> list[object] | WorkerDiedError | None:
+    def _outcome(self, future: Future[bytes]) -> list[object] | WorkerDiedError | None:
         """The answers of a finished chunk, why its worker died, or None: it ran out of patience."""
         try:
-            return [_unpacked(data) for data in future.result()]
+            answers = pickle.loads(future.result())  # noqa: S301 - from our own worker
         except FutureTimeoutError:
             return None
         except ProcessExpired as error:
@@ -213,9 +213,12 @@ class ProcessWorkPool:
                 most = f"at most {self._memory // MIB} MiB"
                 return WorkerDiedError("a check ran out of memory", expected=most)
             return WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")
-        except Exception as error:  # noqa: BLE001 - what the library raises: the work does not pickle
+        except Exception as error:  # noqa: BLE001 - a work or an answer that does not pickle raises anything
             self._fast.refuse_if_closed()
-            return WorkerDiedError("a check failed inside", found=type(error).__name__)
+            return _failed(type(error).__name__)
+        if isinstance(answers, Failed):
+            return _failed(answers.error)
+        return [_failed(one.error) if isinstance(one, Failed) else one for one in answers]
 
     def _start_slow(self, piece: Piece, done: Done, may_wait: bool) -> bool:  # noqa: FBT001 - a callback
         pool = self._slow.started() if may_wait else self._slow.running()
@@ -226,7 +229,7 @@ class ProcessWorkPool:
         future.add_done_callback(lambda finished: done(self._slow_answer(finished, limit)))
         return True
 
-    def _slow_answer(self, future: Future[list[bytes]], limit: float) -> object:
+    def _slow_answer(self, future: Future[bytes], limit: float) -> object:
         """None when the process was ended from outside: no piece of work is to blame for that."""
         if self._slow.is_closed or future.cancelled() or self._slow.is_broken():
             return None
@@ -292,7 +295,7 @@ class _Processes:
 
 def _begin(
     pool: ProcessPool, pieces: Sequence[Piece], memory_bytes: int, timeout_seconds: float
-) -> Future[list[bytes]]:
+) -> Future[bytes]:
     works = [piece.work for piece in pieces]
     try:
         return pool.schedule(each, args=(pieces[0].function, works, memory_bytes), timeout=timeout_seconds)
@@ -322,8 +325,5 @@ def _chunks(pieces: Sequence[Piece], indexes: Iterable[int]) -> Iterable[list[in
         yield chunk
 
 
-def _unpacked(data: bytes) -> object:
-    answer = pickle.loads(data)  # noqa: S301 - from our own worker, which proved that it can be read
-    if isinstance(answer, Failed):
-        return WorkerDiedError("a check failed inside", found=answer.error)
-    return answer
+def _failed(error: str) -> WorkerDiedError:
+    return WorkerDiedError("a check failed inside", found=error)

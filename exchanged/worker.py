@@ -1,7 +1,7 @@
 """What runs inside a worker process: its limits, and one chunk of work.
 
-Guarantees: every piece of a chunk has an answer of its own, in order; an answer that cannot be carried to
-the parent is a failure of its piece alone. While it works a worker has no more address space than it was
+Guarantees: every piece of a chunk has an answer of its own, in order; where one cannot be pickled, all of
+the chunk have failed. While it works a worker has no more address space than it was
 given, writes no core file, and ends itself when that was not enough: what is left of such a heap is not
 worked with. A worker ends at once when it is told to, also inside a long call of C code, and when its
 parent ends.
@@ -48,9 +48,17 @@ def begin() -> None:
     _end_with_parent()
 
 
-def each(function: Callable[[Any], Any], works: Sequence[Any], memory_bytes: int) -> list[bytes]:
-    """The pickled answer to each piece: a value, an ExchangeError, or Failed."""
-    return [_carried(_answer(function, work, memory_bytes)) for work in works]
+def each(function: Callable[[Any], Any], works: Sequence[Any], memory_bytes: int) -> bytes:
+    """The pickled answers to the pieces, in order: each a value, an ExchangeError, or Failed.
+
+    A single Failed where they cannot be pickled.
+    Pickled here: an answer that could not be read again would break the library's pool for everybody.
+    """
+    answers = [_answer(function, work, memory_bytes) for work in works]
+    try:
+        return pickle.dumps(answers)
+    except Exception as error:  # noqa: BLE001 - pickling raises whatever the value's class raises
+        return pickle.dumps(Failed(type(error).__name__))
 
 
 def _answer(function: Callable[[Any], Any], work: Any, memory_bytes: int) -> object:
@@ -63,16 +71,6 @@ def _answer(function: Callable[[Any], Any], work: Any, memory_bytes: int) -> obj
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # noqa: BLE001 - whatever a check raises is the answer of its piece
         return Failed(type(error).__name__)
-
-
-def _carried(answer: object) -> bytes:
-    """Proved here that it can be read again: in the parent it would break the pool for everybody."""
-    try:
-        data = pickle.dumps(answer)
-        pickle.loads(data)  # noqa: S301 - our own bytes
-    except Exception as error:  # noqa: BLE001 - pickling raises whatever the value's class raises
-        return pickle.dumps(Failed(type(error).__name__))
-    return data
 
 
 @contextmanager

@@ -62,6 +62,9 @@ _READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 _BLANKS: Final = re.compile("[ \t\r\n]+")
 # What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+# Every byte but those of the control characters above; and the two other ones as they stand in UTF-8.
+_NO_CONTROLS: Final = bytes({*range(0x20, 0x100), *b"\t\n\r"})
+_NONCHARACTERS: Final = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 
 
 def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, ...]]:
@@ -75,7 +78,7 @@ def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, 
 
 def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
     """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
-    if len(packet_xml_utf8) <= _READING_BYTES:
+    if len(packet_xml_utf8) <= _READING_BYTES and _may_be_illegal(packet_xml_utf8):
         illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
         if illegal is not None:
             line = illegal.string.count("\n", 0, illegal.start()) + 1
@@ -86,6 +89,11 @@ def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Fin
         return None, (refusal_finding(error),)
     findings = _excess(root) or schema_findings(root, "packet")
     return (None, findings) if findings else (root, ())
+
+
+def _may_be_illegal(data: bytes) -> bool:
+    """Looked for among bytes: a text of characters is made only where there is something to tell of it."""
+    return bool(data.translate(None, _NO_CONTROLS)) or any(each in data for each in _NONCHARACTERS)
 
 
 def _excess(root: Element) -> tuple[Finding, ...]:
@@ -258,6 +266,8 @@ class _Reader:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
+    if not value or (" " not in value and value.isprintable()):
+        return value or ""
     return _BLANKS.sub(" ", value or "").strip(" ")
 
 

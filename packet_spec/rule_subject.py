@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from packet_spec.catalogue import BusinessType, Catalogue, Condition, Requirement
+from packet_spec.catalogue import BusinessType, Catalogue, Condition, MetadataField, Requirement
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.model import Packet
 from packet_spec.parties import Parties
@@ -47,6 +47,11 @@ class Subject:
             items = enumerate(self.packet.lists[code], 1)
             return tuple(Value(f"{code}/item[{number}]", text.strip()) for number, text in items)
         return (Value(code, self.packet.fields[code].strip()),) if code in self.packet.fields else ()
+
+    def fields(self) -> tuple[MetadataField, ...]:
+        """The fields that the packet has a value of, in the order of the catalogue."""
+        present = {*ENVELOPE_FIELDS, *self.packet.fields, *self.packet.lists}.union(*self.packet.persons)
+        return tuple(field for code, field in self.catalogue.fields.items() if code in present)
 
     def holds(self, conditions: Iterable[Condition]) -> bool:
         """Every condition holds; one on a person-scoped field holds if it holds for any person."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Task:
     allowance_seconds: float = 0.0
 
 
-def work(task: Task) -> int:
+def work(task: Task) -> object:
     """Twice the number, unless the kind says otherwise."""
     return KINDS[task.kind](task)
 
@@ -83,7 +84,15 @@ class _NeverReadError(Exception):
         super().__init__(one + two)
 
 
-def _unreadable(_: Task) -> int:
+def _unreadable(_: Task) -> object:
+    return _NeverReadError("one", two="two")
+
+
+def _unwritable(_: Task) -> object:
+    return lambda: 0
+
+
+def _failing(_: Task) -> int:
     raise _NeverReadError("one", two="two")
 
 
@@ -99,7 +108,7 @@ def _validate(schema: bytes, content: bytes) -> int:
     return int(etree.XMLSchema(etree.fromstring(schema)).validate(etree.fromstring(b"<r>%b</r>" % content)))
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Task], object]] = {
     "double": _double,
     "for-ever": _for_ever,
     "gated": _gated,
@@ -108,6 +117,8 @@ KINDS = {
     "refused": _refused,
     "refused-xml": _refused_xml,
     "unreadable": _unreadable,
+    "unwritable": _unwritable,
+    "failing": _failing,
     "pattern": _pattern,
     "keys": _keys,
 }

@@ -74,10 +74,16 @@ def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:
     assert (third.code, third.line, str(third)) == ("xml-not-wellformed", 7, "not well-formed; where: line 7")
 
 
-def test_an_answer_that_cannot_be_read_again_is_the_fault_of_its_own_piece(pool: ProcessWorkPool) -> None:
-    bad, good = pool.run(work, [Task("unreadable"), Task("double", 1)])
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("failing", "_NeverReadError"), ("unreadable", "TypeError"), ("unwritable", "AttributeError")],
+)
+def test_an_answer_that_cannot_be_carried_is_the_fault_of_its_own_piece(
+    pool: ProcessWorkPool, kind: str, found: str
+) -> None:
+    bad, good = pool.run(work, [Task(kind), Task("double", 1)])
     assert isinstance(bad, WorkerDiedError)
-    assert bad.found == "_NeverReadError"
+    assert bad.found == found
     assert good == 2
 
 
