@@ -40,7 +40,7 @@ from exchanged.clock import SystemRandomness
 from exchanged.keys import generate_key
 from exchanged.pool import ProcessWorkPool
 from frontend_server.drops import Member
-from frontend_server.judging import DropVerdict, DropWork, judge_drop
+from frontend_server.judging import DropVerdict, DropWork, judge_drop, read_directory
 from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
 from packet_spec.directory import encode_directory, sign_directory
@@ -60,8 +60,7 @@ def lxml_alone(data: bytes) -> bool:
     packet, body = _schemas()
     root = etree.fromstring(data, _parser())
     content = root.find("{urn:exchanged:packet:1}body")
-    assert content is not None
-    return packet.validate(root) and body.validate(content[0])
+    return content is not None and packet.validate(root) and body.validate(content[0])
 
 
 def lxml_of_drop(work: DropWork) -> bool:
@@ -91,7 +90,9 @@ def make_work(folder: Path) -> DropWork:
     data = (drop / "packet.xml").read_bytes()
     data += b"<!--" + b" " * max(0, _BYTES - len(data) - 8) + b"-->"
     present = tuple(
-        Member(name=path.name.encode(), size=path.stat().st_size) for path in drop.iterdir() if path.name != "packet.xml"
+        Member(name=path.name.encode(), size=path.stat().st_size)
+        for path in drop.iterdir()
+        if path.name != "packet.xml"
     )
     root = generate_key(folder / "root.key", SystemRandomness())
     agencies = tuple(
@@ -111,8 +112,9 @@ def make_work(folder: Path) -> DropWork:
     path = folder / "directory.xml"
     path.write_bytes(sign_directory(encode_directory(directory), [root]))
     return DropWork(
-        packet_xml=data, present=present, is_lone=False, agency=SENDER, directory=str(path), optional_sha256=False
-    )
+        packet_xml=data, present=present, is_lone=False, agency=SENDER, directory=str(path),
+        optional_sha256=False,
+    )  # fmt: skip
 
 
 def rate_here(function: Callable[[bytes], object], data: bytes, count: int) -> float:
@@ -130,11 +132,18 @@ def rate_in_groups(
     began = time.perf_counter()
     for start in range(0, len(works), _GROUP):
         for answer in pool.run(function, works[start : start + _GROUP]):
-            assert answer is True or (isinstance(answer, DropVerdict) and answer.outcome is Outcome.VALID), answer
+            _require(answer is True or (isinstance(answer, DropVerdict) and answer.outcome is Outcome.VALID))
     return len(works) / (time.perf_counter() - began)
 
 
+def _require(holds: bool) -> None:
+    """A wrong answer makes no rate."""
+    if not holds:
+        raise SystemExit("the packet of this bench is not valid, or was not answered")
+
+
 def main() -> int:
+    """Measure, print, and say by the exit code whether the limit holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--packets", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -143,24 +152,25 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = make_work(Path(folder))
         data = work.packet_xml
-        verdict = judge_drop(work)
-        assert verdict.outcome is Outcome.VALID, verdict.findings
-        assert lxml_alone(data)
+        _require(judge_drop(work).outcome is Outcome.VALID)
+        _require(lxml_alone(data))
         # Each a value of its own, as drops are.
         works = [replace(work, packet_xml=data + b" " * (number % 7)) for number in range(options.packets)]
-        directory, catalogue = None, load_catalogue()
-        rates: dict[str, list[float]] = {"lxml": [], "check": [], "lxml, in groups": [], "drops, in groups": []}
+        directory, catalogue = read_directory(work.directory), load_catalogue()
+        rates: dict[str, list[float]] = {
+            name: [] for name in ("lxml", "check", "lxml, in groups", "drops, in groups")
+        }
+
+        def check(data: bytes) -> object:
+            return check_packet(data, directory=directory, catalogue=catalogue)
+
         pool = ProcessWorkPool(options.workers, 120.0)
         try:
             rate_in_groups(pool, judge_drop, works[: _GROUP * options.workers])
             rate_in_groups(pool, lxml_of_drop, works[: _GROUP * options.workers])
             for _ in range(options.rounds):
                 rates["lxml"].append(rate_here(lxml_alone, data, options.packets))
-                rates["check"].append(
-                    rate_here(
-                        lambda data: check_packet(data, directory=directory, catalogue=catalogue), data, options.packets
-                    )
-                )
+                rates["check"].append(rate_here(check, data, options.packets))
                 rates["lxml, in groups"].append(rate_in_groups(pool, lxml_of_drop, works))
                 rates["drops, in groups"].append(rate_in_groups(pool, judge_drop, works))
         finally:
@@ -168,12 +178,14 @@ def main() -> int:
     print(f"a packet of {len(data)} bytes; {options.workers} workers; medians of {options.rounds} rounds")
     for name, values in rates.items():
         print(f"{name:20} {median(values):8.0f} packets a second")
-    lxml, check = median(rates["lxml"]), median(rates["check"])
+    lxml, check_rate = median(rates["lxml"]), median(rates["check"])
     groups, lxml_groups = median(rates["drops, in groups"]), median(rates["lxml, in groups"])
-    print(f"check / lxml, in this process:                    {check / lxml:.2f}")
-    print(f"drops / lxml, both in groups:                     {groups / lxml_groups:.2f}")
-    print(f"drops in groups / (lxml alone x {options.workers} workers):       {groups / (lxml * options.workers):.2f}")
-    return 0 if groups / (lxml * options.workers) >= LIMIT else 1
+    scaled = lxml * options.workers
+    print(f"check / lxml, both in this process           {check_rate / lxml:.2f}")
+    print(f"drops / lxml, both in groups                 {groups / lxml_groups:.2f}")
+    print(f"drops in groups / lxml alone, one process    {groups / lxml:.2f}")
+    print(f"drops in groups / lxml alone x {options.workers} workers     {groups / scaled:.2f}")
+    return 0 if groups / scaled >= LIMIT else 1
 
 
 if __name__ == "__main__":

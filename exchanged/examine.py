@@ -26,9 +26,8 @@ from packet_spec.model import Directory, Packet, RootKey, Seal
 from packet_spec.seal import PacketReader
 from packet_spec.signing import PublicKey
 
-
 CHECKED_A_SECOND: Final = 4 * MIB
-"""Bytes of a packet that are checked in a second, with ease: far less than a machine does, far more than a bomb."""
+"""Bytes of a packet that are surely checked in a second: far less than a machine does."""
 
 
 class Scope(StrEnum):

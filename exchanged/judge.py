@@ -157,9 +157,9 @@ class Judge:
         )
 
     def _origin(self, row: ArrivalRow) -> str:
-        """Whose other packets wait when this one takes long: those of the link, behind which one agency stands.
+        """Whose other packets wait when this one takes long: those of its link, if one agency stands there.
 
-        Of a link that carries the packets of many, those of the sender; a link may name whom it likes.
+        Of a link that carries the packets of many, those of the sender; such a link may name whom it likes.
         """
         node = self._tools.trust.directory.node(self._tools.links.peer_of(row.link))
         is_agency = node is not None and node.role is NodeRole.FRONTEND

@@ -220,7 +220,7 @@ class ProcessWorkPool:
             return _failed(answers.error)
         return [_failed(one.error) if isinstance(one, Failed) else one for one in answers]
 
-    def _start_slow(self, piece: Piece, done: Done, may_wait: bool) -> bool:  # noqa: FBT001 - a callback
+    def _start_slow(self, piece: Piece, done: Done, may_wait: bool) -> bool:
         pool = self._slow.started() if may_wait else self._slow.running()
         if pool is None:
             return False

@@ -75,9 +75,9 @@ def _answer(function: Callable[[Any], Any], work: Any, memory_bytes: int) -> obj
 
 @contextmanager
 def _limited(memory_bytes: int) -> Iterator[None]:
-    """The limit holds while a piece is worked on, not while pieces and answers pass through the channel:
+    """While a piece is worked on, not while pieces and answers pass through the channel.
 
-    what were lost there, nobody would ever answer.
+    What were lost there, nobody would ever answer.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = [memory_bytes, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]

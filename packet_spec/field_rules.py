@@ -111,7 +111,7 @@ def outcome(subject: Subject) -> Iterator[Finding]:
 
 def numbers_in_range(subject: Subject) -> Iterator[Finding]:
     """Integers lie within the limits of the catalogue (``supplement_round``: CPL 175)."""
-    for field in subject.fields():
+    for field in subject.fields:
         if field.minimum is None and field.maximum is None:
             continue
         for value in subject.values(field.code):
@@ -138,7 +138,7 @@ def _limits(field: MetadataField) -> str:
 
 def lists_long_enough(subject: Subject) -> Iterator[Finding]:
     """Lists have the least number of items (``interrogators``: two, DCR 19)."""
-    for field in subject.fields():
+    for field in subject.fields:
         items = subject.packet.lists.get(field.code)
         if items is not None and len(items) < field.min_items:
             basis = f" ({describe_basis(field.basis)})" if field.basis else ""
@@ -152,7 +152,7 @@ def lists_long_enough(subject: Subject) -> Iterator[Finding]:
 
 def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
     """Items that are document type codes name document types of the catalogue."""
-    for field in subject.fields():
+    for field in subject.fields:
         if field.items == "document":
             for value in subject.values(field.code):
                 if value.text and value.text not in subject.catalogue.document_types:
@@ -162,7 +162,7 @@ def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
 def agency_fields(subject: Subject) -> Iterator[Finding]:
     """Agencies inside the body are of the kind that the field names, read from their code."""
     catalogue = subject.catalogue
-    for field in subject.fields():
+    for field in subject.fields:
         if not field.agency_kind:
             continue
         for value in subject.values(field.code):
@@ -185,7 +185,7 @@ def dates_are_real(subject: Subject) -> Iterator[Finding]:
         required |= {*requirement.require}
     if row.approval.customary:
         required |= {*_APPROVAL}
-    for field in subject.fields():
+    for field in subject.fields:
         if field.type != "date":
             continue
         for value in subject.values(field.code):

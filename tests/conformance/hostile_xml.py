@@ -1,4 +1,4 @@
-"""packet.xml as an attacker writes it: each made by a few lines of code, large ones included. All data is fictional."""
+"""packet.xml as an attacker writes it, each made by a line of code. All data is fictional."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DOCTYPES: Final[dict[str, str]] = {
 """What stands before the root element."""
 
 ENCODINGS: Final[dict[str, Callable[[str], bytes]]] = {
-    "utf-8": lambda text: text.encode(),
+    "utf-8": str.encode,
     "utf-8-with-mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
     "utf-8-declared": lambda text: (DECLARED.format("UTF-8") + text).encode(),
     "utf-16-le": lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
@@ -89,6 +89,10 @@ def _fill(unit: str, count: int = PACKET_XML_BYTES) -> str:
     return unit * min(count, (PACKET_XML_BYTES - len(VALID.encode()) - 2_000) // len(unit.encode()))
 
 
+def _before(content: str) -> bytes:
+    return f"{content}{VALID}".encode()
+
+
 def _nested(depth: int) -> str:
     return "<a>" * depth + "</a>" * depth
 
@@ -110,7 +114,9 @@ HOSTILE: Final[dict[str, Callable[[], bytes]]] = {
     "200000-attributes": lambda: in_body("", "".join(f' a{n}="1"' for n in range(200_000))),
     "200000-attributes-in-the-root": lambda: in_root("", "".join(f' a{n}="1"' for n in range(200_000))),
     "200000-equal-attributes": lambda: in_body("", ' a="1"' * 200_000),
-    "200000-attributes-in-an-attachment": lambda: attachments(1, "".join(f' a{n}="1"' for n in range(200_000))),
+    "200000-attributes-in-an-attachment": lambda: attachments(
+        1, "".join(f' a{n}="1"' for n in range(200_000))
+    ),
     "too-many-attributes-many-times": lambda: in_body(
         _fill("<a " + " ".join(f'b{n}=""' for n in range(XML_ATTRIBUTES + 1)) + "/>")
     ),
@@ -151,8 +157,8 @@ HOSTILE: Final[dict[str, Callable[[], bytes]]] = {
     "long-prefix": lambda: in_body(f'<{"n" * 40_000}:a xmlns:{"n" * 40_000}="urn:n"/>'),
     "long-comment": lambda: in_body(f"<!--{_fill('x')}-->"),
     "long-instruction": lambda: in_body(f"<?a {_fill('x')}?>"),
-    "long-declaration": lambda: (f'<?xml version="1.0"{" " * 1_000_000} encoding="GBK"?>' + VALID).encode(),
-    "many-lines": lambda: ("\n" * 1_000_000 + VALID).encode(),
+    "long-declaration": lambda: _before(f'<?xml version="1.0"{" " * 1_000_000} encoding="GBK"?>'),
+    "many-lines": lambda: _before("\n" * 1_000_000),
     "5000-attachments": lambda: attachments(4_900),
     "40000-attachments": lambda: attachments(40_000),
     "wrong-attachments": lambda: attachments(4_900, ' size="x" pages="y" volume="" documentDate="z"'),
@@ -166,15 +172,15 @@ HOSTILE: Final[dict[str, Callable[[], bytes]]] = {
     "persons": lambda: _persons(1_000),
     "too-many-persons": lambda: _persons(30_000),
     "1000000-lists": lambda: in_body("<interrogators>" + _fill("<item>a</item>") + "</interrogators>"),
-    "wrong-values": lambda: in_body("<persons>" + _fill("<person><sex>7</sex></person>", 1_000) + "</persons>"),
+    "wrong-values": lambda: in_body(f"<persons>{_fill('<person><sex>7</sex></person>', 1_000)}</persons>"),
     "wrong-values-everywhere": lambda: in_body(_fill("<case_name/>")),
 }
 """Name -> packet.xml that must be refused or held, or is as large as a valid one can be."""
 
 VALID_ONES: Final = frozenset(
     {
-        "5000-attachments", "persons", "many-lines", "1000000-comments", "1000000-instructions", "long-comment",
-        "long-instruction", "long-declaration", "100000-namespaces",
+        "5000-attachments", "persons", "many-lines", "1000000-comments", "1000000-instructions",
+        "long-comment", "long-instruction", "long-declaration", "100000-namespaces",
     }
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Checks one valid packet with less and less memory, each time in a process of its own; prints how often which outcome.
+"""Checks one valid packet with little memory, then more and more; prints how often which outcome.
 
 Run by a test in a process of its own: it forks.
 """
@@ -41,7 +41,7 @@ def in_a_child(data: bytes, spare: int) -> str:
     if not child:
         try:
             told = outcome(data, spare)
-        except BaseException as error:  # whatever leaves the check is the fault to be shown
+        except BaseException as error:  # noqa: BLE001 - whatever leaves the check is the fault to be shown
             told = f"raised {type(error).__name__}"
         os.write(writing, told.encode())
         os._exit(0)

@@ -1,4 +1,4 @@
-"""What an attacker may write: refused or held, never an exception, and nothing of it is fetched or expanded."""
+"""What an attacker may write: refused or held, never an exception."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conformance.hostile_xml import DOCTYPES, ENCODINGS, HOSTILE, VALID, V
 CATALOGUE: Final = load_catalogue()
 DIRECTORY: Final = directory_of(load_case("dangerous_driving"))
 
-# An encoding that is read: what it says of a DOCTYPE, and of the same packet without one. None: not read at all.
+# Encodings that are read; in the others nothing is, be there a DOCTYPE or none.
 _READ: Final = frozenset(
     {
         "utf-8", "utf-8-with-mark", "utf-8-declared", "utf-16-le", "utf-16-be", "utf-16-le-declared",

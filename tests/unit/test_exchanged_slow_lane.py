@@ -18,7 +18,7 @@ class Desk:
         self.is_open = True
         self.lane = SlowLane(self.start)
 
-    def start(self, piece: Piece, done: Done, may_wait: bool) -> bool:  # noqa: FBT001 - as the lane calls it
+    def start(self, piece: Piece, done: Done, may_wait: bool) -> bool:
         if not self.is_open:
             if may_wait:
                 raise WorkerDiedError("the workers cannot be started")
