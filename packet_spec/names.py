@@ -135,7 +135,7 @@ def _reason_against(name: str) -> str:
 def _is_device(name: str) -> bool:
     """Windows takes ``con.txt`` for the console; some gateways fold full-width letters first."""
     stem = name.partition(".")[0].rstrip(" ").casefold()
-    return stem in _DEVICES or unicodedata.normalize("NFKC", stem) in _DEVICES
+    return stem in _DEVICES or (not stem.isascii() and unicodedata.normalize("NFKC", stem) in _DEVICES)
 
 
 def _generated(listed: str, index: int, attempt: int) -> str:

@@ -217,12 +217,18 @@ def local_name(element: Element) -> str:
 def children(parent: Element, tag: str) -> list[Element]:
     """The children ``tag`` in the parent's namespace."""
     # Not findall: that reads its argument as a path, which takes longer than finding.
-    return list(parent.iterchildren(f"{{{namespace_of(parent)}}}{tag}"))
+    return list(parent.iterchildren(_beside(parent, tag)))
 
 
 def child(parent: Element, tag: str) -> Element | None:
     """The first child ``tag`` in the parent's namespace, or None."""
-    return next(parent.iterchildren(f"{{{namespace_of(parent)}}}{tag}"), None)
+    return next(parent.iterchildren(_beside(parent, tag)), None)
+
+
+def _beside(element: Element, tag: str) -> str:
+    """``tag`` in the namespace of ``element``."""
+    own = str(element.tag)
+    return own[: own.rfind("}") + 1] + tag
 
 
 def text(parent: Element, tag: str) -> str:
