@@ -56,6 +56,7 @@ from exchanged.places import LOCK_FILE
 from exchanged.pool import ProcessWorkPool
 from frontend_server.role import frontend_agency
 from packet_spec.errors import ExchangeError
+from packet_spec.limits import MIB
 from packet_spec.model import NodeRole
 
 _ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -274,7 +275,8 @@ def _claims() -> dict[str, int]:
 
 def _act_without_daemon(config: Config, request: Request) -> Answer:
     operator = _operator()
-    pool = ProcessWorkPool(1, config.limits.check_timeout_seconds)
+    limits = config.limits
+    pool = ProcessWorkPool(1, limits.check_timeout_seconds, limits.check_memory_mib * MIB)
     agency = frontend_agency(config) if config.node.role is NodeRole.FRONTEND else no_agency
     try:
         with opened_desk(config, SystemClock(), SystemRandomness(), pool, agency) as desk:

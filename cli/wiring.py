@@ -29,6 +29,7 @@ from exchanged.pool import ProcessWorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
 from frontend_server.role import frontend_agency, frontend_stations
+from packet_spec.limits import MIB
 from packet_spec.model import NodeRole
 
 
@@ -70,7 +71,8 @@ def set_log(config: Config) -> None:
 
 def open_node(config: Config) -> Node:
     """Open a node and let it work. Raises ExchangeError, with everything let go, when it cannot."""
-    pool = ProcessWorkPool(config.limits.workers, config.limits.check_timeout_seconds)
+    limits = config.limits
+    pool = ProcessWorkPool(limits.workers, limits.check_timeout_seconds, limits.check_memory_mib * MIB)
     wakes = _Wakes()
     parts = open_parts(config, Ports(SystemClock(), SystemRandomness(), pool), wakes)
     with ExitStack() as undo:

@@ -233,6 +233,7 @@ def _limits(section: Section) -> LimitsConfig:
     config = LimitsConfig(
         workers=section.integer("workers", 2, 1, 256),
         check_timeout_seconds=section.number("check_timeout_seconds", 120.0, 1, 86_400),
+        check_memory_mib=section.integer("check_memory_mib", 1024, 256, 1 << 20),
         batch_bytes=section.integer("batch_bytes", BATCH_BYTES, 1 * MIB, BATCH_BYTES),
         batch_items=section.integer("batch_items", BATCH_ITEMS, 1, BATCH_ITEMS),
         open_batches=section.integer("open_batches", 8, 1, OPEN_BATCHES),

@@ -135,6 +135,7 @@ class LimitsConfig:
 
     workers: int
     check_timeout_seconds: float
+    check_memory_mib: int
     batch_bytes: int
     batch_items: int
     open_batches: int

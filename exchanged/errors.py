@@ -194,6 +194,18 @@ class ScannerFailedError(ExchangeError):
     hint = "give a file to the command of [scanner] by hand, then run: exchangectl config check"
 
 
+class CheckTakesLongError(ExchangeError):
+    """A check is not finished within the patience of the workers, or waits behind one of the same sender.
+
+    It goes on in a process of its own (ADR 13) and is asked for again; nothing is counted against it.
+    """
+
+    reference = "check-takes-long"
+    temporary = True
+    peer_text = "the packet could not be checked yet"
+    hint = "wait: it is asked for again by itself; if it lasts, see `exchangectl packet show ID`"
+
+
 class ActRefusedError(ExchangeError):
     """An operator's act that is not allowed in the present state of its subject; nothing was changed."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Final
 
 from exchanged.config_values import ScannerConfig
 from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, scan_allowance
@@ -23,11 +24,14 @@ from packet_spec.documents.check import longest_seconds
 from packet_spec.encoding import reading
 from packet_spec.envelope import parse_packet
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
-from packet_spec.limits import FINDINGS
+from packet_spec.limits import FINDINGS, MIB
 from packet_spec.model import Carriage, Directory, Packet, RootKey, Seal
 from packet_spec.pack_choice import pack_of_seal
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import PublicKey
+
+CHECKED_A_SECOND: Final = 4 * MIB
+"""Bytes of a packet that are surely checked in a second: far less than a machine does."""
 
 
 class Scope(StrEnum):
@@ -55,8 +59,9 @@ class StoredBlob:
 class ExamineWork:
     """One sealed packet to look at, as far as ``scope``.
 
-    ``directory`` is the file of the directory in force, proved again here by ``roots``. ``packs`` (the folder
-    of the packs), ``blobs`` and ``scanner`` serve ``standard`` alone.
+    ``directory`` is the file of the directory in force, proved again here by ``roots``. ``origin`` says whose
+    packets have to wait when this one takes long. ``packs`` (the folder of the packs), ``blobs`` and
+    ``scanner`` serve ``standard`` alone.
     """
 
     path: str
@@ -66,15 +71,16 @@ class ExamineWork:
     roots: tuple[RootKey, ...]
     threshold: int
     scope: Scope
+    origin: str = ""
     packs: str = ""
     blobs: tuple[StoredBlob, ...] = ()
     scanner: ScannerConfig | None = None
 
     @property
     def allowance_seconds(self) -> float:
-        """What its documents may take beyond the time that everybody has: their formats are not known yet."""
+        """What it may take beyond the patience with a small packet; formats are not known yet."""
         if self.scope is not Scope.STANDARD:
-            return 0.0
+            return self.length / CHECKED_A_SECOND
         sizes = (self.length, *(blob.size for blob in self.blobs))
         scans = (scan_allowance(size) for size in sizes) if self.scanner else ()
         return longest_seconds(sum(sizes)) + sum(scans)

@@ -166,6 +166,7 @@ class Judge:
             trust.roots,
             trust.threshold,
             scope,
+            self._origin(row),
             packs=str(self._tools.packs),
             blobs=stored,
             scanner=self._tools.scanner,
@@ -179,6 +180,15 @@ class Judge:
             for digest, size in blobs.named_by(connection, row.id).items()
             if (generation := blobs.live_generation(connection, digest)) is not None
         )
+
+    def _origin(self, row: ArrivalRow) -> str:
+        """Whose other packets wait when this one takes long: those of its link, if one agency stands there.
+
+        Of a link that carries the packets of many, those of the sender; such a link may name whom it likes.
+        """
+        node = self._tools.trust.directory.node(self._tools.links.peer_of(row.link))
+        is_agency = node is not None and node.role is NodeRole.FRONTEND
+        return row.link if is_agency else f"{row.link} {row.key.sender}"
 
     def _one(
         self,

@@ -1,29 +1,56 @@
 """Worker processes: where bytes from outside are parsed and checked, without keys, with limits.
 
-A worker that crashes or runs out of time costs exactly the piece of work that it had in hand: the
-answer is a ``WorkerDiedError`` and the worker is replaced. Workers are fresh interpreters: they hold
-no private keys, no ledger and no connection, and they end when their parent ends.
+Guarantees: a piece that crashes its worker costs itself alone: its answer is a ``WorkerDiedError``, and the
+worker is replaced. One that takes long is no crash: its answer is a ``CheckTakesLongError`` until the slow
+lane, a process of its own, has finished it. ``run`` waits for at most a few times the patience, however
+many pieces are slow. Workers are fresh interpreters: they hold no private keys, no ledger and no
+connection, and they end when their parent ends.
+
+Pieces travel in chunks. A chunk that fails is repeated piece by piece, until two pieces have failed alone or
+twice the patience is spent; what is not proved by then is left for the next time. A piece whose origin has
+something slow open goes behind it into the slow lane, so that one origin with many slow pieces costs the
+others nothing more.
+
+Leaves to others: the limits inside a worker (``worker``), what is slow (``slow_lane``).
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
+import pickle
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from multiprocessing import connection
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from exchanged.clock import Clock, SystemClock
 from exchanged.errors import WorkerDiedError
+from exchanged.slow_lane import Done, Piece, SlowLane, takes_long
+from exchanged.worker import OUT_OF_MEMORY, Failed, begin, each
 from packet_spec.errors import ExchangeError
+from packet_spec.limits import MIB
+
+MEMORY_BYTES: Final = 1024 * MIB
+"""Address space of one worker while it checks; the largest packets take a third of it (docs/adr/0013)."""
 
 # How often a waiting caller asks whether the workers are still there.
 _LOOK_SECONDS: Final = 1.0
+# For a chunk, and for one piece by itself. A packet of 5 KB takes some milliseconds, the largest valid one
+# about a second.
+_PATIENCE_SECONDS: Final = 2.0
+_CHUNK: Final = 16
+_CHUNK_SECONDS: Final = 0.25
+# Pieces that may fail alone in one run, and how many patiences all that are tried alone may take.
+_FAILURES: Final = 2
+_PATIENCES: Final = 2
+# The share of the patience after which a piece alone counts as slow, though it was answered.
+_SLOW: Final = 0.25
+# Then a worker is replaced: libraries leak.
+_CHUNKS_OF_A_WORKER: Final = 500
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -32,8 +59,9 @@ B = TypeVar("B")
 class WorkPool(Protocol):
     """Runs a top-level function over pieces of work; each answer is a value or an error of ours.
 
-    A piece of work may have ``allowance_seconds``: what it may take because of its size, beyond the time that
-    everybody has.
+    A piece of work is a hashable value that pickles. It may have ``origin`` (a text: whose it is) and
+    ``allowance_seconds`` (what it may take because of its size, beyond the time that everybody has). No
+    function returns None.
     """
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
@@ -61,65 +89,169 @@ class InlinePool:
 
 
 class ProcessWorkPool:
-    """Worker processes, started at the first piece of work."""
+    """Worker processes, started at the first piece of work; that of the slow lane at the first slow one."""
 
-    def __init__(self, workers: int, timeout_seconds: float) -> None:
-        self._workers = workers
+    def __init__(
+        self,
+        workers: int,
+        timeout_seconds: float,
+        memory_bytes: int = MEMORY_BYTES,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        """``timeout_seconds`` is the time of a slow piece, ``memory_bytes`` the address space of a worker."""
+        self._clock = clock or SystemClock()
         self._timeout = timeout_seconds
-        # Not a fork server: that one leaves a socket folder behind whenever this process is killed.
-        self._context = multiprocessing.get_context("spawn")
-        self._pool: ProcessPool | None = None
-        self._guard = threading.Lock()
-        self._closed = False
+        self._memory = memory_bytes
+        self._patience = min(patience_seconds, timeout_seconds)
+        self._at_once = workers + 1  # one chunk waits, so that no worker does
+        self._fast = _Processes(workers)
+        self._slow = _Processes(1)
+        self._slow_lane = SlowLane(self._start_slow)
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
 
         Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
         """
-        pool = self._started()
-        times = [self._timeout + float(getattr(work, "allowance_seconds", 0.0)) for work in works]
-        try:
-            futures = [
-                pool.schedule(function, args=(work,), timeout=seconds)
-                for work, seconds in zip(works, times, strict=True)
-            ]
-        except RuntimeError as error:
-            raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
-        answers: list[B | ExchangeError] = []
-        for future, seconds in zip(futures, times, strict=True):
-            _await(pool, future)
-            try:
-                answers.append(future.result())
-            except ExchangeError as error:
-                answers.append(error)
-            except FutureTimeoutError:
-                expected = f"at most {seconds} seconds"
-                answers.append(WorkerDiedError("a check ran out of time", expected=expected))
-            except ProcessExpired as error:
-                answers.append(
-                    WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")
-                )
-            except Exception as error:  # noqa: BLE001 - whatever a worker raises is the answer of its piece
-                answers.append(WorkerDiedError("a check failed inside", found=type(error).__name__))
-        if self._closed:
-            # Ended by us: no piece of work is to blame for it.
-            raise WorkerDiedError("the node is stopping")
-        return answers
+        if self._slow.is_broken():
+            self._slow_lane.lost()
+        pieces = [Piece(function, work) for work in works]
+        answers: dict[int, Any] = {}
+        for index, piece in enumerate(pieces):
+            answer = self._slow_lane.look(piece)
+            if answer is None and piece.is_large:
+                answer = self._slow_lane.take(piece)
+            if answer is not None:
+                answers[index] = answer
+        fresh = [index for index in range(len(pieces)) if index not in answers]
+        if fresh:
+            pool = self._started()
+            again = self._in_chunks(pool, pieces, fresh, answers)
+            self._one_by_one(pool, pieces, again, answers)
+        self._fast.refuse_if_closed()
+        return [answers[index] for index in range(len(pieces))]
 
     def close(self) -> None:
         """End the workers without waiting for the work in hand."""
-        with self._guard:
-            self._closed = True
-            if self._pool is not None:
-                self._pool.stop()  # type: ignore[no-untyped-call]
-                self._pool.join()
-                self._pool = None
+        self._fast.close()
+        self._slow.close()
+
+    def _in_chunks(
+        self, pool: ProcessPool, pieces: Sequence[Piece], fresh: Sequence[int], answers: dict[int, Any]
+    ) -> list[int]:
+        """Answers in chunks, until one fails. Returns what is to be tried piece by piece."""
+        waiting = deque(_chunks(pieces, fresh))
+        running: dict[Future[bytes], list[int]] = {}
+        again: list[int] = []
+        while waiting or running:
+            while waiting and len(running) < self._at_once:
+                chunk = waiting.popleft()
+                running[self._begin(pool, [pieces[index] for index in chunk])] = chunk
+            for future in _some_done(pool, running):
+                chunk = running.pop(future)
+                outcome = self._outcome(future)
+                if isinstance(outcome, list):
+                    answers.update(zip(chunk, outcome, strict=True))
+                else:
+                    # No chunk is begun any more: what is slow may be spread over all of them.
+                    again += chunk
+                    again += [index for each_chunk in waiting for index in each_chunk]
+                    waiting.clear()
+        return sorted(again)
+
+    def _one_by_one(
+        self, pool: ProcessPool, pieces: Sequence[Piece], again: Iterable[int], answers: dict[int, Any]
+    ) -> None:
+        failures, until = 0, self._clock.monotonic() + _PATIENCES * self._patience
+        slow: set[str] = set()
+        for index in again:
+            piece = pieces[index]
+            answer = self._slow_lane.look(piece)
+            if answer is None and piece.origin in slow:
+                answer = self._slow_lane.take(piece)
+            if answer is None and (failures == _FAILURES or self._clock.monotonic() > until):
+                answer = takes_long()
+            if answer is None:
+                answer, seconds, has_failed = self._alone(pool, piece)
+                failures += has_failed
+                if piece.origin and seconds > _SLOW * self._patience:
+                    slow.add(piece.origin)
+            answers[index] = answer
+
+    def _alone(self, pool: ProcessPool, piece: Piece) -> tuple[object, float, bool]:
+        """The answer, the seconds that it took beyond its allowance, and whether the piece failed.
+
+        What runs out of patience goes to the slow lane.
+        """
+        began = self._clock.monotonic()
+        future = self._begin(pool, [piece])
+        _some_done(pool, [future])
+        seconds = self._clock.monotonic() - began - piece.allowance_seconds
+        outcome = self._outcome(future)
+        if isinstance(outcome, list):
+            return outcome[0], seconds, False
+        return outcome or self._slow_lane.take(piece), seconds, True
+
+    def _begin(self, pool: ProcessPool, pieces: Sequence[Piece]) -> Future[bytes]:
+        allowance = sum(piece.allowance_seconds for piece in pieces)
+        return _begin(pool, pieces, self._memory, self._patience + allowance)
 
     def _started(self) -> ProcessPool:
+        return self._fast.started()
+
+    def _outcome(self, future: Future[bytes]) -> list[object] | WorkerDiedError | None:
+        """The answers of a finished chunk, why its worker died, or None: it ran out of patience."""
+        try:
+            answers = pickle.loads(future.result())  # noqa: S301 - from our own worker
+        except FutureTimeoutError:
+            return None
+        except ProcessExpired as error:
+            if error.exitcode == OUT_OF_MEMORY:
+                most = f"at most {self._memory // MIB} MiB"
+                return WorkerDiedError("a check ran out of memory", expected=most)
+            return WorkerDiedError("a worker process died on a check", found=f"exit {error.exitcode}")
+        except Exception as error:  # noqa: BLE001 - a work or an answer that does not pickle raises anything
+            self._fast.refuse_if_closed()
+            return _failed(type(error).__name__)
+        if isinstance(answers, Failed):
+            return _failed(answers.error)
+        return [_failed(one.error) if isinstance(one, Failed) else one for one in answers]
+
+    def _start_slow(self, piece: Piece, done: Done, may_wait: bool) -> bool:
+        pool = self._slow.started() if may_wait else self._slow.running()
+        if pool is None:
+            return False
+        limit = self._timeout + piece.allowance_seconds
+        future = _begin(pool, [piece], self._memory, limit)
+        future.add_done_callback(lambda finished: done(self._slow_answer(finished, limit)))
+        return True
+
+    def _slow_answer(self, future: Future[bytes], limit: float) -> object:
+        """None when the process was ended from outside: no piece of work is to blame for that."""
+        if self._slow.is_closed or future.cancelled() or self._slow.is_broken():
+            return None
+        outcome = self._outcome(future)
+        if outcome is None:
+            return WorkerDiedError("a check ran out of time", expected=f"at most {limit:g} seconds")
+        return outcome[0] if isinstance(outcome, list) else outcome
+
+
+class _Processes:
+    """A pool of the library, made when first needed and made anew when it broke."""
+
+    def __init__(self, workers: int) -> None:
+        self.is_closed = False
+        self._workers = workers
+        # Not a fork server: that one leaves a socket folder behind whenever this process is killed.
+        self._context = multiprocessing.get_context("spawn")
+        self._pool: ProcessPool | None = None
+        self._guard = threading.Lock()
+
+    def started(self) -> ProcessPool:
+        """The running pool. Raises WorkerDiedError when it is closed."""
         with self._guard:
-            if self._closed:
-                raise WorkerDiedError("the node is stopping")
+            self.refuse_if_closed()
             if self._pool is not None and not self._pool.active:
                 # It broke, because no worker could be started for a while: that must not last for ever.
                 self._pool.stop()  # type: ignore[no-untyped-call]
@@ -128,30 +260,68 @@ class ProcessWorkPool:
             if self._pool is None:
                 self._pool = ProcessPool(
                     max_workers=self._workers,
-                    max_tasks=2000,
-                    initializer=_end_with_parent,
+                    max_tasks=_CHUNKS_OF_A_WORKER,
+                    initializer=begin,
                     context=self._context,
                 )
             return self._pool
 
+    def running(self) -> ProcessPool | None:
+        """The pool if it runs; waits for nothing."""
+        pool = self._pool
+        return pool if pool is not None and pool.active and not self.is_closed else None
 
-def _await(pool: ProcessPool, future: Future[B]) -> None:
+    def is_broken(self) -> bool:
+        """It was started, and does not run any more."""
+        pool = self._pool
+        return pool is not None and not pool.active
+
+    def refuse_if_closed(self) -> None:
+        """Raises WorkerDiedError: whatever ended was ended by us, and no piece of work is to blame."""
+        if self.is_closed:
+            raise WorkerDiedError("the node is stopping")
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._guard:
+            self.is_closed = True
+            if self._pool is not None:
+                self._pool.stop()  # type: ignore[no-untyped-call]
+                self._pool.join()
+                self._pool = None
+
+
+def _begin(
+    pool: ProcessPool, pieces: Sequence[Piece], memory_bytes: int, timeout_seconds: float
+) -> Future[bytes]:
+    works = [piece.work for piece in pieces]
+    try:
+        return pool.schedule(each, args=(pieces[0].function, works, memory_bytes), timeout=timeout_seconds)
+    except RuntimeError as error:
+        raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
+
+
+def _some_done(pool: ProcessPool, futures: Iterable[Future[Any]]) -> set[Future[Any]]:
     """Wait for an answer. Raises WorkerDiedError when the pool broke: then none would ever come."""
-    while not wait((future,), timeout=_LOOK_SECONDS).done:
+    while not (done := wait(futures, _LOOK_SECONDS, FIRST_COMPLETED).done):
         if not pool.active:
             raise WorkerDiedError("the workers cannot be started")
+    return done
 
 
-def _end_with_parent() -> None:
-    """A killed daemon leaves no worker behind: wait for its end in a thread, then end too."""
-    # A SIGHUP sent to the whole service is for the daemon; here it would cost the piece of work in hand.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+def _chunks(pieces: Sequence[Piece], indexes: Iterable[int]) -> Iterable[list[int]]:
+    chunk: list[int] = []
+    seconds = 0.0
+    for index in indexes:
+        allowance = pieces[index].allowance_seconds
+        if chunk and (len(chunk) == _CHUNK or seconds + allowance > _CHUNK_SECONDS):
+            yield chunk
+            chunk, seconds = [], 0.0
+        chunk.append(index)
+        seconds += allowance
+    if chunk:
+        yield chunk
 
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(0)
 
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+def _failed(error: str) -> WorkerDiedError:
+    return WorkerDiedError("a check failed inside", found=error)

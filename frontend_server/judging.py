@@ -9,13 +9,14 @@ Leaves to others: digests of the files (``intake``, while they are copied), and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 from exchanged.errors import FileOperationError
+from exchanged.examine import CHECKED_A_SECOND
 from exchanged.packs import find_pack
 from frontend_server.completeness import NOTHING_LISTED, Completeness, compare
 from frontend_server.drops import Member
@@ -47,8 +48,14 @@ class DropWork:
     agency: str
     directory: str
     packs: Path
-    now: datetime
+    # Not part of what makes two pieces of work the same: it is asked again while it takes long.
+    now: datetime = field(compare=False)
     optional_sha256: bool
+
+    @property
+    def allowance_seconds(self) -> float:
+        """What reading it may take beyond the patience with a small packet."""
+        return len(self.packet_xml) / CHECKED_A_SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "安全扫描程序没有给出结果，恢复后自动继续，请联系运维人员。",
             "The security scan gives no answer; it goes on once there is one. Tell your IT staff.",
         ),
+        "check-takes-long": (
+            "该件检查时间较长，正在单独检查，完成后自动发送，无需处理。",
+            "Checking it takes long and goes on apart; it is sent after that. There is nothing to do.",
+        ),
         "earlier-attempt-open": (
             "上一次发送尚未结束；结束后自动再次发送。",
             "The earlier attempt has not ended yet; it is sent again after that.",

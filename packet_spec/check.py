@@ -11,9 +11,10 @@ order of packets in the case (``sequence``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import wraps
+from typing import Final, ParamSpec
 
 from packet_spec.encoding import EncodingDecision, decide_encoding
 from packet_spec.envelope import parse_packet_root, read_packet
@@ -44,6 +45,23 @@ class CheckResult:
     utf8: bytes
 
 
+_P = ParamSpec("_P")
+
+
+def _held_if_it_fails(check: Callable[_P, CheckResult]) -> Callable[_P, CheckResult]:
+    """Where the check itself fails, nothing is said about the packet."""
+
+    @wraps(check)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> CheckResult:
+        try:
+            return check(*args, **kwargs)
+        except (ValidatorError, MemoryError):
+            return CheckResult(Verdict(Outcome.HELD, (), held_because=HELD_BY_VALIDATOR), None, "", b"")
+
+    return checked
+
+
+@_held_if_it_fails
 def check_packet(
     packet_xml: bytes, *, directory: Directory | None, pack: Pack, encoding: str | None = None
 ) -> CheckResult:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from itertools import islice
 from typing import Final, TypeVar
 
 from packet_spec.binding import (
@@ -23,7 +24,7 @@ from packet_spec.encoding import READING_GROWTH
 from packet_spec.errors import NameRefusedError, SchemaError, XmlRefusedError
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey
-from packet_spec.limits import PACKET_XML_BYTES, PARTS
+from packet_spec.limits import LIST_ITEMS, PACKET_XML_BYTES, PARTS, PERSONS
 from packet_spec.model import Attachment, CaseNumber, Envelope, Packet, Priority
 from packet_spec.names import OWN_NAMES, fold_name, safe_relative
 from packet_spec.xml import (
@@ -61,6 +62,9 @@ _READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 _BLANKS: Final = re.compile("[ \t\r\n]+")
 # What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+# Every byte but those of the control characters above; and the two other ones as they stand in UTF-8.
+_NO_CONTROLS: Final = bytes({*range(0x20, 0x100), *b"\t\n\r"})
+_NONCHARACTERS: Final = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 
 
 def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, ...]]:
@@ -74,7 +78,7 @@ def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, 
 
 def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
     """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
-    if len(packet_xml_utf8) <= _READING_BYTES:
+    if len(packet_xml_utf8) <= _READING_BYTES and _may_be_illegal(packet_xml_utf8):
         illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
         if illegal is not None:
             line = illegal.string.count("\n", 0, illegal.start()) + 1
@@ -83,8 +87,30 @@ def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Fin
         root = parse_document(packet_xml_utf8, limit_bytes=_READING_BYTES)
     except XmlRefusedError as error:
         return None, (refusal_finding(error),)
-    findings = schema_findings(root, "packet")
+    findings = _excess(root) or schema_findings(root, "packet")
     return (None, findings) if findings else (root, ())
+
+
+def _may_be_illegal(data: bytes) -> bool:
+    """Looked for among bytes: a text of characters is made only where there is something to tell of it."""
+    return bool(data.translate(None, _NO_CONTROLS)) or any(each in data for each in _NONCHARACTERS)
+
+
+def _excess(root: Element) -> tuple[Finding, ...]:
+    """Looked at before the schema: libxml2 writes down where each fault stands, counting from the first."""
+    attachments = child(root, "attachments")
+    count = 0 if attachments is None else len(attachments)
+    if attachments is None or count <= PARTS:
+        return ()
+    return (
+        xml_finding(
+            "too-many-attachments",
+            line=line_of(attachments),
+            element=path_of(attachments),
+            expected=str(PARTS),
+            found=str(count),
+        ),
+    )
 
 
 def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
@@ -98,6 +124,17 @@ def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     business_type = _token(envelope_element, "businessType")
     if body_type != business_type:
         reader.note("body-mismatch", content, expected=business_type, found=body_type)
+    if len(content) > LIST_ITEMS:
+        # Said as the check of the body says it. Nothing of such a body is read: there may be a million.
+        reader.findings.append(
+            xml_finding(
+                "list-too-long",
+                line=line_of(content),
+                element="body",
+                expected=str(LIST_ITEMS),
+                found=str(len(content)),
+            )
+        )
     findings = tuple(reader.findings)
     if envelope is None or findings:
         return None, findings
@@ -172,9 +209,6 @@ class _Reader:
 
     def attachments(self, element: Element | None) -> tuple[Attachment, ...]:
         listed = [] if element is None else children(element, "attachment")
-        if element is not None and len(listed) > PARTS:
-            self.note("too-many-attachments", element, expected=str(PARTS), found=str(len(listed)))
-            return ()
         seen = set(OWN_NAMES)
         return tuple(self._attachment(each, seen) for each in listed)
 
@@ -232,6 +266,8 @@ class _Reader:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
+    if not value or (" " not in value and value.isprintable()):
+        return value or ""
     return _BLANKS.sub(" ", value or "").strip(" ")
 
 
@@ -255,7 +291,10 @@ def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
 def _read_body(
     content: Element,
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[dict[str, str], ...]]:
-    """Fields, lists and persons of a body; the body's own schema says which there may be."""
+    """Fields, lists and persons of a body; the body's own schema says which there may be.
+
+    Of persons and items one more than the limits allow is read: enough to see that there are too many.
+    """
     fields: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     persons: tuple[dict[str, str], ...] = ()
@@ -264,10 +303,11 @@ def _read_body(
         if name == "persons":
             persons = tuple(
                 {local_name(entry): _collapse(entry.text) for entry in person}
-                for person in children(element, "person")
+                for person in islice(children(element, "person"), PERSONS + 1)
             )
         elif len(element) or name in lists:
-            lists[name] = tuple(_collapse(item.text) for item in children(element, "item"))
+            items = islice(children(element, "item"), LIST_ITEMS + 1)
+            lists[name] = tuple(_collapse(item.text) for item in items)
         else:
             fields[name] = _collapse(element.text)
     return fields, lists, persons

@@ -37,6 +37,10 @@ class ExchangeError(Exception):
         self.found = found
         self.advice = self.hint if hint is None else hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled as its state: constructors differ, and an error that cannot be read again breaks a pool."""
+        return (_again, (type(self), self.args, self.__dict__.copy()))
+
     def __str__(self) -> str:
         parts = [self.summary]
         if self.where:
@@ -56,6 +60,12 @@ class ExchangeError(Exception):
             "hint": self.advice,
             "temporary": self.temporary,
         }
+
+
+def _again(kind: type[ExchangeError], args: tuple[object, ...], state: dict[str, object]) -> ExchangeError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class FormatError(ExchangeError):

@@ -34,6 +34,8 @@ _NUMBER_FIELDS: Final = {
     "procuratorate": "proc_case_no",
     "court": "court_case_no",
 }
+# Of the largest integer that a body may hold (body_xsd).
+_DIGITS: Final = 6
 
 
 def required_fields(subject: Subject) -> Iterator[Finding]:
@@ -118,11 +120,14 @@ def outcome(subject: Subject) -> Iterator[Finding]:
 
 def numbers_in_range(subject: Subject) -> Iterator[Finding]:
     """Integers lie within the limits of the catalogue (``supplement_round``: CPL 175)."""
-    for field in subject.catalogue.fields.values():
+    for field in subject.fields:
         if field.minimum is None and field.maximum is None:
             continue
         for value in subject.values(field.code):
-            if value.text.isascii() and value.text.isdigit() and not _in_range(field, int(value.text)):
+            digits = value.text.lstrip("0") or value.text[:1]
+            # More digits than the schema takes are its own finding, and more than Python reads.
+            is_number = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS
+            if is_number and not _in_range(field, int(digits)):
                 yield make_finding(
                     "number-out-of-range", element=value.element, expected=_limits(field), found=value.text
                 )
@@ -142,7 +147,7 @@ def _limits(field: MetadataField) -> str:
 
 def lists_long_enough(subject: Subject) -> Iterator[Finding]:
     """Lists have the least number of items (``interrogators``: two, DCR 19)."""
-    for field in subject.catalogue.fields.values():
+    for field in subject.fields:
         items = subject.packet.lists.get(field.code)
         if items is not None and len(items) < field.min_items:
             basis = f" ({describe_basis(field.basis)})" if field.basis else ""
@@ -156,7 +161,7 @@ def lists_long_enough(subject: Subject) -> Iterator[Finding]:
 
 def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
     """Items that are document type codes name document types of the catalogue."""
-    for field in subject.catalogue.fields.values():
+    for field in subject.fields:
         if field.items == "document":
             for value in subject.values(field.code):
                 if value.text and value.text not in subject.catalogue.document_types:
@@ -166,7 +171,7 @@ def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
 def agency_fields(subject: Subject) -> Iterator[Finding]:
     """Agencies inside the body are of the kind that the field names, read from their code."""
     catalogue = subject.catalogue
-    for field in catalogue.fields.values():
+    for field in subject.fields:
         if not field.agency_kind:
             continue
         for value in subject.values(field.code):
@@ -189,7 +194,7 @@ def dates_are_real(subject: Subject) -> Iterator[Finding]:
         required |= {*requirement.require}
     if row.approval.customary:
         required |= {*_APPROVAL}
-    for field in subject.catalogue.fields.values():
+    for field in subject.fields:
         if field.type != "date":
             continue
         for value in subject.values(field.code):

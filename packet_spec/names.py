@@ -40,6 +40,8 @@ _SEPARATORS: Final = frozenset("/\\")
 # Controls, invisible and direction-changing characters, surrogates, line ends; noncharacters besides. Code
 # points that are merely unassigned may pass: they are rare ideographs of a newer Unicode.
 _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Nearly every name: none of these characters is hidden, special or a separator.
+_PLAIN: Final = re.compile("[0-9A-Za-z._ \\-\u4e00-\u9fa5（）]+")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _DIGEST_DIGITS: Final = 16
 # What a twin mark (~2) or the digest of a cut name looks like at the end of a name.
@@ -70,6 +72,8 @@ def safe_relative(name: str) -> str:
 
 def fold_name(name: str) -> str:
     """The key under which two names meet on a case-insensitive or normalising file system."""
+    if name.isascii():
+        return name.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -114,12 +118,13 @@ def escape_for_display(name: bytes) -> str:
 def _reason_against(name: str) -> str:
     if not name or name in (".", ".."):
         return "it is empty or names a folder"
-    if not all(_is_shown(character) for character in name):
-        return "it holds a control or hidden character"
-    if _SEPARATORS & set(name):
-        return "it holds a folder separator"
-    if _WINDOWS_SPECIAL & set(name):
-        return "it holds a character that Windows does not allow"
+    if _PLAIN.fullmatch(name) is None:
+        if not all(_is_shown(character) for character in name):
+            return "it holds a control or hidden character"
+        if _SEPARATORS & set(name):
+            return "it holds a folder separator"
+        if _WINDOWS_SPECIAL & set(name):
+            return "it holds a character that Windows does not allow"
     if len(name.encode()) > NAME_BYTES:
         return f"it is longer than {NAME_BYTES} bytes"
     if name.startswith((".", " ")) or name.endswith((".", " ")):
@@ -130,7 +135,7 @@ def _reason_against(name: str) -> str:
 def _is_device(name: str) -> bool:
     """Windows takes ``con.txt`` for the console; some gateways fold full-width letters first."""
     stem = name.partition(".")[0].rstrip(" ").casefold()
-    return stem in _DEVICES or unicodedata.normalize("NFKC", stem) in _DEVICES
+    return stem in _DEVICES or (not stem.isascii() and unicodedata.normalize("NFKC", stem) in _DEVICES)
 
 
 def _generated(listed: str, index: int, attempt: int) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from packet_spec.catalogue import BusinessType, Catalogue, Condition, Requirement
+from packet_spec.catalogue import BusinessType, Catalogue, Condition, MetadataField, Requirement
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.model import Packet
 from packet_spec.parties import Parties
@@ -21,12 +21,22 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A packet under examination. ``row`` is the catalogue's row of its business type."""
+    """A packet under examination. ``row`` is the catalogue's row of its business type.
+
+    ``fields`` are those that the packet has a value of, in the order of the catalogue.
+    """
 
     packet: Packet
     row: BusinessType
     catalogue: Catalogue
     parties: Parties
+    fields: tuple[MetadataField, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Once for all rules: most rules about fields look at every one of them."""
+        present = {*ENVELOPE_FIELDS, *self.packet.fields, *self.packet.lists}.union(*self.packet.persons)
+        fields = tuple(row for code, row in self.catalogue.fields.items() if code in present)
+        object.__setattr__(self, "fields", fields)
 
     def values(self, code: str) -> tuple[Value, ...]:
         """Every value of the field that is present, in document order; an empty value has an empty text.

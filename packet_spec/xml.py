@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from lxml import etree
 
-from packet_spec.errors import FormatError, SchemaError, VersionError, XmlRefusedError
+from packet_spec.errors import FormatError, SchemaError, ValidatorError, VersionError, XmlRefusedError
 from packet_spec.limits import XML_ATTRIBUTES, XML_DEPTH
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
@@ -34,6 +34,15 @@ FORMAT_VERSION: Final = "1"
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _VIOLATIONS: Final = 1_000
+# What libxml2 says of itself and not of the document: it can stand between other errors.
+_OWN_FAULTS: Final = frozenset(
+    {
+        etree.ErrorTypes.ERR_NO_MEMORY,
+        etree.ErrorTypes.ERR_INTERNAL_ERROR,
+        etree.ErrorTypes.SCHEMAV_INTERNAL,
+        etree.ErrorTypes.SCHEMAP_INTERNAL,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def parse_document(
     """The root element of UTF-8 ``data``; comments and processing instructions are dropped.
 
     Raises XmlRefusedError: ``too-large``, ``doctype-refused``, ``xml-not-wellformed``, ``too-deep`` or
-    ``too-many-attributes``.
+    ``too-many-attributes``; ValidatorError when libxml2 fails by itself, such as for want of memory.
     """
     if len(data) > limit_bytes:
         raise XmlRefusedError(
@@ -66,9 +75,15 @@ def parse_document(
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:
         raise _refusal(error, depth) from None
+    except (etree.LxmlError, MemoryError) as error:
+        raise _no_answer("parsed", error) from None
     if root.getroottree().docinfo.internalDTD is not None:  # pragma: no cover - should the walk ever miss one
         raise XmlRefusedError("the XML document has a DOCTYPE", code="doctype-refused")
-    _refuse_excess(root, depth, attributes)
+    _refuse_depth(root, depth)
+    # No attribute holds a "<", so an element's attributes stand between two of them. A text with many equals
+    # signs counts too: then libxml2 counts.
+    if any(between.count(b"=") > attributes for between in data.split(b"<")):
+        _refuse_attributes(root, attributes)
     return root
 
 
@@ -93,14 +108,19 @@ def load_schema(name: str) -> Schema:
 
 
 def validate(root: Element, schema: Schema) -> tuple[Violation, ...]:
-    """What ``schema`` finds wrong with ``root``, in document order; empty when valid."""
-    if schema.validate(root):
-        return ()
-    log = cast("Iterable[Any]", schema.error_log)
-    return tuple(
-        Violation(entry.type_name, entry.line, entry.path or "", entry.message)
-        for entry in islice(log, _VIOLATIONS)
-    )
+    """What ``schema`` finds wrong with ``root``, in document order; empty when valid.
+
+    Raises ValidatorError when libxml2 gives no answer: it gave up on a pattern, or had no memory.
+    """
+    try:
+        if schema.validate(root):
+            return ()
+        log = list(islice(cast("Iterable[Any]", schema.error_log), _VIOLATIONS))
+    except (etree.LxmlError, MemoryError) as error:
+        raise _no_answer("validated", error) from None
+    if not log or any(entry.type in _OWN_FAULTS for entry in log):
+        raise ValidatorError("libxml2 could not finish", where="validated")
+    return tuple(Violation(entry.type_name, entry.line, entry.path or "", entry.message) for entry in log)
 
 
 def read_machine_document(data: bytes, kind: str, *, limit_bytes: int) -> Element:
@@ -185,22 +205,30 @@ def _set(element: Element, name: str, value: str) -> None:
 
 def namespace_of(element: Element) -> str:
     """The namespace of ``element``, empty when it has none."""
-    return etree.QName(element).namespace or ""
+    namespace, closed, _ = str(element.tag).rpartition("}")
+    return namespace[1:] if closed else ""
 
 
 def local_name(element: Element) -> str:
     """The tag of ``element`` without its namespace."""
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2]
 
 
 def children(parent: Element, tag: str) -> list[Element]:
     """The children ``tag`` in the parent's namespace."""
-    return parent.findall(f"{{{namespace_of(parent)}}}{tag}")
+    # Not findall: that reads its argument as a path, which takes longer than finding.
+    return list(parent.iterchildren(_beside(parent, tag)))
 
 
 def child(parent: Element, tag: str) -> Element | None:
     """The first child ``tag`` in the parent's namespace, or None."""
-    return parent.find(f"{{{namespace_of(parent)}}}{tag}")
+    return next(parent.iterchildren(_beside(parent, tag)), None)
+
+
+def _beside(element: Element, tag: str) -> str:
+    """``tag`` in the namespace of ``element``."""
+    own = str(element.tag)
+    return own[: own.rfind("}") + 1] + tag
 
 
 def text(parent: Element, tag: str) -> str:
@@ -312,9 +340,16 @@ def _refuse_doctype(data: bytes) -> None:
         raise XmlRefusedError("the XML document has a DOCTYPE", code="doctype-refused", line=line)
 
 
-def _refusal(error: etree.XMLSyntaxError, depth: int) -> XmlRefusedError:
+def _no_answer(what: str, error: Exception) -> ValidatorError:
+    """libxml2 failed by itself. Its message may quote the document: only the kind is passed on."""
+    return ValidatorError("libxml2 could not finish", where=what, found=type(error).__name__)
+
+
+def _refusal(error: etree.XMLSyntaxError, depth: int) -> XmlRefusedError | ValidatorError:
     """What libxml2 refused. Its own message may quote the document: only the position is passed on."""
     line = error.lineno or None
+    if cast("Any", error).code in _OWN_FAULTS:
+        return _no_answer("parsed", error)
     if cast("Any", error).code != etree.ErrorTypes.ERR_RESOURCE_LIMIT:
         return XmlRefusedError("the XML document is not well-formed", code="xml-not-wellformed", line=line)
     if "depth" in str(error):
@@ -330,7 +365,7 @@ def _skip_space(data: bytes, position: int) -> int:
     return match.end() if match else position
 
 
-def _refuse_excess(root: Element, depth: int, attributes: int) -> None:
+def _refuse_depth(root: Element, depth: int) -> None:
     # Asked in libxml2: walking a document of a million elements in Python takes seconds.
     deep = _first(root, "(/" + "/".join(["*"] * (depth + 1)) + ")[1]")
     if deep is not None:
@@ -340,6 +375,9 @@ def _refuse_excess(root: Element, depth: int, attributes: int) -> None:
             line=line_of(deep),
             expected=f"at most {depth} levels",
         )
+
+
+def _refuse_attributes(root: Element, attributes: int) -> None:
     broad = _first(root, f"(//*[count(@*) > {attributes}])[1]")
     if broad is not None:
         raise XmlRefusedError(
@@ -351,7 +389,10 @@ def _refuse_excess(root: Element, depth: int, attributes: int) -> None:
 
 
 def _first(root: Element, path: str) -> Element | None:
-    found = _path(path)(root.getroottree())
+    try:
+        found = _path(path)(root.getroottree())
+    except (etree.LxmlError, MemoryError) as error:
+        raise _no_answer("searched", error) from None
     first = found[0] if isinstance(found, list) and found else None
     return first if isinstance(first, Element) else None
 

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-import select
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 import pytest
 
-from exchanged.errors import WorkerDiedError
+from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.pool import ProcessWorkPool
-from packet_spec.errors import FormatError
+from packet_spec.errors import FormatError, XmlRefusedError
+from packet_spec.limits import MIB
+from tests.contract.hostile_work import Task, work
+from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.process
 
-
-def double(number: int) -> int:
-    if number < 0:
-        raise FormatError("a number below nought")
-    return 2 * number
+MEMORY = 256 * MIB
 
 
 def answers_or_raises(pool: ProcessWorkPool) -> bool:
     """No value comes of it, whether the pool or the piece of work says so."""
     try:
-        return isinstance(pool.run(double, [1])[0], WorkerDiedError)
+        return isinstance(pool.run(work, [Task("double", 1)])[0], WorkerDiedError)
     except WorkerDiedError:
         return True
 
 
 @pytest.fixture
-def pool() -> Iterator[ProcessWorkPool]:
-    made = ProcessWorkPool(1, 30.0)
-    yield made
-    made.close()
+def start() -> Iterator[Callable[..., ProcessWorkPool]]:
+    """Pools with a clock that stands still: only what really hangs runs out of patience."""
+    made: list[ProcessWorkPool] = []
+
+    def make(workers: int = 1, timeout: float = 60.0, patience: float = 2.0) -> ProcessWorkPool:
+        made.append(ProcessWorkPool(workers, timeout, MEMORY, patience, FakeClock()))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        pool.close()
+
+
+@pytest.fixture
+def pool(start: Callable[..., ProcessWorkPool]) -> ProcessWorkPool:
+    return start(patience=30.0)
+
+
+def doubles(count: int, origin: str = "") -> list[Task]:
+    return [Task("double", number, origin) for number in range(count)]
 
 
 def test_workers_that_could_not_be_started_are_started_later(
@@ -46,37 +61,146 @@ def test_workers_that_could_not_be_started_are_started_later(
         broken.setattr("multiprocessing.spawn._python_exe", b"/nonexistent/python")
         assert answers_or_raises(pool)
         assert answers_or_raises(pool)
-    assert pool.run(double, [1, 2]) == [2, 4]
+    assert pool.run(work, doubles(3)) == [0, 2, 4]
 
 
 def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:
-    first, second, third = pool.run(double, [1, -1, 3])
-    assert (first, third) == (2, 6)
+    first, second, third, fourth = pool.run(
+        work, [Task("double", 1), Task("refused"), Task("refused-xml", 7), Task("double", 3)]
+    )
+    assert (first, fourth) == (2, 6)
     assert isinstance(second, FormatError)
+    assert isinstance(third, XmlRefusedError)
+    assert (third.code, third.line, str(third)) == ("xml-not-wellformed", 7, "not well-formed; where: line 7")
 
 
-@dataclass(frozen=True)
-class Waiting:
-    seconds: float
-    allowance_seconds: float
-
-
-def wait(work: Waiting) -> str:
-    select.select([], [], [], work.seconds)
-    return "done"
-
-
-def test_a_piece_of_work_may_have_more_time_than_others() -> None:
-    pool = ProcessWorkPool(2, 1.0)
-    try:
-        short, long = pool.run(wait, [Waiting(30.0, 0.0), Waiting(2.0, 60.0)])
-    finally:
-        pool.close()
-    assert isinstance(short, WorkerDiedError)
-    assert long == "done"
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("failing", "_NeverReadError"), ("unreadable", "TypeError"), ("unwritable", "AttributeError")],
+)
+def test_an_answer_that_cannot_be_carried_is_the_fault_of_its_own_piece(
+    pool: ProcessWorkPool, kind: str, found: str
+) -> None:
+    bad, good = pool.run(work, [Task(kind), Task("double", 1)])
+    assert isinstance(bad, WorkerDiedError)
+    assert bad.found == found
+    assert good == 2
 
 
 def test_a_closed_pool_says_so(pool: ProcessWorkPool) -> None:
     pool.close()
     with pytest.raises(WorkerDiedError):
-        pool.run(double, [1])
+        pool.run(work, doubles(1))
+
+
+@pytest.mark.parametrize(("kind", "says"), [("killed", "died"), ("memory", "out of memory")])
+def test_a_crash_among_64_pieces_is_the_answer_of_its_own_piece(
+    pool: ProcessWorkPool, kind: str, says: str
+) -> None:
+    answers = pool.run(work, [*doubles(40), Task(kind), *doubles(23)])
+    assert isinstance(answers[40], WorkerDiedError)
+    assert says in answers[40].summary
+    del answers[40]
+    assert answers == [*(2 * n for n in range(40)), *(2 * n for n in range(23))]
+
+
+def test_a_bomb_among_64_pieces_holds_up_none_of_the_others(start: Callable[..., ProcessWorkPool]) -> None:
+    """Each of the others is answered in the same run; the bomb's answer is for later."""
+    pool = start(workers=2)
+    answers = pool.run(work, [*doubles(40), Task("for-ever"), *doubles(23)])
+    assert isinstance(answers[40], CheckTakesLongError)
+    assert answers[40].temporary
+    del answers[40]
+    assert answers == [*(2 * n for n in range(40)), *(2 * n for n in range(23))]
+    # While it goes on in the slow lane, the others do not even notice.
+    assert pool.run(work, doubles(64)) == [2 * n for n in range(64)]
+    assert isinstance(pool.run(work, [Task("for-ever")])[0], CheckTakesLongError)
+
+
+@pytest.mark.parametrize("bomb", ["pattern", "keys"])
+def test_a_schema_that_blows_up_is_held_within_its_time(
+    start: Callable[..., ProcessWorkPool], bomb: str
+) -> None:
+    """libxml2 sits in one call for minutes: the worker ends all the same, and blames nobody."""
+    pool = start(timeout=1.0, patience=0.5)
+    pool.run(work, doubles(1))
+    (answer,) = pool.run(work, [Task(bomb)])
+    assert isinstance(answer, CheckTakesLongError)
+    assert isinstance(_until_told(pool, Task(bomb)), WorkerDiedError)
+    assert pool.run(work, doubles(2)) == [0, 2]
+
+
+def test_what_was_slow_is_answered_when_it_is_asked_for_again(
+    start: Callable[..., ProcessWorkPool], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    task = Task("gated", 21, gate=str(gate))
+    pool = start(patience=0.5)
+    assert isinstance(pool.run(work, [task])[0], CheckTakesLongError)
+    assert isinstance(pool.run(work, [task])[0], CheckTakesLongError)
+    gate.write_bytes(b"")
+    assert _until_told(pool, task) == 42
+
+
+def test_many_bombs_of_one_origin_cost_the_others_one_time(
+    start: Callable[..., ProcessWorkPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in pieces that ran out of patience in the fast lane: at most a chunk, and one piece alone."""
+    pool = start()
+    tried: list[list[str]] = []
+    begin = pool._begin
+
+    def watched(processes: object, pieces: list[object]) -> object:
+        tried.append([piece.work.kind for piece in pieces])  # type: ignore[attr-defined]
+        return begin(processes, pieces)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pool, "_begin", watched)
+    bombs = [Task("for-ever", number, "to-a") for number in range(24)]
+    answers = pool.run(work, [*bombs, *doubles(8, "to-b")])
+    assert answers[24:] == [2 * n for n in range(8)]
+    assert all(isinstance(answer, CheckTakesLongError) for answer in answers[:24])
+    assert sum("for-ever" in kinds for kinds in tried) <= 4
+    assert sum(kinds == ["for-ever"] for kinds in tried) == 1
+    tried.clear()
+    more = [Task("for-ever", number, "to-a") for number in range(100, 124)]
+    answers = pool.run(work, [*more, *doubles(8, "to-b"), *doubles(1, "to-a")])
+    assert answers[24:32] == [2 * n for n in range(8)]
+    assert isinstance(answers[32], CheckTakesLongError)
+    assert tried == [["double"] * 8]
+
+
+def test_bombs_of_nobody_in_particular_stop_a_run_after_two(start: Callable[..., ProcessWorkPool]) -> None:
+    pool = start(patience=0.5)
+    answers = pool.run(work, [Task("double", 1), *(Task("for-ever", n) for n in range(5)), Task("double", 2)])
+    assert answers[0] == 2
+    # What stands behind the second was not tried: it is asked for again, and nothing counts against it.
+    assert [type(answer) for answer in answers[1:]] == [CheckTakesLongError] * 6
+    assert pool.run(work, [Task("double", 2)]) == [4]
+
+
+def test_what_needs_long_because_of_its_size_does_not_enter_the_fast_lane(
+    start: Callable[..., ProcessWorkPool],
+) -> None:
+    pool = start()
+    task = Task("double", 4, allowance_seconds=600.0)
+    first, second = pool.run(work, [task, Task("double", 5)])
+    assert isinstance(first, CheckTakesLongError)
+    assert second == 10
+    assert _until_told(pool, task) == 8
+
+
+def test_a_pool_closes_while_the_slow_lane_is_at_work(start: Callable[..., ProcessWorkPool]) -> None:
+    pool = start(patience=0.3)
+    pool.run(work, [Task("for-ever", 1), Task("for-ever", 2)])
+    pool.close()
+    with pytest.raises(WorkerDiedError):
+        pool.run(work, [Task("for-ever", 1)])
+
+
+def _until_told(pool: ProcessWorkPool, task: Task) -> object:
+    """As a held packet is: asked for again until it is told."""
+    while True:
+        (answer,) = pool.run(work, [task])
+        if not isinstance(answer, CheckTakesLongError):
+            return answer

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from packet_spec import names
 from packet_spec.errors import NameRefusedError
 from packet_spec.names import (
     OWN_NAMES,
@@ -169,3 +170,11 @@ def test_display_escapes():
     assert escape_for_display("起诉\n".encode()) == "起诉\\x0a"
     assert escape_for_display(b"\xc6\xf0") == "\\xc6\\xf0"
     assert escape_for_display("\u202e\U000e0001".encode()) == "\\u202e\\U000e0001"
+
+
+def test_what_passes_for_plain_is_plain() -> None:
+    """The short cut for ordinary names leaves out no reason against a character."""
+    plain = [chr(point) for point in range(0x110000) if names._PLAIN.fullmatch(chr(point))]
+    assert len(plain) > 20_000
+    assert all(names._is_shown(character) for character in plain)
+    assert not (names._SEPARATORS | names._WINDOWS_SPECIAL) & set(plain)
