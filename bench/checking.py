@@ -46,7 +46,7 @@ from packet_spec.check import check_packet
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.findings import Outcome
 from packet_spec.model import Directory, DirectoryAgency, DirectoryNode, NodeRole, RootKey
-from packet_spec.schema_files import schema_document
+from packet_spec.pack import schema_document, shipped_pack
 
 TYPE: Final = "prosecution.transfer"
 SENDER, RECEIVER, PROVINCE = "620199-01-00", "620199-03-00", "620000-00-00"
@@ -71,10 +71,11 @@ def lxml_of_drop(work: DropWork) -> bool:
 @cache
 def _schemas() -> tuple[etree.XMLSchema, etree.XMLSchema]:
     folder = Path(sys.modules["packet_spec"].__file__ or "").parent / "schemas"
-    category = load_catalogue().business_type(TYPE).category
+    pack = shipped_pack()
+    file = pack.schema_file(pack.catalogue.business_type(TYPE))
     return (
         etree.XMLSchema(etree.parse(str(folder / "packet.xsd"))),
-        etree.XMLSchema(schema_document(category)),
+        etree.XMLSchema(schema_document(pack, file)),
     )
 
 
@@ -113,7 +114,7 @@ def make_work(folder: Path) -> DropWork:
     path.write_bytes(sign_directory(encode_directory(directory), [root]))
     return DropWork(
         packet_xml=data, present=present, is_lone=False, agency=SENDER, directory=str(path),
-        optional_sha256=False,
+        packs=folder, now=moment, optional_sha256=False,
     )  # fmt: skip
 
 
@@ -156,13 +157,13 @@ def main() -> int:
         _require(lxml_alone(data))
         # Each a value of its own, as drops are.
         works = [replace(work, packet_xml=data + b" " * (number % 7)) for number in range(options.packets)]
-        directory, catalogue = read_directory(work.directory), load_catalogue()
+        directory = read_directory(work.directory)
         rates: dict[str, list[float]] = {
             name: [] for name in ("lxml", "check", "lxml, in groups", "drops, in groups")
         }
 
         def check(data: bytes) -> object:
-            return check_packet(data, directory=directory, catalogue=catalogue)
+            return check_packet(data, directory=directory, pack=shipped_pack())
 
         pool = ProcessWorkPool(options.workers, 120.0)
         try:
