@@ -48,7 +48,17 @@ def _check_end(source: Source) -> None:
         raise FaultError("document-unreadable", expected="xref", found="no cross-reference")
 
 
+def _load_library() -> None:
+    """All of it, before a document is open: what fails here says nothing about a document."""
+    try:
+        import pypdf.filters  # noqa: PLC0415 - only a PDF waits for the library
+        import pypdf.generic  # noqa: F401, PLC0415
+    except Exception as error:  # noqa: BLE001 - whatever its import raises is about this machine
+        raise ValidatorError("a library for PDF cannot be loaded", found=type(error).__name__) from None
+
+
 def _pages(source: Source) -> int:
+    _load_library()
     from pypdf import PasswordType, PdfReader  # noqa: PLC0415 - only a PDF waits for the library
     from pypdf.errors import DependencyError  # noqa: PLC0415 - likewise
 

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import socket
+import subprocess  # noqa: F401 - the standard library itself has its other half on Windows
 import sys
 import time
 from typing import Any
@@ -23,8 +24,10 @@ OURS = ("packet_spec", "exchanged", "frontend_server", "cli")
 _MODULES = "crypt curses fcntl grp nis ossaudiodev posix pty pwd readline resource spwd syslog termios tty"
 MODULES = frozenset(_MODULES.split())
 # Libraries that exist for Windows, under the names by which they load.
-_LIBRARIES = "click colorama lxml nacl cffi _cffi_backend _sodium cython_runtime reportlab PIL"
-_PURE = "xmlschema elementpath"
+_LIBRARIES = (
+    "click colorama lxml nacl cffi _cffi_backend _sodium cython_runtime reportlab PIL cryptography _openssl"
+)
+_PURE = "xmlschema elementpath pypdf typing_extensions"
 LIBRARIES = frozenset([*_LIBRARIES.split(), *_PURE.split()])
 # What Python's documentation marks "Availability: Unix" (or "not Windows"): beginnings of names, and names.
 BEGINNINGS: dict[Any, tuple[str, ...]] = {
