@@ -78,6 +78,7 @@ def test_with_everything_that_it_may_carry_it_passes(code: str) -> None:
     assert {*full.row.required_fields, *full.row.optional_fields} <= carried
 
 
+@pytest.mark.slow
 @every_type
 def test_every_pair_of_kinds_and_every_level_of_the_catalogue_passes(code: str) -> None:
     packet = made(code)
@@ -89,6 +90,7 @@ def test_every_pair_of_kinds_and_every_level_of_the_catalogue_passes(code: str) 
             assert (ends, packet.with_envelope(sender=ends[0], receiver=ends[1]).faults()) == (ends, set())
 
 
+@pytest.mark.slow
 @every_type
 def test_copies_may_go_to_every_kind_of_the_catalogue_and_to_no_other(code: str) -> None:
     packet = made(code)
@@ -136,6 +138,7 @@ def _try_wrong_kinds(packet: Made, most: int) -> None:
             assert (role, kind, faulty.faults()) == (role, kind, expected)
 
 
+@pytest.mark.slow
 @every_type
 def test_at_a_wrong_level(code: str) -> None:
     packet = made(code)

@@ -59,7 +59,18 @@ def test_the_same_packet_without_it_is_read_where_its_encoding_is(encoding: str)
                                        "control-character"}
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+# A second each and more; their smaller brothers stay.
+_LONG: Final = (
+    "1000000-lists", "namespaces-nested", "too-many-attributes-many-times", "deep-many-times",
+    "1000000-elements-of-no-namespace", "1000000-comments", "200000-attributes-in-the-root",
+    "1000000-sections", "40000-attachments", "100000-namespaces-on-elements", "long-names",
+    "references-to-nothing", "1000000-instructions",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in _LONG else name for name in HOSTILE]
+)
 def test_what_is_made_to_hurt_is_refused_and_never_raises(name: str) -> None:
     result = check(HOSTILE[name]())
     assert result.verdict.outcome is (Outcome.VALID if name in VALID_ONES else Outcome.REFUSED)

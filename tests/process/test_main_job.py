@@ -78,7 +78,7 @@ def living(mark: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=["sftp", "folder"])
+@pytest.fixture(scope="module", params=["sftp", pytest.param("folder", marks=pytest.mark.slow)])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three agencies and the province, running."""
     folder = tmp_path_factory.mktemp("job") / "lab"
