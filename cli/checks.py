@@ -20,6 +20,7 @@ from cli import check_words
 from cli.check_values import Check, CheckState
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
+from cli.checks_packs import check_packs
 from cli.frame import read_input
 from cli.locale import _
 from cli.node_init import unfilled
@@ -62,6 +63,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
+        *(check_packs(config, directory, now) if directory else ()),
     )
 
 

@@ -83,12 +83,12 @@ def test_f10_a_third_supplementary_round(stage: Stage) -> None:
     stage.assert_books()
 
 
-def test_f13_a_case_kind_that_the_receiver_does_not_take(stage: Stage) -> None:
+def test_f13_a_case_kind_that_is_not_open_on_the_route(stage: Stage) -> None:
     story = stage.new_case()
     with stage.nothing_travels():
         finding = refused_at_home(story, story.drop(4, ending=Ending.REFUSED))
     assert (finding.code, finding.expected, finding.found) == (
-        "case-kind-not-allowed", "theft", "dangerous_driving"
+        "case-kind-not-on-route", "theft", "dangerous_driving"
     )  # fmt: skip
     stage.assert_books()
 

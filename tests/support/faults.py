@@ -36,9 +36,9 @@ def small_province(folder: Path) -> Lab:
             "province": {"sequence": "enforce"},
             "agency": [
                 {"code": POL, "via": BRIDGE},
-                *({"code": code} for code in (PRO, CRT, COR)),
-                {"code": LAW, "case_kinds": ["theft"]},
+                *({"code": code} for code in (PRO, CRT, COR, LAW)),
             ],
+            "route": [{"from": "procuratorate", "to": LAW, "case_kinds": ["theft"]}],
             "bridge": [{"name": BRIDGE, "between": ["province"]}],
         }
     )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from cli.checks_packs import check_packs
 from cli.main import main
 from cli.pack.acceptance import Piece, look_at, pieces_of, problems_of_pack
+from cli.pack.source import build_pack
+from exchanged.config import load_config
 from exchanged.pool import InlinePool, ProcessWorkPool
-from packet_spec.pack import catalogue_of, read_pack, shipped_pack, shipped_pack_bytes, write_pack
-from tests.support.asking import Operator, operator
+from packet_spec.model import PackReference
+from packet_spec.pack import Pack, catalogue_of, read_pack, shipped_pack, shipped_pack_bytes, write_pack
+from tests.support.asking import Operator, make_node, operator
+from tests.support.documents import NOW, make_directory
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCAL = ROOT / "examples" / "local-pack"
@@ -187,3 +194,23 @@ def test_the_shipped_standard_passes_the_second_opinion(vendor: Operator, tmp_pa
     said = vendor.json("pack", "check", path)
     assert said["problems"] == []
     assert said["looked_at"] > 171
+
+
+def test_config_check_names_what_is_in_force_and_what_is_missing(tmp_path: Path) -> None:
+    made = make_directory()
+    local, config = read_pack(build_pack(LOCAL)), load_config(make_node(tmp_path))
+
+    def said(*packs: PackReference) -> list[tuple[str, str]]:
+        directory = replace(made, packs=packs)
+        return [(str(each.state), each.detail) for each in check_packs(config, directory, NOW)]
+
+    def named(pack: Pack, days: int | None) -> PackReference:
+        until = None if days is None else NOW + timedelta(days=days)
+        return PackReference(pack.name, pack.version, pack.digest, NOW - timedelta(days=9), until)
+
+    assert said() == [("good", shipped_pack().title)]
+    assert said(named(shipped_pack(), None)) == [("good", shipped_pack().title)]
+    assert said(named(shipped_pack(), 3)) == [("warning", shipped_pack().title)]
+    (state, _), (missing, told) = said(named(shipped_pack(), -1), named(local, -1))
+    assert (state, missing) == ("problem", "warning")
+    assert local.version in told
