@@ -32,6 +32,16 @@ class PackStore:
         self._files.make_dir(self.folder, mode=0o750)
         self._files.make_dir(self.incoming, mode=0o770)
 
+    def keep_shipped(self, directory: Directory) -> None:
+        """Keep the pack of this program as a file where the directory names it: the next program has another.
+
+        Raises VolumeDamagedError and NoSpaceError.
+        """
+        pack = shipped_pack()
+        path = self._path(pack.digest)
+        if directory.pack(pack.digest) is not None and not path.is_file():
+            self._files.write_file(path, (shipped_pack_bytes(),), mode=0o644)
+
     def has(self, digest: str) -> bool:
         """The pack is here."""
         return digest == shipped_pack().digest or self._path(digest).is_file()

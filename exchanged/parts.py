@@ -206,6 +206,8 @@ def _open_locked(
     trust.load()
     packs = PackStore(data_dir / PACK_FOLDER, files)
     packs.prepare()
+    if trust.version:
+        packs.keep_shipped(trust.directory)
     links = Links({link.peer: link.name for link in config.links})
     speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
     event_line(

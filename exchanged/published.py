@@ -97,6 +97,7 @@ class PublishedLanding:
     def _take_directory(self, data: bytes) -> None:
         if self._link.trust.offer(data):
             self._refused.clear()
+            self._link.packs.keep_shipped(self._link.trust.directory)
             note = partial(take_note_of_directory, version=self._link.trust.version, road=self._link.name)
             self._link.ledger.write(note)
 

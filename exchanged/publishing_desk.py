@@ -54,6 +54,7 @@ class PublishingDesk:
             except ExchangeError as error:
                 event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
         if taken:
+            self._parts.packs.keep_shipped(trust.directory)
             self._parts.ledger.write(self._note_directory)
         self._parts.files.unlink(path)
 

@@ -149,6 +149,21 @@ def test_the_older_of_two_packs_in_force_still_serves_and_warns(tmp_path: Path) 
         assert "pack-older" in status(network, second)
 
 
+def test_the_pack_of_a_program_stays_when_the_program_goes(province: Province) -> None:
+    """The next program carries another standard; what is named must not be lost with this one."""
+    opened, clock = node(province).opened, province.network.clock
+    kept = opened.packs.folder / f"{shipped_pack().digest}.pack"
+    assert not kept.exists()
+    directory = replace(opened.trust.directory, version=2, packs=(reference(shipped_pack(), clock),))
+    (opened.trust.incoming / "new.xml").write_bytes(publish(province, directory))
+    province.run()
+    assert read_pack(kept.read_bytes()).digest == shipped_pack().digest
+    kept.unlink()
+    node(province).die()
+    node(province).open()
+    assert kept.is_file()
+
+
 @pytest.mark.parametrize("junk", [b"junk", LOCAL[:-1], b"x" * 9_000_000])
 def test_a_pack_that_is_none_is_not_taken_from_a_neighbour(province: Province, junk: bytes) -> None:
     local, clock, opened = read_pack(LOCAL), province.network.clock, node(province).opened
