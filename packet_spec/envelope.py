@@ -60,11 +60,8 @@ BODY_NAMESPACE: Final = "urn:exchanged:body:1"
 _READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 # Whitespace of XML alone: a full-width space belongs to the text.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
-# What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
+# What XML 1.0 section 2.2 leaves out.
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-# Every byte but those of the control characters above; and the two other ones as they stand in UTF-8.
-_NO_CONTROLS: Final = bytes({*range(0x20, 0x100), *b"\t\n\r"})
-_NONCHARACTERS: Final = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 
 
 def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, ...]]:
@@ -78,22 +75,22 @@ def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, 
 
 def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
     """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
-    if len(packet_xml_utf8) <= _READING_BYTES and _may_be_illegal(packet_xml_utf8):
-        illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
-        if illegal is not None:
-            line = illegal.string.count("\n", 0, illegal.start()) + 1
-            return None, (xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}"),)
     try:
         root = parse_document(packet_xml_utf8, limit_bytes=_READING_BYTES)
     except XmlRefusedError as error:
-        return None, (refusal_finding(error),)
+        return None, (_control_character(packet_xml_utf8) or refusal_finding(error),)
     findings = _excess(root) or schema_findings(root, "packet")
     return (None, findings) if findings else (root, ())
 
 
-def _may_be_illegal(data: bytes) -> bool:
-    """Looked for among bytes: a text of characters is made only where there is something to tell of it."""
-    return bool(data.translate(None, _NO_CONTROLS)) or any(each in data for each in _NONCHARACTERS)
+def _control_character(data: bytes) -> Finding | None:
+    """The first character that no XML can hold: libxml2 refuses them all, but does not say so."""
+    text = data.decode("utf-8", errors="replace") if len(data) <= _READING_BYTES else ""
+    illegal = _ILLEGAL.search(text)
+    if illegal is None:
+        return None
+    line = text.count("\n", 0, illegal.start()) + 1
+    return xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}")
 
 
 def _excess(root: Element) -> tuple[Finding, ...]:
