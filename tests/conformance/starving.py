@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from packet_spec.catalogue import load_catalogue
 from packet_spec.check import check_packet
+from packet_spec.pack import shipped_pack
 from tests.conformance.case_packets import directory_of, load_case
 from tests.conformance.hostile_xml import HOSTILE, attachments
 
@@ -23,12 +23,12 @@ _STEPS: Final = 36
 
 def outcome(data: bytes, spare: int) -> str:
     """What the check says with ``spare`` bytes more than are taken already."""
-    directory, catalogue = directory_of(load_case("dangerous_driving")), load_catalogue()
+    directory, pack = directory_of(load_case("dangerous_driving")), shipped_pack()
     taken = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (taken + spare, hard))
     try:
-        verdict = check_packet(data, directory=directory, catalogue=catalogue).verdict
+        verdict = check_packet(data, directory=directory, pack=pack).verdict
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     return f"{verdict.outcome} {verdict.held_because}".strip()
@@ -55,7 +55,7 @@ def main() -> None:
     """Warm, so that only the check itself is short of memory."""
     data = attachments(2000)
     for warm in (HOSTILE["as-deep-as-allowed"](), data):
-        check_packet(warm, directory=None, catalogue=load_catalogue())
+        check_packet(warm, directory=None, pack=shipped_pack())
     print(json.dumps(Counter(in_a_child(data, number * _STEP) for number in range(_STEPS))))  # noqa: T201
 
 

@@ -10,13 +10,12 @@ from typing import Final
 
 import pytest
 
-from packet_spec.catalogue import load_catalogue
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.findings import Outcome
+from packet_spec.pack import shipped_pack
 from tests.conformance.case_packets import directory_of, load_case, packet_xml, row_of
 from tests.conformance.hostile_xml import DOCTYPES, ENCODINGS, HOSTILE, VALID, VALID_ONES, with_doctype
 
-CATALOGUE: Final = load_catalogue()
 DIRECTORY: Final = directory_of(load_case("dangerous_driving"))
 
 # Encodings that are read; in the others nothing is, be there a DOCTYPE or none.
@@ -31,7 +30,7 @@ _ONLY_CLAIMED: Final = frozenset({"ebcdic-claimed", "scsu-claimed"})
 
 
 def check(data: bytes) -> CheckResult:
-    return check_packet(data, directory=DIRECTORY, catalogue=CATALOGUE)
+    return check_packet(data, directory=DIRECTORY, pack=shipped_pack())
 
 
 def codes(result: CheckResult) -> set[str]:
@@ -83,7 +82,7 @@ def test_no_value_in_any_place_makes_a_check_raise(case: str, number: int, value
     assert len(places) > 50
     for start, end in places:
         changed = whole[:start] + value + whole[end:]
-        result = check_packet(changed.encode(), directory=directory, catalogue=CATALOGUE)
+        result = check_packet(changed.encode(), directory=directory, pack=shipped_pack())
         assert result.verdict.outcome is not Outcome.HELD
 
 
