@@ -14,6 +14,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from packet_spec.catalogue import Pattern
@@ -59,12 +60,19 @@ def fold_number(text: str) -> str:
 
     For numbers only: NFKC changes names (domain catalogue, part 2.3).
     """
+    if text.isascii():
+        return "".join(text.split()).upper()
     return "".join(unicodedata.normalize("NFKC", text).split()).upper().translate(_DASHES)
 
 
 def matches(pattern: Pattern, text: str) -> bool:
     """The whole of ``text`` has the shape of ``pattern``; digits are ASCII digits."""
-    return re.fullmatch(pattern.regex, text, re.ASCII) is not None
+    return _compiled(pattern.regex).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(regex: str) -> re.Pattern[str]:
+    return re.compile(regex, re.ASCII)
 
 
 def id_check_character(first17: str) -> str:
@@ -162,4 +170,5 @@ def has_other_middle_dot(text: str) -> bool:
 
 def has_private_use(text: str) -> bool:
     """``text`` holds a character of a private use area, as old systems made for rare names."""
-    return any(unicodedata.category(character) == "Co" for character in text)
+    # None of them is printable; nearly every name is.
+    return not text.isprintable() and any(unicodedata.category(each) == "Co" for each in text)

@@ -33,9 +33,11 @@ _LOOK_ALIKES: Final = ("residence_permit", "foreign_permit")
 
 def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
     """``person_no`` is unique inside the packet."""
+    numbers = [fold_number(text) for text in subject.texts("person_no")]
+    if len(set(numbers)) == len(numbers):
+        return
     seen: set[str] = set()
-    for value in subject.values("person_no"):
-        number = fold_number(value.text)
+    for value, number in zip(subject.values("person_no"), numbers, strict=True):
         if number and number in seen:
             yield make_finding("person-number-repeated", element=value.element, found=value.text)
         seen.add(number)
@@ -43,11 +45,15 @@ def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
 
 def names_readable(subject: Subject) -> Iterator[Finding]:
     """What others may not read or find is kept as it is, and said (domain catalogue, part 2.3)."""
-    for value in subject.values("person_name"):
+    for value in subject.faulty("person_name", _is_odd):
         if has_private_use(value.text):
             yield make_finding("name-private-use", element=value.element)
         if has_other_middle_dot(value.text):
             yield make_finding("name-middle-dot", element=value.element, expected=_MIDDLE_DOT)
+
+
+def _is_odd(name: str) -> bool:
+    return has_private_use(name) or has_other_middle_dot(name)
 
 
 def identities(subject: Subject) -> Iterator[Finding]:
