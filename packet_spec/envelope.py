@@ -10,10 +10,11 @@ here too), and whether the listed files are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from packet_spec.binding import (
     check_parts_against_attachments,
@@ -29,7 +30,6 @@ from packet_spec.model import Attachment, CaseNumber, Envelope, Packet, Priority
 from packet_spec.names import OWN_NAMES, fold_name, safe_relative
 from packet_spec.xml import (
     Element,
-    attribute,
     child,
     children,
     line_of,
@@ -38,6 +38,7 @@ from packet_spec.xml import (
     path_of,
     read_date,
     read_moment,
+    text,
 )
 from packet_spec.xml_findings import DATE_SHAPE, MOMENT_SHAPE, refusal_finding, schema_findings, xml_finding
 
@@ -113,12 +114,11 @@ def _excess(root: Element) -> tuple[Finding, ...]:
 def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     """The packet in a root element that fits packet.xsd; None exactly when a finding refuses."""
     reader = _Reader()
-    envelope_element, body = children(root, "envelope")[0], children(root, "body")[0]
+    envelope_element, content = root[0], root[1][0]
     envelope = reader.envelope(envelope_element)
     attachments = reader.attachments(child(root, "attachments"))
-    content = body[0]
     body_type = local_name(content)
-    business_type = _token(envelope_element, "businessType")
+    business_type = _collapse(text(envelope_element, "businessType"))
     if body_type != business_type:
         reader.note("body-mismatch", content, expected=business_type, found=body_type)
     if len(content) > LIST_ITEMS:
@@ -170,37 +170,40 @@ class _Reader:
         )
 
     def envelope(self, element: Element) -> Envelope | None:
-        recipients = [
-            _collapse(each.text) for tag in ("receiver", "copyTo") for each in children(element, tag)
-        ]
+        parts = {local_name(each): each for each in element}  # of all parts only copies stand repeatedly
+        texts = {name: _collapse(part.text) for name, part in parts.items()}
+        copies = [_collapse(each.text) for each in children(element, "copyTo")] if "copyTo" in parts else []
+        recipients = [texts["receiver"], *copies]
         for code in sorted({each for each in recipients if recipients.count(each) > 1}):
             self.note("recipient-twice", element, found=code)
-        created_at = self._moment(element, "createdAt")
-        expires_at = self._moment(element, "expiresAt")
-        case, approver = child(element, "case"), child(element, "approver")
-        in_reply_to = self._in_reply_to(element)
-        approved_on = None if approver is None else self._date(approver, "approvedOn")
+        created_at = self._moment(parts, "createdAt")
+        expires_at = self._moment(parts, "expiresAt")
+        case, handler, approver = parts.get("case"), parts.get("handler"), parts.get("approver")
+        in_reply_to = self._in_reply_to(parts.get("inReplyTo"))
+        approved_on = None
+        if approver is not None:
+            approved_on = self._date(approver, "approvedOn", approver.get("approvedOn"))
         if created_at is None:
             return None
         return Envelope(
-            packet_id=_token(element, "packetId") or None,
-            sender_ref=_token(element, "senderRef"),
-            business_type=_token(element, "businessType"),
-            sender=_token(element, "sender"),
+            packet_id=texts.get("packetId") or None,
+            sender_ref=texts["senderRef"],
+            business_type=texts["businessType"],
+            sender=texts["sender"],
             receiver=recipients[0],
-            copy_to=tuple(recipients[1:]),
+            copy_to=tuple(copies),
             in_reply_to=in_reply_to,
-            supersedes=_token(element, "supersedes") or None,
+            supersedes=texts.get("supersedes") or None,
             created_at=created_at,
-            priority=Priority(_token(element, "priority")),
-            track=_token(element, "track"),
-            handover=_token(element, "handover"),
+            priority=Priority(texts["priority"]),
+            track=texts["track"],
+            handover=texts["handover"],
             expires_at=expires_at,
-            secrecy=_token(element, "secrecy"),
+            secrecy=texts["secrecy"],
             case_kind="" if case is None else _collapse(case.get("kind")),
             case_numbers=() if case is None else _case_numbers(case),
-            handler=_name_in(element, "handler"),
-            approver=_name_in(element, "approver"),
+            handler="" if handler is None else _collapse(handler.get("name")),
+            approver="" if approver is None else _collapse(approver.get("name")),
             approved_on=approved_on,
         )
 
@@ -210,30 +213,28 @@ class _Reader:
         return tuple(self._attachment(each, seen) for each in listed)
 
     def _attachment(self, element: Element, seen: set[str]) -> Attachment:
-        file = attribute(element, "file")
-        try:
-            safe_relative(file)
-        except NameRefusedError:
+        stated: dict[str, str] = dict(cast("Iterable[tuple[str, str]]", element.items()))
+        file = stated["file"]
+        is_safe, key = _name_and_key(file)
+        if not is_safe:
             self.note("attachment-name-refused", element, name="file", found=file)
-        key = fold_name(file)
         if key in seen:
             self.note("attachment-twice", element, name="file", found=file)
         seen.add(key)
-        size, digest, pages = (_collapse(element.get(name)) for name in ("size", "sha256", "pages"))
+        size, digest, pages = (_collapse(stated.get(name)) for name in ("size", "sha256", "pages"))
         return Attachment(
             file=file,
-            document_type=_collapse(element.get("documentType")),
+            document_type=_collapse(stated["documentType"]),
             size=int(size) if size else None,
             sha256=digest.lower() or None,
-            title=_collapse(element.get("title")),
+            title=_collapse(stated.get("title")),
             pages=int(pages) if pages else None,
-            document_number=_collapse(element.get("documentNumber")),
-            document_date=self._date(element, "documentDate"),
-            volume=_collapse(element.get("volume")),
+            document_number=_collapse(stated.get("documentNumber")),
+            document_date=self._date(element, "documentDate", stated.get("documentDate")),
+            volume=_collapse(stated.get("volume")),
         )
 
-    def _in_reply_to(self, element: Element) -> PacketKey | None:
-        answered = child(element, "inReplyTo")
+    def _in_reply_to(self, answered: Element | None) -> PacketKey | None:
         if answered is None or not _collapse(answered.text):
             return None
         sender = _collapse(answered.get("sender"))
@@ -241,14 +242,15 @@ class _Reader:
             self.note("reply-sender-missing", answered, name="sender")
         return PacketKey(sender, _collapse(answered.text))
 
-    def _moment(self, parent: Element, tag: str) -> datetime | None:
-        element = child(parent, tag)
-        if element is None or not _collapse(element.text):
+    def _moment(self, parts: Mapping[str, Element], tag: str) -> datetime | None:
+        element = parts.get(tag)
+        value = "" if element is None else _collapse(element.text)
+        if element is None or not value:
             return None
-        return self._read(read_moment, element, _collapse(element.text), "", MOMENT_SHAPE)
+        return self._read(read_moment, element, value, "", MOMENT_SHAPE)
 
-    def _date(self, element: Element, name: str) -> date | None:
-        value = _collapse(element.get(name))
+    def _date(self, element: Element, name: str, stated: str | None) -> date | None:
+        value = _collapse(stated)
         return self._read(read_date, element, value, name, DATE_SHAPE) if value else None
 
     def _read(
@@ -268,14 +270,14 @@ def _collapse(value: str | None) -> str:
     return _BLANKS.sub(" ", value or "").strip(" ")
 
 
-def _token(parent: Element, tag: str) -> str:
-    element = child(parent, tag)
-    return "" if element is None else _collapse(element.text)
-
-
-def _name_in(parent: Element, tag: str) -> str:
-    element = child(parent, tag)
-    return "" if element is None else _collapse(element.get("name"))
+@lru_cache(maxsize=4096)
+def _name_and_key(file: str) -> tuple[bool, str]:
+    """Whether the name of an attachment is safe, and what it is compared by. The schema bounds its length."""
+    try:
+        safe_relative(file)
+    except NameRefusedError:
+        return False, fold_name(file)
+    return True, fold_name(file)
 
 
 def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
