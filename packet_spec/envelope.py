@@ -300,10 +300,8 @@ def _read_body(
     for element in content:
         name = local_name(element)
         if name == "persons":
-            persons = tuple(
-                {local_name(entry): _collapse(entry.text) for entry in person}
-                for person in islice(children(element, "person"), PERSONS + 1)
-            )
+            blocks = islice(children(element, "person"), PERSONS + 1)
+            persons = tuple({local_name(each): _collapse(each.text) for each in block} for block in blocks)
         elif len(element) or name in lists:
             items = islice(children(element, "item"), LIST_ITEMS + 1)
             lists[name] = tuple(_collapse(item.text) for item in items)

@@ -15,6 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from operator import mul
 from typing import Final
 
 from packet_spec.catalogue import Pattern
@@ -38,6 +39,9 @@ _CREDIT_CODE: Final = re.compile(
 )
 # Middle dots that are not U+00B7 (domain catalogue, part 2.3). A full stop is an abbreviation's.
 _OTHER_DOTS: Final = frozenset("\u2022\u30fb\uff0e\u2027")
+_CARD: Final = re.compile("[0-9]{17}[0-9X]")
+_OLD_CARD: Final = re.compile("[0-9]{15}")
+_AGENCY: Final = re.compile("[0-9]{6}-([0-9]{2})-[0-9]{2}")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def _compiled(regex: str) -> re.Pattern[str]:
 
 def id_check_character(first17: str) -> str:
     """The 18th character for 17 digits (GB 11643)."""
-    total = sum(int(digit) * weight for digit, weight in zip(first17, _ID_WEIGHTS, strict=True))
+    total = sum(map(mul, map(int, first17), _ID_WEIGHTS))
     return _ID_CHECK[total % 11]
 
 
@@ -88,11 +92,11 @@ def read_id_card(text: str) -> IdCard | None:
     wrong for persons born before 1900, so the result says that it was converted.
     """
     number = fold_number(text)
-    converted = re.fullmatch("[0-9]{15}", number) is not None
+    converted = _OLD_CARD.fullmatch(number) is not None
     if converted:
         number = number[:6] + "19" + number[6:]
         number += id_check_character(number)
-    if re.fullmatch("[0-9]{17}[0-9X]", number) is None:
+    if _CARD.fullmatch(number) is None:
         return None
     try:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
@@ -154,7 +158,7 @@ def canonical_case_number(text: str) -> str:
 
 def agency_kind_number(code: str) -> str:
     """The two-digit kind number inside an agency code, empty where ``code`` is none."""
-    match = re.fullmatch("[0-9]{6}-([0-9]{2})-[0-9]{2}", code)
+    match = _AGENCY.fullmatch(code)
     return match.group(1) if match else ""
 
 

@@ -8,7 +8,7 @@ people. Known limit: the numbers of papers other than the identity card are held
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from typing import Final
 
 from packet_spec.findings import Finding, Severity
@@ -64,23 +64,24 @@ def identities(subject: Subject) -> Iterator[Finding]:
     """
     checks = subject.catalogue.identity_checks
     lenient_type = subject.row.code in checks.lenient_types
+    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     for number, person in enumerate(subject.packet.persons, 1):
         lenient = lenient_type or person.get("person_role", "").strip() in checks.lenient_roles
-        yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE)
+        yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE, today)
 
 
-def _identity(subject: Subject, number: int, severity: Severity) -> Iterator[Finding]:
+def _identity(subject: Subject, number: int, severity: Severity, today: date) -> Iterator[Finding]:
     person = subject.packet.persons[number - 1]
     id_type = person.get("id_type", "").strip()
-    value = Value(person_element(number, "id_no"), person.get("id_no", "").strip())
     if id_type in {"", "none"}:
         return
+    value = Value(person_element(number, "id_no"), person.get("id_no", "").strip())
     paper = subject.catalogue.patterns.get(f"paper_{id_type}")
     if not value.text:
         if not _is_asked_for(subject, "id_no"):
             yield make_finding("id-number-missing", element=value.element)
     elif id_type == "id_card":
-        yield from _id_card(subject, number, value, severity)
+        yield from _id_card(subject, number, value, severity, today)
     elif paper is not None and not matches(paper, fold_number(value.text)):
         yield make_finding(
             "paper-number-shape",
@@ -97,9 +98,10 @@ def _is_asked_for(subject: Subject, code: str) -> bool:
     return code in asked or code in subject.row.required_fields
 
 
-def _id_card(subject: Subject, number: int, value: Value, severity: Severity) -> Iterator[Finding]:
+def _id_card(
+    subject: Subject, number: int, value: Value, severity: Severity, today: date
+) -> Iterator[Finding]:
     card = read_id_card(value.text)
-    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     is_born = card is not None and card.born is not None and is_plausible_birth(card.born, today)
     if card is None or (is_born and not matches(subject.catalogue.patterns["id_card"], card.number)):
         yield make_finding("id-number-shape", severity=severity, element=value.element, found=value.text)
@@ -122,15 +124,17 @@ def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iter
     """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
     patterns = subject.catalogue.patterns
     lists = subject.catalogue.code_lists
-    alike = next((each for each in _LOOK_ALIKES if matches(patterns[f"paper_{each}"], card.number)), "")
-    if alike:
+    for alike in _LOOK_ALIKES:
+        if not matches(patterns[f"paper_{alike}"], card.number):
+            continue
         yield make_finding(
             "id-type-doubtful",
             element=person_element(number, "id_type"),
             expected=f"{lists['id_type'][alike]}（{alike}）",
             found="id_card",
         )
-    elif card.number[:2] not in lists["division_province"]:
+        return
+    if card.number[:2] not in lists["division_province"]:
         yield make_finding("id-number-division", element=value.element, found=value.text)
 
 
