@@ -10,11 +10,11 @@ here too), and whether the listed files are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import islice
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from packet_spec.binding import (
     check_parts_against_attachments,
@@ -171,7 +171,7 @@ class _Reader:
 
     def envelope(self, element: Element) -> Envelope | None:
         parts = {local_name(each): each for each in element}  # of all parts only copies stand repeatedly
-        texts = {name: _collapse(part.text) for name, part in parts.items()}
+        texts = _texts(element)
         copies = [_collapse(each.text) for each in children(element, "copyTo")] if "copyTo" in parts else []
         recipients = [texts["receiver"], *copies]
         for code in sorted({each for each in recipients if recipients.count(each) > 1}):
@@ -182,7 +182,7 @@ class _Reader:
         in_reply_to = self._in_reply_to(parts.get("inReplyTo"))
         approved_on = None
         if approver is not None:
-            approved_on = self._date(approver, "approvedOn", approver.get("approvedOn"))
+            approved_on = self._date(approver, "approvedOn", _collapse(approver.get("approvedOn")))
         if created_at is None:
             return None
         return Envelope(
@@ -213,7 +213,7 @@ class _Reader:
         return tuple(self._attachment(each, seen) for each in listed)
 
     def _attachment(self, element: Element, seen: set[str]) -> Attachment:
-        stated: dict[str, str] = dict(cast("Iterable[tuple[str, str]]", element.items()))
+        stated: dict[str, str] = dict(element.items())  # type: ignore[arg-type]
         file = stated["file"]
         is_safe, key = _name_and_key(file)
         if not is_safe:
@@ -221,17 +221,20 @@ class _Reader:
         if key in seen:
             self.note("attachment-twice", element, name="file", found=file)
         seen.add(key)
-        size, digest, pages = (_collapse(stated.get(name)) for name in ("size", "sha256", "pages"))
+        if not _is_collapsed("".join(stated.values())):
+            stated = {name: _collapse(value) for name, value in stated.items()}
+        get = stated.get
+        size, digest, pages, day = get("size"), get("sha256"), get("pages"), get("documentDate")
         return Attachment(
-            file=file,
-            document_type=_collapse(stated["documentType"]),
-            size=int(size) if size else None,
-            sha256=digest.lower() or None,
-            title=_collapse(stated.get("title")),
+            file,
+            stated["documentType"],
+            int(size) if size else None,
+            digest.lower() if digest else None,
+            title=get("title", ""),
             pages=int(pages) if pages else None,
-            document_number=_collapse(stated.get("documentNumber")),
-            document_date=self._date(element, "documentDate", stated.get("documentDate")),
-            volume=_collapse(stated.get("volume")),
+            document_number=get("documentNumber", ""),
+            document_date=self._date(element, "documentDate", day) if day else None,
+            volume=get("volume", ""),
         )
 
     def _in_reply_to(self, answered: Element | None) -> PacketKey | None:
@@ -249,8 +252,7 @@ class _Reader:
             return None
         return self._read(read_moment, element, value, "", MOMENT_SHAPE)
 
-    def _date(self, element: Element, name: str, stated: str | None) -> date | None:
-        value = _collapse(stated)
+    def _date(self, element: Element, name: str, value: str) -> date | None:
         return self._read(read_date, element, value, name, DATE_SHAPE) if value else None
 
     def _read(
@@ -265,9 +267,14 @@ class _Reader:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
-    if not value or (" " not in value and value.isprintable()):
+    if not value or _is_collapsed(value):
         return value or ""
-    return _BLANKS.sub(" ", value or "").strip(" ")
+    return _BLANKS.sub(" ", value).strip(" ")
+
+
+def _is_collapsed(value: str) -> bool:
+    """So it surely is, as nearly every value: it holds no white space at all."""
+    return " " not in value and value.isprintable()
 
 
 @lru_cache(maxsize=4096)
@@ -287,6 +294,11 @@ def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
     )
 
 
+def _texts(parent: Element) -> dict[str, str]:
+    """Local name of each child -> its text; the last one counts."""
+    return {each.tag.rpartition("}")[2]: _collapse(each.text) for each in parent}
+
+
 def _read_body(
     content: Element,
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[dict[str, str], ...]]:
@@ -301,7 +313,7 @@ def _read_body(
         name = local_name(element)
         if name == "persons":
             blocks = islice(children(element, "person"), PERSONS + 1)
-            persons = tuple({local_name(each): _collapse(each.text) for each in block} for block in blocks)
+            persons = tuple(map(_texts, blocks))
         elif len(element) or name in lists:
             items = islice(children(element, "item"), LIST_ITEMS + 1)
             lists[name] = tuple(_collapse(item.text) for item in items)

@@ -113,7 +113,7 @@ def outcome(subject: Subject) -> Iterator[Finding]:
 
 def numbers_in_range(subject: Subject) -> Iterator[Finding]:
     """Integers lie within the limits of the catalogue (``supplement_round``: CPL 175)."""
-    for field in subject.catalogue.groups.limited:
+    for field in subject.present(subject.catalogue.groups.limited):
         for value in subject.values(field.code):
             digits = value.text.lstrip("0") or value.text[:1]
             # More digits than the schema takes are its own finding, and more than Python reads.
@@ -153,7 +153,7 @@ def lists_long_enough(subject: Subject) -> Iterator[Finding]:
 def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
     """Items that are document type codes name document types of the catalogue."""
     known = subject.catalogue.document_types
-    for field in subject.catalogue.groups.document_lists:
+    for field in subject.present(subject.catalogue.groups.document_lists):
         for value in subject.faulty(field.code, lambda text: text and text not in known):
             yield make_finding("document-unknown", element=value.element, found=value.text)
 
@@ -161,7 +161,7 @@ def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
 def agency_fields(subject: Subject) -> Iterator[Finding]:
     """Agencies inside the body are of the kind that the field names, read from their code."""
     catalogue = subject.catalogue
-    for field in catalogue.groups.agencies:
+    for field in subject.present(catalogue.groups.agencies):
         for value in subject.values(field.code):
             number = agency_kind_number(value.text)
             if number and not catalogue.plays(catalogue.kind_of_number(number), (field.agency_kind,)):
@@ -176,7 +176,7 @@ def agency_fields(subject: Subject) -> Iterator[Finding]:
 
 def dates_are_real(subject: Subject) -> Iterator[Finding]:
     """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
-    for field in subject.catalogue.groups.dates:
+    for field in subject.present(subject.catalogue.groups.dates):
         for value in subject.faulty(field.code, is_placeholder_date):
             severity = Severity.REFUSE if field.code in _required_dates(subject) else Severity.WARN
             yield make_finding("date-placeholder", severity=severity, element=value.element, found=value.text)
@@ -220,7 +220,7 @@ def case_numbers(subject: Subject) -> Iterator[Finding]:
 
 def numbers_in_texts(subject: Subject) -> Iterator[Finding]:
     """A credit code in a free text has right check characters (GB 32100). A text may hold anything: warn."""
-    for field in subject.catalogue.groups.credit_codes:
+    for field in subject.present(subject.catalogue.groups.credit_codes):
         for value in subject.values(field.code):
             for number in doubtful_credit_codes(value.text):
                 yield make_finding("credit-code-check", element=value.element, found=number)

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from operator import mul
-from typing import Final
+from typing import Final, NamedTuple
 
 from packet_spec.catalogue import Pattern
 
@@ -44,8 +43,7 @@ _OLD_CARD: Final = re.compile("[0-9]{15}")
 _AGENCY: Final = re.compile("[0-9]{6}-([0-9]{2})-[0-9]{2}")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
 
-@dataclass(frozen=True, slots=True)
-class IdCard:
+class IdCard(NamedTuple):
     """An identity card number taken apart. ``number`` has 18 characters, also where it was converted.
 
     ``born`` is None where the digits are no real date; ``sex`` is a code of GB/T 2261.1; ``check_holds`` is

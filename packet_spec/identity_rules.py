@@ -27,8 +27,11 @@ from packet_spec.sentences import make_finding
 # Legal dates are local dates of Asia/Shanghai, without summer time since 1992 (catalogue, time rules).
 _SHANGHAI: Final = timezone(timedelta(hours=8))
 _MIDDLE_DOT: Final = "U+00B7"
-# Papers whose numbers have the shape of an identity card's.
-_LOOK_ALIKES: Final = ("residence_permit", "foreign_permit")
+# Papers whose numbers have the shape of an identity card's -> their patterns.
+_LOOK_ALIKES: Final = {
+    "residence_permit": "paper_residence_permit",
+    "foreign_permit": "paper_foreign_permit",
+}
 
 
 def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
@@ -124,27 +127,26 @@ def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iter
     """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
     patterns = subject.catalogue.patterns
     lists = subject.catalogue.code_lists
-    for alike in _LOOK_ALIKES:
-        if not matches(patterns[f"paper_{alike}"], card.number):
-            continue
-        yield make_finding(
-            "id-type-doubtful",
-            element=person_element(number, "id_type"),
-            expected=f"{lists['id_type'][alike]}（{alike}）",
-            found="id_card",
-        )
-        return
+    for alike, pattern in _LOOK_ALIKES.items():
+        if matches(patterns[pattern], card.number):
+            yield make_finding(
+                "id-type-doubtful",
+                element=person_element(number, "id_type"),
+                expected=f"{lists['id_type'][alike]}（{alike}）",
+                found="id_card",
+            )
+            return
     if card.number[:2] not in lists["division_province"]:
         yield make_finding("id-number-division", element=value.element, found=value.text)
 
 
 def _differences(subject: Subject, number: int, card: IdCard, severity: Severity) -> Iterator[Finding]:
     person = subject.packet.persons[number - 1]
-    said_by_card = {"birth_date": card.born.isoformat() if card.born else "", "sex": card.sex}
-    # 0 and 9 say that the sex is not known or not stated.
-    for field, expected in said_by_card.items():
+    said_by_card = (("birth_date", card.born.isoformat() if card.born else ""), ("sex", card.sex))
+    for field, expected in said_by_card:
         found = person.get(field, "").strip()
-        if found and expected and found != expected and not (field == "sex" and found in {"0", "9"}):
+        # 0 and 9 say that the sex is not known or not stated.
+        if expected != found and expected and found and not (field == "sex" and found in {"0", "9"}):
             # The century of a converted number is our own guess.
             guessed = card.converted and field == "birth_date"
             yield make_finding(

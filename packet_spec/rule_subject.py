@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from packet_spec.catalogue import BusinessType, Catalogue, Condition, Requirement
+from packet_spec.catalogue import BusinessType, Catalogue, Condition, MetadataField, Requirement
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.model import Packet
 from packet_spec.parties import Parties
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value of a field: its path (as in findings) and its text without outer white space."""
 
     element: str
@@ -41,10 +41,16 @@ class Subject:
         """
         return self._texts.get(code, ())
 
-    def faulty(self, code: str, is_faulty: Callable[[str], object]) -> Iterator[Value]:
+    def present(self, fields: Iterable[MetadataField]) -> list[MetadataField]:
+        """Those of the fields that the packet has."""
+        return [row for row in fields if row.code in self._texts]
+
+    def faulty(self, code: str, is_faulty: Callable[[str], object]) -> Sequence[Value]:
         """The values of which that can be said, with their places."""
-        if any(map(is_faulty, self.texts(code))):
-            yield from (value for value in self.values(code) if is_faulty(value.text))
+        texts = self._texts.get(code)
+        if not texts or not any(map(is_faulty, texts)):
+            return ()
+        return [value for value in self.values(code) if is_faulty(value.text)]
 
     def values(self, code: str) -> tuple[Value, ...]:
         """The texts of a field with their places."""
@@ -99,7 +105,10 @@ def _texts(packet: Packet, of_persons: AbstractSet[str]) -> dict[str, Sequence[s
     texts.update((code, gathered[code]) for code in gathered.keys() & of_persons)
     for code, carried in ENVELOPE_FIELDS.items():
         text = carried.read(packet.envelope).strip()
-        texts[code] = (text,) if text else ()
+        if text:
+            texts[code] = (text,)
+        elif code in texts:
+            del texts[code]
     return texts
 
 

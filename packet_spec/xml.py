@@ -216,7 +216,7 @@ def namespace_of(element: Element) -> str:
 
 def local_name(element: Element) -> str:
     """The tag of ``element`` without its namespace."""
-    return str(element.tag).rpartition("}")[2]
+    return element.tag.rpartition("}")[2]
 
 
 def children(parent: Element, tag: str) -> list[Element]:
