@@ -171,7 +171,7 @@ class _Reader:
 
     def envelope(self, element: Element) -> Envelope | None:
         parts = {local_name(each): each for each in element}  # of all parts only copies stand repeatedly
-        texts = _texts(element)
+        texts = {name: _collapse(part.text) for name, part in parts.items()}
         copies = [_collapse(each.text) for each in children(element, "copyTo")] if "copyTo" in parts else []
         recipients = [texts["receiver"], *copies]
         for code in sorted({each for each in recipients if recipients.count(each) > 1}):
@@ -221,7 +221,8 @@ class _Reader:
         if key in seen:
             self.note("attachment-twice", element, name="file", found=file)
         seen.add(key)
-        if not _is_collapsed("".join(stated.values())):
+        together = "".join(stated.values())
+        if " " in together or not together.isprintable():
             stated = {name: _collapse(value) for name, value in stated.items()}
         get = stated.get
         size, digest, pages, day = get("size"), get("sha256"), get("pages"), get("documentDate")
@@ -267,14 +268,10 @@ class _Reader:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
-    if not value or _is_collapsed(value):
+    # Nearly every value is printable, and holds no space: then there is nothing to do.
+    if not value or (" " not in value and value.isprintable()):
         return value or ""
     return _BLANKS.sub(" ", value).strip(" ")
-
-
-def _is_collapsed(value: str) -> bool:
-    """So it surely is, as nearly every value: it holds no white space at all."""
-    return " " not in value and value.isprintable()
 
 
 @lru_cache(maxsize=4096)
@@ -296,7 +293,7 @@ def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
 
 def _texts(parent: Element) -> dict[str, str]:
     """Local name of each child -> its text; the last one counts."""
-    return {each.tag.rpartition("}")[2]: _collapse(each.text) for each in parent}
+    return {local_name(each): _collapse(each.text) for each in parent}
 
 
 def _read_body(
