@@ -143,6 +143,8 @@ def missing_digest_findings(packet: Packet) -> tuple[Finding, ...]:
     """Attachments without size or sha256: refused, unless the folder's profile makes sha256 optional."""
     findings: list[Finding] = []
     for index, listed in enumerate(packet.attachments, start=1):
+        if listed.size is not None and listed.sha256 is not None:
+            continue
         place = f"attachments/attachment[{index}]"
         if listed.size is None:
             findings.append(

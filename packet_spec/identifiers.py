@@ -25,6 +25,7 @@ FEMALE: Final = "2"
 OLDEST_YEARS: Final = 122
 
 _ID_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_OFFSET: Final = ord("0") * sum(_ID_WEIGHTS)
 _ID_CHECK: Final = "10X98765432"
 _USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -78,8 +79,8 @@ def _compiled(regex: str) -> re.Pattern[str]:
 
 
 def id_check_character(first17: str) -> str:
-    """The 18th character for 17 digits (GB 11643)."""
-    total = sum(map(mul, map(int, first17), _ID_WEIGHTS))
+    """The 18th character for 17 ASCII digits (GB 11643)."""
+    total = sum(map(mul, first17.encode(), _ID_WEIGHTS)) - _ID_OFFSET
     return _ID_CHECK[total % 11]
 
 
