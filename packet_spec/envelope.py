@@ -118,7 +118,7 @@ def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     envelope = reader.envelope(envelope_element)
     attachments = reader.attachments(child(root, "attachments"))
     body_type = local_name(content)
-    business_type = _collapse(text(envelope_element, "businessType"))
+    business_type = envelope.business_type if envelope else _collapse(text(envelope_element, "businessType"))
     if body_type != business_type:
         reader.note("body-mismatch", content, expected=business_type, found=body_type)
     if len(content) > LIST_ITEMS:
