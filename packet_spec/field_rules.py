@@ -177,8 +177,10 @@ def agency_fields(subject: Subject) -> Iterator[Finding]:
 def dates_are_real(subject: Subject) -> Iterator[Finding]:
     """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
     for field in subject.present(subject.catalogue.groups.dates):
-        for value in subject.faulty(field.code, is_placeholder_date):
-            severity = Severity.REFUSE if field.code in _required_dates(subject) else Severity.WARN
+        faulty = subject.faulty(field.code, is_placeholder_date)
+        is_required = bool(faulty) and field.code in _required_dates(subject)
+        severity = Severity.REFUSE if is_required else Severity.WARN
+        for value in faulty:
             yield make_finding("date-placeholder", severity=severity, element=value.element, found=value.text)
 
 

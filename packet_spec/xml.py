@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias, cast
 from lxml import etree
 
 from packet_spec.errors import FormatError, SchemaError, ValidatorError, VersionError, XmlRefusedError
-from packet_spec.limits import XML_ATTRIBUTES, XML_DEPTH
+from packet_spec.limits import KIB, XML_ATTRIBUTES, XML_DEPTH
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
 Schema: TypeAlias = etree.XMLSchema
@@ -34,6 +34,8 @@ FORMAT_VERSION: Final = "1"
 
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
+# What a parser grew for one document it keeps: a large one has a parser of its own.
+_SMALL_BYTES: Final = 64 * KIB
 # Every byte but those between which attributes are counted.
 _NEITHER: Final = bytes({*range(0x100)} - {*b"<="})
 _VIOLATIONS: Final = 1_000
@@ -75,7 +77,7 @@ def parse_document(
         )
     _refuse_doctype(data)
     try:
-        root = etree.fromstring(data, _own.parser)
+        root = etree.fromstring(data, _own.parser if len(data) <= _SMALL_BYTES else _parser())
     except etree.XMLSyntaxError as error:
         _own.parser = _parser()  # the one that failed keeps what it said of the document
         raise _refusal(error, depth) from None
@@ -421,7 +423,7 @@ def _parser() -> etree.XMLParser:
 
 
 class _Own(threading.local):
-    """One parser for each thread, used again and again: to make one takes a tenth as long as a packet."""
+    """One parser for the small documents of each thread, used again and again."""
 
     def __init__(self) -> None:
         self.parser = _parser()
