@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from frontend_server.drops import Member
 from frontend_server.outbox import is_temporary
 from packet_spec.findings import Finding
-from packet_spec.limits import FINDINGS
+from packet_spec.limits import FINDINGS, NAME_BYTES
 from packet_spec.model import Attachment
 from packet_spec.names import escape_for_display, fold_name
 from packet_spec.sentences import make_finding
 
 _ENCODINGS: Final = ("utf-8", "gb18030")
+_folded: Final = lru_cache(maxsize=4096)(fold_name)  # of listed names, which packet.xsd keeps short
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def compare(attachments: Sequence[Attachment], present: Sequence[Member]) -> Com
     short: list[str] = []
     short_findings: list[Finding] = []
     for listed in attachments:
-        index = by_name.get(fold_name(listed.file))
+        index = by_name.get(_folded(listed.file))
         if index is None:
             missing.append(listed.file)
             continue
@@ -106,14 +108,27 @@ def _by_name(present: Sequence[Member]) -> tuple[dict[str, int], list[bytes]]:
     """Folded name -> file, by every reading of the name; and names that meet another one's."""
     found: dict[str, int] = {}
     twins: list[bytes] = []
-    readings = [_readings(member.name) for member in present]
-    for index, names in enumerate(readings):
-        if names and found.setdefault(fold_name(names[0]), index) != index:
+    keys = [_keys(member.name) for member in present]
+    for index, folded in enumerate(keys):
+        if folded and found.setdefault(folded[0], index) != index:
             twins.append(present[index].name)
-    for index, names in enumerate(readings):
-        for name in names[1:]:
-            found.setdefault(fold_name(name), index)
+    for index, folded in enumerate(keys):
+        for key in folded[1:]:
+            found.setdefault(key, index)
     return found, twins
+
+
+def _keys(name: bytes) -> tuple[str, ...]:
+    """What a file is found by, for each reading of its name."""
+    return _remembered_keys(name) if len(name) <= NAME_BYTES else _make_keys(name)
+
+
+def _make_keys(name: bytes) -> tuple[str, ...]:
+    return tuple(map(fold_name, _readings(name)))
+
+
+# Documents of a type bear the same name in one packet after the other.
+_remembered_keys: Final = lru_cache(maxsize=4096)(_make_keys)
 
 
 def _readings(name: bytes) -> list[str]:

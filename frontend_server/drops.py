@@ -24,6 +24,7 @@ from frontend_server.outbox import PACKET_XML, Observation, SeenFile
 from packet_spec.errors import ExchangeError
 from packet_spec.findings import Finding
 from packet_spec.limits import KIB, PACKET_XML_BYTES
+from packet_spec.travelling import travels_by_values
 from packet_spec.xml_findings import xml_finding
 
 _BLOCK: Final = 1024 * KIB
@@ -51,6 +52,7 @@ class DropRefusedError(ExchangeError):
         self.cut = cut
 
 
+@travels_by_values
 @dataclass(frozen=True, slots=True)
 class Member:
     """A file beside packet.xml: its name as the case software wrote it, and its size in bytes."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -143,17 +143,27 @@ class BusinessType:
     # The file of a schema of its own (local additions); empty: written from this row.
     schema: str = ""
 
+    _allowed_documents: frozenset[str] = field(init=False, repr=False, compare=False)
+    _allowed_fields: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Once: every packet of the type is held against both."""
+        groups = (*self.required_one_of, *(rule.require for rule in self.conditional_documents))
+        documents = frozenset((*self.required_documents, *self.optional_documents)).union(*groups)
+        object.__setattr__(self, "_allowed_documents", documents)
+        groups = tuple(rule.require for rule in self.conditional_fields)
+        fields = frozenset((*self.required_fields, *self.optional_fields)).union(*groups)
+        object.__setattr__(self, "_allowed_fields", fields)
+
     @property
     def allowed_documents(self) -> frozenset[str]:
         """Every document type that this type may carry, whichever list names it."""
-        groups = (*self.required_one_of, *(rule.require for rule in self.conditional_documents))
-        return frozenset((*self.required_documents, *self.optional_documents)).union(*groups)
+        return self._allowed_documents
 
     @property
     def allowed_fields(self) -> frozenset[str]:
         """Every field that this type may carry, in the body or in the envelope."""
-        groups = (rule.require for rule in self.conditional_fields)
-        return frozenset((*self.required_fields, *self.optional_fields)).union(*groups)
+        return self._allowed_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +263,38 @@ class IdentityChecks:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldGroups:
+    """The fields by what a rule asks of them, each group in the order of the source.
+
+    ``of_persons`` are the codes of scope person; ``limited`` have a least or a greatest number.
+    """
+
+    of_persons: frozenset[str]
+    limited: tuple[MetadataField, ...]
+    lists: tuple[MetadataField, ...]
+    document_lists: tuple[MetadataField, ...]
+    agencies: tuple[MetadataField, ...]
+    dates: tuple[MetadataField, ...]
+    credit_codes: tuple[MetadataField, ...]
+
+
+def _groups(fields: Iterable[MetadataField]) -> FieldGroups:
+    def such(holds: Callable[[MetadataField], bool]) -> tuple[MetadataField, ...]:
+        return tuple(row for row in rows if holds(row))
+
+    rows = tuple(fields)
+    return FieldGroups(
+        of_persons=frozenset(row.code for row in rows if row.scope == "person"),
+        limited=such(lambda row: row.minimum is not None or row.maximum is not None),
+        lists=such(lambda row: row.min_items > 0),
+        document_lists=such(lambda row: row.items == "document"),
+        agencies=such(lambda row: bool(row.agency_kind)),
+        dates=such(lambda row: row.type == "date"),
+        credit_codes=such(lambda row: row.holds == "uscc"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything the standard says in rows. Mappings are by code, in the order of the source."""
 
@@ -272,6 +314,10 @@ class Catalogue:
     fields: Mapping[str, MetadataField]
     document_types: Mapping[str, DocumentType]
     business_types: Mapping[str, BusinessType]
+    groups: FieldGroups = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", _groups(self.fields.values()))
 
     def business_type(self, code: str) -> BusinessType:
         """The business type of that code. Raises CatalogueError when there is none."""

@@ -26,7 +26,7 @@ from packet_spec.pack import Pack
 from packet_spec.rules import Parties, check_rules
 from packet_spec.schema import validate_body
 from packet_spec.sentences import make_finding, reworded
-from packet_spec.xml import Element, children, local_name
+from packet_spec.xml import Element, local_name, text
 from packet_spec.xml_findings import PACKET_XML
 
 HELD_BY_VALIDATOR: Final = ValidatorError.reference
@@ -105,8 +105,8 @@ def _decide(packet_xml: bytes, encoding: str | None) -> EncodingDecision | Findi
 
 def _body_findings(root: Element, pack: Pack) -> tuple[Finding, ...]:
     """The body's own schema; an unknown type or a body of another type is found elsewhere."""
-    body = children(root, "body")[0][0]
-    stated = children(children(root, "envelope")[0], "businessType")[0].text or ""
+    body = root[1][0]
+    stated = text(root[0], "businessType")
     code = local_name(body)
     known = code == stated.strip() and code in pack.catalogue.business_types
     return validate_body(body, code, pack) if known else ()

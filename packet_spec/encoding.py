@@ -34,6 +34,7 @@ _DECLARATION: Final = re.compile(
 )
 _DECLARATION_BYTES: Final = 256
 _WRITTEN: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+_WRITTEN_BYTES: Final = _WRITTEN.encode()
 
 # Longest first: the UTF-32 mark begins with that of UTF-16.
 _MARKS: Final = (
@@ -81,6 +82,8 @@ def decide_encoding(data: bytes, file: str = PACKET_XML) -> EncodingDecision | F
     if len(data) > PACKET_XML_BYTES:
         limit = f"{PACKET_XML_BYTES} bytes"
         return xml_finding("too-large", expected=limit, found=f"{len(data)} bytes", file=file)
+    if data.startswith(_WRITTEN_BYTES) and _undecodable_line(data, UTF_8) is None:
+        return EncodingDecision(UTF_8, data)  # as most are: it is its own reading
     declared = _declared(data)
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if marked is not None:

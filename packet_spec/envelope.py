@@ -10,8 +10,9 @@ here too), and whether the listed files are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -29,7 +30,6 @@ from packet_spec.model import Attachment, CaseNumber, Envelope, Packet, Priority
 from packet_spec.names import OWN_NAMES, fold_name, safe_relative
 from packet_spec.xml import (
     Element,
-    attribute,
     child,
     children,
     line_of,
@@ -38,6 +38,7 @@ from packet_spec.xml import (
     path_of,
     read_date,
     read_moment,
+    text,
 )
 from packet_spec.xml_findings import DATE_SHAPE, MOMENT_SHAPE, refusal_finding, schema_findings, xml_finding
 
@@ -60,11 +61,8 @@ BODY_NAMESPACE: Final = "urn:exchanged:body:1"
 _READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 # Whitespace of XML alone: a full-width space belongs to the text.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
-# What XML 1.0 section 2.2 leaves out; found here because libxml2 would only say "not well-formed".
+# What XML 1.0 section 2.2 leaves out.
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-# Every byte but those of the control characters above; and the two other ones as they stand in UTF-8.
-_NO_CONTROLS: Final = bytes({*range(0x20, 0x100), *b"\t\n\r"})
-_NONCHARACTERS: Final = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 
 
 def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, ...]]:
@@ -78,22 +76,22 @@ def parse_packet(packet_xml_utf8: bytes) -> tuple[Packet | None, tuple[Finding, 
 
 def parse_packet_root(packet_xml_utf8: bytes) -> tuple[Element | None, tuple[Finding, ...]]:
     """The root element if it fits packet.xsd, else None and why: for callers that validate the body too."""
-    if len(packet_xml_utf8) <= _READING_BYTES and _may_be_illegal(packet_xml_utf8):
-        illegal = _ILLEGAL.search(packet_xml_utf8.decode("utf-8", errors="replace"))
-        if illegal is not None:
-            line = illegal.string.count("\n", 0, illegal.start()) + 1
-            return None, (xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}"),)
     try:
         root = parse_document(packet_xml_utf8, limit_bytes=_READING_BYTES)
     except XmlRefusedError as error:
-        return None, (refusal_finding(error),)
+        return None, (_control_character(packet_xml_utf8) or refusal_finding(error),)
     findings = _excess(root) or schema_findings(root, "packet")
     return (None, findings) if findings else (root, ())
 
 
-def _may_be_illegal(data: bytes) -> bool:
-    """Looked for among bytes: a text of characters is made only where there is something to tell of it."""
-    return bool(data.translate(None, _NO_CONTROLS)) or any(each in data for each in _NONCHARACTERS)
+def _control_character(data: bytes) -> Finding | None:
+    """The first character that no XML can hold: libxml2 refuses them all, but does not say so."""
+    text = data.decode("utf-8", errors="replace") if len(data) <= _READING_BYTES else ""
+    illegal = _ILLEGAL.search(text)
+    if illegal is None:
+        return None
+    line = text.count("\n", 0, illegal.start()) + 1
+    return xml_finding("control-character", line=line, found=f"U+{ord(illegal[0]):04X}")
 
 
 def _excess(root: Element) -> tuple[Finding, ...]:
@@ -116,12 +114,11 @@ def _excess(root: Element) -> tuple[Finding, ...]:
 def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     """The packet in a root element that fits packet.xsd; None exactly when a finding refuses."""
     reader = _Reader()
-    envelope_element, body = children(root, "envelope")[0], children(root, "body")[0]
+    envelope_element, content = root[0], root[1][0]
     envelope = reader.envelope(envelope_element)
     attachments = reader.attachments(child(root, "attachments"))
-    content = body[0]
     body_type = local_name(content)
-    business_type = _token(envelope_element, "businessType")
+    business_type = envelope.business_type if envelope else _collapse(text(envelope_element, "businessType"))
     if body_type != business_type:
         reader.note("body-mismatch", content, expected=business_type, found=body_type)
     if len(content) > LIST_ITEMS:
@@ -146,6 +143,8 @@ def missing_digest_findings(packet: Packet) -> tuple[Finding, ...]:
     """Attachments without size or sha256: refused, unless the folder's profile makes sha256 optional."""
     findings: list[Finding] = []
     for index, listed in enumerate(packet.attachments, start=1):
+        if listed.size is not None and listed.sha256 is not None:
+            continue
         place = f"attachments/attachment[{index}]"
         if listed.size is None:
             findings.append(
@@ -173,37 +172,40 @@ class _Reader:
         )
 
     def envelope(self, element: Element) -> Envelope | None:
-        recipients = [
-            _collapse(each.text) for tag in ("receiver", "copyTo") for each in children(element, tag)
-        ]
+        parts = {local_name(each): each for each in element}  # of all parts only copies stand repeatedly
+        texts = {name: _collapse(part.text) for name, part in parts.items()}
+        copies = [_collapse(each.text) for each in children(element, "copyTo")] if "copyTo" in parts else []
+        recipients = [texts["receiver"], *copies]
         for code in sorted({each for each in recipients if recipients.count(each) > 1}):
             self.note("recipient-twice", element, found=code)
-        created_at = self._moment(element, "createdAt")
-        expires_at = self._moment(element, "expiresAt")
-        case, approver = child(element, "case"), child(element, "approver")
-        in_reply_to = self._in_reply_to(element)
-        approved_on = None if approver is None else self._date(approver, "approvedOn")
+        created_at = self._moment(parts, "createdAt")
+        expires_at = self._moment(parts, "expiresAt")
+        case, handler, approver = parts.get("case"), parts.get("handler"), parts.get("approver")
+        in_reply_to = self._in_reply_to(parts.get("inReplyTo"))
+        approved_on = None
+        if approver is not None:
+            approved_on = self._date(approver, "approvedOn", _collapse(approver.get("approvedOn")))
         if created_at is None:
             return None
         return Envelope(
-            packet_id=_token(element, "packetId") or None,
-            sender_ref=_token(element, "senderRef"),
-            business_type=_token(element, "businessType"),
-            sender=_token(element, "sender"),
+            packet_id=texts.get("packetId") or None,
+            sender_ref=texts["senderRef"],
+            business_type=texts["businessType"],
+            sender=texts["sender"],
             receiver=recipients[0],
-            copy_to=tuple(recipients[1:]),
+            copy_to=tuple(copies),
             in_reply_to=in_reply_to,
-            supersedes=_token(element, "supersedes") or None,
+            supersedes=texts.get("supersedes") or None,
             created_at=created_at,
-            priority=Priority(_token(element, "priority")),
-            track=_token(element, "track"),
-            handover=_token(element, "handover"),
+            priority=Priority(texts["priority"]),
+            track=texts["track"],
+            handover=texts["handover"],
             expires_at=expires_at,
-            secrecy=_token(element, "secrecy"),
+            secrecy=texts["secrecy"],
             case_kind="" if case is None else _collapse(case.get("kind")),
             case_numbers=() if case is None else _case_numbers(case),
-            handler=_name_in(element, "handler"),
-            approver=_name_in(element, "approver"),
+            handler="" if handler is None else _collapse(handler.get("name")),
+            approver="" if approver is None else _collapse(approver.get("name")),
             approved_on=approved_on,
         )
 
@@ -213,30 +215,32 @@ class _Reader:
         return tuple(self._attachment(each, seen) for each in listed)
 
     def _attachment(self, element: Element, seen: set[str]) -> Attachment:
-        file = attribute(element, "file")
-        try:
-            safe_relative(file)
-        except NameRefusedError:
+        stated: dict[str, str] = dict(element.items())  # type: ignore[arg-type]
+        file = stated["file"]
+        is_safe, key = _name_and_key(file)
+        if not is_safe:
             self.note("attachment-name-refused", element, name="file", found=file)
-        key = fold_name(file)
         if key in seen:
             self.note("attachment-twice", element, name="file", found=file)
         seen.add(key)
-        size, digest, pages = (_collapse(element.get(name)) for name in ("size", "sha256", "pages"))
+        together = "".join(stated.values())
+        if " " in together or not together.isprintable():
+            stated = {name: _collapse(value) for name, value in stated.items()}
+        get = stated.get
+        size, digest, pages, day = get("size"), get("sha256"), get("pages"), get("documentDate")
         return Attachment(
-            file=file,
-            document_type=_collapse(element.get("documentType")),
-            size=int(size) if size else None,
-            sha256=digest.lower() or None,
-            title=_collapse(element.get("title")),
+            file,
+            stated["documentType"],
+            int(size) if size else None,
+            digest.lower() if digest else None,
+            title=get("title", ""),
             pages=int(pages) if pages else None,
-            document_number=_collapse(element.get("documentNumber")),
-            document_date=self._date(element, "documentDate"),
-            volume=_collapse(element.get("volume")),
+            document_number=get("documentNumber", ""),
+            document_date=self._date(element, "documentDate", day) if day else None,
+            volume=get("volume", ""),
         )
 
-    def _in_reply_to(self, element: Element) -> PacketKey | None:
-        answered = child(element, "inReplyTo")
+    def _in_reply_to(self, answered: Element | None) -> PacketKey | None:
         if answered is None or not _collapse(answered.text):
             return None
         sender = _collapse(answered.get("sender"))
@@ -244,14 +248,14 @@ class _Reader:
             self.note("reply-sender-missing", answered, name="sender")
         return PacketKey(sender, _collapse(answered.text))
 
-    def _moment(self, parent: Element, tag: str) -> datetime | None:
-        element = child(parent, tag)
-        if element is None or not _collapse(element.text):
+    def _moment(self, parts: Mapping[str, Element], tag: str) -> datetime | None:
+        element = parts.get(tag)
+        value = "" if element is None else _collapse(element.text)
+        if element is None or not value:
             return None
-        return self._read(read_moment, element, _collapse(element.text), "", MOMENT_SHAPE)
+        return self._read(read_moment, element, value, "", MOMENT_SHAPE)
 
-    def _date(self, element: Element, name: str) -> date | None:
-        value = _collapse(element.get(name))
+    def _date(self, element: Element, name: str, value: str) -> date | None:
         return self._read(read_date, element, value, name, DATE_SHAPE) if value else None
 
     def _read(
@@ -266,19 +270,20 @@ class _Reader:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
+    # Nearly every value is printable, and holds no space: then there is nothing to do.
     if not value or (" " not in value and value.isprintable()):
         return value or ""
-    return _BLANKS.sub(" ", value or "").strip(" ")
+    return _BLANKS.sub(" ", value).strip(" ")
 
 
-def _token(parent: Element, tag: str) -> str:
-    element = child(parent, tag)
-    return "" if element is None else _collapse(element.text)
-
-
-def _name_in(parent: Element, tag: str) -> str:
-    element = child(parent, tag)
-    return "" if element is None else _collapse(element.get("name"))
+@lru_cache(maxsize=4096)
+def _name_and_key(file: str) -> tuple[bool, str]:
+    """Whether the name of an attachment is safe, and what it is compared by. The schema bounds its length."""
+    try:
+        safe_relative(file)
+    except NameRefusedError:
+        return False, fold_name(file)
+    return True, fold_name(file)
 
 
 def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
@@ -286,6 +291,11 @@ def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
         CaseNumber(_collapse(number.get("kind")), _collapse(number.text))
         for number in children(case, "number")
     )
+
+
+def _texts(parent: Element) -> dict[str, str]:
+    """Local name of each child -> its text; the last one counts."""
+    return {local_name(each): _collapse(each.text) for each in parent}
 
 
 def _read_body(
@@ -301,10 +311,8 @@ def _read_body(
     for element in content:
         name = local_name(element)
         if name == "persons":
-            persons = tuple(
-                {local_name(entry): _collapse(entry.text) for entry in person}
-                for person in islice(children(element, "person"), PERSONS + 1)
-            )
+            blocks = islice(children(element, "person"), PERSONS + 1)
+            persons = tuple(map(_texts, blocks))
         elif len(element) or name in lists:
             items = islice(children(element, "item"), LIST_ITEMS + 1)
             lists[name] = tuple(_collapse(item.text) for item in items)

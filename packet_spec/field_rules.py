@@ -18,12 +18,7 @@ from packet_spec.identifiers import (
     is_placeholder_date,
     matches,
 )
-from packet_spec.rule_subject import (
-    Subject,
-    describe_basis,
-    describe_conditions,
-    person_element,
-)
+from packet_spec.rule_subject import Subject, describe_basis, describe_conditions, person_element
 from packet_spec.sentences import make_finding
 
 # Required exactly where approval is customary, whatever the lists of the type say.
@@ -41,26 +36,22 @@ _DIGITS: Final = 6
 def required_fields(subject: Subject) -> Iterator[Finding]:
     """Every required field is there and not empty; person-scoped ones in every person block."""
     block = subject.catalogue.person_block.required if "persons" in subject.row.allowed_fields else ()
+    of_persons, persons = subject.catalogue.groups.of_persons, subject.packet.persons
     for code in (*subject.row.required_fields, *block):
-        if code in _APPROVAL:
+        texts = subject.texts(code)
+        if code in _APPROVAL or (all(texts) and len(texts) >= (len(persons) if code in of_persons else 1)):
             continue
         if code == "persons":
-            if not subject.packet.persons:
+            if not persons:
                 yield make_finding("field-missing", element=code)
-        elif subject.catalogue.fields[code].scope == "person":
-            for number, person in enumerate(subject.packet.persons, 1):
+        elif code in of_persons:
+            for number, person in enumerate(persons, 1):
                 yield from _present(person_element(number, code), person.get(code))
+        elif texts:
+            for value in subject.values(code):
+                yield from _present(value.element, value.text)
         else:
-            yield from _required_once(subject, code)
-
-
-def _required_once(subject: Subject, code: str) -> Iterator[Finding]:
-    values = subject.values(code)
-    if values:
-        for value in values:
-            yield from _present(value.element, value.text)
-    else:
-        yield from _present(ENVELOPE_FIELDS[code].path if code in ENVELOPE_FIELDS else code, None)
+            yield from _present(ENVELOPE_FIELDS[code].path if code in ENVELOPE_FIELDS else code, None)
 
 
 def _present(element: str, text: str | None) -> Iterator[Finding]:
@@ -76,24 +67,25 @@ def conditional_fields(subject: Subject) -> Iterator[Finding]:
     A person-scoped field is required of the persons for whom the condition holds; where the condition
     is not of one person, at least one person must have it. Persons who are not there are missed as such.
     """
+    of_persons = subject.catalogue.groups.of_persons
     nobody = not subject.packet.persons and "persons" in subject.row.required_fields
     for requirement in subject.active(subject.row.conditional_fields):
         persons = subject.persons_for(requirement)
         for code in requirement.require:
-            if nobody and subject.catalogue.fields[code].scope == "person":
+            if nobody and code in of_persons:
                 continue
-            present = {value.element for value in subject.values(code) if value.text}
-            if persons and subject.catalogue.fields[code].scope == "person":
-                missing = [person_element(number, code) for number in persons]
+            if persons and code in of_persons:
+                present = {value.element for value in subject.values(code) if value.text}
+                wanted = (person_element(number, code) for number in persons)
+                missing = [element for element in wanted if element not in present]
             else:
-                missing = [] if present else [code]
+                missing = [] if any(subject.texts(code)) else [code]
             for element in missing:
-                if element not in present:
-                    yield make_finding(
-                        "field-missing-conditional",
-                        element=element,
-                        expected=describe_conditions(requirement),
-                    )
+                yield make_finding(
+                    "field-missing-conditional",
+                    element=element,
+                    expected=describe_conditions(requirement),
+                )
 
 
 def approval(subject: Subject) -> Iterator[Finding]:
@@ -102,7 +94,7 @@ def approval(subject: Subject) -> Iterator[Finding]:
         return
     basis = subject.row.approval.basis or (*subject.row.legal_basis, "-")[0]
     for code in _APPROVAL:
-        if not subject.values(code):
+        if not subject.texts(code):
             yield make_finding(
                 "approval-missing", element=ENVELOPE_FIELDS[code].path, expected=describe_basis(basis)
             )
@@ -111,18 +103,17 @@ def approval(subject: Subject) -> Iterator[Finding]:
 def outcome(subject: Subject) -> Iterator[Finding]:
     """``decision_code`` is one of the type's outcome codes, where it has some."""
     codes = subject.row.outcome_codes
-    for value in subject.values("decision_code"):
-        if codes and value.text and value.text not in codes:
-            yield make_finding(
-                "code-not-in-list", element=value.element, expected=", ".join(codes), found=value.text
-            )
+    if not codes:
+        return
+    for value in subject.faulty("decision_code", lambda text: text and text not in codes):
+        yield make_finding(
+            "code-not-in-list", element=value.element, expected=", ".join(codes), found=value.text
+        )
 
 
 def numbers_in_range(subject: Subject) -> Iterator[Finding]:
     """Integers lie within the limits of the catalogue (``supplement_round``: CPL 175)."""
-    for field in subject.fields:
-        if field.minimum is None and field.maximum is None:
-            continue
+    for field in subject.present(subject.catalogue.groups.limited):
         for value in subject.values(field.code):
             digits = value.text.lstrip("0") or value.text[:1]
             # More digits than the schema takes are its own finding, and more than Python reads.
@@ -147,7 +138,7 @@ def _limits(field: MetadataField) -> str:
 
 def lists_long_enough(subject: Subject) -> Iterator[Finding]:
     """Lists have the least number of items (``interrogators``: two, DCR 19)."""
-    for field in subject.fields:
+    for field in subject.catalogue.groups.lists:
         items = subject.packet.lists.get(field.code)
         if items is not None and len(items) < field.min_items:
             basis = f" ({describe_basis(field.basis)})" if field.basis else ""
@@ -161,19 +152,16 @@ def lists_long_enough(subject: Subject) -> Iterator[Finding]:
 
 def listed_documents_exist(subject: Subject) -> Iterator[Finding]:
     """Items that are document type codes name document types of the catalogue."""
-    for field in subject.fields:
-        if field.items == "document":
-            for value in subject.values(field.code):
-                if value.text and value.text not in subject.catalogue.document_types:
-                    yield make_finding("document-unknown", element=value.element, found=value.text)
+    known = subject.catalogue.document_types
+    for field in subject.present(subject.catalogue.groups.document_lists):
+        for value in subject.faulty(field.code, lambda text: text and text not in known):
+            yield make_finding("document-unknown", element=value.element, found=value.text)
 
 
 def agency_fields(subject: Subject) -> Iterator[Finding]:
     """Agencies inside the body are of the kind that the field names, read from their code."""
     catalogue = subject.catalogue
-    for field in subject.fields:
-        if not field.agency_kind:
-            continue
+    for field in subject.present(catalogue.groups.agencies):
         for value in subject.values(field.code):
             number = agency_kind_number(value.text)
             if number and not catalogue.plays(catalogue.kind_of_number(number), (field.agency_kind,)):
@@ -188,21 +176,20 @@ def agency_fields(subject: Subject) -> Iterator[Finding]:
 
 def dates_are_real(subject: Subject) -> Iterator[Finding]:
     """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
+    for field in subject.present(subject.catalogue.groups.dates):
+        faulty = subject.faulty(field.code, is_placeholder_date)
+        is_required = bool(faulty) and field.code in _required_dates(subject)
+        severity = Severity.REFUSE if is_required else Severity.WARN
+        for value in faulty:
+            yield make_finding("date-placeholder", severity=severity, element=value.element, found=value.text)
+
+
+def _required_dates(subject: Subject) -> set[str]:
     row = subject.row
     required = {*row.required_fields} - {*_APPROVAL}
     for requirement in subject.active(row.conditional_fields):
         required |= {*requirement.require}
-    if row.approval.customary:
-        required |= {*_APPROVAL}
-    for field in subject.fields:
-        if field.type != "date":
-            continue
-        for value in subject.values(field.code):
-            if is_placeholder_date(value.text):
-                severity = Severity.REFUSE if field.code in required else Severity.WARN
-                yield make_finding(
-                    "date-placeholder", severity=severity, element=value.element, found=value.text
-                )
+    return required | {*_APPROVAL} if row.approval.customary else required
 
 
 def case_numbers(subject: Subject) -> Iterator[Finding]:
@@ -235,9 +222,7 @@ def case_numbers(subject: Subject) -> Iterator[Finding]:
 
 def numbers_in_texts(subject: Subject) -> Iterator[Finding]:
     """A credit code in a free text has right check characters (GB 32100). A text may hold anything: warn."""
-    for field in subject.catalogue.fields.values():
-        if field.holds != "uscc":
-            continue
+    for field in subject.present(subject.catalogue.groups.credit_codes):
         for value in subject.values(field.code):
             for number in doubtful_credit_codes(value.text):
                 yield make_finding("credit-code-check", element=value.element, found=number)

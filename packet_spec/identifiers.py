@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from functools import lru_cache
+from operator import mul
+from typing import Final, NamedTuple
 
 from packet_spec.catalogue import Pattern
 
@@ -24,6 +25,7 @@ FEMALE: Final = "2"
 OLDEST_YEARS: Final = 122
 
 _ID_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_OFFSET: Final = ord("0") * sum(_ID_WEIGHTS)
 _ID_CHECK: Final = "10X98765432"
 _USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -37,10 +39,12 @@ _CREDIT_CODE: Final = re.compile(
 )
 # Middle dots that are not U+00B7 (domain catalogue, part 2.3). A full stop is an abbreviation's.
 _OTHER_DOTS: Final = frozenset("\u2022\u30fb\uff0e\u2027")
+_CARD: Final = re.compile("[0-9]{17}[0-9X]")
+_OLD_CARD: Final = re.compile("[0-9]{15}")
+_AGENCY: Final = re.compile("[0-9]{6}-([0-9]{2})-[0-9]{2}")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
 
-@dataclass(frozen=True, slots=True)
-class IdCard:
+class IdCard(NamedTuple):
     """An identity card number taken apart. ``number`` has 18 characters, also where it was converted.
 
     ``born`` is None where the digits are no real date; ``sex`` is a code of GB/T 2261.1; ``check_holds`` is
@@ -59,17 +63,24 @@ def fold_number(text: str) -> str:
 
     For numbers only: NFKC changes names (domain catalogue, part 2.3).
     """
+    if text.isascii():
+        return "".join(text.split()).upper()
     return "".join(unicodedata.normalize("NFKC", text).split()).upper().translate(_DASHES)
 
 
 def matches(pattern: Pattern, text: str) -> bool:
     """The whole of ``text`` has the shape of ``pattern``; digits are ASCII digits."""
-    return re.fullmatch(pattern.regex, text, re.ASCII) is not None
+    return _compiled(pattern.regex).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(regex: str) -> re.Pattern[str]:
+    return re.compile(regex, re.ASCII)
 
 
 def id_check_character(first17: str) -> str:
-    """The 18th character for 17 digits (GB 11643)."""
-    total = sum(int(digit) * weight for digit, weight in zip(first17, _ID_WEIGHTS, strict=True))
+    """The 18th character for 17 ASCII digits (GB 11643)."""
+    total = sum(map(mul, first17.encode(), _ID_WEIGHTS)) - _ID_OFFSET
     return _ID_CHECK[total % 11]
 
 
@@ -80,11 +91,11 @@ def read_id_card(text: str) -> IdCard | None:
     wrong for persons born before 1900, so the result says that it was converted.
     """
     number = fold_number(text)
-    converted = re.fullmatch("[0-9]{15}", number) is not None
+    converted = _OLD_CARD.fullmatch(number) is not None
     if converted:
         number = number[:6] + "19" + number[6:]
         number += id_check_character(number)
-    if re.fullmatch("[0-9]{17}[0-9X]", number) is None:
+    if _CARD.fullmatch(number) is None:
         return None
     try:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
@@ -146,7 +157,7 @@ def canonical_case_number(text: str) -> str:
 
 def agency_kind_number(code: str) -> str:
     """The two-digit kind number inside an agency code, empty where ``code`` is none."""
-    match = re.fullmatch("[0-9]{6}-([0-9]{2})-[0-9]{2}", code)
+    match = _AGENCY.fullmatch(code)
     return match.group(1) if match else ""
 
 
@@ -162,4 +173,5 @@ def has_other_middle_dot(text: str) -> bool:
 
 def has_private_use(text: str) -> bool:
     """``text`` holds a character of a private use area, as old systems made for rare names."""
-    return any(unicodedata.category(character) == "Co" for character in text)
+    # None of them is printable; nearly every name is.
+    return not text.isprintable() and any(unicodedata.category(each) == "Co" for each in text)

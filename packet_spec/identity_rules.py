@@ -8,7 +8,7 @@ people. Known limit: the numbers of papers other than the identity card are held
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from typing import Final
 
 from packet_spec.findings import Finding, Severity
@@ -27,15 +27,20 @@ from packet_spec.sentences import make_finding
 # Legal dates are local dates of Asia/Shanghai, without summer time since 1992 (catalogue, time rules).
 _SHANGHAI: Final = timezone(timedelta(hours=8))
 _MIDDLE_DOT: Final = "U+00B7"
-# Papers whose numbers have the shape of an identity card's.
-_LOOK_ALIKES: Final = ("residence_permit", "foreign_permit")
+# Papers whose numbers have the shape of an identity card's -> their patterns.
+_LOOK_ALIKES: Final = {
+    "residence_permit": "paper_residence_permit",
+    "foreign_permit": "paper_foreign_permit",
+}
 
 
 def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
     """``person_no`` is unique inside the packet."""
+    numbers = [fold_number(text) for text in subject.texts("person_no")]
+    if len(set(numbers)) == len(numbers):
+        return
     seen: set[str] = set()
-    for value in subject.values("person_no"):
-        number = fold_number(value.text)
+    for value, number in zip(subject.values("person_no"), numbers, strict=True):
         if number and number in seen:
             yield make_finding("person-number-repeated", element=value.element, found=value.text)
         seen.add(number)
@@ -43,11 +48,15 @@ def person_numbers_differ(subject: Subject) -> Iterator[Finding]:
 
 def names_readable(subject: Subject) -> Iterator[Finding]:
     """What others may not read or find is kept as it is, and said (domain catalogue, part 2.3)."""
-    for value in subject.values("person_name"):
+    for value in subject.faulty("person_name", _is_odd):
         if has_private_use(value.text):
             yield make_finding("name-private-use", element=value.element)
         if has_other_middle_dot(value.text):
             yield make_finding("name-middle-dot", element=value.element, expected=_MIDDLE_DOT)
+
+
+def _is_odd(name: str) -> bool:
+    return has_private_use(name) or has_other_middle_dot(name)
 
 
 def identities(subject: Subject) -> Iterator[Finding]:
@@ -58,23 +67,24 @@ def identities(subject: Subject) -> Iterator[Finding]:
     """
     checks = subject.catalogue.identity_checks
     lenient_type = subject.row.code in checks.lenient_types
+    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     for number, person in enumerate(subject.packet.persons, 1):
         lenient = lenient_type or person.get("person_role", "").strip() in checks.lenient_roles
-        yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE)
+        yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE, today)
 
 
-def _identity(subject: Subject, number: int, severity: Severity) -> Iterator[Finding]:
+def _identity(subject: Subject, number: int, severity: Severity, today: date) -> Iterator[Finding]:
     person = subject.packet.persons[number - 1]
     id_type = person.get("id_type", "").strip()
-    value = Value(person_element(number, "id_no"), person.get("id_no", "").strip())
     if id_type in {"", "none"}:
         return
+    value = Value(person_element(number, "id_no"), person.get("id_no", "").strip())
     paper = subject.catalogue.patterns.get(f"paper_{id_type}")
     if not value.text:
         if not _is_asked_for(subject, "id_no"):
             yield make_finding("id-number-missing", element=value.element)
     elif id_type == "id_card":
-        yield from _id_card(subject, number, value, severity)
+        yield from _id_card(subject, number, value, severity, today)
     elif paper is not None and not matches(paper, fold_number(value.text)):
         yield make_finding(
             "paper-number-shape",
@@ -91,9 +101,10 @@ def _is_asked_for(subject: Subject, code: str) -> bool:
     return code in asked or code in subject.row.required_fields
 
 
-def _id_card(subject: Subject, number: int, value: Value, severity: Severity) -> Iterator[Finding]:
+def _id_card(
+    subject: Subject, number: int, value: Value, severity: Severity, today: date
+) -> Iterator[Finding]:
     card = read_id_card(value.text)
-    today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     is_born = card is not None and card.born is not None and is_plausible_birth(card.born, today)
     if card is None or (is_born and not matches(subject.catalogue.patterns["id_card"], card.number)):
         yield make_finding("id-number-shape", severity=severity, element=value.element, found=value.text)
@@ -116,25 +127,26 @@ def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iter
     """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
     patterns = subject.catalogue.patterns
     lists = subject.catalogue.code_lists
-    alike = next((each for each in _LOOK_ALIKES if matches(patterns[f"paper_{each}"], card.number)), "")
-    if alike:
-        yield make_finding(
-            "id-type-doubtful",
-            element=person_element(number, "id_type"),
-            expected=f"{lists['id_type'][alike]}（{alike}）",
-            found="id_card",
-        )
-    elif card.number[:2] not in lists["division_province"]:
+    for alike, pattern in _LOOK_ALIKES.items():
+        if matches(patterns[pattern], card.number):
+            yield make_finding(
+                "id-type-doubtful",
+                element=person_element(number, "id_type"),
+                expected=f"{lists['id_type'][alike]}（{alike}）",
+                found="id_card",
+            )
+            return
+    if card.number[:2] not in lists["division_province"]:
         yield make_finding("id-number-division", element=value.element, found=value.text)
 
 
 def _differences(subject: Subject, number: int, card: IdCard, severity: Severity) -> Iterator[Finding]:
     person = subject.packet.persons[number - 1]
-    said_by_card = {"birth_date": card.born.isoformat() if card.born else "", "sex": card.sex}
-    # 0 and 9 say that the sex is not known or not stated.
-    for field, expected in said_by_card.items():
+    said_by_card = (("birth_date", card.born.isoformat() if card.born else ""), ("sex", card.sex))
+    for field, expected in said_by_card:
         found = person.get(field, "").strip()
-        if found and expected and found != expected and not (field == "sex" and found in {"0", "9"}):
+        # 0 and 9 say that the sex is not known or not stated.
+        if expected != found and expected and found and not (field == "sex" and found in {"0", "9"}):
             # The century of a converted number is our own guess.
             guessed = card.converted and field == "birth_date"
             yield make_finding(

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey
+from packet_spec.travelling import travels_by_values
 
 
 class Priority(StrEnum):
@@ -22,6 +23,7 @@ class Priority(StrEnum):
     URGENT = "urgent"
 
 
+@travels_by_values
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """One line of ``<attachments>`` in packet.xml."""
@@ -37,6 +39,7 @@ class Attachment:
     volume: str = ""
 
 
+@travels_by_values
 @dataclass(frozen=True, slots=True)
 class CaseNumber:
     """A case number of one organ: kind is police, procuratorate, court or prison."""
@@ -45,6 +48,7 @@ class CaseNumber:
     value: str
 
 
+@travels_by_values
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """The envelope of packet.xml: who sends what to whom. ``packet_id`` may be missing (C13)."""
@@ -75,6 +79,7 @@ class Envelope:
         return (self.receiver, *self.copy_to)
 
 
+@travels_by_values
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A parsed packet.xml: envelope, attachments, and the body as field code -> values.

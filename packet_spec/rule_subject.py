@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from packet_spec.catalogue import BusinessType, Catalogue, Condition, MetadataField, Requirement
 from packet_spec.envelope_fields import ENVELOPE_FIELDS
@@ -11,8 +13,7 @@ from packet_spec.model import Packet
 from packet_spec.parties import Parties
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value of a field: its path (as in findings) and its text without outer white space."""
 
     element: str
@@ -21,56 +22,63 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A packet under examination. ``row`` is the catalogue's row of its business type.
-
-    ``fields`` are those that the packet has a value of, in the order of the catalogue.
-    """
+    """A packet under examination. ``row`` is the catalogue's row of its business type."""
 
     packet: Packet
     row: BusinessType
     catalogue: Catalogue
     parties: Parties
-    fields: tuple[MetadataField, ...] = field(init=False)
+    # Field code -> its texts without outer white space: gathered once, most rules look at some of them.
+    _texts: Mapping[str, Sequence[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Once for all rules: most rules about fields look at every one of them."""
-        present = {*ENVELOPE_FIELDS, *self.packet.fields, *self.packet.lists}.union(*self.packet.persons)
-        fields = tuple(row for code, row in self.catalogue.fields.items() if code in present)
-        object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "_texts", _texts(self.packet, self.catalogue.groups.of_persons))
+
+    def texts(self, code: str) -> Sequence[str]:
+        """Every text of the field that is present, in document order; an empty value has an empty text.
+
+        A person-scoped field has one text per person that has it, a list one per item.
+        """
+        return self._texts.get(code, ())
+
+    def present(self, fields: Iterable[MetadataField]) -> list[MetadataField]:
+        """Those of the fields that the packet has."""
+        return [row for row in fields if row.code in self._texts]
+
+    def faulty(self, code: str, is_faulty: Callable[[str], object]) -> Sequence[Value]:
+        """The values of which that can be said, with their places."""
+        texts = self._texts.get(code)
+        if not texts or not any(map(is_faulty, texts)):
+            return ()
+        return [value for value in self.values(code) if is_faulty(value.text)]
 
     def values(self, code: str) -> tuple[Value, ...]:
-        """Every value of the field that is present, in document order; an empty value has an empty text.
-
-        A person-scoped field has one value per person that has it, a list one per item.
-        """
+        """The texts of a field with their places."""
+        texts = self.texts(code)
         if code in ENVELOPE_FIELDS:
-            carried = ENVELOPE_FIELDS[code]
-            text = carried.read(self.packet.envelope).strip()
-            return (Value(carried.path, text),) if text else ()
-        if self.catalogue.fields[code].scope == "person":
-            return tuple(
-                Value(person_element(number, code), person[code].strip())
-                for number, person in enumerate(self.packet.persons, 1)
-                if code in person
-            )
-        if code in self.packet.lists:
-            items = enumerate(self.packet.lists[code], 1)
-            return tuple(Value(f"{code}/item[{number}]", text.strip()) for number, text in items)
-        return (Value(code, self.packet.fields[code].strip()),) if code in self.packet.fields else ()
+            places: Iterable[str] = (ENVELOPE_FIELDS[code].path,)
+        elif code in self.catalogue.groups.of_persons:
+            persons = enumerate(self.packet.persons, 1)
+            places = (person_element(number, code) for number, person in persons if code in person)
+        elif code in self.packet.lists:
+            places = (f"{code}/item[{number}]" for number in range(1, len(texts) + 1))
+        else:
+            places = (code,)
+        return tuple(map(Value, places, texts))
 
     def holds(self, conditions: Iterable[Condition]) -> bool:
         """Every condition holds; one on a person-scoped field holds if it holds for any person."""
-        return all(
-            any(value.text in condition.values for value in self.values(condition.field))
-            for condition in conditions
-        )
+        for condition in conditions:
+            if not any(text in condition.values for text in self.texts(condition.field)):
+                return False
+        return True
 
     def persons_for(self, requirement: Requirement) -> tuple[int, ...]:
         """Numbers (from 1) of the persons for whom every person-scoped condition holds.
 
         Empty where no condition is person-scoped: then the requirement is not of one person.
         """
-        own = [rule for rule in requirement.when if self.catalogue.fields[rule.field].scope == "person"]
+        own = [rule for rule in requirement.when if rule.field in self.catalogue.groups.of_persons]
         return tuple(
             number
             for number, person in enumerate(self.packet.persons, 1)
@@ -80,6 +88,28 @@ class Subject:
     def active(self, requirements: Iterable[Requirement]) -> Iterator[Requirement]:
         """The requirements whose conditions hold for this packet."""
         return (requirement for requirement in requirements if self.holds(requirement.when))
+
+
+def _texts(packet: Packet, of_persons: AbstractSet[str]) -> dict[str, Sequence[str]]:
+    """A field of the envelope stands nowhere else, and one of persons in no other place of the body."""
+    texts: dict[str, Sequence[str]] = {
+        code: (text.strip(),) for code, text in packet.fields.items() if code not in of_persons
+    }
+    for code, items in packet.lists.items():
+        if code not in of_persons:
+            texts[code] = [item.strip() for item in items]
+    gathered: dict[str, list[str]] = {}
+    for person in packet.persons:
+        for code, text in person.items():
+            gathered.setdefault(code, []).append(text.strip())
+    texts.update((code, gathered[code]) for code in gathered.keys() & of_persons)
+    for code, carried in ENVELOPE_FIELDS.items():
+        text = carried.read(packet.envelope).strip()
+        if text:
+            texts[code] = (text,)
+        elif code in texts:
+            del texts[code]
+    return texts
 
 
 def person_element(number: int, code: str) -> str:

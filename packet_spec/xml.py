@@ -12,6 +12,7 @@ our own caps lie below.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,7 +24,7 @@ from typing import Any, Final, TypeAlias, cast
 from lxml import etree
 
 from packet_spec.errors import FormatError, SchemaError, ValidatorError, VersionError, XmlRefusedError
-from packet_spec.limits import XML_ATTRIBUTES, XML_DEPTH
+from packet_spec.limits import KIB, XML_ATTRIBUTES, XML_DEPTH
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
 Schema: TypeAlias = etree.XMLSchema
@@ -33,6 +34,10 @@ FORMAT_VERSION: Final = "1"
 
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
+# What a parser grew for one document it keeps: a large one has a parser of its own.
+_SMALL_BYTES: Final = 64 * KIB
+# Every byte but those between which attributes are counted.
+_NEITHER: Final = bytes({*range(0x100)} - {*b"<="})
 _VIOLATIONS: Final = 1_000
 # What libxml2 says of itself and not of the document: it can stand between other errors.
 _OWN_FAULTS: Final = frozenset(
@@ -72,17 +77,19 @@ def parse_document(
         )
     _refuse_doctype(data)
     try:
-        root = etree.fromstring(data, _parser())
+        root = etree.fromstring(data, _own.parser if len(data) <= _SMALL_BYTES else _parser())
     except etree.XMLSyntaxError as error:
+        _own.parser = _parser()  # the one that failed keeps what it said of the document
         raise _refusal(error, depth) from None
     except (etree.LxmlError, MemoryError) as error:
+        _own.parser = _parser()
         raise _no_answer("parsed", error) from None
     if root.getroottree().docinfo.internalDTD is not None:  # pragma: no cover - should the walk ever miss one
         raise XmlRefusedError("the XML document has a DOCTYPE", code="doctype-refused")
     _refuse_depth(root, depth)
     # No attribute holds a "<", so an element's attributes stand between two of them. A text with many equals
     # signs counts too: then libxml2 counts.
-    if any(between.count(b"=") > attributes for between in data.split(b"<")):
+    if b"=" * (attributes + 1) in data.translate(None, _NEITHER):
         _refuse_attributes(root, attributes)
     return root
 
@@ -211,7 +218,7 @@ def namespace_of(element: Element) -> str:
 
 def local_name(element: Element) -> str:
     """The tag of ``element`` without its namespace."""
-    return str(element.tag).rpartition("}")[2]
+    return element.tag.rpartition("}")[2]
 
 
 def children(parent: Element, tag: str) -> list[Element]:
@@ -413,3 +420,13 @@ def _parser() -> etree.XMLParser:
         remove_comments=True,
         remove_pis=True,
     )
+
+
+class _Own(threading.local):
+    """One parser for the small documents of each thread, used again and again."""
+
+    def __init__(self) -> None:
+        self.parser = _parser()
+
+
+_own = _Own()

@@ -159,6 +159,34 @@ def test_what_is_no_packet_at_all(data, code):
     assert [found[0] for found in findings_of(data)] == [code]
 
 
+ILLEGAL = [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF]
+# libxml2 has to refuse them wherever they stand: only then are they looked for.
+PLACES = [
+    ("?>", "?>{}"),
+    ("<packet", "<!-- 虚{}构 --><packet"),
+    ("<packet", "<?x {}?><packet"),
+    ("<packet", "<{}packet"),
+    ("</packet>", "<!--{}--></packet>"),
+    ("</packet>", "</packet>{}"),
+    ("</packet>", "</packet>\n {} \n"),
+    ("</packet>", "</packet>\n<!--{}-->"),
+    ("<senderRef>", "<senderRef>{}"),
+    ("<senderRef>", "<senderRef>虚{}构"),
+    ("<senderRef>", "<senderRef><![CDATA[虚{}构]]>"),
+    ("<senderRef>", "<senderRef{}>"),
+    ('documentType="', 'documentType="{}'),
+    ('documentType="', 'documentType="虚{}构'),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), PLACES)
+def test_no_control_character_passes_anywhere(old: str, new: str) -> None:
+    for point in ILLEGAL:
+        data = PACKET_XML.replace(old, new.format(chr(point)), 1).encode()
+        assert data != PACKET_XML.encode()
+        assert findings_of(data) == [("control-character", "", f"U+{point:04X}")]
+
+
 def test_control_characters_are_told_with_line_and_number():
     root, findings = parse_packet_root(changed("虚构甲", "虚\x0b构"))
     assert root is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -220,3 +221,18 @@ def test_machine_documents_are_held_against_their_schema():
         write_machine_document(root, "findings", limit_bytes=size - 1)
     with pytest.raises(VersionError):
         read_machine_document(b"<findings xmlns='urn:exchanged:findings:2'/>", "findings", limit_bytes=LIMIT)
+
+
+def test_a_refused_document_leaves_nothing_behind_for_the_next():
+    for bad in (b"<a>", b"<a>" * 300, b"<a>\x01</a>", b"<!DOCTYPE a><a/>"):
+        with pytest.raises(XmlRefusedError):
+            parse(bad)
+        root = parse(b"<a>\n<b x='1'/>\n</a>")
+        assert [(each.tag, each.sourceline) for each in root.iter()] == [("a", 1), ("b", 2)]
+
+
+def test_several_threads_parse_at_once():
+    documents = [b"<a>" + b"<b>%d</b>" % number * 200 + b"</a>" for number in range(64)]
+    with ThreadPoolExecutor(8) as threads:
+        roots = list(threads.map(parse, documents))
+    assert [{each.text for each in root} for root in roots] == [{str(number)} for number in range(64)]
