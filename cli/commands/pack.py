@@ -216,7 +216,7 @@ def _second_opinion(data: bytes) -> tuple[int, list[str]]:
     """How many pieces were looked at, and what speaks against the pack."""
     from tempfile import TemporaryDirectory
 
-    from cli.pack.acceptance import PIECE_SECONDS, pieces_of, problems_of_pack
+    from cli.pack.acceptance import PIECE_SECONDS, WORKERS, pieces_of, problems_of_pack
     from exchanged.pool import ProcessWorkPool
     from packet_spec.pack import read_pack
 
@@ -224,7 +224,7 @@ def _second_opinion(data: bytes) -> tuple[int, list[str]]:
         path = Path(folder) / "one.pack"
         path.write_bytes(data)
         pieces = pieces_of(read_pack(data), path)
-        pool = ProcessWorkPool(2, PIECE_SECONDS)
+        pool = ProcessWorkPool(WORKERS, PIECE_SECONDS)
         try:
             with progress(_("checking"), len(pieces)) as bar:
                 return len(pieces), problems_of_pack(pieces, pool, bar.update)

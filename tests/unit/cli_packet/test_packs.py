@@ -149,7 +149,7 @@ def test_a_pattern_that_explodes_is_found_before_it_is_published(tmp_path: Path,
     vendor.json("pack", "build", folder_with(tmp_path / "bomb", "bomb", BOMB), "--output", path)
     pieces = [piece for piece in pieces_of(read_pack(path.read_bytes()), path) if "aa" in piece.name]
     assert [piece.kind for piece in pieces] == ["pattern"]
-    pool = ProcessWorkPool(1, 2.0)
+    pool = ProcessWorkPool(1, 2.0, patience_seconds=0.5)
     try:
         (problem,) = problems_of_pack(pieces, pool)
     finally:
