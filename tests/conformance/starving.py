@@ -17,7 +17,7 @@ from packet_spec.pack import shipped_pack
 from tests.conformance.case_packets import directory_of, load_case
 from tests.conformance.hostile_xml import HOSTILE, attachments
 
-_STEP: Final = 128 << 10
+_STEP: Final = 512 << 10
 _STEPS: Final = 36
 
 

@@ -32,6 +32,11 @@ from tests.conformance.generated_packets import (
 CODES = [row.code for row in TYPES]
 RESERVED = [row.code for row in TYPES if not row.enabled_by_default]
 every_type = pytest.mark.parametrize("code", CODES)
+# What takes long asks every third type in the ordinary suite, and all others in the long one.
+many_types = pytest.mark.parametrize(
+    "code",
+    [code if not number % 3 else pytest.param(code, marks=pytest.mark.slow) for number, code in enumerate(CODES)],
+)
 
 # Required fields that packet.xsd itself asks for: what it expects, and at which element it misses it.
 _SCHEMA_FIELDS = {
@@ -69,7 +74,7 @@ def test_the_packet_that_is_made_passes(code: str) -> None:
     assert result.verdict.outcome is Outcome.VALID
 
 
-@every_type
+@many_types
 def test_with_everything_that_it_may_carry_it_passes(code: str) -> None:
     full = made_full(code)
     assert full.faults() == set()
@@ -118,7 +123,7 @@ def test_a_reserved_type_is_refused_until_it_is_switched_on(code: str) -> None:
 # --- who to whom -----------------------------------------------------------------------------------
 
 
-@every_type
+@many_types
 def test_from_and_to_a_wrong_kind_of_agency(code: str) -> None:
     _try_wrong_kinds(made(code), most=3)
 
@@ -221,7 +226,7 @@ def _try_strange_documents(packet: Made, strange: list[str]) -> None:
 # --- fields ----------------------------------------------------------------------------------------
 
 
-@every_type
+@many_types
 def test_without_each_required_field_and_with_it_empty(code: str) -> None:
     packet = made(code)
     found = {name: faulty.faults(xml) for name, faulty, xml, _ in _spoilt_fields(packet)}

@@ -117,6 +117,7 @@ def test_a_bomb_among_64_pieces_holds_up_none_of_the_others(start: Callable[...,
     assert isinstance(pool.run(work, [Task("for-ever")])[0], CheckTakesLongError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", ["pattern", "keys"])
 def test_a_schema_that_blows_up_is_held_within_its_time(
     start: Callable[..., ProcessWorkPool], bomb: str
@@ -143,6 +144,7 @@ def test_what_was_slow_is_answered_when_it_is_asked_for_again(
     assert _until_told(pool, task) == 42
 
 
+@pytest.mark.slow
 def test_many_bombs_of_one_origin_cost_the_others_one_time(
     start: Callable[..., ProcessWorkPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
