@@ -35,7 +35,10 @@ every_type = pytest.mark.parametrize("code", CODES)
 # What takes long asks every third type in the ordinary suite, and all others in the long one.
 many_types = pytest.mark.parametrize(
     "code",
-    [code if not number % 3 else pytest.param(code, marks=pytest.mark.slow) for number, code in enumerate(CODES)],
+    [
+        pytest.param(code, marks=pytest.mark.slow) if number % 3 else code
+        for number, code in enumerate(CODES)
+    ],
 )
 
 # Required fields that packet.xsd itself asks for: what it expects, and at which element it misses it.
