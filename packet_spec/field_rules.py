@@ -178,7 +178,9 @@ def dates_are_real(subject: Subject) -> Iterator[Finding]:
     """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
     for field in subject.present(subject.catalogue.groups.dates):
         faulty = subject.faulty(field.code, is_placeholder_date)
-        is_required = bool(faulty) and field.code in _required_dates(subject)
+        if not faulty:
+            continue
+        is_required = field.code in _required_dates(subject)
         severity = Severity.REFUSE if is_required else Severity.WARN
         for value in faulty:
             yield make_finding("date-placeholder", severity=severity, element=value.element, found=value.text)
