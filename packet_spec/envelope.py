@@ -117,7 +117,7 @@ def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     reader = _Reader()
     envelope_element, content = root[0], root[1][0]
     envelope = reader.envelope(envelope_element)
-    attachments = reader.attachments(child(root, "attachments"))
+    attachments = reader.attachments(root[2] if len(root) > 2 else None)  # packet.xsd knows no other third
     body_type = local_name(content)
     business_type = envelope.business_type if envelope else _collapse(text(envelope_element, "businessType"))
     if body_type != business_type:
@@ -218,7 +218,11 @@ class _Reader:
         if element is None:
             return ()
         listed = list(element)
-        stated: list[dict[str, str]] = [dict(each.items()) for each in listed]  # type: ignore[arg-type]
+        # Keys and values apart: items() makes a pair of each first.
+        stated: list[dict[str, str]] = [
+            dict(zip(each.keys(), each.values(), strict=True))  # type: ignore[arg-type]
+            for each in listed
+        ]
         # Nearly never is there a blank in all that the attachments state: then there is nothing to collapse.
         together = "".join(["".join(each.values()) for each in stated])
         is_plain = _is_plain(together)
@@ -258,9 +262,7 @@ class _Reader:
             self.note("reply-sender-missing", answered, name="sender")
         return PacketKey(sender, _collapse(answered.text))
 
-    def _moment(
-        self, parts: Mapping[str, Element], texts: Mapping[str, str], tag: str
-    ) -> datetime | None:
+    def _moment(self, parts: Mapping[str, Element], texts: Mapping[str, str], tag: str) -> datetime | None:
         value = texts.get(tag)
         return self._read(read_moment, parts[tag], value, "", MOMENT_SHAPE) if value else None
 
@@ -304,10 +306,7 @@ def _name_and_key(file: str) -> tuple[bool, str]:
 
 
 def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
-    return tuple(
-        CaseNumber(_collapse(number.get("kind")), _collapse(number.text))
-        for number in case
-    )
+    return tuple(CaseNumber(_collapse(number.get("kind")), _collapse(number.text)) for number in case)
 
 
 def _texts(parent: Element) -> dict[str, str]:

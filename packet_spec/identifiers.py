@@ -45,6 +45,7 @@ _OLD_CARD: Final = re.compile("[0-9]{15}")
 _AGENCY: Final = re.compile("[0-9]{6}-([0-9]{2})-[0-9]{2}")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
 
+
 class IdCard(NamedTuple):
     """An identity card number taken apart. ``number`` has 18 characters, also where it was converted.
 

@@ -88,7 +88,7 @@ def _is_in_order(subject: Subject, person: Mapping[str, str], today: date) -> bo
         and is_plausible_birth(card.born, today)
         and card.number[:2] in subject.catalogue.code_lists["division_province"]
         and matches(subject.catalogue.patterns["id_card"], card.number)
-        and not any(matches(subject.catalogue.patterns[each], card.number) for each in _LOOK_ALIKES.values())
+        and _look_alike(subject, card) is None
     )
 
 
@@ -135,28 +135,32 @@ def _id_card(
             "id-number-check-digit", severity=severity, element=value.element, found=value.text
         )
     if not is_born:
-        yield make_finding(
-            "id-number-birth-date", severity=severity, element=value.element, found=value.text
-        )
+        yield make_finding("id-number-birth-date", severity=severity, element=value.element, found=value.text)
     yield from _division(subject, number, card, value)
     yield from _differences(subject, number, card, severity)
 
 
 def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iterator[Finding]:
     """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
-    patterns = subject.catalogue.patterns
     lists = subject.catalogue.code_lists
-    for alike, pattern in _LOOK_ALIKES.items():
-        if matches(patterns[pattern], card.number):
-            yield make_finding(
-                "id-type-doubtful",
-                element=person_element(number, "id_type"),
-                expected=f"{lists['id_type'][alike]}（{alike}）",
-                found="id_card",
-            )
-            return
-    if card.number[:2] not in lists["division_province"]:
+    alike = _look_alike(subject, card)
+    if alike is not None:
+        yield make_finding(
+            "id-type-doubtful",
+            element=person_element(number, "id_type"),
+            expected=f"{lists['id_type'][alike]}（{alike}）",
+            found="id_card",
+        )
+    elif card.number[:2] not in lists["division_province"]:
         yield make_finding("id-number-division", element=value.element, found=value.text)
+
+
+def _look_alike(subject: Subject, card: IdCard) -> str | None:
+    """The paper whose numbers look like this one, if there is one."""
+    for alike, pattern in _LOOK_ALIKES.items():
+        if matches(subject.catalogue.patterns[pattern], card.number):
+            return alike
+    return None
 
 
 def _differences(subject: Subject, number: int, card: IdCard, severity: Severity) -> Iterator[Finding]:

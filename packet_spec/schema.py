@@ -188,5 +188,3 @@ def _stranger(child: Element, code: str, element: str) -> Finding:
             expected=ENVELOPE_FIELDS[code].path,
         )
     return make_finding("field-not-allowed", line=line_of(child), element=element)
-
-
