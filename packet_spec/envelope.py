@@ -174,7 +174,7 @@ class _Reader:
 
     def envelope(self, element: Element) -> Envelope | None:
         listed = list(element)
-        names = [local_name(each) for each in listed]
+        names = [each.tag.rpartition("}")[2] for each in listed]
         values = [_collapse(each.text) for each in listed]
         parts = dict(zip(names, listed, strict=True))  # of all parts only copies stand repeatedly
         texts = dict(zip(names, values, strict=True))
@@ -286,7 +286,7 @@ def _is_plain(text: str) -> bool:
 
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
-    if not value or _is_plain(value):
+    if not value or (" " not in value and value.isprintable()):  # _is_plain without a call
         return value or ""
     return _BLANKS.sub(" ", value).strip(" ")
 

@@ -39,7 +39,8 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
     of_persons, persons = subject.catalogue.groups.of_persons, subject.packet.persons
     for code in (*subject.row.required_fields, *block):
         texts = subject.texts(code)
-        if code in _APPROVAL or (all(texts) and len(texts) >= (len(persons) if code in of_persons else 1)):
+        least = len(persons) if code in of_persons else 1
+        if (len(texts) >= least and all(texts)) or code in _APPROVAL:
             continue
         if code == "persons":
             if not persons:

@@ -71,7 +71,8 @@ class Subject:
     def holds(self, conditions: Iterable[Condition]) -> bool:
         """Every condition holds; one on a person-scoped field holds if it holds for any person."""
         for condition in conditions:
-            if set(condition.values).isdisjoint(self.texts(condition.field)):
+            texts = self._texts.get(condition.field)
+            if not texts or set(condition.values).isdisjoint(texts):
                 return False
         return True
 
