@@ -57,7 +57,8 @@ def validate_body(body: Element, business_type: str, pack: Pack) -> tuple[Findin
                 found=local_name(body),
             ),
         )
-    if max(map(len, body), default=0) > _LEAST_LIMIT or len(body) > _LEAST_LIMIT:
+    # Of itself first: there may be a million children.
+    if len(body) > _LEAST_LIMIT or max(map(len, body), default=0) > _LEAST_LIMIT:
         oversized = tuple(_sizes(body))
         if oversized:
             return oversized
