@@ -11,7 +11,7 @@ order of packets in the case (``sequence``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Final, ParamSpec
@@ -112,8 +112,10 @@ def _body_findings(root: Element, pack: Pack) -> tuple[Finding, ...]:
     return validate_body(body, code, pack) if known else ()
 
 
-def _verdict(findings: Iterable[Finding]) -> Verdict:
+def _verdict(findings: tuple[Finding, ...]) -> Verdict:
     """Each thing once, refusals first: what is cut off beyond the limit can then never have refused alone."""
+    if not findings:
+        return verdict_of(())
     once: dict[tuple[str, str, str, str], Finding] = {}
     for finding in findings:
         placed = finding if finding.file or finding.document else replace(finding, file=PACKET_XML)

@@ -58,6 +58,7 @@ _T = TypeVar("_T")
 
 BODY_NAMESPACE: Final = "urn:exchanged:body:1"
 
+_PRIORITIES: Final = {each.value: each for each in Priority}
 _READING_BYTES: Final = READING_GROWTH * PACKET_XML_BYTES
 # Whitespace of XML alone: a full-width space belongs to the text.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
@@ -116,7 +117,7 @@ def read_packet(root: Element) -> tuple[Packet | None, tuple[Finding, ...]]:
     reader = _Reader()
     envelope_element, content = root[0], root[1][0]
     envelope = reader.envelope(envelope_element)
-    attachments = reader.attachments(child(root, "attachments"))
+    attachments = reader.attachments(root[2] if len(root) > 2 else None)  # packet.xsd knows no other third
     body_type = local_name(content)
     business_type = envelope.business_type if envelope else _collapse(text(envelope_element, "businessType"))
     if body_type != business_type:
@@ -172,14 +173,18 @@ class _Reader:
         )
 
     def envelope(self, element: Element) -> Envelope | None:
-        parts = {local_name(each): each for each in element}  # of all parts only copies stand repeatedly
-        texts = {name: _collapse(part.text) for name, part in parts.items()}
-        copies = [_collapse(each.text) for each in children(element, "copyTo")] if "copyTo" in parts else []
-        recipients = [texts["receiver"], *copies]
-        for code in sorted({each for each in recipients if recipients.count(each) > 1}):
-            self.note("recipient-twice", element, found=code)
-        created_at = self._moment(parts, "createdAt")
-        expires_at = self._moment(parts, "expiresAt")
+        listed = list(element)
+        names = [each.tag.rpartition("}")[2] for each in listed]
+        values = [_collapse(each.text) for each in listed]
+        parts = dict(zip(names, listed, strict=True))  # of all parts only copies stand repeatedly
+        texts = dict(zip(names, values, strict=True))
+        recipients = [texts["receiver"]]
+        if "copyTo" in parts:
+            recipients += [text for name, text in zip(names, values, strict=True) if name == "copyTo"]
+            for code in sorted({each for each in recipients if recipients.count(each) > 1}):
+                self.note("recipient-twice", element, found=code)
+        created_at = self._moment(parts, texts, "createdAt")
+        expires_at = self._moment(parts, texts, "expiresAt")
         case, handler, approver = parts.get("case"), parts.get("handler"), parts.get("approver")
         in_reply_to = self._in_reply_to(parts.get("inReplyTo"))
         approved_on = None
@@ -193,11 +198,11 @@ class _Reader:
             business_type=texts["businessType"],
             sender=texts["sender"],
             receiver=recipients[0],
-            copy_to=tuple(copies),
+            copy_to=tuple(recipients[1:]),
             in_reply_to=in_reply_to,
             supersedes=texts.get("supersedes") or None,
             created_at=created_at,
-            priority=Priority(texts["priority"]),
+            priority=_PRIORITIES[texts["priority"]],
             track=texts["track"],
             handover=texts["handover"],
             expires_at=expires_at,
@@ -210,35 +215,44 @@ class _Reader:
         )
 
     def attachments(self, element: Element | None) -> tuple[Attachment, ...]:
-        listed = [] if element is None else children(element, "attachment")
-        seen = set(OWN_NAMES)
-        return tuple(self._attachment(each, seen) for each in listed)
-
-    def _attachment(self, element: Element, seen: set[str]) -> Attachment:
-        stated: dict[str, str] = dict(element.items())  # type: ignore[arg-type]
-        file = stated["file"]
-        is_safe, key = _name_and_key(file)
-        if not is_safe:
-            self.note("attachment-name-refused", element, name="file", found=file)
-        if key in seen:
-            self.note("attachment-twice", element, name="file", found=file)
-        seen.add(key)
-        together = "".join(stated.values())
-        if " " in together or not together.isprintable():
-            stated = {name: _collapse(value) for name, value in stated.items()}
-        get = stated.get
-        size, digest, pages, day = get("size"), get("sha256"), get("pages"), get("documentDate")
-        return Attachment(
-            file,
-            stated["documentType"],
-            int(size) if size else None,
-            digest.lower() if digest else None,
-            title=get("title", ""),
-            pages=int(pages) if pages else None,
-            document_number=get("documentNumber", ""),
-            document_date=self._date(element, "documentDate", day) if day else None,
-            volume=get("volume", ""),
-        )
+        if element is None:
+            return ()
+        listed = list(element)
+        # Keys and values apart: items() makes a pair of each first.
+        stated: list[dict[str, str]] = [
+            dict(zip(each.keys(), each.values(), strict=True))  # type: ignore[arg-type]
+            for each in listed
+        ]
+        # Nearly never is there a blank in all that the attachments state: then there is nothing to collapse.
+        together = "".join(["".join(each.values()) for each in stated])
+        is_plain = _is_plain(together)
+        seen, read = set(OWN_NAMES), []
+        for each, as_written in zip(listed, stated, strict=True):
+            given, file = as_written, as_written["file"]
+            is_safe, key = _name_and_key(file)
+            if not is_safe:
+                self.note("attachment-name-refused", each, name="file", found=file)
+            if key in seen:
+                self.note("attachment-twice", each, name="file", found=file)
+            seen.add(key)
+            if not is_plain:
+                given = {name: _collapse(value) for name, value in given.items()}
+            get = given.get
+            size, digest, pages, day = get("size"), get("sha256"), get("pages"), get("documentDate")
+            read.append(
+                Attachment(
+                    file,
+                    given["documentType"],
+                    int(size) if size else None,
+                    digest.lower() if digest else None,
+                    get("title", ""),
+                    int(pages) if pages else None,
+                    get("documentNumber", ""),
+                    self._date(each, "documentDate", day) if day else None,
+                    get("volume", ""),
+                )
+            )
+        return tuple(read)
 
     def _in_reply_to(self, answered: Element | None) -> PacketKey | None:
         if answered is None or not _collapse(answered.text):
@@ -248,15 +262,12 @@ class _Reader:
             self.note("reply-sender-missing", answered, name="sender")
         return PacketKey(sender, _collapse(answered.text))
 
-    def _moment(self, parts: Mapping[str, Element], tag: str) -> datetime | None:
-        element = parts.get(tag)
-        value = "" if element is None else _collapse(element.text)
-        if element is None or not value:
-            return None
-        return self._read(read_moment, element, value, "", MOMENT_SHAPE)
+    def _moment(self, parts: Mapping[str, Element], texts: Mapping[str, str], tag: str) -> datetime | None:
+        value = texts.get(tag)
+        return self._read(read_moment, parts[tag], value, "", MOMENT_SHAPE) if value else None
 
     def _date(self, element: Element, name: str, value: str) -> date | None:
-        return self._read(read_date, element, value, name, DATE_SHAPE) if value else None
+        return self._read(_day, element, value, name, DATE_SHAPE) if value else None
 
     def _read(
         self, read: Callable[[str], _T], element: Element, value: str, name: str, expected: str
@@ -268,12 +279,20 @@ class _Reader:
             return None
 
 
+def _is_plain(text: str) -> bool:
+    """``text`` holds no blank at all: collapsing it, or any part of it, changes nothing."""
+    return " " not in text and text.isprintable()
+
+
 def _collapse(value: str | None) -> str:
     """What XML Schema calls collapsed whitespace: the packet's types rest on xs:token."""
-    # Nearly every value is printable, and holds no space: then there is nothing to do.
-    if not value or (" " not in value and value.isprintable()):
+    if not value or (" " not in value and value.isprintable()):  # _is_plain without a call
         return value or ""
     return _BLANKS.sub(" ", value).strip(" ")
+
+
+# Of a few days there are many documents. What is no date is not kept, and the schema bounds its length.
+_day: Final = lru_cache(maxsize=1024)(read_date)
 
 
 @lru_cache(maxsize=4096)
@@ -287,15 +306,18 @@ def _name_and_key(file: str) -> tuple[bool, str]:
 
 
 def _case_numbers(case: Element) -> tuple[CaseNumber, ...]:
-    return tuple(
-        CaseNumber(_collapse(number.get("kind")), _collapse(number.text))
-        for number in children(case, "number")
-    )
+    return tuple(CaseNumber(_collapse(number.get("kind")), _collapse(number.text)) for number in case)
 
 
 def _texts(parent: Element) -> dict[str, str]:
     """Local name of each child -> its text; the last one counts."""
-    return {local_name(each): _collapse(each.text) for each in parent}
+    listed = list(parent)
+    names = [each.tag.rpartition("}")[2] for each in listed]
+    texts = [each.text or "" for each in listed]
+    # Looked at all at once: nearly always there is nothing to collapse.
+    if not _is_plain("".join(texts)):
+        texts = [_collapse(text) for text in texts]
+    return dict(zip(names, texts, strict=True))
 
 
 def _read_body(
@@ -309,7 +331,7 @@ def _read_body(
     lists: dict[str, tuple[str, ...]] = {}
     persons: tuple[dict[str, str], ...] = ()
     for element in content:
-        name = local_name(element)
+        name = element.tag.rpartition("}")[2]
         if name == "persons":
             blocks = islice(children(element, "person"), PERSONS + 1)
             persons = tuple(map(_texts, blocks))

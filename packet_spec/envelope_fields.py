@@ -23,7 +23,10 @@ class EnvelopeField:
 
 def _number(kind: str) -> EnvelopeField:
     def read(envelope: Envelope) -> str:
-        return next((number.value for number in envelope.case_numbers if number.kind == kind), "")
+        for number in envelope.case_numbers:
+            if number.kind == kind:
+                return number.value
+        return ""
 
     return EnvelopeField(f"envelope/case/number[@kind='{kind}']", read)
 

@@ -39,7 +39,8 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
     of_persons, persons = subject.catalogue.groups.of_persons, subject.packet.persons
     for code in (*subject.row.required_fields, *block):
         texts = subject.texts(code)
-        if code in _APPROVAL or (all(texts) and len(texts) >= (len(persons) if code in of_persons else 1)):
+        least = len(persons) if code in of_persons else 1
+        if (len(texts) >= least and all(texts)) or code in _APPROVAL:
             continue
         if code == "persons":
             if not persons:
@@ -178,7 +179,9 @@ def dates_are_real(subject: Subject) -> Iterator[Finding]:
     """Placeholders are refused in required dates and warned of in others (domain catalogue, part 2.2)."""
     for field in subject.present(subject.catalogue.groups.dates):
         faulty = subject.faulty(field.code, is_placeholder_date)
-        is_required = bool(faulty) and field.code in _required_dates(subject)
+        if not faulty:
+            continue
+        is_required = field.code in _required_dates(subject)
         severity = Severity.REFUSE if is_required else Severity.WARN
         for value in faulty:
             yield make_finding("date-placeholder", severity=severity, element=value.element, found=value.text)

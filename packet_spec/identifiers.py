@@ -40,9 +40,11 @@ _CREDIT_CODE: Final = re.compile(
 # Middle dots that are not U+00B7 (domain catalogue, part 2.3). A full stop is an abbreviation's.
 _OTHER_DOTS: Final = frozenset("\u2022\u30fb\uff0e\u2027")
 _CARD: Final = re.compile("[0-9]{17}[0-9X]")
+_OLD_LENGTH: Final = 15
 _OLD_CARD: Final = re.compile("[0-9]{15}")
 _AGENCY: Final = re.compile("[0-9]{6}-([0-9]{2})-[0-9]{2}")
 _PLACEHOLDERS: Final = frozenset({"1900-01-01", "9999-12-31"})
+
 
 class IdCard(NamedTuple):
     """An identity card number taken apart. ``number`` has 18 characters, also where it was converted.
@@ -91,7 +93,7 @@ def read_id_card(text: str) -> IdCard | None:
     wrong for persons born before 1900, so the result says that it was converted.
     """
     number = fold_number(text)
-    converted = _OLD_CARD.fullmatch(number) is not None
+    converted = len(number) == _OLD_LENGTH and _OLD_CARD.fullmatch(number) is not None
     if converted:
         number = number[:6] + "19" + number[6:]
         number += id_check_character(number)
@@ -101,13 +103,8 @@ def read_id_card(text: str) -> IdCard | None:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         born = None
-    return IdCard(
-        number=number,
-        born=born,
-        sex=MALE if int(number[16]) % 2 else FEMALE,
-        check_holds=id_check_character(number[:17]) == number[17],
-        converted=converted,
-    )
+    sex = MALE if number[16] in "13579" else FEMALE
+    return IdCard(number, born, sex, id_check_character(number[:17]) == number[17], converted)
 
 
 def is_plausible_birth(born: date, on: date) -> bool:

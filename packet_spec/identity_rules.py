@@ -7,7 +7,7 @@ people. Known limit: the numbers of papers other than the identity card are held
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta, timezone
 from typing import Final
 
@@ -69,8 +69,27 @@ def identities(subject: Subject) -> Iterator[Finding]:
     lenient_type = subject.row.code in checks.lenient_types
     today = subject.packet.envelope.created_at.astimezone(_SHANGHAI).date()
     for number, person in enumerate(subject.packet.persons, 1):
+        if person.get("id_type") == "id_card" and _is_in_order(subject, person, today):
+            continue
         lenient = lenient_type or person.get("person_role", "").strip() in checks.lenient_roles
         yield from _identity(subject, number, Severity.WARN if lenient else Severity.REFUSE, today)
+
+
+def _is_in_order(subject: Subject, person: Mapping[str, str], today: date) -> bool:
+    """Nothing at all is to be said of a person with an identity card: as it is with nearly every one."""
+    card = read_id_card(person.get("id_no", "").strip())
+    return (
+        card is not None
+        and card.born is not None
+        and card.check_holds
+        and not card.converted
+        and person.get("birth_date") == card.born.isoformat()
+        and person.get("sex") == card.sex
+        and is_plausible_birth(card.born, today)
+        and card.number[:2] in subject.catalogue.code_lists["division_province"]
+        and matches(subject.catalogue.patterns["id_card"], card.number)
+        and _look_alike(subject, card) is None
+    )
 
 
 def _identity(subject: Subject, number: int, severity: Severity, today: date) -> Iterator[Finding]:
@@ -116,28 +135,32 @@ def _id_card(
             "id-number-check-digit", severity=severity, element=value.element, found=value.text
         )
     if not is_born:
-        yield make_finding(
-            "id-number-birth-date", severity=severity, element=value.element, found=value.text
-        )
+        yield make_finding("id-number-birth-date", severity=severity, element=value.element, found=value.text)
     yield from _division(subject, number, card, value)
     yield from _differences(subject, number, card, severity)
 
 
 def _division(subject: Subject, number: int, card: IdCard, value: Value) -> Iterator[Finding]:
     """The number is of another paper, or of no province: old codes stay for ever, so neither refuses."""
-    patterns = subject.catalogue.patterns
     lists = subject.catalogue.code_lists
-    for alike, pattern in _LOOK_ALIKES.items():
-        if matches(patterns[pattern], card.number):
-            yield make_finding(
-                "id-type-doubtful",
-                element=person_element(number, "id_type"),
-                expected=f"{lists['id_type'][alike]}（{alike}）",
-                found="id_card",
-            )
-            return
-    if card.number[:2] not in lists["division_province"]:
+    alike = _look_alike(subject, card)
+    if alike is not None:
+        yield make_finding(
+            "id-type-doubtful",
+            element=person_element(number, "id_type"),
+            expected=f"{lists['id_type'][alike]}（{alike}）",
+            found="id_card",
+        )
+    elif card.number[:2] not in lists["division_province"]:
         yield make_finding("id-number-division", element=value.element, found=value.text)
+
+
+def _look_alike(subject: Subject, card: IdCard) -> str | None:
+    """The paper whose numbers look like this one, if there is one."""
+    for alike, pattern in _LOOK_ALIKES.items():
+        if matches(subject.catalogue.patterns[pattern], card.number):
+            return alike
+    return None
 
 
 def _differences(subject: Subject, number: int, card: IdCard, severity: Severity) -> Iterator[Finding]:

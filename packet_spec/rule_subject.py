@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -43,7 +44,8 @@ class Subject:
 
     def present(self, fields: Iterable[MetadataField]) -> list[MetadataField]:
         """Those of the fields that the packet has."""
-        return [row for row in fields if row.code in self._texts]
+        texts = self._texts
+        return [row for row in fields if row.code in texts]
 
     def faulty(self, code: str, is_faulty: Callable[[str], object]) -> Sequence[Value]:
         """The values of which that can be said, with their places."""
@@ -69,7 +71,8 @@ class Subject:
     def holds(self, conditions: Iterable[Condition]) -> bool:
         """Every condition holds; one on a person-scoped field holds if it holds for any person."""
         for condition in conditions:
-            if not any(text in condition.values for text in self.texts(condition.field)):
+            texts = self._texts.get(condition.field)
+            if not texts or set(condition.values).isdisjoint(texts):
                 return False
         return True
 
@@ -79,10 +82,12 @@ class Subject:
         Empty where no condition is person-scoped: then the requirement is not of one person.
         """
         own = [rule for rule in requirement.when if rule.field in self.catalogue.groups.of_persons]
+        if not own:
+            return ()
         return tuple(
             number
             for number, person in enumerate(self.packet.persons, 1)
-            if own and all(person.get(rule.field, "").strip() in rule.values for rule in own)
+            if all(person.get(rule.field, "").strip() in rule.values for rule in own)
         )
 
     def active(self, requirements: Iterable[Requirement]) -> Iterator[Requirement]:
@@ -98,11 +103,12 @@ def _texts(packet: Packet, of_persons: AbstractSet[str]) -> dict[str, Sequence[s
     for code, items in packet.lists.items():
         if code not in of_persons:
             texts[code] = [item.strip() for item in items]
-    gathered: dict[str, list[str]] = {}
+    gathered: defaultdict[str, list[str]] = defaultdict(list)
     for person in packet.persons:
         for code, text in person.items():
-            gathered.setdefault(code, []).append(text.strip())
-    texts.update((code, gathered[code]) for code in gathered.keys() & of_persons)
+            if code in of_persons:
+                gathered[code].append(text.strip())
+    texts |= gathered
     for code, carried in ENVELOPE_FIELDS.items():
         text = carried.read(packet.envelope).strip()
         if text:

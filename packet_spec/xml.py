@@ -34,6 +34,8 @@ FORMAT_VERSION: Final = "1"
 
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
+# As most begin: a declaration, and at once the root element.
+_PLAIN_PROLOG: Final = re.compile(rb"<\?[^?]*\?>[ \t\r\n]*<[A-Za-z]")
 # What a parser grew for one document it keeps: a large one has a parser of its own.
 _SMALL_BYTES: Final = 64 * KIB
 # Every byte but those between which attributes are counted.
@@ -330,6 +332,8 @@ def read_date(value: str) -> date:
 
 def _refuse_doctype(data: bytes) -> None:
     """Walk the prolog; a DOCTYPE can stand nowhere else in a well-formed document."""
+    if _PLAIN_PROLOG.match(data):
+        return
     position = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     while True:
         position = _skip_space(data, position)
@@ -374,7 +378,7 @@ def _skip_space(data: bytes, position: int) -> int:
 
 def _refuse_depth(root: Element, depth: int) -> None:
     # Asked in libxml2: walking a document of a million elements in Python takes seconds.
-    deep = _first(root, "(/" + "/".join(["*"] * (depth + 1)) + ")[1]")
+    deep = _first(root, _deeper_than(depth))
     if deep is not None:
         raise XmlRefusedError(
             "the XML document is nested too deeply",
@@ -385,7 +389,7 @@ def _refuse_depth(root: Element, depth: int) -> None:
 
 
 def _refuse_attributes(root: Element, attributes: int) -> None:
-    broad = _first(root, f"(//*[count(@*) > {attributes}])[1]")
+    broad = _first(root, _broader_than(attributes))
     if broad is not None:
         raise XmlRefusedError(
             "an element has too many attributes",
@@ -395,9 +399,9 @@ def _refuse_attributes(root: Element, attributes: int) -> None:
         )
 
 
-def _first(root: Element, path: str) -> Element | None:
+def _first(root: Element, path: etree.XPath) -> Element | None:
     try:
-        found = _path(path)(root.getroottree())
+        found = path(root)
     except (etree.LxmlError, MemoryError) as error:
         raise _no_answer("searched", error) from None
     first = found[0] if isinstance(found, list) and found else None
@@ -405,8 +409,15 @@ def _first(root: Element, path: str) -> Element | None:
 
 
 @lru_cache(maxsize=16)
-def _path(expression: str) -> etree.XPath:
-    return etree.XPath(expression, regexp=False)
+def _deeper_than(depth: int) -> etree.XPath:
+    """The first element that stands below ``depth`` levels."""
+    return etree.XPath("(/" + "/".join(["*"] * (depth + 1)) + ")[1]", regexp=False)
+
+
+@lru_cache(maxsize=16)
+def _broader_than(attributes: int) -> etree.XPath:
+    """The first element that has more than so many attributes."""
+    return etree.XPath(f"(//*[count(@*) > {attributes}])[1]", regexp=False)
 
 
 def _parser() -> etree.XMLParser:
