@@ -61,8 +61,20 @@ def test_a_tree_with_a_folder_a_gbk_zip_and_a_sealed_packet_is_checked(tree: Pat
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["cp936", "cp437", "ascii", "utf-8"])
-@pytest.mark.parametrize("language", ["zh_CN", "en"])
+@pytest.mark.parametrize(
+    ("encoding", "language"),
+    [
+        ("cp936", "zh_CN"),
+        ("ascii", "zh_CN"),
+        ("cp437", "en"),
+        *(
+            pytest.param(encoding, language, marks=pytest.mark.slow)
+            for encoding, language in (
+                ("cp437", "zh_CN"), ("utf-8", "zh_CN"), ("cp936", "en"), ("ascii", "en"), ("utf-8", "en"),
+            )
+        ),
+    ],
+)
 def test_no_console_encoding_makes_it_stop(tree: Path, encoding: str, language: str) -> None:
     """Also where a path, a finding or a name holds what the console cannot show."""
     settings = {"PYTHONIOENCODING": encoding, "EXCHANGED_LOCALE": language, "LC_ALL": "C.UTF-8"}

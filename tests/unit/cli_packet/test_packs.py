@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,24 @@ def vendor(capsys: pytest.CaptureFixture[str]) -> Operator:
 
 
 @pytest.fixture
-def local(vendor: Operator, tmp_path: Path) -> Path:
+def local(tmp_path: Path) -> Path:
+    path = tmp_path / "local.pack"
+    path.write_bytes(built())
+    return path
+
+
+@cache
+def built() -> bytes:
+    """Built once: it takes a second."""
+    return build_pack(LOCAL)
+
+
+def test_a_pack_is_built_from_a_folder(vendor: Operator, tmp_path: Path) -> None:
     path = tmp_path / "local.pack"
     said = vendor.json("pack", "build", LOCAL, "--output", path)
     assert said["own_schemas"] == ["local.custody.count"]
     assert said["digest"] == read_pack(path.read_bytes()).digest
-    return path
+    assert path.read_bytes() == built()
 
 
 def test_a_pack_is_shown_and_compared(vendor: Operator, local: Path) -> None:
@@ -198,7 +211,7 @@ def test_the_shipped_standard_passes_the_second_opinion(vendor: Operator, tmp_pa
 
 def test_config_check_names_what_is_in_force_and_what_is_missing(tmp_path: Path) -> None:
     made = make_directory()
-    local, config = read_pack(build_pack(LOCAL)), load_config(make_node(tmp_path))
+    local, config = read_pack(built()), load_config(make_node(tmp_path))
 
     def said(*packs: PackReference) -> list[tuple[str, str]]:
         directory = replace(made, packs=packs)
