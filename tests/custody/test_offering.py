@@ -84,6 +84,7 @@ def test_c4_what_became_final_before_it_was_offered_does_not_block_the_link(
     assert rows(province, "SELECT id FROM outgoing WHERE batch IS NULL") == []
 
 
+@pytest.mark.slow
 def test_c4_items_that_name_many_blobs_are_spread_over_batches(
     province: Province, monkeypatch: pytest.MonkeyPatch
 ) -> None:

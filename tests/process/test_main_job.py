@@ -170,6 +170,7 @@ def test_trace_answers_from_the_askers_own_ledger_alone(lab: Lab) -> None:
         lab.start()
 
 
+@pytest.mark.slow
 def test_packets_in_flight_survive_reloads_of_every_node(lab: Lab, tmp_path: Path) -> None:
     """SIGHUP, also two at once, to each node in turn while packets pass: none is lost, none comes twice."""
     nodes = (PROVINCE, POLICE, PROCURATORATE)
@@ -230,6 +231,7 @@ def test_a_second_daemon_on_the_same_folder_ends_with_7(lab: Lab) -> None:
     assert "Traceback" not in second.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_stops_cleanly_within_ten_seconds_and_sigkill_loses_nothing(lab: Lab) -> None:
     outbox = lab.agency_root(POLICE) / "outbox"
     for number in range(5):
@@ -279,6 +281,7 @@ def readme_commands() -> list[str]:
     return [line for line in block.splitlines() if line.strip()]
 
 
+@pytest.mark.slow
 def test_the_tour_of_the_readme_works_as_written(tmp_path: Path) -> None:
     for line in readme_commands():
         words = shlex.split(line)
