@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Final
 
 from packet_spec.body_xsd import COMMON
-from packet_spec.catalogue import COMPILED, BusinessType, Catalogue, read_catalogue
+from packet_spec.catalogue import COMPILED, BusinessType, Catalogue, load_catalogue, read_catalogue
 from packet_spec.errors import CatalogueError, FormatError, LayoutError, PackError
 from packet_spec.identity import is_pack_word, sha256_hex
 from packet_spec.limits import MIB, PACK_BYTES
@@ -43,13 +43,15 @@ _REFERENCES: Final = ("include", "import", "redefine", "override")
 class Pack:
     """One version of the standard. ``schemas``: file name -> XSD of the bodies; the digest names it.
 
-    Two packs are the same when their digests are; as a value it is compared by identity.
+    ``compiled`` are the bytes of which ``catalogue`` was read. Two packs are the same when their digests are;
+    as a value it is compared by identity.
     """
 
     name: str
     version: str
     digest: str
     catalogue: Catalogue
+    compiled: bytes
     schemas: Mapping[str, bytes]
 
     @property
@@ -72,6 +74,12 @@ def write_pack(name: str, version: str, catalogue: bytes, schemas: Mapping[str, 
 
     ``catalogue`` is the compiled form. Raises PackError for what ``read_pack`` would refuse.
     """
+    data = _encode(name, version, catalogue, schemas)
+    read_pack(data)
+    return data
+
+
+def _encode(name: str, version: str, catalogue: bytes, schemas: Mapping[str, bytes]) -> bytes:
     about = json.dumps({"format": FORMAT, "name": name, "version": version}, sort_keys=True) + "\n"
     members = [(_ABOUT, about.encode()), (_CATALOGUE, catalogue)]
     members += [(_SCHEMAS + file, schemas[file]) for file in sorted(schemas)]
@@ -82,9 +90,7 @@ def write_pack(name: str, version: str, catalogue: bytes, schemas: Mapping[str, 
         )
     except LayoutError as error:
         raise PackError("a file name of the pack cannot be used", found=str(error)) from error
-    data += END
-    read_pack(data)
-    return data
+    return data + END
 
 
 def read_pack(data: bytes) -> Pack:
@@ -109,7 +115,7 @@ def read_pack(data: bytes) -> Pack:
     except CatalogueError as error:
         raise PackError("the catalogue of the pack cannot be read", where=name, found=str(error)) from error
     schemas = {file.removeprefix(_SCHEMAS): content for file, content in members.items()}
-    pack = Pack(name, version, sha256_hex(data), catalogue, MappingProxyType(schemas))
+    pack = Pack(name, version, sha256_hex(data), catalogue, compiled, MappingProxyType(schemas))
     _require_whole(pack, members)
     return pack
 
@@ -118,25 +124,37 @@ def read_pack(data: bytes) -> Pack:
 def shipped_pack_bytes() -> bytes:
     """The standard that this package carries, as the bytes of a pack."""
     package = files("packet_spec")
-    catalogue = package.joinpath("data", COMPILED).read_bytes()
     schemas = {
         file.name: file.read_bytes()
         for file in package.joinpath("schemas", "body").iterdir()
         if file.name.endswith(".xsd")
     }
-    return write_pack(STANDARD, read_catalogue(catalogue).version, catalogue, schemas)
+    compiled = package.joinpath("data", COMPILED).read_bytes()
+    return _encode(STANDARD, load_catalogue().version, compiled, schemas)
 
 
 @lru_cache(maxsize=1)
 def shipped_pack() -> Pack:
-    """The standard that this package carries, read once."""
-    return read_pack(shipped_pack_bytes())
+    """The standard that this package carries, as ``read_pack`` reads it from ``shipped_pack_bytes``.
 
-
-def catalogue_of(data: bytes) -> bytes:
-    """The compiled catalogue inside the bytes of a pack. Raises PackError as ``read_pack``."""
-    read_pack(data)
-    return dict(_members(data))[_CATALOGUE]
+    Its catalogue is that of ``load_catalogue``: every process needs both, and reading it takes long.
+    """
+    data = shipped_pack_bytes()
+    members = dict(_members(data))
+    schemas = {
+        file.removeprefix(_SCHEMAS): content
+        for file, content in members.items()
+        if file.startswith(_SCHEMAS)
+    }
+    catalogue = load_catalogue()
+    return Pack(
+        STANDARD,
+        catalogue.version,
+        sha256_hex(data),
+        catalogue,
+        members[_CATALOGUE],
+        MappingProxyType(schemas),
+    )
 
 
 def schema_document(pack: Pack, file: str, only: str = "") -> Element:

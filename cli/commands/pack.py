@@ -150,11 +150,9 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
       exchangectl pack diff standard my-province.pack
     """
     from cli.pack.compare import compare_packs
-    from packet_spec.pack import catalogue_of, read_pack
+    from packet_spec.pack import read_pack
 
-    packs = [_read(path) for path in (old, new)]
-    parts = [(catalogue_of(data), read_pack(data).schemas) for data in packs]
-    changes = compare_packs(parts[0], parts[1])
+    changes = compare_packs(*(read_pack(_read(path)) for path in (old, new)))
     if as_json:
         say_json({"changes": changes})
     elif not changes:

@@ -25,7 +25,7 @@ from cli.kit.examples import ExampleWriter
 from cli.kit.guide import guide_pages
 from exchanged import __version__
 from packet_spec.catalogue import COMPILED
-from packet_spec.pack import Pack, catalogue_of, read_pack
+from packet_spec.pack import Pack, read_pack
 from packet_spec.sentences import all_codes
 
 MANIFEST: Final = "MANIFEST"
@@ -120,7 +120,7 @@ def _write_plain(top: Path, pack: Pack, data: bytes) -> None:
         _write(top / "schemas" / "body" / name, schema)
     _copy(kit / "vendor", top / "vendor")
     _write(top / f"{pack.name}-{pack.version}.pack", data)
-    _write(top / COMPILED, catalogue_of(data))
+    _write(top / COMPILED, pack.compiled)
     findings = [
         {"code": code, "severity": severity.value, "zh": zh, "en": en}
         for code, (severity, zh, en) in sorted(all_codes().items())

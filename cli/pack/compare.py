@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from packet_spec.identity import sha256_hex
+from packet_spec.pack import Pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,13 @@ class Change:
     after: str = ""
 
 
-def compare_packs(
-    old: tuple[bytes, Mapping[str, bytes]], new: tuple[bytes, Mapping[str, bytes]]
-) -> list[Change]:
-    """Every change from ``old`` to ``new``; each is a compiled catalogue and the schemas by file name."""
-    before, after = json.loads(old[0]), json.loads(new[0])
+def compare_packs(old: Pack, new: Pack) -> list[Change]:
+    """Every change from ``old`` to ``new``."""
+    before, after = json.loads(old.compiled), json.loads(new.compiled)
     changes: list[Change] = []
     for table in dict.fromkeys((*before, *after)):
         changes += _table(table, _by_code(before.get(table)), _by_code(after.get(table)))
-    digests = [{file: sha256_hex(data)[:12] for file, data in schemas.items()} for _, schemas in (old, new)]
+    digests = [{file: sha256_hex(data)[:12] for file, data in pack.schemas.items()} for pack in (old, new)]
     changes += _table("schema", digests[0], digests[1])
     return changes
 

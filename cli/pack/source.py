@@ -20,7 +20,7 @@ from packet_spec.errors import CatalogueError
 from packet_spec.identity import is_pack_word
 from packet_spec.limits import MIB, PACK_BYTES
 from packet_spec.local_rows import TABLES, lay_over
-from packet_spec.pack import catalogue_of, read_pack, shipped_pack_bytes, write_pack
+from packet_spec.pack import read_pack, shipped_pack, write_pack
 
 PLAN: Final = "pack.toml"
 
@@ -46,9 +46,9 @@ def _build(data: dict[str, Any], folder: Path) -> bytes:
     problems += [f"{key}: unknown table" for key in data.keys() - {*TABLES, "code_list"}]
     if problems:
         raise PlanError(tuple(problems))
-    bytes_below = read_input(folder / base, PACK_BYTES) if base else shipped_pack_bytes()
+    below = read_pack(read_input(folder / base, PACK_BYTES)) if base else shipped_pack()
     try:
-        compiled = lay_over(catalogue_of(bytes_below), data, version)
+        compiled = lay_over(below.compiled, data, version)
     except CatalogueError as error:
         raise PlanError(tuple(str(error).splitlines())) from error
     catalogue = read_catalogue(compiled)
@@ -60,8 +60,7 @@ def _build(data: dict[str, Any], folder: Path) -> bytes:
     ]
     if problems:
         raise PlanError(tuple(problems))
-    below = read_pack(bytes_below).schemas
-    inherited = {file: below[file] for file in own & below.keys()}
+    inherited = {file: below.schemas[file] for file in own & below.schemas.keys()}
     return write_pack(name, version, compiled, {**inherited, **written, **lying})
 
 

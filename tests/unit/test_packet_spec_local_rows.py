@@ -9,9 +9,9 @@ import pytest
 from packet_spec.catalogue import Catalogue, read_catalogue
 from packet_spec.errors import CatalogueError
 from packet_spec.local_rows import lay_over
-from packet_spec.pack import catalogue_of, shipped_pack_bytes
+from packet_spec.pack import shipped_pack
 
-BASE = catalogue_of(shipped_pack_bytes())
+BASE = shipped_pack().compiled
 NEW_TYPE = {
     "code": "local.x",
     "zh": "虚构",

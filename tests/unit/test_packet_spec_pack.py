@@ -11,7 +11,6 @@ from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import PackError
 from packet_spec.identity import sha256_hex
 from packet_spec.pack import (
-    catalogue_of,
     needs_xsd_11,
     read_pack,
     shipped_pack,
@@ -20,7 +19,7 @@ from packet_spec.pack import (
 )
 from packet_spec.ustar import BLOCK, END, encode_header, padding
 
-CATALOGUE = catalogue_of(shipped_pack_bytes())
+CATALOGUE = read_pack(shipped_pack_bytes()).compiled
 SCHEMAS = dict(shipped_pack().schemas)
 
 
@@ -34,7 +33,8 @@ def test_the_shipped_standard_is_a_pack_with_every_type_of_the_catalogue() -> No
     assert (pack.name, pack.version) == ("standard", load_catalogue().version)
     assert pack.catalogue == load_catalogue()
     assert len(pack.catalogue.business_types) == 171
-    assert pack.schemas == body_schemas(load_catalogue())
+    assert pack.schemas == body_schemas(load_catalogue()) == shipped_pack().schemas
+    assert pack.compiled == shipped_pack().compiled
     assert not any(needs_xsd_11(pack, file) for file in pack.schemas)
 
 

@@ -16,7 +16,7 @@ from cli.pack.source import build_pack
 from exchanged.config import load_config
 from exchanged.pool import InlinePool, ProcessWorkPool
 from packet_spec.model import PackReference
-from packet_spec.pack import Pack, catalogue_of, read_pack, shipped_pack, shipped_pack_bytes, write_pack
+from packet_spec.pack import Pack, read_pack, shipped_pack, shipped_pack_bytes, write_pack
 from tests.support.asking import Operator, make_node, operator
 from tests.support.documents import NOW, make_directory
 
@@ -150,7 +150,7 @@ def test_a_schema_that_does_not_say_what_the_rows_say_is_found(
     start = text.index('name="local.drugtest.report"')
     schemas["filing.xsd"] = (text[:start] + text[start:].replace(old, new, 1)).encode()
     path = tmp_path / "wrong.pack"
-    path.write_bytes(write_pack("x", "1", catalogue_of(local.read_bytes()), schemas))
+    path.write_bytes(write_pack("x", "1", pack.compiled, schemas))
     problems = look_at(Piece(str(path), "file", "filing.xsd"))
     if not problems:
         problems = look_at(Piece(str(path), "type", "local.drugtest.report"))
