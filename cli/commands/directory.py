@@ -150,9 +150,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
     from cli.checks import find_directory
-    from cli.service_user import acting_as, owner_of
-    from exchanged.durable import DurableFiles, Volume
-    from exchanged.errors import ConfigurationError
+    from cli.incoming import put_incoming
     from exchanged.places import DIRECTORY_FOLDER
     from packet_spec.directory import open_directory
     from packet_spec.limits import DIRECTORY_BYTES
@@ -169,16 +167,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
             text = _("not newer: version {offered} is offered, version {installed} is installed")
             say(text.format_map(said))
         return ExitCode.FINDINGS
-    if not config.node.data_dir.is_dir():
-        raise ConfigurationError((f"[node] data_dir: {config.node.data_dir} is no folder",))
-    files = DurableFiles(Volume.OWN)
-    folder = config.node.data_dir / DIRECTORY_FOLDER
-    target = folder / "incoming" / f"directory-{offered.version}.xml"
-    # What root makes the daemon could neither read nor remove, and it would not even see that it is there.
-    with acting_as(owner_of(config.node.data_dir)):
-        files.make_dir(folder, mode=0o750)
-        files.make_dir(folder / "incoming", mode=0o770)
-        files.write_file(target, (data,))
+    target = put_incoming(config, DIRECTORY_FOLDER, f"directory-{offered.version}.xml", data)
     _tell(offered, target, as_json=as_json)
     return ExitCode.DONE
 

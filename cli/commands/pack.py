@@ -180,17 +180,13 @@ def install(settings: Settings, file: Path, *, checked: bool, as_json: bool) -> 
     Example:
       exchangectl --config /etc/exchanged/exchanged.toml pack install my-province.pack
     """
-    from cli.service_user import acting_as, owner_of
-    from exchanged.durable import DurableFiles, Volume
-    from exchanged.errors import ConfigurationError
+    from cli.incoming import put_incoming
     from exchanged.places import PACK_FOLDER
     from packet_spec.pack import read_pack
 
     config = settings.load()
     data = _read(file)
     found = read_pack(data)
-    if not config.node.data_dir.is_dir():
-        raise ConfigurationError((f"[node] data_dir: {config.node.data_dir} is no folder",))
     problems = [] if checked else _second_opinion(data)[1]
     if problems:
         if as_json:
@@ -198,14 +194,7 @@ def install(settings: Settings, file: Path, *, checked: bool, as_json: bool) -> 
         else:
             _tell_problems(problems)
         return ExitCode.FINDINGS
-    folder = config.node.data_dir / PACK_FOLDER
-    target = folder / "incoming" / f"{found.digest}.pack"
-    files = DurableFiles(Volume.OWN)
-    # What root makes the daemon could neither read nor remove.
-    with acting_as(owner_of(config.node.data_dir)):
-        files.make_dir(folder, mode=0o750)
-        files.make_dir(folder / "incoming", mode=0o770)
-        files.write_file(target, (data,))
+    target = put_incoming(config, PACK_FOLDER, f"{found.digest}.pack", data)
     _tell(found, target, as_json=as_json)
     return ExitCode.DONE
 
