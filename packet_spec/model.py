@@ -233,6 +233,12 @@ class KeyUse(StrEnum):
     LINK = "link"
     RECEIPT = "receipt"
     LOG = "log"
+    ENCRYPT = "encrypt"
+    """X25519: parts for this node are encrypted to it."""
+    LOGIN = "login"
+    """The ssh-ed25519 key by which the node logs in at the nodes that serve its links."""
+    HOST = "host"
+    """The ssh-ed25519 host key of the server that serves the node's links."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,9 @@ class Domain(Enum):
     RECEIPT = b"exchanged-receipt-1\n"
     HOP = b"exchanged-hop-1\n"
     DIRECTORY = b"exchanged-directory-1\n"
+    NOTE = b"exchanged-note-1\n"
+    LOG_HEAD = b"exchanged-log-head-1\n"
+    LOG_RECOVERY = b"exchanged-log-recovery-1\n"
 
 
 @dataclass(frozen=True, slots=True)
