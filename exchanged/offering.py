@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from exchanged import forks
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
 from exchanged.errors import NoSpaceError, VolumeDamagedError
@@ -134,6 +135,11 @@ class Offering:
         changed |= self._put_open()
         self._tidy()
         return changed, waits
+
+    def tell(self) -> bool:
+        """Of a marked link: only the acknowledgement, which says so. True when there was news."""
+        self._look_at_own_files()
+        return self._acknowledge()
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -340,6 +346,7 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
+            events=transaction.head_id,
             directory_version=self.link.trust.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
@@ -354,6 +361,10 @@ class Offering:
             return None
         counter = transaction.next_number(f"ack-counter:{self.link.name}")
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
+        if said := forks.what_to_say(transaction.connection, self.link.name):
+            # Of the next number: nothing is disposed of by it.
+            held = BatchException(current.through + 1, ExceptionKind.HELD, said)
+            exceptions = (*(each for each in exceptions if each.number != held.number), held)
         return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
 
     def _detailed(self, exception: BatchException) -> BatchException:
@@ -371,7 +382,8 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        always = (self.link.trust.version, lacked_here(self.link), hour)
+        said = forks.what_to_say(self.link.ledger.read(), self.link.name)
+        always = (self.link.trust.version, lacked_here(self.link), hour, said)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)

@@ -75,7 +75,8 @@ class Acknowledgement:
 class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
-    ``lacks`` are digests of packs that the directory names and the writer does not have.
+    ``lacks`` are digests of packs that the directory names and the writer does not have. ``events`` is how many
+    events the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
     """
 
     speaks: tuple[str, ...]
@@ -90,3 +91,4 @@ class Waybill:
     sent_at: datetime
     key_id: str
     lacks: tuple[str, ...] = ()
+    events: int | None = None

@@ -116,7 +116,8 @@ def paused_because(connection: sqlite3.Connection, link: str) -> str:
 def next_number(connection: sqlite3.Connection, link: str) -> int:
     """The number that the next batch on ``link`` bears, from 1."""
     row = connection.execute("SELECT max(number) AS last FROM batch_out WHERE link = ?", (link,)).fetchone()
-    return int(row["last"] or 0) + 1
+    # What a restored ledger had numbered before stands below zero: a new incarnation begins with 1.
+    return max(int(row["last"] or 0), 0) + 1
 
 
 def commit_batch(
@@ -248,8 +249,8 @@ def current_incarnation(connection: sqlite3.Connection, link: str) -> str:
     return "" if row is None else str(row["incarnation"])
 
 
-def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> bool:
-    """The neighbour speaks in this incarnation. True when it is a new one."""
+def meet_incarnation(transaction: Transaction, link: str, incarnation: str, since: str = "") -> bool:
+    """The neighbour speaks in this incarnation, first at ``since`` by its clock. True when it is a new one."""
     row = transaction.execute(
         "SELECT 1 FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
     ).fetchone()
@@ -257,8 +258,9 @@ def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> b
         return False
     newest = transaction.execute("SELECT coalesce(max(current), 0) AS c FROM stream_in WHERE link = ?", link)
     transaction.execute(
-        "INSERT INTO stream_in VALUES (?, ?, 0, ?)", link, incarnation, int(newest.fetchone()["c"]) + 1
-    )
+        "INSERT INTO stream_in (link, incarnation, through, current, since) VALUES (?, ?, 0, ?, ?)",
+        link, incarnation, int(newest.fetchone()["c"]) + 1, since,
+    )  # fmt: skip
     return True
 
 
@@ -280,12 +282,16 @@ def land(
     *,
     exception: str = "",
     detail: str = "",
+    waybill: str = "",
 ) -> int:
-    """One batch is durable here (or disposed of as bad or held). Returns its row number."""
+    """One batch is durable here (or disposed of as bad or held). Returns its row number.
+
+    ``waybill`` is the digest of its waybill, empty where none could be read.
+    """
     cursor = transaction.execute(
-        "INSERT INTO batch_in (link, incarnation, number, name, landed_at, exception, detail)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        link, incarnation, number, name, transaction.stamp, exception, detail,
+        "INSERT INTO batch_in (link, incarnation, number, name, landed_at, exception, detail, waybill)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        link, incarnation, number, name, transaction.stamp, exception, detail, waybill,
     )  # fmt: skip
     batch = cursor.lastrowid
     assert batch is not None  # noqa: S101 - an INSERT always sets it
