@@ -21,9 +21,11 @@ from exchanged.ledger import (
     effects,
     notes,
     packets,
+    restoring,
     statements,
 )
 from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import URGENT, Statements
 from exchanged.routing import RouteKind
 from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, DestinationState, Event, allows
@@ -35,6 +37,7 @@ from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
 from packet_spec.note import Note, open_note
 from packet_spec.receipt import open_receipt
+from packet_spec.restoring import Numbers
 
 
 class NoteHandler(Protocol):
@@ -113,7 +116,11 @@ class Applying:
         if not self.statements.has_road(receipt.key.sender, came_by=row.link):
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
-        number = statements.record_receipt(transaction, receipt, document, own=False)
+        is_ours = self.statements.is_ours(receipt.issued_by)
+        number = statements.record_receipt(transaction, receipt, document, own=is_ours)
+        if number is not None and is_ours:
+            # Given back after a restore (C23): it counts as it did, and its number is never used again.
+            restoring.skip_numbers(transaction, Numbers(receipt=receipt.number, issued_at=receipt.issued_at))
         packet = packets.find(transaction.connection, receipt.key)
         if number is None:
             if self._passes_through(receipt.key.sender):
@@ -125,6 +132,8 @@ class Applying:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         if packet is not None:
+            if is_ours:
+                settle_by_receipts(transaction, packet)
             self._apply_to(transaction, packet, receipt, number)
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
                 self._follow(transaction, packet, number, row.link)
@@ -160,7 +169,7 @@ class Applying:
             )
             return
         event = EVENT_OF_RECEIPT[receipt.kind]
-        if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
+        if not packet.own and receipt.kind is ReceiptKind.ACCEPTED:
             # Here custody alone counts: an accepted packet still has to be handed on.
             return
         was_on_hold = False

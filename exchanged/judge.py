@@ -23,7 +23,7 @@ from exchanged.config_values import ScannerConfig
 from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs
+from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs, restoring
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
@@ -102,7 +102,8 @@ class Judge:
         due = arrivals.next_release(ledger.read())
         if due is not None and due <= clock.now():
             ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
-        rows = arrivals.due(ledger.read(), _GROUP)
+        is_restoring = restoring.is_going_on(ledger.read())
+        rows = arrivals.due(ledger.read(), _GROUP, is_restoring=is_restoring)
         alone = [row for row in rows if row.id in self._alone]
         if alone:
             self._judge_alone(alone[0])

@@ -16,6 +16,7 @@ from exchanged.ledger import batches
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
+from exchanged.restore_answers import RestoreAnswers
 from exchanged.settling import Settling
 from exchanged.station import NOW
 
@@ -30,6 +31,7 @@ class LinkStation:
         settling = Settling(link)
         self._landing = Landing(link, settling)
         self._offering = Offering(link, settling, self._landing)
+        self._answers = RestoreAnswers(link)
         self._health = LinkHealth(link.ledger, link.name, link.peer)
         self._down = False
         self._paused = False
@@ -72,6 +74,9 @@ class LinkStation:
             except NoSpaceError as error:
                 # What goes out, and what is known to have arrived there, makes room here.
                 full = error
+            if not more and full is None:
+                # Everything that lies there has landed: what a restored neighbour asked can be told (C23).
+                self._answers.step()
             changed, waits = self._offering.step()
             if full is not None:
                 raise full

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
 from exchanged.parts import Parts
+from exchanged.restoring import restore_notes
+from packet_spec.restoring import KIND
 
 
 def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     """Kind -> handler, for the role of this node."""
-    del parts
-    return {}
+    return {KIND: restore_notes(parts)}
 
 
 def applying_of(parts: Parts) -> Applying:

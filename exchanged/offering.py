@@ -6,26 +6,33 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from exchanged import forks
 from exchanged.batch import BatchSource, Content, batch_size
-from exchanged.blobs import BlobStore
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
-from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
+from exchanged.ledger import (
+    Transaction,
+    batches,
+    blobs,
+    effects,
+    keeping,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose
 from exchanged.published import lacked_here, published_for
-from exchanged.ranges import RangeReader, SpoolRange
+from exchanged.ranges import SpoolRange
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
+from exchanged.sources import BlobSource, BytesSource, FileSource
 from exchanged.states import DestinationState, Event, PacketState
 from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
@@ -68,39 +75,6 @@ class _Planned:
     row: OutgoingRow
     item: WaybillItem
     content: Content
-
-
-@dataclass(frozen=True, slots=True)
-class _BlobSource:
-    store: BlobStore
-    digest: str
-    generation: int
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        return self.store.blocks(self.digest, self.generation, offset)
-
-
-@dataclass(frozen=True, slots=True)
-class _FileSource:
-    path: Path
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        with RangeReader(self.path, offset, self.size - offset) as reader:
-            yield from reader.blocks()
-
-
-@dataclass(frozen=True, slots=True)
-class _BytesSource:
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        yield self.data[offset:]
 
 
 @dataclass(slots=True)
@@ -167,14 +141,25 @@ class Offering:
         """The items of the next batch, hashed and measured, within the limits of one batch."""
         connection = self.link.ledger.read()
         limits = self.link.limits
-        rows = batches.due(connection, self.link.name, limits.batch_items)
+        is_restoring = restoring.is_going_on(connection)
+        rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
         found = {
-            row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET
+            row.id: self._with_bytes(packets.get(connection, row.reference))
+            for row in rows
+            if row.kind is ItemKind.PACKET
         }
-        if done := [row for row in rows if row.id in found and found[row.id].bytes_at is None]:
+        if done := [
+            row
+            for row in rows
+            if row.id in found
+            and (found[row.id].bytes_at is None or (found[row.id].state is not PacketState.ACTIVE and not row.again))
+        ]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
-        allowed, waits = self._in_order(found)
+        # What comes again came in its order before.
+        again = {row.id for row in rows if row.again}
+        allowed, waits = self._in_order({number: packet for number, packet in found.items() if number not in again})
+        allowed |= again
         planned: list[_Planned] = []
         head = self._head_bytes()
         lines = WAYBILL_BYTES - head
@@ -193,6 +178,13 @@ class Offering:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _with_bytes(self, packet: PacketRow) -> PacketRow:
+        """A finished packet of our own still has its sealed bytes for the restore window (C23)."""
+        if packet.bytes_at is not None or not packet.own:
+            return packet
+        kept = keeping.kept_bytes(self.link.ledger.read(), packet.id, packet.attempt)
+        return replace(packet, bytes_at=kept)
 
     def _head_bytes(self) -> int:
         """At most how many bytes the next waybill takes before its items."""
@@ -268,7 +260,7 @@ class Offering:
             try:
                 digest = self._digest(packet.bytes_at)
             except VolumeDamagedError:
-                if packets.get(connection, row.reference).bytes_at == packet.bytes_at:
+                if self._with_bytes(packets.get(connection, row.reference)).bytes_at == packet.bytes_at:
                     raise
                 # It became final, and its bytes went, between looking and reading.
                 return None
@@ -450,7 +442,7 @@ class Offering:
         size = self.link.blobs.size(digest, generation)
         if size is None:
             return False
-        self.link.transport.put(name, _BlobSource(self.link.blobs, digest, generation, size))
+        self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size))
         self._put.add(name)
         self.settling.again.discard(digest)
         return True
@@ -465,7 +457,7 @@ class Offering:
         contents: list[Content] = []
         for kind, reference in batches.batch_items(connection, row.id):
             if kind is ItemKind.PACKET:
-                where = packets.get(connection, reference).bytes_at
+                where = self._with_bytes(packets.get(connection, reference)).bytes_at
                 contents.append(where if where is not None else b"")
             else:
                 contents.append(statements.get_document(connection, kind.value, reference))
@@ -478,10 +470,10 @@ class Offering:
             if name in self._put:
                 continue
             if digest:
-                source: Source = _BytesSource(self.link.packs.read(digest))
+                source: Source = BytesSource(self.link.packs.read(digest))
             else:
                 path = self.link.trust.path()
-                source = _FileSource(path, path.stat().st_size)
+                source = FileSource(path, path.stat().st_size)
             self.link.transport.put(name, source)
             self._put.add(name)
             changed = True
@@ -496,9 +488,11 @@ class Offering:
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
-        for name in sorted(self._put - keep):
-            self.link.transport.remove_own(name)
-            self._put.discard(name)
+        if not restoring.is_going_on(connection):
+            # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
+            for name in sorted(self._put - keep):
+                self.link.transport.remove_own(name)
+                self._put.discard(name)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

@@ -20,6 +20,7 @@ from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
 from exchanged.receipts import Statements
 from exchanged.reception import Reception
+from exchanged.restoring import AfterRestoring, Restoring
 from exchanged.station import Station
 from exchanged.volume import Volume
 from frontend_server.collected import Collected
@@ -150,4 +151,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    return (judge, intake, delivery, collected, effects, retention, notices), {folders.outbox: intake.name}
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice (C23).
+    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
+    restored = Restoring(parts)
+    return (judge, *after, effects, retention, notices, restored), {folders.outbox: intake.name}

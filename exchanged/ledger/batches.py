@@ -38,14 +38,22 @@ def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int
     return cursor.rowcount == 1
 
 
-def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[OutgoingRow, ...]:
-    """What waits to be offered on ``link``, oldest first."""
+def due(
+    connection: sqlite3.Connection, link: str, limit: int, *, is_restoring: bool = False
+) -> tuple[OutgoingRow, ...]:
+    """What waits to be offered on ``link``, oldest first.
+
+    ``is_restoring``: packets only if somebody wants them again; a restored node sends nothing of its own (C23).
+    """
+    only = " AND (kind <> 'packet' OR again = 1)" if is_restoring else ""
     rows = connection.execute(
-        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
-        " ORDER BY id LIMIT ?",
+        "SELECT id, kind, reference, again FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"  # noqa: S608
+        f"{only} ORDER BY id LIMIT ?",
         (link, limit),
     )
-    return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
+    return tuple(
+        OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"], bool(row["again"])) for row in rows
+    )
 
 
 def due_and_late(connection: sqlite3.Connection, link: str, now: datetime) -> tuple[OutgoingRow, ...]:

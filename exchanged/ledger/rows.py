@@ -153,11 +153,15 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRow:
-    """Something that waits to be offered on a link; ``reference`` is the row of its kind."""
+    """Something that waits to be offered on a link; ``reference`` is the row of its kind.
+
+    ``again``: a restored neighbour wants the packet once more, in whatever state it is here (C23).
+    """
 
     id: int
     kind: ItemKind
     reference: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ def goes_back(connection: sqlite3.Connection, link: str, incarnation: str, spoke
 
 def waybill_of(connection: sqlite3.Connection, link: str, incarnation: str, number: int) -> tuple[str, bool]:
     """The digest of the waybill that came under that number (empty: none was read), and whether an operator
-    said that batches up to there may contradict each other."""
+    said that batches up to there may contradict each other.
+    """
     row = connection.execute(
         "SELECT batch_in.waybill, stream_in.excused >= batch_in.number AS excused FROM batch_in JOIN stream_in"
         " ON stream_in.link = batch_in.link AND stream_in.incarnation = batch_in.incarnation"
