@@ -219,6 +219,13 @@ class IncarnationClosedError(AuthorityError):
     hint = "switch off the copy that still speaks, or see: exchangectl link accept NAME --incarnation X"
 
 
+class BackupUnusableError(ExchangeError):
+    """A backup that is not finished, not whole, or not of this node; or a place where none can be made."""
+
+    reference = "backup-unusable"
+    hint = "exchangectl backup verify DIR names every problem"
+
+
 class NotPermittedError(ExchangeError):
     """Whoever asks may not act at this node."""
 

@@ -24,7 +24,7 @@ from exchanged.routing import ancestors, next_hop, route_to_node
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
 from exchanged.trust import Trust
 from packet_spec.identity import PacketKey
-from packet_spec.model import Agency, ReceiptKind
+from packet_spec.model import DirectoryAgency, ReceiptKind
 from packet_spec.note import Note
 from packet_spec.restoring import (
     KIND,
@@ -116,7 +116,7 @@ class RestoreNotes:
             and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
         )
 
-    def _may_say(self, link: str, found: KnownPacket, sender: Agency) -> bool:
+    def _may_say(self, link: str, found: KnownPacket, sender: DirectoryAgency) -> bool:
         """Packets come and go by the roads of the directory: nobody speaks of those of others."""
         if found.given:
             return self._road(found.key.sender) == link

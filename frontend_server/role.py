@@ -32,6 +32,7 @@ from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.removal import Remover
+from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
 from frontend_server.staging import Stager
 
@@ -153,5 +154,5 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
     # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice (C23).
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
-    restored = Restoring(parts)
+    restored = Restoring(parts, RestoredFolders(agency, parts.ledger, folders, foreign).take)
     return (judge, *after, effects, retention, notices, restored), {folders.outbox: intake.name}

@@ -230,6 +230,11 @@ def pinned(connection: sqlite3.Connection, name: bytes) -> tuple[str, int] | Non
     return None if row is None else (row["packet_id"], row["attempt"])
 
 
+def unpin(transaction: Transaction, name: bytes) -> None:
+    """The drop is that packet again, or another one of its name was taken."""
+    transaction.execute("DELETE FROM restore_pinned WHERE name = ?", name)
+
+
 # --- what is taken back -----------------------------------------------------------------------------------
 
 
