@@ -10,6 +10,7 @@ Known limit: the folders of the agency and the mailboxes are as they are; nothin
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from exchanged.backup import DATA, Manifest, Moved, Verdict, blocks_of, nobody_l
 from exchanged.clock import Clock
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import AlreadyRunningError, BackupUnusableError
+from exchanged.errors import AlreadyRunningError, BackupUnusableError, ConfigurationError
 from exchanged.ledger import Ledger, restoring
 from exchanged.ledger.copying import LedgerFacts, look_at_ledger
 from exchanged.lock import NodeLock, Purpose, holder
@@ -60,10 +61,12 @@ class Plan:
 def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_looks) -> Plan:
     """Verify the backup and say what would be done. Changes nothing.
 
-    Raises AlreadyRunningError, BackupUnusableError.
+    Raises ConfigurationError without a data directory, AlreadyRunningError, BackupUnusableError.
     """
     data_dir = config.node.data_dir
-    if data_dir.is_dir() and (process := holder(data_dir / LOCK_FILE)) is not None:
+    if not data_dir.is_dir():
+        raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))
+    if (process := holder(data_dir / LOCK_FILE)) is not None:
         raise AlreadyRunningError(
             "the daemon runs on this data directory", where=str(data_dir), found=f"process {process or 'unknown'}",
             hint="stop it first: systemctl stop exchanged@NAME",
@@ -88,7 +91,6 @@ def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved
     """Do what ``made`` says, under the node's lock. Raises AlreadyRunningError, BackupUnusableError, NoSpaceError."""
     files = DurableFiles(Volume.OWN)
     data_dir = config.node.data_dir
-    files.make_dir(data_dir, mode=0o750)
     lock = NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
     try:
         _set_aside(files, data_dir, made.aside)
@@ -97,6 +99,7 @@ def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved
             if folder == DATA:
                 _copy(files, source, data_dir, path, (file.size, file.sha256), moved)
         _mark(data_dir / _NEW, made.manifest, clock)
+        _give_to_owner(data_dir)
         files.replace(data_dir / _NEW, data_dir / LEDGER_FILE)
     finally:
         lock.release()
@@ -129,6 +132,18 @@ def _copy(
         raise BackupUnusableError(
             "a file of the backup is not what its manifest says", where=path, expected=stated[1], found=written[1]
         )
+
+
+def _give_to_owner(data_dir: Path) -> None:
+    """What root puts there belongs to whom the data belongs: the daemon must be able to open it."""
+    if os.geteuid() != 0:
+        return
+    owner = data_dir.stat()
+    for name in (*_what_lies_there(data_dir), LOCK_FILE):
+        top = data_dir / name
+        below = top.rglob("*") if top.is_dir() and not top.is_symlink() else ()
+        for path in (top, *below):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _mark(path: Path, manifest: Manifest, clock: Clock) -> None:

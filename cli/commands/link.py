@@ -16,6 +16,8 @@ from cli.frame import NounGroup
         "test": "link_test",
         "pause": "link_pause",
         "resume": "link_resume",
+        "accept": "link_accept",
+        "go-on": "link_go_on",
         "jail": "link_jail",
     },
 )

@@ -1,4 +1,4 @@
-"""``exchangectl node``: make a node from nothing, and see how it is."""
+"""``exchangectl node``: make a node from nothing, see how it is, put a backup in its place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import click
 from cli.frame import NounGroup
 
 
-@click.group("node", cls=NounGroup, members={"init": "node_init", "status": "node_status"})
+@click.group("node", cls=NounGroup, members={"init": "node_init", "status": "node_status", "restore": "node_restore"})
 def node() -> None:
-    """Make a node, and see how it is."""
+    """Make a node, see how it is, put a backup in its place."""

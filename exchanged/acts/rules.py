@@ -201,6 +201,14 @@ def _drop(act: Act, row: DropRow) -> Verdict:
 
 
 def _link(act: Act, link: LinkName) -> Verdict:
+    if act is Act.ACCEPT:
+        if link.set_back:
+            return _no(Obstacle.SET_BACK)
+        return _yes(Outcome.ACCEPTED, because=link.forked) if link.forked else _no(Obstacle.NOT_FORKED)
+    if act is Act.GO_ON:
+        if link.waits is None:
+            return _no(Obstacle.NOT_RESTORING)
+        return _yes(Outcome.WENT_ON, nodes=", ".join(link.waits)) if link.waits else _no(Obstacle.ANSWERED_ALREADY)
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)

@@ -219,6 +219,15 @@ def may_have_been_here(connection: sqlite3.Connection, packet: PacketRow) -> boo
     return row is None
 
 
+def maybe_twice(connection: sqlite3.Connection, since: datetime) -> tuple[PacketKey, ...]:
+    """Packets that were delivered since then and may have been delivered before."""
+    rows = connection.execute(
+        "SELECT sender, packet_id FROM event WHERE kind = 'delivered-maybe-twice' AND at >= ? ORDER BY id",
+        (stamp(since),),
+    )
+    return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
+
+
 def pin(transaction: Transaction, name: bytes, packet_id: str, attempt: int) -> None:
     """The drop of that name was this packet before the ledger forgot it: it shall be it again."""
     transaction.execute("INSERT OR REPLACE INTO restore_pinned VALUES (?, ?, ?)", name, packet_id, attempt)

@@ -11,12 +11,12 @@ import pytest
 from exchanged import forks
 from exchanged.forks import Conflict
 from exchanged.ledger.questions_link import link_facts
-from tests.support.clock import FakeRandomness
-from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
-from tests.support.province import Province, answer, node, rows
-from tests.support.traffic import drop_packet
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
+from tests.support.clock import FakeRandomness
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
+from tests.support.province import Province, node
+from tests.support.traffic import drop_packet
 
 
 @pytest.fixture

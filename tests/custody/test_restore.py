@@ -43,6 +43,6 @@ def test_c23_restored_at_random(tmp_path: Path, seed: int, who: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4, 40))
+@pytest.mark.parametrize("seed", range(4, 64))
 def test_c23_fifty_restores(tmp_path: Path, seed: int) -> None:
     restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3])
