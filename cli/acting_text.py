@@ -54,7 +54,7 @@ OBSTACLES: Final = {
     Obstacle.PAUSED_ALREADY: "it is paused already: {because}",
     Obstacle.NOT_PAUSED: "it is not paused",
     Obstacle.NOT_FORKED: "nothing contradicts itself there; it is not held",
-    Obstacle.SET_BACK: "this node itself was set back: its ledger is older than what the neighbour knows of it",
+    Obstacle.SET_BACK: "this node itself was set back: the neighbour knows more of it than its ledger",
     Obstacle.NOT_RESTORING: "this node does not wait for what others give back",
     Obstacle.ANSWERED_ALREADY: "everybody behind it has answered already",
     Obstacle.NO_RECIPIENT: "nothing of it was delivered to an agency of this node",

@@ -139,7 +139,8 @@ def _held_words(link: LinkView) -> str:
     if link.reason == forks.ACCUSED:
         return _("{peer} saw two nodes under our name, or an older ledger of ours").format(peer=link.peer)
     words = _(_CONFLICTS[forks.Conflict(link.reason)])
-    return _("two nodes speak as {peer}: {words}; exchangectl link accept").format(peer=link.peer, words=words)
+    text = _("two nodes speak as {peer}: {words}; exchangectl link accept")
+    return text.format(peer=link.peer, words=words)
 
 
 def ago(at: datetime | None, now: datetime) -> str:

@@ -75,10 +75,13 @@ class Admission:
             # It passed here while another node admitted its sender: nothing was ever decided about it.
             if known.state is PacketState.ACTIVE:
                 raise meets_itself(row)
-        elif known is not None and not is_new_attempt(transaction, known, seal):
-            if not is_remembered(known, seal):
-                self._meet_again(transaction, row, known, examined)
-                return
+        elif (
+            known is not None
+            and not is_new_attempt(transaction, known, seal)
+            and not is_remembered(known, seal)
+        ):
+            self._meet_again(transaction, row, known, examined)
+            return
         require_named_blobs(transaction, row, seal)
         if self._was_decided(transaction, row, known, examined):
             return

@@ -1,21 +1,21 @@
-"""A backup of a node: the ledger as of one moment and every file that it names, the directory, packs, configuration.
+"""A backup of a node: the ledger as of one moment, all that it names, directory, packs, configuration.
 
     DEST/manifest.json     last of all: without it the backup was not finished
     DEST/exchanged.toml
     DEST/data/ledger.sqlite3  spool/  blobs/  directory/  packs/
 
 Guarantees: taken beside a running daemon or without one, it is to the daemon as good as a power cut of that
-moment; every file is flushed before the manifest names it with its size and SHA-256; keys are apart, in a folder of
-their own, and only when asked for. ``verify`` reads every byte and the whole chain of events.
+moment; every file is flushed before the manifest names it with its size and SHA-256; keys are apart, in a
+folder of their own, and only when asked for. ``verify`` reads every byte and the whole chain of events.
 
-Leaves to others: putting it back (``restore_node``), the agency's folders, mailboxes, and where backups are kept.
+Leaves to others: putting it back (``restore_node``), the agency's folders, mailboxes, and where backups are
+kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import BackupUnusableError, FileOperationError
 from exchanged.keys import check_private_file
 from exchanged.ledger import blobs, open_read_only, spool
-from exchanged.ledger.copying import copy_ledger, facts_of
+from exchanged.ledger.copying import LedgerFacts, copy_ledger, facts_of
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.verify import Problem, examine_ledger
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, PACK_FOLDER, SPOOL_FOLDER
@@ -61,7 +61,10 @@ class BackedUp:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup is of. ``events`` and ``head`` are those of its ledger; ``last_at`` when that last changed."""
+    """What a backup is of.
+
+    ``events`` and ``head`` are those of its ledger; ``last_at`` when that last changed.
+    """
 
     node: str
     role: str
@@ -102,36 +105,24 @@ def create(
 ) -> Manifest:
     """Write a backup into the folder ``target``, and the keys into ``keys`` if given; both new or empty.
 
-    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied, and what
-    reading the ledger and writing files raise.
+    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied, and
+    what reading the ledger and writing files raise.
     """
     files = DurableFiles(Volume.OWN)
     for folder in filter(None, (target, keys)):
         _make_empty(files, folder)
     data = target / DATA
-    for folder in (data, *(data / name for name in (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER, PACK_FOLDER))):
+    for folder in (
+        data,
+        *(data / name for name in (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER, PACK_FOLDER)),
+    ):
         files.make_dir(folder, mode=0o700)
     written: dict[str, BackedUp] = {}
     source = config.node.data_dir
-    for rounds_left in reversed(range(_ROUNDS)):
-        copy_ledger(source / LEDGER_FILE, data / LEDGER_FILE)
-        with closing(open_read_only(data / LEDGER_FILE)) as connection:
-            named = _named(connection)
-            facts = facts_of(connection)
-        gone = [path for path in named if path not in written and not _copy(files, source, data, path, written, moved)]
-        if not gone:
-            break
-        if not rounds_left:
-            raise BackupUnusableError(
-                "files of the node vanish faster than they can be copied", where=gone[0],
-                hint="give the command again; if it lasts: exchangectl ledger verify",
-            )  # fmt: skip
-    for path in [path for path in written if path not in named]:
-        files.unlink(data / path)
-        del written[path]
+    facts = _copy_ledger_and_files(files, source, data, written, moved)
     for folder in (DIRECTORY_FOLDER, PACK_FOLDER):
-        for path in _plain_files(source / folder):
-            _copy(files, source, data, f"{folder}/{path.name}", written, moved)
+        for file in _plain_files(source / folder):
+            _copy(files, source, data, f"{folder}/{file.name}", written, moved)
     _take_in(files, data / LEDGER_FILE, LEDGER_FILE, written, moved)
     listed = [BackedUp(f"{DATA}/{file.path}", file.size, file.sha256) for file in written.values()]
     size, digest = files.write_file(target / CONFIGURATION, (configuration.read_bytes(),), mode=0o600)
@@ -205,10 +196,30 @@ def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
             verified = examine_ledger(connection, backup / DATA)
         problems += verified.problems
         if (verified.events, verified.head) != (manifest.events, manifest.head):
-            problems.append(
-                Problem("backup-ledger-differs", LEDGER_FILE, manifest.head, verified.head)
-            )
+            problems.append(Problem("backup-ledger-differs", LEDGER_FILE, manifest.head, verified.head))
     return Verdict(manifest, tuple(problems))
+
+
+def _copy_ledger_and_files(
+    files: DurableFiles, source: Path, data: Path, written: dict[str, BackedUp], moved: Moved
+) -> LedgerFacts:
+    """The ledger first, then what it names; anew while a running daemon lets go of something of it."""
+    for _ in range(_ROUNDS):
+        copy_ledger(source / LEDGER_FILE, data / LEDGER_FILE)
+        with closing(open_read_only(data / LEDGER_FILE)) as connection:
+            named, facts = _named(connection), facts_of(connection)
+        lacking = [path for path in named if path not in written]
+        gone = [path for path in lacking if not _copy(files, source, data, path, written, moved)]
+        if not gone:
+            for path in [path for path in written if path not in named]:
+                files.unlink(data / path)
+                del written[path]
+            return facts
+    raise BackupUnusableError(
+        "files of the node vanish faster than they can be copied",
+        where=str(source),
+        hint="give the command again; if it lasts: exchangectl ledger verify",
+    )
 
 
 # --- files --------------------------------------------------------------------------------------------
@@ -287,7 +298,7 @@ def blocks_of(path: Path, moved: Moved = nobody_looks) -> Iterator[bytes]:
 
 
 def _digest(path: Path, moved: Moved) -> tuple[int, str] | None:
-    if not path.is_file() or os.path.islink(path):
+    if not path.is_file() or path.is_symlink():
         return None
     hasher, size = hashlib.sha256(), 0
     for block in blocks_of(path, moved):

@@ -1,14 +1,14 @@
 """Clones, forks and nodes that were set back: what shows them, and what a link remembers of it (C15, C23).
 
-Guarantees: at the first contradiction the link is marked, in the transaction that finds it, and nothing of the
-waybill that showed it counts; a marked link takes and offers nothing until an operator says which incarnation is
-the node (``link accept``); both copies are told in the acknowledgement. Custody stays where it is. What an honest
-node does after a crash never contradicts: numbers, counters and heads are committed before they are spoken, and
-the same batch is the same bytes.
+Guarantees: at the first contradiction the link is marked, in the transaction that finds it, and nothing of
+the waybill that showed it counts; a marked link takes and offers nothing until an operator says which
+incarnation is the node (``link accept``); both copies are told in the acknowledgement. Custody stays where it
+is. What an honest node does after a crash never contradicts: numbers, counters and heads are committed before
+they are spoken, and the same batch is the same bytes.
 
-Two marks: ``FORKED``, the neighbour contradicts itself; ``SET_BACK``, the neighbour knows more of us than we do, so
-this ledger is an older copy. Known limits: a clone that never speaks is not seen; what is behind a bridge shows
-by its seal numbers alone.
+Two marks: ``FORKED``, the neighbour contradicts itself; ``SET_BACK``, the neighbour knows more of us than we
+do, so this ledger is an older copy. Known limits: a clone that never speaks is not seen; what is behind a
+bridge shows by its seal numbers alone.
 """
 
 from __future__ import annotations
@@ -25,15 +25,22 @@ from exchanged.log import event_line
 from packet_spec.waybill_model import Acknowledgement, ExceptionKind, Waybill
 
 FORKED: Final = "forked"
-"""Name of the mark: the neighbour contradicts itself. Its value is a ``Conflict``, empty while there is none."""
+"""Name of the mark: the neighbour contradicts itself.
+
+Its value is a ``Conflict``, empty while there is none.
+"""
 FORKED_SINCE: Final = "forked-since"
 FORKED_IN: Final = "forked-incarnation"
 SET_BACK: Final = "set-back"
 """Name of the mark: this node was set back, as the neighbour's acknowledgement shows."""
 ACCUSED: Final = "accused"
-"""Name of the mark: the neighbour says that it saw two nodes under our name. Its value is its ``Conflict``."""
+"""Name of the mark: the neighbour says that it saw two nodes under our name.
+
+Its value is its ``Conflict``.
+"""
 _SAID: Final = "forked "
-# A file that was written before a restore may still lie there; a clock that was wrong may have dated it ahead.
+# A file that was written before a restore may still lie there; a clock that was wrong may have dated it
+# ahead.
 _LEFT_OVER: Final = timedelta(minutes=15)
 
 
@@ -129,11 +136,11 @@ def note_answer(transaction: Transaction, link: str, acknowledgement: Acknowledg
     if acknowledgement.through >= batches.next_number(connection, link):
         if not batches.recall(connection, link, SET_BACK):
             batches.remember(transaction, link, SET_BACK, transaction.stamp)
-            detail = {"link": link, "acknowledged": acknowledgement.through}
-            transaction.event("node-set-back", detail=detail)
+            through = acknowledgement.through
+            transaction.event("node-set-back", detail={"link": link, "acknowledged": through})
             transaction.wake(f"link:{link}")
             transaction.wake("notices")
-            event_line("node-set-back", level=40, link=link, acknowledged=acknowledgement.through)
+            event_line("node-set-back", level=40, link=link, acknowledged=through)
         return True
     said = next(
         (

@@ -364,7 +364,10 @@ class Landing:
         transaction.wake("judge")
 
     def _is_used_twice(self, transaction: Transaction, found: _Landed, batch: LandedBatch) -> bool:
-        """Its number was disposed of before: by these very bytes, by a clone, or nobody can tell (C15, C23)."""
+        """Its number was disposed of before.
+
+        By these very bytes, by a clone, or nobody can tell (C15, C23).
+        """
         link, waybill = self.link.name, batch.waybill
         if not batches.number_is_taken(transaction.connection, link, waybill.incarnation, found.number):
             return False

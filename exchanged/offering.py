@@ -65,6 +65,11 @@ _ITEM_LINE_BYTES: Final = 320
 _BLOB_LINE_BYTES: Final = 144
 
 
+def _needs_no_offer(row: OutgoingRow, packet: PacketRow) -> bool:
+    """Final meanwhile, or without bytes. A restored neighbour gets it whatever it is here (C23)."""
+    return packet.bytes_at is None or (packet.state is not PacketState.ACTIVE and not row.again)
+
+
 def item_bytes(item: WaybillItem) -> int:
     """At most how many bytes an item takes in a waybill."""
     return _ITEM_LINE_BYTES + _BLOB_LINE_BYTES * len(item.blobs)
@@ -148,17 +153,13 @@ class Offering:
             for row in rows
             if row.kind is ItemKind.PACKET
         }
-        if done := [
-            row
-            for row in rows
-            if row.id in found
-            and (found[row.id].bytes_at is None or (found[row.id].state is not PacketState.ACTIVE and not row.again))
-        ]:
+        if done := [row for row in rows if row.id in found and _needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
         # What comes again came in its order before.
         again = {row.id for row in rows if row.again}
-        allowed, waits = self._in_order({number: packet for number, packet in found.items() if number not in again})
+        ordered = {number: packet for number, packet in found.items() if number not in again}
+        allowed, waits = self._in_order(ordered)
         allowed |= again
         planned: list[_Planned] = []
         head = self._head_bytes()

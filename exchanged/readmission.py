@@ -1,8 +1,8 @@
 """What an admitting node does with a packet that it decided about before its ledger was restored (C23).
 
-Guarantees: an earlier ``accepted`` receipt is adopted: the legal clock stands where it stood, the packet is not judged
-again, and goes on to whoever has not receipted it yet. An earlier refusal stays one. A packet that was only
-remembered gets its bytes. Its place in the case is that of its acceptance.
+Guarantees: an earlier ``accepted`` receipt is adopted: the legal clock stands where it stood, the packet is
+not judged again, and goes on to whoever has not receipted it yet. An earlier refusal stays one. A packet that
+was only remembered gets its bytes. Its place in the case is that of its acceptance.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from packet_spec.waybill_model import BlobReference
 
 
 def adopted_verdict(transaction: Transaction, seal: Seal) -> ReceiptRow | None:
-    """What this node said of that attempt of the packet as a whole before it forgot: the first ``accepted``,
-    else the first ``refused``.
+    """What this node said of that attempt of the whole packet before it forgot.
+
+    The first ``accepted``, else the first ``refused``.
     """
     said = [
         row
@@ -64,7 +65,10 @@ def take_back(
     examined: Examined,
     roads: Mapping[str, str],
 ) -> None:
-    """It was accepted: stored again, and sent on to those of whom nothing is known. ``roads``: recipient -> link."""
+    """It was accepted: stored again, and sent on to those of whom nothing is known.
+
+    ``roads``: recipient -> link.
+    """
     seal = examined.seal
     if known is not None and is_remembered(known, seal):
         _give_bytes(transaction, row, known, examined)
@@ -81,9 +85,7 @@ def take_back(
         _note_case(transaction, seal, examined.packet)
 
 
-def _give_bytes(
-    transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined
-) -> None:
+def _give_bytes(transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined) -> None:
     named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
     blobs.refer(transaction, known.key, named)
     packets.give_bytes(

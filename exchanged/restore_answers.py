@@ -1,10 +1,11 @@
 """What a node tells and gives back to a neighbour that was restored from an older ledger (C23).
 
 Guarantees: the answer holds whatever went over the link since the restored node may have forgotten, in either
-direction: packets by name and digests, every receipt about them as an item of its own, the numbers that it must not
-use again. It is made after everything that lies in the mailbox has landed and was judged, so that what the lost
-ledger had put there is known; where this node waits for answers itself, it tells what it knows, and the rest
-later. Packets go out again only when they are asked for, and only over the link on which they belong.
+direction: packets by name and digests, every receipt about them as an item of its own, the numbers that it
+must not use again. It is made after everything that lies in the mailbox has landed and was judged, so that
+what the lost ledger had put there is known; where this node waits for answers itself, it tells what it knows,
+and the rest later. Packets go out again only when they are asked for, and only over the link on which they
+belong.
 """
 
 from __future__ import annotations
@@ -76,7 +77,12 @@ class RestoreAnswers:
             restoring.note_answered(transaction, asked, is_final=is_final)
             transaction.event(
                 "restore-answered",
-                detail={"node": asked.node, "packets": len(known), "receipts": len(digests), "final": is_final},
+                detail={
+                    "node": asked.node,
+                    "packets": len(known),
+                    "receipts": len(digests),
+                    "final": is_final,
+                },
             )
 
         link.ledger.write(write)
@@ -96,7 +102,10 @@ class RestoreAnswers:
     def _statements(
         self, connection: Connection, asked: Asked, issuers: tuple[str, ...], known: tuple[KnownPacket, ...]
     ) -> list[tuple[ItemKind, int]]:
-        """Everything to give back, each once: about the packets told, handed over before, or recorded since."""
+        """Everything to give back, each once.
+
+        About the packets told, handed over before, or recorded since.
+        """
         link = self._link
         found: dict[tuple[ItemKind, int], None] = {}
         for packet in known:
@@ -105,7 +114,11 @@ class RestoreAnswers:
         for each in restoring.given_statements(connection, link.name, asked.since):
             found[each] = None
         for number, key, issuer in restoring.recent_receipts(connection, asked.since):
-            if issuer in issuers or restoring.passed_by(connection, link.name, key) or self._is_behind(key.sender):
+            if (
+                issuer in issuers
+                or restoring.passed_by(connection, link.name, key)
+                or self._is_behind(key.sender)
+            ):
                 found[ItemKind.RECEIPT, number] = None
         return list(found)
 
@@ -116,7 +129,10 @@ class RestoreAnswers:
 
 
 def give_again(transaction: Transaction, link: str, want: Want) -> int:
-    """Queue the packets that a restored node lacks, if they belong on ``link`` and their bytes are here. How many."""
+    """Queue the packets that a restored node lacks, if they belong on ``link`` and their bytes are here.
+
+    How many.
+    """
     connection, count = transaction.connection, 0
     for key in want.packets:
         packet = packets.find(connection, key)

@@ -1,9 +1,10 @@
 """Put a backup in the place of a node's data: what would be done first, then doing it (C23).
 
-Guarantees: refused while a daemon runs, for a backup of another node, and for one that is not whole; nothing is
-overwritten: whatever lies in the data directory but keys moves into a folder ``set-aside-<time>`` there. The ledger
-gets its name last, after it was marked as restored: a crash before leaves no ledger, one after leaves a restored one.
-From its next start the node speaks under a new incarnation and takes back what others know (``restoring``).
+Guarantees: refused while a daemon runs, for a backup of another node, and for one that is not whole; nothing
+is overwritten: whatever lies in the data directory but keys moves into a folder ``set-aside-<time>`` there.
+The ledger gets its name last, after it was marked as restored: a crash before leaves no ledger, one after
+leaves a restored one. From its next start the node speaks under a new incarnation and takes back what others
+know (``restoring``).
 
 Known limit: the folders of the agency and the mailboxes are as they are; nothing is restored there.
 """
@@ -39,9 +40,10 @@ _FORGOTTEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What restoring would do. ``moves`` lie in the data directory now; ``here`` is the ledger there, if readable.
+    """What restoring would do.
 
-    ``forgets`` is how many events the ledger that lies there has beyond the backup; None where nobody can tell.
+    ``moves`` lie in the data directory now; ``here`` is the ledger there, if it can be read. ``forgets`` is
+    how many events that has beyond the backup; None where nobody can tell.
     """
 
     manifest: Manifest
@@ -68,13 +70,17 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
         raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))
     if (process := holder(data_dir / LOCK_FILE)) is not None:
         raise AlreadyRunningError(
-            "the daemon runs on this data directory", where=str(data_dir), found=f"process {process or 'unknown'}",
+            "the daemon runs on this data directory", where=str(data_dir),
+            found=f"process {process or 'unknown'}",
             hint="stop it first: systemctl stop exchanged@NAME",
         )  # fmt: skip
     manifest = backup.read_manifest(source)
     if manifest.node != config.node.code:
         raise BackupUnusableError(
-            "the backup is one of another node", where=str(source), expected=config.node.code, found=manifest.node
+            "the backup is one of another node",
+            where=str(source),
+            expected=config.node.code,
+            found=manifest.node,
         )
     _require_whole(backup.verify(source, moved), source)
     return Plan(
@@ -88,7 +94,10 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
 
 
 def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved = nobody_looks) -> None:
-    """Do what ``made`` says, under the node's lock. Raises AlreadyRunningError, BackupUnusableError, NoSpaceError."""
+    """Do what ``made`` says, under the node's lock.
+
+    Raises AlreadyRunningError, BackupUnusableError, NoSpaceError.
+    """
     files = DurableFiles(Volume.OWN)
     data_dir = config.node.data_dir
     lock = NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
@@ -130,7 +139,10 @@ def _copy(
     written = files.write_file(target, blocks_of(source / DATA / path, moved))
     if written != stated:
         raise BackupUnusableError(
-            "a file of the backup is not what its manifest says", where=path, expected=stated[1], found=written[1]
+            "a file of the backup is not what its manifest says",
+            where=path,
+            expected=stated[1],
+            found=written[1],
         )
 
 
@@ -161,6 +173,7 @@ def _require_whole(verdict: Verdict, source: Path) -> None:
     if verdict.problems:
         first = verdict.problems[0]
         raise BackupUnusableError(
-            f"the backup is not whole: {first.what}", where=f"{source}/{first.where}", expected=first.expected,
+            f"the backup is not whole: {first.what}", where=f"{source}/{first.where}",
+            expected=first.expected,
             found=first.found, hint="exchangectl backup verify DIR names every problem",
         )  # fmt: skip

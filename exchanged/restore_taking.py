@@ -1,11 +1,12 @@
 """What a restored node takes back out of the pages that others answer with (C23).
 
-Guarantees: nothing of it is sent on and nothing is judged by it alone: a packet that this node had is remembered by
-name, digests and receipts, so that it is recognised; what it lacks and must still handle is asked for and judged
-like any other, except that earlier ``accepted`` receipts are adopted. Whose word it is decides what counts: only the
-node that the road to the packet begins with may speak of it.
+Guarantees: nothing of it is sent on and nothing is judged by it alone: a packet that this node had is
+remembered by name, digests and receipts, so that it is recognised; what it lacks and must still handle is
+asked for and judged like any other, except that earlier ``accepted`` receipts are adopted. Whose word it is
+decides what counts: only the node that the road to the packet begins with may speak of it.
 
-Known limits: a remembered packet is its neighbour's word, not a seal; of its case only the first number is known.
+Known limits: a remembered packet is its neighbour's word, not a seal; of its case only the first number is
+known.
 """
 
 from __future__ import annotations
@@ -175,9 +176,18 @@ class RestoreNotes:
         )  # fmt: skip
 
     def _remember_admitted(
-        self, transaction: Transaction, link: str, known: PacketRow | None, found: KnownPacket, *, is_new: bool
+        self,
+        transaction: Transaction,
+        link: str,
+        known: PacketRow | None,
+        found: KnownPacket,
+        *,
+        is_new: bool,
     ) -> None:
-        """A recipient has it from here, so it was admitted: known again, with its case. ``link`` leads there."""
+        """A recipient has it from here, so it was admitted: known again, with its case.
+
+        ``link`` leads there.
+        """
         if is_new:
             sender_road = self._road(found.key.sender)
             number = restoring.remember_packet(

@@ -1,11 +1,12 @@
 """A node that was restored from a backup: it takes back what others know before it sends anything (C23).
 
-Guarantees: while this goes on no packet is sealed, judged, offered or delivered here but those that came back, and no
-folder counts as collected; it ends when everybody asked has answered and everything promised and wanted is here,
-or when an operator says to go on without somebody. Bridges remember nothing for long: those behind them are
-asked as well. A crash at any point goes on where it was; the ledger says how far it is.
+Guarantees: while this goes on no packet is sealed, judged, offered or delivered here but those that came
+back, and no folder counts as collected; it ends when everybody asked has answered and everything promised and
+wanted is here, or when an operator says to go on without somebody. Bridges remember nothing for long: those
+behind them are asked as well. A crash at any point goes on where it was; the ledger says how far it is.
 
-Leaves to others: marking the ledger (``restore_node``), answers (``restore_answers``), what is taken (``restore_taking``).
+Leaves to others: marking the ledger (``restore_node``), answers (``restore_answers``), what is taken
+(``restore_taking``).
 """
 
 from __future__ import annotations

@@ -213,11 +213,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_D.ON_HOLD, _E.RELEASE_TO_INBOX, _D.ARRIVED, "an operator let it go on: staged next"),
     Transition(_D.ARRIVED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired just before staging (C18)"),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
+    Transition(_D.ARRIVED, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"),
     Transition(
-        _D.ARRIVED, _E.RECALL, _D.DELIVERED, "delivered before the ledger was restored: our receipt says so (C23)"
-    ),
-    Transition(
-        _D.DELIVERING, _E.RECALL, _D.DELIVERED, "delivered before the ledger was restored: our receipt says so (C23)"
+        _D.DELIVERING, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"
     ),
     # a drop
     Transition(_O.SEEN, _E.LISTED_PART_MISSING, _O.INCOMPLETE, "something that it lists is not there yet"),

@@ -1,13 +1,14 @@
 """What the agency's own folders say after the ledger was put back to a backup (C13, C19, C20, C23).
 
-Guarantees: asked once, when everybody else has answered. An original in ``sent/`` that the ledger does not know is
-joined to the packet that it became, so that its status goes on; where nobody knows that packet any more, the
-original goes back into the outbox and becomes the same packet again, under the id that its status file names. A
-delivered folder that lies in the inbox, or lay there, is watched again. Nothing is removed and nothing replaced.
+Guarantees: asked once, when everybody else has answered. An original in ``sent/`` that the ledger does not
+know is joined to the packet that it became, so that its status goes on; where nobody knows that packet any
+more, the original goes back into the outbox and becomes the same packet again, under the id that its status
+file names. A delivered folder that lies in the inbox, or lay there, is watched again. Nothing is removed and
+nothing replaced.
 
 Leaves to others: recognising what lies in the outbox (``standing``), folders that are delivered again
-(``delivery``). Known limits: the status file is believed, as one's own word; of twins of one name the latest count
-as forgotten; an original that retention removed is not missed.
+(``delivery``). Known limits: the status file is believed, as one's own word; of twins of one name the latest
+count as forgotten; an original that retention removed is not missed.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ class RestoredFolders:
     # --- the inbox ------------------------------------------------------------------------------
 
     def _watch_inbox(self) -> None:
-        """What was delivered before counts as lying there: whether it was taken, ``collected`` finds out (C20)."""
+        """What was delivered before counts as lying there.
+
+        Whether it was taken, ``collected`` finds out (C20).
+        """
         found = restoring.remembered_destinations(self._ledger.read(), self._agency)
         watched: list[tuple[int, str]] = []
         for number, state in found:
@@ -106,9 +110,11 @@ class RestoredFolders:
                 watched.append((number, f"{place.name}/{name}"))
             event_line("delivered-before", packet=str(packet.key), lies_there=lies_there, marker=MARKER_NAME)
         if watched:
-            self._ledger.write(
-                lambda tx: [restoring.set_folder(tx, number, self._agency, folder) for number, folder in watched]
-            )
+            self._ledger.write(lambda tx: self._watch(tx, watched))
+
+    def _watch(self, tx: Transaction, folders: list[tuple[int, str]]) -> None:
+        for number, folder in folders:
+            restoring.set_folder(tx, number, self._agency, folder)
 
     # --- the originals --------------------------------------------------------------------------
 
@@ -116,9 +122,9 @@ class RestoredFolders:
         """Names in ``sent/`` that no drop of the ledger stands for: of twins of one name the latest."""
         with self._folders.opened(_SENT) as descriptor:
             entries = [
-                (os.fsencode(name), os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_ctime_ns)
-                for name in sorted(os.listdir(descriptor))
-                if not name.startswith(".")
+                (os.fsencode(entry.name), entry.stat(follow_symlinks=False).st_ctime_ns)
+                for entry in os.scandir(descriptor)
+                if not entry.name.startswith(".")
             ]
             names = {name for name, _ in entries}
             markers = {marker for name in names if (marker := find_marker(descriptor, name)) is not None}
@@ -182,8 +188,7 @@ class RestoredFolders:
         data = read_plain(self._folders.sent / os.fsdecode(lies_as), MIB)
         said = parse_disposition(data)[0] if data is not None else None
         return said is None or any(
-            row.own and row.kind in _ANSWERS
-            for row in statements.receipts_of(self._ledger.read(), said.key)
+            row.own and row.kind in _ANSWERS for row in statements.receipts_of(self._ledger.read(), said.key)
         )
 
     def _told_of(self, name: bytes) -> _Told | None:

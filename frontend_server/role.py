@@ -152,7 +152,8 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice (C23).
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
+    # (C23).
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
     restored = Restoring(parts, RestoredFolders(agency, parts.ledger, folders, foreign).take)
     return (judge, *after, effects, retention, notices, restored), {folders.outbox: intake.name}

@@ -437,7 +437,8 @@ class DeliveredFile:
 class Delivery:
     """delivery.xml: what the receiver's software reads first, and the id to use in inReplyTo.
 
-    ``maybe_duplicate``: the front-end was restored and cannot know whether it delivered this packet before (C23).
+    ``maybe_duplicate``: the front-end was restored and cannot know whether it delivered this packet before
+    (C23).
     """
 
     key: PacketKey

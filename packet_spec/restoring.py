@@ -1,8 +1,9 @@
-"""What a restored node and its neighbours tell each other (custody C23): the payload of notes of kind ``restore``.
+"""What a restored node and its neighbours tell each other: payloads of notes of kind ``restore`` (C23).
 
-``Ask``: the restored node says under which incarnation it speaks now and since when it may have forgotten. ``Page``
-answers: what the other node knows of what went between the two since then. ``Want``: whose sealed bytes the restored
-node lacks. Pure values and bytes; the note around them is signed. Leaves to others what anybody does with them.
+``Ask``: the restored node says under which incarnation it speaks now and since when it may have forgotten.
+``Page`` answers: what the other node knows of what went between the two since then. ``Want``: whose sealed
+bytes the restored node lacks. Pure values and bytes; the note around them is signed. Leaves to others what
+anybody does with them.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Ask:
 class KnownPacket:
     """A packet as the answering node knows it.
 
-    ``given``: it handed the packet to the restored node, or has to; else it has it from there. ``offered``: it may
-    have been there already. ``has_bytes``: it can hand it over (again). ``destinations``: recipient and state.
+    ``given``: it handed the packet to the restored node, or has to; else it has it from there. ``offered``:
+    it may have been there already. ``has_bytes``: it can hand it over (again). ``destinations``: recipient
+    and state.
     """
 
     key: PacketKey
@@ -86,7 +88,10 @@ class KnownPacket:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The answering node's own batches to the restored node: all up to ``top`` are disposed of but ``open``."""
+    """The answering node's own batches to the restored node.
+
+    All up to ``top`` are disposed of but ``open``.
+    """
 
     incarnation: str
     top: int
@@ -106,9 +111,10 @@ class Numbers:
 class Page:
     """One page of an answer to the ``Ask`` of ``incarnation``.
 
-    ``last``: no other page follows. ``final``: the answering node is not waiting for anybody itself. ``sure``: it
-    was not restored itself of late, so what it never offered never was there. ``stream`` only where a link joins
-    the two. ``receipts`` are digests of receipts that it gives back, as items of their own.
+    ``last``: no other page follows. ``final``: the answering node is not waiting for anybody itself.
+    ``sure``: it was not restored itself of late, so what it never offered never was there. ``stream`` only
+    where a link joins the two. ``receipts`` are digests of receipts that it gives back, as items of their
+    own.
     """
 
     incarnation: str

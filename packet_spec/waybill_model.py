@@ -75,8 +75,8 @@ class Acknowledgement:
 class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
-    ``lacks`` are digests of packs that the directory names and the writer does not have. ``events`` is how many
-    events the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
+    ``lacks`` are digests of packs that the directory names and the writer does not have. ``events`` is how
+    many events the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
     """
 
     speaks: tuple[str, ...]

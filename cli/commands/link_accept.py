@@ -14,7 +14,7 @@ from cli.frame import Settings, json_option
     "--incarnation",
     required=True,
     metavar="X",
-    help="The incarnation in which the neighbour speaks from now on: ask its operator for that in node status.",
+    help="The incarnation that counts from now on: the neighbour's operator sees it in node status.",
 )
 @reason_option
 @json_option
@@ -27,7 +27,8 @@ def link_accept(settings: Settings, name: str, incarnation: str, reason: str, *,
 
     \b
     Example:
-      exchangectl link accept police --incarnation 4f2a90c1d6e84b07a1b2c3d4e5f60718 --reason "copy switched off"
+      exchangectl link accept police --incarnation 4f2a90c1d6e84b07a1b2c3d4e5f60718 --reason "copy switched
+      off"
     """
     from cli.acting import act_once, new_request
     from exchanged.acts.values import Act

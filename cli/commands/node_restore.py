@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def node_restore(settings: Settings, backup: Path, *, sure: bool, as_json: bool) -> None:
     """Put a backup in the place of the node's data, or say what that would do.
 
-    Refused while the daemon runs, and for a backup that is not whole or of another node. What lies in data_dir
-    moves aside, keys stay. From its next start the node speaks under a new incarnation and sends nothing of
-    its own until its neighbours have told it what it forgot: see node status.
+    Refused while the daemon runs, and for a backup that is not whole or of another node. What lies in
+    data_dir moves aside, keys stay. From its next start the node speaks under a new incarnation and sends
+    nothing of its own until its neighbours have told it what it forgot: see node status.
 
     \b
     Examples:

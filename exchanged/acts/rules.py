@@ -208,7 +208,9 @@ def _link(act: Act, link: LinkName) -> Verdict:
     if act is Act.GO_ON:
         if link.waits is None:
             return _no(Obstacle.NOT_RESTORING)
-        return _yes(Outcome.WENT_ON, nodes=", ".join(link.waits)) if link.waits else _no(Obstacle.ANSWERED_ALREADY)
+        if not link.waits:
+            return _no(Obstacle.ANSWERED_ALREADY)
+        return _yes(Outcome.WENT_ON, nodes=", ".join(link.waits))
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)

@@ -62,10 +62,10 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class LinkName:
-    """A configured link, the reason why it is paused if it is, and how the neighbour contradicts itself if it does.
+    """A configured link, and the reason why it is paused if it is.
 
-    ``set_back``: this node itself was set back. ``waits``: whom this restored node waits for over the link; None
-    where it is not restoring.
+    ``forked``: how the neighbour contradicts itself, if it does. ``set_back``: this node itself was set back.
+    ``waits``: whom this restored node waits for over the link; None where it is not restoring.
     """
 
     name: str

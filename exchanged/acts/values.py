@@ -172,9 +172,9 @@ class Target:
 class Request:
     """One act. Its subjects are named by ``what`` (packet, drop or link), by targets, or by a filter.
 
-    ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is
-    sent. A filter is for a preview only: it is done about the targets that the preview showed.
-    ``by``, ``refuses`` and ``findings`` belong to a signature, ``without_receipt`` to a discard, ``incarnation`` to
+    ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is sent. A
+    filter is for a preview only: it is done about the targets that the preview showed. ``by``, ``refuses``
+    and ``findings`` belong to a signature, ``without_receipt`` to a discard, ``incarnation`` to
     ``link-accept``.
     """
 
@@ -283,7 +283,7 @@ def _require_sense(request: Request) -> None:
     if request.act not in QUEUE_ACTS and not request.what:
         raise RequestError(f"{request.act} is about one thing")
     if request.act is Act.ACCEPT and _INCARNATION.fullmatch(request.incarnation) is None:
-        raise RequestError("an incarnation is named whole", expected="--incarnation, 1 to 64 letters and digits")
+        raise RequestError("an incarnation is named whole", expected="--incarnation X")
     if request.act is Act.SIGN and not 0 < len(request.by) <= _NAME:
         raise RequestError("a signature has a person", expected=f"--by NAME, at most {_NAME} characters")
     if request.act is Act.SIGN and request.refuses and not request.findings:

@@ -43,7 +43,8 @@ def due(
 ) -> tuple[OutgoingRow, ...]:
     """What waits to be offered on ``link``, oldest first.
 
-    ``is_restoring``: packets only if somebody wants them again; a restored node sends nothing of its own (C23).
+    ``is_restoring``: packets only if somebody wants them again; a restored node sends nothing of its own
+    (C23).
     """
     only = " AND (kind <> 'packet' OR again = 1)" if is_restoring else ""
     rows = connection.execute(
@@ -258,7 +259,10 @@ def current_incarnation(connection: sqlite3.Connection, link: str) -> str:
 
 
 def meet_incarnation(transaction: Transaction, link: str, incarnation: str, since: str = "") -> bool:
-    """The neighbour speaks in this incarnation, first at ``since`` by its clock. True when it is a new one."""
+    """The neighbour speaks in this incarnation, first at ``since`` by its clock.
+
+    True when it is a new one.
+    """
     row = transaction.execute(
         "SELECT 1 FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
     ).fetchone()

@@ -1,4 +1,4 @@
-"""A copy of a ledger as it is in one moment, beside a running daemon or without one, and what a copy is of."""
+"""A copy of a ledger as of one moment, beside a running daemon or without one, and what a copy is of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from exchanged.ledger.writer import open_read_only
 
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
-    """Which ledger it is and how far: its incarnation (empty before the first start), events, head, last time."""
+    """Which ledger it is and how far.
+
+    Its incarnation (empty before the first start), events, head, last time.
+    """
 
     incarnation: str
     events: int

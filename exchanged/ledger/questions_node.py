@@ -19,10 +19,10 @@ from exchanged.ledger.times import moment
 class NodeFacts:
     """What the ledger says of its node. ``events`` is the number of the newest event.
 
-    ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is
-    as it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops.
-    ``notices`` are what the open ones are about, each once, the oldest first. ``restoring``: whom a restored node
-    asked, and how far that is.
+    ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is as
+    it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops. ``notices``
+    are what the open ones are about, each once, the oldest first. ``restoring``: whom a restored node asked,
+    and how far that is.
     """
 
     memory: dict[str, str]

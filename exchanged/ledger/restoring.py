@@ -89,8 +89,8 @@ def _recall(connection: sqlite3.Connection, name: str) -> str:
 def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> None:
     """The ledger of a backup becomes that of the node: another incarnation, everything offered anew.
 
-    ``forgets`` are names of link memories that spoke of the ledger that is gone. What waits here may have left
-    since the backup was made: nobody may call it certainly unsent (C18).
+    ``forgets`` are names of link memories that spoke of the ledger that is gone. What waits here may have
+    left since the backup was made: nobody may call it certainly unsent (C18).
     """
     names = list(forgets)
     transaction.execute("DELETE FROM node WHERE name = 'incarnation'")
@@ -122,9 +122,9 @@ def _number_anew(transaction: Transaction) -> None:
     )
     for link in links:
         cursor = transaction.execute(
-            "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at, closed_at)"
-            " VALUES (?, (SELECT -coalesce(max(id), 0) - 1 FROM batch_out), 'restored', x'', x'', 0, 'closed',"
-            " ?, ?)",
+            "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at,"
+            " closed_at) VALUES (?, (SELECT -coalesce(max(id), 0) - 1 FROM batch_out), 'restored', x'', x'',"
+            " 0, 'closed', ?, ?)",
             link, transaction.stamp, transaction.stamp,
         )  # fmt: skip
         transaction.execute(
@@ -276,7 +276,10 @@ def dispose_of_lost(transaction: Transaction, link: str, stream: Stream) -> None
 def remember_packet(
     transaction: Transaction, known: KnownPacket, *, came_by: str, state: PacketState, transit: bool = False
 ) -> int:
-    """A row for a packet that this node had and forgot: without bytes. In place of a lower attempt, if any."""
+    """A row for a packet that this node had and forgot: without bytes.
+
+    In place of a lower attempt, if any.
+    """
     values = {
         "sender": known.key.sender, "packet_id": known.key.packet_id, "attempt": known.attempt,
         "state": state.value, "since": transaction.stamp, "business_type": known.business_type,
@@ -349,9 +352,7 @@ def note_ask(transaction: Transaction, asked: Asked) -> None:
 def asks_due(connection: sqlite3.Connection, link: str) -> tuple[Asked, ...]:
     """Questions that came over ``link`` and that are not answered yet."""
     rows = connection.execute("SELECT * FROM restore_asked WHERE link = ? AND state = ?", (link, _ASK_DUE))
-    return tuple(
-        Asked(row["node"], row["link"], row["incarnation"], moment(row["since"])) for row in rows
-    )
+    return tuple(Asked(row["node"], row["link"], row["incarnation"], moment(row["since"])) for row in rows)
 
 
 def note_answered(transaction: Transaction, asked: Asked, *, is_final: bool) -> None:

@@ -1,14 +1,15 @@
 """The migration ``0010-restoring``: what shows clones and set-back nodes, and what a restored node waits for.
 
 ``spoken`` holds the newest waybills of a neighbour by the counter of their acknowledgement: which head of its
-ledger, at which number of events. ``stream_in``: when an incarnation first spoke (by its own clock), whether an
-operator closed it, and up to which number its batches may contradict each other because an operator said so.
-``batch_in.waybill`` is the digest of the waybill that came under a number, empty where none was read.
+ledger, at which number of events. ``stream_in``: when an incarnation first spoke (by its own clock), whether
+an operator closed it, and up to which number its batches may contradict each other because an operator said
+so. ``batch_in.waybill`` is the digest of the waybill that came under a number, empty where none was read.
 ``outgoing.again``: a restored neighbour wants the packet once more, whatever it is here.
 
 ``restore_peer`` is whom this restored node asks, and how far that is; ``restore_asked`` who asked this node.
-``restore_wanted`` are packets that it waits for; ``restore_fresh`` those of which a neighbour is sure that they never
-were here; ``restore_promised`` the receipts that a neighbour gives back; ``restore_pinned`` which packet a drop was.
+``restore_wanted`` are packets that it waits for; ``restore_fresh`` those of which a neighbour is sure that
+they never were here; ``restore_promised`` the receipts that a neighbour gives back; ``restore_pinned`` which
+packet a drop was.
 """
 
 from __future__ import annotations

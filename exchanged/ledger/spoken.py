@@ -1,7 +1,7 @@
-"""What a neighbour has said of its own ledger, waybill by waybill, so that two ledgers under one name show (C15).
+"""What a neighbour said of its own ledger, by waybills: two ledgers under one name show (C15).
 
-Within one incarnation a ledger only grows, and each acknowledgement bears a counter of its own: so a counter, and
-a number of events, belong to one head. Only the newest waybills of a link are kept.
+Within one incarnation a ledger only grows, and each acknowledgement bears a counter of its own: so a counter,
+and a number of events, belong to one head. Only the newest waybills of a link are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _KEPT: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One waybill: the counter of its acknowledgement, the ledger's head, and its number of events if known."""
+    """One waybill.
+
+    The counter of its acknowledgement, the ledger's head, and its number of events if known.
+    """
 
     counter: int
     chain: str
@@ -60,12 +63,13 @@ def goes_back(connection: sqlite3.Connection, link: str, incarnation: str, spoke
 
 
 def waybill_of(connection: sqlite3.Connection, link: str, incarnation: str, number: int) -> tuple[str, bool]:
-    """The digest of the waybill that came under that number (empty: none was read), and whether an operator
-    said that batches up to there may contradict each other.
+    """The digest of the waybill that came under that number, empty where none was read, and a truth.
+
+    True: an operator said that batches up to there may contradict each other.
     """
     row = connection.execute(
-        "SELECT batch_in.waybill, stream_in.excused >= batch_in.number AS excused FROM batch_in JOIN stream_in"
-        " ON stream_in.link = batch_in.link AND stream_in.incarnation = batch_in.incarnation"
+        "SELECT batch_in.waybill, stream_in.excused >= batch_in.number AS excused FROM batch_in"
+        " JOIN stream_in ON stream_in.link = batch_in.link AND stream_in.incarnation = batch_in.incarnation"
         " WHERE batch_in.link = ? AND batch_in.incarnation = ? AND batch_in.number = ?",
         (link, incarnation, number),
     ).fetchone()
@@ -99,8 +103,8 @@ def is_met(connection: sqlite3.Connection, link: str, incarnation: str) -> bool:
 def accept(transaction: Transaction, link: str, incarnation: str) -> None:
     """An operator decided: this incarnation is the node, every other one met so far is not.
 
-    What it said until now is forgotten, and its batches may contradict each other up to here: they are answered
-    ``bad``, so that what the deciding copy holds comes again under new numbers.
+    What it said until now is forgotten, and its batches may contradict each other up to here: they are
+    answered ``bad``, so that what the deciding copy holds comes again under new numbers.
     """
     newest = transaction.execute("SELECT coalesce(max(current), 0) AS c FROM stream_in WHERE link = ?", link)
     current = int(newest.fetchone()["c"]) + 1

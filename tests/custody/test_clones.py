@@ -1,4 +1,7 @@
-"""C15: two nodes under one name, and nodes that were set back, are held and named at the first contradiction."""
+"""C15.
+
+Two nodes under one name, and nodes that were set back, are held and named at the first contradiction.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def network(tmp_path: Path):
 
 
 def copy_of(network: Network, code: str, to: Path) -> SimulatedNode:
-    """A second node with the identity of the first: its whole data directory, the same mailbox and folders."""
+    """A second node with the identity of the first.
+
+    Its whole data directory, the same mailbox and folders.
+    """
     first = network.nodes[code]
     ledger = first.opened.ledger
     ledger.write(lambda tx: None)
@@ -82,7 +88,9 @@ def test_c15_a_cloned_node_and_its_copy_are_both_held_and_told(
             run_both(network, clone)
         assert mark_of(network, code) in set(Conflict)
         both = (clone, network.nodes[code])
-        assert all(any((*marked(one), *accused(one))) for one in both), [(marked(o), accused(o)) for o in both]
+        assert all(any((*marked(one), *accused(one))) for one in both), [
+            (marked(o), accused(o)) for o in both
+        ]
         # Nothing more of either is taken: the province's view of that link stands still.
         link = network.nodes[PROVINCE].opened.links.name_of(code)
         before = rows_of(network, link)
@@ -147,13 +155,19 @@ def test_c15_two_heads_for_one_count_of_events_are_a_fork(province: Province) ->
     police.greet()
     province.run()
     told = answer_of(police)
-    police.put(police.batch([], bare=True, acknowledgement=told(1), events=7, ledger_head="a" * 64), name="ack.batch")
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(1), events=7, ledger_head="a" * 64), name="ack.batch"
+    )
     province.run()
-    police.put(police.batch([], bare=True, acknowledgement=told(2), events=7, ledger_head="a" * 64), name="ack.batch")
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(2), events=7, ledger_head="a" * 64), name="ack.batch"
+    )
     province.run()
     connection = node(province).opened.ledger.read()
     assert forks.marks(connection, province_link).forked == ""
-    police.put(police.batch([], bare=True, acknowledgement=told(3), events=7, ledger_head="b" * 64), name="ack.batch")
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(3), events=7, ledger_head="b" * 64), name="ack.batch"
+    )
     province.run()
     assert forks.marks(connection, province_link).forked == Conflict.HEADS
 
@@ -164,7 +178,9 @@ def test_c15_a_ledger_with_fewer_events_than_before_was_set_back(province: Provi
     province.run()
     told = answer_of(police)
     for counter, events, head in ((1, 7, "a"), (3, 20, "c"), (2, 9, "b")):
-        data = police.batch([], bare=True, acknowledgement=told(counter), events=events, ledger_head=head * 64)
+        data = police.batch(
+            [], bare=True, acknowledgement=told(counter), events=events, ledger_head=head * 64
+        )
         police.put(data, name="ack.batch")
         province.run()
     connection = node(province).opened.ledger.read()

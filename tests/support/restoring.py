@@ -1,4 +1,4 @@
-"""A simulated province under traffic, nodes that are put back to older backups, and books that must balance."""
+"""A simulated province under traffic, nodes put back to older backups, and books that must balance."""
 
 from __future__ import annotations
 
