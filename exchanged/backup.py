@@ -114,15 +114,15 @@ def create(
     data = target / DATA
     for folder in (
         data,
-        *(data / name for name in (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER, PACK_FOLDER)),
+        *(data / each for each in (SPOOL_FOLDER, BLOB_FOLDER, DIRECTORY_FOLDER, PACK_FOLDER)),
     ):
         files.make_dir(folder, mode=0o700)
     written: dict[str, BackedUp] = {}
     source = config.node.data_dir
     facts = _copy_ledger_and_files(files, source, data, written, moved)
-    for folder in (DIRECTORY_FOLDER, PACK_FOLDER):
-        for file in _plain_files(source / folder):
-            _copy(files, source, data, f"{folder}/{file.name}", written, moved)
+    for name in (DIRECTORY_FOLDER, PACK_FOLDER):
+        for file in _plain_files(source / name):
+            _copy(files, source, data, f"{name}/{file.name}", written, moved)
     _take_in(files, data / LEDGER_FILE, LEDGER_FILE, written, moved)
     listed = [BackedUp(f"{DATA}/{file.path}", file.size, file.sha256) for file in written.values()]
     size, digest = files.write_file(target / CONFIGURATION, (configuration.read_bytes(),), mode=0o600)
