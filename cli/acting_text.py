@@ -28,7 +28,7 @@ OUTCOMES: Final = {
     Outcome.PAUSED: "paused: it neither lands nor offers until it is resumed",
     Outcome.RESUMED: "works again; it was paused: {because}",
     Outcome.ACCEPTED: "works again with that incarnation alone; it was held: {because}",
-    Outcome.WENT_ON: "the restored node goes on without what {nodes} would have given back",
+    Outcome.SKIPPED: "the restored node goes on without what {nodes} would have given back",
     Outcome.SIGNED: "signed for by {by}; the receipt is on its way to the sender",
     Outcome.REFUSED: "refused by {by}; the receipt is on its way to the sender",
     Outcome.RESENT: "sent again: {receipts}",
@@ -90,7 +90,7 @@ COMMANDS: Final = {
     Act.PAUSE: "link pause",
     Act.RESUME: "link resume",
     Act.ACCEPT: "link accept",
-    Act.GO_ON: "link go-on",
+    Act.SKIP: "link skip",
     Act.SIGN: "receipt sign",
     Act.RESEND: "receipt resend",
 }

@@ -102,7 +102,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
         ),
         "neighbour-forked": Words(
             Bilingual(
-                "链路 {link} 的对方自相矛盾（{conflict}）：有两个节点用同一身份运行，或对方用了旧账本。"
+                "链路 {link} 的对方自相矛盾（{conflict}）：有两个节点用同一身份运行，或对方用了旧台账。"
                 "自 {since} 起该链路已停用。",
                 "The neighbour on the link {link} contradicts itself ({conflict}): two nodes run "
                 "under its name, or"
@@ -133,7 +133,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
         ),
         "node-set-back": Words(
             Bilingual(
-                "本机的账本比链路 {link} 的对方所知的要旧（{since} 起）：本机被退回到旧状态，已停止"
+                "本机的台账比链路 {link} 的对方所知的要旧（{since} 起）：本机被退回到旧状态，已停止"
                 "在该链路上收发。",
                 "The ledger of this node is older than what the neighbour on the link {link} knows "
                 "of it (since"
@@ -155,7 +155,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " then it takes, delivers and sends nothing of its own.",
             ),
             Bilingual(
-                "一般几分钟内自动结束。若对方长时间不通，可运行：exchangectl link go-on NAME",
+                "一般几分钟内自动结束。若对方长时间不通，可运行：exchangectl link skip NAME",
                 "It ends by itself within minutes. Where a neighbour cannot be reached for long: "
                 "exchangectl link"
                 " go-on NAME",

@@ -27,7 +27,7 @@ from exchanged.ledger import (
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
-from exchanged.order import Candidate, choose
+from exchanged.order import Candidate, choose, needs_no_offer
 from exchanged.published import lacked_here, published_for
 from exchanged.ranges import SpoolRange
 from exchanged.routing import may_leave_blobs_out
@@ -63,11 +63,6 @@ _UNDECIDED: Final = (
 _WAYBILL_HEAD_BYTES: Final = 4096
 _ITEM_LINE_BYTES: Final = 320
 _BLOB_LINE_BYTES: Final = 144
-
-
-def _needs_no_offer(row: OutgoingRow, packet: PacketRow) -> bool:
-    """Final meanwhile, or without bytes. A restored neighbour gets it whatever it is here (C23)."""
-    return packet.bytes_at is None or (packet.state is not PacketState.ACTIVE and not row.again)
 
 
 def item_bytes(item: WaybillItem) -> int:
@@ -153,7 +148,7 @@ class Offering:
             for row in rows
             if row.kind is ItemKind.PACKET
         }
-        if done := [row for row in rows if row.id in found and _needs_no_offer(row, found[row.id])]:
+        if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
         # What comes again came in its order before.

@@ -17,7 +17,7 @@ from cli.frame import NounGroup
         "pause": "link_pause",
         "resume": "link_resume",
         "accept": "link_accept",
-        "go-on": "link_go_on",
+        "skip": "link_skip",
         "jail": "link_jail",
     },
 )

@@ -27,8 +27,7 @@ def link_accept(settings: Settings, name: str, incarnation: str, reason: str, *,
 
     \b
     Example:
-      exchangectl link accept police --incarnation 4f2a90c1d6e84b07a1b2c3d4e5f60718 --reason "copy switched
-      off"
+      exchangectl link accept police --incarnation X --reason "the copy is switched off"
     """
     from cli.acting import act_once, new_request
     from exchanged.acts.values import Act

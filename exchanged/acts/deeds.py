@@ -61,8 +61,8 @@ class Deeds:
                 _pause(tx, link.name, request.reason if request.act is Act.PAUSE else "")
             case Act.ACCEPT, LinkName() as link:
                 _accept(tx, link.name, request.incarnation)
-            case Act.GO_ON, LinkName() as link:
-                _go_on(tx, link)
+            case Act.SKIP, LinkName() as link:
+                _skip(tx, link)
             case Act.RESEND, Whole() as whole:
                 self._resend(tx, whole)
             case _:
@@ -122,7 +122,7 @@ def _accept(tx: Transaction, link: str, incarnation: str) -> None:
     tx.event("neighbour-accepted", detail={"link": link, "incarnation": incarnation})
 
 
-def _go_on(tx: Transaction, link: LinkName) -> None:
+def _skip(tx: Transaction, link: LinkName) -> None:
     """A restored node does without what these know (C23): what they alone knew is lost to it."""
     for node in link.waits or ():
         restoring.set_peer(tx, node, link.name, restoring.PeerState.SKIPPED)

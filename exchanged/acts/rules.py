@@ -205,12 +205,12 @@ def _link(act: Act, link: LinkName) -> Verdict:
         if link.set_back:
             return _no(Obstacle.SET_BACK)
         return _yes(Outcome.ACCEPTED, because=link.forked) if link.forked else _no(Obstacle.NOT_FORKED)
-    if act is Act.GO_ON:
+    if act is Act.SKIP:
         if link.waits is None:
             return _no(Obstacle.NOT_RESTORING)
         if not link.waits:
             return _no(Obstacle.ANSWERED_ALREADY)
-        return _yes(Outcome.WENT_ON, nodes=", ".join(link.waits))
+        return _yes(Outcome.SKIPPED, nodes=", ".join(link.waits))
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)

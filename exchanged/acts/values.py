@@ -39,7 +39,7 @@ class Act(StrEnum):
     PAUSE = "link-pause"
     RESUME = "link-resume"
     ACCEPT = "link-accept"
-    GO_ON = "link-go-on"
+    SKIP = "link-skip"
     SIGN = "receipt-sign"
     RESEND = "receipt-resend"
 
@@ -48,7 +48,7 @@ QUEUE_ACTS: Final = frozenset({Act.HOLD, Act.RELEASE, Act.REQUEUE, Act.DISCARD})
 """Those that take one thing or, by a filter, many."""
 
 
-LINK_ACTS: Final = frozenset({Act.PAUSE, Act.RESUME, Act.ACCEPT, Act.GO_ON})
+LINK_ACTS: Final = frozenset({Act.PAUSE, Act.RESUME, Act.ACCEPT, Act.SKIP})
 """Those that are about a link."""
 
 
@@ -81,7 +81,7 @@ class Outcome(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     ACCEPTED = "accepted"
-    WENT_ON = "went-on"
+    SKIPPED = "skipped"
     SIGNED = "signed"
     REFUSED = "refused"
     RESENT = "resent"

@@ -7,6 +7,7 @@ import random
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exchanged import backup, restore_node
 from exchanged.ledger import restoring
@@ -57,10 +58,20 @@ class World:
             seed=self._number,
             sender=sender,
             receiver=receiver,
-            business_type="info.share",
             sender_ref=f"R-{self._number}",
+            **self._kind(sender, receiver),
         )
         self.dropped[f"R-{self._number}"] = (sender, path)
+
+    def _kind(self, sender: str, receiver: str) -> dict[str, Any]:
+        """Mostly small ones; some from police to procuratorate belong to a case and has a large part."""
+        if (sender, receiver) != (POLICE, PROCURATORATE) or self.random.random() > 0.4:
+            return {"business_type": "info.share"}
+        return {
+            "business_type": "prosecution.transfer",
+            "extra_documents": ("EVD-024",),
+            "video_bytes": 1_100_000,
+        }
 
     def collect(self) -> None:
         """Some case software takes something."""
@@ -78,7 +89,16 @@ class World:
                 self.drop()
             if self.random.random() < 0.2:
                 self.collect()
-            self.network.round()
+            self.round()
+
+    def round(self) -> None:
+        """One round in which some nodes are slow: what is under way stands at every stage."""
+        self._before_round()
+        for code in sorted(self.network.nodes):
+            node = self.network.nodes[code]
+            if node.parts is not None and self.random.random() < 0.7:
+                node.step()
+        self.network.clock.advance(1.0)
 
     def snapshot(self, code: str, target: Path) -> Path:
         """A backup of a running node, as the command makes it."""

@@ -1,4 +1,4 @@
-"""``exchangectl link go-on``: a restored node does without what a neighbour would give back."""
+"""``exchangectl link skip``: a restored node does without what a neighbour would give back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from cli.act_options import reason_option
 from cli.frame import Settings, json_option
 
 
-@click.command("go-on")
+@click.command("skip")
 @click.argument("name", metavar="NAME")
 @reason_option
 @json_option
 @click.pass_obj
-def link_go_on(settings: Settings, name: str, reason: str, *, as_json: bool) -> int:
+def link_skip(settings: Settings, name: str, reason: str, *, as_json: bool) -> int:
     """Let a restored node go on without the neighbour at the other end, and those behind it.
 
     A restored node sends nothing of its own until everybody has told it what it forgot. Where a neighbour
@@ -22,9 +22,9 @@ def link_go_on(settings: Settings, name: str, reason: str, *, as_json: bool) -> 
 
     \b
     Example:
-      exchangectl link go-on court --reason "their line is cut until Monday"
+      exchangectl link skip court --reason "their line is cut until Monday"
     """
     from cli.acting import act_once, new_request
     from exchanged.acts.values import Act
 
-    return act_once(settings, new_request(Act.GO_ON, reason, name), as_json=as_json)
+    return act_once(settings, new_request(Act.SKIP, reason, name), as_json=as_json)
