@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchanged.ledger.rows import OutgoingRow, PacketRow
+from exchanged.states import PacketState
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
