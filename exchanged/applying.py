@@ -1,8 +1,8 @@
 """Receipts, hop notes and notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
 
-A receipt moves a destination only when it speaks of the very content and seal that this node knows
-under that identity; any other is kept and told. Receipts are idempotent: the same bytes change
-nothing twice, and a late one never moves a state back.
+A receipt moves a destination only when it speaks of the very content that this node knows under that
+identity, under its seal or as the same attempt; any other is kept and told. Receipts are idempotent: the same
+bytes change nothing twice, and a late one never moves a state back.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Applying:
         )
 
     def _apply_to(self, transaction: Transaction, packet: PacketRow, receipt: Receipt, number: int) -> None:
-        if (packet.content_digest, packet.seal_digest) != (receipt.content_digest, receipt.seal_digest):
+        if not packet.is_meant_by(receipt.attempt, receipt.content_digest, receipt.seal_digest):
             transaction.event(
                 "receipt-for-other-content",
                 packet.key,

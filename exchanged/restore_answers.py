@@ -37,6 +37,9 @@ class RestoreAnswers:
         if not due:
             return
         waits = restoring.is_going_on(connection)
+        if waits and not restoring.peers(connection):
+            # What its own folders hold is not taken back yet.
+            return
         if not waits and restoring.has_landed(connection, self._link.name):
             # The judge is at it, and this link looks again after its next scan.
             return
@@ -118,9 +121,14 @@ class RestoreAnswers:
                 issuer in issuers
                 or restoring.passed_by(connection, link.name, key)
                 or self._is_behind(key.sender)
+                or self._is_own(key.sender)
             ):
                 found[ItemKind.RECEIPT, number] = None
         return list(found)
+
+    def _is_own(self, agency: str) -> bool:
+        listed = self._link.trust.directory.agency(agency)
+        return listed is not None and listed.node == self._link.node
 
     def _is_behind(self, agency: str) -> bool:
         """The way to that agency begins with this link."""

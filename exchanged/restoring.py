@@ -55,12 +55,23 @@ def _way(directory: Directory, node: str, target: str) -> tuple[str, ...]:
     return tuple(way)
 
 
+def _nothing() -> bool:
+    """A node without folders of an agency."""
+    return True
+
+
 class Restoring:
-    """The station ``restoring``. ``ready`` is asked once all is back; False: it has more to do first."""
+    """The station ``restoring``.
+
+    ``before`` is asked before anybody else is, ``ready`` once all is back; False: it has more to do first.
+    """
 
     name = _NAME
 
-    def __init__(self, parts: Parts, ready: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, parts: Parts, before: Callable[[], bool] = _nothing, ready: Callable[[], bool] = _nothing
+    ) -> None:
+        self._before = before
         self._parts = parts
         self._ledger = parts.ledger
         self._ready = ready
@@ -81,6 +92,8 @@ class Restoring:
             if node not in known or known[node].state is PeerState.WAITING
         ]
         if due:
+            if not known and not self._before():
+                return _LOOK_SECONDS
             self._ledger.write(lambda tx: self._ask(tx, due))
             return NOW
         return self._look(tuple(known.values()))

@@ -1,10 +1,11 @@
 """What the agency's own folders say after the ledger was put back to a backup (C13, C19, C20, C23).
 
-Guarantees: asked once, when everybody else has answered. An original in ``sent/`` that the ledger does not
-know is joined to the packet that it became, so that its status goes on; where nobody knows that packet any
-more, the original goes back into the outbox and becomes the same packet again, under the id that its status
-file names. A delivered folder that lies in the inbox, or lay there, is watched again. Nothing is removed and
-nothing replaced.
+Guarantees: signed receipts that lie in ``receipts/`` and in delivered folders are taken back first, so that
+this node can give them to others that were restored too. The rest is asked once, when everybody else has
+answered. An original in ``sent/`` that the ledger does not know is joined to the packet that it became, so
+that its status goes on; where nobody knows that packet any more, the original goes back into the outbox and
+becomes the same packet again, under the id that its status file names. A delivered folder that lies in the
+inbox, or lay there, is watched again. Nothing is removed and nothing replaced.
 
 Leaves to others: recognising what lies in the outbox (``standing``), folders that are delivered again
 (``delivery``). Known limits: the status file is believed, as one's own word; of twins of one name the latest
@@ -27,22 +28,29 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError
 from exchanged.ledger import Ledger, Transaction, drops, effects, packets, restoring, statements
 from exchanged.log import event_line
+from exchanged.recalling import settle_by_receipts
+from exchanged.receipts import Statements
 from exchanged.states import DestinationState
+from exchanged.trust import Trust
 from frontend_server.collected import MARKER_NAME
 from frontend_server.folders import INBOX, OUTBOX, AgencyFolders, MarkerState
 from frontend_server.outbox import find_marker, observe
 from frontend_server.staging import kind_of, read_plain
+from packet_spec.authority import check_receipt_authority
 from packet_spec.disposition import parse_disposition
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
-from packet_spec.limits import MIB
+from packet_spec.limits import MIB, RECEIPT_BYTES
 from packet_spec.model import ReceiptKind
 from packet_spec.names import escape_for_display, safe_component, status_name
+from packet_spec.receipt import open_receipt
+from packet_spec.restoring import Numbers
 
 _SENT: Final = "sent"
 _TWIN: Final = re.compile(rb"~\d{1,12}(?=$|\.[^.]{1,8}$)")
 _ANSWERS: Final = frozenset({ReceiptKind.SIGNED.value, ReceiptKind.REFUSED.value})
 _ENDED: Final = frozenset({"duplicate", "refused", "withdrawn"})
+_GROUP: Final = 100
 _AGAIN: Final = "sent-again"
 
 
@@ -60,25 +68,68 @@ class _Told:
 class RestoredFolders:
     """The folders of one agency after a restore."""
 
-    def __init__(self, agency: str, ledger: Ledger, folders: AgencyFolders, files: DurableFiles) -> None:
+    def __init__(
+        self,
+        agency: str,
+        ledger: Ledger,
+        folders: AgencyFolders,
+        files: DurableFiles,
+        trust: Trust,
+        statements: Statements,
+    ) -> None:
         """``files`` are those of the agency's (foreign) volume."""
         self._agency = agency
         self._ledger = ledger
         self._folders = folders
         self._files = files
+        self._trust = trust
+        self._statements = statements
         self._complained = False
+
+    def begin(self) -> bool:
+        """Take back receipts before anybody is asked or answered. False: the folders cannot be used now."""
+        if not self._may_look():
+            return False
+        found = [*self._folders.receipts.glob("*/*.xml"), *self._folders.inbox.glob("*/*/accepted.xml")]
+        fresh = [data for path in found if (data := read_plain(path, RECEIPT_BYTES)) is not None]
+        fresh = [data for data in fresh if not statements.is_recorded(self._ledger.read(), data)]
+        for start in range(0, len(fresh), _GROUP):
+            self._ledger.write(lambda tx, start=start: self._record(tx, fresh[start : start + _GROUP]))
+        return True
+
+    def _record(self, tx: Transaction, documents: list[bytes]) -> None:
+        for data in documents:
+            # What lies in the agency's folders counts for its signature alone.
+            with suppress(ExchangeError):
+                receipt, key_id = open_receipt(data, self._trust.key)
+                check_receipt_authority(self._trust.directory, receipt, key_id, tx.now)
+                is_ours = self._statements.is_ours(receipt.issued_by)
+                if statements.record_receipt(tx, receipt, data, own=is_ours) is None:
+                    continue
+                if is_ours:
+                    numbers = Numbers(receipt=receipt.number, issued_at=receipt.issued_at)
+                    restoring.skip_numbers(tx, numbers)
+                packet = packets.find(tx.connection, receipt.key)
+                if packet is not None:
+                    settle_by_receipts(tx, packet)
+                    effects.intend(tx, "status", f"packet:{packet.id}")
 
     def take(self) -> bool:
         """Bring ledger and folders together. False: the folders cannot be used now; tried again."""
-        good = (MarkerState.GOOD, MarkerState.READ_ONLY)
-        if any(self._folders.check_marker(self._ledger, each) not in good for each in (OUTBOX, INBOX)):
-            return self._complain("the folders of the agency do not hold their marker")
+        if not self._may_look():
+            return False
         try:
             self._watch_inbox()
             for name in self._forgotten():
                 self._meet(name)
         except ForeignVolumeError as error:
             return self._complain(str(error))
+        return True
+
+    def _may_look(self) -> bool:
+        good = (MarkerState.GOOD, MarkerState.READ_ONLY)
+        if any(self._folders.check_marker(self._ledger, each) not in good for each in (OUTBOX, INBOX)):
+            return self._complain("the folders of the agency do not hold their marker")
         return True
 
     def _complain(self, why: str) -> bool:

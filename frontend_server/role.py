@@ -155,5 +155,6 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
     # (C23).
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
-    restored = Restoring(parts, RestoredFolders(agency, parts.ledger, folders, foreign).take)
+    own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
+    restored = Restoring(parts, before=own.begin, ready=own.take)
     return (judge, *after, effects, retention, notices, restored), {folders.outbox: intake.name}

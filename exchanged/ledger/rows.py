@@ -50,6 +50,15 @@ class PacketRow:
         """The receiver, then every copy."""
         return (self.receiver, *self.copies)
 
+    def is_meant_by(self, attempt: int, content_digest: str, seal_digest: str) -> bool:
+        """A receipt that names these speaks of this packet.
+
+        Its seal may be another one: an attempt that was sealed anew after a restore keeps its receipts (C12,
+        C23).
+        """
+        is_this_seal, is_this_attempt = seal_digest == self.seal_digest, attempt == self.attempt
+        return content_digest == self.content_digest and (is_this_seal or is_this_attempt)
+
 
 PACKET_COLUMNS = "packet.*, spool.name AS spool_name"
 PACKET_TABLES = "packet LEFT JOIN spool ON spool.id = packet.spool"

@@ -95,6 +95,12 @@ def key_of(connection: sqlite3.Connection, table: str, number: int) -> PacketKey
     return PacketKey(row["sender"], row["packet_id"])
 
 
+def is_recorded(connection: sqlite3.Connection, document: bytes) -> bool:
+    """These very bytes of a receipt are recorded."""
+    row = connection.execute("SELECT 1 FROM receipt WHERE digest = ?", (sha256_hex(document),)).fetchone()
+    return row is not None
+
+
 def is_kept(connection: sqlite3.Connection, table: str, number: int) -> bool:
     """The statement is still there: at a bridge, and notes anywhere, go after some time."""
     statement = {
