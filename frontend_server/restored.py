@@ -21,6 +21,7 @@ import re
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,10 +95,10 @@ class RestoredFolders:
         fresh = [data for path in found if (data := read_plain(path, RECEIPT_BYTES)) is not None]
         fresh = [data for data in fresh if not statements.is_recorded(self._ledger.read(), data)]
         for start in range(0, len(fresh), _GROUP):
-            self._ledger.write(lambda tx, start=start: self._record(tx, fresh[start : start + _GROUP]))
+            self._ledger.write(partial(self._record, documents=fresh[start : start + _GROUP]))
         return True
 
-    def _record(self, tx: Transaction, documents: list[bytes]) -> None:
+    def _record(self, tx: Transaction, *, documents: list[bytes]) -> None:
         for data in documents:
             # What lies in the agency's folders counts for its signature alone.
             with suppress(ExchangeError):

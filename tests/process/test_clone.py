@@ -43,7 +43,7 @@ def memory(data: Path, marker: str) -> list[str]:
 
 def send(lab: Lab, name: str, seed: int) -> Path:
     outbox = lab.layout.agency(POLICE) / "outbox"
-    what = ("--type", "info.share", "--sender", POLICE, "--receiver", PROCURATORATE)
+    what = ("--type", "info.share", "--from", POLICE, "--to", PROCURATORATE)
     made = ctl("packet", "new", *what, "--out", outbox, "--name", name, "--seed", str(seed))
     assert made.returncode == 0, made.stderr
     return lab.layout.agency(POLICE) / "status" / f"{name}.status.json"
