@@ -11,7 +11,7 @@ from datetime import datetime
 
 from exchanged.decisions import Held
 from exchanged.ledger import Transaction, batches, notes, statements
-from exchanged.routing import Route, RouteKind, next_hop, receipt_hop, route_to_node
+from exchanged.routing import Route, RouteKind, next_hop, node_may_come_from, receipt_hop, route_to_node
 from exchanged.trust import Trust
 from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
@@ -151,25 +151,22 @@ class Statements:
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             return False
         row = notes.record(transaction, note, sign_note(note, self._speaker.link_key))
-        assert row is not None  # noqa: S101 - the number makes every note new
         return self._queue(transaction, ItemKind.NOTE, row, route)
 
     def pass_note_on(self, transaction: Transaction, note: Note, document: bytes, *, came_by: str) -> None:
         """Keep a note of another node and queue it on its way, never back over the link it came by.
 
-        Raises Held, and keeps nothing, where no road leads on.
+        The note is not known yet. Raises Held, and keeps nothing, where no road leads on.
         """
         route = self._note_route(note, came_by=came_by)
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             raise Held(RouteKind.LOOP.value if route.kind is RouteKind.LOOP else RouteKind.UNKNOWN.value)
-        row = notes.record(transaction, note, document)
-        if row is not None:
-            self._queue(transaction, ItemKind.NOTE, row, route)
+        self._queue(transaction, ItemKind.NOTE, notes.record(transaction, note, document), route)
 
     def is_on_its_road(self, note: Note, came_by: str) -> bool:
         """The way from here to the node that the note is from begins with the link that it came by."""
-        back = route_to_node(self._trust.directory, self._speaker.node, note.from_node, came_from="")
-        return back.kind is RouteKind.NEIGHBOUR and self._links.name_of(back.neighbour) == came_by
+        neighbour = self._links.peer_of(came_by)
+        return node_may_come_from(self._trust.directory, self._speaker.node, note.from_node, neighbour)
 
     def _note_route(self, note: Note, *, came_by: str) -> Route:
         neighbour = self._links.peer_of(came_by)
