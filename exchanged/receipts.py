@@ -164,8 +164,13 @@ class Statements:
         self._queue(transaction, ItemKind.NOTE, notes.record(transaction, note, document), route)
 
     def is_on_its_road(self, note: Note, came_by: str) -> bool:
-        """The way from here to the node that the note is from begins with the link that it came by."""
+        """The way from here to the node that the note is from begins with the link that it came by.
+
+        Raises Held for a link that the configuration lost or renamed: nobody can tell whose word it is.
+        """
         neighbour = self._links.peer_of(came_by)
+        if not neighbour:
+            raise Held("link-not-configured")
         return node_may_come_from(self._trust.directory, self._speaker.node, note.from_node, neighbour)
 
     def _note_route(self, note: Note, *, came_by: str) -> Route:
