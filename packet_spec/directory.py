@@ -133,20 +133,16 @@ def add_signature(data: bytes, key: PrivateKey) -> bytes:
 def open_directory(data: bytes, roots: Sequence[RootKey], threshold: int) -> Directory:
     """The directory in a signed file, if at least ``threshold`` of the **given** roots signed it.
 
-    As many of its own roots as it asks for must have signed too: else nobody could follow it (C24). Signatures
-    of other keys are ignored; a wrong one by a given or own root refuses the file. Raises SignatureError,
-    VersionError (hold), or a FormatError leaf.
+    As many of its own roots as it asks for must have signed too: else nobody could follow it (C24).
+    Signatures of other keys are ignored; a wrong one by a given or own root refuses the file. Raises
+    SignatureError, VersionError (hold), or a FormatError leaf.
     """
     document, signatures = split_signed(data)
-    _require_signed(document, signatures, roots, threshold, "the directory is not signed by enough trusted roots")
+    why = "the directory is not signed by enough trusted roots"
+    _require_signed(document, signatures, roots, threshold, why)
     directory = decode_directory(document)
-    _require_signed(
-        document,
-        signatures,
-        directory.roots,
-        directory.threshold,
-        "the directory is not signed by enough of the roots that it names",
-    )
+    why = "the directory is not signed by enough of the roots that it names"
+    _require_signed(document, signatures, directory.roots, directory.threshold, why)
     return directory
 
 

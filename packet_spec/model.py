@@ -276,7 +276,7 @@ class DirectoryNode:
 
 
 class Edition(NamedTuple):
-    """Which directory. Versions rise within an epoch; an epoch rises by one, by hand, and only to recover (C24).
+    """Which directory. Versions rise within an epoch; an epoch rises by one, and only to recover (C24).
 
     Editions compare by epoch, then by version. Version 0 stands for no directory.
     """

@@ -75,8 +75,8 @@ class Acknowledgement:
 class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
-    ``directory_epoch`` and ``directory_version`` name the directory in force; version 0 is none. ``lacks`` are
-    digests of packs that the directory names and the writer does not have.
+    ``directory_epoch`` and ``directory_version`` name the directory in force; version 0 is none. ``lacks``
+    are digests of packs that the directory names and the writer does not have.
     """
 
     speaks: tuple[str, ...]
