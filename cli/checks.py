@@ -8,7 +8,6 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,7 +15,6 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
-from cli import check_words
 from cli.check_values import Check, CheckState
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
@@ -29,7 +27,6 @@ from exchanged.clock import Randomness
 from exchanged.config import Config
 from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.keys import check_private_file, load_key
-from exchanged.places import DIRECTORY_FOLDER
 from packet_spec.errors import ExchangeError
 from packet_spec.model import Directory
 

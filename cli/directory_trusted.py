@@ -1,4 +1,4 @@
-"""Which directory and roots a node's disk says are in force, for commands that look while the daemon may run."""
+"""Which directory and roots are in force at a node, read from its disk while its daemon may run."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
 
 
 def roots_in_force(config: Config) -> RootsInForce:
-    """The roots that count at this node: those of its directory, else, or unseen, those of its configuration."""
+    """The roots that count at this node: those of its directory, else those of its configuration."""
     return _folder(config).roots
 
 
 def open_trusted(data: bytes, config: Config) -> Directory:
-    """A directory in a signed file, proved by the roots in force at this node. Raises as ``open_directory``."""
+    """A directory, proved by the roots in force at this node. Raises as ``open_directory``."""
     roots = roots_in_force(config)
     return open_directory(data, roots.roots, roots.threshold)
 

@@ -75,7 +75,7 @@ def check_packet(
 
     The encoding is decided here; a seal that names another ``encoding`` is refused. Without a
     ``directory`` agency kinds are read from the codes, and neither existence nor levels nor allow-lists are
-    checked. ``moment`` is when the packet is, or was, sealed: from when on an agency is retired depends on it;
+    checked. ``moment`` is when the packet is, or was, sealed, which decides whether an agency has retired;
     without one an agency with such a date is taken as retired. Raises nothing for whatever the bytes are.
     """
     decided = _decide(packet_xml, encoding)

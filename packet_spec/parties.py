@@ -27,7 +27,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One agency of a packet. ``known`` is false where nothing can be sent by or to it; ``standing`` says why.
+    """One agency of a packet. ``known`` is false where it may not take part; ``standing`` says why.
 
     ``kind`` and ``level`` are empty where nothing is known of them. ``business_types`` and ``case_kinds``
     are allow-lists; an empty tuple allows all.
