@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option
+from cli.frame import Settings, as_called, json_option
 from cli.locale import _
 from cli.render import fields, local_time, say, say_json
 
@@ -44,7 +44,7 @@ def node_enrol(settings: Settings, pack: Path, fingerprint: str | None, *, as_js
             say(_("The roots in this pack have the fingerprint, the newest first:"))
             say(told_fingerprints(found))
             say(_("Nothing was changed. Compare it with what you were told by another road, then give that:"))
-            say(f"  exchangectl --config {settings.config_path} node enrol {pack} --root-fingerprint ...")
+            say(as_called(f"  exchangectl node enrol {pack} --root-fingerprint ...", settings.config_path))
         return ExitCode.FINDINGS
     taken = enrol_node(settings.config_path, content, fingerprint, SystemClock().now())
     if as_json:
