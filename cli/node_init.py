@@ -229,7 +229,7 @@ def unfilled(link: LinkConfig) -> Sequence[str]:
 
 
 def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[MadeLogin]) -> str:
-    """What the province gets: a piece of its directory plan, and the login keys as comments. No secrets."""
+    """What the province gets: a piece of its directory plan with every public key. No secrets."""
     parent = next((login.peer for login in logins), "")
     lines = [
         "# A piece of the directory plan: the public keys of one node. It holds no secret, but whoever takes",
@@ -242,7 +242,9 @@ def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[Mad
     for key in keys:
         lines += ["", "[[node.key]]", f'public = "{key.public}"', f'uses = ["{key.use}"]']
     for login in logins:
+        public = login.public.rpartition(" ")[0]
         lines += ["", f"# For the account {login.user} at {login.peer}:", f"# {login.public}"]
+        lines += ["[[node.key]]", f'public = "{public}"', f'uses = ["{KeyUse.LOGIN}"]']
     return "\n".join(lines) + "\n"
 
 
