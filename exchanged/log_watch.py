@@ -24,6 +24,7 @@ from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import Connection, Transaction, log_entries, log_views
 from exchanged.ledger.log_entries import Told
 from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadRow, HeadState, ProofRow
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
@@ -39,8 +40,6 @@ from packet_spec.note import Note
 from packet_spec.signing import split_signed
 
 NOTE_KIND: Final = "log"
-OWN_HEAD: Final = "log-head"
-"""What is remembered of this node's own log: the newest head that it signed, in hexadecimal."""
 _KIND: Final = re.compile(rb'<(?:\w+:)?\w+[^>]* xmlns="urn:exchanged:([a-z-]+):')
 
 

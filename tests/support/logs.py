@@ -21,11 +21,11 @@ from exchanged.keys import load_key
 from exchanged.ledger import Connection, log_views, packets, statements
 from exchanged.ledger.log_entries import LOGGED_SQL, log_receipt
 from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.ledger.verify import Verified, examine_ledger
-from exchanged.log_watch import OWN_HEAD
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.log_head import EntryKind, decode_log_head, entry_bytes, sign_log_head
 from packet_spec.merkle import leaf_hash, verify_inclusion
@@ -66,6 +66,11 @@ class LogStory:
             business_type, sender, receiver, self.network.clock.now(), name=name, seed=self._count
         )
         write_drop(make_drop(request), self.network.agency(sender) / "outbox")
+
+    def wait(self, minutes: float) -> None:
+        """Time passes, and everything that is due then is done."""
+        self.network.clock.advance(minutes * 60)
+        self.network.run(120)
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -119,13 +124,17 @@ class LogStory:
         rows = self.read(code).execute("SELECT reference FROM notice WHERE over_at IS NULL ORDER BY id")
         return [row["reference"] for row in rows]
 
+    def notice_text(self, code: str, reference: str) -> str:
+        row = self.read(code).execute("SELECT plain FROM notice WHERE reference = ?", (reference,)).fetchone()
+        return bytes(row["plain"]).decode("utf-8-sig")
+
     # --- what the administrator of the province does ----------------------------------------------
 
     def tamper(self, *changes: Change) -> Verified:
         """On the stopped province: these changes, then everything rebuilt so that nothing shows. Restarted."""
         self.stop()
         path = self.ledger
-        rewrite(path, self.network.layout.data(PROVINCE) / "keys", *changes)
+        rewrite(path, self.keys, *changes)
         with sqlite3.connect(path) as connection:
             connection.row_factory = sqlite3.Row
             found = examine_ledger(connection)
@@ -136,6 +145,10 @@ class LogStory:
     @property
     def ledger(self) -> Path:
         return self.network.layout.data(PROVINCE) / "ledger.sqlite3"
+
+    @property
+    def keys(self) -> Path:
+        return self.network.layout.data(PROVINCE) / "keys"
 
     def stop(self) -> None:
         self.network.nodes[PROVINCE].close()
