@@ -149,10 +149,7 @@ class LogWatch:
             for row in log_views.in_state(connection, head.node, state):
                 if _is_continued(row, head, statement):
                     log_views.set_state(transaction, row.id, HeadState.AGREED)
-                    transaction.event(
-                        "log-head-agreed",
-                        detail={"node": head.node, "size": row.head.size, "was": state.value},
-                    )
+                    _note_agreed(transaction, row.head, state)
         number = log_views.keep_head(transaction, head, HeadState.HELD, statement.head)
         for each in statement.inclusions:
             steps = tuple(bytes.fromhex(step) for step in each.path)
@@ -197,6 +194,9 @@ class LogWatch:
         for row in log_views.find(connection, head.node, head.size):
             if row.state is not HeadState.VOID and row.head.root != head.root:
                 self._contradict(transaction, head.node, _Doubt("log-split", row.document), document)
+                return
+            if row.state in (HeadState.HELD, HeadState.AGREED):
+                _note_agreed(transaction, row.head, HeadState.COMPARED)
                 return
         if any(recovery.excuses(head) for recovery in _recoveries(connection, head.node)):
             return
@@ -259,6 +259,11 @@ def _head_in(document: bytes) -> LogHead | None:
     if b"<logHead " not in document:
         return None
     return decode_log_head(split_signed(document)[0])
+
+
+def _note_agreed(transaction: Transaction, head: LogHead, was: HeadState) -> None:
+    detail = {"node": head.node, "size": head.size, "was": was.value}
+    transaction.event("log-head-agreed", detail=detail)
 
 
 def _is_continued(row: HeadRow, head: LogHead, statement: LogStatement) -> bool | None:
