@@ -262,8 +262,9 @@ def _head_in(document: bytes) -> LogHead | None:
 
 
 def _note_agreed(transaction: Transaction, head: LogHead, was: HeadState) -> None:
-    detail = {"node": head.node, "size": head.size, "was": was.value}
-    transaction.event("log-head-agreed", detail=detail)
+    transaction.event(
+        "log-head-agreed", detail={"node": head.node, "size": head.size, "was": was.value}
+    )
 
 
 def _is_continued(row: HeadRow, head: LogHead, statement: LogStatement) -> bool | None:

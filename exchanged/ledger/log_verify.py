@@ -1,7 +1,8 @@
-"""Whether the Merkle log of a ledger agrees with itself, with the receipts, and with the head that was signed.
+"""Whether the Merkle log of a ledger agrees with itself, with the receipts, and with the head signed last.
 
-Reads only. What it finds is what an honest fault or a clumsy change leaves behind: whoever rewrites receipts, log
-and heads together with the node's keys leaves a ledger that is sound in itself, and is found by the agencies.
+Reads only. What it finds is what an honest fault or a clumsy change leaves behind: whoever rewrites
+receipts, log and heads together with the node's keys leaves a ledger that is sound in itself, and is found
+by the agencies.
 """
 
 from __future__ import annotations

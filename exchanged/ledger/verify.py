@@ -1,9 +1,10 @@
 """Verify a ledger: its event chain, its Merkle log, the database itself, and the files that it names.
 
-Guarantees: reads only; every event's link is computed anew from the row and the link before it, so a
-change, a removal or an insertion names the first row where it shows; the Merkle log is computed anew and held
-against the receipts; what a running daemon changes in the meantime is not taken for damage. Leaves to others: repair, and the fork that only neighbours can
-see (a chain that was cut at its end is whole in itself; they remember its earlier head, invariant I8).
+Guarantees: reads only; every event's link is computed anew from the row and the link before it, so a change,
+a removal or an insertion names the first row where it shows; the Merkle log is computed anew and held
+against the receipts; what a running daemon changes in the meantime is not taken for damage. Leaves to
+others: repair, and the fork that only neighbours can see (a chain that was cut at its end is whole in
+itself; they remember its earlier head, invariant I8).
 
 Known limit: files are compared by size here, not read; packets are verified when they are used.
 """
