@@ -9,7 +9,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.frame import NounGroup, Settings, json_option, read_input
-from cli.locale import _
+from cli.locale import _, told
 from cli.node_view import open_view
 from cli.render import fields, local_time, say, say_json, table
 
@@ -117,7 +117,8 @@ def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
             )
         )
         for each in other.contradictions:
-            say(_("CONTRADICTION ({reason}), found {at}").format(reason=each.reason, at=local_time(each.at)))
+            reason, at = told(each.reason), local_time(each.at)
+            say(_("CONTRADICTION ({reason}), found {at}").format(reason=reason, at=at))
             say(f"  {_('held before')}: {shown_head(each.held)}")
             say(f"  {_('told then')}: {shown_head(each.told)}")
 
