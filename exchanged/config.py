@@ -170,6 +170,7 @@ def _keys(section: Section, data_dir: Path) -> KeysConfig:
         seal=section.path("seal", data_dir / "keys" / "seal.key"),
         link=section.path("link", data_dir / "keys" / "link.key"),
         receipt=section.path("receipt", data_dir / "keys" / "receipt.key"),
+        encrypt=section.path("encrypt", data_dir / "keys" / "encrypt.key"),
         roots=tuple(roots),
         threshold=threshold,
     )

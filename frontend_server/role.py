@@ -82,6 +82,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         links=parts.links,
         pool=ports.pool,
         seal_key=parts.seal_key,
+        decryption_keys=parts.decryption_keys,
         dispose=Dispositions(agency, parts.statements).take,
         clock=ports.clock,
         randomness=ports.randomness,

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers
+from exchanged.ledger import schema_answers, schema_encryption
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -316,6 +316,12 @@ def _case_numbers(database: Database) -> None:
     """A court number written with other brackets finds the same case."""
     database.conn.create_function("canonical_case_number", 1, canonical_case_number, deterministic=True)
     _run(database, _CASE_NUMBERS)
+
+
+@migrations(name="0012-encryption")
+def _encryption(database: Database) -> None:
+    """Encrypted parts: a ciphertext that lies here is used again, and a repeated drop is known again."""
+    schema_encryption.apply(database)
 
 
 def migrate(database: Database) -> None:
