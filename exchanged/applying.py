@@ -1,4 +1,4 @@
-"""Receipts and hop notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
+"""Receipts, hop notes and notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
 
 A receipt moves a destination only when it speaks of the very content and seal that this node knows
 under that identity; any other is kept and told. Receipts are idempotent: the same bytes change
@@ -7,21 +7,45 @@ nothing twice, and a late one never moves a state back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from exchanged.decisions import Held
-from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, effects, packets, statements
+from exchanged.decisions import Held, Suspicious
+from exchanged.ledger import (
+    Transaction,
+    arrivals,
+    batches,
+    blobs,
+    cases,
+    effects,
+    notes,
+    packets,
+    statements,
+)
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import URGENT, Statements
 from exchanged.routing import RouteKind
 from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, DestinationState, Event, allows
 from exchanged.trust import Trust
-from packet_spec.authority import check_hop_authority, check_receipt_authority
+from packet_spec.authority import check_hop_authority, check_note_authority, check_receipt_authority
 from packet_spec.errors import AuthorityError, FormatError
 from packet_spec.hop import open_hop
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
+from packet_spec.note import Note, open_note
 from packet_spec.receipt import open_receipt
+
+
+class NoteHandler(Protocol):
+    """What a node does with the notes of one kind that are for it."""
+
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
+        """Do what the note asks for; it was verified, and is kept.
+
+        The same words may come twice, after a restore for example. Raises Held, Suspicious, or as ``apply``,
+        before anything is written: then the note waits or is set aside.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,7 @@ class Applying:
     node: str
     trust: Trust
     statements: Statements
+    handlers: Mapping[str, NoteHandler] = field(default_factory=dict)
 
     def apply(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
         """Apply one landed statement and finish its arrival.
@@ -39,8 +64,30 @@ class Applying:
         """
         if row.kind is ItemKind.RECEIPT:
             self._receipt(transaction, row, document)
-        else:
+        elif row.kind is ItemKind.HOP:
             self._hop(transaction, row, document)
+        else:
+            self._note(transaction, row, document)
+
+    def _note(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
+        note, key_id = open_note(document, self.trust.key)
+        _require_same(row.key, note.key)
+        check_note_authority(self.trust.directory, note, key_id, transaction.now)
+        if not self.statements.is_on_its_road(note, row.link):
+            raise Suspicious("note-by-a-wrong-road")
+        if notes.is_known(transaction.connection, document):
+            arrivals.finish(transaction, row, Event.REPEAT)
+            return
+        # Recorded last: what is held is not known yet, and must be looked at again.
+        if note.to_node != self.node:
+            self.statements.pass_note_on(transaction, note, document, came_by=row.link)
+        elif (handler := self.handlers.get(note.kind)) is None:
+            # A newer program may know what to do with it.
+            raise Held("unknown-note-kind")
+        else:
+            handler.take(transaction, note, row)
+            notes.record(transaction, note, document)
+        arrivals.finish(transaction, row, Event.ADMIT)
 
     def _hop(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
         hop, key_id = open_hop(document, self.trust.key)

@@ -50,7 +50,9 @@ _CRASHES: Final = 3
 # A time that has not come yet may come; looking again costs little.
 _AHEAD_SECONDS: Final = 60.0
 # Why something looks forged by a directory that may only be old.
-_BY_DIRECTORY: Final = frozenset({"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox"})
+_BY_DIRECTORY: Final = frozenset(
+    {"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox", "note-by-a-wrong-road"}
+)
 
 
 class PacketJudge(Protocol):

@@ -1,4 +1,4 @@
-"""Issue receipts and hop notes, and send each on its way to those who must read it.
+"""Issue receipts, hop notes and notes between nodes, and send each on its way to those who must read it.
 
 A receipt and the change of state that it speaks of are one transaction; receipts are sent from the
 ledger, so they can always be sent again. Who may say what is ``packet_spec.authority`` (C21).
@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchanged.ledger import Transaction, batches, statements
-from exchanged.routing import Route, RouteKind, next_hop, receipt_hop
+from exchanged.decisions import Held
+from exchanged.ledger import Transaction, batches, notes, statements
+from exchanged.routing import Route, RouteKind, next_hop, receipt_hop, route_to_node
 from exchanged.trust import Trust
 from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey
 from packet_spec.model import CheckedScope, HopNote, ItemKind, Receipt, ReceiptKind
+from packet_spec.note import Note, note_id_of, sign_note
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
 
@@ -132,6 +134,48 @@ class Statements:
         number = statements.record_hop(transaction, hop, document)
         if number is not None:
             self.send_to_agency(transaction, ItemKind.HOP, number, key.sender, came_by="")
+
+    def send_note(self, transaction: Transaction, kind: str, to_node: str, payload: bytes) -> bool:
+        """Sign a note now and queue it towards ``to_node``.
+
+        False, and nothing is kept, where no road leads there. Raises FormatError for a payload over its cap.
+        """
+        node, number = self._speaker.node, transaction.next_number("note-number")
+        note = Note(
+            kind,
+            note_id_of(kind, node, to_node, transaction.now, number, payload),
+            node,
+            to_node,
+            transaction.now,
+            payload,
+        )
+        route = self._note_route(note, came_by="")
+        if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
+            return False
+        row = notes.record(transaction, note, sign_note(note, self._speaker.link_key))
+        assert row is not None  # noqa: S101 - the number makes every note new
+        return self._queue(transaction, ItemKind.NOTE, row, route)
+
+    def pass_note_on(self, transaction: Transaction, note: Note, document: bytes, *, came_by: str) -> None:
+        """Keep a note of another node and queue it on its way, never back over the link it came by.
+
+        Raises Held, and keeps nothing, where no road leads on.
+        """
+        route = self._note_route(note, came_by=came_by)
+        if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
+            raise Held(RouteKind.LOOP.value if route.kind is RouteKind.LOOP else RouteKind.UNKNOWN.value)
+        row = notes.record(transaction, note, document)
+        if row is not None:
+            self._queue(transaction, ItemKind.NOTE, row, route)
+
+    def is_on_its_road(self, note: Note, came_by: str) -> bool:
+        """The way from here to the node that the note is from begins with the link that it came by."""
+        back = route_to_node(self._trust.directory, self._speaker.node, note.from_node, came_from="")
+        return back.kind is RouteKind.NEIGHBOUR and self._links.name_of(back.neighbour) == came_by
+
+    def _note_route(self, note: Note, *, came_by: str) -> Route:
+        neighbour = self._links.peer_of(came_by)
+        return route_to_node(self._trust.directory, self._speaker.node, note.to_node, neighbour)
 
     def send_to_agency(
         self, transaction: Transaction, kind: ItemKind, number: int, agency: str, *, came_by: str

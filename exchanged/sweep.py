@@ -20,7 +20,7 @@ from typing import Final
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
 from exchanged.config import RetentionConfig
-from exchanged.ledger import Ledger, Transaction, blobs, keeping, passing, spool
+from exchanged.ledger import Ledger, Transaction, blobs, keeping, notes, passing, spool
 from exchanged.ledger.keeping import Old
 from exchanged.log import event_line
 from exchanged.spool import Spool
@@ -99,6 +99,7 @@ class Sweep:
         if self._keep_bytes:
             old = keeping.old(connection, proven - self._keep_bytes)
             more |= self._sweep_bytes(old)
+            more |= self._sweep_notes(old)
         if self._keep_blobs:
             old = keeping.old(connection, proven - self._keep_blobs)
             more |= self._sweep_blobs(old)
@@ -115,6 +116,13 @@ class Sweep:
         count = self._ledger.write(release) if keeping.has_old_bytes(self._ledger.read(), old) else 0
         if count:
             event_line("retention", kind="sealed-bytes", count=count)
+        return count == _GROUP
+
+    def _sweep_notes(self, old: Old) -> bool:
+        def forget(transaction: Transaction) -> int:
+            return notes.forget_old(transaction, old.before, _GROUP)
+
+        count = self._ledger.write(forget) if notes.has_old(self._ledger.read(), old.before) else 0
         return count == _GROUP
 
     def _sweep_blobs(self, old: Old) -> bool:

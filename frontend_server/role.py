@@ -10,11 +10,11 @@ from pathlib import Path
 
 from exchanged.acts.desk import Dispose
 from exchanged.acts.opening import Agency, WhyNotAnswer
-from exchanged.applying import Applying
 from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
@@ -140,7 +140,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
     # Without a province the front-end next door is admitted here (C21).
     deciding = ByPart(config.node.code, parts.trust, admission_of(parts, agency), reception)
-    judge = Judge(judge_tools(parts), deciding, Applying(config.node.code, parts.trust, parts.statements))
+    judge = Judge(judge_tools(parts), deciding, applying_of(parts))
     retention = Retention(
         ledger=parts.ledger,
         folders=folders,

@@ -31,6 +31,7 @@ from packet_spec.model import (
     ReceiptKind,
     Seal,
 )
+from packet_spec.note import Note
 
 # Clocks of isolated networks drift by minutes and are set to a wrong zone by hours.
 DATED_AHEAD_TOLERANCE: Final = timedelta(days=1)
@@ -112,6 +113,21 @@ def check_hop_authority(directory: Directory, note: HopNote, key_id: str) -> Non
     """
     key = _key_of(directory, _node(directory, note.node), key_id, KeyUse.LINK)
     _require_valid(key, KeyUse.LINK, note.left_at)
+
+
+def check_note_authority(directory: Directory, note: Note, key_id: str, moment: datetime) -> None:
+    """Whether ``key_id`` may sign this note, first seen at ``moment``: the link key of the node it is from.
+
+    Raises AuthorityError when not, or when the node is disabled; UnknownKeyError and its leaves to hold.
+    """
+    _require_not_ahead(note.at, moment)
+    node = _node(directory, note.from_node)
+    if node.disabled:
+        raise AuthorityError("the node is disabled in the directory", where=f"node {node.code}")
+    key = _key_of(directory, node, key_id, KeyUse.LINK)
+    _require_valid(key, KeyUse.LINK, note.at)
+    if key.revoked_at is not None and key.revoked_at <= moment:
+        raise RevokedSinceError("the key was revoked before this note was seen", found=key_id)
 
 
 @dataclass(frozen=True, slots=True)

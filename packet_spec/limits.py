@@ -29,6 +29,9 @@ WAYBILL_BYTES: Final = 2 * MIB
 # Receipts and hop notes are machine-written and short.
 RECEIPT_BYTES: Final = 256 * KIB
 HOP_BYTES: Final = 16 * KIB
+# What a note carries, and the note itself, in which that stands in base64.
+NOTE_PAYLOAD_BYTES: Final = 1 * MIB
+NOTE_BYTES: Final = 1536 * KIB
 STATUS_BYTES: Final = 1 * MIB
 # A notice names the first packets that it is about, and counts the rest: nobody reads more.
 NOTICE_BYTES: Final = 64 * KIB

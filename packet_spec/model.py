@@ -261,6 +261,7 @@ class ItemKind(StrEnum):
     PACKET = "packet"
     RECEIPT = "receipt"
     HOP = "hop"
+    NOTE = "note"
 
 
 class KeyUse(StrEnum):

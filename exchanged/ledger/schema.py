@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_encryption
+from exchanged.ledger import schema_answers, schema_encryption, schema_notes
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -316,6 +316,11 @@ def _case_numbers(database: Database) -> None:
     """A court number written with other brackets finds the same case."""
     database.conn.create_function("canonical_case_number", 1, canonical_case_number, deterministic=True)
     _run(database, _CASE_NUMBERS)
+
+
+@migrations(name="0008-notes")
+def _notes(database: Database) -> None:
+    _run(database, schema_notes.STATEMENTS)
 
 
 @migrations(name="0012-encryption")

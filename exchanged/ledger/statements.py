@@ -74,20 +74,22 @@ def hops_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[sqlite3.Row
 
 
 def get_document(connection: sqlite3.Connection, table: str, number: int) -> bytes:
-    """The signed bytes of a receipt or hop note. ``table`` is ``receipt`` or ``hop``."""
+    """The signed bytes of a statement. ``table`` is ``receipt``, ``hop`` or ``note``."""
     statement = {
         "receipt": "SELECT document FROM receipt WHERE id = ?",
         "hop": "SELECT document FROM hop WHERE id = ?",
+        "note": "SELECT document FROM note WHERE id = ?",
     }[table]
     row = connection.execute(statement, (number,)).fetchone()
     return bytes(row["document"])
 
 
 def key_of(connection: sqlite3.Connection, table: str, number: int) -> PacketKey:
-    """The packet that a receipt or hop note speaks of."""
+    """The packet that a receipt or hop note speaks of; a note is known by its own node and id."""
     statement = {
         "receipt": "SELECT sender, packet_id FROM receipt WHERE id = ?",
         "hop": "SELECT sender, packet_id FROM hop WHERE id = ?",
+        "note": "SELECT from_node AS sender, note_id AS packet_id FROM note WHERE id = ?",
     }[table]
     row = connection.execute(statement, (number,)).fetchone()
     return PacketKey(row["sender"], row["packet_id"])

@@ -1,0 +1,53 @@
+"""Notes between nodes, kept as the exact bytes that were signed until nobody can ask for them again."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from exchanged.ledger.times import stamp
+from exchanged.ledger.transaction import Transaction
+from packet_spec.identity import sha256_hex
+from packet_spec.note import Note
+
+
+def record(transaction: Transaction, note: Note, document: bytes) -> int | None:
+    """Keep a note. None when these very bytes were recorded before."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO note (note_id, from_node, to_node, kind, at, recorded_at, document, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        note.note_id, note.from_node, note.to_node, note.kind, stamp(note.at), transaction.stamp, document,
+        sha256_hex(document),
+    )  # fmt: skip
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def is_known(connection: sqlite3.Connection, document: bytes) -> bool:
+    """These very bytes were recorded before."""
+    row = connection.execute("SELECT 1 FROM note WHERE digest = ?", (sha256_hex(document),)).fetchone()
+    return row is not None
+
+
+def has_old(connection: sqlite3.Connection, before: datetime) -> bool:
+    """Some note is older than ``before`` and under way no longer."""
+    return bool(_old(connection, before, 1))
+
+
+def forget_old(transaction: Transaction, before: datetime, limit: int) -> int:
+    """Remove at most ``limit`` notes that are older than ``before`` and under way no longer. How many."""
+    numbers = _old(transaction.connection, before, limit)
+    for number in numbers:
+        transaction.execute("DELETE FROM outgoing WHERE kind = 'note' AND reference = ?", number)
+        transaction.execute("DELETE FROM note WHERE id = ?", number)
+    return len(numbers)
+
+
+def _old(connection: sqlite3.Connection, before: datetime, limit: int) -> tuple[int, ...]:
+    rows = connection.execute(
+        "SELECT id FROM note WHERE recorded_at < ? AND NOT EXISTS"
+        " (SELECT 1 FROM outgoing WHERE outgoing.reference = note.id AND outgoing.kind = 'note'"
+        " AND (outgoing.batch IS NULL OR (SELECT state FROM batch_out WHERE batch_out.id = outgoing.batch)"
+        " NOT IN ('settled', 'closed'))) ORDER BY recorded_at LIMIT ?",
+        (stamp(before), limit),
+    )
+    return tuple(row["id"] for row in rows)

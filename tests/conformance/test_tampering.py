@@ -1,0 +1,315 @@
+"""One changed bit, or parts of two, and a signed document is worth nothing: at every byte position.
+
+In each of fifty small documents of every signed kind each byte is changed by one bit, drawn by a seed, and
+what comes of it must be refused (or, where only the key's name was hit, held): never taken for genuine. Large
+packets are sampled. Then the valid parts of two genuine packets are put together in every other way.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from io import BytesIO
+from itertools import permutations, product
+
+import pytest
+
+from packet_spec.directory import encode_directory, open_directory, sign_directory
+from packet_spec.errors import ExchangeError
+from packet_spec.hop import open_hop, sign_hop
+from packet_spec.identity import PacketKey, content_digest, packet_id_from, sha256_hex
+from packet_spec.model import Carriage, HopNote, ItemKind, KeyUse, ReceiptKind, SealPart
+from packet_spec.note import Note, note_id_of, open_note, sign_note
+from packet_spec.receipt import open_receipt, sign_receipt
+from packet_spec.seal import PacketReader, encode_seal
+from packet_spec.signing import Domain, encode_signature
+from packet_spec.ustar import END, encode_header, padding
+from packet_spec.waybill import SPEAKS, encode_waybill, open_waybill, sign_waybill
+from packet_spec.waybill_model import Acknowledgement, BlobReference, Waybill, WaybillItem
+from tests.support.documents import (
+    BRIDGE,
+    COURT,
+    FINDING,
+    KEYS,
+    NOW,
+    PACKET_XML,
+    POLICE,
+    PROCURATORATE,
+    PROVINCE,
+    ROOTS,
+    SEAL_KEY,
+    look_up,
+    make_directory,
+    make_receipt,
+    make_seal,
+)
+
+_SMALL = 50
+_LARGE_BYTES = 1 << 20
+# The signature of a waybill and of a batch's other members is a file of its own.
+_BETWEEN = b"\n\x00between two members\x00\n"
+
+
+def chance_of(words: str) -> random.Random:
+    """Chance that comes out the same every time."""
+    return random.Random(words)  # noqa: S311 - a seed, no secret
+
+
+def identity(seed: int) -> PacketKey:
+    """The identity of the packet that document ``seed`` is or speaks of."""
+    return PacketKey(POLICE, packet_id_from(NOW + timedelta(seconds=seed), seed.to_bytes(10, "big")))
+
+
+def members(seed: int, inline: Sequence[bytes]) -> dict[str, bytes]:
+    """The members of a genuine sealed packet, by name and in order."""
+    key = identity(seed)
+    packet_xml = PACKET_XML.replace("0190a5b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b", key.packet_id).encode()
+    parts = tuple(
+        SealPart(number, f"{number}.pdf".encode(), len(part), sha256_hex(part), Carriage.INLINE, "POL-020")
+        for number, part in enumerate(inline, start=1)
+    )
+    digest = sha256_hex(packet_xml)
+    seal = make_seal(
+        packet_xml,
+        parts,
+        key=key,
+        sequence=seed + 1,
+        content_digest=content_digest(digest, ((part.name, part.size, part.digest) for part in parts)),
+    )
+    seal_bytes = encode_seal(seal)
+    signature = encode_signature(SEAL_KEY.sign(Domain.SEAL, seal_bytes))
+    named = {f"part/{number:04d}": part for number, part in enumerate(inline, start=1)}
+    return {"seal.xml": seal_bytes, "seal.sig": signature, "packet.xml": packet_xml} | named
+
+
+def archive(contents: Sequence[tuple[str, bytes]]) -> bytes:
+    """A tar of these members in this order."""
+    blocks = [
+        block
+        for name, data in contents
+        for block in (encode_header(name, len(data)), data, bytes(padding(len(data))))
+    ]
+    return b"".join(blocks) + END
+
+
+def make_packet(seed: int) -> bytes:
+    """A small sealed packet of one to three inline parts."""
+    chance = chance_of(f"packet {seed}")
+    inline = [chance.randbytes(chance.randrange(1, 300)) for _ in range(chance.randrange(1, 4))]
+    return archive([*members(seed, inline).items()])
+
+
+def make_large_packet(seed: int) -> bytes:
+    """A sealed packet of about 1 MiB."""
+    return archive([*members(seed, [chance_of(f"bytes {seed}").randbytes(_LARGE_BYTES)]).items()])
+
+
+def open_packet(data: bytes) -> object:
+    """Read a sealed packet to its end, as every node does."""
+    source = BytesIO(data)
+    reader = PacketReader(source.read)
+    seal = reader.open(look_up)
+    reader.packet_xml()
+    reader.drain()
+    return seal
+
+
+def make_a_receipt(seed: int) -> bytes:
+    """A receipt of one of the kinds, by the node that may issue it."""
+    kind = (ReceiptKind.ACCEPTED, ReceiptKind.REFUSED, ReceiptKind.DELIVERED, ReceiptKind.SIGNED)[seed % 4]
+    at_the_receiver = kind in {ReceiptKind.DELIVERED, ReceiptKind.SIGNED}
+    issuer = PROCURATORATE if at_the_receiver else PROVINCE
+    receipt = make_receipt(
+        kind,
+        key=identity(seed),
+        recipient=issuer if at_the_receiver else "",
+        issued_by=issuer,
+        number=seed + 1,
+        findings=(FINDING,) if kind is ReceiptKind.REFUSED else (),
+        by="虚构甲" if kind is ReceiptKind.SIGNED else "",
+    )
+    return sign_receipt(receipt, KEYS[issuer, KeyUse.RECEIPT])
+
+
+def make_a_hop(seed: int) -> bytes:
+    """A note of a bridge."""
+    note = HopNote(BRIDGE, identity(seed), f"{seed:064x}", NOW, NOW + timedelta(seconds=seed), PROVINCE)
+    return sign_hop(note, KEYS[BRIDGE, KeyUse.LINK])
+
+
+def make_a_note(seed: int) -> bytes:
+    """A note between nodes with a few bytes."""
+    payload = chance_of(f"note {seed}").randbytes(seed)
+    note_id = note_id_of("keys", BRIDGE, PROVINCE, NOW, seed, payload)
+    return sign_note(Note("keys", note_id, BRIDGE, PROVINCE, NOW, payload), KEYS[BRIDGE, KeyUse.LINK])
+
+
+def make_a_directory(seed: int) -> bytes:
+    """A directory, signed by as many roots as it asks for."""
+    whole = make_directory()
+    nodes = tuple(replace(node, keys=node.keys[:1]) for node in whole.nodes if node.code in (PROVINCE, COURT))
+    agencies = tuple(
+        replace(agency, name_zh=f"虚构法院{seed}") for agency in whole.agencies if agency.code == COURT
+    )
+    directory = replace(whole, version=seed + 1, nodes=nodes, agencies=agencies)
+    return sign_directory(encode_directory(directory), ROOTS[: directory.threshold])
+
+
+def open_a_directory(data: bytes) -> object:
+    """Read a directory with the roots that everybody trusts."""
+    trusted = make_directory()
+    return open_directory(data, trusted.roots, trusted.threshold)
+
+
+def make_a_waybill(seed: int) -> bytes:
+    """A waybill and its signature, one after the other."""
+    key = KEYS[POLICE, KeyUse.LINK]
+    items = tuple(
+        WaybillItem(kind, f"{seed:064x}", seed + 1, identity(seed + number), blobs)
+        for number, (kind, blobs) in enumerate(
+            [(ItemKind.PACKET, (BlobReference("a" * 64, 9),)), (ItemKind.RECEIPT, ())][: seed % 3]
+        )
+    )
+    waybill = Waybill(
+        speaks=SPEAKS,
+        from_node=POLICE,
+        to_node=PROVINCE,
+        incarnation="5f3a",
+        number=seed + 1,
+        items=items,
+        acknowledgement=Acknowledgement(PROVINCE, "77", seed, seed + 1),
+        ledger_head="0" * 64,
+        directory_version=3,
+        sent_at=NOW,
+        key_id=key.key_id,
+    )
+    data = encode_waybill(waybill)
+    return data + _BETWEEN + sign_waybill(data, key)
+
+
+def open_a_waybill(data: bytes) -> object:
+    """Read a waybill by its two members."""
+    waybill, _, signature = data.partition(_BETWEEN)
+    return open_waybill(waybill, signature, look_up)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of signed document: how one is made from a seed, and how it is read."""
+
+    make: Callable[[int], bytes]
+    read: Callable[[bytes], object]
+
+
+KINDS = {
+    "packet": Kind(make_packet, open_packet),
+    "receipt": Kind(make_a_receipt, lambda data: open_receipt(data, look_up)),
+    "hop": Kind(make_a_hop, lambda data: open_hop(data, look_up)),
+    "note": Kind(make_a_note, lambda data: open_note(data, look_up)),
+    "directory": Kind(make_a_directory, open_a_directory),
+    "waybill": Kind(make_a_waybill, open_a_waybill),
+}
+
+
+def flipped(data: bytes, positions: Sequence[int], chance: random.Random) -> Iterator[tuple[int, bytes]]:
+    """The document with one bit changed, at each of the positions in turn."""
+    changed = bytearray(data)
+    for position in positions:
+        changed[position] ^= 1 << chance.randrange(8)
+        yield position, bytes(changed)
+        changed[position] = data[position]
+
+
+def taken(kind: Kind, tampered: Iterator[tuple[int, bytes]]) -> list[int]:
+    """The positions at which a change was not noticed. Any other error than ours fails the test."""
+    unnoticed = []
+    for position, data in tampered:
+        try:
+            kind.read(data)
+        except ExchangeError:
+            continue
+        unnoticed.append(position)
+    return unnoticed
+
+
+def check_every_position(name: str, seed: int) -> None:
+    kind = KINDS[name]
+    data = kind.make(seed)
+    assert kind.read(data)
+    between = (
+        range(data.find(_BETWEEN), data.find(_BETWEEN) + len(_BETWEEN)) if _BETWEEN in data else range(0)
+    )
+    positions = [position for position in range(len(data)) if position not in between]
+    assert taken(kind, flipped(data, positions, chance_of(f"{name} {seed}"))) == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_bit_of_a_signed_document_can_change(name: str) -> None:
+    check_every_position(name, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, _SMALL))
+@pytest.mark.parametrize("name", KINDS)
+def test_no_bit_of_fifty_signed_documents_can_change(name: str, seed: int) -> None:
+    check_every_position(name, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_sampled_bit_of_a_large_packet_can_change(seed: int) -> None:
+    kind = Kind(make_large_packet, open_packet)
+    data = kind.make(seed)
+    assert kind.read(data)
+    chance = chance_of(f"large {seed}")
+    positions = [chance.randrange(len(data)) for _ in range(400)]
+    assert taken(kind, flipped(data, positions, chance)) == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_signed_document_is_neither_cut_nor_continued(name: str) -> None:
+    kind = KINDS[name]
+    data = kind.make(0)
+    cut = ((size, data[:size]) for size in range(0, len(data), 7))
+    assert taken(kind, cut) == []
+    longer = ((number, data + more) for number, more in enumerate((b"\x00", b"\n", b" ", b"<a/>", data)))
+    assert taken(kind, longer) == []
+
+
+@pytest.mark.parametrize("pair", range(5))
+def test_no_mix_of_two_genuine_packets_is_genuine(pair: int) -> None:
+    chance = chance_of(f"mix {pair}")
+    one, other = (members(2 * pair + side, [chance.randbytes(40), chance.randbytes(40)]) for side in (0, 1))
+    for choice in product((one, other), repeat=len(one)):
+        mixed = archive([(name, source[name]) for name, source in zip(one, choice, strict=True)])
+        is_genuine = len({id(source) for source in choice}) == 1
+        assert bool(taken(KINDS["packet"], iter([(0, mixed)]))) == is_genuine, choice
+
+
+def test_no_other_order_of_the_members_is_genuine() -> None:
+    genuine = [*members(0, [b"one", b"two"]).items()]
+    for order in permutations(genuine):
+        is_genuine = list(order) == genuine
+        assert bool(taken(KINDS["packet"], iter([(0, archive(order))]))) == is_genuine
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"packet", "waybill"}])
+def test_no_signature_of_another_document_counts(name: str) -> None:
+    kind = KINDS[name]
+    split = b"<!--exchanged-signature "
+    documents = [kind.make(seed) for seed in range(8)]
+    for one, other in permutations(documents, 2):
+        mixed = one[: one.index(split)] + other[other.index(split) :]
+        assert taken(kind, iter([(0, mixed)])) == []
+
+
+def test_no_signature_of_another_kind_counts() -> None:
+    """The same key, the same bytes, another kind of document (the prefix of the domain)."""
+    link = KEYS[BRIDGE, KeyUse.LINK]
+    for name, domain in (("hop", Domain.NOTE), ("note", Domain.HOP), ("receipt", Domain.HOP)):
+        data = KINDS[name].make(0)
+        document = data[: data.index(b"<!--exchanged-signature ")]
+        line = encode_signature(link.sign(domain, document))[:-1]
+        forged = document + b"<!--exchanged-signature " + line + b"-->\n"
+        assert taken(KINDS[name], iter([(0, forged)])) == []
