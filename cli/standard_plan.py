@@ -20,6 +20,7 @@ from packet_spec.model import PackReference, PackStamp, Route
 from packet_spec.pack import STANDARD, read_pack, shipped_pack, shipped_pack_bytes
 from packet_spec.sequence import SequencePolicy
 
+
 class _Encrypt(StrEnum):
     """What of a packet travels encrypted to its recipients."""
 

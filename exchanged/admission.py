@@ -2,7 +2,8 @@
 
 Numbered as in the rules: signature and key; mailbox and sender bound together; identity and
 duplicates; forks; the standard, from the same catalogue as at the sender's desk; relations and
-parties; sequence in the case; routes, and whether parts are encrypted as these want. Only then ``accepted`` is issued, which starts the legal clock.
+parties; sequence in the case; routes, and whether parts are encrypted as these want. Only then ``accepted``
+is issued, which starts the legal clock.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from packet_spec.model import Directory, KeyUse
 
 
 class DecryptionKeys:
-    """The keys in ``path`` (``encrypt.key``) and beside it (``encrypt-*.key``). May be asked by every thread."""
+    """The keys in ``path`` (``encrypt.key``) and beside it (``encrypt-*.key``), for every thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class DecryptionKeys:
         return found
 
     def own(self, directory: Directory, node: str, moment: datetime) -> DecryptionKey | None:
-        """The newest key of this node that counts at ``moment`` and is here: what the node keeps for itself."""
+        """The newest key of this node that counts at ``moment`` and is here, for what the node keeps."""
         listed = directory.node(node)
         keys = () if listed is None else listed.keys
         valid = [key for key in keys if key_valid_at(key, KeyUse.ENCRYPT, moment)]

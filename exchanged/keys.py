@@ -50,7 +50,7 @@ def generate_key(path: Path, randomness: Randomness, suite: str = SUITE) -> Priv
 
 
 def generate_encryption_key(path: Path, randomness: Randomness) -> DecryptionKey:
-    """Make a private key that parts are encrypted to, in the new file ``path``. Raises as ``generate_key``."""
+    """Make a private key to encrypt parts to, in the new file ``path``. Raises as ``generate_key``."""
     key = DecryptionKey(randomness.token(_SEED_BYTES))
     text = f"exchanged-private-key-1\nsuite {ENCRYPTION_SUITE}\nseed {key.export_secret().hex()}\n"
     _write_new(path, text.encode(), _MODE)
@@ -71,7 +71,7 @@ def load_key(path: Path) -> PrivateKey:
 
 
 def load_encryption_key(path: Path) -> DecryptionKey:
-    """The private key that parts are encrypted to, in the file ``path``. Raises KeyFileError as ``load_key``."""
+    """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_key``."""
     suite, seed = _read_key(path)
     if suite != ENCRYPTION_SUITE:
         raise KeyFileError(

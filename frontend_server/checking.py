@@ -273,8 +273,8 @@ class Checker:
     def _encrypt_to(self, packet: Packet) -> Recipients:
         """The keys of everybody whom the parts are encrypted to, where a route wants that.
 
-        Raises ReceiverKeyMissingError: nothing is sent in clear instead. Raises DropRefusedError for attachments
-        without size or digest, whatever the profile: the receiver would have nothing to compare with.
+        Raises ReceiverKeyMissingError: nothing is sent in clear instead. Raises DropRefusedError for
+        attachments without size or digest, whatever the profile: the receiver could compare nothing.
         """
         envelope, directory = packet.envelope, self._trust.directory
         if not packet.attachments or not demands_encryption(directory, envelope.sender, envelope.recipients):

@@ -2,11 +2,11 @@
 
 Guarantees: a packet appears in the inbox by one rename, whole, once, and never in place of anything
 else; the ledger says ``delivering`` before the rename and ``delivered``, with the signed receipt, after it
-was made durable. What was encrypted is checked once more after it was opened (``opened``): what its sender
-does not own up to in packet.xml, or what nobody could look into before, is refused here, by the receiver
-(C21), and never seen in the inbox. After a crash or a failed rename the file system is asked: staged folder there, rename
-again; gone under a good marker, it was renamed. Without a good marker nothing is concluded. One packet
-that cannot be delivered waits with a named reason and never blocks another.
+was made durable. What was encrypted is checked after it was opened (``opened``), because nobody before could;
+what is not as packet.xml says, or not sound, is refused here by the receiver (C21) and never seen in the
+inbox. After a crash or a failed rename the file system is asked: staged folder there, rename again; gone
+under a good marker, it was renamed. Without a good marker nothing is concluded. One packet that cannot be
+delivered waits with a named reason and never blocks another.
 
 Leaves to others: writing the staged folder (``frontend_server.staging``), what happens in the inbox
 afterwards (``collected``, ``dispositions``). Known limits: attempts are not counted across restarts; the
@@ -249,7 +249,7 @@ class Delivery:
             self._statements.issue(tx, ReceiptKind.EXPIRED, subject_of(packet), recipient=self._agency)
 
     def _stage(self, packet: PacketRow, destination: DestinationRow) -> _Outcome:
-        """Raises what makes the packet wait; a staged folder whose check takes long is kept for the next time."""
+        """Raises what makes the packet wait; what was opened and could not be checked yet is kept."""
         name, key = self._folder_name(packet), str(packet.key)
         folder = self._folders.staging / name
         kept_name, staged = self._unchecked.pop(key, ("", None))

@@ -4,8 +4,8 @@ Guarantees: every part is encrypted under a key of its own, streaming, into a pr
 is carried inline, in memory; the content is compared with its digest once more while it is read. What lies
 here already as a ciphertext is used as it is, and only its key is wrapped anew. Keys stand in no text.
 
-Leaves to others: for whom (``checking``), the seal (``sealing``), and the ledger (``acceptance``). Known limit:
-until it is sealed, the private copy beside the blobs is in clear, because it is looked into.
+Leaves to others: for whom (``checking``), the seal (``sealing``), and the ledger (``acceptance``). Known
+limit: until it is sealed, the private copy beside the blobs is in clear, because it is looked into.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ class Encrypter:
     def carry(self, drop: CopiedDrop, recipients: Recipients) -> Carried:
         """The drop as it travels to ``recipients``: in clear without any.
 
-        Raises NoSpaceError, FileOperationError, VolumeDamagedError, DigestMismatchError; nothing is left then.
+        Raises NoSpaceError, FileOperationError, VolumeDamagedError and DigestMismatchError; nothing is left
+        then.
         """
         if not recipients:
             return Carried(drop)

@@ -1,4 +1,4 @@
-"""What a worker process does with an encrypted packet that was opened: is it what packet.xml says, is it sound?
+"""What a worker process does with a packet that was opened: hold it against packet.xml, check its documents.
 
 Guarantees: runs without keys, ledger or connections, on the files of the staged folder, before anybody sees
 them; each part is compared in size and digest with the list, then checked like any document (``inspecting``),
@@ -36,8 +36,8 @@ class OpenedPart:
 class OpenedWork:
     """A staged packet: the path of its packet.xml and its encoding, its parts in order.
 
-    ``packs`` is the folder of packs, ``pack`` the digest of the one that it was sealed by. ``origin`` says whose
-    packets have to wait when this one takes long.
+    ``packs`` is the folder of packs, ``pack`` the digest of the one that it was sealed by. ``origin``
+    says whose packets have to wait when this one takes long.
     """
 
     packet_xml: str

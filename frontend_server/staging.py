@@ -70,7 +70,7 @@ class BlobMissingError(ExchangeError):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A staged folder. Of an encrypted packet: what is to be checked in it, and what was learned of its blobs."""
+    """A staged folder; of an encrypted packet what is to be checked, and what was learned of its blobs."""
 
     seal_digest: str
     work: OpenedWork | None = None
@@ -121,9 +121,9 @@ class Stager:
         """Make ``folder`` anew, whole and durable, with its name.
 
         Raises NotAcceptedError, BlobMissingError, DigestMismatchError or another FormatError leaf,
-        UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; DecryptionKeyMissingError (wait) and
-        DecryptionError (the sender's fault) for an encrypted packet; VolumeDamagedError when our own volume
-        failed.
+        UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; for an encrypted packet
+        DecryptionKeyMissingError (wait) and DecryptionError (the sender's fault); VolumeDamagedError when our
+        own volume failed.
         """
         accepted = self._accepted(packet)
         self._files.remove_tree(folder)

@@ -97,8 +97,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "receiver-key-missing": (
             "此路线要求附件加密，但机构名录中没有接收单位的加密密钥；登记后自动发送，请联系运维人员。",
-            "Attachments on this route are encrypted, and the directory has no key of the receiver; it is sent"
-            " once there is one. Tell your IT staff.",
+            "The directory lacks a key to encrypt to the receiver; it is sent once there is one. Tell IT.",
         ),
         "drop-unreadable": (
             "前置机没有读取该件的权限，请联系运维人员检查文件夹权限。",

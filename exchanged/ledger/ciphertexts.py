@@ -1,8 +1,9 @@
-"""Which stored ciphertext holds which content, and what encrypted drops held ("entered once, used many times").
+"""Which stored ciphertext holds which content, and what encrypted drops held.
 
-A row says: the content of digest ``plain`` lies here as the blob ``digest``; its content key is kept sealed to
-this node's own encryption key, never in clear. The row goes with the blob, and counts only while that is live.
-The generation of the blob is asked of ``blobs`` at the moment of use: all generations hold the same bytes (C10).
+A row says: the content of digest ``plain`` lies here as the blob ``digest``; its content key is kept sealed
+to this node's own encryption key, never in clear. So what was entered once is used many times. The row goes
+with the blob, and counts only while that is live. The generation of the blob is asked of ``blobs`` at the
+moment of use: all generations hold the same bytes (C10).
 
 The content digest of an encrypted packet is that of its ciphertexts, which differ each time. So the sealing
 front-end also keeps the digest of what was dropped, and recognises a repeated drop by that (C13).
@@ -19,8 +20,9 @@ from exchanged.ledger.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Ciphertext:
-    """``plain`` and ``size`` are of the content, ``digest`` of the blob; ``wrapped`` is its key, sealed to
-    the own key ``key_id``.
+    """``plain`` and ``size`` are of the content, ``digest`` of the blob.
+
+    ``wrapped`` is its content key, sealed to the own key ``key_id``.
     """
 
     plain: str
