@@ -139,9 +139,15 @@ class ReceivingFrontend:
             ledger=self.ledger,
             folders=places,
             stager=Stager(
-                self.ledger, self.spool, self.blobs, self.trust, foreign, self.clock, opener,
+                self.ledger,
+                self.spool,
+                self.blobs,
+                self.trust,
+                foreign,
+                self.clock,
+                opener,
                 folder_mode=0o2770,
-            ),  # fmt: skip
+            ),
             files=foreign,
             statements=self.statements,
             links=links,
