@@ -46,9 +46,7 @@ def wrapped(seal: Seal | None = None) -> Seal:
     return wrap_keys(seal or make_seal(), CONTENT_KEYS, TO, randomness)
 
 
-@pytest.mark.parametrize(
-    ("node", "key"), [(PROCURATORATE, OLD), (PROCURATORATE, NEW), (COURT, COURTS)]
-)
+@pytest.mark.parametrize(("node", "key"), [(PROCURATORATE, OLD), (PROCURATORATE, NEW), (COURT, COURTS)])
 def test_each_key_of_each_recipient_opens_every_part(node, key):
     assert unwrap_keys(wrapped(), node, ring(key)) == CONTENT_KEYS
 
