@@ -1,4 +1,4 @@
-"""Encrypted parts from outbox to inbox: who can read them, who cannot, and what a dishonest sender achieves."""
+"""Encrypted parts from outbox to inbox: who can read them, who cannot, what a dishonest sender achieves."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_province_and_its_mailboxes_hold_nothing_of_the_content(network: Net
     assert seen == []
     # The search finds what is there: the inbox, and nowhere else at the receiver.
     for data in original.values():
-        assert [path.parent for path in holders(network.agency(PROCURATORATE), data)] == inbox(network)
+        assert {path.parent for path in holders(network.agency(PROCURATORATE), data)} == set(inbox(network))
         assert holders(network.layout.data(POLICE), data) == []
 
 
@@ -469,7 +469,7 @@ def test_a_document_that_nobody_could_look_into_before_is_refused_by_the_receive
 
 
 def test_a_cut_upload_of_a_ciphertext_goes_on_where_it_was_cut(network: Network) -> None:
-    """The province has the first half of the blob from before: it is kept, and the whole is what was sealed."""
+    """The province has the first half of the blob from before: it goes on there, to what was sealed."""
     original = documents(drop(network, "A"))
     network.nodes[PROVINCE].close()
     for _ in range(3):

@@ -24,8 +24,8 @@ class Tampering:
     """What a dishonest front-end does.
 
     ``contents``: other bytes are encrypted than packet.xml lists, by file. ``stream``: the ciphertext of each
-    part is changed before it is sealed. ``recipients``: for whom, else for everybody. ``wrapped``: the seal is
-    changed before it is signed.
+    part is changed before it is sealed. ``recipients``: for whom, else for everybody. ``wrapped``: the seal
+    is changed before it is signed.
     """
 
     contents: Mapping[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Wrapped keys: they open for whom they were wrapped, in the packet that they were wrapped for, and nowhere else."""
+"""Wrapped keys open for whom they were wrapped, in the packet that they were wrapped for, nowhere else."""
 
 from __future__ import annotations
 
