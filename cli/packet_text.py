@@ -203,7 +203,7 @@ def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
     if packet is not None and not row.speaks_of(packet.content_digest, packet.seal_digest):
         about += f", {_('another seal')}"
     if decode_receipt(split_signed(row.document)[0]).scope is not None:
-        about += f", {_('parts encrypted')}"
+        about += f", {_('encrypted')}"
     return _(row.kind), row.issued_by, row.recipient or "-", local_time(row.issued_at), about
 
 

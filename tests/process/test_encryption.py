@@ -97,6 +97,6 @@ def test_a_large_part_is_encrypted_cut_resumed_and_opened_and_the_province_reads
     assert holds(layout.data(PROCURATORATE), canary) == []
     assert digest_of(next(layout.data(PROVINCE).glob(f"blobs/{blob.digest}.*"))) == blob.digest
     shown = exchangectl(lab, PROVINCE, "packet", "show", seal.key.packet_id)
-    assert "parts encrypted" in shown.stdout
+    assert ", encrypted" in shown.stdout
     told = json.loads((layout.agency(POLICE) / "status" / "A.status.json").read_text("utf-8"))
     assert told["packetId"] == seal.key.packet_id
