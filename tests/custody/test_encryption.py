@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from cli.documents import document
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
-from cli.lab.plan import LabPlan, Standard
+from cli.lab.plan import LabPlan, Standard, parse_plan
 from exchanged.keys import load_key
 from exchanged.ledger import blobs
+from exchanged.pool import InlinePool
+from exchanged.slow_lane import takes_long
+from frontend_server.opened import check_opened
+from frontend_server.staging import Stager
 from packet_spec.delivery import decode_delivery
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.encryption import DecryptionKey
@@ -487,3 +492,76 @@ def test_a_cut_upload_of_a_ciphertext_goes_on_where_it_was_cut(network: Network)
     generation = blobs.live_generation(province.opened.ledger.read(), digest)
     assert generation is not None
     assert store.path(digest, generation).read_bytes() == data
+
+
+# --- without a province, slow checks, collection ---------------------------------------------------------
+
+
+def test_point_to_point_the_receiving_front_end_admits_and_opens(tmp_path: Path) -> None:
+    plan = parse_plan(
+        {
+            "province": {"present": False},
+            "agency": [{"code": POLICE}, {"code": PROCURATORATE}],
+            "link": [{"between": [POLICE, PROCURATORATE]}],
+            "route": [{"encrypt": "parts"}],
+        }
+    )
+    with Network(tmp_path / "lab", plan) as network:
+        original = documents(drop(network, "A"))
+        network.run()
+        assert documents(inbox(network)[0]) == original
+        accepted = receipts(network)[0]
+        assert (accepted.issued_by, accepted.scope) == (PROCURATORATE, CheckedScope.PACKET_XML)
+        for data in original.values():
+            assert holders(network.layout.data(PROCURATORATE), data) == []
+
+
+class SlowOnce(InlinePool):
+    """The first check of an opened packet takes long."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def run(self, function: Any, works: Any) -> Any:
+        if function is not check_opened:
+            return super().run(function, works)
+        self.asked += works
+        return [takes_long()] if len(self.asked) == 1 else super().run(function, works)
+
+
+def test_what_takes_long_to_check_is_opened_once(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = network.nodes[PROCURATORATE]
+    node.close()
+    node.pool = pool = SlowOnce()
+    opened: list[str] = []
+    stage = Stager.stage
+
+    def counted(self: Stager, packet: Any, *rest: Any) -> Any:
+        opened.append(str(packet.key))
+        return stage(self, packet, *rest)
+
+    monkeypatch.setattr(Stager, "stage", counted)
+    node.open()
+    original = documents(drop(network, "A"))
+    network.run()
+    network.clock.advance(60)
+    network.run()
+    assert documents(inbox(network)[0]) == original
+    # Equal work: whoever is at it in the slow lane is asked again, not begun again.
+    assert len(pool.asked) == 2
+    assert pool.asked[0] == pool.asked[1]
+    assert len(opened) == 1
+
+
+def test_c10_a_content_key_goes_with_its_blob(network: Network) -> None:
+    drop(network, "A")
+    network.run()
+    ledger = network.nodes[POLICE].opened.ledger
+    later = network.clock.now() + timedelta(days=400)
+    ledger.write(lambda tx: blobs.collect(tx, later, 10, last_packet=10))
+    assert rows(network.nodes[POLICE], "SELECT * FROM ciphertext") == []
+    # The same video is encrypted anew then, and arrives.
+    network.clock.advance(1)
+    drop(network, "B", seed=2)
+    network.run()
+    assert status(network, "B")["state"] == "delivered"

@@ -1,4 +1,4 @@
-"""A large encrypted part through real daemons and a real OpenSSH server, cut in the middle. Fictional data."""
+"""A large encrypted part through real daemons and a real OpenSSH server, cut on its way. Fictional data."""
 
 from __future__ import annotations
 
