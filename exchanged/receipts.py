@@ -17,7 +17,7 @@ from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey
-from packet_spec.model import HopNote, ItemKind, Receipt, ReceiptKind
+from packet_spec.model import CheckedScope, HopNote, ItemKind, Receipt, ReceiptKind
 from packet_spec.note import Note, note_id_of, sign_note
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
@@ -88,6 +88,7 @@ class Statements:
         how: str = "",
         by: str = "",
         folder_synced: bool = True,
+        scope: CheckedScope | None = None,
     ) -> tuple[int, Receipt]:
         """Sign a receipt now and queue it towards the packet's sender. Returns its row and value.
 
@@ -111,6 +112,7 @@ class Statements:
             how=how,
             by=by,
             folder_synced=folder_synced,
+            scope=scope,
         )
         document = sign_receipt(receipt, key)
         number = statements.record_receipt(transaction, receipt, document, own=True)

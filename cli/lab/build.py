@@ -20,7 +20,7 @@ from cli.lab.state import LabState, write_state
 from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
-from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from exchanged.keys import generate_encryption_key, generate_key, generate_ssh_key, public_key_text
 from exchanged.places import PACK_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
@@ -39,7 +39,7 @@ from packet_spec.signing import PublicKey
 _BACKDATED: Final = timedelta(days=1)
 _VALID: Final = timedelta(days=3652)
 _USES: Final = {
-    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT),
+    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.ENCRYPT),
     NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
     NodeRole.BRIDGE: (KeyUse.LINK,),
 }
@@ -198,7 +198,8 @@ class _Builder:
         return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
 
     def _key(self, code: str, use: KeyUse) -> DirectoryKey:
-        key = generate_key(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
+        make = generate_encryption_key if use is KeyUse.ENCRYPT else generate_key
+        key = make(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
         return DirectoryKey(
             key_id=key.key_id,
             suite=key.suite,
