@@ -48,6 +48,7 @@ FAULTS: Final[dict[str, Fault]] = {
     # The machine answers, but not for us: the other side's server, account, folders or volume.
     "connection-refused": Fault.THEIRS,
     "host-key-changed": Fault.THEIRS,
+    "host-key-ended": Fault.THEIRS,
     "login-refused": Fault.THEIRS,
     "remote-refused": Fault.THEIRS,
     "mailbox-full": Fault.THEIRS,
