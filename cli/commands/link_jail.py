@@ -76,7 +76,15 @@ def link_jail(
 
     if remove and keys:
         raise click.UsageError(_("--remove and --key exclude each other"))
-    plan = plan_jail(settings.load(), name, keys=keys, sshd=sshd, service=service, quota_gib=quota_gib)
+    plan = plan_jail(
+        settings.load(),
+        name,
+        config_path=settings.config_path,
+        keys=keys,
+        sshd=sshd,
+        service=service,
+        quota_gib=quota_gib,
+    )
     script = removing_script(plan) if remove else making_script(plan)
     if not as_json:
         say(script.rstrip("\n"))
