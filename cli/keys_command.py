@@ -15,6 +15,7 @@ but the standard library is imported until they do not.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -83,7 +84,7 @@ def _made(config: str, keys_folder: str, account: str, place: str = "") -> list[
     from cli.jail.answers import answers_of  # noqa: PLC0415 - see above
 
     # Looked at before they are read: what changes meanwhile is another file afterwards.
-    folder, marks = _door_of(config), {}
+    folder = _door_of(config)
     marks = _marks(config, folder)
     accounts = {
         name: {"lines": list(answer.lines), "until": answer.until, "keys": answer.keys_mark}
@@ -124,12 +125,13 @@ def _kept(place: str, config: str, keys_folder: str, account: str) -> list[str] 
         return None
 
 
-def _marks(config: str, folder: str) -> dict[str, object]:
-    try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - as above
-    except OSError:
-        names = []
-    paths = [config, *(os.path.join(folder, name) for name in names)]  # noqa: PTH118 - as above
+def _marks(config: str, door: str) -> dict[str, object]:
+    """Everything that the answers were made of, but the keys files."""
+    paths = [config]
+    for folder in (door, os.path.join(door, "steps")):  # noqa: PTH118 - as above
+        with contextlib.suppress(OSError):
+            names = sorted(os.listdir(folder))  # noqa: PTH208 - as above
+            paths += [os.path.join(folder, name) for name in names if name.endswith(".xml")]  # noqa: PTH118
     return {path: mark_of(path) for path in paths}
 
 

@@ -16,7 +16,6 @@ older copy that proves itself as well is believed; only the daemon's user can pu
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,19 +25,18 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.config import Config, LinkConfig, LinkSide
+from exchanged.directory_folder import STEPS, directory_files, read_folder
 from exchanged.durable import DurableFiles
 from exchanged.errors import VolumeDamagedError
 from exchanged.log import event_line
 from exchanged.trust import Trust
-from packet_spec.directory import open_directory
+from packet_spec.directory_trust import RootsInForce
 from packet_spec.errors import ExchangeError
-from packet_spec.limits import DIRECTORY_BYTES
-from packet_spec.model import Directory, DirectoryNode, KeyUse, RootKey
+from packet_spec.model import NO_EDITION, Directory, DirectoryNode, KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 # What such a key may do beside the jail: nothing.
 OPTIONS: Final = "restrict"
-_COPY: Final = re.compile(r"directory-(\d{1,12})\.xml")
 
 
 class Why(StrEnum):
@@ -69,15 +67,16 @@ class DirectoryCopy:
         self._folder = folder
         self._files = files
         self._trust = trust
-        self._version = 0
+        self._edition = NO_EDITION
         self._failed = False
 
     def renew(self) -> None:
         """Lay it there if it is not. A folder that cannot be written is told once, and stops nothing else."""
-        if self._version == self._trust.version:
+        if self._edition == self._trust.edition:
             return
+        edition = self._trust.edition
         try:
-            self._lay(self._trust.path())
+            self._lay()
         except VolumeDamagedError:
             raise
         except (ExchangeError, OSError) as error:
@@ -86,41 +85,36 @@ class DirectoryCopy:
             self._failed = True
             return
         self._failed = False
-        self._version = self._trust.version
+        self._edition = edition
 
-    def _lay(self, source: Path) -> None:
-        data = source.read_bytes()
-        if not self._folder.is_dir():
-            self._files.make_dir(self._folder, mode=0o755)
-        target = self._folder / source.name
-        with suppress(FileNotFoundError):
-            if target.read_bytes() == data:
-                data = b""
-        if data:
-            self._files.write_file(target, (data,), mode=0o644)
-        for path in self._folder.iterdir():
-            if _COPY.fullmatch(path.name) and path != target:
+    def _lay(self) -> None:
+        """The root changes first: at no moment the newest lies there without the way to it."""
+        current = self._trust.path()
+        for folder in (self._folder, self._folder / STEPS):
+            if not folder.is_dir():
+                self._files.make_dir(folder, mode=0o755)
+        for step in self._trust.steps:
+            self._copy(step.path, self._folder / STEPS / step.path.name)
+        self._copy(current, self._folder / current.name)
+        for path in directory_files(self._folder).values():
+            if path.name != current.name:
                 self._files.unlink(path)
 
+    def _copy(self, source: Path, target: Path) -> None:
+        data = source.read_bytes()
+        with suppress(FileNotFoundError):
+            if target.read_bytes() == data:
+                return
+        self._files.write_file(target, (data,), mode=0o644)
 
-def copies_in(folder: Path) -> list[Path]:
-    """The copies of directories that lie in ``folder``, the newest first; none where it cannot be read."""
+
+def read_copy(folder: Path, anchor: RootsInForce) -> Directory | None:
+    """The newest copy that the roots of the configuration prove; None when there is none."""
     try:
-        found = [path for path in folder.iterdir() if _COPY.fullmatch(path.name)]
+        found = read_folder(folder, anchor)
     except OSError:
-        return []
-    return sorted(found, key=lambda path: int(path.stem.partition("-")[2]), reverse=True)
-
-
-def read_copy(folder: Path, roots: tuple[RootKey, ...], threshold: int) -> Directory | None:
-    """The newest copy that the given roots prove; None when there is none."""
-    for path in copies_in(folder):
-        with suppress(ExchangeError, OSError):
-            with path.open("rb") as file:
-                data = file.read(DIRECTORY_BYTES + 1)
-            if len(data) <= DIRECTORY_BYTES:
-                return open_directory(data, roots, threshold)
-    return None
+        return None
+    return None if found.current is None else found.current.directory
 
 
 def who_may_enter(

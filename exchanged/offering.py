@@ -125,7 +125,7 @@ class Offering:
             self._expire()
             take_back(self.link, self._put)
             return False, None
-        # First of all: on a full volume nothing can be put before what is settled is gone.
+        # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
         changed = self._offer_published()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.directory_trusted import anchor_of
 from cli.keys_command import mark_of
 from exchanged.clock import Clock, SystemClock
 from exchanged.config import Config, load_config
@@ -61,7 +62,7 @@ def answer_of(config: Config, account: str, keys: Path | None, clock: Clock | No
 
 def copy_of(config: Config) -> Directory | None:
     """The directory that the SSH server's key command goes by."""
-    return read_copy(config.node.door, config.keys.roots, config.keys.threshold)
+    return read_copy(config.node.door, anchor_of(config))
 
 
 def installed_lines(path: Path | None) -> tuple[str, ...]:
