@@ -102,9 +102,9 @@ class Stager:
     def stage(self, packet: PacketRow, recipient: str, folder: Path) -> None:
         """Make ``folder`` anew, whole and durable, with its name.
 
-        Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``, DigestMismatchError or another FormatError leaf,
-        UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; VolumeDamagedError when our own
-        volume failed.
+        Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``,
+        DigestMismatchError or another FormatError leaf, UnknownKeyError, SignatureError, NoSpaceError,
+        ForeignVolumeError; VolumeDamagedError when our own volume failed.
         """
         accepted = self._accepted(packet)
         self._files.remove_tree(folder)

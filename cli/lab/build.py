@@ -21,7 +21,7 @@ from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
 from exchanged.keys import generate_key, generate_ssh_key, public_key_text
-from exchanged.places import PACK_FOLDER
+from exchanged.places import DOOR_FOLDER, PACK_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (
@@ -173,6 +173,10 @@ class _Builder:
         for node in nodes:
             (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
             (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
+        for code in dict.fromkeys(joint.upper for joint in self._plan.links):
+            # Who logs in before the node has started is let in as well.
+            (self._layout.data(code) / DOOR_FOLDER).mkdir(mode=0o755)
+            (self._layout.data(code) / DOOR_FOLDER / "directory-1.xml").write_bytes(signed)
         self._put_packs()
         for agency in self._plan.agencies:
             self._make_folders(agency.code)
