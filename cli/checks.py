@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.check_values import Check, CheckState
+from cli.checks_doors import check_doors
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
@@ -58,6 +59,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
+        *(check_doors(config, directory, now) if directory else ()),
         *(check_packs(config, directory, now) if directory else ()),
     )
 
