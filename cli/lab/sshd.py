@@ -122,8 +122,7 @@ def write_files(layout: Layout, servers: Iterable[str], public_lines: Iterable[s
 
 
 def write_jailed(layout: Layout, accounts: str, port: int) -> None:
-    """Write the configuration of a server with jails; ``accounts`` is the pattern of those that live
-    there."""
+    """Write the configuration of a server with jails; ``accounts`` is the pattern of those in them."""
     _write_config(layout, port, _jailed(layout, accounts))
 
 

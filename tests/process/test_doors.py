@@ -1,4 +1,4 @@
-"""From the directory that revokes to the last door that closes, with real daemons and a real sshd: seconds."""
+"""From the directory that revokes to the last door that closes: seconds, with real daemons and sshd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A province's administrator rewrites its ledger while the daemon is down; an agency's next exchange shows it.
+"""A province's administrator rewrites its ledger in a pause; an agency's next exchange shows it.
 
 Real daemons and a real sshd. All data is fictional.
 """

@@ -59,8 +59,8 @@ def test_the_fragment_closes_everything_and_denies_the_requests_of_c2() -> None:
     assert f"ForceCommand internal-sftp -u 0007 -P {denied}\n" in text
     for line in (
         "AuthorizedKeysFile none",
-        "AuthorizedKeysCommand /opt/exchanged/bin/exchanged-keys --config /etc/exchanged/province.toml"
-        " --keys /etc/exchanged/sshd/keys/%u --cache /var/cache/exchanged-keys %u",
+        "AuthorizedKeysCommand /opt/exchanged/bin/exchanged-keys --config /etc/exchanged/province.toml --keys "
+        + "/etc/exchanged/sshd/keys/%u --cache /var/cache/exchanged-keys %u",
         "AuthorizedKeysCommandUser exchanged-keys",
         "AuthenticationMethods publickey", "PasswordAuthentication no", "DisableForwarding yes",
         "PermitTunnel no", "PermitTTY no", "MaxSessions 4", "ClientAliveInterval 15", "ClientAliveCountMax 3",

@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing_and_is_tried_again(
     folder.parent.write_text("no folder")
     copy = DirectoryCopy(folder, DurableFiles(Volume.FOREIGN), network.nodes[PROVINCE].opened.trust)
     copy.renew()
-    os.unlink(folder.parent)
+    folder.parent.unlink()
     folder.parent.mkdir()
     copy.renew()
     assert copy_of(network, folder) == in_force(network)
