@@ -55,12 +55,13 @@ def test_the_fragment_closes_everything_and_denies_the_requests_of_c2() -> None:
     text = fragment(PLAN)
     assert "Match User ex-620199-01-00\n" in text
     assert "ChrootDirectory /srv/exchanged/jails/620199-01-00\n" in text
+    config, keys = "/etc/exchanged/province.toml", "/etc/exchanged/sshd/keys/%u"
+    command, cache = "/opt/exchanged/bin/exchanged-keys", "/var/cache/exchanged-keys"
     denied = "symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
     assert f"ForceCommand internal-sftp -u 0007 -P {denied}\n" in text
     for line in (
         "AuthorizedKeysFile none",
-        "AuthorizedKeysCommand /opt/exchanged/bin/exchanged-keys --config /etc/exchanged/province.toml --keys "
-        + "/etc/exchanged/sshd/keys/%u --cache /var/cache/exchanged-keys %u",
+        f"AuthorizedKeysCommand {command} --config {config} --keys {keys} --cache {cache} %u",
         "AuthorizedKeysCommandUser exchanged-keys",
         "AuthenticationMethods publickey", "PasswordAuthentication no", "DisableForwarding yes",
         "PermitTunnel no", "PermitTTY no", "MaxSessions 4", "ClientAliveInterval 15", "ClientAliveCountMax 3",
