@@ -8,37 +8,33 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
-from cli import check_words
 from cli.check_values import Check, CheckState
+from cli.checks_doors import check_doors
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
-from cli.frame import read_input
+from cli.directory_trusted import find_directory
 from cli.locale import _
 from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
 from exchanged.jail import jail_of, links_on_our_volume
-from exchanged.keys import check_private_file, load_key
-from exchanged.places import DIRECTORY_FOLDER
-from packet_spec.directory import open_directory
+from exchanged.keys import check_private_file, load_encryption_key, load_key
 from packet_spec.errors import ExchangeError
-from packet_spec.limits import DIRECTORY_BYTES
-from packet_spec.model import Directory
+from packet_spec.model import Directory, KeyUse, NodeRole
 
-__all__ = ["Check", "CheckState", "check_node", "find_directory"]
+__all__ = ["Check", "CheckState", "check_node"]
 
 PACKAGES: Final = ("packet_spec", "exchanged", "frontend_server", "cli")
-_DIRECTORY: Final = re.compile(r"directory-(\d{1,12})\.xml")
 # A month is enough for the province to sign a new directory and for it to arrive by any road.
 _EXPIRY_WARNING: Final = timedelta(days=30)
 # Who may write here can steer the node; who may read here reads case data.
@@ -63,35 +59,9 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
+        *(check_doors(config, directory, now) if directory else ()),
         *(check_packs(config, directory, now) if directory else ()),
     )
-
-
-def find_directory(config: Config) -> tuple[Directory | None, Check]:
-    """The newest directory in data_dir that its root signatures prove, and how the search ended."""
-    folder = config.node.data_dir / DIRECTORY_FOLDER
-    try:
-        found = [path for path in folder.iterdir() if _DIRECTORY.fullmatch(path.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        found = []
-    except OSError as error:
-        # Whoever may not look must not be sent to install another one.
-        return None, check_words.unusable("directory", folder, error.strerror or "")
-    refused = ""
-    for path in sorted(found, key=_version, reverse=True):
-        try:
-            data = read_input(path, DIRECTORY_BYTES)
-            directory = open_directory(data, config.keys.roots, config.keys.threshold)
-        except ExchangeError as error:
-            refused = refused or f"{path.name}: {error}"
-        else:
-            return directory, Check(
-                "directory", CheckState.WARNING if refused else CheckState.GOOD, refused or path.name
-            )
-    if refused:
-        return None, Check("directory", CheckState.PROBLEM, refused)
-    missing = _("none is installed; run: exchangectl directory install FILE")
-    return None, Check("directory", CheckState.WARNING, missing)
 
 
 def _check_installation() -> Iterator[Check]:
@@ -156,12 +126,40 @@ def _check_keys(config: Config) -> Iterator[Check]:
             follows=_("no directory is valid here"),
             advice=_("put in the root keys that the enrolment pack of the province names"),
         )
-    for use, path in config.key_files().items():
+    for use, path in config.signing_key_files().items():
         name = f"key {use}"
         try:
             yield Check(name, CheckState.GOOD, load_key(path).key_id)
         except ExchangeError as error:
             yield Check(name, CheckState.PROBLEM, _with_advice(error))
+    if config.node.role is NodeRole.FRONTEND:
+        yield _check_encryption_key(config)
+
+
+def _own_keys(config: Config) -> Iterator[tuple[KeyUse, str]]:
+    """Use and id of the private keys that can be read; what is wrong with the others is told elsewhere."""
+    for use, path in config.signing_key_files().items():
+        with suppress(ExchangeError):
+            yield use, load_key(path).key_id
+    if config.node.role is NodeRole.FRONTEND and config.keys.encrypt.exists():
+        with suppress(ExchangeError):
+            yield KeyUse.ENCRYPT, load_encryption_key(config.keys.encrypt).key_id
+
+
+def _check_encryption_key(config: Config) -> Check:
+    """A front-end works without one, as long as no route to its agency asks for encrypted parts."""
+    name, path = f"key {KeyUse.ENCRYPT}", config.keys.encrypt
+    if not path.exists():
+        return Check(
+            name,
+            CheckState.WARNING,
+            _("there is none: nothing can be encrypted to this agency"),
+            advice=_("make one with exchangectl node init and have it enrolled"),
+        )
+    try:
+        return Check(name, CheckState.GOOD, load_encryption_key(path).key_id)
+    except ExchangeError as error:
+        return Check(name, CheckState.PROBLEM, _with_advice(error))
 
 
 def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Check]:
@@ -246,11 +244,8 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
         detail = _("its role in the directory is {role}").format(role=node.role)
         yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
     listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
-    for use, path in config.key_files().items():
-        try:
-            key_id = load_key(path).key_id
-        except ExchangeError:
-            continue
+    yield from _check_log_key(config, directory)
+    for use, key_id in _own_keys(config):
         if (key_id, use) not in listed:
             detail = _("the directory does not list {key} for {use}: have it enrolled").format(
                 key=key_id, use=use.value
@@ -275,10 +270,20 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
             yield Check(f"link {link.name}", CheckState.PROBLEM, detail)
 
 
+def _check_log_key(config: Config, directory: Directory) -> Iterator[Check]:
+    """An admitting node without a key for its log shows it to nobody."""
+    node = config.node.code
+    admits = any(agency.admitting_node == node != agency.node for agency in directory.agencies)
+    path = config.log_key_file()
+    if admits and path is not None and not path.exists():
+        yield Check(
+            "key log",
+            CheckState.WARNING,
+            _("it admits packets and has no key for its log"),
+            follows=_("it keeps the log, but agencies are shown no heads of it and can prove nothing by it"),
+            advice=_("run: exchangectl key generate {path}, and have it enrolled for log").format(path=path),
+        )
+
+
 def _with_advice(error: ExchangeError) -> str:
     return f"{error}; {error.advice}" if error.advice else str(error)
-
-
-def _version(path: Path) -> int:
-    match = _DIRECTORY.fullmatch(path.name)
-    return int(match[1]) if match else -1

@@ -120,6 +120,7 @@ def _lines(
     yield _identity(facts)
     yield from damage(config)
     yield from _waiting(facts, now)
+    yield from _logs(facts)
     yield from configured(config, now)
 
 
@@ -181,7 +182,8 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
     text = _("; ").join(parts)
     if link.state in {LinkState.DOWN, LinkState.HELD}:
         return problem(name, text, ExitCode.TEMPORARY)
-    return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
+    is_odd = link.state in {LinkState.SILENT, LinkState.PAUSED, LinkState.DISABLED}
+    return warning(name, text) if is_odd else good(name, text)
 
 
 def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> StatusLine:
@@ -217,6 +219,13 @@ def _identity(facts: NodeFacts) -> StatusLine:
         at = local_time(moment(restored))
         return good(name, _("{incarnation}; restored {at}").format(incarnation=incarnation, at=at))
     return good(name, incarnation)
+
+
+def _logs(facts: NodeFacts) -> Iterator[StatusLine]:
+    """A log that contradicts itself stays a problem until the roots excuse it."""
+    if facts.log_doubts:
+        text = _("{nodes} contradicts itself: exchangectl log show").format(nodes=", ".join(facts.log_doubts))
+        yield problem(_("log"), text, ExitCode.USAGE)
 
 
 def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:

@@ -26,8 +26,9 @@ from exchanged.places import PACK_FOLDER
 from packet_spec.authority import check_seal_authority
 from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
 from packet_spec.check import CheckResult, check_packet
-from packet_spec.directory import decode_directory, find_key_owner, open_directory
+from packet_spec.directory import decode_directory, find_key_owner
 from packet_spec.disposition import is_disposition, parse_disposition
+from packet_spec.encryption_rules import encryption_findings
 from packet_spec.envelope import missing_digest_findings
 from packet_spec.errors import ExchangeError, PackUnknownError, ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
@@ -65,7 +66,8 @@ class Rules:
     def check(self, packet_xml: bytes) -> tuple[CheckResult, Pack]:
         """A packet.xml that nobody sealed: by the pack that was named, else by those in force."""
         if self.pack is not None:
-            return check_packet(packet_xml, directory=self.directory, pack=self.pack), self.pack
+            result = check_packet(packet_xml, directory=self.directory, pack=self.pack, moment=self.now)
+            return result, self.pack
         return check_with_packs(packet_xml, directory=self.directory, now=self.now, find=self.find)
 
 
@@ -105,11 +107,13 @@ def checking(
     if directory_file is not None:
         data = read_input(directory_file, DIRECTORY_BYTES)
         if config is not None:
-            directory, state = open_directory(data, config.keys.roots, config.keys.threshold), "proved"
+            from cli.directory_trusted import open_trusted  # noqa: PLC0415 - not portable, as below
+
+            directory, state = open_trusted(data, config), "proved"
         else:
             directory, state = decode_directory(split_signed(data)[0]), "not-proved"
     elif config is not None:
-        from cli.checks import find_directory  # noqa: PLC0415 - not portable, and only nodes need it
+        from cli.directory_trusted import find_directory  # noqa: PLC0415 - not portable, and only nodes need it
 
         directory = find_directory(config)[0]
         state = "none" if directory is None else "proved"
@@ -328,17 +332,23 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         inline = {part.index: b"".join(blocks) for part, blocks in reader.parts()}
     check_seal_authority(directory, seal, reader.key_id, rules.now)
     pack, out_of_force = pack_of_seal(seal, directory, rules.find)
-    result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
+    result = check_packet(
+        packet_xml, directory=directory, pack=pack, encoding=seal.encoding, moment=seal.sealed_at
+    )
     findings = (*out_of_force, *result.verdict.findings)
     checked = result.verdict
     if result.packet is not None:
         findings += check_seal_against_packet(seal, result.packet)
-        if not check_parts_against_attachments(seal, result.packet.attachments):
+        findings += encryption_findings(directory, seal)
+        if seal.encryption is None and not check_parts_against_attachments(seal, result.packet.attachments):
             documents = _inline_documents(seal, result.packet, inline)
             checked, findings = _with_documents(checked, findings, documents, result.packet, pack)
     verdict = _verdict(checked, findings, ())
     count = len(blob_parts(seal))
     beside = f"; {count} large parts travel beside it and were not checked" if count else ""
+    if seal.encryption is not None:
+        nodes = ", ".join(dict.fromkeys(each.node for each in seal.encryption.keys))
+        beside += f"; its parts are encrypted to {nodes}, and nobody else can look into them"
     note = f"sealed by {seal.key.sender}: signature, authority and every digest verified{beside}"
     return Checked(
         path,

@@ -71,22 +71,31 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles."""
+    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles.
+
+    ``door`` is the folder in which the SSH server's key command finds the directory in force.
+    """
 
     code: str
     role: NodeRole
     data_dir: Path
     agency: str
     locale: Locale
+    door: Path
 
 
 @dataclass(frozen=True, slots=True)
 class KeysConfig:
-    """Private key files of this node, and the root keys that may sign a directory (C24)."""
+    """Private key files of this node, and the root keys that may sign a directory (C24).
+
+    ``encrypt`` is the key that parts are encrypted to; older ones lie beside it as ``encrypt-*.key``.
+    """
 
     seal: Path
     link: Path
     receipt: Path
+    log: Path
+    encrypt: Path
     roots: tuple[RootKey, ...]
     threshold: int
 
@@ -187,6 +196,7 @@ class NoticesConfig:
     warn_share: float
     link_down_minutes: float
     held_hours: float
+    log_hours: float
     expiry_days: float
 
 
@@ -236,3 +246,12 @@ class Config:
             KeyUse.SEAL: self.keys.seal, KeyUse.LINK: self.keys.link, KeyUse.RECEIPT: self.keys.receipt
         }  # fmt: skip
         return {use: path for use, path in files.items() if use in _KEYS_OF_ROLE[self.node.role]}
+
+    def signing_key_files(self) -> dict[KeyUse, Path]:
+        """Those that the node must have, and that for the log where one lies."""
+        log = self.log_key_file()
+        return self.key_files() | ({KeyUse.LOG: log} if log is not None and log.exists() else {})
+
+    def log_key_file(self) -> Path | None:
+        """Where the key for the log lies, if this node may admit; there may be none (docs/operating.md)."""
+        return None if self.node.role is NodeRole.BRIDGE else self.keys.log

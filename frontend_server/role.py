@@ -14,6 +14,7 @@ from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
@@ -31,6 +32,7 @@ from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
+from frontend_server.opening import Opener
 from frontend_server.removal import Remover
 from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
@@ -84,6 +86,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         links=parts.links,
         pool=ports.pool,
         seal_key=parts.seal_key,
+        decryption_keys=parts.decryption_keys,
         dispose=Dispositions(agency, parts.statements).take,
         clock=ports.clock,
         randomness=ports.randomness,
@@ -104,7 +107,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         ledger=parts.ledger,
         folders=marked,
         stager=Stager(
-            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock,
+            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock, _opener(parts),
             folder_mode=settings.mode,
         ),
         files=foreign,
@@ -157,4 +160,19 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
     own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
     restored = Restoring(parts, before=own.begin, ready=own.take)
-    return (judge, *after, effects, retention, notices, restored), {folders.outbox: intake.name}
+    stations = (judge, *after, effects, retention, LogStation(parts), notices, restored)
+    return stations, {folders.outbox: intake.name}
+
+
+def _opener(parts: Parts) -> Opener:
+    """What opens the encrypted packets that are delivered here."""
+    return Opener(
+        node=parts.config.node.code,
+        keys=parts.decryption_keys,
+        trust=parts.trust,
+        pool=parts.ports.pool,
+        clock=parts.ports.clock,
+        randomness=parts.ports.randomness,
+        packs=parts.packs.folder,
+        scanner=parts.config.scanner,
+    )

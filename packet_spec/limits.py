@@ -13,6 +13,8 @@ PACKET_XML_BYTES: Final = 8 * MIB
 PARTS: Final = 5_000
 # 5,000 parts at about 500 bytes each, with room for long names.
 SEAL_XML_BYTES: Final = 4 * MIB
+# Keys that one packet is encrypted to: those of 33 recipients, some with several while they rotate.
+WRAPPED_KEYS: Final = 264
 # Inline parts together: with packet.xml and seal.xml below a batch.
 INLINE_PARTS_BYTES: Final = 8 * MIB
 # A larger part is a blob of its own, resumable and stored once (C8).
@@ -35,8 +37,15 @@ STATUS_BYTES: Final = 1 * MIB
 NOTICE_BYTES: Final = 64 * KIB
 NOTICE_PACKETS: Final = 200
 DISPOSITION_BYTES: Final = 256 * KIB
+# A log head is a few lines. A statement holds about a thousand entries; a note has room for no more.
+LOG_HEAD_BYTES: Final = 4 * KIB
+LOG_STATEMENT_BYTES: Final = 1 * MIB
+# With the signatures of 32 roots.
+LOG_RECOVERY_BYTES: Final = 16 * KIB
 # 500 agencies with keys and names need about 1 MiB.
 DIRECTORY_BYTES: Final = 16 * MIB
+# The largest version and the largest epoch: 18 digits, as many as a file name of a mailbox may have.
+DIRECTORY_VERSION: Final = 10**18 - 1
 # The shipped standard as a pack has about 1 MiB; local additions are small beside it.
 PACK_BYTES: Final = 8 * MIB
 # Packs that a directory names: a few versions side by side, and some provinces' own.

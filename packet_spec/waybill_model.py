@@ -75,8 +75,9 @@ class Acknowledgement:
 class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
-    ``lacks`` are digests of packs that the directory names and the writer does not have. ``events`` is how
-    many events the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
+    ``directory_epoch`` and ``directory_version`` name the directory in force; version 0 is none. ``lacks``
+    are digests of packs that the directory names and the writer does not have. ``events`` is how many events
+    the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
     """
 
     speaks: tuple[str, ...]
@@ -92,3 +93,4 @@ class Waybill:
     key_id: str
     lacks: tuple[str, ...] = ()
     events: int | None = None
+    directory_epoch: int = 1

@@ -19,6 +19,8 @@ from cli.frame import NounGroup
         "accept": "link_accept",
         "skip": "link_skip",
         "jail": "link_jail",
+        "doors": "link_doors",
+        "authorized-keys": "link_authorized_keys",
     },
 )
 def link() -> None:

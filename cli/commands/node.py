@@ -6,11 +6,14 @@ import click
 
 from cli.frame import NounGroup
 
+_MEMBERS = {
+    "init": "node_init",
+    "enrol": "node_enrol",
+    "status": "node_status",
+    "restore": "node_restore",
+}
 
-@click.group(
-    "node",
-    cls=NounGroup,
-    members={"init": "node_init", "status": "node_status", "restore": "node_restore"},
-)
+
+@click.group("node", cls=NounGroup, members=_MEMBERS)
 def node() -> None:
     """Make a node, see how it is, put a backup in its place."""

@@ -11,7 +11,13 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_notes, schema_restoring
+from exchanged.ledger import (
+    schema_answers,
+    schema_encryption,
+    schema_log,
+    schema_notes,
+    schema_restoring,
+)
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -323,9 +329,20 @@ def _notes(database: Database) -> None:
     _run(database, schema_notes.STATEMENTS)
 
 
+@migrations(name="0009-log")
+def _log(database: Database) -> None:
+    schema_log.apply(database)
+
+
 @migrations(name="0010-restoring")
 def _restoring(database: Database) -> None:
     _run(database, schema_restoring.STATEMENTS)
+
+
+@migrations(name="0012-encryption")
+def _encryption(database: Database) -> None:
+    """Encrypted parts: a ciphertext that lies here is used again, and a repeated drop is known again."""
+    schema_encryption.apply(database)
 
 
 def migrate(database: Database) -> None:
