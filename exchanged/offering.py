@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from exchanged import forks
@@ -30,13 +29,12 @@ from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose, needs_no_offer
-from exchanged.published import lacked_here, published_for
+from exchanged.published import lacked_here, published_for, published_source
 from exchanged.ranges import SpoolRange
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
-from exchanged.sources import BlobSource, BytesSource, FileSource
+from exchanged.sources import BlobSource
 from exchanged.states import DestinationState, Event, PacketState
-from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
@@ -473,11 +471,7 @@ class Offering:
         for name, what in published_for(self.link).items():
             if name in self._put:
                 continue
-            if isinstance(what, Path):
-                source: Source = FileSource(what, what.stat().st_size)
-            else:
-                source = BytesSource(self.link.packs.read(what))
-            self.link.transport.put(name, source)
+            self.link.transport.put(name, published_source(self.link, what))
             self._put.add(name)
             changed = True
         return changed
