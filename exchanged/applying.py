@@ -37,6 +37,7 @@ from packet_spec.hop import open_hop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
 from packet_spec.note import Note, open_note
+from packet_spec.note_rules import may_send_note
 from packet_spec.receipt import open_receipt
 from packet_spec.restoring import Numbers
 
@@ -83,10 +84,12 @@ class Applying:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         # Recorded last: what is held is not known yet, and must be looked at again.
+        if may_send_note(self.trust.directory, note.kind, note.from_node, note.to_node) is None:
+            # A newer program may know who may say that to whom; before, nothing is passed on either.
+            raise Held("unknown-note-kind")
         if note.to_node != self.node:
             self.statements.pass_note_on(transaction, note, document, came_by=row.link)
         elif (handler := self.handlers.get(note.kind)) is None:
-            # A newer program may know what to do with it.
             raise Held("unknown-note-kind")
         else:
             handler.take(transaction, note, row)

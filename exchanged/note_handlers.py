@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
-from exchanged.log_watch import NOTE_KIND as LOG_NOTES
 from exchanged.log_watch import LogWatch
 from exchanged.parts import Parts
 from exchanged.restoring import restore_notes
 from packet_spec.model import NodeRole
-from packet_spec.restoring import KIND
+from packet_spec.note_rules import LOG, RESTORE
 
 
 def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     """Kind -> handler, for the role of this node."""
     role, node = parts.config.node.role, parts.config.node.code
-    handlers = {KIND: restore_notes(parts)}
+    handlers: dict[str, NoteHandler] = {RESTORE: restore_notes(parts)}
     if role is not NodeRole.BRIDGE:
-        handlers[LOG_NOTES] = LogWatch(node, parts.trust)
+        handlers[LOG] = LogWatch(node, parts.trust)
     return handlers
 
 

@@ -21,7 +21,8 @@ from exchanged.log import event_line
 from exchanged.receipts import ORDINARY, URGENT
 from exchanged.routing import RouteKind, next_hop
 from packet_spec.model import ItemKind, Priority
-from packet_spec.restoring import KIND, KnownPacket, Page, Want, encode_restoring, pages_of
+from packet_spec.note_rules import RESTORE
+from packet_spec.restoring import KnownPacket, Page, Want, encode_restoring, pages_of
 
 
 class RestoreAnswers:
@@ -76,7 +77,7 @@ class RestoreAnswers:
                 page = Page(
                     base.incarnation, is_last, base.final, base.sure, stream, base.numbers, portion, receipts
                 )
-                link.statements.send_note(transaction, KIND, asked.node, encode_restoring(page))
+                link.statements.send_note(transaction, RESTORE, asked.node, encode_restoring(page))
             restoring.note_answered(transaction, asked, is_final=is_final)
             transaction.event(
                 "restore-answered",

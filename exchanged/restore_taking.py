@@ -27,8 +27,8 @@ from exchanged.trust import Trust
 from packet_spec.identity import PacketKey
 from packet_spec.model import DirectoryAgency, ReceiptKind
 from packet_spec.note import Note
+from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import (
-    KIND,
     WANTED,
     Ask,
     KnownPacket,
@@ -84,7 +84,8 @@ class RestoreNotes:
         ]
         for start in range(0, len(wanted), WANTED):
             keys = tuple(wanted[start : start + WANTED])
-            self.statements.send_note(transaction, KIND, node, encode_restoring(Want(page.incarnation, keys)))
+            said = encode_restoring(Want(page.incarnation, keys))
+            self.statements.send_note(transaction, RESTORE, node, said)
         for key in wanted:
             restoring.want(transaction, key, node)
         if page.last and peer.state not in restoring.OVER:

@@ -23,7 +23,8 @@ from exchanged.states import ArrivalState, PacketState
 from exchanged.station import NOW, Station
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory, ItemKind, NodeRole
-from packet_spec.restoring import KIND, Ask, encode_restoring
+from packet_spec.note_rules import RESTORE
+from packet_spec.restoring import Ask, encode_restoring
 
 _LOOK_SECONDS = 5.0
 _NAME = "restoring"
@@ -107,7 +108,7 @@ class Restoring:
         assert since is not None  # noqa: S101 - set with the mark of the restore
         said = encode_restoring(Ask(self._parts.incarnation, since))
         for node, link in due:
-            sent = self._parts.statements.send_note(transaction, KIND, node, said)
+            sent = self._parts.statements.send_note(transaction, RESTORE, node, said)
             # Without a road in the directory nobody there ever had anything from here.
             restoring.set_peer(transaction, node, link, PeerState.ASKED if sent else PeerState.DONE)
             transaction.event("restore-asks", detail={"node": node, "link": link})

@@ -160,7 +160,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
     own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
     restored = Restoring(parts, before=own.begin, ready=own.take)
-    stations = (judge, *after, effects, retention, LogStation(parts), notices, restored)
+    stations: tuple[Station, ...] = (judge, *after, effects, retention, LogStation(parts), notices, restored)
     return stations, {folders.outbox: intake.name}
 
 

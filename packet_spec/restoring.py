@@ -35,9 +35,6 @@ from packet_spec.xml import (
     write_truth,
 )
 
-KIND: Final = "restore"
-"""The kind of the notes that carry these documents."""
-
 WANTED: Final = 2_000
 """At most how many packets one ``Want`` names."""
 
