@@ -270,9 +270,15 @@ def _take_in(
 
 
 def _copy_keys(files: DurableFiles, config: Config, target: Path) -> None:
-    """Private keys, by their names: whoever has them can speak for this node."""
+    """Private keys, by their names, and earlier and next ones beside them.
+
+    Whoever has them can speak for this node and read what was encrypted to it.
+    """
     logins = [link.key for link in config.links if link.key is not None]
-    for path in dict.fromkeys((*config.key_files().values(), *logins)):
+    optional = [config.keys.encrypt, config.keys.log]
+    found = [*config.key_files().values(), *logins, *(path for path in optional if path.exists())]
+    beside = [other for path in (*found, *optional) for other in path.parent.glob(f"{path.stem}-*.key")]
+    for path in dict.fromkeys((*found, *sorted(beside))):
         check_private_file(path)
         files.write_new(target / path.name, (path.read_bytes(),), mode=0o600)
 

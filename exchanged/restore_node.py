@@ -43,7 +43,8 @@ class Plan:
     """What restoring would do.
 
     ``moves`` lie in the data directory now; ``here`` is the ledger there, if it can be read. ``forgets`` is
-    how many events that has beyond the backup; None where nobody can tell.
+    how many events that has beyond the backup; None where nobody can tell. ``log_entries``: how many the
+    node's own Merkle log has in the backup; agencies may hold heads of a longer one.
     """
 
     manifest: Manifest
@@ -52,6 +53,7 @@ class Plan:
     aside: Path
     here: LedgerFacts | None
     neighbours: tuple[str, ...]
+    log_entries: int
 
     @property
     def forgets(self) -> int | None:
@@ -90,7 +92,13 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
         aside=data_dir / f"set-aside-{now.strftime('%Y%m%dT%H%M%SZ')}",
         here=look_at_ledger(data_dir / LEDGER_FILE),
         neighbours=tuple(link.peer for link in config.links),
+        log_entries=_logged(source / DATA / LEDGER_FILE),
     )
+
+
+def _logged(ledger: Path) -> int:
+    facts = look_at_ledger(ledger)
+    return 0 if facts is None else facts.log_entries
 
 
 def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved = nobody_looks) -> None:

@@ -73,3 +73,10 @@ def _pairs(made: Plan) -> Iterator[tuple[str, object]]:
         text = _("{events} events; {more} of them are not in the backup and are forgotten")
         yield _("ledger there"), text.format(events=made.here.events, more=made.forgets)
     yield _("then asks"), ", ".join(made.neighbours) or "-"
+    if made.log_entries:
+        text = _(
+            "{count} entries of its own log come back. If an agency holds a larger head, only a statement"
+            " signed by the roots excuses it: exchangectl log recovery, log sign, log install, best before"
+            " the start. Without it the node works on, agencies are alarmed, and its log proves nothing."
+        )
+        yield _("log"), text.format(count=made.log_entries)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exchanged.errors import LedgerDamagedError, NoSpaceError
+from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import GENESIS
 from exchanged.ledger.writer import open_read_only
@@ -18,13 +19,15 @@ from exchanged.ledger.writer import open_read_only
 class LedgerFacts:
     """Which ledger it is and how far.
 
-    Its incarnation (empty before the first start), events, head, last time.
+    Its incarnation (empty before the first start), events, head, last time, and the entries of its own
+    Merkle log.
     """
 
     incarnation: str
     events: int
     head: str
     last_at: datetime | None
+    log_entries: int
 
 
 def copy_ledger(source: Path, target: Path) -> None:
@@ -51,8 +54,12 @@ def facts_of(connection: sqlite3.Connection) -> LedgerFacts:
     row = connection.execute("SELECT value FROM node WHERE name = 'incarnation'").fetchone()
     incarnation = "" if row is None else str(row[0])
     if event is None:
-        return LedgerFacts(incarnation, 0, GENESIS, None)
-    return LedgerFacts(incarnation, int(event[0]), str(event[1]), moment(str(event[2])))
+        return LedgerFacts(incarnation, 0, GENESIS, None, 0)
+    logged = 0
+    with suppress(sqlite3.OperationalError):
+        # A ledger of before there were logs has no such table.
+        logged = size_of(connection)
+    return LedgerFacts(incarnation, int(event[0]), str(event[1]), moment(str(event[2])), logged)
 
 
 def look_at_ledger(path: Path) -> LedgerFacts | None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from exchanged.ledger import batches, search, statements
+from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
@@ -24,6 +25,8 @@ RESTORING: Final = "restoring"
 RESTORED_AT: Final = "restored-at"
 RESTORED_SINCE: Final = "restored-since"
 """Since when this node may have forgotten: when its backup was made, by its own clock."""
+RESTORED_LOG: Final = "restored-log"
+"""How many entries its own Merkle log had then."""
 
 
 class PeerState(StrEnum):
@@ -72,6 +75,12 @@ def restored_at(connection: sqlite3.Connection) -> datetime | None:
     return moment(text) if text else None
 
 
+def log_at_restore(connection: sqlite3.Connection) -> int | None:
+    """How many entries the own log had when this ledger was last restored."""
+    text = _recall(connection, RESTORED_LOG)
+    return int(text) if text else None
+
+
 def forgotten_since(connection: sqlite3.Connection) -> datetime | None:
     """Since when this node may have forgotten something."""
     text = _recall(connection, RESTORED_SINCE)
@@ -97,6 +106,7 @@ def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> 
     transaction.remember(RESTORING, "yes")
     transaction.remember(RESTORED_AT, transaction.stamp)
     transaction.remember(RESTORED_SINCE, stamp(since))
+    transaction.remember(RESTORED_LOG, str(size_of(transaction.connection)))
     for table in ("restore_peer", "restore_wanted", "restore_fresh", "restore_promised"):
         transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
     for name in names:

@@ -187,9 +187,14 @@ def test_a_backup_that_lacks_or_changes_anything_is_not_whole(world: World, tmp_
 
 def test_keys_are_copied_apart_and_only_when_asked_for(world: World, tmp_path: Path) -> None:
     config, layout = world.network.nodes[POLICE].config, world.network.layout
-    keys = tmp_path / "keys"
+    keys, own = tmp_path / "keys", config.node.data_dir / "keys"
+    # One of before: what was encrypted to it may still come, or come again.
+    shutil.copy2(own / "encrypt.key", own / "encrypt-1.key")
     backup.create(config, layout.config(POLICE), tmp_path / "b", world.network.clock.now(), keys=keys)
-    assert {path.name for path in keys.iterdir()} == {"seal.key", "link.key", "receipt.key"}
+    assert {path.name for path in keys.iterdir()} >= {
+        "seal.key", "link.key", "receipt.key", "encrypt.key", "encrypt-1.key",
+    }  # fmt: skip
+    assert all((keys / path.name).read_bytes() == path.read_bytes() for path in own.glob("*.key"))
     assert {path.stat().st_mode & 0o777 for path in keys.iterdir()} == {0o600}
     assert list((tmp_path / "b").rglob("*.key")) == []
 

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ AGENCIES = (POLICE, PROCURATORATE, COURT)
 
 @dataclass
 class Seen:
-    """What lay in inboxes at any time: sender's reference -> folders, each with whether it was flagged."""
+    """What lay in inboxes at any time: sender's reference -> folders, each with whether it was flagged.
 
-    folders: dict[str, dict[tuple[str, int], bool]] = field(default_factory=dict)
+    A folder is known by its place and the time at which it was delivered, as its delivery.xml says.
+    """
+
+    folders: dict[str, dict[tuple[str, datetime], bool]] = field(default_factory=dict)
 
     def look(self, network: Network) -> None:
         """Note what lies there now."""
@@ -33,7 +37,7 @@ class Seen:
             for path in (network.agency(agency) / "inbox").glob("*/*/delivery.xml"):
                 found = decode_delivery(path.read_bytes())
                 folder = path.parent
-                self.folders.setdefault(found.sender_ref, {})[str(folder), folder.stat().st_ino] = (
+                self.folders.setdefault(found.sender_ref, {})[str(folder), found.delivered_at] = (
                     found.maybe_duplicate
                 )
 
