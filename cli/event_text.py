@@ -38,6 +38,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "link-resumed": "link {link} works again after a pause",
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
+    "mailbox-file-waits": "a file in the mailbox of link {link} waits: {file}; the suite {suite} is not known here",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
     "batch-held-by-neighbour": "batch {number} is held by the neighbour of link {link}: {detail}",
     "batch-number-used-twice": "the neighbour of link {link} used batch number {number} twice",

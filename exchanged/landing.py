@@ -30,6 +30,7 @@ from packet_spec.errors import (
     FormatError,
     SignatureError,
     UnknownKeyError,
+    UnknownSuiteError,
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
@@ -400,17 +401,16 @@ class Landing:
         if len(self._complaints) >= _COMPLAINTS:
             self._complaints.clear()
         self._complaints[name] = error.reference
+        kind, detail = "mailbox-file-refused", {"link": self.link.name, "file": name, "error": error.reference}
+        if isinstance(error, UnknownSuiteError):
+            # Nobody did anything wrong: this program does not know how it is signed.
+            kind, detail = "mailbox-file-waits", detail | {"suite": error.found}
         event_line(
-            "mailbox-file-refused",
+            kind,
             level=30,
             link=self.link.name,
             file=name,
             error=error.reference,
             what=str(error),
         )
-        self.link.ledger.write(
-            lambda transaction: transaction.event(
-                "mailbox-file-refused",
-                detail={"link": self.link.name, "file": name, "error": error.reference},
-            )
-        )
+        self.link.ledger.write(lambda transaction: transaction.event(kind, detail=detail))
