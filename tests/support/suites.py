@@ -23,11 +23,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from exchanged.config import load_config
 from exchanged.keys import generate_key, load_key, public_key_text
 from packet_spec.directory import encode_directory, open_directory, sign_directory
-from packet_spec.encryption import KEY_SUITE
-from packet_spec.model import DirectoryKey, DirectoryNode, RootKey
-from packet_spec.signing import PrivateKey, PublicKey
-from packet_spec.ssh_keys import SSH_SUITE
+from packet_spec.model import DirectoryKey, KeyUse, RootKey
+from packet_spec.signing import PrivateKey
 from packet_spec.suites import Sign, SigningSuite, register_signing_suite
+from tests.support.clock import FakeRandomness
 from tests.support.network import Network
 
 
@@ -86,6 +85,7 @@ class EcdsaP256:
 
 
 SECOND: Final = Ed448OverSha512()
+SIGNING: Final = frozenset({KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.LOG})
 
 
 @contextmanager
@@ -98,8 +98,10 @@ def known(suite: SigningSuite = SECOND) -> Iterator[None]:
         forget()
 
 
-def change_suite(network: Network, codes: Collection[str], *, root: bool = False) -> None:
-    """New keys of the second suite for everything that these nodes sign with, before the nodes are opened.
+def change_suite(
+    network: Network, codes: Collection[str], uses: Collection[KeyUse] = SIGNING, *, root: bool = False
+) -> None:
+    """New keys of the second suite for what these nodes sign in these uses, before the nodes are opened.
 
     ``root``: also the root of the directory.
     """
@@ -109,8 +111,13 @@ def change_suite(network: Network, codes: Collection[str], *, root: bool = False
     signer = old
     if root:
         network.layout.root_key.unlink()
-        signer = generate_key(network.layout.root_key, randomness(network), SECOND.name)
-    nodes = tuple(_changed(network, node) if node.code in codes else node for node in directory.nodes)
+        signer = generate_key(network.layout.root_key, FakeRandomness("root"), SECOND.name)
+    nodes = tuple(
+        replace(node, keys=tuple(_changed(network, node.code, key, uses) for key in node.keys))
+        if node.code in codes
+        else node
+        for node in directory.nodes
+    )
     newer = replace(directory, nodes=nodes, roots=(root_of(signer),))
     signed = sign_directory(encode_directory(newer), [signer])
     for code, node in network.nodes.items():
@@ -126,20 +133,11 @@ def root_of(key: PrivateKey) -> RootKey:
     return RootKey(key.key_id, key.suite, key.public_key.public)
 
 
-def randomness(network: Network):
-    """The random numbers of any node."""
-    return next(iter(network.nodes.values())).randomness
-
-
-def _changed(network: Network, node: DirectoryNode) -> DirectoryNode:
-    return replace(node, keys=tuple(_new_key(network, node.code, key) for key in node.keys))
-
-
-def _new_key(network: Network, code: str, key: DirectoryKey) -> DirectoryKey:
-    if key.suite in {SSH_SUITE, KEY_SUITE}:
-        return key
+def _changed(network: Network, code: str, key: DirectoryKey, uses: Collection[KeyUse]) -> DirectoryKey:
     (use,) = key.uses
+    if use not in uses:
+        return key
     path = network.layout.data(code) / "keys" / f"{use.value}.key"
     path.unlink()
-    public: PublicKey = generate_key(path, network.nodes[code].randomness, SECOND.name).public_key
+    public = generate_key(path, network.nodes[code].randomness, SECOND.name).public_key
     return replace(key, key_id=public.key_id, suite=public.suite, public=public.public)
