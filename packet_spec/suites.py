@@ -35,6 +35,8 @@ SIGNATURE_BYTES: Final = range(16, 257)
 """Sizes that a signature may have in a signature line."""
 
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
+# Keys of these suites stand in directories too, and sign no documents.
+_OTHERS: Final = frozenset({"ssh-ed25519", "x25519"})
 
 
 class SigningSuite(Protocol):
@@ -54,7 +56,7 @@ class SigningSuite(Protocol):
 
     @property
     def signature_bytes(self) -> int:
-        """An encoded signature."""
+        """An encoded signature; nobody can make another valid one of it without the key."""
 
     def signer(self, seed: bytes) -> tuple[bytes, Sign]:
         """The public key of ``seed``, and what signs: without randomness, so the same twice."""
@@ -93,7 +95,7 @@ def register_signing_suite(suite: SigningSuite) -> Callable[[], None]:
 
     Raises ValueError for a name that is taken or has another form, and for sizes that cannot be written.
     """
-    if _NAME.fullmatch(suite.name) is None or suite.name in _signing:
+    if _NAME.fullmatch(suite.name) is None or suite.name in _OTHERS | _signing.keys():
         raise ValueError(f"a suite cannot be called {suite.name!r}")
     sizes = (
         ("seed", suite.seed_bytes, SEED_BYTES),

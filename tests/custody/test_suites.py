@@ -49,7 +49,7 @@ def deliver(network: Network) -> Path:
 
 
 def suites_of_receipts(network: Network) -> dict[ReceiptKind, str]:
-    """Which suite signed each receipt that the sender's software finds, verified by the sender's directory."""
+    """Which suite signed each receipt that the sender's software finds; its own node verifies it."""
     found = {}
     for path in network.agency(POLICE).glob("receipts/*/*.xml"):
         data = path.read_bytes()

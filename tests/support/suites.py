@@ -60,25 +60,28 @@ class EcdsaP256:
     public_bytes: Final = 65
     signature_bytes: Final = 64
 
-    _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
     def signer(self, seed: bytes) -> tuple[bytes, Sign]:
         """See ``SigningSuite``."""
-        key = ec.derive_private_key(int.from_bytes(seed) % (self._ORDER - 1) + 1, ec.SECP256R1())
+        key = ec.derive_private_key(int.from_bytes(seed) % (self.ORDER - 1) + 1, ec.SECP256R1())
         how = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
         def sign(data: bytes) -> bytes:
             r, s = decode_dss_signature(key.sign(data, how))
-            return r.to_bytes(32) + s.to_bytes(32)
+            return r.to_bytes(32) + min(s, self.ORDER - s).to_bytes(32)
 
         return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint), sign
 
     def is_signed(self, public: bytes, data: bytes, value: bytes) -> bool:
         """See ``SigningSuite``."""
-        made = encode_dss_signature(int.from_bytes(value[:32]), int.from_bytes(value[32:]))
+        r, s = int.from_bytes(value[:32]), int.from_bytes(value[32:])
+        if s > self.ORDER // 2:
+            # (r, -s) would be a signature as well.
+            return False
         try:
             key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
-            key.verify(made, data, ec.ECDSA(hashes.SHA256()))
+            key.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
         except (InvalidSignature, ValueError):
             return False
         return True
