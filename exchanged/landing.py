@@ -401,16 +401,22 @@ class Landing:
         if len(self._complaints) >= _COMPLAINTS:
             self._complaints.clear()
         self._complaints[name] = error.reference
-        kind, detail = "mailbox-file-refused", {"link": self.link.name, "file": name, "error": error.reference}
-        if isinstance(error, UnknownSuiteError):
-            # Nobody did anything wrong: this program does not know how it is signed.
-            kind, detail = "mailbox-file-waits", detail | {"suite": error.found}
+        # Nobody did anything wrong who signs in a suite that this program does not know.
+        waits = isinstance(error, UnknownSuiteError)
         event_line(
-            kind,
+            "mailbox-file-waits" if waits else "mailbox-file-refused",
             level=30,
             link=self.link.name,
             file=name,
             error=error.reference,
             what=str(error),
         )
-        self.link.ledger.write(lambda transaction: transaction.event(kind, detail=detail))
+        about = {"link": self.link.name, "file": name}
+
+        def record(transaction: Transaction) -> None:
+            if waits:
+                transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
+            else:
+                transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
+
+        self.link.ledger.write(record)
