@@ -285,7 +285,7 @@ class Judge:
             self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         elif isinstance(error, UnknownSuiteError):
             # Only another program can change this: looked at again by itself, as another version is.
-            self._hold(transaction, row, error.reference, self._delay(row), str(error))
+            self._hold(transaction, row, error.reference, self._delay(row), error.summary)
         else:
             self._hold(transaction, row, error.reference, None)
 
