@@ -329,7 +329,6 @@ class Offering:
     def _waybill(
         self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
-        edition = self.link.trust.edition
         return Waybill(
             speaks=SPEAKS,
             from_node=self.link.node,
@@ -340,8 +339,8 @@ class Offering:
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
             events=transaction.head_id,
-            directory_epoch=edition.epoch,
-            directory_version=edition.version,
+            directory_epoch=self.link.trust.edition.epoch,
+            directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
             key_id=self.link.link_key.key_id,
