@@ -25,15 +25,17 @@ from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
+from packet_spec.suites import is_signing_suite, signing_suite
 
 _MODE: Final = 0o600
-_PUBLIC_SUITES: Final = frozenset({SUITE, ENCRYPTION_SUITE})
 _SEED_BYTES: Final = 32
 # A key file is about 120 bytes; more is some other file.
 _FILE_BYTES: Final = 1024
 _SSH_FILE_BYTES: Final = 64 * 1024
-_KEY_FILE: Final = re.compile(rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ([0-9a-f]{64})\n")
-_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):([0-9a-f]{64})")
+_KEY_FILE: Final = re.compile(
+    rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ((?:[0-9a-f]{2}){16,64})\n"
+)
+_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){16,256})")
 
 
 def generate_key(path: Path, randomness: Randomness, suite: str = SUITE) -> PrivateKey:
@@ -43,7 +45,7 @@ def generate_key(path: Path, randomness: Randomness, suite: str = SUITE) -> Priv
     already or the file cannot be made, SignatureError for an unknown suite, and what
     ``DurableFiles.write_new`` raises when the volume is full or fails.
     """
-    key = PrivateKey.from_seed(randomness.token(_SEED_BYTES), suite)
+    key = PrivateKey.from_seed(randomness.token(signing_suite(suite).seed_bytes), suite)
     text = f"exchanged-private-key-1\nsuite {suite}\nseed {key.export_seed().hex()}\n"
     _write_new(path, text.encode(), _MODE)
     return key
@@ -73,7 +75,7 @@ def load_key(path: Path) -> PrivateKey:
 def load_encryption_key(path: Path) -> DecryptionKey:
     """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_key``."""
     suite, seed = _read_key(path)
-    if suite != ENCRYPTION_SUITE:
+    if (suite, len(seed)) != (ENCRYPTION_SUITE, _SEED_BYTES):
         raise KeyFileError(
             "the file holds no key for encryption", where=str(path), expected=ENCRYPTION_SUITE, found=suite
         )
@@ -106,9 +108,17 @@ def public_key_text(key: PublicKey) -> str:
 def parse_public_key(text: str) -> PublicKey:
     """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
     match = _PUBLIC_TEXT.fullmatch(text)
-    if match is None or match[1] not in _PUBLIC_SUITES:
+    public = b"" if match is None else bytes.fromhex(match[2])
+    if match is None or len(public) != _public_bytes(match[1]):
         raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
-    return PublicKey(match[1], bytes.fromhex(match[2]))
+    return PublicKey(match[1], public)
+
+
+def _public_bytes(suite: str) -> int:
+    """How long public keys of ``suite`` are; 0 for one that is not known here."""
+    if suite == ENCRYPTION_SUITE:
+        return _SEED_BYTES
+    return signing_suite(suite).public_bytes if is_signing_suite(suite) else 0
 
 
 def write_public_key(path: Path, key: PublicKey) -> None:

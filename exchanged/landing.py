@@ -30,6 +30,7 @@ from packet_spec.errors import (
     FormatError,
     SignatureError,
     UnknownKeyError,
+    UnknownSuiteError,
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
@@ -400,17 +401,22 @@ class Landing:
         if len(self._complaints) >= _COMPLAINTS:
             self._complaints.clear()
         self._complaints[name] = error.reference
+        # Nobody did anything wrong who signs in a suite that this program does not know.
+        waits = isinstance(error, UnknownSuiteError)
         event_line(
-            "mailbox-file-refused",
+            "mailbox-file-waits" if waits else "mailbox-file-refused",
             level=30,
             link=self.link.name,
             file=name,
             error=error.reference,
             what=str(error),
         )
-        self.link.ledger.write(
-            lambda transaction: transaction.event(
-                "mailbox-file-refused",
-                detail={"link": self.link.name, "file": name, "error": error.reference},
-            )
-        )
+        about = {"link": self.link.name, "file": name}
+
+        def record(transaction: Transaction) -> None:
+            if waits:
+                transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
+            else:
+                transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
+
+        self.link.ledger.write(record)
