@@ -89,6 +89,7 @@ class KeysConfig:
     receipt: Path
     roots: tuple[RootKey, ...]
     threshold: int
+    passphrase_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
