@@ -110,6 +110,8 @@ class _Maker:
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
             enrolment = enrolment_text(config, keys, logins)
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
+        if any(link.account for link in config.links):
+            self._place("door", config.node.door, 0o755)
         for link in config.links:
             if link.transport is LinkTransport.FOLDER and not wish.is_system:
                 self._mailbox(link)

@@ -71,13 +71,17 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles."""
+    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles.
+
+    ``door`` is the folder in which the SSH server's key command finds the directory in force.
+    """
 
     code: str
     role: NodeRole
     data_dir: Path
     agency: str
     locale: Locale
+    door: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
+from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
@@ -120,7 +121,11 @@ class Offering:
         wait for its order may go.
         """
         self._look_at_own_files()
-        # First of all: on a full volume nothing can be put before what is settled is gone.
+        if is_disabled_now(self.link):
+            self._expire()
+            take_back(self.link, self._put)
+            return False, None
+        # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
         changed = self._offer_published()
@@ -137,7 +142,7 @@ class Offering:
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
-        return bool(self._open())
+        return bool(self._open()) and not self.link.peer_is_disabled
 
     def forget(self) -> None:
         """After a transport failure: believe nothing about the mailbox, look again."""
@@ -331,6 +336,7 @@ class Offering:
     def _waybill(
         self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
+        edition = self.link.trust.edition
         return Waybill(
             speaks=SPEAKS,
             from_node=self.link.node,
@@ -340,7 +346,8 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
-            directory_version=self.link.trust.version,
+            directory_epoch=edition.epoch,
+            directory_version=edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
             key_id=self.link.link_key.key_id,
@@ -371,7 +378,7 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        always = (self.link.trust.version, lacked_here(self.link), hour)
+        always = (self.link.trust.edition, lacked_here(self.link), hour)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -462,14 +469,13 @@ class Offering:
     def _offer_published(self) -> bool:
         """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""
         changed = False
-        for name, digest in published_for(self.link).items():
+        for name, what in published_for(self.link).items():
             if name in self._put:
                 continue
-            if digest:
-                source: Source = _BytesSource(self.link.packs.read(digest))
+            if isinstance(what, Path):
+                source: Source = _FileSource(what, what.stat().st_size)
             else:
-                path = self.link.trust.path()
-                source = _FileSource(path, path.stat().st_size)
+                source = _BytesSource(self.link.packs.read(what))
             self.link.transport.put(name, source)
             self._put.add(name)
             changed = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from exchanged.bell import Bell
@@ -16,6 +17,7 @@ from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.disk_floor import DiskFloor
+from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
@@ -48,6 +50,7 @@ from exchanged.transport import Transport
 from exchanged.trust import Trust
 from packet_spec.model import KeyUse
 from packet_spec.signing import PrivateKey
+from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Parts:
     backoff: Backoff
     connections: dict[str, SftpConnection]
     reconciled: Reconciled
+    door: DirectoryCopy
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -208,6 +212,8 @@ def _open_locked(
     packs.prepare()
     if trust.version:
         packs.keep_shipped(trust.directory)
+    door = DirectoryCopy(config.node.door, files, trust)
+    door.renew()
     links = Links({link.peer: link.name for link in config.links})
     speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
     event_line(
@@ -234,11 +240,14 @@ def _open_locked(
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={
-            link.name: SftpConnection(sftp_settings(link))
+            link.name: SftpConnection(
+                sftp_settings(link), listed=partial(host_keys_of, trust, link.peer, ports.clock)
+            )
             for link in config.links
             if link.transport is LinkTransport.SFTP
         },
         reconciled=reconciled,
+        door=door,
     )
 
 
@@ -250,6 +259,11 @@ def _incarnation(ledger: Ledger, randomness: Randomness) -> str:
     fresh = randomness.token(16).hex()
     ledger.write(lambda transaction: transaction.remember("incarnation", fresh))
     return fresh
+
+
+def host_keys_of(trust: Trust, peer: str, clock: Clock) -> SshKeys:
+    """What the directory in force says now of the host keys of the node ``peer``."""
+    return ssh_keys(trust.directory, peer, KeyUse.HOST, clock.now()) if trust.version else SshKeys()
 
 
 def sftp_settings(link: LinkConfig) -> SftpSettings:

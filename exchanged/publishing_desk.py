@@ -1,5 +1,8 @@
 """The station ``directory``: takes directories and packs that a person put into the node's folders (C24).
 
+It also makes the doors follow the directory in force, whoever took it: the copy for the SSH server, and
+connections whose host key does not count any more.
+
 Guarantees: a directory file is looked at once and goes, taken or not. A pack waits until the directory
 names it, for whoever installs both may do so in any order; one that cannot be used goes.
 """
@@ -39,6 +42,10 @@ class PublishingDesk:
             for path in _files(self._parts.packs.incoming, ".pack"):
                 with suppress(FileNotFoundError):
                     self._take_pack(path)
+        # Whoever took the directory, a link or this station, woke this one.
+        self._parts.door.renew()
+        for connection in self._parts.connections.values():
+            connection.hold_to_directory()
         return None
 
     def _take_directory(self, path: Path) -> None:
@@ -59,7 +66,7 @@ class PublishingDesk:
         self._parts.files.unlink(path)
 
     def _note_directory(self, transaction: Transaction) -> None:
-        take_note_of_directory(transaction, self._parts.trust.version, _BY_HAND)
+        take_note_of_directory(transaction, self._parts.trust.directory, _BY_HAND)
         self._wake_links(transaction)
 
     def _take_pack(self, path: Path) -> None:

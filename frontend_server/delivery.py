@@ -268,6 +268,8 @@ class Delivery:
         folder = f"{type_folder.name}/{target.name}"
         if kind_of(source) is None:
             return self._already_placed(packet, destination, folder)
+        # A new directory may have come since it was staged.
+        self._stager.require_sender(packet)
         self._files.make_dir(type_folder, mode=self._folder_mode)
         try:
             synced = self._files.rename_new(source, target)

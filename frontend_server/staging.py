@@ -32,6 +32,7 @@ from exchanged.ledger import Ledger, blobs, statements
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.spool import Spool
 from exchanged.trust import Trust
+from packet_spec.authority import check_seal_authority
 from packet_spec.delivery import encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
@@ -101,7 +102,7 @@ class Stager:
     def stage(self, packet: PacketRow, recipient: str, folder: Path) -> None:
         """Make ``folder`` anew, whole and durable, with its name.
 
-        Raises NotAcceptedError, BlobMissingError, DigestMismatchError or another FormatError leaf,
+        Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``, DigestMismatchError or another FormatError leaf,
         UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; VolumeDamagedError when our own
         volume failed.
         """
@@ -118,12 +119,26 @@ class Stager:
                 self._files.remove_tree(folder)
             raise
 
+    def require_sender(self, packet: PacketRow) -> None:
+        """Whether the directory in force still lets the packet's seal count, at this very moment.
+
+        Raises RevokedSinceError, AuthorityError or another SignatureError when not: then it is not delivered.
+        """
+        if packet.bytes_at is not None:
+            with self._spool.open_range(packet.bytes_at) as source:
+                self._open(PacketReader(source.read))
+
+    def _open(self, reader: PacketReader) -> Seal:
+        seal = reader.open(self._trust.key)
+        check_seal_authority(self._trust.directory, seal, reader.key_id, self._clock.now())
+        return seal
+
     def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> None:
         if packet.bytes_at is None:
             raise DigestMismatchError("the spool no longer holds the packet", where=f"packet {packet.key}")
         with self._spool.open_range(packet.bytes_at) as source:
             reader = PacketReader(source.read)
-            seal = reader.open(self._trust.key)
+            seal = self._open(reader)
             _require_same(packet, recipient, seal, reader.seal_digest)
             files = _delivered_files(seal)
             packet_xml = reader.packet_xml()

@@ -16,6 +16,7 @@ from cli.exit_codes import ExitCode
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE
 from cli.lab.errors import LabError
 from cli.lab.lab import Lab, create_lab
+from cli.jail.answers import every_line
 from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
 from cli.main import exchangectl, main
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
@@ -278,7 +279,10 @@ def test_an_agency_finds_its_folders_and_the_markers_agree(tmp_path: Path) -> No
 
 def test_each_agency_logs_in_with_a_key_of_its_own(tmp_path: Path) -> None:
     lab = make(tmp_path / "lab", default_plan(3), "sftp")
-    lines = (lab.layout.sshd / "authorized_keys").read_text().splitlines()
+    directory = (lab.layout.data(lab.province) / "directory" / "directory-1.xml").read_bytes()
+    (lab.layout.data(lab.province) / "door").mkdir()
+    (lab.layout.data(lab.province) / "door" / "directory-1.xml").write_bytes(directory)
+    lines = every_line([lab.node_config(lab.province)])
     assert [line.split()[0] for line in lines] == ["restrict"] * 3
     assert [line.split()[3] for line in lines] == list(lab.agencies)
     assert len({line.split()[2] for line in lines}) == 3
