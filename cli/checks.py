@@ -125,7 +125,7 @@ def _check_keys(config: Config) -> Iterator[Check]:
             follows=_("no directory is valid here"),
             advice=_("put in the root keys that the enrolment pack of the province names"),
         )
-    for use, path in config.key_files().items():
+    for use, path in config.signing_key_files().items():
         name = f"key {use}"
         try:
             yield Check(name, CheckState.GOOD, load_key(path).key_id)
@@ -215,7 +215,8 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
         detail = _("its role in the directory is {role}").format(role=node.role)
         yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
     listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
-    for use, path in config.key_files().items():
+    yield from _check_log_key(config, directory)
+    for use, path in config.signing_key_files().items():
         try:
             key_id = load_key(path).key_id
         except ExchangeError:
@@ -242,6 +243,21 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
         if directory.node(link.peer) is None:
             detail = _("the directory does not list {peer}").format(peer=link.peer)
             yield Check(f"link {link.name}", CheckState.PROBLEM, detail)
+
+
+def _check_log_key(config: Config, directory: Directory) -> Iterator[Check]:
+    """An admitting node without a key for its log shows it to nobody."""
+    node = config.node.code
+    admits = any(agency.admitting_node == node != agency.node for agency in directory.agencies)
+    path = config.log_key_file()
+    if admits and path is not None and not path.exists():
+        yield Check(
+            "key log",
+            CheckState.WARNING,
+            _("it admits packets and has no key for its log"),
+            follows=_("it keeps the log, but agencies are shown no heads of it and can prove nothing by it"),
+            advice=_("run: exchangectl key generate {path}, and have it enrolled for log").format(path=path),
+        )
 
 
 def _with_advice(error: ExchangeError) -> str:

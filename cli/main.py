@@ -51,6 +51,7 @@ NOUNS: Final = {
     "receipt": "Verify and show receipts.",
     "event": "What happened at this node, and who did it.",
     "ledger": "Verify the ledger.",
+    "log": "Show and compare the logs of what nodes accepted.",
     "lab": "Run a whole province on this machine.",
     "kit": "Build the kit for makers of case software.",
     "demo": "Send a case through a province on this machine.",

@@ -28,7 +28,7 @@ from exchanged.keys import (
     public_ssh_line,
 )
 from exchanged.places import DIRECTORY_FOLDER
-from packet_spec.model import KeyUse
+from packet_spec.model import KeyUse, NodeRole
 
 ENROLMENT_FILE: Final = "enrolment.toml"
 _DATA_MODE: Final = 0o750
@@ -106,7 +106,7 @@ class _Maker:
         with acting_as(self._plan.owner):
             self._folder("keys", data_dir / "keys", 0o700)
             self._folder("directory", data_dir / DIRECTORY_FOLDER, _DATA_MODE)
-            keys = tuple(self._key(use, path) for use, path in config.key_files().items())
+            keys = tuple(self._key(use, path) for use, path in self._key_files().items())
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
             enrolment = enrolment_text(config, keys, logins)
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
@@ -161,6 +161,15 @@ class _Maker:
         key = generate_key(path, self._randomness) if made else load_key(path)
         self._steps.append(Step(f"key {use}", path, made))
         return MadeKey(use, key.key_id, public_key_text(key.public_key))
+
+    def _key_files(self) -> dict[KeyUse, Path]:
+        """With one for the log where the node admits: a provincial node, a front-end that serves another."""
+        config = self._config
+        admits = config.node.role is NodeRole.PROVINCIAL or (
+            config.node.role is NodeRole.FRONTEND
+            and any(link.side is LinkSide.SERVE for link in config.links)
+        )
+        return config.key_files() | ({KeyUse.LOG: config.keys.log} if admits else {})
 
     def _login(self, link: str, path: Path) -> MadeLogin:
         config = next(each for each in self._config.links if each.name == link)

@@ -118,6 +118,7 @@ def _lines(
     yield _ledger(config, facts, process)
     yield from damage(config)
     yield from _waiting(facts, now)
+    yield from _logs(facts)
     yield from configured(config, now)
 
 
@@ -194,6 +195,13 @@ def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> Stat
     if process is None and facts.is_marked_running:
         return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
     return good(_("ledger"), text)
+
+
+def _logs(facts: NodeFacts) -> Iterator[StatusLine]:
+    """A log that contradicts itself stays a problem until the roots excuse it."""
+    if facts.log_doubts:
+        text = _("{nodes} contradicts itself: exchangectl log show").format(nodes=", ".join(facts.log_doubts))
+        yield problem(_("log"), text, ExitCode.USAGE)
 
 
 def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:

@@ -167,7 +167,7 @@ def _directory(directory: Directory, now: datetime) -> StatusLine:
 
 def _own_keys(config: Config, directory: Directory, now: datetime) -> Iterator[StatusLine]:
     """The keys that this node signs with, by the directory's dates."""
-    node, paths = directory.node(config.node.code), config.key_files().values()
+    node, paths = directory.node(config.node.code), config.signing_key_files().values()
     used: set[str] = set()
     for path in paths:
         try:

@@ -19,6 +19,7 @@ from exchanged.ledger import (
     blobs,
     cases,
     effects,
+    log_views,
     notes,
     packets,
     statements,
@@ -31,7 +32,7 @@ from exchanged.trust import Trust
 from packet_spec.authority import check_hop_authority, check_note_authority, check_receipt_authority
 from packet_spec.errors import AuthorityError, FormatError
 from packet_spec.hop import open_hop
-from packet_spec.identity import PacketKey
+from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
 from packet_spec.note import Note, open_note
 from packet_spec.receipt import open_receipt
@@ -114,6 +115,8 @@ class Applying:
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
         number = statements.record_receipt(transaction, receipt, document, own=False)
+        if number is not None and receipt.kind is ReceiptKind.ACCEPTED and self._is_front_end():
+            log_views.await_accepted(transaction, receipt, sha256_hex(document))
         packet = packets.find(transaction.connection, receipt.key)
         if number is None:
             if self._passes_through(receipt.key.sender):
@@ -131,6 +134,10 @@ class Applying:
         self._send_on(transaction, number, receipt, row.link)
         arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
         arrivals.finish(transaction, row, Event.ADMIT)
+
+    def _is_front_end(self) -> bool:
+        node = self.trust.directory.node(self.node)
+        return node is not None and node.role is NodeRole.FRONTEND
 
     def _passes_through(self, sender: str) -> bool:
         """This node neither seals nor admits for that sender."""

@@ -172,6 +172,7 @@ def _keys(section: Section, data_dir: Path) -> KeysConfig:
         seal=section.path("seal", data_dir / "keys" / "seal.key"),
         link=section.path("link", data_dir / "keys" / "link.key"),
         receipt=section.path("receipt", data_dir / "keys" / "receipt.key"),
+        log=section.path("log", data_dir / "keys" / "log.key"),
         roots=tuple(roots),
         threshold=threshold,
     )
@@ -290,6 +291,7 @@ def _notices(section: Section) -> NoticesConfig:
         warn_share=section.number("warn_share", 0.5, 0, 1),
         link_down_minutes=span("link_down_minutes", 15.0),
         held_hours=span("held_hours", 4.0),
+        log_hours=span("log_hours", 6.0),
         expiry_days=span("expiry_days", 14.0),
     )
     section.finish()

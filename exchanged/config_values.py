@@ -91,6 +91,7 @@ class KeysConfig:
     seal: Path
     link: Path
     receipt: Path
+    log: Path
     roots: tuple[RootKey, ...]
     threshold: int
     passphrase_file: Path | None = None
@@ -192,6 +193,7 @@ class NoticesConfig:
     warn_share: float
     link_down_minutes: float
     held_hours: float
+    log_hours: float
     expiry_days: float
 
 
@@ -241,3 +243,12 @@ class Config:
             KeyUse.SEAL: self.keys.seal, KeyUse.LINK: self.keys.link, KeyUse.RECEIPT: self.keys.receipt
         }  # fmt: skip
         return {use: path for use, path in files.items() if use in _KEYS_OF_ROLE[self.node.role]}
+
+    def signing_key_files(self) -> dict[KeyUse, Path]:
+        """Those that the node must have, and that for the log where one lies."""
+        log = self.log_key_file()
+        return self.key_files() | ({KeyUse.LOG: log} if log is not None and log.exists() else {})
+
+    def log_key_file(self) -> Path | None:
+        """Where the key for the log lies, if this node may admit; there may be none (docs/operating.md)."""
+        return None if self.node.role is NodeRole.BRIDGE else self.keys.log

@@ -200,6 +200,11 @@ def _openssh_seed(path: Path, data: bytes) -> bytes:
     return key.private_bytes_raw()
 
 
+def load_log_key(path: Path | None) -> PrivateKey | None:
+    """The key that signs heads of the log; None where there is none. Raises KeyFileError as ``load_key``."""
+    return None if path is None or not path.exists() else load_key(path)
+
+
 def public_key_text(key: PublicKey) -> str:
     """``suite:HEX``, as it stands in configurations and directory plans."""
     return f"{key.suite}:{key.public.hex()}"

@@ -24,8 +24,9 @@ from exchanged.control import ControlServer
 from exchanged.errors import TransportError
 from exchanged.link import LinkStation
 from exchanged.log import event_line
+from exchanged.merkle_log import LogStation
 from exchanged.parts import Parts
-from exchanged.places import DAMAGE_FILE
+from exchanged.places import DAMAGE_FILE, LOG_FOLDER
 from exchanged.publishing_desk import PublishingDesk
 from exchanged.pulse import Pulse
 from exchanged.schedule import AlarmClock
@@ -119,7 +120,8 @@ class Node:
         for station in (*stations, *self._links, sweep_of(parts), PublishingDesk(parts)):
             self._runner.add(station, parts.backoff)
         by_hand = dict.fromkeys((parts.trust.incoming, parts.packs.incoming), PublishingDesk.name)
-        self._watched = {**watched, **self._mailboxes(), **by_hand}
+        logs = {parts.config.node.data_dir / LOG_FOLDER / "incoming": LogStation.name}
+        self._watched = {**watched, **self._mailboxes(), **by_hand, **logs}
         self._watch = FolderWatch(self._on_change)
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)

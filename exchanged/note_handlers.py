@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
+from exchanged.log_watch import NOTE_KIND as LOG_NOTES
+from exchanged.log_watch import LogWatch
 from exchanged.parts import Parts
+from packet_spec.model import NodeRole
 
 
 def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     """Kind -> handler, for the role of this node."""
-    del parts
-    return {}
+    role, node = parts.config.node.role, parts.config.node.code
+    if role is NodeRole.BRIDGE:
+        return {}
+    return {LOG_NOTES: LogWatch(node, parts.trust)}
 
 
 def applying_of(parts: Parts) -> Applying:

@@ -12,15 +12,17 @@ from typing import Final
 
 from exchanged.config import NoticesConfig
 from exchanged.disk_floor import DiskFloor
-from exchanged.ledger import Connection, Ledger, batches, notices
+from exchanged.ledger import Connection, Ledger, batches, log_views, notices
 from exchanged.ledger.notices import Group
 from exchanged.ledger.times import moment
 from exchanged.link_health import DAMAGED_HERE, DAMAGED_THERE
-from exchanged.notice_words import ENDS, FAULTS, RECEIPTS
+from exchanged.log_watch import shown_head, shows_its_log
+from exchanged.notice_words import ENDS, FAULTS, LOG_DOUBTS, RECEIPTS
 from exchanged.notices import Matter, NodePlace, Notices, Place, Source
 from exchanged.parts import Parts
 from exchanged.places import NOTICE_FOLDER
 from exchanged.trust import Trust
+from packet_spec.limits import NOTICE_PACKETS
 from packet_spec.notice import NoticeLevel
 from packet_spec.xml import write_moment
 
@@ -45,7 +47,9 @@ def notices_of(
         links=parts.links.names(),
         node=config.node.code,
         key_ids=tuple(
-            key.key_id for key in (parts.seal_key, parts.link_key, parts.receipt_key) if key is not None
+            key.key_id
+            for key in (parts.seal_key, parts.link_key, parts.receipt_key, parts.log_key)
+            if key is not None
         ),
     )
     own = NodePlace(config.node.data_dir / NOTICE_FOLDER, parts.files)
@@ -96,6 +100,7 @@ class Watch:
             *self._waiting(connection, now),
             *self._disk(),
             *self._ending(now),
+            *self._logs(connection, now),
         ]
 
     def _late(self, connection: Connection, now: datetime) -> Iterator[Matter]:
@@ -185,6 +190,29 @@ class Watch:
         if self._floor.is_low():
             values = {"floor": str(self._floor.floor_bytes)}
             yield Matter("disk-floor", "", NoticeLevel.ALARM, values)
+
+    def _logs(self, connection: Connection, now: datetime) -> Iterator[Matter]:
+        """Logs of admitting nodes that contradict themselves, or do not show what they have to."""
+        for found in log_views.contradictions(connection):
+            why = LOG_DOUBTS[found.reason]
+            values = {
+                "node": found.node,
+                "at": shown(found.at),
+                "why": why.en,
+                "why_zh": why.zh,
+                "held": shown_head(found.held),
+                "told": shown_head(found.told),
+            }
+            yield Matter("log-contradicted", found.node, NoticeLevel.ALARM, values)
+        deadline = timedelta(hours=self._config.log_hours)
+        for node in log_views.nodes(connection) if deadline and self._trust.version else ():
+            missing = log_views.awaited(connection, node, now - deadline, NOTICE_PACKETS)
+            is_shown = shows_its_log(self._trust.directory, node)
+            if missing is not None and (is_shown or log_views.newest(connection, node) is not None):
+                values = {"node": node, "since": shown(missing.oldest_at), "deadline": _span(deadline)}
+                yield Matter(
+                    "log-overdue", node, NoticeLevel.ALARM, values, missing.count, missing.packets
+                )
 
     def _ending(self, now: datetime) -> Iterator[Matter]:
         soon = timedelta(days=self._config.expiry_days)

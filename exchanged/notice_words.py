@@ -48,8 +48,54 @@ ENDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 )
 """Who found a batch damaged, by the event that tells it."""
 
+LOG_DOUBTS: Final[Mapping[str, Bilingual]] = MappingProxyType(
+    {
+        "log-forked": Bilingual("同一长度有两个不同的根", "two heads of one size have different roots"),
+        "log-rewritten": Bilingual(
+            "新日志不是旧日志的延续", "the new log does not go on from the one known before"
+        ),
+        "log-shortened": Bilingual("日志变短了", "the log became shorter"),
+        "log-split": Bilingual(
+            "给本机看的日志与给别处看的不同", "another log was shown elsewhere than here"
+        ),
+    }
+)
+"""Why the log of a node is no longer believed."""
+
 WORDS: Final[Mapping[str, Words]] = MappingProxyType(
     {
+        "log-contradicted": Words(
+            Bilingual(
+                "节点 {node} 的受理日志自相矛盾（{why_zh}），{at} 发现：其记录可能被事后修改。"
+                "原先的日志头：{held}；现在的日志头：{told}。",
+                "The log of the node {node} contradicts itself: {why}. Found at {at}; its record may have"
+                " been changed afterwards. Head known before: {held}. Head told now: {told}.",
+            ),
+            Bilingual(
+                "收发照常，但该节点新的受理回执没有日志为证。请报告主管和省级交换中心以外的监督部门，"
+                "保留本机数据，并导出证据：exchangectl log export --node {node} --output FILE；"
+                "如属正常恢复，请向根密钥保管人索取恢复声明并运行：exchangectl log install FILE",
+                "Packets go on, but new accepted receipts of that node are not backed by its log. Report it"
+                " to your superiors and to a supervisor outside the provincial centre, keep this machine's"
+                " data, and save the evidence: exchangectl log export --node {node} --output FILE. If the"
+                " node was restored from a backup, ask the holders of the root keys for a recovery"
+                " statement and run: exchangectl log install FILE",
+            ),
+        ),
+        "log-overdue": Words(
+            Bilingual(
+                "节点 {node} 已受理，但其日志在 {deadline} 内没有出现的条目有 {count} 条，"
+                "最早的始于 {since}。",
+                "{count} entries of what the node {node} accepted did not appear in its log within"
+                " {deadline}, the oldest since {since}.",
+            ),
+            Bilingual(
+                "收发照常。请先看链路是否中断，再运行 exchangectl log show；"
+                "仍然缺少的，请书面询问省级交换中心。",
+                "Packets go on. See whether the link is down, then run: exchangectl log show. What stays"
+                " missing, ask the provincial centre for, in writing.",
+            ),
+        ),
         "receipt-late": Words(
             Bilingual(
                 "发往 {recipient} 的 {count} 件尚无{kind_zh}回执，最早的始于 {since}；时限为 {deadline}。",

@@ -22,7 +22,7 @@ from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import jail_of
-from exchanged.keys import load_key
+from exchanged.keys import load_key, load_log_key
 from exchanged.ledger import Ledger
 from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
@@ -87,6 +87,7 @@ class Parts:
     seal_key: PrivateKey | None
     link_key: PrivateKey
     receipt_key: PrivateKey | None
+    log_key: PrivateKey | None
     incarnation: str
     backoff: Backoff
     connections: dict[str, SftpConnection]
@@ -237,6 +238,7 @@ def _open_locked(
         seal_key=seal_key,
         link_key=link_key,
         receipt_key=receipt_key,
+        log_key=load_log_key(config.log_key_file()),
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={

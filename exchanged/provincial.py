@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchanged.admission import Admission
 from exchanged.deciding import ByPart
 from exchanged.judge import Judge, JudgeTools
+from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
@@ -49,7 +50,7 @@ def provincial_stations(parts: Parts) -> tuple[Station, ...]:
     """A judge that admits its own agencies' packets, and passes on those of agencies elsewhere."""
     node, trust = parts.config.node.code, parts.trust
     judge = ByPart(node, trust, admission_of(parts), Transit(node, trust, parts.links))
-    return Judge(judge_tools(parts), judge, applying_of(parts)), notices_of(parts)
+    return Judge(judge_tools(parts), judge, applying_of(parts)), LogStation(parts), notices_of(parts)
 
 
 def bridge_stations(parts: Parts) -> tuple[Station, ...]:

@@ -14,6 +14,7 @@ from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
@@ -150,4 +151,5 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    return (judge, intake, delivery, collected, effects, retention, notices), {folders.outbox: intake.name}
+    stations = (judge, intake, delivery, collected, effects, retention, LogStation(parts), notices)
+    return stations, {folders.outbox: intake.name}

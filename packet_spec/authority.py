@@ -20,6 +20,7 @@ from typing import Final
 
 from packet_spec.directory import find_key, find_key_owner, key_valid_at
 from packet_spec.errors import AuthorityError, DatedAheadError, RevokedSinceError, UnknownKeyError
+from packet_spec.log_head import LogHead
 from packet_spec.model import (
     Directory,
     DirectoryAgency,
@@ -113,6 +114,16 @@ def check_hop_authority(directory: Directory, note: HopNote, key_id: str) -> Non
     """
     key = _key_of(directory, _node(directory, note.node), key_id, KeyUse.LINK)
     _require_valid(key, KeyUse.LINK, note.left_at)
+
+
+def check_log_authority(directory: Directory, head: LogHead, key_id: str, moment: datetime) -> None:
+    """Whether ``key_id`` may sign this head, first seen at ``moment``: its own node's key of use ``log``.
+
+    Raises AuthorityError when not; UnknownKeyError and its leaves to hold.
+    """
+    _require_not_ahead(head.at, moment)
+    key = _key_of(directory, _node(directory, head.node), key_id, KeyUse.LOG)
+    _require_valid(key, KeyUse.LOG, head.at)
 
 
 def check_note_authority(directory: Directory, note: Note, key_id: str, moment: datetime) -> None:

@@ -35,6 +35,11 @@ STATUS_BYTES: Final = 1 * MIB
 NOTICE_BYTES: Final = 64 * KIB
 NOTICE_PACKETS: Final = 200
 DISPOSITION_BYTES: Final = 256 * KIB
+# A log head is a few lines. A statement holds about a thousand entries; a note has room for no more.
+LOG_HEAD_BYTES: Final = 4 * KIB
+LOG_STATEMENT_BYTES: Final = 1 * MIB
+# With the signatures of 32 roots.
+LOG_RECOVERY_BYTES: Final = 16 * KIB
 # 500 agencies with keys and names need about 1 MiB.
 DIRECTORY_BYTES: Final = 16 * MIB
 # The largest version and the largest epoch: 18 digits, as many as a file name of a mailbox may have.

@@ -195,7 +195,9 @@ class _Builder:
     def _node(self, code: str) -> DirectoryNode:
         role = self._role(code)
         parent = self._above[code].upper if code in self._above else ""
-        keys = (*(self._key(code, use) for use in _USES[role]), *self._ssh_keys(code))
+        admits = any(self._plan.admitting_node(agency.code) == code for agency in self._plan.agencies)
+        uses = (*_USES[role], *((KeyUse.LOG,) if admits else ()))
+        keys = (*(self._key(code, use) for use in uses), *self._ssh_keys(code))
         return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
 
     def _key(self, code: str, use: KeyUse) -> DirectoryKey:

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_notes
+from exchanged.ledger import schema_answers, schema_log, schema_notes
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -321,6 +321,11 @@ def _case_numbers(database: Database) -> None:
 @migrations(name="0008-notes")
 def _notes(database: Database) -> None:
     _run(database, schema_notes.STATEMENTS)
+
+
+@migrations(name="0009-log")
+def _log(database: Database) -> None:
+    schema_log.apply(database)
 
 
 def migrate(database: Database) -> None:

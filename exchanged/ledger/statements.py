@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from exchanged.ledger import log_entries
 from exchanged.ledger.rows import ReceiptRow, receipt_row
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
@@ -12,7 +13,7 @@ from packet_spec.model import HopNote, Receipt
 
 
 def record_receipt(transaction: Transaction, receipt: Receipt, document: bytes, *, own: bool) -> int | None:
-    """Keep a verified receipt. None when these very bytes were recorded before."""
+    """Keep a verified receipt, in the log too where this node admits. None when it was recorded before."""
     cursor = transaction.execute(
         "INSERT OR IGNORE INTO receipt (sender, packet_id, kind, recipient, attempt, issued_by, issued_at,"
         " number, content_digest, seal_digest, recorded_at, own, document, digest)"
@@ -31,6 +32,8 @@ def record_receipt(transaction: Transaction, receipt: Receipt, document: bytes, 
         recipient=receipt.recipient,
         detail={"kind": receipt.kind.value, "by": receipt.issued_by, "receipt": sha256_hex(document)},
     )
+    if log_entries.log_receipt(transaction.connection, number):
+        transaction.wake("log")
     return number
 
 

@@ -12,6 +12,9 @@ from packet_spec.delivery import encode_delivery
 from packet_spec.directory import encode_directory
 from packet_spec.findings_xml import encode_findings
 from packet_spec.hop import encode_hop
+from packet_spec.log_head import encode_log_head
+from packet_spec.log_recovery import encode_log_recovery
+from packet_spec.log_statement import encode_log_request, encode_log_statement
 from packet_spec.model import HopNote
 from packet_spec.notice import encode_notice
 from packet_spec.receipt import encode_receipt
@@ -34,6 +37,7 @@ from tests.support.documents import (
 from tests.support.papers import index
 from tests.unit.test_packet_spec_delivery import DELIVERY
 from tests.unit.test_packet_spec_disposition import REFUSED
+from tests.unit.test_packet_spec_log import HEAD, RECOVERY, REQUEST, STATEMENT
 from tests.unit.test_packet_spec_notice import NOTICE
 from tests.unit.test_packet_spec_status import STATUS
 from tests.unit.test_packet_spec_waybill import WAYBILL
@@ -52,6 +56,10 @@ DOCUMENTS = {
     "disposition": REFUSED.encode(),
     "findings": encode_findings("a", (FINDING,), NOW),
     "notice": encode_notice(NOTICE),
+    "log-head": encode_log_head(HEAD),
+    "log-statement": encode_log_statement(STATEMENT),
+    "log-request": encode_log_request(REQUEST),
+    "log-recovery": encode_log_recovery(RECOVERY),
 }
 
 

@@ -1,0 +1,212 @@
+"""An admitting node tells front-ends of its log: signed heads, proofs, answers, recovery statements.
+
+Guarantees: a front-end is told of every entry about its packets, in groups: one note for whatever was logged
+since the last, at most ``TELL_SECONDS`` later; no receipt waits for it. Each note bears a signed head with
+the proof that it goes on from the head told before; what was told is committed with the note. The heads of a
+node never go back in time. An entry is shown to the parties of its packet alone.
+
+A node without a key for the log, or whose key the directory does not list, keeps its log and tells nothing;
+all of it is told once it has one. Known limit: who is asked for by hand (``exchangectl log compare``) waits
+as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from exchanged.clock import Clock
+from exchanged.ledger import Connection, Ledger, Transaction, log_entries
+from exchanged.ledger.log_entries import Asked, Entry, Told
+from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
+from exchanged.ledger.times import moment, stamp
+from exchanged.log_watch import NOTE_KIND
+from exchanged.receipts import Statements
+from exchanged.trust import Trust
+from packet_spec.directory import find_key, key_valid_at
+from packet_spec.log_head import LogHead, sign_log_head
+from packet_spec.log_statement import Consistency, Inclusion, LogStatement, encode_log_statement
+from packet_spec.model import KeyUse, NodeRole
+from packet_spec.signing import PrivateKey
+
+TELL_SECONDS: Final = 2.0
+# While much is owed (a ledger of before, a front-end that was away) pages follow each other.
+_PAGE_SECONDS: Final = 0.2
+# About half a megabyte at worst: half of what a note may hold.
+PAGE: Final = 400
+WANTED: Final = 200
+HELD: Final = 64
+_REQUESTS: Final = 64
+# Notes of one commit, each of up to half a megabyte.
+_GROUP: Final = 32
+_LAST_AT: Final = "log-head-at"
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """What one front-end is told next: entries by agency, the head told before, and its request."""
+
+    node: str
+    told: Told
+    entries: dict[str, tuple[Entry, ...]]
+    request: Asked | None
+    recoveries: tuple[tuple[int, bytes], ...]
+
+    @property
+    def count(self) -> int:
+        """How many entries."""
+        return sum(len(entries) for entries in self.entries.values())
+
+
+class LogTelling:
+    """One node's telling. ``key`` signs its heads."""
+
+    def __init__(
+        self, node: str, ledger: Ledger, trust: Trust, statements: Statements, key: PrivateKey, clock: Clock
+    ) -> None:
+        self._node = node
+        self._ledger = ledger
+        self._trust = trust
+        self._statements = statements
+        self._key = key
+        self._clock = clock
+        self._next = 0.0
+
+    def tell(self) -> float | None:
+        """Tell what is owed. Seconds until more may be told; None: until something is."""
+        now = self._clock.monotonic()
+        if now < self._next:
+            return self._next - now
+        connection = self._ledger.read()
+        size = size_of(connection)
+        debts = self._debts(connection, size)
+        first = next(debts, None)
+        if first is None or not self._may_sign():
+            return None
+        tree, wait = Tree(connection, size), TELL_SECONDS
+        head = self._ledger.write(partial(self._sign, tree=tree))
+        group = [first, *islice(debts, _GROUP - 1)]
+        while group:
+            if any(debt.count >= PAGE for debt in group):
+                wait = _PAGE_SECONDS
+            self._ledger.write_each(
+                [
+                    partial(self._send, debt=debt, size=size, page=self._page(connection, tree, head, debt))
+                    for debt in group
+                ]
+            )
+            group = list(islice(debts, _GROUP))
+        self._next = now + wait
+        return wait
+
+    def _may_sign(self) -> bool:
+        listed = find_key(self._trust.directory, self._node, self._key.key_id)
+        return listed is not None and key_valid_at(listed, KeyUse.LOG, self._clock.now())
+
+    def _debts(self, connection: Connection, size: int) -> Iterator[_Debt]:
+        """Every front-end that is owed entries, an answer or a recovery statement."""
+        directory = self._trust.directory
+        agencies: dict[str, list[str]] = {}
+        for agency in log_entries.owed(connection):
+            listed = directory.agency(agency)
+            if listed is not None:
+                agencies.setdefault(listed.node, []).append(agency)
+        requests = {each.node: each for each in log_entries.asked(connection, _REQUESTS)}
+        recoveries = log_entries.recoveries(connection, self._node)
+        told = log_entries.all_told(connection)
+        fronts = {node.code for node in directory.nodes if node.role is NodeRole.FRONTEND}
+        newest = recoveries[-1][0] if recoveries else 0
+        behind = {node for node in fronts if told.get(node, _NOTHING).recovery < newest}
+        for node in sorted({*agencies, *requests, *behind}):
+            debt = _Debt(
+                node,
+                told.get(node, _NOTHING),
+                self._entries(connection, agencies.get(node, ()), size),
+                requests.get(node),
+                tuple(each for each in recoveries if each[0] > told.get(node, _NOTHING).recovery),
+            )
+            if node == self._node:
+                # Whose inbox lies here sees the log itself.
+                self._ledger.write(partial(_forget, debt=debt))
+            else:
+                yield debt
+
+    def _entries(
+        self, connection: Connection, agencies: Sequence[str], size: int
+    ) -> dict[str, tuple[Entry, ...]]:
+        found: dict[str, tuple[Entry, ...]] = {}
+        left = PAGE
+        for agency in agencies:
+            found[agency] = log_entries.owed_to(connection, agency, size, left)
+            left -= len(found[agency])
+        return found
+
+    def _sign(self, transaction: Transaction, *, tree: Tree) -> bytes:
+        """A head of now; never dated before the last one, whatever the clock says."""
+        last, at = transaction.recall(_LAST_AT), transaction.now
+        if last is not None:
+            at = max(at, moment(last) + timedelta(microseconds=1))
+        head = LogHead(self._node, tree.size, tree.root().hex(), at)
+        document = sign_log_head(head, self._key)
+        transaction.remember(_LAST_AT, stamp(at))
+        transaction.remember(OWN_HEAD, document.hex())
+        transaction.event("log-head-signed", detail={"size": head.size, "root": head.root})
+        return document
+
+    def _page(self, connection: Connection, tree: Tree, head: bytes, debt: _Debt) -> bytes:
+        """The statement for one front-end; empty where a recovery statement is all that it is owed."""
+        request = debt.request
+        entries = {entry.position: entry for each in debt.entries.values() for entry in each}
+        if not entries and request is None:
+            return b""
+        for digest in request.wanted[:WANTED] if request is not None else ():
+            for entry in log_entries.entries_of(connection, digest, tree.size):
+                if self._may_see(connection, debt.node, entry):
+                    entries[entry.position] = entry
+        sizes = {debt.told.size, *(request.held[:HELD] if request is not None else ())}
+        statement = LogStatement(
+            head,
+            tuple(
+                Consistency(size, _hexadecimal(tree.consistency(size)))
+                for size in sorted(sizes)
+                if 0 < size <= tree.size
+            ),
+            tuple(
+                Inclusion(position, entry.kind, entry.digest, _hexadecimal(tree.inclusion(position)))
+                for position, entry in sorted(entries.items())
+            ),
+        )
+        return encode_log_statement(statement)
+
+    def _may_see(self, connection: Connection, node: str, entry: Entry) -> bool:
+        agencies = map(self._trust.directory.agency, log_entries.parties_of(connection, entry))
+        return any(agency is not None and agency.node == node for agency in agencies)
+
+    def _send(self, transaction: Transaction, *, debt: _Debt, size: int, page: bytes) -> None:
+        """Queue the notes, and remember what was told with them. Without a road all stays owed."""
+        if debt.request is not None:
+            log_entries.answered(transaction, debt.request.id)
+        payloads = [document for _, document in debt.recoveries] + ([page] if page else [])
+        for payload in payloads:
+            if not self._statements.send_note(transaction, NOTE_KIND, debt.node, payload):
+                return
+        _forget(transaction, debt=debt)
+        recovery = debt.recoveries[-1][0] if debt.recoveries else debt.told.recovery
+        log_entries.tell(transaction, debt.node, Told(size if page else debt.told.size, recovery))
+
+
+_NOTHING: Final = Told(0, 0)
+
+
+def _forget(transaction: Transaction, *, debt: _Debt) -> None:
+    for agency, entries in debt.entries.items():
+        log_entries.forget_owed(transaction, agency, entries)
+
+
+def _hexadecimal(path: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(step.hex() for step in path)
