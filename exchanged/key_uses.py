@@ -19,8 +19,10 @@ from nacl.public import PrivateKey as ExchangeKey
 from packet_spec.errors import SignatureError
 from packet_spec.model import KeyUse, NodeRole
 from packet_spec.signing import SUITE, PrivateKey, key_id_of
+from packet_spec.ssh_keys import SSH_SUITE as LOGIN_SUITE
 
-LOGIN_SUITE: Final = "ssh-ed25519"
+__all__ = ["ENCRYPT_SUITE", "KEY_KINDS", "LOGIN_SUITE", "SEED_BYTES", "KeyKind", "Secret", "uses_of"]
+
 ENCRYPT_SUITE: Final = "x25519"
 SEED_BYTES: Final = 32
 

@@ -13,7 +13,6 @@ a running daemon has its keys in memory in any case.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import stat
@@ -27,6 +26,7 @@ from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
 from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
+from packet_spec.ssh_keys import ssh_line
 
 _MODE: Final = 0o600
 # A key file is about 120 bytes, under a passphrase about 400; more is some other file.
@@ -265,13 +265,6 @@ def public_ssh_line(path: Path, comment: str = "exchanged") -> str:
     if secret.suite != LOGIN_SUITE:
         raise KeyFileError("the file is no OpenSSH private key that can be used", where=str(path))
     return f"{ssh_line(secret.public)} {comment}"
-
-
-def ssh_line(public: bytes) -> str:
-    """``ssh-ed25519 BASE64`` of a raw public key (RFC 8709), as authorized_keys and host keys name it."""
-    name = LOGIN_SUITE.encode()
-    blob = len(name).to_bytes(4, "big") + name + len(public).to_bytes(4, "big") + public
-    return f"{LOGIN_SUITE} {base64.b64encode(blob).decode()}"
 
 
 def check_private_file(path: Path) -> None:
