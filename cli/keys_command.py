@@ -7,10 +7,10 @@ nothing and logs. ``--keys`` is the account's keys file, which counts until the 
 ``--every`` instead of an account is for labs, where all nodes log in as one user; ``--config`` may then be
 repeated. What it says and why: ``exchangectl link doors``.
 
-It runs once for each login, and after a power cut everybody logs in at once. So the answers for all accounts of
-a node are kept in ``--cache``, which must belong to the user of this program and be writable for nobody else;
-they count only while configuration, directory and keys file are the very files that they were made of. Nothing
-but the standard library is imported until they do not.
+It runs once for each login, and after a power cut everybody logs in at once. So the answers for all accounts
+of a node are kept in ``--cache``, which must belong to the user of this program and be writable for nobody
+else; they count only while configuration, directory and keys file are the very files that they were made of.
+Nothing but the standard library is imported until they do not.
 """
 
 from __future__ import annotations
@@ -86,18 +86,18 @@ def _made(config: str, keys_folder: str, account: str, place: str = "") -> list[
     # Looked at before they are read: what changes meanwhile is another file afterwards.
     folder = _door_of(config)
     marks = _marks(config, folder)
-    accounts = {
-        name: {"lines": list(answer.lines), "until": answer.until, "keys": answer.keys_mark}
-        for name, answer in answers_of(Path(config), keys_folder).items()
-    }
+    answers = answers_of(Path(config), keys_folder)
     if place:
+        accounts = {
+            name: {"lines": list(answer.lines), "until": answer.until, "keys": answer.keys_mark}
+            for name, answer in answers.items()
+        }
         data = json.dumps({"folder": folder, "marks": marks, "at": time.time(), "accounts": accounts})
         new = f"{place}.new"
         with open(new, "w", encoding="utf-8") as file:  # noqa: PTH123 - as above
             file.write(data)
         os.replace(new, place)  # noqa: PTH105 - a cache: lost in a power cut, it is made anew
-    found = accounts.get(account)
-    return [] if found is None else [str(line) for line in found["lines"]]  # type: ignore[attr-defined]
+    return list(answers[account].lines) if account in answers else []
 
 
 def _door_of(config: str) -> str:

@@ -1,8 +1,9 @@
 """How the links of a node are, put together from its configuration and its ledger. Reads only.
 
-A link is *disabled* while the directory in force says so of its neighbour, *down* when its last round failed, *silent* when rounds go well here but the neighbour has left a
-batch without an acknowledgement for ten minutes, and *paused* by an operator's act. Known limit: without
-a running daemon it is as the daemon left it.
+A link is *disabled* while the directory in force says so of its neighbour, *down* when its last round
+failed, *silent* when rounds go well here but the neighbour has left a batch without an acknowledgement for
+ten minutes, and *paused* by an operator's act. Known limit: without a running daemon it is as the daemon
+left it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from exchanged.config import LinkConfig, LinkSide, LinkTransport
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
     ACKNOWLEDGED_AT,
+    DISABLED_SINCE,
     DOWN_FAULT,
     DOWN_REASON,
-    DISABLED_SINCE,
     DOWN_SINCE,
     HEARD_AT,
     PAUSED,

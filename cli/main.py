@@ -42,6 +42,7 @@ NOUNS: Final = {
     "config": "Check the configuration of a node.",
     "key": "Make and show keys.",
     "directory": "Build, sign, verify and install the directory.",
+    "agency": "Let agencies come, stop and leave.",
     "pack": "Build, check, show, compare and install versions of the standard.",
     "node": "Make a node, and see how it is.",
     "link": "Links: their state, acts on them, and the jail of an account.",

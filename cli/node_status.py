@@ -180,7 +180,8 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
     text = _("; ").join(parts)
     if link.state is LinkState.DOWN:
         return problem(name, text, ExitCode.TEMPORARY)
-    return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED, LinkState.DISABLED} else good(name, text)
+    is_odd = link.state in {LinkState.SILENT, LinkState.PAUSED, LinkState.DISABLED}
+    return warning(name, text) if is_odd else good(name, text)
 
 
 def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> StatusLine:

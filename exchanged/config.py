@@ -173,6 +173,7 @@ def _keys(section: Section, data_dir: Path) -> KeysConfig:
         link=section.path("link", data_dir / "keys" / "link.key"),
         receipt=section.path("receipt", data_dir / "keys" / "receipt.key"),
         log=section.path("log", data_dir / "keys" / "log.key"),
+        encrypt=section.path("encrypt", data_dir / "keys" / "encrypt.key"),
         roots=tuple(roots),
         threshold=threshold,
     )

@@ -86,12 +86,16 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class KeysConfig:
-    """Private key files of this node, and the root keys that may sign a directory (C24)."""
+    """Private key files of this node, and the root keys that may sign a directory (C24).
+
+    ``encrypt`` is the key that parts are encrypted to; older ones lie beside it as ``encrypt-*.key``.
+    """
 
     seal: Path
     link: Path
     receipt: Path
     log: Path
+    encrypt: Path
     roots: tuple[RootKey, ...]
     threshold: int
     passphrase_file: Path | None = None

@@ -1,7 +1,7 @@
 """What the directory's disabling of a neighbour means on its link (C1, C24).
 
-Guarantees: within one round nothing of ours lies in the mailbox that a disabled neighbour could fetch, and the
-ledger says since when. What it has not disposed of stays in our custody and waits with everything that is
+Guarantees: within one round nothing of ours lies in the mailbox that a disabled neighbour could fetch, and
+the ledger says since when. What it has not disposed of stays in our custody and waits with everything that is
 addressed to it; the same bytes are put again when a directory enables it. Leaves to others: refusing what it
 puts (``landing``), and its login (``doors``).
 """

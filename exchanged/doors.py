@@ -5,12 +5,12 @@ runs as a user who sees nothing else of the node. ``who_may_enter`` proves that 
 configuration, whoever wrote it, and says which login keys open one account now.
 
 Guarantees: once the directory lists any login key of a node, no other key opens its account, from whatever
-file; a key that the directory revoked opens none; a disabled node's account is closed; without a directory that
-proves itself every account is closed. An expired directory still opens: behind that door lies the newer one
-(C24), and its keys have ends of their own.
+file; a key that the directory revoked opens none; a disabled node's account is closed; without a directory
+that proves itself every account is closed. An expired directory still opens: behind that door lies the newer
+one (C24), and its keys have ends of their own.
 
-Leaves to others: what sshd lets in do (the jail), and ending sessions (``cli.jail.sessions``). Known limit: an
-older copy that proves itself as well is believed; only the daemon's user can put one there.
+Leaves to others: what sshd lets in do (the jail), and ending sessions (``cli.jail.sessions``). Known limit:
+an older copy that proves itself as well is believed; only the daemon's user can put one there.
 """
 
 from __future__ import annotations

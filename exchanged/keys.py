@@ -24,11 +24,14 @@ from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
 from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret
+from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
+from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
 from packet_spec.ssh_keys import ssh_line
 
 _MODE: Final = 0o600
+_PUBLIC_SUITES: Final = frozenset({SUITE, ENCRYPTION_SUITE})
 # A key file is about 120 bytes, under a passphrase about 400; more is some other file.
 _FILE_BYTES: Final = 1024
 _PASSPHRASE_BYTES: Final = 1024
@@ -68,6 +71,13 @@ def generate_secret(
     return secret
 
 
+def generate_encryption_key(
+    path: Path, randomness: Randomness, passphrase: bytes | None = None
+) -> DecryptionKey:
+    """Make a private key to encrypt parts to, in the new file ``path``. Raises as ``generate_secret``."""
+    return DecryptionKey(generate_secret(path, randomness, ENCRYPTION_SUITE, passphrase).export_seed())
+
+
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """The private key that signs in the file ``path``. Raises as ``load_secret``, also for one that signs nothing."""
     secret = load_secret(path, passphrase)
@@ -76,6 +86,16 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
             "the file holds a key that signs no documents", where=str(path), expected=SUITE, found=secret.suite
         )
     return secret.signing()
+
+
+def load_encryption_key(path: Path, passphrase: bytes | None = None) -> DecryptionKey:
+    """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_secret``."""
+    secret = load_secret(path, passphrase)
+    if secret.suite != ENCRYPTION_SUITE:
+        raise KeyFileError(
+            "the file holds no key for encryption", where=str(path), expected=ENCRYPTION_SUITE, found=secret.suite
+        )
+    return DecryptionKey(secret.export_seed())
 
 
 def load_secret(path: Path, passphrase: bytes | None = None, *, is_credential: bool = False) -> Secret:
@@ -213,7 +233,7 @@ def public_key_text(key: PublicKey) -> str:
 def parse_public_key(text: str) -> PublicKey:
     """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
     match = _PUBLIC_TEXT.fullmatch(text)
-    if match is None or match[1] != SUITE:
+    if match is None or match[1] not in _PUBLIC_SUITES:
         raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
     return PublicKey(match[1], bytes.fromhex(match[2]))
 

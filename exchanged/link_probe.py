@@ -76,7 +76,8 @@ def probe(
     ``listed`` says what the directory lists as the host keys of the node at the other end.
     """
     watch = _Watch(clock)
-    steps = _sftp_steps(link, watch, listed) if link.transport is LinkTransport.SFTP else _folder_steps(link, watch)
+    is_sftp = link.transport is LinkTransport.SFTP
+    steps = _sftp_steps(link, watch, listed) if is_sftp else _folder_steps(link, watch)
     for name, act in steps:
         try:
             act()

@@ -16,6 +16,7 @@ from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
@@ -88,6 +89,7 @@ class Parts:
     link_key: PrivateKey
     receipt_key: PrivateKey | None
     log_key: PrivateKey | None
+    decryption_keys: DecryptionKeys
     incarnation: str
     backoff: Backoff
     connections: dict[str, SftpConnection]
@@ -197,6 +199,8 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash)
     keys = {use: load_key(path) for use, path in config.key_files().items()}
     seal_key, link_key, receipt_key = keys.get(KeyUse.SEAL), keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
+    decryption_keys = DecryptionKeys(config.keys.encrypt)
+    decryption_keys.load()
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
@@ -239,6 +243,7 @@ def _open_locked(
         link_key=link_key,
         receipt_key=receipt_key,
         log_key=load_log_key(config.log_key_file()),
+        decryption_keys=decryption_keys,
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={

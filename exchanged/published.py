@@ -33,6 +33,9 @@ from packet_spec.model import Directory, Edition, PackReference
 PACKS_LACKED: Final = "packs-lacked"
 """What is remembered of a neighbour: the digests that its last waybill asked for."""
 
+DIRECTORIES_A_STEP: Final = 16
+"""Directories read in one look: a flood of them by one neighbour must not hold up its batches."""
+
 # Why an item may be held that a newer directory can settle.
 HELD_FOR_DIRECTORY: Final = (
     "unknown-key",
@@ -73,11 +76,17 @@ class PublishedLanding:
         Of those that do not prove themselves only the ones still newer in the end are told of: a node whose
         anchor is younger than an old root change cannot follow that one, and need not.
         """
-        found = ((known.edition, name) for name in files if (known := classify(name)) is not None)
+        current = self._link.trust.edition
+        newer = sorted(
+            (known.edition, name)
+            for name in files
+            if (known := classify(name)) is not None
+            and known.edition > current
+            and self._refused.get(name) != current
+        )
         failed: dict[str, ExchangeError] = {}
-        for _edition, name in sorted(each for each in found if each[0] > self._link.trust.edition):
-            if self._refused.get(name) != self._link.trust.edition:
-                self._take(name, files[name], DIRECTORY_BYTES, self._take_directory, failed.__setitem__)
+        for _edition, name in newer[:DIRECTORIES_A_STEP]:
+            self._take(name, files[name], DIRECTORY_BYTES, self._take_directory, failed.__setitem__)
         for name, error in failed.items():
             known = classify(name)
             if known is not None and known.edition > self._link.trust.edition:
@@ -94,7 +103,7 @@ class PublishedLanding:
         self, name: str, size: int, limit_bytes: int, take: Callable[[str, bytes], None], refuse: Complain
     ) -> None:
         if size > limit_bytes:
-            self._complain(name, TransportFileError("a published file is too large"))
+            refuse(name, TransportFileError("a published file is too large"))
             return
         # Not where a person puts such files: those are looked at the moment they appear.
         path = self._link.spool.new_path("published")

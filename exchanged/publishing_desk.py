@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from exchanged.directory_folder import edition_of
 from exchanged.errors import FileOperationError, VolumeDamagedError
 from exchanged.ledger import Transaction
 from exchanged.log import event_line
@@ -21,6 +22,7 @@ from exchanged.parts import Parts
 from exchanged.published import take_note_of_directory, take_note_of_pack
 from packet_spec.errors import ExchangeError, PackUnknownError
 from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
+from packet_spec.model import NO_EDITION, Edition
 
 _BY_HAND = "by hand"
 
@@ -35,7 +37,8 @@ class PublishingDesk:
 
     def step(self) -> float | None:
         """Look at every file there. Raises FileOperationError when a folder cannot be read."""
-        for path in _files(self._parts.trust.incoming, ".xml"):
+        # A change of roots comes before what only the new roots signed.
+        for path in sorted(_files(self._parts.trust.incoming, ".xml"), key=_edition):
             with suppress(FileNotFoundError):
                 self._take_directory(path)
         if self._parts.trust.version:
@@ -101,3 +104,8 @@ def _files(folder: Path, suffix: str) -> list[Path]:
         raise FileOperationError(
             "what was put in by hand cannot be read", where=str(folder), found=error.strerror or ""
         ) from error
+
+
+def _edition(path: Path) -> tuple[Edition, str]:
+    """The order of directories by the names that the command gives them; others come first."""
+    return edition_of(path.name) or NO_EDITION, path.name

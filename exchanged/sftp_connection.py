@@ -1,10 +1,11 @@
 """One SSH connection to a serving side: pinned host keys, key login, channels for SFTP sessions.
 
 Guarantees: nothing but the key exchange is sent before the server has shown exactly one of the pinned host
-keys: those that the directory lists now, and the configured one unless the directory ended it; strict key exchange is required, so that no handshake message can be dropped unseen; no agent,
-no known-hosts file, no password is ever tried; a peer that fell silent is noticed within
-``io_timeout_seconds`` while something is under way, and by unacknowledged keep-alives otherwise.
-Every exception of paramiko and of sockets becomes a ``TransportError``.
+keys: those that the directory lists now, and the configured one unless the directory ended it; strict key
+exchange is required, so that no handshake message can be dropped unseen; no agent, no known-hosts file, no
+password is ever tried; a peer that fell silent is noticed within ``io_timeout_seconds`` while something is
+under way, and by unacknowledged keep-alives otherwise. Every exception of paramiko and of sockets becomes a
+``TransportError``.
 
 Several sessions may share a connection (a link's files and its bell); it is made by the first that
 needs it and made again after it broke. Left to others: what the sessions do, when to try again.
@@ -70,9 +71,10 @@ class SftpSettings:
     """How to reach one mailbox on an SFTP server.
 
     ``key`` is the login key: the path of an OpenSSH Ed25519 private key file without passphrase, or
-    its 32-byte seed. ``host_key`` is the public key that is pinned without a directory, ``ssh-ed25519 AAAA...``.
-    ``mailbox`` is
-    the remote folder that holds ``up/``, ``down/`` and ``bell``, as the account sees it.
+    its 32-byte seed. ``host_key`` is the public key that is pinned where no directory lists one,
+    ``ssh-ed25519 AAAA...``. ``mailbox`` is the remote folder that holds ``up/``, ``down/`` and ``bell``, as
+    the
+    account sees it.
     """
 
     host: str

@@ -26,8 +26,9 @@ _RAW_BYTES: Final = 32
 class SshKeys:
     """What the directory says at one moment about a node's SSH keys of one use, as lines ``type base64``.
 
-    ``valid``: these count now. ``ended``: revoked, at whatever node, or of this node and past their time: these
-    never count, whoever else names them. ``is_listed``: the directory lists any key of that use for the node.
+    ``valid``: these count now. ``ended``: revoked, at whatever node, or of this node and past their time:
+    these never count, whoever else names them. ``is_listed``: the directory lists any key of that use for the
+    node.
     """
 
     valid: tuple[str, ...] = ()

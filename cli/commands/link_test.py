@@ -38,7 +38,7 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     Example:
       exchangectl link test province
     """
-    from cli.checks import find_directory
+    from cli.directory_trusted import find_directory
     from exchanged.clock import SystemClock
     from exchanged.link_probe import probe
     from packet_spec.model import KeyUse

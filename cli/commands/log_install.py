@@ -23,8 +23,8 @@ def log_install(settings: Settings, file: Path, *, as_json: bool) -> None:
     Example:
       exchangectl log install recovery.xml
     """
-    from cli.checks import find_directory
     from cli.commands.log_recovery import tell_recovery
+    from cli.directory_trusted import find_directory
     from cli.incoming import put_incoming
     from exchanged.errors import NotFoundError
     from exchanged.places import LOG_FOLDER

@@ -1,7 +1,8 @@
 """The jail of a node that the directory lists: its link, made where it is missing, and its account (C2).
 
 Guarantees: only a node that stands directly below this one in the directory gets an account here, and one
-account, one mailbox and one link belong to one node. Leaves to others: the script itself (``cli.jail.script``).
+account, one mailbox and one link belong to one node. Leaves to others: the script itself
+(``cli.jail.script``).
 """
 
 from __future__ import annotations

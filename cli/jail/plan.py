@@ -58,7 +58,8 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 class JailPlan:
     """One jail. ``keys`` are whole public key lines; empty leaves the account's keys as they are.
 
-    ``quota_gib`` 0 means that no quota is wanted. ``config_path`` is the node's configuration, ``keys_user`` who
+    ``quota_gib`` 0 means that no quota is wanted. ``config_path`` is the node's configuration, ``keys_user``
+    who
     runs the key command of sshd, and ``program`` that command's first words.
     """
 

@@ -175,7 +175,7 @@ if command -v setpriv >/dev/null 2>&1; then
     heard=$(cd / && env -i PATH="$PATH" setpriv --reuid "$keys_user" --regid "$(id -g "$keys_user")" \
         --init-groups -- $keys_asks "$account" 2>&1) ||
         stop "$keys_user cannot run the key command: $heard"
-    say "keys: the directory and the keys file open the account for $(printf '%s' "$heard" | grep -c .) keys now"
+    say "keys: $(printf '%s' "$heard" | grep -c .) open the account now, by directory or keys file"
 fi
 
 # --- sshd: the fragment, shown to be in force, then the keys ---

@@ -4,8 +4,8 @@ Guarantees: an account that loses a key, or all of them, loses every session tha
 because nobody can tell afterwards with which key a session came in; who may still come in dials again. Only
 accounts that the configuration names are touched, never root nor the daemon's user.
 
-Leaves to others: which keys count (``exchanged.doors``), when to look (``exchanged-doors@.path``). Known limit:
-a key that was taken away and given back between two looks ends nothing.
+Leaves to others: which keys count (``exchanged.doors``), when to look (``exchanged-doors@.path``). Known
+limit: a key that was taken away and given back between two looks ends nothing.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from cli.lab.state import LabState, write_state
 from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
-from exchanged.keys import generate_key, generate_ssh_key, public_key_text
-from exchanged.places import PACK_FOLDER
+from exchanged.keys import generate_encryption_key, generate_key, generate_ssh_key, public_key_text
+from exchanged.places import DOOR_FOLDER, PACK_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (
@@ -40,7 +40,7 @@ from packet_spec.ssh_keys import SSH_SUITE, public_of_line
 _BACKDATED: Final = timedelta(days=1)
 _VALID: Final = timedelta(days=3652)
 _USES: Final = {
-    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT),
+    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.ENCRYPT),
     NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
     NodeRole.BRIDGE: (KeyUse.LINK,),
 }
@@ -173,6 +173,10 @@ class _Builder:
         for node in nodes:
             (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
             (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
+        for code in dict.fromkeys(joint.upper for joint in self._plan.links):
+            # Who logs in before the node has started is let in as well.
+            (self._layout.data(code) / DOOR_FOLDER).mkdir(mode=0o755)
+            (self._layout.data(code) / DOOR_FOLDER / "directory-1.xml").write_bytes(signed)
         self._put_packs()
         for agency in self._plan.agencies:
             self._make_folders(agency.code)
@@ -201,7 +205,8 @@ class _Builder:
         return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
 
     def _key(self, code: str, use: KeyUse) -> DirectoryKey:
-        key = generate_key(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
+        make = generate_encryption_key if use is KeyUse.ENCRYPT else generate_key
+        key = make(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
         return self._listed(key.suite, key.public, use)
 
     def _listed(self, suite: str, public: bytes, use: KeyUse) -> DirectoryKey:

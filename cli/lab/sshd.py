@@ -106,9 +106,9 @@ def write_files(layout: Layout, servers: Iterable[str], public_lines: Iterable[s
     ``public_lines`` are the keys that may log in for good.
     """
     if _may_ask():
-        command = (*keys_program(), "--every")
-        command += tuple(word for code in servers for word in ("--config", str(layout.config(code))))
-        keys = (
+        configs = [word for code in servers for word in ("--config", str(layout.config(code)))]
+        command = (*keys_program(), "--every", *configs)
+        keys: tuple[str, ...] = (
             "AuthorizedKeysFile none",
             # The first word must begin with a slash, and so cannot stand in quotes.
             f"AuthorizedKeysCommand {command[0]} {' '.join(map(_quoted, command[1:]))} %u",
@@ -122,7 +122,7 @@ def write_files(layout: Layout, servers: Iterable[str], public_lines: Iterable[s
 
 
 def write_jailed(layout: Layout, accounts: str, port: int) -> None:
-    """Write the configuration of a server with jails; ``accounts`` is the pattern of those that live there."""
+    """Write the configuration of a server with jails; ``accounts`` is the pattern of those in them."""
     _write_config(layout, port, _jailed(layout, accounts))
 
 
