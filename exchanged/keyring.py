@@ -1,22 +1,24 @@
-"""The private keys of one node: which of several is used now, and the spares that are to come next.
+"""The private keys of one node: which of several is used now, and those that are to come next.
 
 Guarantees: at the moment of signing that key is used which the directory in force lists for this node and use,
 valid then and not revoked, with the latest ``not_before``. So a change that the directory schedules takes
-effect at its time, without a restart or any step here. Before the directory lists the configured key it is used
-all the same: others hold what it signs until they know it. A listed key whose time is over is never used.
+effect at its time, without a restart or any step here. Before the directory lists the configured key it is
+used all the same: others hold what it signs until they know it. A listed key whose time is over is never
+used.
 
-Files: the configured one (``seal.key``), and beside it ``seal-<key id>.key``, read at start; spares are made here, and
-are durable before anybody is told of them. The folders must be closed to others, or the node does not start.
+Files: the configured one (``seal.key``), and beside it ``seal-<key id>.key``. New ones are made here when the
+directory asks for it or a key nears its end, and are durable before anybody is told of them. The folders must
+be closed to others, or the node does not start.
 
-Leaves to others: telling the province of spares (``key_desk``), removing what has ended (``key_retiring``), opening
-what is encrypted. May be asked by every thread.
+Leaves to others: offering new keys (``key_desk``), opening what is encrypted (``decryption_keys``). May be
+asked by every thread. Known limit: files of keys that ended stay until a person removes them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -25,7 +27,7 @@ from exchanged.config import Config, LinkTransport
 from exchanged.errors import NoKeyInForceError
 from exchanged.key_credentials import configured_secret, is_there, passphrase_of
 from exchanged.key_uses import KEY_KINDS, Secret, uses_of
-from exchanged.keys import check_key_folder, generate_secret, load_secret
+from exchanged.keys import check_key_folder, generate_beside, load_secret
 from exchanged.trust import Trust
 from packet_spec.directory import key_valid_at
 from packet_spec.model import DirectoryKey, KeyUse
@@ -34,8 +36,10 @@ from packet_spec.signing import PrivateKey
 KeyAt: TypeAlias = Callable[[datetime], PrivateKey]
 """Gives the key that signs at a moment. Raises NoKeyInForceError."""
 
+LEAD: Final = timedelta(days=60)
+"""So long before its newest key of a use ends a node offers another: time for a ceremony of the roots."""
 # OpenSSH ends a connection after so many wrong keys (systemd/sshd_config, MaxAuthTries).
-LOGIN_TRIES: Final = 3
+_LOGIN_TRIES: Final = 3
 
 
 def always(key: PrivateKey) -> KeyAt:
@@ -52,80 +56,72 @@ class Keyring:
         self._trust = trust
         self._randomness = randomness
         self._paths = key_paths(config)
-        self._logins = {
+        self._login_paths = {
             link.name: link.key
             for link in config.links
             if link.transport is LinkTransport.SFTP and link.key is not None
         }
-        self._passphrase: bytes | None = None
         self._guard = threading.Lock()
+        self._files: set[Path] = set()
         self._held: dict[KeyUse, dict[str, Secret]] = {}
         self._configured: dict[KeyUse, Secret] = {}
         self._login_of: dict[str, Secret] = {}
-
-    # --- opening -------------------------------------------------------------------------------
+        self.passphrase: bytes | None = None
 
     def load(self) -> None:
         """Read every key file. Raises KeyFileError, naming file and fix."""
-        self._passphrase = passphrase_of(self._keys)
-        held: dict[KeyUse, dict[str, Secret]] = {}
+        self.passphrase = passphrase_of(self._keys)
+        self.refresh()
         for use, path in self._paths.items():
-            found = self._load_use(use, path)
-            held[use] = {secret.key_id: secret for secret in found}
-        for name, path in self._logins.items():
-            self._login_of[name] = configured_secret(path, self._passphrase)
-            held[KeyUse.LOGIN].setdefault(self._login_of[name].key_id, self._login_of[name])
-        self._held = held
+            is_listed = any(key_id in self._listed(use) for key_id in self._held[use])
+            # The configured file may have been taken away, once another key was in the directory.
+            if use is not KeyUse.LOGIN and (
+                is_there(path) or (KEY_KINDS[use].is_required and not is_listed)
+            ):
+                self._configured[use] = configured_secret(path, self.passphrase)
+                self._keep(use, self._configured[use])
+            if self._held[use]:
+                check_key_folder(path.parent)
+        for name, path in self._login_paths.items():
+            self._login_of[name] = configured_secret(path, self.passphrase)
+            self._keep(KeyUse.LOGIN, self._login_of[name])
 
-    def _load_use(self, use: KeyUse, path: Path) -> list[Secret]:
-        others = sorted(path.parent.glob(f"{path.stem}-*.key"))
-        if others or is_there(path):
-            check_key_folder(path.parent)
-        found = [load_secret(each, self._passphrase) for each in others]
-        is_listed = any(secret.key_id in self._listed(use) for secret in found)
-        # The configured file may have been retired, once another key was in the directory.
-        if is_there(path) or (KEY_KINDS[use].is_required and not is_listed):
-            self._configured[use] = configured_secret(path, self._passphrase)
-            found.append(self._configured[use])
-        return found
+    def refresh(self) -> None:
+        """Read key files that were laid beside the configured ones since. Raises KeyFileError."""
+        with self._guard:
+            for use, path in self._paths.items():
+                self._held.setdefault(use, {})
+                for file in sorted(path.parent.glob(f"{path.stem}-*.key")):
+                    if file not in self._files:
+                        self._keep(use, load_secret(file, self.passphrase))
+                        self._files.add(file)
 
     # --- asking --------------------------------------------------------------------------------
-
-    @property
-    def uses(self) -> tuple[KeyUse, ...]:
-        """The uses of which this node may hold keys."""
-        return tuple(self._paths)
 
     def has(self, use: KeyUse) -> bool:
         """Whether this node holds any key of that use: a bridge has none for receipts."""
         return bool(self._held.get(use))
 
-    def held(self, use: KeyUse) -> tuple[Secret, ...]:
-        """Every key of that use that lies here, in no order."""
-        return tuple(self._held.get(use, {}).values())
-
-    def key_ids(self) -> frozenset[str]:
-        """The ids of all keys here."""
-        return frozenset(key_id for secrets in self._held.values() for key_id in secrets)
+    def key_ids(self, moment: datetime) -> tuple[str, ...]:
+        """The ids of the keys that are used at ``moment``, and of configured ones that have ended."""
+        found = []
+        for use in self._paths:
+            try:
+                found.append(self.in_force(use, moment).key_id)
+            except NoKeyInForceError:
+                found += [each.key_id for each in (self._configured.get(use),) if each is not None]
+        return tuple(found)
 
     def signer(self, use: KeyUse) -> KeyAt:
         """Gives the key for ``use`` at any moment."""
-        return lambda moment: self.signing(use, moment)
-
-    def signing(self, use: KeyUse, moment: datetime) -> PrivateKey:
-        """The key that signs for ``use`` at ``moment``. Raises NoKeyInForceError."""
-        return self.in_force(use, moment).signing()
+        return lambda moment: self.in_force(use, moment).signing()
 
     def in_force(self, use: KeyUse, moment: datetime) -> Secret:
         """The key of ``use`` that counts at ``moment``. Raises NoKeyInForceError when none of ours does."""
-        listed, held = self._listed(use), self._held.get(use, {})
-        valid = sorted(
-            (key for key in listed.values() if key.key_id in held and key_valid_at(key, use, moment)),
-            key=_by_beginning,
-        )
-        if valid:
+        held = self._held.get(use, {})
+        if valid := self._valid(use, moment):
             return held[valid[-1].key_id]
-        configured = self._configured.get(use)
+        listed, configured = self._listed(use), self._configured.get(use)
         if configured is not None and configured.key_id not in listed:
             return configured
         raise NoKeyInForceError(
@@ -138,100 +134,96 @@ class Keyring:
     def logins(self, link: str, moment: datetime) -> tuple[bytes, ...]:
         """The seeds of the keys to log in with over the link of that name, the first to be tried first.
 
-        First what the directory lists and is valid, the newest before the older; then the configured one, unless
+        What the directory lists and is valid, the newest before the older; then the configured one, unless
         the directory lists it as ended. Where nothing is left, the configured one: the server decides.
         """
-        listed, held = self._listed(KeyUse.LOGIN), self._held.get(KeyUse.LOGIN, {})
-        valid = sorted(
-            (key for key in listed.values() if key.key_id in held and key_valid_at(key, KeyUse.LOGIN, moment)),
-            key=_by_beginning,
-            reverse=True,
-        )
-        found = [held[key.key_id] for key in valid]
+        held, listed = self._held.get(KeyUse.LOGIN, {}), self._listed(KeyUse.LOGIN)
+        found = [held[key.key_id] for key in reversed(self._valid(KeyUse.LOGIN, moment))]
         configured = self._login_of.get(link)
         if configured is not None and (configured.key_id not in listed or not found):
             found.append(configured)
-        return tuple(secret.export_seed() for secret in _unique(found))[:LOGIN_TRIES]
+        unique = {secret.key_id: secret for secret in found}
+        return tuple(secret.export_seed() for secret in unique.values())[:_LOGIN_TRIES]
 
-    # --- spares --------------------------------------------------------------------------------
+    # --- what comes next -----------------------------------------------------------------------
 
-    def spares(self, moment: datetime) -> Mapping[KeyUse, tuple[Secret, ...]]:
-        """For each use the keys here that are yet to come: not listed, and not what is used now."""
-        return {use: tuple(self._spares(use, moment)) for use in self._paths}
+    def due(self, moment: datetime) -> tuple[KeyUse, ...]:
+        """The uses for which the directory needs a further key of this node; unlisted ones not counted.
 
-    def unlisted(self, moment: datetime) -> Mapping[KeyUse, tuple[Secret, ...]]:
-        """For each use the keys that are used now although the directory does not list them."""
-        found = {}
+        Its newest one began before the directory asked for others, or ends within ``LEAD``.
+        """
+        node = self._trust.directory.node(self._node) if self._trust.version else None
+        if node is None:
+            return ()
+        found = []
         for use in self._paths:
-            listed = self._listed(use)
-            used = self._login_of.values() if use is KeyUse.LOGIN else filter(None, (self._configured.get(use),))
-            found[use] = tuple(_unique(secret for secret in used if secret.key_id not in listed))
-        return found
+            listed = [key for key in self._listed(use).values() if key.revoked_at is None]
+            if not self.has(use):
+                continue
+            newest = max(listed, key=_by_beginning, default=None)
+            is_old = (
+                newest is None
+                or newest.not_after - moment < LEAD
+                or (node.renew_keys is not None and newest.not_before < node.renew_keys)
+            )
+            # An unlisted configured key was enrolled by hand, and its directory is on its way.
+            if is_old and (newest is not None or node.renew_keys is not None):
+                found.append(use)
+        return tuple(found)
 
-    def make_spares(self, moment: datetime) -> int:
-        """Make what is missing, so that of every use one key is yet to come. How many were made.
+    def offered(self, moment: datetime) -> tuple[tuple[KeyUse, Secret], ...]:
+        """For every use that is ``due`` one key that no directory lists; it is made where none is here yet.
 
         Raises KeyFileError, and what ``DurableFiles.write_new`` raises.
         """
-        made = 0
-        for use, path in self._paths.items():
-            if any(self._spares(use, moment)) or any(self._scheduled(use, moment)):
-                continue
-            self._make_spare(use, path)
-            made += 1
-        return made
+        return tuple((use, self._spare(use)) for use in self.due(moment))
 
-    def next_beginning(self, moment: datetime) -> datetime | None:
-        """When the next key of ours begins that the directory schedules: then new spares are due."""
-        return min((key.not_before for use in self._paths for key in self._scheduled(use, moment)), default=None)
-
-    def _make_spare(self, use: KeyUse, path: Path) -> None:
+    def _spare(self, use: KeyUse) -> Secret:
+        configured = {secret.key_id for secret in self._used_unlisted(use)}
         with self._guard:
-            growing = path.with_name(f"{path.stem}.next")
-            # Its name is known when it is made; under the first one it is nobody's key.
-            secret = generate_secret_named(growing, self._randomness, use, self._passphrase)
-            self._held = {**self._held, use: {**self._held.get(use, {}), secret.key_id: secret}}
+            for key_id in sorted(self._held[use]):
+                if key_id not in configured and self._trust.key(key_id) is None:
+                    return self._held[use][key_id]
+            secret = generate_beside(self._paths[use], self._randomness, KEY_KINDS[use].suite, self.passphrase)
+            self._keep(use, secret)
+            return secret
 
-    def _spares(self, use: KeyUse, moment: datetime) -> Iterator[Secret]:
-        listed = self._listed(use)
-        used = {secret.key_id for secret in self.unlisted(moment)[use]}
-        for key_id, secret in self._held.get(use, {}).items():
-            if key_id not in listed and key_id not in used:
-                yield secret
+    def _used_unlisted(self, use: KeyUse) -> Iterable[Secret]:
+        return self._login_of.values() if use is KeyUse.LOGIN else filter(None, (self._configured.get(use),))
 
-    def _scheduled(self, use: KeyUse, moment: datetime) -> Iterator[DirectoryKey]:
+    def _keep(self, use: KeyUse, secret: Secret) -> None:
+        """Replaced as a whole, so that readers need no lock."""
+        self._held = {**self._held, use: {**self._held.get(use, {}), secret.key_id: secret}}
+
+    def _valid(self, use: KeyUse, moment: datetime) -> list[DirectoryKey]:
+        """Those of ours that count at ``moment``, the newest last."""
         held = self._held.get(use, {})
-        for key in self._listed(use).values():
-            if key.key_id in held and key.not_before > moment and key.revoked_at is None:
-                yield key
+        keys = self._listed(use).values()
+        return sorted(
+            (key for key in keys if key.key_id in held and key_valid_at(key, use, moment)), key=_by_beginning
+        )
 
     def _listed(self, use: KeyUse) -> dict[str, DirectoryKey]:
         node = self._trust.directory.node(self._node) if self._trust.version else None
         return {key.key_id: key for key in (() if node is None else node.keys) if use in key.uses}
 
 
-def generate_secret_named(path: Path, randomness: Randomness, use: KeyUse, passphrase: bytes | None) -> Secret:
-    """A new key of ``use`` beside ``path``, in a file that bears its key id."""
-    raise NotImplementedError
-
-
 def key_paths(config: Config) -> dict[KeyUse, Path]:
-    """Where the keys of each use of this node's role are configured; spares lie beside them."""
-    configured = config.key_files()
-    folder = config.keys.link.parent
-    paths = {use: configured.get(use, folder / f"{use}.key") for use in uses_of(config.node.role)}
-    dialled = [link.key for link in config.links if link.transport is LinkTransport.SFTP and link.key is not None]
-    if dialled:
-        # Login keys bear the names that their links give them; what comes next lies where the other keys lie.
-        paths[KeyUse.LOGIN] = folder / "login.key"
-    else:
-        paths.pop(KeyUse.LOGIN, None)
-    return paths
+    """Where the keys of each use of this node's role are configured; further ones lie beside them."""
+    keys, folder = config.keys, config.keys.link.parent
+    dials = any(link.transport is LinkTransport.SFTP for link in config.links)
+    paths = {
+        KeyUse.SEAL: keys.seal,
+        KeyUse.LINK: keys.link,
+        KeyUse.RECEIPT: keys.receipt,
+        KeyUse.LOG: keys.log,
+        KeyUse.ENCRYPT: keys.encrypt,
+        # Login keys bear the names that their links give them; what comes next lies with the other keys.
+        KeyUse.LOGIN: folder / "login.key",
+    }
+    uses = (use for use in uses_of(config.node.role) if dials or use is not KeyUse.LOGIN)
+    return {use: paths[use] for use in uses}
 
 
 def _by_beginning(key: DirectoryKey) -> tuple[datetime, str]:
     return (key.not_before, key.key_id)
-
-
-def _unique(secrets: Iterable[Secret]) -> list[Secret]:
-    return list({secret.key_id: secret for secret in secrets}.values())

@@ -71,6 +71,17 @@ def generate_secret(
     return secret
 
 
+def generate_beside(path: Path, randomness: Randomness, suite: str, passphrase: bytes | None = None) -> Secret:
+    """Make a new private key of ``suite`` beside ``path``, in a file that bears its key id too.
+
+    Beside ``seal.key`` it is ``seal-<key id>.key``. Raises as ``generate_secret``.
+    """
+    secret = Secret(suite, randomness.token(SEED_BYTES))
+    file = path.with_name(f"{path.stem}-{secret.key_id}.key")
+    _write_new(file, _file_of(secret, randomness, passphrase), _MODE)
+    return secret
+
+
 def generate_encryption_key(
     path: Path, randomness: Randomness, passphrase: bytes | None = None
 ) -> DecryptionKey:
@@ -218,11 +229,6 @@ def _openssh_seed(path: Path, data: bytes) -> bytes:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError("the login key is of a kind that is not used", where=str(path), expected="ed25519")
     return key.private_bytes_raw()
-
-
-def load_log_key(path: Path | None) -> PrivateKey | None:
-    """The key that signs heads of the log; None where there is none. Raises KeyFileError as ``load_key``."""
-    return None if path is None or not path.exists() else load_key(path)
 
 
 def public_key_text(key: PublicKey) -> str:
