@@ -14,6 +14,7 @@ from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.key_desk import KeyDesk
 from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
@@ -154,7 +155,8 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    stations = (judge, intake, delivery, collected, effects, retention, LogStation(parts), notices)
+    own = (LogStation(parts), KeyDesk(parts))
+    stations = (judge, intake, delivery, collected, effects, retention, *own, notices)
     return stations, {folders.outbox: intake.name}
 
 
