@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
+from exchanged.key_desk import KeyOffers
 from exchanged.log_watch import NOTE_KIND as LOG_NOTES
 from exchanged.log_watch import LogWatch
 from exchanged.parts import Parts
+from packet_spec.key_offer import NOTE_KIND as KEY_NOTES
 from packet_spec.model import NodeRole
 
 
@@ -16,7 +18,10 @@ def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     role, node = parts.config.node.role, parts.config.node.code
     if role is NodeRole.BRIDGE:
         return {}
-    return {LOG_NOTES: LogWatch(node, parts.trust)}
+    handlers: dict[str, NoteHandler] = {LOG_NOTES: LogWatch(node, parts.trust)}
+    if role is NodeRole.PROVINCIAL:
+        handlers[KEY_NOTES] = KeyOffers()
+    return handlers
 
 
 def applying_of(parts: Parts) -> Applying:

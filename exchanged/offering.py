@@ -6,14 +6,12 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
-from exchanged.blobs import BlobStore
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
@@ -23,15 +21,17 @@ from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose
 from exchanged.published import lacked_here, published_for
-from exchanged.ranges import RangeReader, SpoolRange
+from exchanged.ranges import SpoolRange
+from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
+from exchanged.sources import BlobSource, BytesSource, FileSource
 from exchanged.states import DestinationState, Event, PacketState
 from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
-from packet_spec.signing import new_hasher
+from packet_spec.signing import PrivateKey, new_hasher
 from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
@@ -70,39 +70,6 @@ class _Planned:
     content: Content
 
 
-@dataclass(frozen=True, slots=True)
-class _BlobSource:
-    store: BlobStore
-    digest: str
-    generation: int
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        return self.store.blocks(self.digest, self.generation, offset)
-
-
-@dataclass(frozen=True, slots=True)
-class _FileSource:
-    path: Path
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        with RangeReader(self.path, offset, self.size - offset) as reader:
-            yield from reader.blocks()
-
-
-@dataclass(frozen=True, slots=True)
-class _BytesSource:
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        yield self.data[offset:]
-
-
 @dataclass(slots=True)
 class Offering:
     """Offers for one link. ``_put`` are names known to lie whole in the mailbox."""
@@ -125,6 +92,7 @@ class Offering:
             self._expire()
             take_back(self.link, self._put)
             return False, None
+        sign_anew(self.link, self._open())
         # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
@@ -296,9 +264,10 @@ class Offering:
         if not planned:
             return
         number = batches.next_number(transaction.connection, self.link.name)
-        waybill = self._waybill(transaction, number, tuple(entry.item for entry in planned))
+        key = self.link.link_key(transaction.now)
+        waybill = self._waybill(transaction, key, number, tuple(entry.item for entry in planned))
         data = encode_waybill(waybill)
-        signature = sign_waybill(data, self.link.link_key)
+        signature = sign_waybill(data, key)
         batches.commit_batch(
             transaction,
             self.link.name,
@@ -334,7 +303,7 @@ class Offering:
                 packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
 
     def _waybill(
-        self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
+        self, transaction: Transaction, key: PrivateKey, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
         return Waybill(
             speaks=SPEAKS,
@@ -349,7 +318,7 @@ class Offering:
             directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
-            key_id=self.link.link_key.key_id,
+            key_id=key.key_id,
         )
 
     # acknowledging
@@ -377,7 +346,9 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        always = (self.link.trust.edition, lacked_here(self.link), hour)
+        # Under a new key as well: under one that ended nobody believes what it says.
+        key_id = self.link.link_key(self.link.clock.now()).key_id
+        always = (self.link.trust.edition, lacked_here(self.link), hour, key_id)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -388,10 +359,11 @@ class Offering:
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
         if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
             return False
+        key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
-            lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
+            lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
         )
-        source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
+        source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
         self._put.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
@@ -444,7 +416,7 @@ class Offering:
         size = self.link.blobs.size(digest, generation)
         if size is None:
             return False
-        self.link.transport.put(name, _BlobSource(self.link.blobs, digest, generation, size))
+        self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size))
         self._put.add(name)
         self.settling.again.discard(digest)
         return True
@@ -472,9 +444,9 @@ class Offering:
             if name in self._put:
                 continue
             if isinstance(what, Path):
-                source: Source = _FileSource(what, what.stat().st_size)
+                source: Source = FileSource(what, what.stat().st_size)
             else:
-                source = _BytesSource(self.link.packs.read(what))
+                source = BytesSource(self.link.packs.read(what))
             self.link.transport.put(name, source)
             self._put.add(name)
             changed = True
