@@ -80,9 +80,7 @@ def _taken(node: DirectoryNode, offered: Sequence[OfferedKey], schedule: Schedul
     uses = {key.use for key in offered}
     old = tuple(_ended(key, schedule) if uses.issuperset(key.uses) else key for key in node.keys)
     new = tuple(
-        DirectoryKey(
-            key.key_id, key.suite, key.public, (key.use,), schedule.at, schedule.at + schedule.term
-        )
+        DirectoryKey(key.key_id, key.suite, key.public, (key.use,), schedule.at, schedule.at + schedule.term)
         for key in offered
     )
     return replace(node, keys=(*old, *new))
@@ -94,9 +92,7 @@ def _ended(key: DirectoryKey, schedule: Schedule) -> DirectoryKey:
     return replace(key, not_after=end)
 
 
-def _with_key(
-    directory: Directory, key_id: str, change: Callable[[DirectoryKey], DirectoryKey]
-) -> Directory:
+def _with_key(directory: Directory, key_id: str, change: Callable[[DirectoryKey], DirectoryKey]) -> Directory:
     changed = _with_nodes(
         directory,
         lambda node: replace(

@@ -76,7 +76,9 @@ class KeyDesk:
             # No road: the directory or the configuration changes before one is there.
             return
         transaction.remember(_TOLD, f"{wanted} {stamp(transaction.now)}")
-        transaction.event("keys-offered", detail={"to": province, "uses": [each.use.value for each in offer.keys]})
+        transaction.event(
+            "keys-offered", detail={"to": province, "uses": [each.use.value for each in offer.keys]}
+        )
         event_line("keys-offered", to=province, uses=" ".join(each.use.value for each in offer.keys))
 
 
@@ -91,7 +93,11 @@ class KeyOffers:
         if key_offers.replace(transaction, offer, note.at):
             transaction.event(
                 "keys-offer-taken",
-                detail={"node": offer.node, "uses": [each.use.value for each in offer.keys], "link": row.link},
+                detail={
+                    "node": offer.node,
+                    "uses": [each.use.value for each in offer.keys],
+                    "link": row.link,
+                },
             )
 
 

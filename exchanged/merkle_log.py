@@ -54,7 +54,12 @@ class LogStation:
             None
             if not parts.keyring.has(KeyUse.LOG)
             else LogTelling(
-                self._node, parts.ledger, parts.trust, parts.statements, parts.keyring.signer(KeyUse.LOG), self._clock
+                self._node,
+                parts.ledger,
+                parts.trust,
+                parts.statements,
+                parts.keyring.signer(KeyUse.LOG),
+                self._clock,
             )
         )
 
