@@ -259,7 +259,7 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
                 CheckState.PROBLEM if key.not_after <= now else CheckState.WARNING,
                 _("by the directory it is valid until {day}").format(day=f"{key.not_after:%Y-%m-%d}"),
                 follows=_("what it signs after that day is not believed"),
-                advice=_("the node offers a new one by itself; the province takes it: exchangectl key offers"),
+                advice=_("the node offers a new one by itself: the province takes it, key offers"),
             )
     agency = directory.agency(config.node.agency) if config.node.agency else None
     if config.node.agency and (agency is None or agency.node != node.code):

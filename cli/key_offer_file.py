@@ -1,8 +1,8 @@
 """The file by which offers of keys go from the provincial node to whoever makes the next directory.
 
 Guarantees: every key in it still bears the proof that its node has it, and that is verified when it is read.
-Known limit: that the offer came from the node itself the provincial node's link proved, not this file; whoever
-carries it looks whether it changed, as with a directory that is not signed yet.
+Known limit: that the offer came from the node itself the provincial node's link proved, not this file;
+whoever carries it looks whether it changed, as with a directory that is not signed yet.
 """
 
 from __future__ import annotations

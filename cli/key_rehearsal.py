@@ -1,8 +1,8 @@
-"""Who would break on a date, by what a directory says: keys that end, gaps between keys, the directory's own end.
+"""Who would break on a date, by what a directory says: keys that end, gaps between them, its own end.
 
-Guarantees: everything that the directory itself decides until that date is looked at, for every node that is not
-disabled. Values in, rows out. Leaves to others: what it costs to mend it. Known limit: of a neighbour with an
-older directory nobody here knows what stands in that one; it is named, not judged.
+Guarantees: everything that the directory itself decides until that date is looked at, for every node that
+is not disabled. Values in, rows out. Leaves to others: what it costs to mend it. Known limit: of a
+neighbour with an older directory nobody here knows what stands in that one; it is named, not judged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ALL: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """A row. ``what`` is a kebab-case word; ``at`` when it begins; ``breaks``: then something stands still."""
+    """A row. ``what`` is a kebab-case word; ``at`` when it begins; ``breaks``: something stands still."""
 
     breaks: bool
     node: str

@@ -1,8 +1,8 @@
 """What the service manager hands to a node beside its files: a passphrase, or keys (systemd credentials).
 
 Guarantees: a credential counts before the file of the same name, and nothing else of the environment is
-looked at. Names: ``passphrase``, and that of a configured key file (``seal.key``, ``link.key``, ``login`` ...).
-Known limit: a command that a person starts is not given them; it then knows a key by its file alone.
+looked at. Names: ``passphrase``, and that of a configured key file (``seal.key``, ``link.key``, ``login``
+...). Known limit: a command that a person starts is not given them; it then knows a key by its file alone.
 """
 
 from __future__ import annotations

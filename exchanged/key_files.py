@@ -1,7 +1,8 @@
 """Where the private keys of a node lie, and which of them counts, for those who only look.
 
-Guarantees: only public halves are read, also of files under a passphrase, but in ``login_seeds``. Leaves to others: signing
-(``keyring``). Known limit: keys that the service manager hands over as credentials are not seen.
+Guarantees: only public halves are read, also of files under a passphrase, but in ``login_seeds``. Leaves to
+others: signing (``keyring``). Known limit: keys that the service manager hands over as credentials are not
+seen.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The private keys of one node: which of several is used now, and those that are to come next.
 
 Guarantees: at the moment of signing that key is used which the directory in force lists for this node and
-use, valid then and not revoked, with the latest ``not_before``. So a change that the directory schedules takes
-effect at its time, without a restart or any step here. Before the directory lists the configured key it is
-used all the same: others hold what it signs until they know it. A listed key whose time is over is never
-used.
+use, valid then and not revoked, with the latest ``not_before``. So a change that the directory schedules
+takes effect at its time, without a restart or any step here. Before the directory lists the configured key
+it is used all the same: others hold what it signs until they know it. A listed key whose time is over is
+never used.
 
 Files: the configured one (``seal.key``), and beside it ``seal-<key id>.key``. New ones are made here when the
 directory asks for it or a key nears its end, and are durable before anybody is told of them. The folders must

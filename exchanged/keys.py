@@ -8,8 +8,8 @@ Guarantees: a key file is created new, never over another one, with mode 0600 fr
 is used only from a plain file that belongs to the user of this process (or root) and that nobody else can
 read or write. No error text shows a part of a key.
 Leaves to others: which key may sign what, and until when (``packet_spec.authority``), which of several is
-used (``keyring``). Known limits: without a passphrase whoever is root, or has a backup of a key file, has the key;
-a running daemon has its keys in memory in any case.
+used (``keyring``). Known limits: without a passphrase whoever is root, or has a backup of a key file, has
+the key; a running daemon has its keys in memory in any case.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _FILE_BYTES: Final = 1024
 _PASSPHRASE_BYTES: Final = 1024
 _SSH_FILE_BYTES: Final = 64 * 1024
 _KEY_FILE: Final = re.compile(rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ([0-9a-f]{64})\n")
-# The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory and
-# salt of argon2id, and the secret box with its nonce first.
+# The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory
+# and salt of argon2id, and the secret box with its nonce first.
 _LOCKED_FILE: Final = re.compile(
     rb"exchanged-private-key-2\nsuite ([a-z0-9-]{1,32})\npublic ([0-9a-f]{64})\n"
     rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ([0-9a-f]{144})\n"
@@ -122,8 +122,8 @@ def load_secret(path: Path, passphrase: bytes | None = None, *, is_credential: b
     """The private key of any suite in the file ``path``, also in an OpenSSH one.
 
     ``is_credential``: the service manager laid it there, and guards it with an access list. Raises
-    KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a mode that lets others
-    at it, does not hold a key of a known suite, or is under another passphrase or none was given.
+    KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a mode that
+    lets others at it, does not hold a key of a known suite, or is under another passphrase or none was given.
     """
     data = _read_private(path, limit_bytes=_SSH_FILE_BYTES, is_credential=is_credential)
     try:

@@ -51,7 +51,8 @@ def provincial_stations(parts: Parts) -> tuple[Station, ...]:
     """A judge that admits its own agencies' packets, and passes on those of agencies elsewhere."""
     node, trust = parts.config.node.code, parts.trust
     judge = ByPart(node, trust, admission_of(parts), Transit(node, trust, parts.links))
-    return Judge(judge_tools(parts), judge, applying_of(parts)), LogStation(parts), KeyDesk(parts), notices_of(parts)
+    own = (LogStation(parts), KeyDesk(parts), notices_of(parts))
+    return Judge(judge_tools(parts), judge, applying_of(parts)), *own
 
 
 def bridge_stations(parts: Parts) -> tuple[Station, ...]:

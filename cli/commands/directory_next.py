@@ -37,9 +37,7 @@ _KNOWN_IN: Final = timedelta(hours=24)
     help="The host key of the SSH server that serves the mailboxes of NODE.",
 )
 @click.option("--offers", "offers_file", type=_FILE, help="Take the keys of this file of key offers.")
-@click.option(
-    "--keys-from", metavar="TIME", help="When offered keys begin to count; else in 24 hours: first all must know."
-)
+@click.option("--keys-from", metavar="TIME", help="When offered keys begin to count; else in 24 hours.")
 @click.option(
     "--overlap-days",
     type=click.FloatRange(0, 3660),
