@@ -1,8 +1,8 @@
-"""Changing keys by the directory: ask nodes for new ones, take those that they offer, end and revoke old ones.
+"""Keys change by the directory: ask nodes for new ones, take what they offer, end and revoke old ones.
 
-Guarantees: pure steps from directory to directory. A new key counts from a moment that lies ahead, and the old
-one counts on for an overlap: whoever has the directory already and whoever has the old one both take what is
-signed. A key is never taken out, because old receipts need it. Leaves to others: signing.
+Guarantees: pure steps from directory to directory. A new key counts from a moment that lies ahead, and the
+old one counts on for an overlap: whoever has the directory already and whoever has the old one both take
+what is signed. A key is never taken out, because old receipts need it. Leaves to others: signing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TERM: Final = timedelta(days=730)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """New keys count from ``at``; those before them until ``at`` and ``overlap``. ``term``: how long new ones do."""
+    """New keys count from ``at`` for ``term``; those before them until ``overlap`` after it."""
 
     at: datetime
     overlap: timedelta
@@ -45,10 +45,10 @@ def ask_for_keys(directory: Directory, codes: Sequence[str], at: datetime) -> Di
 def take_offers(
     directory: Directory, offers: Iterable[tuple[str, OfferedKey]], schedule: Schedule
 ) -> Directory:
-    """List offered keys, and let those of the same use end after the overlap. What is listed already is skipped.
+    """List offered keys that are not listed yet, and let those of the same use end after the overlap.
 
-    Raises DeskError when nothing is left to take, or a node is not listed; SignatureError for an offer without
-    proof.
+    Raises DeskError when nothing is left to take, or a node is not listed; SignatureError for an offer
+    without proof.
     """
     listed = {key.key_id for node in directory.nodes for key in node.keys}
     by_node: dict[str, list[OfferedKey]] = {}
@@ -80,9 +80,7 @@ def _taken(node: DirectoryNode, offered: Sequence[OfferedKey], schedule: Schedul
     uses = {key.use for key in offered}
     old = tuple(_ended(key, schedule) if uses.issuperset(key.uses) else key for key in node.keys)
     new = tuple(
-        DirectoryKey(
-            key.key_id, key.suite, key.public, (key.use,), schedule.at, schedule.at + schedule.term
-        )
+        DirectoryKey(key.key_id, key.suite, key.public, (key.use,), schedule.at, schedule.at + schedule.term)
         for key in offered
     )
     return replace(node, keys=(*old, *new))
@@ -94,9 +92,7 @@ def _ended(key: DirectoryKey, schedule: Schedule) -> DirectoryKey:
     return replace(key, not_after=end)
 
 
-def _with_key(
-    directory: Directory, key_id: str, change: Callable[[DirectoryKey], DirectoryKey]
-) -> Directory:
+def _with_key(directory: Directory, key_id: str, change: Callable[[DirectoryKey], DirectoryKey]) -> Directory:
     changed = _with_nodes(
         directory,
         lambda node: replace(

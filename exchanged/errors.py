@@ -155,7 +155,7 @@ class KeyFileError(ExchangeError):
 
 
 class NoKeyInForceError(ExchangeError):
-    """The directory lists the keys of this node, and none that it has counts now: nothing is signed, all waits.
+    """The directory lists keys of this node, and none that it has counts now: nothing is signed, all waits.
 
     What would be signed all the same would be refused by everybody, and set aside as suspicious.
     """
@@ -163,7 +163,7 @@ class NoKeyInForceError(ExchangeError):
     reference = "no-key-in-force"
     temporary = True
     peer_text = "the other node has no valid key at the moment"
-    hint = "ask the province for a directory with a valid key of this node: exchangectl key rehearse DIRECTORY"
+    hint = "ask the province for a directory with a valid key of this node; see: exchangectl key rehearse"
 
 
 class LedgerDamagedError(ExchangeError):

@@ -1,8 +1,8 @@
-"""What the service manager hands to a node beside its files: a passphrase, or whole keys (systemd credentials).
+"""What the service manager hands to a node beside its files: a passphrase, or keys (systemd credentials).
 
-Guarantees: a credential counts before the file of the same name, and nothing else of the environment is looked at.
-Names: ``passphrase``, and that of a configured key file (``seal.key``, ``link.key``, ``receipt.key``, ``login`` ...).
-Known limit: a command that a person starts is not given them; it then knows a key by its file alone.
+Guarantees: a credential counts before the file of the same name, and nothing else of the environment is
+looked at. Names: ``passphrase``, and that of a configured key file (``seal.key``, ``link.key``, ``login``
+...). Known limit: a command that a person starts is not given them; it then knows a key by its file alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from exchanged.config_values import KeysConfig
 from exchanged.key_uses import Secret
 from exchanged.keys import load_secret, read_passphrase
 
-PASSPHRASE: Final = "passphrase"
+_CREDENTIAL: Final = "passphrase"
 _FOLDER: Final = "CREDENTIALS_DIRECTORY"
 
 
@@ -31,14 +31,14 @@ def passphrase_of(keys: KeysConfig) -> bytes | None:
 
     Raises KeyFileError.
     """
-    given = credential(PASSPHRASE)
+    given = credential(_CREDENTIAL)
     if given is not None:
         return read_passphrase(given, is_credential=True)
     return None if keys.passphrase_file is None else read_passphrase(keys.passphrase_file)
 
 
 def configured_secret(path: Path, passphrase: bytes | None) -> Secret:
-    """The key that is configured as ``path``: the credential of its name, else the file. Raises KeyFileError."""
+    """The key configured as ``path``: the credential of its name, else the file. Raises KeyFileError."""
     given = credential(path.name)
     if given is not None:
         return load_secret(given, passphrase, is_credential=True)

@@ -1,7 +1,7 @@
 """The station ``keys``: offers new keys of this node to the province when the directory needs them.
 
-A key is made when the directory asks for others or the newest nears its end (``keyring``), lies durable on disk
-before anybody is told, and is offered in a note of the kind ``keys`` to the provincial node, until a
+A key is made when the directory asks for others or the newest nears its end (``keyring``), lies durable on
+disk before anybody is told, and is offered in a note of the kind ``keys`` to the provincial node, until a
 directory lists it. The provincial node keeps the last offer of each node for those who make the next
 directory (``exchangectl key offers``). Nobody at an agency does anything.
 

@@ -1,10 +1,10 @@
 """The private keys of one node: which of several is used now, and those that are to come next.
 
-Guarantees: at the moment of signing that key is used which the directory in force lists for this node and use,
-valid then and not revoked, with the latest ``not_before``. So a change that the directory schedules takes
-effect at its time, without a restart or any step here. Before the directory lists the configured key it is
-used all the same: others hold what it signs until they know it. A listed key whose time is over is never
-used.
+Guarantees: at the moment of signing that key is used which the directory in force lists for this node and
+use, valid then and not revoked, with the latest ``not_before``. So a change that the directory schedules
+takes effect at its time, without a restart or any step here. Before the directory lists the configured key
+it is used all the same: others hold what it signs until they know it. A listed key whose time is over is
+never used.
 
 Files: the configured one (``seal.key``), and beside it ``seal-<key id>.key``. New ones are made here when the
 directory asks for it or a key nears its end, and are durable before anybody is told of them. The folders must
@@ -26,7 +26,8 @@ from exchanged.clock import Randomness
 from exchanged.config import Config, LinkTransport
 from exchanged.errors import NoKeyInForceError
 from exchanged.key_credentials import configured_secret, is_there, passphrase_of
-from exchanged.key_uses import KEY_KINDS, Secret, uses_of
+from exchanged.key_files import key_paths
+from exchanged.key_uses import KEY_KINDS, Secret
 from exchanged.keys import check_key_folder, generate_beside, load_secret
 from exchanged.trust import Trust
 from packet_spec.directory import key_valid_at
@@ -75,9 +76,7 @@ class Keyring:
         for use, path in self._paths.items():
             is_listed = any(key_id in self._listed(use) for key_id in self._held[use])
             # The configured file may have been taken away, once another key was in the directory.
-            if use is not KeyUse.LOGIN and (
-                is_there(path) or (KEY_KINDS[use].is_required and not is_listed)
-            ):
+            if use is not KeyUse.LOGIN and (is_there(path) or (KEY_KINDS[use].is_required and not is_listed)):
                 self._configured[use] = configured_secret(path, self.passphrase)
                 self._keep(use, self._configured[use])
             if self._held[use]:
@@ -184,7 +183,9 @@ class Keyring:
             for key_id in sorted(self._held[use]):
                 if key_id not in configured and self._trust.key(key_id) is None:
                     return self._held[use][key_id]
-            secret = generate_beside(self._paths[use], self._randomness, KEY_KINDS[use].suite, self.passphrase)
+            secret = generate_beside(
+                self._paths[use], self._randomness, KEY_KINDS[use].suite, self.passphrase
+            )
             self._keep(use, secret)
             return secret
 
@@ -206,23 +207,6 @@ class Keyring:
     def _listed(self, use: KeyUse) -> dict[str, DirectoryKey]:
         node = self._trust.directory.node(self._node) if self._trust.version else None
         return {key.key_id: key for key in (() if node is None else node.keys) if use in key.uses}
-
-
-def key_paths(config: Config) -> dict[KeyUse, Path]:
-    """Where the keys of each use of this node's role are configured; further ones lie beside them."""
-    keys, folder = config.keys, config.keys.link.parent
-    dials = any(link.transport is LinkTransport.SFTP for link in config.links)
-    paths = {
-        KeyUse.SEAL: keys.seal,
-        KeyUse.LINK: keys.link,
-        KeyUse.RECEIPT: keys.receipt,
-        KeyUse.LOG: keys.log,
-        KeyUse.ENCRYPT: keys.encrypt,
-        # Login keys bear the names that their links give them; what comes next lies with the other keys.
-        KeyUse.LOGIN: folder / "login.key",
-    }
-    uses = (use for use in uses_of(config.node.role) if dials or use is not KeyUse.LOGIN)
-    return {use: paths[use] for use in uses}
 
 
 def _by_beginning(key: DirectoryKey) -> tuple[datetime, str]:

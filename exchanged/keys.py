@@ -1,14 +1,15 @@
 """Private key files: the only module that makes, reads or checks them.
 
-Three kinds: a text file of three lines (``exchanged-private-key-1``, ``suite NAME``, ``seed HEX``), the same under
-a passphrase (``exchanged-private-key-2``, see ``_LOCKED_FILE``), and the OpenSSH key pair that a node logs in with.
+Three kinds: a text file of three lines (``exchanged-private-key-1``, ``suite NAME``, ``seed HEX``), the same
+under a passphrase (``exchanged-private-key-2``, see ``_LOCKED_FILE``), and the OpenSSH key pair that a node
+logs in with.
 
 Guarantees: a key file is created new, never over another one, with mode 0600 from its first byte; a key
 is used only from a plain file that belongs to the user of this process (or root) and that nobody else can
 read or write. No error text shows a part of a key.
-Leaves to others: which key may sign what, and until when (``packet_spec.authority``), which of several is used
-(``keyring``). Known limits: without a passphrase whoever is root, or has a backup of a key file, has the key;
-a running daemon has its keys in memory in any case.
+Leaves to others: which key may sign what, and until when (``packet_spec.authority``), which of several is
+used (``keyring``). Known limits: without a passphrase whoever is root, or has a backup of a key file, has
+the key; a running daemon has its keys in memory in any case.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _SSH_FILE_BYTES: Final = 64 * 1024
 _KEY_FILE: Final = re.compile(
     rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ((?:[0-9a-f]{2}){16,64})\n"
 )
-# The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory and salt of
-# argon2id, and the secret box with its nonce first.
+# The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory
+# and salt of argon2id, and the secret box with its nonce first.
 _LOCKED_FILE: Final = re.compile(
     rb"exchanged-private-key-2\nsuite ([a-z0-9-]{1,32})\npublic ((?:[0-9a-f]{2}){16,256})\n"
     rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ((?:[0-9a-f]{2}){56,104})\n"
@@ -94,7 +95,7 @@ def generate_encryption_key(
 
 
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
-    """The private key that signs in the file ``path``. Raises as ``load_secret``, also for one that signs nothing."""
+    """The private key that signs in the file ``path``. Raises as ``load_secret``, also for another kind."""
     secret = load_secret(path, passphrase)
     if not is_signing_suite(secret.suite):
         raise KeyFileError(
@@ -122,9 +123,9 @@ def load_encryption_key(path: Path, passphrase: bytes | None = None) -> Decrypti
 def load_secret(path: Path, passphrase: bytes | None = None, *, is_credential: bool = False) -> Secret:
     """The private key of any suite in the file ``path``, also in an OpenSSH one.
 
-    ``is_credential``: the service manager laid it there, and guards it with an access list. Raises KeyFileError
-    when the file is missing or unreadable, is no plain file, has another owner or a mode that lets others
-    at it, does not hold a key of a known suite, or is under another passphrase or none was given.
+    ``is_credential``: the service manager laid it there, and guards it with an access list. Raises
+    KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a mode that
+    lets others at it, does not hold a key of a known suite, or is under another passphrase or none was given.
     """
     data = _read_private(path, limit_bytes=_SSH_FILE_BYTES, is_credential=is_credential)
     try:
@@ -145,7 +146,7 @@ def load_secret(path: Path, passphrase: bytes | None = None, *, is_credential: b
 
 
 def read_public_half(path: Path) -> PublicKey:
-    """The public half of a private key file, without its passphrase. Raises KeyFileError as ``load_secret``."""
+    """The public half of a private key file, without its passphrase. Raises as ``load_secret``."""
     data = _read_private(path, limit_bytes=_SSH_FILE_BYTES)
     if (match := _LOCKED_FILE.fullmatch(data)) is not None:
         return PublicKey(match[1].decode(), bytes.fromhex(match[2].decode()))

@@ -1,4 +1,4 @@
-"""Open batches whose link key ended or was revoked: nobody takes them as they are, so they are signed anew (C4).
+"""Open batches whose link key ended or was revoked: nobody takes them so, and they are signed anew (C4).
 
 Guarantees: number, items and acknowledgement stay. The name changes, because the neighbour that refused the
 old file does not look at it again. Whoever has landed the old one answers the second of one number as
@@ -26,7 +26,7 @@ from packet_spec.waybill import decode_waybill, encode_waybill, sign_waybill
 
 
 def sign_anew(link: LinkContext, rows: Sequence[BatchRow]) -> None:
-    """Sign those of ``rows`` again that need it. Raises NoKeyInForceError when this node has no key for it."""
+    """Sign those of ``rows`` again that need it. Raises NoKeyInForceError when no key of ours counts."""
     now = link.clock.now()
     ended = [row for row in rows if _has_ended(link, row, now)]
     if ended:

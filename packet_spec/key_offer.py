@@ -2,8 +2,8 @@
 
 The payload of notes of the kind ``keys``, whose signature, by the node's present link key, says who speaks.
 Guarantees of ``decode_key_offer``: whoever made the offer has the private half of every key in it that can
-sign: the key signed node, use, suite and public half (prefix ``exchanged-key-offer-1``). So nobody has another
-node's key listed as his own.
+sign: the key signed node, use, suite and public half (prefix ``exchanged-key-offer-1``). So nobody has
+another node's key listed as his own.
 
 Leaves to others: whether a directory takes a key, and from when on. Known limit: a key for encryption signs
 nothing, and is believed to the note alone; who offers one that is not his own cannot read what comes.

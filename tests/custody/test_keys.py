@@ -72,17 +72,17 @@ def test_all_keys_change_and_nobody_restarts_or_does_anything(network: Network) 
     parts = {code: node.parts for code, node in network.nodes.items()}
     rotate(network)
     assert {code: used(network, code) for code in network.nodes} == before, "not before their time"
-    drop(network, POLICE, "a")
+    drop(network, name="a")
     network.run()
     network.clock.advance(600)
-    drop(network, POLICE, "b")
+    drop(network, name="b")
     network.run()
     after = {code: used(network, code) for code in network.nodes}
     assert all(not (after[code] & before[code]) for code in network.nodes)
     network.clock.advance(OVERLAP.total_seconds())
-    drop(network, POLICE, "c")
+    drop(network, name="c")
     network.run()
-    assert len(inbox(network, PROCURATORATE)) == 3
+    assert len(inbox(network)) == 3
     assert {code: node.parts for code, node in network.nodes.items()} == parts
     assert not [error for node in network.nodes.values() for error in node.errors]
     directory = in_force(network)
@@ -129,7 +129,7 @@ def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network
     old = used(network, POLICE)
     # It lies in the mailbox, and nobody takes it yet.
     province = network.nodes.pop(PROVINCE)
-    drop(network, POLICE, "a")
+    drop(network, name="a")
     network.run()
     directory = in_force_of(network, POLICE)
     now = network.clock.now()
@@ -149,9 +149,11 @@ def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network
     network.nodes[POLICE].opened.trust.offer(signed(network, next_version(revoked)))
     put_in(network, next_version(revoked))
     network.run()
-    assert len(inbox(network, PROCURATORATE)) == 1
-    events = network.nodes[POLICE].opened.ledger.read().execute(
-        "SELECT 1 FROM event WHERE kind = 'batch-signed-anew'"
+    assert len(inbox(network)) == 1
+    events = (
+        network.nodes[POLICE]
+        .opened.ledger.read()
+        .execute("SELECT 1 FROM event WHERE kind = 'batch-signed-anew'")
     )
     assert events.fetchall()
 
@@ -166,21 +168,21 @@ def test_without_a_key_that_counts_nothing_is_signed_and_nothing_is_lost(network
     network.nodes[POLICE].opened.trust.offer(
         signed(network, next_version(with_revoked(directory, POLICE, KeyUse.SEAL, now)))
     )
-    drop(network, POLICE, "a")
+    drop(network, name="a")
     network.run()
     assert {error.reference for error in network.nodes[POLICE].errors} <= {"no-key-in-force"}
-    assert not inbox(network, PROCURATORATE)
+    assert not inbox(network)
     again = next_version(next_version(directory))
     network.nodes[POLICE].opened.trust.offer(signed(network, again))
     network.clock.advance(60)
     network.run()
-    assert len(inbox(network, PROCURATORATE)) == 1
+    assert len(inbox(network)) == 1
 
 
 def test_receipts_bear_the_key_of_their_time(network: Network) -> None:
     rotate(network)
     network.clock.advance(600)
-    drop(network, POLICE, "a")
+    drop(network, name="a")
     network.run()
     rows = network.nodes[POLICE].opened.ledger.read().execute("SELECT document FROM receipt").fetchall()
     kinds = {}
