@@ -459,3 +459,23 @@ def test_a_configuration_is_edited_line_by_line() -> None:
 def test_what_cannot_be_edited_safely_is_left_to_a_person(text: str) -> None:
     with pytest.raises(ConfigurationError):
         edit_config(text, {"keys": {"roots": ["b"]}}, {})
+
+
+def test_new_keys_leave_the_host_key_of_the_server_in_force(desk: Desk) -> None:
+    """No request names it: whoever dials the node would be cut off."""
+    enrolled(desk)
+    generate_ssh_key(desk.path("police-host"), SystemRandomness())
+    desk.call(
+        "directory", "next", desk.path("second.xml"), "--host-key", POLICE, desk.path("police-host.pub"),
+        "--output", desk.path("hosts.xml"),
+    )  # fmt: skip
+    draft = ("--directory", desk.path("hosts.xml"), "--output", desk.path("third.xml"))
+    old = {key.key_id for key in desk.read("hosts.xml").node(POLICE).keys if KeyUse.HOST not in key.uses}
+    for name in ("seal.key", "link.key", "receipt.key", "encrypt.key", "login", "login.pub"):
+        for path in desk.path("police/keys").glob(name):
+            path.unlink()
+    desk.make_node("frontend", POLICE, PROVINCE, "police")
+    desk.call("agency", "enrol", desk.path("police/enrolment.toml"), "--again", *draft)
+    keys = desk.read("third.xml").node(POLICE).keys
+    assert {key.key_id for key in keys if key.revoked_at is not None} == old
+    assert [key.revoked_at for key in keys if KeyUse.HOST in key.uses] == [None]
