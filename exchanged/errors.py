@@ -154,6 +154,18 @@ class KeyFileError(ExchangeError):
     reference = "key-file-unusable"
 
 
+class NoKeyInForceError(ExchangeError):
+    """The directory lists keys of this node, and none that it has counts now: nothing is signed, all waits.
+
+    What would be signed all the same would be refused by everybody, and set aside as suspicious.
+    """
+
+    reference = "no-key-in-force"
+    temporary = True
+    peer_text = "the other node has no valid key at the moment"
+    hint = "ask the province for a directory with a valid key of this node; see: exchangectl key rehearse"
+
+
 class LedgerDamagedError(ExchangeError):
     """The ledger contradicts itself or its hash chain is broken."""
 

@@ -28,6 +28,7 @@ from exchanged.places import LOG_FOLDER
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import LOG_RECOVERY_BYTES
 from packet_spec.log_statement import LogRequest, encode_log_request
+from packet_spec.model import KeyUse
 from packet_spec.note_rules import LOG
 
 # Statements come within seconds: what was not shown by now was lost somewhere.
@@ -52,9 +53,14 @@ class LogStation:
         self._incoming = parts.config.node.data_dir / LOG_FOLDER / "incoming"
         self._telling = (
             None
-            if parts.log_key is None
+            if not parts.keyring.has(KeyUse.LOG)
             else LogTelling(
-                self._node, parts.ledger, parts.trust, parts.statements, parts.log_key, self._clock
+                self._node,
+                parts.ledger,
+                parts.trust,
+                parts.statements,
+                parts.keyring.signer(KeyUse.LOG),
+                self._clock,
             )
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
+from exchanged.key_desk import KeyOffers
 from exchanged.log_watch import LogWatch
 from exchanged.parts import Parts
 from exchanged.restoring import restore_notes
 from packet_spec.model import NodeRole
-from packet_spec.note_rules import LOG, RESTORE
+from packet_spec.note_rules import KEYS, LOG, RESTORE
 
 
 def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
@@ -18,6 +19,8 @@ def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     handlers: dict[str, NoteHandler] = {RESTORE: restore_notes(parts)}
     if role is not NodeRole.BRIDGE:
         handlers[LOG] = LogWatch(node, parts.trust)
+    if role is NodeRole.PROVINCIAL:
+        handlers[KEYS] = KeyOffers()
     return handlers
 
 

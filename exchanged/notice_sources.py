@@ -47,11 +47,7 @@ def notices_of(
         agency=config.node.agency,
         links=parts.links.names(),
         node=config.node.code,
-        key_ids=tuple(
-            key.key_id
-            for key in (parts.seal_key, parts.link_key, parts.receipt_key, parts.log_key)
-            if key is not None
-        ),
+        key_ids=parts.keyring.key_ids,
     )
     own = NodePlace(config.node.data_dir / NOTICE_FOLDER, parts.files)
     return Notices(
@@ -67,7 +63,7 @@ def notices_of(
 
 
 class Watch:
-    """What every role watches. ``key_ids`` are those of the keys that this node signs with."""
+    """What every role watches. ``key_ids`` gives those of the keys that this node signs with then."""
 
     def __init__(
         self,
@@ -79,7 +75,7 @@ class Watch:
         agency: str,
         links: Sequence[str],
         node: str,
-        key_ids: Sequence[str],
+        key_ids: Callable[[datetime], Sequence[str]],
     ) -> None:
         self._ledger = ledger
         self._trust = trust
@@ -88,7 +84,7 @@ class Watch:
         self._agency = agency
         self._links = tuple(links)
         self._node = node
-        self._key_ids = tuple(dict.fromkeys(key_ids))
+        self._key_ids = key_ids
 
     def matters(self, now: datetime) -> list[Matter]:
         """Everything that is the matter now."""
@@ -251,10 +247,10 @@ class Watch:
         if directory.expires_at - now < soon:
             values = {"version": str(directory.version), "at": shown(directory.expires_at)}
             yield Matter("directory-ends", "", _level(directory.expires_at, now), values)
-        node = directory.node(self._node)
+        node, used = directory.node(self._node), self._key_ids(now)
         for key in () if node is None else node.keys:
             ends = key.not_after if key.revoked_at is None else min(key.not_after, key.revoked_at)
-            if key.key_id in self._key_ids and ends - now < soon:
+            if key.key_id in used and ends - now < soon:
                 values = {"key_id": key.key_id, "use": ", ".join(key.uses), "at": shown(ends)}
                 yield Matter("key-ends", key.key_id, _level(ends, now), values)
 

@@ -31,6 +31,7 @@ from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose, needs_no_offer
 from exchanged.published import lacked_here, published_for, published_source
 from exchanged.ranges import SpoolRange
+from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
 from exchanged.sources import BlobSource
@@ -38,7 +39,7 @@ from exchanged.states import DestinationState, Event, PacketState
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
-from packet_spec.signing import new_hasher
+from packet_spec.signing import PrivateKey, new_hasher
 from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
@@ -99,6 +100,7 @@ class Offering:
             self._expire()
             take_back(self.link, self._put)
             return False, None
+        sign_anew(self.link, self._open())
         # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
@@ -147,11 +149,8 @@ class Offering:
         limits = self.link.limits
         is_restoring = restoring.is_going_on(connection)
         rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
-        found = {
-            row.id: self._with_bytes(packets.get(connection, row.reference))
-            for row in rows
-            if row.kind is ItemKind.PACKET
-        }
+        asked = (row for row in rows if row.kind is ItemKind.PACKET)
+        found = {row.id: self._with_bytes(packets.get(connection, row.reference)) for row in asked}
         if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
@@ -289,9 +288,10 @@ class Offering:
         if not planned:
             return
         number = batches.next_number(transaction.connection, self.link.name)
-        waybill = self._waybill(transaction, number, tuple(entry.item for entry in planned))
+        key = self.link.link_key(transaction.now)
+        waybill = self._waybill(transaction, key, number, tuple(entry.item for entry in planned))
         data = encode_waybill(waybill)
-        signature = sign_waybill(data, self.link.link_key)
+        signature = sign_waybill(data, key)
         batches.commit_batch(
             transaction,
             self.link.name,
@@ -327,7 +327,7 @@ class Offering:
                 packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
 
     def _waybill(
-        self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
+        self, transaction: Transaction, key: PrivateKey, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
         return Waybill(
             speaks=SPEAKS,
@@ -343,7 +343,7 @@ class Offering:
             directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
-            key_id=self.link.link_key.key_id,
+            key_id=key.key_id,
         )
 
     # acknowledging
@@ -376,7 +376,9 @@ class Offering:
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
         said = forks.what_to_say(self.link.ledger.read(), self.link.name)
-        always = (self.link.trust.edition, lacked_here(self.link), hour, said)
+        # Under a new key as well: under one that ended nobody believes what it says.
+        key_id = self.link.link_key(self.link.clock.now()).key_id
+        always = (self.link.trust.edition, lacked_here(self.link), hour, said, key_id)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -387,10 +389,11 @@ class Offering:
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
         if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
             return False
+        key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
-            lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
+            lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
         )
-        source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
+        source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
         self._put.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
@@ -478,9 +481,8 @@ class Offering:
     def _tidy(self) -> None:
         """Remove our own files that the neighbour has disposed of (C1)."""
         connection = self.link.ledger.read()
-        settled = [
-            row for row in batches.open_batches(connection, self.link.name) if row.state == batches.SETTLED
-        ]
+        rows = batches.open_batches(connection, self.link.name)
+        settled = [row for row in rows if row.state == batches.SETTLED]
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}

@@ -179,7 +179,7 @@ def take_note_of_directory(transaction: Transaction, directory: Directory, road:
     transaction.event("directory-taken", detail=detail)
     arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
     # A pack that was put in by hand may wait for this directory.
-    for station in ("judge", "intake", "directory"):
+    for station in ("judge", "intake", "directory", "keys"):
         transaction.wake(station)
 
 

@@ -14,6 +14,7 @@ from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.key_desk import KeyDesk
 from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
@@ -37,6 +38,7 @@ from frontend_server.removal import Remover
 from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
 from frontend_server.staging import Stager
+from packet_spec.model import KeyUse
 
 _FILE_BITS = 0o666
 
@@ -57,7 +59,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     Raises ConfigurationError without [folders], ForeignVolumeError when the agency's folders cannot be made.
     """
     config, ports = parts.config, parts.ports
-    if config.folders is None or parts.seal_key is None:
+    if config.folders is None:
         raise ConfigurationError(("[folders]: a front-end needs its agency's folders",))
     agency, settings = config.node.agency, config.folders
     foreign = parts.files.for_volume(Volume.FOREIGN)
@@ -85,7 +87,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         packs=parts.packs.folder,
         links=parts.links,
         pool=ports.pool,
-        seal_key=parts.seal_key,
+        seal_key=parts.keyring.signer(KeyUse.SEAL),
         decryption_keys=parts.decryption_keys,
         dispose=Dispositions(agency, parts.statements).take,
         clock=ports.clock,
@@ -160,7 +162,8 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
     own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
     restored = Restoring(parts, before=own.begin, ready=own.take)
-    stations: tuple[Station, ...] = (judge, *after, effects, retention, LogStation(parts), notices, restored)
+    desks = (LogStation(parts), KeyDesk(parts), notices, restored)
+    stations: tuple[Station, ...] = (judge, *after, effects, retention, *desks)
     return stations, {folders.outbox: intake.name}
 
 

@@ -191,6 +191,7 @@ def _add_node(root: Element, node: DirectoryNode) -> None:
         role=node.role.value,
         parent=node.parent or None,
         disabled="true" if node.disabled else None,
+        renewKeys=_moment_or_none(node.renew_keys),
     )
     for key in node.keys:
         entry = add(
@@ -214,6 +215,7 @@ def _read_node(element: Element) -> DirectoryNode:
         parent=attribute(element, "parent"),
         keys=tuple(_read_key(key) for key in children(element, "key")),
         disabled=read_truth(attribute(element, "disabled")),
+        renew_keys=_optional_moment(element, "renewKeys"),
     )
 
 

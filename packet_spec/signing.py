@@ -47,6 +47,7 @@ class Domain(Enum):
     NOTE = b"exchanged-note-1\n"
     LOG_HEAD = b"exchanged-log-head-1\n"
     LOG_RECOVERY = b"exchanged-log-recovery-1\n"
+    KEY_OFFER = b"exchanged-key-offer-1\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,8 +179,8 @@ if command -v setpriv >/dev/null 2>&1; then
     way=$door
     while [ -n "$way" ] && [ ! -e "$way" ]; do way=$(dirname "$way"); done
     [ -z "$way" ] || as_keys_user test -x "$way" ||
-        stop "$keys_user cannot look into $door: set [node] door to /srv/exchanged/doors/NAME, where NAME is that
-    of the configuration, restart the node, and run this again"
+        stop "$keys_user cannot look into $door: set [node] door to /srv/exchanged/doors/NAME (NAME as that of
+    the configuration), restart the node, and run this again"
     # shellcheck disable=SC2086 # words without blanks, as sshd takes them apart
     heard=$(as_keys_user $keys_asks "$account" 2>&1) ||
         stop "$keys_user cannot run the key command: $heard"

@@ -163,6 +163,14 @@ def commit_batch(
     return batch
 
 
+def sign_anew(transaction: Transaction, batch: int, name: str, waybill: bytes, signature: bytes) -> None:
+    """The same number and items under another key, because the one that signed them counts no more."""
+    transaction.execute(
+        "UPDATE batch_out SET name = ?, waybill = ?, signature = ? WHERE id = ?",
+        name, waybill, signature, batch,
+    )  # fmt: skip
+
+
 def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, ...]:
     """Batches of ``link`` whose mailbox file may still lie there, in order of number."""
     rows = connection.execute(

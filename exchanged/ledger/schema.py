@@ -14,6 +14,7 @@ from sqlite_utils import Database, Migrations
 from exchanged.ledger import (
     schema_answers,
     schema_encryption,
+    schema_keys,
     schema_log,
     schema_notes,
     schema_restoring,
@@ -337,6 +338,11 @@ def _log(database: Database) -> None:
 @migrations(name="0010-restoring")
 def _restoring(database: Database) -> None:
     _run(database, schema_restoring.STATEMENTS)
+
+
+@migrations(name="0011-keys")
+def _keys(database: Database) -> None:
+    _run(database, schema_keys.STATEMENTS)
 
 
 @migrations(name="0012-encryption")

@@ -11,9 +11,17 @@ import pytest
 
 from cli.directory_keys import parse_listed_key, require_uses
 from exchanged.errors import KeyFileError
-from exchanged.keys import generate_key, load_encryption_key, load_key, parse_public_key, public_key_text
+from exchanged.keys import (
+    generate_key,
+    load_encryption_key,
+    load_key,
+    parse_public_key,
+    public_key_text,
+    read_public_half,
+)
 from packet_spec.directory import add_signature, encode_directory, open_directory, sign_directory
 from packet_spec.errors import FormatError, SignatureError, UnknownSuiteError
+from packet_spec.key_offer import KeyOffer, decode_key_offer, encode_key_offer, prove
 from packet_spec.model import KeyUse, RootKey
 from packet_spec.signing import (
     SUITE,
@@ -27,7 +35,7 @@ from packet_spec.signing import (
 )
 from packet_spec.suites import Ed25519, SigningSuite, is_signing_suite, register_signing_suite
 from tests.support.clock import FakeRandomness
-from tests.support.documents import ROOTS, make_directory
+from tests.support.documents import POLICE, ROOTS, make_directory
 from tests.support.suites import SECOND, EcdsaP256, Ed448OverSha512, known
 
 DOCUMENT = b"<a/>\n"
@@ -181,7 +189,7 @@ def test_what_is_not_known_is_held_by_name(tmp_path: Path) -> None:
     )
     with pytest.raises(KeyFileError, match=SECOND.name):
         load_key(path)
-    with pytest.raises(KeyFileError, match="encryption"):
+    with pytest.raises(KeyFileError, match=rf"encryption|{SECOND.name}"):
         load_encryption_key(path)
     with pytest.raises(FormatError):
         parse_public_key(public_key_text(key.public_key))
@@ -219,3 +227,28 @@ def test_a_signature_of_one_suite_is_none_of_another(suite: SigningSuite) -> Non
         if other.name != suite.name:
             with pytest.raises(SignatureError):
                 verify(Domain.SEAL, DOCUMENT, Signature(other.name, key.key_id, made.value), key.public_key)
+
+
+@pytest.mark.slow
+def test_a_key_of_a_second_suite_comes_back_from_under_a_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "seal.key"
+    with known():
+        made = generate_key(path, FakeRandomness(), SECOND.name, b"secret")
+        assert read_public_half(path) == made.public_key
+        assert load_key(path, b"secret").public_key == made.public_key
+
+
+def test_keys_of_every_suite_are_offered(suite: SigningSuite) -> None:
+    key = a_key(suite)
+    offer = KeyOffer(POLICE, (prove(POLICE, KeyUse.SEAL, suite.name, key),))
+    assert decode_key_offer(encode_key_offer(offer)) == offer
+    stolen = replace(offer.keys[0], public=a_key(suite, 2).public_key.public)
+    with pytest.raises(SignatureError):
+        decode_key_offer(encode_key_offer(replace(offer, keys=(stolen,))))
+
+
+def test_an_offer_of_an_unknown_suite_is_held() -> None:
+    with known():
+        data = encode_key_offer(KeyOffer(POLICE, (prove(POLICE, KeyUse.SEAL, SECOND.name, a_key(SECOND)),)))
+    with pytest.raises(UnknownSuiteError, match=SECOND.name):
+        decode_key_offer(data)
