@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import AuthorityError, ExchangeError
 
 
 class ConfigurationError(ExchangeError):
@@ -229,6 +229,20 @@ class ActRefusedError(ExchangeError):
     """An operator's act that is not allowed in the present state of its subject; nothing was changed."""
 
     reference = "act-refused"
+
+
+class IncarnationClosedError(AuthorityError):
+    """A neighbour speaks in an incarnation that an operator here has closed (C15): its file is left lying."""
+
+    reference = "incarnation-closed"
+    hint = "switch off the copy that still speaks, or see: exchangectl link accept NAME --incarnation X"
+
+
+class BackupUnusableError(ExchangeError):
+    """A backup that is not finished, not whole, or not of this node; or a place where none can be made."""
+
+    reference = "backup-unusable"
+    hint = "exchangectl backup verify DIR names every problem"
 
 
 class NotPermittedError(ExchangeError):

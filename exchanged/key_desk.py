@@ -23,7 +23,6 @@ from exchanged.ledger.times import moment, stamp
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from packet_spec.key_offer import (
-    NOTE_KIND,
     KeyOffer,
     OfferedKey,
     decode_key_offer,
@@ -32,6 +31,7 @@ from packet_spec.key_offer import (
 )
 from packet_spec.model import Directory, KeyUse, NodeRole
 from packet_spec.note import Note
+from packet_spec.note_rules import KEYS
 
 _TOLD: Final = "keys-offered"
 _AGAIN: Final = timedelta(days=7)
@@ -72,7 +72,7 @@ class KeyDesk:
         province = province_above(parts.trust.directory, self._node)
         if province in ("", self._node):
             key_offers.replace(transaction, offer, transaction.now)
-        elif not parts.statements.send_note(transaction, NOTE_KIND, province, encode_key_offer(offer)):
+        elif not parts.statements.send_note(transaction, KEYS, province, encode_key_offer(offer)):
             # No road: the directory or the configuration changes before one is there.
             return
         transaction.remember(_TOLD, f"{wanted} {stamp(transaction.now)}")

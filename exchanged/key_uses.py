@@ -1,7 +1,8 @@
 """What keys of each use are: one table, for making, keeping, choosing, offering and rotating them.
 
-A **secret** is 32 random bytes of one suite; its public half and key id follow from them. Suites of secrets:
-``ed25519-sha256`` signs documents, ``ssh-ed25519`` logs in, ``x25519`` receives what is encrypted.
+A **secret** is the random bytes of one suite; its public half and key id follow from them. Suites of
+secrets: those of ``packet_spec.suites`` sign documents, ``ssh-ed25519`` logs in, ``x25519`` receives what is
+encrypted.
 
 Leaves to others: files (``keys``), which key counts now (``keyring``). HOST keys belong to the SSH server and
 to root, so no row is here: a daemon neither makes nor offers them.
@@ -9,7 +10,7 @@ to root, so no row is here: a daemon neither makes nor offers them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NoReturn
@@ -20,11 +21,22 @@ from packet_spec.errors import SignatureError
 from packet_spec.model import KeyUse, NodeRole
 from packet_spec.signing import SUITE, PrivateKey, key_id_of
 from packet_spec.ssh_keys import SSH_SUITE as LOGIN_SUITE
+from packet_spec.suites import signing_suite
 
-__all__ = ["ENCRYPT_SUITE", "KEY_KINDS", "LOGIN_SUITE", "SEED_BYTES", "KeyKind", "Secret", "uses_of"]
+__all__ = [
+    "ENCRYPT_SUITE",
+    "KEY_KINDS",
+    "LOGIN_SUITE",
+    "SEED_BYTES",
+    "KeyKind",
+    "Secret",
+    "seed_bytes",
+    "uses_of",
+]
 
 ENCRYPT_SUITE: Final = "x25519"
 SEED_BYTES: Final = 32
+"""Of a key that signs no documents."""
 
 _FRONTEND, _PROVINCIAL, _BRIDGE = NodeRole.FRONTEND, NodeRole.PROVINCIAL, NodeRole.BRIDGE
 
@@ -59,17 +71,9 @@ def uses_of(role: NodeRole) -> tuple[KeyUse, ...]:
     return tuple(use for use, kind in KEY_KINDS.items() if role in kind.roles)
 
 
-def _signing_public(seed: bytes) -> bytes:
-    return PrivateKey.from_seed(seed).public_key.public
-
-
-def _exchange_public(seed: bytes) -> bytes:
-    return bytes(ExchangeKey(seed).public_key)
-
-
-_PUBLIC: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
-    {SUITE: _signing_public, LOGIN_SUITE: _signing_public, ENCRYPT_SUITE: _exchange_public}
-)
+def seed_bytes(suite: str) -> int:
+    """How many random bytes make a private key of ``suite``. Raises UnknownSuiteError."""
+    return SEED_BYTES if suite in {LOGIN_SUITE, ENCRYPT_SUITE} else signing_suite(suite).seed_bytes
 
 
 class Secret:
@@ -79,16 +83,17 @@ class Secret:
 
     def __init__(self, suite: str, seed: bytes) -> None:
         """Raises SignatureError for an unknown suite or a wrong length."""
-        if suite not in _PUBLIC:
-            raise SignatureError("the suite of a key is not known", expected=", ".join(_PUBLIC), found=suite)
-        if len(seed) != SEED_BYTES:
-            raise SignatureError("a private key has the wrong length", expected=f"{SEED_BYTES} bytes")
+        if len(seed) != seed_bytes(suite):
+            raise SignatureError("a private key has the wrong length", expected=f"{seed_bytes(suite)} bytes")
+        # A login key is of the curve of SUITE: it signs its own offer, and nothing else of ours.
+        signing = SUITE if suite == LOGIN_SUITE else suite
+        self._signing = None if suite == ENCRYPT_SUITE else PrivateKey.from_seed(seed, signing)
         self.suite = suite
-        self.public = _PUBLIC[suite](seed)
+        self.public = (
+            bytes(ExchangeKey(seed).public_key) if self._signing is None else self._signing.public_key.public
+        )
         self.key_id = key_id_of(suite, self.public)
         self._seed = bytes(seed)
-        # A login key is of the same curve: it signs its own offer, and nothing else of ours.
-        self._signing = None if suite == ENCRYPT_SUITE else PrivateKey.from_seed(seed)
 
     def signing(self) -> PrivateKey:
         """The key as one that signs. Raises SignatureError for one that cannot."""

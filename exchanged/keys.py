@@ -24,28 +24,30 @@ from exchanged import key_lock
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
-from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret
+from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret, seed_bytes
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
 from packet_spec.ssh_keys import ssh_line
+from packet_spec.suites import is_signing_suite, signing_suite
 
 _MODE: Final = 0o600
-_PUBLIC_SUITES: Final = frozenset({SUITE, ENCRYPTION_SUITE})
 # A key file is about 120 bytes, under a passphrase about 400; more is some other file.
 _FILE_BYTES: Final = 1024
 _PASSPHRASE_BYTES: Final = 1024
 _SSH_FILE_BYTES: Final = 64 * 1024
-_KEY_FILE: Final = re.compile(rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ([0-9a-f]{64})\n")
+_KEY_FILE: Final = re.compile(
+    rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ((?:[0-9a-f]{2}){16,64})\n"
+)
 # The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory
 # and salt of argon2id, and the secret box with its nonce first.
 _LOCKED_FILE: Final = re.compile(
-    rb"exchanged-private-key-2\nsuite ([a-z0-9-]{1,32})\npublic ([0-9a-f]{64})\n"
-    rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ([0-9a-f]{144})\n"
+    rb"exchanged-private-key-2\nsuite ([a-z0-9-]{1,32})\npublic ((?:[0-9a-f]{2}){16,256})\n"
+    rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ((?:[0-9a-f]{2}){56,104})\n"
 )
 _OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):([0-9a-f]{64})")
+_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){16,256})")
 
 
 def generate_key(
@@ -67,7 +69,7 @@ def generate_secret(
     already or the file cannot be made, SignatureError for an unknown suite, and what
     ``DurableFiles.write_new`` raises when the volume is full or fails.
     """
-    secret = Secret(suite, randomness.token(SEED_BYTES))
+    secret = Secret(suite, randomness.token(seed_bytes(suite)))
     _write_new(path, _file_of(secret, randomness, passphrase), _MODE)
     return secret
 
@@ -79,7 +81,7 @@ def generate_beside(
 
     Beside ``seal.key`` it is ``seal-<key id>.key``. Raises as ``generate_secret``.
     """
-    secret = Secret(suite, randomness.token(SEED_BYTES))
+    secret = Secret(suite, randomness.token(seed_bytes(suite)))
     file = path.with_name(f"{path.stem}-{secret.key_id}.key")
     _write_new(file, _file_of(secret, randomness, passphrase), _MODE)
     return secret
@@ -95,7 +97,7 @@ def generate_encryption_key(
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """The private key that signs in the file ``path``. Raises as ``load_secret``, also for another kind."""
     secret = load_secret(path, passphrase)
-    if secret.suite != SUITE:
+    if not is_signing_suite(secret.suite):
         raise KeyFileError(
             "the file holds a key that signs no documents",
             where=str(path),
@@ -248,9 +250,17 @@ def public_key_text(key: PublicKey) -> str:
 def parse_public_key(text: str) -> PublicKey:
     """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
     match = _PUBLIC_TEXT.fullmatch(text)
-    if match is None or match[1] not in _PUBLIC_SUITES:
+    public = b"" if match is None else bytes.fromhex(match[2])
+    if match is None or len(public) != _public_bytes(match[1]):
         raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
-    return PublicKey(match[1], bytes.fromhex(match[2]))
+    return PublicKey(match[1], public)
+
+
+def _public_bytes(suite: str) -> int:
+    """How long public keys of ``suite`` are; 0 for one that is not known here."""
+    if suite == ENCRYPTION_SUITE:
+        return SEED_BYTES
+    return signing_suite(suite).public_bytes if is_signing_suite(suite) else 0
 
 
 def write_public_key(path: Path, key: PublicKey) -> None:

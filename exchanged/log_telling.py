@@ -27,13 +27,13 @@ from exchanged.ledger.log_entries import Asked, Entry, Told
 from exchanged.ledger.log_tree import Tree, size_of
 from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.times import moment, stamp
-from exchanged.log_watch import NOTE_KIND
 from exchanged.receipts import Statements
 from exchanged.trust import Trust
 from packet_spec.directory import find_key, key_valid_at
 from packet_spec.log_head import LogHead, sign_log_head
 from packet_spec.log_statement import Consistency, Inclusion, LogStatement, encode_log_statement
 from packet_spec.model import KeyUse, NodeRole
+from packet_spec.note_rules import LOG
 
 TELL_SECONDS: Final = 2.0
 # While much is owed (a ledger of before, a front-end that was away) pages follow each other.
@@ -198,7 +198,7 @@ class LogTelling:
             log_entries.answered(transaction, debt.request.id)
         payloads = [document for _, document in debt.recoveries] + ([page] if page else [])
         for payload in payloads:
-            if not self._statements.send_note(transaction, NOTE_KIND, debt.node, payload):
+            if not self._statements.send_note(transaction, LOG, debt.node, payload):
                 return
         _forget(transaction, debt=debt)
         recovery = debt.recoveries[-1][0] if debt.recoveries else debt.told.recovery

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from exchanged import forks
 from exchanged.config import NoticesConfig
 from exchanged.disk_floor import DiskFloor
-from exchanged.ledger import Connection, Ledger, batches, log_views, notices
+from exchanged.ledger import Connection, Ledger, batches, log_views, notices, restoring
 from exchanged.ledger.notices import Group
 from exchanged.ledger.times import moment
 from exchanged.link_health import DAMAGED_HERE, DAMAGED_THERE
@@ -92,6 +93,8 @@ class Watch:
             *self._late(connection, now),
             *self._broken_links(connection, now),
             *self._damaged(connection, now),
+            *self._two_of_one(connection),
+            *self._restored(connection, now),
             *self._expired(connection, now),
             *self._waiting(connection, now),
             *self._disk(),
@@ -162,6 +165,32 @@ class Watch:
                 values = {"where": where.en, "where_zh": where.zh, "event": event}
                 values |= {"link": link, "at": shown(moment(last))}
                 yield Matter("batch-damaged", link, NoticeLevel.ALARM, values)
+
+    def _two_of_one(self, connection: Connection) -> Iterator[Matter]:
+        """Two nodes under one name, the neighbour's or ours, or a node on an older ledger (C15)."""
+        for link in self._links:
+            if since := batches.recall(connection, link, forks.SET_BACK):
+                values = {"link": link, "since": shown(moment(since))}
+                yield Matter("node-set-back", link, NoticeLevel.ALARM, values)
+            if conflict := batches.recall(connection, link, forks.FORKED):
+                since = batches.recall(connection, link, forks.FORKED_SINCE) or ""
+                incarnation = batches.recall(connection, link, forks.FORKED_IN) or "-"
+                values = {"link": link, "conflict": conflict, "incarnation": incarnation}
+                values["since"] = shown(moment(since))
+                yield Matter("neighbour-forked", link, NoticeLevel.ALARM, values)
+            if conflict := batches.recall(connection, link, forks.ACCUSED):
+                yield Matter("node-forked", link, NoticeLevel.ALARM, {"link": link, "conflict": conflict})
+
+    def _restored(self, connection: Connection, now: datetime) -> Iterator[Matter]:
+        """A restored node that still waits, and what it may have delivered twice (C23)."""
+        if restoring.is_going_on(connection):
+            waits = [peer.node for peer in restoring.peers(connection) if peer.state not in restoring.OVER]
+            at = restoring.restored_at(connection)
+            values = {"nodes": ", ".join(waits) or "-", "since": shown(at) if at else "-"}
+            yield Matter("node-restoring", "", NoticeLevel.WARNING, values)
+        twice = restoring.maybe_twice(connection, now - _DAY)
+        if twice:
+            yield Matter("maybe-duplicate", "", NoticeLevel.ALARM, {}, len(twice), twice[:200])
 
     def _expired(self, connection: Connection, now: datetime) -> Iterator[Matter]:
         for group in notices.expired(connection, now - _DAY):

@@ -6,28 +6,36 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+from exchanged import forks
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
-from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
+from exchanged.ledger import (
+    Transaction,
+    batches,
+    blobs,
+    effects,
+    keeping,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
-from exchanged.order import Candidate, choose
-from exchanged.published import lacked_here, published_for
+from exchanged.order import Candidate, choose, needs_no_offer
+from exchanged.published import lacked_here, published_for, published_source
 from exchanged.ranges import SpoolRange
 from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
-from exchanged.sources import BlobSource, BytesSource, FileSource
+from exchanged.sources import BlobSource
 from exchanged.states import DestinationState, Event, PacketState
-from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
@@ -108,6 +116,11 @@ class Offering:
         self._tidy()
         return changed, waits
 
+    def tell(self) -> bool:
+        """Of a marked link: only the acknowledgement, which says so. True when there was news."""
+        self._look_at_own_files()
+        return self._acknowledge()
+
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
         return bool(self._open()) and not self.link.peer_is_disabled
@@ -134,14 +147,18 @@ class Offering:
         """The items of the next batch, hashed and measured, within the limits of one batch."""
         connection = self.link.ledger.read()
         limits = self.link.limits
-        rows = batches.due(connection, self.link.name, limits.batch_items)
-        found = {
-            row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET
-        }
-        if done := [row for row in rows if row.id in found and found[row.id].bytes_at is None]:
+        is_restoring = restoring.is_going_on(connection)
+        rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
+        asked = (row for row in rows if row.kind is ItemKind.PACKET)
+        found = {row.id: self._with_bytes(packets.get(connection, row.reference)) for row in asked}
+        if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
-        allowed, waits = self._in_order(found)
+        # What comes again came in its order before.
+        again = {row.id for row in rows if row.again}
+        ordered = {number: packet for number, packet in found.items() if number not in again}
+        allowed, waits = self._in_order(ordered)
+        allowed |= again
         planned: list[_Planned] = []
         head = self._head_bytes()
         lines = WAYBILL_BYTES - head
@@ -160,6 +177,13 @@ class Offering:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _with_bytes(self, packet: PacketRow) -> PacketRow:
+        """A finished packet of our own still has its sealed bytes for the restore window (C23)."""
+        if packet.bytes_at is not None or not packet.own:
+            return packet
+        kept = keeping.kept_bytes(self.link.ledger.read(), packet.id, packet.attempt)
+        return replace(packet, bytes_at=kept)
 
     def _head_bytes(self) -> int:
         """At most how many bytes the next waybill takes before its items."""
@@ -235,7 +259,7 @@ class Offering:
             try:
                 digest = self._digest(packet.bytes_at)
             except VolumeDamagedError:
-                if packets.get(connection, row.reference).bytes_at == packet.bytes_at:
+                if self._with_bytes(packets.get(connection, row.reference)).bytes_at == packet.bytes_at:
                     raise
                 # It became final, and its bytes went, between looking and reading.
                 return None
@@ -314,6 +338,7 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
+            events=transaction.head_id,
             directory_epoch=self.link.trust.edition.epoch,
             directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
@@ -329,6 +354,10 @@ class Offering:
             return None
         counter = transaction.next_number(f"ack-counter:{self.link.name}")
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
+        if said := forks.what_to_say(transaction.connection, self.link.name):
+            # Of the next number: nothing is disposed of by it.
+            held = BatchException(current.through + 1, ExceptionKind.HELD, said)
+            exceptions = (*(each for each in exceptions if each.number != held.number), held)
         return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
 
     def _detailed(self, exception: BatchException) -> BatchException:
@@ -346,9 +375,10 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
+        said = forks.what_to_say(self.link.ledger.read(), self.link.name)
         # Under a new key as well: under one that ended nobody believes what it says.
         key_id = self.link.link_key(self.link.clock.now()).key_id
-        always = (self.link.trust.edition, lacked_here(self.link), hour, key_id)
+        always = (self.link.trust.edition, lacked_here(self.link), hour, said, key_id)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -431,7 +461,7 @@ class Offering:
         contents: list[Content] = []
         for kind, reference in batches.batch_items(connection, row.id):
             if kind is ItemKind.PACKET:
-                where = packets.get(connection, reference).bytes_at
+                where = self._with_bytes(packets.get(connection, reference)).bytes_at
                 contents.append(where if where is not None else b"")
             else:
                 contents.append(statements.get_document(connection, kind.value, reference))
@@ -443,11 +473,7 @@ class Offering:
         for name, what in published_for(self.link).items():
             if name in self._put:
                 continue
-            if isinstance(what, Path):
-                source: Source = FileSource(what, what.stat().st_size)
-            else:
-                source = BytesSource(self.link.packs.read(what))
-            self.link.transport.put(name, source)
+            self.link.transport.put(name, published_source(self.link, what))
             self._put.add(name)
             changed = True
         return changed
@@ -455,15 +481,16 @@ class Offering:
     def _tidy(self) -> None:
         """Remove our own files that the neighbour has disposed of (C1)."""
         connection = self.link.ledger.read()
-        settled = [
-            row for row in batches.open_batches(connection, self.link.name) if row.state == batches.SETTLED
-        ]
+        rows = batches.open_batches(connection, self.link.name)
+        settled = [row for row in rows if row.state == batches.SETTLED]
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
-        for name in sorted(self._put - keep):
-            self.link.transport.remove_own(name)
-            self._put.discard(name)
+        if not restoring.is_going_on(connection):
+            # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
+            for name in sorted(self._put - keep):
+                self.link.transport.remove_own(name)
+                self._put.discard(name)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

@@ -120,6 +120,10 @@ class Statements:
         self.send_to_agency(transaction, ItemKind.RECEIPT, number, subject.key.sender, came_by="")
         return number, receipt
 
+    def is_ours(self, issuer: str) -> bool:
+        """Who issued it is this node, under its own name or its agency's."""
+        return issuer in (self._speaker.node, self._speaker.issuer)
+
     def note_hop(
         self,
         transaction: Transaction,

@@ -1,4 +1,4 @@
-"""What is put into a mailbox beside batches, as sources for a transport: a blob, a file, bytes."""
+"""What a link puts into a mailbox, as a ``transport.Source``: readable again and from any offset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BlobSource:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file of ours."""
+    """A whole file of ours."""
 
     path: Path
     size: int
@@ -39,13 +39,13 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class BytesSource:
-    """Bytes in memory."""
+    """Bytes at hand."""
 
     data: bytes
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """How many bytes there are."""
         return len(self.data)
 
     def blocks(self, offset: int = 0) -> Iterator[bytes]:

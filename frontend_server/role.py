@@ -22,6 +22,7 @@ from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
 from exchanged.receipts import Statements
 from exchanged.reception import Reception
+from exchanged.restoring import AfterRestoring, Restoring
 from exchanged.station import Station
 from exchanged.volume import Volume
 from frontend_server.collected import Collected
@@ -34,6 +35,7 @@ from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.opening import Opener
 from frontend_server.removal import Remover
+from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
 from frontend_server.staging import Stager
 from packet_spec.model import KeyUse
@@ -155,8 +157,13 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    own = (LogStation(parts), KeyDesk(parts))
-    stations = (judge, intake, delivery, collected, effects, retention, *own, notices)
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
+    # (C23).
+    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
+    own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
+    restored = Restoring(parts, before=own.begin, ready=own.take)
+    desks = (LogStation(parts), KeyDesk(parts), notices, restored)
+    stations: tuple[Station, ...] = (judge, *after, effects, retention, *desks)
     return stations, {folders.outbox: intake.name}
 
 

@@ -31,8 +31,6 @@ from packet_spec.xml import (
     write_machine_document,
 )
 
-NOTE_KIND: Final = "keys"
-
 _OTHERS: Final = {KeyUse.ENCRYPT: ENCRYPTION_SUITE, KeyUse.LOGIN: SSH_SUITE, KeyUse.HOST: SSH_SUITE}
 
 
@@ -77,9 +75,14 @@ def proof_of(node: str, use: KeyUse, suite: str, public: bytes) -> bytes:
 
 
 def check_offered(node: str, keys: Iterable[OfferedKey]) -> None:
-    """Raises SignatureError when a proof is not that key's own, FormatError for a wrong suite."""
+    """Raises SignatureError when a proof is not that key's own, FormatError for a suite of another use.
+
+    UnknownSuiteError, which holds, for one that is not known here.
+    """
     for key in keys:
-        if key.suite != suite_of(key.use):
+        signs = key.use not in _OTHERS
+        # A signing suite that is not known here holds the offer, where its proof is verified.
+        if key.suite in _OTHERS.values() if signs else key.suite != suite_of(key.use):
             raise FormatError(
                 "an offered key is of a suite that its use does not know",
                 where=f"node {node}, use {key.use}",
@@ -91,9 +94,9 @@ def check_offered(node: str, keys: Iterable[OfferedKey]) -> None:
                 raise FormatError("a key for encryption proves nothing", where=f"node {node}")
             continue
         # An SSH key is of the same curve, and signs here as any other.
-        public = PublicKey(SUITE, key.public)
+        public = PublicKey(key.suite if signs else SUITE, key.public)
         try:
-            signature = Signature(SUITE, public.key_id, bytes.fromhex(key.proof))
+            signature = Signature(public.suite, public.key_id, bytes.fromhex(key.proof))
         except ValueError:
             raise SignatureError("the proof of an offered key cannot be read") from None
         verify(Domain.KEY_OFFER, proof_of(node, key.use, key.suite, key.public), signature, public)
