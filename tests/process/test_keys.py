@@ -33,7 +33,7 @@ from tests.support.stories import assert_ledgers_are_whole, events, exchangectl
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 AGENCIES = 20
-DROPS_A_SECOND = 1.5
+DROPS_A_SECOND = 1.0
 TYPES = (
     "case.report",
     "opinion.solicit",
@@ -43,8 +43,8 @@ TYPES = (
     "dossier.read.request",
 )
 # Until all nodes have the directory; it takes seconds.
-LEAD = timedelta(seconds=30)
-OVERLAP = timedelta(seconds=45)
+LEAD = timedelta(seconds=60)
+OVERLAP = timedelta(seconds=60)
 MINUTE = 60.0
 
 
