@@ -41,6 +41,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "mailbox-file-waits": "a mailbox file of link {link} waits: {file}; the suite {suite} is not known here",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
     "batch-held-by-neighbour": "batch {number} is held by the neighbour of link {link}: {detail}",
+    "batch-signed-anew": "batch {number} of link {link} was signed anew: its key had ended",
     "batch-number-used-twice": "the neighbour of link {link} used batch number {number} twice",
     "drop-seen": "drop {drop} appeared in the outbox",
     "drop-incomplete": "drop {drop} is incomplete",
