@@ -95,6 +95,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "retention": "cleaned up after its days: {kind}, {count}",
     "notice-raised": "notice {notice} given: {reference} ({subject})",
     "notice-over": "notice {notice} is over: {reference} ({subject})",
+    "keys-offered": "new keys were offered to {to}: {uses}",
+    "keys-offer-taken": "new keys that node {node} offers were kept: {uses}",
     "log-head-signed": "a head of our log was signed: {size} entries",
     "log-head-taken": "the log of {node} shows {size} entries, and goes on from what it showed before",
     "log-head-unproved": "the log of {node} shows {size} entries without proof yet; it is asked for one",

@@ -204,7 +204,7 @@ def test_all_keys_of_twenty_agencies_change_under_load(lab: Lab) -> None:
     eventually(delivered, 4 * MINUTE)
     folders = [
         path.parent.name
-        for code in lab.nodes
+        for code in lab.agencies
         for path in (lab.agency_root(code) / "inbox").glob("*/*/delivery.xml")
     ]
     assert sorted(folders) == sorted(f"{sender}_{packet_id}" for sender, packet_id in packets.values())
