@@ -8,7 +8,6 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,12 +15,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
-from cli import check_words
 from cli.check_values import Check, CheckState
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
-from cli.frame import read_input
+from cli.directory_trusted import find_directory
 from cli.locale import _
 from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
@@ -29,16 +27,12 @@ from exchanged.clock import Randomness
 from exchanged.config import Config
 from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.keys import check_private_file, load_key
-from exchanged.places import DIRECTORY_FOLDER
-from packet_spec.directory import open_directory
 from packet_spec.errors import ExchangeError
-from packet_spec.limits import DIRECTORY_BYTES
 from packet_spec.model import Directory
 
-__all__ = ["Check", "CheckState", "check_node", "find_directory"]
+__all__ = ["Check", "CheckState", "check_node"]
 
 PACKAGES: Final = ("packet_spec", "exchanged", "frontend_server", "cli")
-_DIRECTORY: Final = re.compile(r"directory-(\d{1,12})\.xml")
 # A month is enough for the province to sign a new directory and for it to arrive by any road.
 _EXPIRY_WARNING: Final = timedelta(days=30)
 # Who may write here can steer the node; who may read here reads case data.
@@ -65,33 +59,6 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *(_check_membership(config, directory, now) if directory else ()),
         *(check_packs(config, directory, now) if directory else ()),
     )
-
-
-def find_directory(config: Config) -> tuple[Directory | None, Check]:
-    """The newest directory in data_dir that its root signatures prove, and how the search ended."""
-    folder = config.node.data_dir / DIRECTORY_FOLDER
-    try:
-        found = [path for path in folder.iterdir() if _DIRECTORY.fullmatch(path.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        found = []
-    except OSError as error:
-        # Whoever may not look must not be sent to install another one.
-        return None, check_words.unusable("directory", folder, error.strerror or "")
-    refused = ""
-    for path in sorted(found, key=_version, reverse=True):
-        try:
-            data = read_input(path, DIRECTORY_BYTES)
-            directory = open_directory(data, config.keys.roots, config.keys.threshold)
-        except ExchangeError as error:
-            refused = refused or f"{path.name}: {error}"
-        else:
-            return directory, Check(
-                "directory", CheckState.WARNING if refused else CheckState.GOOD, refused or path.name
-            )
-    if refused:
-        return None, Check("directory", CheckState.PROBLEM, refused)
-    missing = _("none is installed; run: exchangectl directory install FILE")
-    return None, Check("directory", CheckState.WARNING, missing)
 
 
 def _check_installation() -> Iterator[Check]:
@@ -293,8 +260,3 @@ def _check_log_key(config: Config, directory: Directory) -> Iterator[Check]:
 
 def _with_advice(error: ExchangeError) -> str:
     return f"{error}; {error.advice}" if error.advice else str(error)
-
-
-def _version(path: Path) -> int:
-    match = _DIRECTORY.fullmatch(path.name)
-    return int(match[1]) if match else -1

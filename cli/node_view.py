@@ -53,7 +53,7 @@ class NodeView:
 
     def directory(self) -> Directory | None:
         """The newest installed directory that its root signatures prove."""
-        from cli.checks import find_directory  # noqa: PLC0415 - help must not wait for libraries
+        from cli.directory_trusted import find_directory  # noqa: PLC0415 - help must not wait for libraries
 
         return find_directory(self.config)[0]
 

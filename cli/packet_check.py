@@ -26,7 +26,7 @@ from exchanged.places import PACK_FOLDER
 from packet_spec.authority import check_seal_authority
 from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
 from packet_spec.check import CheckResult, check_packet
-from packet_spec.directory import decode_directory, find_key_owner, open_directory
+from packet_spec.directory import decode_directory, find_key_owner
 from packet_spec.disposition import is_disposition, parse_disposition
 from packet_spec.envelope import missing_digest_findings
 from packet_spec.errors import ExchangeError, PackUnknownError, ValidatorError
@@ -65,7 +65,8 @@ class Rules:
     def check(self, packet_xml: bytes) -> tuple[CheckResult, Pack]:
         """A packet.xml that nobody sealed: by the pack that was named, else by those in force."""
         if self.pack is not None:
-            return check_packet(packet_xml, directory=self.directory, pack=self.pack), self.pack
+            result = check_packet(packet_xml, directory=self.directory, pack=self.pack, moment=self.now)
+            return result, self.pack
         return check_with_packs(packet_xml, directory=self.directory, now=self.now, find=self.find)
 
 
@@ -105,11 +106,13 @@ def checking(
     if directory_file is not None:
         data = read_input(directory_file, DIRECTORY_BYTES)
         if config is not None:
-            directory, state = open_directory(data, config.keys.roots, config.keys.threshold), "proved"
+            from cli.directory_trusted import open_trusted  # noqa: PLC0415 - not portable, as below
+
+            directory, state = open_trusted(data, config), "proved"
         else:
             directory, state = decode_directory(split_signed(data)[0]), "not-proved"
     elif config is not None:
-        from cli.checks import find_directory  # noqa: PLC0415 - not portable, and only nodes need it
+        from cli.directory_trusted import find_directory  # noqa: PLC0415 - not portable, and only nodes need it
 
         directory = find_directory(config)[0]
         state = "none" if directory is None else "proved"
@@ -328,7 +331,9 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
         inline = {part.index: b"".join(blocks) for part, blocks in reader.parts()}
     check_seal_authority(directory, seal, reader.key_id, rules.now)
     pack, out_of_force = pack_of_seal(seal, directory, rules.find)
-    result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
+    result = check_packet(
+        packet_xml, directory=directory, pack=pack, encoding=seal.encoding, moment=seal.sealed_at
+    )
     findings = (*out_of_force, *result.verdict.findings)
     checked = result.verdict
     if result.packet is not None:

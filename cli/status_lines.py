@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cli.checks import CheckState, check_node, find_directory
+from cli.checks import CheckState, check_node
+from cli.directory_trusted import find_directory
 from cli.exit_codes import ExitCode
 from cli.locale import _, told
 from cli.render import age, size

@@ -156,7 +156,9 @@ def _judge(
 ) -> tuple[Verdict, Packet | None]:
     if work.scope is Scope.STANDARD:
         pack, findings = pack_of_seal(seal, directory, partial(find_pack, Path(work.packs)))
-        result = check_packet(packet_xml, directory=directory, pack=pack, encoding=seal.encoding)
+        result = check_packet(
+            packet_xml, directory=directory, pack=pack, encoding=seal.encoding, moment=seal.sealed_at
+        )
         verdict, packet = result.verdict, result.packet
         if findings and verdict.outcome is not Outcome.HELD:
             verdict = verdict_of((*findings, *verdict.findings))

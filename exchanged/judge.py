@@ -158,15 +158,15 @@ class Judge:
         self._hold(transaction, row, "no-directory", None)
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
-        trust, scope = self._tools.trust, self._packets.scope(row.key.sender)
+        proof, scope = self._tools.trust.proof, self._packets.scope(row.key.sender)
         stored = self._stored_blobs(row) if scope is Scope.STANDARD else ()
         return ExamineWork(
             str(self._tools.spool.path(row.bytes_at.name)),
             row.bytes_at.start,
             row.bytes_at.length,
-            str(trust.path()),
-            trust.roots,
-            trust.threshold,
+            str(proof.path),
+            proof.roots,
+            proof.threshold,
             scope,
             self._origin(row),
             packs=str(self._tools.packs),
@@ -261,7 +261,7 @@ class Judge:
         trust = self._tools.trust
         neighbour = trust.directory.node(self._tools.links.peer_of(row.link))
         is_between = neighbour is not None and neighbour.role is not NodeRole.FRONTEND
-        return is_between and batches.neighbour_directory(transaction.connection, row.link) > trust.version
+        return is_between and batches.neighbour_directory(transaction.connection, row.link) > trust.edition
 
     def _crashed(self, transaction: Transaction, *, row: ArrivalRow, reason: str) -> None:
         if arrivals.count_crash(transaction, row) >= _CRASHES:

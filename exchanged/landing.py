@@ -33,6 +33,7 @@ from packet_spec.errors import (
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
+from packet_spec.model import Edition
 from packet_spec.waybill import SPEAKS
 from packet_spec.waybill_model import ExceptionKind, Waybill
 
@@ -88,7 +89,7 @@ class Landing:
     link: LinkContext
     settling: Settling
     corrupt: dict[str, Corrupt] = field(default_factory=dict)
-    _refused: dict[str, int] = field(default_factory=dict)
+    _refused: dict[str, Edition] = field(default_factory=dict)
     _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
     _passed_over: set[str] = field(default_factory=set)
@@ -187,7 +188,7 @@ class Landing:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if name in self._passed_over or self._refused.get(name) == self.link.trust.version:
+            if name in self._passed_over or self._refused.get(name) == self.link.trust.edition:
                 continue
             if not batches.is_landed(connection, self.link.name, name):
                 found.append((known.number, name))
@@ -211,7 +212,7 @@ class Landing:
             self._security(name, error)
         except (UnknownKeyError, AuthorityError) as error:
             # Only another directory can change this; an answer would make the neighbour send it anew.
-            self._refused[name] = self.link.trust.version
+            self._refused[name] = self.link.trust.edition
             self.link.files.unlink(path)
             self._security(name, error)
             return None
@@ -384,9 +385,8 @@ class Landing:
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )
-        batches.remember(
-            transaction, self.link.name, batches.DIRECTORY_VERSION, str(waybill.directory_version)
-        )
+        edition = Edition(waybill.directory_epoch, waybill.directory_version)
+        batches.remember(transaction, self.link.name, batches.DIRECTORY_VERSION, str(edition))
         batches.remember(transaction, self.link.name, PACKS_LACKED, " ".join(waybill.lacks))
         batches.remember_head(transaction, self.link.peer, waybill)
         self.settling.apply(transaction, waybill)

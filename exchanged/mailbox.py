@@ -23,6 +23,7 @@ from typing import Final
 
 from exchanged.errors import MailboxUnusableError, TransportFileError
 from exchanged.transport import Listing, MailboxFile
+from packet_spec.model import NO_EDITION, Edition
 
 ACKNOWLEDGEMENT_NAME: Final = "ack.batch"
 BELL_NAME: Final = "bell"
@@ -31,7 +32,7 @@ SCAN_NAMES: Final = 20_000
 
 _BATCH: Final = re.compile(r"([0-9]{8})-[0-9a-f]{16}\.batch")
 _BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
-_DIRECTORY: Final = re.compile(r"directory-(0|[1-9][0-9]{0,17})\.xml")
+_DIRECTORY: Final = re.compile(r"directory-(?:([1-9][0-9]{0,17})-)?(0|[1-9][0-9]{0,17})\.xml")
 _PACK: Final = re.compile(r"([0-9a-f]{64})\.pack")
 # A writer replaces a file in microseconds; who replaces it five times in a row means to disturb.
 _REPLACED: Final = 5
@@ -77,12 +78,13 @@ _ORDER: Final = {kind: position for position, kind in enumerate(MailboxKind)}
 
 @dataclass(frozen=True, slots=True)
 class MailboxName:
-    """A known name: ``number`` is a batch's number or a directory's version; ``digest`` of blob or pack."""
+    """A known name: ``number`` of a batch, ``edition`` of a directory, ``digest`` of blob or pack."""
 
     name: str
     kind: MailboxKind
     number: int = 0
     digest: str = ""
+    edition: Edition = NO_EDITION
 
 
 def classify(name: str) -> MailboxName | None:
@@ -94,7 +96,7 @@ def classify(name: str) -> MailboxName | None:
     if match := _BLOB.fullmatch(name):
         return MailboxName(name, MailboxKind.BLOB, digest=match[1])
     if match := _DIRECTORY.fullmatch(name):
-        return MailboxName(name, MailboxKind.DIRECTORY, number=int(match[1]))
+        return MailboxName(name, MailboxKind.DIRECTORY, edition=Edition(int(match[1] or "1"), int(match[2])))
     if match := _PACK.fullmatch(name):
         return MailboxName(name, MailboxKind.PACK, digest=match[1])
     return None
@@ -110,9 +112,9 @@ def blob_name(digest: str) -> str:
     return _known(f"{digest}.blob")
 
 
-def directory_name(version: int) -> str:
-    """The name of directory ``version``. Raises ValueError."""
-    return _known(f"directory-{version}.xml")
+def directory_name(edition: Edition) -> str:
+    """The name of the directory of that edition. Raises ValueError."""
+    return _known(f"directory-{edition}.xml")
 
 
 def pack_name(digest: str) -> str:
@@ -136,9 +138,9 @@ def require_known(name: str) -> MailboxName:
 def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
     """Known files in reading order: directories, acknowledgement, blobs, then batches by number."""
 
-    def order(file: MailboxFile) -> tuple[int, int, str]:
+    def order(file: MailboxFile) -> tuple[int, Edition, int, str]:
         known = require_known(file.name)
-        return _ORDER[known.kind], known.number, file.name
+        return _ORDER[known.kind], known.edition, known.number, file.name
 
     return tuple(sorted(files, key=order))
 

@@ -331,6 +331,7 @@ class Offering:
     def _waybill(
         self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
+        edition = self.link.trust.edition
         return Waybill(
             speaks=SPEAKS,
             from_node=self.link.node,
@@ -340,7 +341,8 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
-            directory_version=self.link.trust.version,
+            directory_epoch=edition.epoch,
+            directory_version=edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
             key_id=self.link.link_key.key_id,
@@ -371,7 +373,7 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        always = (self.link.trust.version, lacked_here(self.link), hour)
+        always = (self.link.trust.edition, lacked_here(self.link), hour)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -462,14 +464,13 @@ class Offering:
     def _offer_published(self) -> bool:
         """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""
         changed = False
-        for name, digest in published_for(self.link).items():
+        for name, what in published_for(self.link).items():
             if name in self._put:
                 continue
-            if digest:
-                source: Source = _BytesSource(self.link.packs.read(digest))
+            if isinstance(what, Path):
+                source: Source = _FileSource(what, what.stat().st_size)
             else:
-                path = self.link.trust.path()
-                source = _FileSource(path, path.stat().st_size)
+                source = _BytesSource(self.link.packs.read(what))
             self.link.transport.put(name, source)
             self._put.add(name)
             changed = True

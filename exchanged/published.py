@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError
 from exchanged.ledger import Transaction, arrivals, batches
 from exchanged.link_context import LinkContext
-from exchanged.mailbox import MailboxKind, classify, directory_name, pack_name
+from exchanged.mailbox import classify, directory_name, pack_name
+from packet_spec.directory_trust import roots_fingerprint
 from packet_spec.errors import (
     ExchangeError,
     FormatError,
@@ -26,10 +28,13 @@ from packet_spec.errors import (
     VersionError,
 )
 from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
-from packet_spec.model import PackReference
+from packet_spec.model import Directory, Edition, PackReference
 
 PACKS_LACKED: Final = "packs-lacked"
 """What is remembered of a neighbour: the digests that its last waybill asked for."""
+
+DIRECTORIES_A_STEP: Final = 16
+"""Directories read in one look: a flood of them by one neighbour must not hold up its batches."""
 
 # Why an item may be held that a newer directory can settle.
 HELD_FOR_DIRECTORY: Final = (
@@ -53,55 +58,77 @@ class PublishedLanding:
         self._link = link
         self._complain = complain
         # name -> the directory in force when the file was refused: another one may judge otherwise.
-        self._refused: dict[str, int] = {}
+        self._refused: dict[str, Edition] = {}
 
     def forget_absent(self, files: Mapping[str, int]) -> None:
         """What is remembered is bounded by the files that lie there."""
-        self._refused = {name: version for name, version in self._refused.items() if name in files}
+        self._refused = {name: edition for name, edition in self._refused.items() if name in files}
 
     def land(self, files: Mapping[str, int]) -> None:
         """Take newer directories, then the packs that are named and not here. ``files`` is name -> size."""
-        for name in sorted(files):
-            known = classify(name)
-            is_newer = (
-                known is not None
-                and known.kind is MailboxKind.DIRECTORY
-                and known.number > self._link.trust.version
-            )
-            if is_newer and name not in self._refused:
-                self._take(name, files[name], DIRECTORY_BYTES, self._take_directory)
+        self._land_directories(files)
         for name in sorted(self._wanted_packs() & files.keys() - self._refused.keys()):
-            self._take(name, files[name], PACK_BYTES, self._take_pack)
+            self._take(name, files[name], PACK_BYTES, self._take_pack, self._refuse)
+
+    def _land_directories(self, files: Mapping[str, int]) -> None:
+        """In the order of their editions: one that changes roots is what the next can be proved by.
+
+        Of those that do not prove themselves only the ones still newer in the end are told of: a node whose
+        anchor is younger than an old root change cannot follow that one, and need not.
+        """
+        current = self._link.trust.edition
+        newer = sorted(
+            (known.edition, name)
+            for name in files
+            if (known := classify(name)) is not None
+            and known.edition > current
+            and self._refused.get(name) != current
+        )
+        failed: dict[str, ExchangeError] = {}
+        for _edition, name in newer[:DIRECTORIES_A_STEP]:
+            self._take(name, files[name], DIRECTORY_BYTES, self._take_directory, failed.__setitem__)
+        for name, error in failed.items():
+            known = classify(name)
+            if known is not None and known.edition > self._link.trust.edition:
+                self._refuse(name, error)
+
+    def _refuse(self, name: str, error: ExchangeError) -> None:
+        self._refused[name] = self._link.trust.edition
+        self._complain(name, error)
 
     def _wanted_packs(self) -> set[str]:
         return {pack_name(digest) for digest in lacked_here(self._link)}
 
-    def _take(self, name: str, size: int, limit_bytes: int, take: Callable[[bytes], None]) -> None:
+    def _take(
+        self, name: str, size: int, limit_bytes: int, take: Callable[[str, bytes], None], refuse: Complain
+    ) -> None:
         if size > limit_bytes:
-            self._complain(name, TransportFileError("a published file is too large"))
+            refuse(name, TransportFileError("a published file is too large"))
             return
         # Not where a person puts such files: those are looked at the moment they appear.
         path = self._link.spool.new_path("published")
         try:
             self._link.transport.fetch(name, path, limit_bytes=limit_bytes)
-            take(path.read_bytes())
+            take(name, path.read_bytes())
         except TransportFileError as error:
             # It may be whole at the next look, and others wait for it.
             self._complain(name, error)
         except (FormatError, SignatureError, VersionError, PackUnknownError) as error:
-            self._refused[name] = self._link.trust.version
-            self._complain(name, error)
+            refuse(name, error)
         finally:
             self._link.files.unlink(path)
 
-    def _take_directory(self, data: bytes) -> None:
-        if self._link.trust.offer(data):
-            self._refused.clear()
-            self._link.packs.keep_shipped(self._link.trust.directory)
-            note = partial(take_note_of_directory, version=self._link.trust.version, road=self._link.name)
-            self._link.ledger.write(note)
+    def _take_directory(self, name: str, data: bytes) -> None:
+        trust = self._link.trust
+        if not trust.offer(data):
+            # Else it would be fetched again at every look.
+            raise FormatError("a file's name promises a newer directory than it holds", found=name)
+        self._refused.clear()
+        self._link.packs.keep_shipped(trust.directory)
+        note = partial(take_note_of_directory, directory=trust.directory, road=self._link.name)
+        self._link.ledger.write(note)
 
-    def _take_pack(self, data: bytes) -> None:
+    def _take_pack(self, _name: str, data: bytes) -> None:
         taken = self._link.packs.offer(data, self._link.trust.directory)
         if taken is not None:
             self._link.ledger.write(partial(take_note_of_pack, pack=taken, road=self._link.name))
@@ -112,13 +139,16 @@ def lacked_here(link: LinkContext) -> tuple[str, ...]:
     return link.packs.lacking(link.trust.directory) if link.trust.version else ()
 
 
-def published_for(link: LinkContext) -> dict[str, str]:
-    """Name -> digest of what should lie in the mailbox for the neighbour; a directory has no digest here."""
+def published_for(link: LinkContext) -> dict[str, str | Path]:
+    """Name -> what should lie in the mailbox for the neighbour: the file of a directory, a pack's digest.
+
+    A neighbour that is behind gets every root change that it missed before the newest directory.
+    """
     connection, trust = link.ledger.read(), link.trust
-    wanted: dict[str, str] = {}
-    known = batches.recall(connection, link.name, batches.DIRECTORY_VERSION)
-    if known is not None and int(known) < trust.version:
-        wanted[directory_name(trust.version)] = ""
+    wanted: dict[str, str | Path] = {}
+    if batches.recall(connection, link.name, batches.DIRECTORY_VERSION) is not None:
+        known = batches.neighbour_directory(connection, link.name)
+        wanted |= {directory_name(each): path for each, path in trust.offered_to(known).items()}
     if trust.version:
         asked = (batches.recall(connection, link.name, PACKS_LACKED) or "").split()
         wanted |= {
@@ -129,9 +159,15 @@ def published_for(link: LinkContext) -> dict[str, str]:
     return wanted
 
 
-def take_note_of_directory(transaction: Transaction, version: int, road: str) -> None:
+def take_note_of_directory(transaction: Transaction, directory: Directory, road: str) -> None:
     """A newer directory is in force: what was held for it is judged again."""
-    transaction.event("directory-taken", detail={"version": version, "road": road})
+    roots = roots_fingerprint(directory.roots, directory.threshold)
+    detail: dict[str, str | int | float | bool | list[str] | None] = {
+        "version": directory.version, "road": road, "roots": roots,
+    }  # fmt: skip
+    if directory.epoch != 1:
+        detail["epoch"] = directory.epoch
+    transaction.event("directory-taken", detail=detail)
     arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
     # A pack that was put in by hand may wait for this directory.
     for station in ("judge", "intake", "directory"):

@@ -59,7 +59,7 @@ class PublishingDesk:
         self._parts.files.unlink(path)
 
     def _note_directory(self, transaction: Transaction) -> None:
-        take_note_of_directory(transaction, self._parts.trust.version, _BY_HAND)
+        take_note_of_directory(transaction, self._parts.trust.directory, _BY_HAND)
         self._wake_links(transaction)
 
     def _take_pack(self, path: Path) -> None:

@@ -58,7 +58,7 @@ class Transit:
         seal, directory = examined.seal, self.trust.directory
         check_seal_authority(directory, seal, examined.key_id, transaction.now)
         roads = self._roads(row, seal)
-        is_behind = batches.neighbour_directory(transaction.connection, row.link) > self.trust.version
+        is_behind = batches.neighbour_directory(transaction.connection, row.link) > self.trust.edition
         if is_behind and not roads.keys() >= set(seal.recipients):
             # Whom we do not know, or know elsewhere, may stand behind us since: nobody else would serve them.
             raise Held(DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import wraps
 from typing import Final, ParamSpec
 
@@ -63,13 +64,19 @@ def _held_if_it_fails(check: Callable[_P, CheckResult]) -> Callable[_P, CheckRes
 
 @_held_if_it_fails
 def check_packet(
-    packet_xml: bytes, *, directory: Directory | None, pack: Pack, encoding: str | None = None
+    packet_xml: bytes,
+    *,
+    directory: Directory | None,
+    pack: Pack,
+    encoding: str | None = None,
+    moment: datetime | None = None,
 ) -> CheckResult:
     """Check the bytes of a packet.xml by the rules and schemas of ``pack``.
 
     The encoding is decided here; a seal that names another ``encoding`` is refused. Without a
     ``directory`` agency kinds are read from the codes, and neither existence nor levels nor allow-lists are
-    checked. Raises nothing for whatever the bytes are.
+    checked. ``moment`` is when the packet is, or was, sealed, which decides whether an agency has retired;
+    without one an agency with such a date is taken as retired. Raises nothing for whatever the bytes are.
     """
     decided = _decide(packet_xml, encoding)
     if isinstance(decided, Finding):
@@ -87,7 +94,7 @@ def check_packet(
         parties = (
             Parties.from_codes(pack.catalogue, packet.envelope)
             if directory is None
-            else Parties.from_directory(directory, packet.envelope)
+            else Parties.from_directory(directory, packet.envelope, moment)
         )
         findings += check_rules(packet, pack.catalogue, parties)
     verdict = _verdict(reworded((*decided.findings, *findings), pack.catalogue))

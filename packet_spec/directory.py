@@ -1,8 +1,8 @@
 """directory.xml: everybody that may speak in a province, bytes <-> values (custody C21, C24).
 
 Guarantees: a directory proves itself by root signatures that the caller already trusts, verified before
-parsing; what is read is consistent (``directory_checks``). Leaves to others: which version is in force,
-and that versions only rise.
+parsing, and by as many of the roots that it names itself; what is read is consistent (``directory_checks``).
+Leaves to others: which roots count, and that editions only rise (``directory_trust``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from packet_spec.signing import (
     Domain,
     PrivateKey,
     PublicKey,
+    Signature,
     append_signature,
     sign_document,
     split_signed,
@@ -61,6 +62,8 @@ def encode_directory(directory: Directory) -> bytes:
         "directory",
         {
             "formatVersion": FORMAT_VERSION,
+            # Left out in the first epoch, so that programs that know of none can read it.
+            **({} if directory.epoch == 1 else {"epoch": str(directory.epoch)}),
             "version": str(directory.version),
             "issuedAt": write_moment(directory.issued_at),
             "expiresAt": write_moment(directory.expires_at),
@@ -111,6 +114,7 @@ def decode_directory(data: bytes) -> Directory:
         packs=tuple(_read_pack(element) for element in children(root, "pack")),
         routes=tuple(_read_route(element) for element in children(root, "route")),
         enabled_types=texts(root, "enabledType"),
+        epoch=int(attribute(root, "epoch") or "1"),
     )
     require_consistent(directory)
     return directory
@@ -129,24 +133,31 @@ def add_signature(data: bytes, key: PrivateKey) -> bytes:
 def open_directory(data: bytes, roots: Sequence[RootKey], threshold: int) -> Directory:
     """The directory in a signed file, if at least ``threshold`` of the **given** roots signed it.
 
-    Signatures of other keys are ignored; a wrong one by a given root refuses the file. Raises
+    As many of its own roots as it asks for must have signed too: else nobody could follow it (C24).
+    Signatures of other keys are ignored; a wrong one by a given or own root refuses the file. Raises
     SignatureError, VersionError (hold), or a FormatError leaf.
     """
     document, signatures = split_signed(data)
+    why = "the directory is not signed by enough trusted roots"
+    _require_signed(document, signatures, roots, threshold, why)
+    directory = decode_directory(document)
+    why = "the directory is not signed by enough of the roots that it names"
+    _require_signed(document, signatures, directory.roots, directory.threshold, why)
+    return directory
+
+
+def _require_signed(
+    document: bytes, signatures: Sequence[Signature], roots: Sequence[RootKey], threshold: int, why: str
+) -> None:
     known = {root.key_id: PublicKey(root.suite, root.public) for root in roots}
-    valid = 0
+    valid: set[str] = set()
     for signature in signatures:
         key = known.get(signature.key_id)
         if key is not None:
             verify(Domain.DIRECTORY, document, signature, key)
-            valid += 1
-    if threshold < 1 or valid < threshold:
-        raise SignatureError(
-            "the directory is not signed by enough trusted roots",
-            expected=f"at least {max(threshold, 1)}",
-            found=str(valid),
-        )
-    return decode_directory(document)
+            valid.add(signature.key_id)
+    if threshold < 1 or len(valid) < threshold:
+        raise SignatureError(why, expected=f"at least {max(threshold, 1)}", found=str(len(valid)))
 
 
 def find_key(directory: Directory, node_code: str, key_id: str) -> DirectoryKey | None:
@@ -237,6 +248,7 @@ def _add_agency(root: Element, agency: DirectoryAgency) -> None:
         node=agency.node,
         admittingNode=agency.admitting_node,
         disabled="true" if agency.disabled else None,
+        retiredAt=_moment_or_none(agency.retired_at),
     )
     add(element, "nameZh", agency.name_zh)
     add(element, "nameEn", agency.name_en)
@@ -262,6 +274,7 @@ def _read_agency(element: Element) -> DirectoryAgency:
         case_kinds=texts(element, "caseKind"),
         aliases=tuple((attribute(alias, "system"), alias.text or "") for alias in children(element, "alias")),
         disabled=read_truth(attribute(element, "disabled")),
+        retired_at=_optional_moment(element, "retiredAt"),
     )
 
 

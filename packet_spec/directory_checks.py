@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from packet_spec.errors import DirectoryError
-from packet_spec.limits import PACKS
+from packet_spec.limits import DIRECTORY_VERSION, PACKS
 from packet_spec.model import Directory, DirectoryAgency, DirectoryKey, DirectoryNode, NodeRole, RootKey
 from packet_spec.signing import key_id_of
 
@@ -18,6 +18,12 @@ def require_consistent(directory: Directory) -> None:
     """Raises DirectoryError at the first contradiction, naming the code at fault."""
     if not 1 <= directory.threshold <= len(directory.roots):
         raise DirectoryError("the threshold of roots cannot be met", found=str(directory.threshold))
+    if directory.version > DIRECTORY_VERSION or not 1 <= directory.epoch <= DIRECTORY_VERSION:
+        raise DirectoryError(
+            "a directory's epoch or version is out of range",
+            expected=f"at most {DIRECTORY_VERSION}",
+            found=str(directory.edition),
+        )
     _require_order(directory.issued_at, directory.expires_at, "directory")
     keys = [key for node in directory.nodes for key in node.keys]
     _require_unique([root.key_id for root in directory.roots] + [key.key_id for key in keys], "key")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final, NamedTuple
 
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey
@@ -274,11 +275,29 @@ class DirectoryNode:
     disabled: bool = False
 
 
+class Edition(NamedTuple):
+    """Which directory. Versions rise within an epoch; an epoch rises by one, and only to recover (C24).
+
+    Editions compare by epoch, then by version. Version 0 stands for no directory.
+    """
+
+    epoch: int
+    version: int
+
+    def __str__(self) -> str:
+        """As file names and waybills have it: the version alone in the first epoch."""
+        return f"{self.version}" if self.epoch == 1 else f"{self.epoch}-{self.version}"
+
+
+NO_EDITION: Final = Edition(1, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryAgency:
     """An agency: its kind and level, the node that serves it, the node that admits its packets.
 
-    ``business_types`` and ``case_kinds`` are allow-lists; an empty tuple allows all.
+    ``business_types`` and ``case_kinds`` are allow-lists; an empty tuple allows all. What is sealed from
+    ``retired_at`` on by it or for it is refused; what was sealed before goes on, and its receipts count.
     """
 
     code: str
@@ -293,6 +312,7 @@ class DirectoryAgency:
     case_kinds: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     disabled: bool = False
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,12 +369,18 @@ class Directory:
     packs: tuple[PackReference, ...] = ()
     routes: tuple[Route, ...] = ()
     enabled_types: tuple[str, ...] = ()
+    epoch: int = 1
     _nodes: dict[str, DirectoryNode] = field(init=False, repr=False, compare=False, hash=False)
     _agencies: dict[str, DirectoryAgency] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_nodes", {node.code: node for node in self.nodes})
         object.__setattr__(self, "_agencies", {agency.code: agency for agency in self.agencies})
+
+    @property
+    def edition(self) -> Edition:
+        """Epoch and version."""
+        return Edition(self.epoch, self.version)
 
     def node(self, code: str) -> DirectoryNode | None:
         """The node of that code, if the directory lists it."""

@@ -33,11 +33,11 @@ def check_with_packs(
     """
     references = _in_force(directory, now)
     packs = _present(references, find)
-    first = check_packet(packet_xml, directory=directory, pack=packs[0])
+    first = check_packet(packet_xml, directory=directory, pack=packs[0], moment=now)
     if first.verdict.outcome is not Outcome.REFUSED:
         return first, packs[0]
     for older in packs[1:]:
-        result = check_packet(packet_xml, directory=directory, pack=older)
+        result = check_packet(packet_xml, directory=directory, pack=older, moment=now)
         if result.verdict.outcome is Outcome.VALID:
             warning = make_finding("pack-older", expected=packs[0].title, found=older.title)
             verdict = Verdict(Outcome.VALID, (*result.verdict.findings, warning))

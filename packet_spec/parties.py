@@ -8,15 +8,26 @@ Leaves to others: what the catalogue asks of the parties (``party_rules``); whic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from packet_spec.catalogue import Catalogue
 from packet_spec.identifiers import agency_kind_number
-from packet_spec.model import Directory, Envelope, Route
+from packet_spec.model import Directory, DirectoryAgency, Envelope, Route
+
+
+class Standing(StrEnum):
+    """Why an agency takes part, or why not."""
+
+    IN_FORCE = "in-force"
+    UNKNOWN = "unknown"
+    DISABLED = "disabled"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One agency of a packet. ``known`` is false where the directory lacks or has disabled it.
+    """One agency of a packet. ``known`` is false where it may not take part; ``standing`` says why.
 
     ``kind`` and ``level`` are empty where nothing is known of them. ``business_types`` and ``case_kinds``
     are allow-lists; an empty tuple allows all.
@@ -28,6 +39,7 @@ class Party:
     level: str = ""
     business_types: tuple[str, ...] = ()
     case_kinds: tuple[str, ...] = ()
+    standing: Standing = Standing.IN_FORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +57,19 @@ class Parties:
     enabled_types: tuple[str, ...] = ()
 
     @classmethod
-    def from_directory(cls, directory: Directory, envelope: Envelope) -> Parties:
-        """The parties as the directory knows them; a disabled agency is as good as unknown."""
+    def from_directory(
+        cls, directory: Directory, envelope: Envelope, moment: datetime | None = None
+    ) -> Parties:
+        """The parties as the directory knows them, of a packet sealed at ``moment``.
+
+        Without a moment an agency with a date of retirement is taken as retired.
+        """
 
         def party(code: str) -> Party:
             agency = directory.agency(code)
-            if agency is None or agency.disabled:
-                return Party(code, known=False)
+            standing = _standing(agency, moment)
+            if agency is None or standing is not Standing.IN_FORCE:
+                return Party(code, known=False, standing=standing)
             return Party(
                 code,
                 known=True,
@@ -78,6 +96,17 @@ class Parties:
 
         def party(code: str) -> Party:
             kind = catalogue.kind_of_number(agency_kind_number(code))
-            return Party(code, known=bool(kind), kind=kind)
+            standing = Standing.IN_FORCE if kind else Standing.UNKNOWN
+            return Party(code, known=bool(kind), kind=kind, standing=standing)
 
         return cls(party(envelope.sender), party(envelope.receiver), tuple(map(party, envelope.copy_to)))
+
+
+def _standing(agency: DirectoryAgency | None, moment: datetime | None) -> Standing:
+    if agency is None:
+        return Standing.UNKNOWN
+    if agency.disabled:
+        return Standing.DISABLED
+    if agency.retired_at is not None and (moment is None or agency.retired_at <= moment):
+        return Standing.RETIRED
+    return Standing.IN_FORCE

@@ -17,10 +17,10 @@ _COPY: Final = "envelope/copyTo"
 
 
 def parties_known(subject: Subject) -> Iterator[Finding]:
-    """Every party is in the directory and not disabled."""
+    """Every party is in the directory, and neither disabled nor retired."""
     for code, element, party in _roles(subject):
         if not party.known:
-            yield make_finding(f"{code}-unknown", element=element, found=party.code)
+            yield make_finding(f"{code}-{party.standing}", element=element, found=party.code)
 
 
 def kinds_fit(subject: Subject) -> Iterator[Finding]:

@@ -12,21 +12,66 @@ _WARN: Final = Severity.WARN
 _PARTIES: Final = {
     "sender-unknown": (
         _REFUSE,
-        "发送单位{found}不在交换目录中或已停用。请核对envelope/sender，或联系交换中心登记本单位。",
+        "发送单位{found}不在交换目录中。请核对envelope/sender，或联系交换中心登记本单位。",
         (
-            "The sender {found} is not in the directory or is disabled. Check envelope/sender, or ask the "
-            "exchange centre to register your agency."
+            "The sender {found} is not in the directory. Check envelope/sender, or ask the exchange centre "
+            "to register your agency."
+        ),
+    ),
+    "sender-disabled": (
+        _REFUSE,
+        "发送单位{found}已在交换目录中停用，不能发送。请联系交换中心了解原因。",
+        "The sender {found} is disabled in the directory and may not send. Ask the exchange centre why.",
+    ),
+    "sender-retired": (
+        _REFUSE,
+        "发送单位{found}已退出交换，不能再发送新的数据包。请由接替的单位发送，或联系交换中心。",
+        (
+            "The sender {found} has left the exchange and may send nothing new. Let its successor send, "
+            "or ask the exchange centre."
         ),
     ),
     "receiver-unknown": (
         _REFUSE,
-        "接收单位{found}不在交换目录中或已停用。请核对envelope/receiver中的单位代码。",
-        "The receiver {found} is not in the directory or is disabled. Check the code in envelope/receiver.",
+        "接收单位{found}不在交换目录中。请核对envelope/receiver中的单位代码。",
+        "The receiver {found} is not in the directory. Check the code in envelope/receiver.",
+    ),
+    "receiver-disabled": (
+        _REFUSE,
+        "接收单位{found}已在交换目录中停用，目前不能接收。请用其他方式送达，或联系交换中心了解何时恢复。",
+        (
+            "The receiver {found} is disabled in the directory and can get nothing now. Deliver by another "
+            "road, or ask the exchange centre when it comes back."
+        ),
+    ),
+    "receiver-retired": (
+        _REFUSE,
+        "接收单位{found}已退出交换，不再接收新的数据包。请发送给接替的单位；不清楚时联系交换中心。",
+        (
+            "The receiver {found} has left the exchange and gets nothing new. Send to its successor; if you "
+            "do not know it, ask the exchange centre."
+        ),
     ),
     "copy-unknown": (
         _REFUSE,
-        "抄送单位{found}不在交换目录中或已停用。请核对或删除该抄送单位。",
-        "The copy recipient {found} is not in the directory or is disabled. Correct or remove this copyTo.",
+        "抄送单位{found}不在交换目录中。请核对或删除该抄送单位。",
+        "The copy recipient {found} is not in the directory. Correct or remove this copyTo.",
+    ),
+    "copy-disabled": (
+        _REFUSE,
+        "抄送单位{found}已在交换目录中停用，目前不能接收。请删除该抄送单位，用其他方式送达。",
+        (
+            "The copy recipient {found} is disabled in the directory and can get nothing now. Remove this "
+            "copyTo, and deliver by another road."
+        ),
+    ),
+    "copy-retired": (
+        _REFUSE,
+        "抄送单位{found}已退出交换，不再接收新的数据包。请改为接替的单位，或删除该抄送单位。",
+        (
+            "The copy recipient {found} has left the exchange and gets nothing new. Name its successor, or "
+            "remove this copyTo."
+        ),
     ),
     "sender-kind": (
         _REFUSE,

@@ -58,6 +58,8 @@ def encode_waybill(waybill: Waybill) -> bytes:
     attributes = {"from": waybill.from_node, "to": waybill.to_node, "incarnation": waybill.incarnation}
     if waybill.number is not None:
         attributes["number"] = str(waybill.number)
+    if waybill.directory_epoch != 1:
+        attributes["directoryEpoch"] = str(waybill.directory_epoch)
     attributes |= {
         "directoryVersion": str(waybill.directory_version),
         "sentAt": write_moment(waybill.sent_at),
@@ -102,6 +104,7 @@ def decode_waybill(data: bytes) -> Waybill:
         sent_at=read_moment(attribute(root, "sentAt")),
         key_id=attribute(root, "keyId"),
         lacks=texts(root, "lacks"),
+        directory_epoch=int(attribute(root, "directoryEpoch") or "1"),
     )
 
 

@@ -75,7 +75,8 @@ class Acknowledgement:
 class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
-    ``lacks`` are digests of packs that the directory names and the writer does not have.
+    ``directory_epoch`` and ``directory_version`` name the directory in force; version 0 is none. ``lacks``
+    are digests of packs that the directory names and the writer does not have.
     """
 
     speaks: tuple[str, ...]
@@ -90,3 +91,4 @@ class Waybill:
     sent_at: datetime
     key_id: str
     lacks: tuple[str, ...] = ()
+    directory_epoch: int = 1

@@ -149,7 +149,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
     Example:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
-    from cli.checks import find_directory
+    from cli.directory_trusted import find_directory
     from cli.incoming import put_incoming
     from exchanged.places import DIRECTORY_FOLDER
     from packet_spec.directory import open_directory

@@ -93,7 +93,7 @@ def show(settings: Settings, source: Path | None, *, as_json: bool) -> None:
 
         _tell(read_pack(_read(source)), source, as_json=as_json)
         return
-    from cli.checks import find_directory
+    from cli.directory_trusted import find_directory
     from exchanged.clock import SystemClock
     from exchanged.packs import find_pack
     from exchanged.places import PACK_FOLDER

@@ -129,6 +129,7 @@ def _trusted(
     settings: Settings, directory_file: Path | None, roots: tuple[str, ...], threshold: int
 ) -> Trusted:
     """The directory, proved by the given roots or by those of the configuration."""
+    from cli.directory_trusted import find_directory, open_trusted
     from cli.receipt_check import Trusted
     from exchanged.clock import SystemClock
     from packet_spec.directory import open_directory
@@ -143,8 +144,7 @@ def _trusted(
     config = settings.load()
     if directory_file is not None:
         data = read_input(directory_file, DIRECTORY_BYTES)
-        return Trusted(open_directory(data, config.keys.roots, config.keys.threshold), now)
-    from cli.checks import find_directory
+        return Trusted(open_trusted(data, config), now)
     from exchanged.trust import NoDirectoryError
 
     directory = find_directory(config)[0]

@@ -15,16 +15,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from cli.directory_trusted import find_directory
 from cli.lab.errors import LabError
 from cli.lab.lab import Lab
 from exchanged.config import load_config
 from frontend_server.folders import INBOX, MARKER_NAME, OUTBOX
 from packet_spec.authority import check_receipt_authority, check_seal_authority
 from packet_spec.delivery import decode_delivery
-from packet_spec.directory import find_key_owner, open_directory
+from packet_spec.directory import find_key_owner
 from packet_spec.encoding import decide_encoding
 from packet_spec.envelope import parse_packet
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import ExchangeError, SignatureError
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey, content_digest, sha256_hex
 from packet_spec.limits import PACKET_XML_BYTES, RECEIPT_BYTES
@@ -140,10 +141,10 @@ class Proofs:
     @classmethod
     def of(cls, lab: Lab, agency: str) -> Proofs:
         """With the directory and the root keys of that agency's node. Raises SignatureError, FormatError."""
-        keys = load_config(lab.node_config(agency)).keys
-        folder = lab.layout.data(agency) / "directory"
-        newest = max(folder.glob("directory-*.xml"), key=lambda path: int(path.stem.partition("-")[2]))
-        return cls(open_directory(newest.read_bytes(), keys.roots, keys.threshold))
+        directory, check = find_directory(load_config(lab.node_config(agency)))
+        if directory is None:
+            raise SignatureError("the node trusts no directory", where=check.detail)
+        return cls(directory)
 
     @property
     def receipts(self) -> int:

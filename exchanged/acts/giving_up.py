@@ -82,14 +82,15 @@ def look_at(tools: GivingUpTools, rows: Sequence[ArrivalRow]) -> Evidence:
     sealed = [row for row in rows if row.kind is ItemKind.PACKET]
     if not sealed or not tools.trust.version:
         return {}
+    proof = tools.trust.proof
     works = [
         ExamineWork(
             str(tools.spool.path(row.bytes_at.name)),
             row.bytes_at.start,
             row.bytes_at.length,
-            str(tools.trust.path()),
-            tools.trust.roots,
-            tools.trust.threshold,
+            str(proof.path),
+            proof.roots,
+            proof.threshold,
             Scope.SEAL,
         )
         for row in sealed

@@ -11,7 +11,7 @@ from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.limits import OPEN_BATCHES, WAYBILL_BYTES
-from packet_spec.model import ItemKind
+from packet_spec.model import NO_EDITION, Edition, ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 
 # What an acknowledgement's exceptions may take of a waybill; the rest is for the items.
@@ -390,9 +390,11 @@ def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
     return None if row is None else str(row["value"])
 
 
-def neighbour_directory(connection: sqlite3.Connection, link: str) -> int:
-    """The version of the directory that the neighbour's last waybill named; 0 before the first."""
-    return int(recall(connection, link, DIRECTORY_VERSION) or "0")
+def neighbour_directory(connection: sqlite3.Connection, link: str) -> Edition:
+    """The edition of the directory that the neighbour's last waybill named; none before the first."""
+    said = recall(connection, link, DIRECTORY_VERSION) or str(NO_EDITION)
+    epoch, _dash, version = said.rpartition("-")
+    return Edition(int(epoch or "1"), int(version))
 
 
 def remember(transaction: Transaction, link: str, name: str, value: str) -> None:

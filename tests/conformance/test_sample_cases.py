@@ -185,5 +185,5 @@ def test_every_fault_of_a_packet_is_found_at_once() -> None:
         "field-missing",
         "field-missing",
         "id-number-check-digit",
-        "sender-unknown",
+        "sender-disabled",
     ]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from cli import node_status, status_lines
-from cli.checks import CheckState, find_directory
+from cli.check_values import CheckState
 from cli.checks_folders import check_markers
+from cli.directory_trusted import find_directory
 from cli.exit_codes import ExitCode
 from cli.node_status import NodeStatus, look_at
 from exchanged.config import Config

@@ -19,6 +19,7 @@ from exchanged.mailbox import (
     require_known,
     scan_directory,
 )
+from packet_spec.model import Edition
 
 BATCH = "00000042-0123456789abcdef.batch"
 BLOB = "ab" * 32 + ".blob"
@@ -36,7 +37,10 @@ def test_the_four_patterns() -> None:
     assert acknowledgement.kind is MailboxKind.ACKNOWLEDGEMENT
     directory = classify("directory-17.xml")
     assert directory is not None
-    assert (directory.kind, directory.number) == (MailboxKind.DIRECTORY, 17)
+    assert (directory.kind, directory.edition) == (MailboxKind.DIRECTORY, Edition(1, 17))
+    recovered = classify("directory-2-17.xml")
+    assert recovered is not None
+    assert recovered.edition == Edition(2, 17)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +77,14 @@ def test_strangers(name: str) -> None:
 def test_names_are_made_as_they_are_read() -> None:
     assert batch_name(42, bytes.fromhex("0123456789abcdef")) == BATCH
     assert blob_name("ab" * 32) == BLOB
-    assert directory_name(17) == "directory-17.xml"
+    assert directory_name(Edition(1, 17)) == "directory-17.xml"
+    assert directory_name(Edition(3, 1)) == "directory-3-1.xml"
     impossible: list[Callable[[], str]] = [
         lambda: batch_name(100_000_000, bytes(8)),
         lambda: batch_name(-1, bytes(8)),
         lambda: batch_name(1, bytes(7)),
         lambda: blob_name("../x"),
-        lambda: directory_name(-1),
+        lambda: directory_name(Edition(1, -1)),
     ]
     for make in impossible:
         with pytest.raises(ValueError, match="no mailbox name"):

@@ -58,7 +58,7 @@ def test_directories_read_back(directory):
 
 
 def test_the_given_roots_and_threshold_decide_alone():
-    directory = make_directory()
+    directory = make_directory(threshold=1)
     document = encode_directory(directory)
     one = sign_directory(document, ROOTS[:1])
     assert open_directory(one, directory.roots, 1) == directory

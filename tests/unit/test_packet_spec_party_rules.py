@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -61,9 +61,31 @@ def test_directory_gives_kind_level_and_lists() -> None:
 def test_unknown_receiver_and_disabled_sender() -> None:
     found = with_directory(ARREST, agency(POLICE, disabled=True))
     assert [(finding.code, finding.found) for finding in found] == [
-        ("sender-unknown", POLICE),
+        ("sender-disabled", POLICE),
         ("receiver-unknown", PROCURATORATE),
     ]
+
+
+@pytest.mark.parametrize(("minutes", "retired"), [(-1, False), (0, True), (None, True)])
+def test_from_its_last_day_on_nothing_is_sent_by_or_to_a_retired_agency(
+    minutes: int | None, retired: bool
+) -> None:
+    """What was sealed before goes on; where nobody says when, the agency counts as retired."""
+    at = datetime(2026, 7, 15, tzinfo=UTC)
+    moment = None if minutes is None else at + timedelta(minutes=minutes)
+    packet = change(envelope={"copy_to": (COURT,)})
+    listed = directory(*(agency(code, retired_at=at) for code in (POLICE, PROCURATORATE, COURT)))
+    found = findings(packet, Parties.from_directory(listed, packet.envelope, moment))
+    codes = {finding.code for finding in found} & {"sender-retired", "receiver-retired", "copy-retired"}
+    assert codes == ({"sender-retired", "receiver-retired", "copy-retired"} if retired else set())
+
+
+def test_addressing_a_disabled_agency_says_so() -> None:
+    found = with_directory(ARREST, agency(POLICE), agency(PROCURATORATE, disabled=True))
+    assert [(finding.code, finding.element) for finding in found] == [
+        ("receiver-disabled", "envelope/receiver")
+    ]
+    assert "停用" in found[0].zh
 
 
 def test_unknown_copy_is_named_by_its_place() -> None:
