@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.check_values import Check, CheckState
+from cli.checks_doors import check_doors
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
@@ -26,9 +28,9 @@ from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
 from exchanged.jail import jail_of, links_on_our_volume
-from exchanged.keys import check_private_file, load_key
+from exchanged.keys import check_private_file, load_encryption_key, load_key
 from packet_spec.errors import ExchangeError
-from packet_spec.model import Directory
+from packet_spec.model import Directory, KeyUse, NodeRole
 
 __all__ = ["Check", "CheckState", "check_node"]
 
@@ -57,6 +59,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),
         state,
         *(_check_membership(config, directory, now) if directory else ()),
+        *(check_doors(config, directory, now) if directory else ()),
         *(check_packs(config, directory, now) if directory else ()),
     )
 
@@ -129,6 +132,34 @@ def _check_keys(config: Config) -> Iterator[Check]:
             yield Check(name, CheckState.GOOD, load_key(path).key_id)
         except ExchangeError as error:
             yield Check(name, CheckState.PROBLEM, _with_advice(error))
+    if config.node.role is NodeRole.FRONTEND:
+        yield _check_encryption_key(config)
+
+
+def _own_keys(config: Config) -> Iterator[tuple[KeyUse, str]]:
+    """Use and id of the private keys that can be read; what is wrong with the others is told elsewhere."""
+    for use, path in config.signing_key_files().items():
+        with suppress(ExchangeError):
+            yield use, load_key(path).key_id
+    if config.node.role is NodeRole.FRONTEND and config.keys.encrypt.exists():
+        with suppress(ExchangeError):
+            yield KeyUse.ENCRYPT, load_encryption_key(config.keys.encrypt).key_id
+
+
+def _check_encryption_key(config: Config) -> Check:
+    """A front-end works without one, as long as no route to its agency asks for encrypted parts."""
+    name, path = f"key {KeyUse.ENCRYPT}", config.keys.encrypt
+    if not path.exists():
+        return Check(
+            name,
+            CheckState.WARNING,
+            _("there is none: nothing can be encrypted to this agency"),
+            advice=_("make one with exchangectl node init and have it enrolled"),
+        )
+    try:
+        return Check(name, CheckState.GOOD, load_encryption_key(path).key_id)
+    except ExchangeError as error:
+        return Check(name, CheckState.PROBLEM, _with_advice(error))
 
 
 def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Check]:
@@ -214,11 +245,7 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
         yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
     listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
     yield from _check_log_key(config, directory)
-    for use, path in config.signing_key_files().items():
-        try:
-            key_id = load_key(path).key_id
-        except ExchangeError:
-            continue
+    for use, key_id in _own_keys(config):
         if (key_id, use) not in listed:
             detail = _("the directory does not list {key} for {use}: have it enrolled").format(
                 key=key_id, use=use.value

@@ -11,11 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from cli.directory_keys import read_listed_key, require_uses
 from cli.frame import PlanError
 from cli.standard_plan import read_pack_reference, read_route
 from cli.toml_files import load_plan_file
 from exchanged.config_reader import Section
-from exchanged.keys import parse_public_key, read_public_key
 from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
@@ -49,6 +49,24 @@ def load_directory_plan(path: Path, now: datetime) -> Directory:
     return load_plan_file(path, lambda data: parse_directory_plan(data, base, now))
 
 
+def load_enrolment(path: Path, now: datetime) -> DirectoryNode:
+    """The node of an enrolment request, as ``node init`` writes it. Raises PlanError with every problem."""
+    base = path.absolute().parent
+
+    def parse(data: dict[str, Any]) -> DirectoryNode:
+        problems: list[str] = []
+        top = Section("", data, base, problems)
+        nodes = [read_node(section, base, now) for section in top.tables("node")]
+        top.finish()
+        if len(nodes) != 1:
+            problems.append(f"[[node]]: expected one node, found {len(nodes)}")
+        if problems:
+            raise PlanError(tuple(problems))
+        return nodes[0]
+
+    return load_plan_file(path, parse)
+
+
 def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Directory:
     """The directory of a parsed plan. Raises PlanError with every problem."""
     problems: list[str] = []
@@ -66,11 +84,12 @@ def parse_directory_plan(data: dict[str, Any], base: Path, now: datetime) -> Dir
         expires_at=now + timedelta(days=head.number("valid_days", 365.0, 1, 3660)),
         threshold=head.integer("threshold", 1, 1, max(1, len(roots))),
         roots=roots,
-        nodes=tuple(_node(section, base, now) for section in top.tables("node")),
+        nodes=tuple(read_node(section, base, now) for section in top.tables("node")),
         agencies=tuple(_agency(section) for section in top.tables("agency")),
         packs=tuple(read_pack_reference(section, now, base)[0] for section in top.tables("pack")),
         routes=tuple(read_route(section) for section in top.tables("route")),
         enabled_types=head.texts("enabled_types"),
+        epoch=head.integer("epoch", 1, 1, 1 << 40),
     )
     head.finish()
     top.finish()
@@ -85,15 +104,16 @@ def _root(section: Section, base: Path, text: str) -> RootKey:
 
 
 def _public_key(section: Section, name: str, base: Path, text: str) -> PublicKey:
-    """A key given as ``suite:HEX`` or as the name of a .pub file."""
+    """A key as ``cli.directory_keys`` reads it: in the text, or in the file that it names."""
     try:
-        return parse_public_key(text) if ":" in text else read_public_key(base / text)
+        return read_listed_key(text, base)
     except ExchangeError as error:
         section.problem(name, str(error))
         return PublicKey("", text.encode())
 
 
-def _node(section: Section, base: Path, now: datetime) -> DirectoryNode:
+def read_node(section: Section, base: Path, now: datetime) -> DirectoryNode:
+    """A ``[[node]]`` with its keys; what is wrong is noted in the section."""
     node = DirectoryNode(
         code=section.text("code", check=is_node_code, shape=_NODE_SHAPE),
         role=section.choice("role", NodeRole) or NodeRole.BRIDGE,
@@ -113,13 +133,19 @@ def _key(section: Section, base: Path, now: datetime) -> DirectoryKey:
             section.problem("uses", f"expected some of {', '.join(KeyUse)}, found {use!r}")
     if not uses:
         section.problem("uses", f"expected some of {', '.join(KeyUse)}")
+    known = tuple(KeyUse(use) for use in uses if use in set(KeyUse))
+    if public.suite:
+        try:
+            require_uses(public, known)
+        except ExchangeError as error:
+            section.problem("uses", str(error))
     not_before = section.moment("not_before", now) or now
     days = timedelta(days=section.number("valid_days", _KEY_DAYS, 0.01, 3660))
     key = DirectoryKey(
         key_id=public.key_id,
         suite=public.suite,
         public=public.public,
-        uses=tuple(KeyUse(use) for use in uses if use in set(KeyUse)),
+        uses=known,
         not_before=not_before,
         not_after=section.moment("not_after", not_before + days) or not_before,
         revoked_at=section.moment("revoked_at"),
@@ -143,6 +169,7 @@ def _agency(section: Section) -> DirectoryAgency:
         case_kinds=section.texts("case_kinds"),
         aliases=tuple((alias.text("system"), alias.text("value")) for alias in section.tables("alias")),
         disabled=section.flag("disabled", default=False),
+        retired_at=section.moment("retired_at"),
     )
     section.finish()
     return agency

@@ -1,8 +1,9 @@
 """How the links of a node are, put together from its configuration and its ledger. Reads only.
 
-A link is *down* when its last round failed, *silent* when rounds go well here but the neighbour has left a
-batch without an acknowledgement for ten minutes, and *paused* by an operator's act. Known limit: without
-a running daemon it is as the daemon left it.
+A link is *disabled* while the directory in force says so of its neighbour, *down* when its last round
+failed, *silent* when rounds go well here but the neighbour has left a batch without an acknowledgement for
+ten minutes, and *paused* by an operator's act. Known limit: without a running daemon it is as the daemon
+left it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from exchanged.config import LinkConfig, LinkSide, LinkTransport
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
     ACKNOWLEDGED_AT,
+    DISABLED_SINCE,
     DOWN_FAULT,
     DOWN_REASON,
     DOWN_SINCE,
@@ -46,6 +48,7 @@ class LinkState(StrEnum):
     DOWN = "down"
     SILENT = "silent"
     PAUSED = "paused"
+    DISABLED = "disabled"
     NEW = "new"
     """Nothing was ever heard from the neighbour."""
 
@@ -113,6 +116,8 @@ def state_words(link: LinkView, now: datetime) -> str:
     """Up, or since when not, whose fault and why."""
     if link.state is LinkState.PAUSED:
         return _("paused: {reason}").format(reason=link.reason)
+    if link.state is LinkState.DISABLED and link.since is not None:
+        return _("disabled in the directory {age}").format(age=age((now - link.since).total_seconds()))
     if link.since is None:
         return _(link.state.value)
     fault = _("fault: the other side or the network") if link.fault is None else _(_FAULTS[link.fault])
@@ -130,6 +135,9 @@ def _state(
     memory = facts.memory
     if memory.get(PAUSED):
         return LinkState.PAUSED, None, memory[PAUSED], None
+    since = facts.at(DISABLED_SINCE)
+    if since is not None:
+        return LinkState.DISABLED, since, "disabled in the directory", None
     since = facts.at(DOWN_SINCE)
     if since is not None:
         return LinkState.DOWN, since, memory.get(DOWN_REASON, ""), Fault(memory.get(DOWN_FAULT) or Fault.OURS)

@@ -21,8 +21,10 @@ from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.durable import DurableFiles, Volume
 from exchanged.keys import (
     check_private_file,
+    generate_encryption_key,
     generate_key,
     generate_ssh_key,
+    load_encryption_key,
     load_key,
     public_key_text,
     public_ssh_line,
@@ -107,9 +109,13 @@ class _Maker:
             self._folder("keys", data_dir / "keys", 0o700)
             self._folder("directory", data_dir / DIRECTORY_FOLDER, _DATA_MODE)
             keys = tuple(self._key(use, path) for use, path in self._key_files().items())
+            if config.node.role is NodeRole.FRONTEND:
+                keys += (self._encryption_key(config.keys.encrypt),)
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
             enrolment = enrolment_text(config, keys, logins)
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
+        if any(link.account for link in config.links):
+            self._place("door", config.node.door, 0o755)
         for link in config.links:
             if link.transport is LinkTransport.FOLDER and not wish.is_system:
                 self._mailbox(link)
@@ -168,6 +174,12 @@ class _Maker:
             and any(link.side is LinkSide.SERVE for link in config.links)
         )
         return config.key_files() | ({KeyUse.LOG: config.keys.log} if admits else {})
+
+    def _encryption_key(self, path: Path) -> MadeKey:
+        made = not os.path.lexists(path)
+        key = generate_encryption_key(path, self._randomness) if made else load_encryption_key(path)
+        self._steps.append(Step(f"key {KeyUse.ENCRYPT}", path, made))
+        return MadeKey(KeyUse.ENCRYPT, key.key_id, public_key_text(key.public_key))
 
     def _login(self, link: str, path: Path) -> MadeLogin:
         config = next(each for each in self._config.links if each.name == link)
@@ -238,7 +250,7 @@ def unfilled(link: LinkConfig) -> Sequence[str]:
 
 
 def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[MadeLogin]) -> str:
-    """What the province gets: a piece of its directory plan, and the login keys as comments. No secrets."""
+    """What the province gets: a piece of its directory plan with every public key. No secrets."""
     parent = next((login.peer for login in logins), "")
     lines = [
         "# A piece of the directory plan: the public keys of one node. It holds no secret, but whoever takes",
@@ -251,7 +263,9 @@ def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[Mad
     for key in keys:
         lines += ["", "[[node.key]]", f'public = "{key.public}"', f'uses = ["{key.use}"]']
     for login in logins:
+        public = login.public.rpartition(" ")[0]
         lines += ["", f"# For the account {login.user} at {login.peer}:", f"# {login.public}"]
+        lines += ["[[node.key]]", f'public = "{public}"', f'uses = ["{KeyUse.LOGIN}"]']
     return "\n".join(lines) + "\n"
 
 

@@ -213,6 +213,9 @@ def _sections(wish: Wish) -> dict[str, Values]:
         "node": {"code": wish.code, "role": wish.role.value, "data_dir": str(wish.data_dir or default)},
         "keys": {"roots": list(wish.roots) or [_PLACEHOLDER_ROOT]},
     }
+    if wish.is_system and wish.served:
+        # Where the SSH server finds the directory: it sees nothing of data_dir.
+        sections["node"] = {**sections["node"], "door": str(_served_below(wish) / "doors" / name)}
     if wish.is_system and has_group(OPERATORS_GROUP):
         # Where the unit makes a folder for it, and operators who may not look into data_dir can reach it.
         sections["control"] = {"socket": f"/run/exchanged/{name}/control.sock", "group": OPERATORS_GROUP}

@@ -118,6 +118,7 @@ def _lines(
     yield _ledger(config, facts, process)
     yield from damage(config)
     yield from _waiting(facts, now)
+    yield from _logs(facts)
     yield from configured(config, now)
 
 
@@ -179,7 +180,8 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
     text = _("; ").join(parts)
     if link.state is LinkState.DOWN:
         return problem(name, text, ExitCode.TEMPORARY)
-    return warning(name, text) if link.state in {LinkState.SILENT, LinkState.PAUSED} else good(name, text)
+    is_odd = link.state in {LinkState.SILENT, LinkState.PAUSED, LinkState.DISABLED}
+    return warning(name, text) if is_odd else good(name, text)
 
 
 def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> StatusLine:
@@ -194,6 +196,13 @@ def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> Stat
     if process is None and facts.is_marked_running:
         return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
     return good(_("ledger"), text)
+
+
+def _logs(facts: NodeFacts) -> Iterator[StatusLine]:
+    """A log that contradicts itself stays a problem until the roots excuse it."""
+    if facts.log_doubts:
+        text = _("{nodes} contradicts itself: exchangectl log show").format(nodes=", ".join(facts.log_doubts))
+        yield problem(_("log"), text, ExitCode.USAGE)
 
 
 def _waiting(facts: NodeFacts, now: datetime) -> Iterator[StatusLine]:

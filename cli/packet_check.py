@@ -28,6 +28,7 @@ from packet_spec.binding import check_parts_against_attachments, check_seal_agai
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.directory import decode_directory, find_key_owner
 from packet_spec.disposition import is_disposition, parse_disposition
+from packet_spec.encryption_rules import encryption_findings
 from packet_spec.envelope import missing_digest_findings
 from packet_spec.errors import ExchangeError, PackUnknownError, ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
@@ -338,12 +339,16 @@ def _open_sealed(path: Path, rules: Rules, directory: Directory) -> Checked:
     checked = result.verdict
     if result.packet is not None:
         findings += check_seal_against_packet(seal, result.packet)
-        if not check_parts_against_attachments(seal, result.packet.attachments):
+        findings += encryption_findings(directory, seal)
+        if seal.encryption is None and not check_parts_against_attachments(seal, result.packet.attachments):
             documents = _inline_documents(seal, result.packet, inline)
             checked, findings = _with_documents(checked, findings, documents, result.packet, pack)
     verdict = _verdict(checked, findings, ())
     count = len(blob_parts(seal))
     beside = f"; {count} large parts travel beside it and were not checked" if count else ""
+    if seal.encryption is not None:
+        nodes = ", ".join(dict.fromkeys(each.node for each in seal.encryption.keys))
+        beside += f"; its parts are encrypted to {nodes}, and nobody else can look into them"
     note = f"sealed by {seal.key.sender}: signature, authority and every digest verified{beside}"
     return Checked(
         path,

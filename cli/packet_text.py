@@ -14,6 +14,8 @@ from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.trace_values import Because, Holding, Step, StepKind, Trace, Way
 from packet_spec.identity import is_digest
+from packet_spec.receipt import decode_receipt
+from packet_spec.signing import split_signed
 
 _EVENTS: Final = 40
 
@@ -200,6 +202,8 @@ def _receipt(row: ReceiptRow, packet: PacketRow | None) -> tuple[object, ...]:
     about = _("attempt {number}").format(number=row.attempt)
     if packet is not None and not row.speaks_of(packet.content_digest, packet.seal_digest):
         about += f", {_('another seal')}"
+    if decode_receipt(split_signed(row.document)[0]).scope is not None:
+        about += f", {_('encrypted')}"
     return _(row.kind), row.issued_by, row.recipient or "-", local_time(row.issued_at), about
 
 

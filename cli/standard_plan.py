@@ -6,6 +6,7 @@ Used by directory plans and by lab plans, which say it in the same words.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,13 @@ from packet_spec.limits import PACK_BYTES
 from packet_spec.model import PackReference, PackStamp, Route
 from packet_spec.pack import STANDARD, read_pack, shipped_pack, shipped_pack_bytes
 from packet_spec.sequence import SequencePolicy
+
+
+class _Encrypt(StrEnum):
+    """What of a packet travels encrypted to its recipients."""
+
+    PARTS = "parts"
+
 
 _WORD_SHAPE: Final = "1 to 64 of A-Z a-z 0-9 . -"
 
@@ -60,7 +68,7 @@ def _pack(section: Section, base: Path) -> tuple[PackStamp, bytes]:
 
 
 def read_route(section: Section) -> Route:
-    """A ``[[route]]``: from, to, sequence, business_types and case_kinds; each may be missing."""
+    """A ``[[route]]``: from, to, sequence, encrypt, business_types and case_kinds; each may be missing."""
     kinds = load_catalogue().agency_kinds
 
     def is_selector(text: str) -> bool:
@@ -68,12 +76,14 @@ def read_route(section: Section) -> Route:
 
     shape = "an agency code or an agency kind"
     sequence = section.choice("sequence", SequencePolicy) if section.has("sequence") else None
+    encrypt = section.choice("encrypt", _Encrypt) if section.has("encrypt") else None
     route = Route(
         sender=section.text("from", "", check=is_selector, shape=shape),
         receiver=section.text("to", "", check=is_selector, shape=shape),
         sequence="" if sequence is None else sequence.value,
         business_types=section.texts("business_types"),
         case_kinds=section.texts("case_kinds"),
+        encrypt="" if encrypt is None else encrypt.value,
     )
     section.finish()
     return route

@@ -2,7 +2,8 @@
 
 Numbered as in the rules: signature and key; mailbox and sender bound together; identity and
 duplicates; forks; the standard, from the same catalogue as at the sender's desk; relations and
-parties; sequence in the case; routes. Only then ``accepted`` is issued, which starts the legal clock.
+parties; sequence in the case; routes, and whether parts are encrypted as these want. Only then ``accepted``
+is issued, which starts the legal clock.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from exchanged.transit import meets_itself
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
 from packet_spec.catalogue import Catalogue
+from packet_spec.encryption_rules import encryption_findings
 from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.identity import PacketKey
-from packet_spec.model import ItemKind, Packet, Priority, ReceiptKind, Seal
+from packet_spec.model import CheckedScope, ItemKind, Packet, Priority, ReceiptKind, Seal
 from packet_spec.sentences import make_finding
 from packet_spec.sequence import SequencePolicy, check_sequence
 
@@ -85,7 +87,7 @@ class Admission:
             return
         catalogue = find_pack(self.packs, seal.pack.digest).catalogue
         case_id, joined, findings = self._check_case(transaction, row, examined, examined.packet, catalogue)
-        findings = (*examined.verdict.findings, *findings)
+        findings = (*examined.verdict.findings, *encryption_findings(directory, seal), *findings)
         if any(finding.severity is Severity.REFUSE for finding in findings):
             refuse(transaction, row, known, examined, findings, self.statements, "")
             return
@@ -193,7 +195,11 @@ class Admission:
         number = store(transaction, row, known, examined, PacketState.ACTIVE)
         arrivals.finish(transaction, row, Event.ADMIT, keeps_bytes=True)
         receipt, _ = self.statements.issue(
-            transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest), findings=findings
+            transaction,
+            ReceiptKind.ACCEPTED,
+            subject_of(seal, examined.seal_digest),
+            findings=findings,
+            scope=None if seal.encryption is None else CheckedScope.PACKET_XML,
         )
         priority = URGENT if seal.priority is Priority.URGENT else 1
         for recipient, link in roads.items():

@@ -40,7 +40,7 @@ from exchanged.config_values import (
 )
 from exchanged.errors import ConfigurationError
 from exchanged.keys import parse_public_key
-from exchanged.places import CONTROL_SOCKET
+from exchanged.places import CONTROL_SOCKET, DOOR_FOLDER
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
@@ -140,12 +140,14 @@ def _node(section: Section) -> tuple[NodeConfig, NodeRole | None]:
         section.problem("agency", "only a front-end serves an agency")
     if role and is_node_code(code) and (role is NodeRole.BRIDGE) is not code.startswith("bridge-"):
         section.problem("role", f"the role bridge goes with a code bridge-<name>, found {role} and {code}")
+    data_dir = section.path("data_dir")
     config = NodeConfig(
         code=code,
         role=role or NodeRole.BRIDGE,
-        data_dir=section.path("data_dir"),
+        data_dir=data_dir,
         agency=agency,
         locale=section.choice("locale", Locale, Locale.CHINESE) or Locale.CHINESE,
+        door=section.path("door", data_dir / DOOR_FOLDER),
     )
     section.finish()
     return config, role
@@ -171,6 +173,7 @@ def _keys(section: Section, data_dir: Path) -> KeysConfig:
         link=section.path("link", data_dir / "keys" / "link.key"),
         receipt=section.path("receipt", data_dir / "keys" / "receipt.key"),
         log=section.path("log", data_dir / "keys" / "log.key"),
+        encrypt=section.path("encrypt", data_dir / "keys" / "encrypt.key"),
         roots=tuple(roots),
         threshold=threshold,
     )
@@ -328,13 +331,18 @@ def _log(section: Section) -> LogConfig:
 
 def _contradictions(config: Config) -> Iterator[str]:
     """What no section sees alone."""
-    for what in ("name", "mailbox", "account"):
+    for what in ("name", "peer", "mailbox", "account"):
         values = Counter(getattr(link, what) for link in config.links if getattr(link, what))
         for value in sorted(value for value, times in values.items() if times > 1):
             yield f"[link] {what}: {value} stands in more than one link"
     for link in config.links:
         if link.peer == config.node.code:
             yield f"[link {link.name}] peer: this node itself"
+    local = {Path(link.mailbox): link.name for link in config.links if link.transport is LinkTransport.FOLDER}
+    for mailbox, name in local.items():
+        # Who may write the outer one could write the inner one.
+        for above in sorted(local.keys() & set(mailbox.parents)):
+            yield f"[link {name}] mailbox: lies within that of [link {local[above]}]"
     scanner = config.scanner
     if scanner is not None and scanner.timeout_seconds >= config.limits.check_timeout_seconds:
         yield "[scanner] timeout_seconds: must be below [limits] check_timeout_seconds, of which it is a part"

@@ -71,23 +71,31 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles."""
+    """Who this node is. ``agency`` is the agency a front-end serves, and empty for other roles.
+
+    ``door`` is the folder in which the SSH server's key command finds the directory in force.
+    """
 
     code: str
     role: NodeRole
     data_dir: Path
     agency: str
     locale: Locale
+    door: Path
 
 
 @dataclass(frozen=True, slots=True)
 class KeysConfig:
-    """Private key files of this node, and the root keys that may sign a directory (C24)."""
+    """Private key files of this node, and the root keys that may sign a directory (C24).
+
+    ``encrypt`` is the key that parts are encrypted to; older ones lie beside it as ``encrypt-*.key``.
+    """
 
     seal: Path
     link: Path
     receipt: Path
     log: Path
+    encrypt: Path
     roots: tuple[RootKey, ...]
     threshold: int
 

@@ -44,6 +44,13 @@ class HostKeyError(TransportError):
     hint = "compare the server's key with the enrolment pack; never accept it unseen"
 
 
+class HostKeyEndedError(TransportError):
+    """The server shows a host key that the directory has revoked or let end: nothing is sent."""
+
+    reference = "host-key-ended"
+    hint = "ask the other side which host key it uses now; it must stand in the directory"
+
+
 class LoginRefusedError(TransportError):
     """The server does not let our key into the account: unknown key, locked account, wrong user."""
 

@@ -115,13 +115,15 @@ def examine(work: ExamineWork) -> Examined:
         packet_xml = reader.packet_xml()
         inline: dict[int, bytes] = {}
         for part, blocks in reader.parts():
-            if work.scope is Scope.STANDARD:
+            if work.scope is Scope.STANDARD and seal.encryption is None:
                 inline[part.index] = b"".join(blocks)
     if work.scope is Scope.SEAL:
         return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
     verdict, packet = _judge(packet_xml, seal, directory, work)
     unseen: tuple[str, ...] = ()
-    if work.scope is Scope.STANDARD and packet is not None and _fits(seal, packet):
+    # Nobody but the receivers can look into encrypted documents.
+    is_in_clear = seal.encryption is None
+    if work.scope is Scope.STANDARD and is_in_clear and packet is not None and _fits(seal, packet):
         stored = {blob.digest: blob.path for blob in work.blobs}
         if verdict.outcome is not Outcome.HELD:
             documents = _documents(seal, packet, inline, stored)

@@ -21,10 +21,13 @@ from typing import Final
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
+from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
+from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
 
 _MODE: Final = 0o600
+_PUBLIC_SUITES: Final = frozenset({SUITE, ENCRYPTION_SUITE})
 _SEED_BYTES: Final = 32
 # A key file is about 120 bytes; more is some other file.
 _FILE_BYTES: Final = 1024
@@ -46,12 +49,39 @@ def generate_key(path: Path, randomness: Randomness, suite: str = SUITE) -> Priv
     return key
 
 
+def generate_encryption_key(path: Path, randomness: Randomness) -> DecryptionKey:
+    """Make a private key to encrypt parts to, in the new file ``path``. Raises as ``generate_key``."""
+    key = DecryptionKey(randomness.token(_SEED_BYTES))
+    text = f"exchanged-private-key-1\nsuite {ENCRYPTION_SUITE}\nseed {key.export_secret().hex()}\n"
+    _write_new(path, text.encode(), _MODE)
+    return key
+
+
 def load_key(path: Path) -> PrivateKey:
     """The private key in the file ``path``.
 
     Raises KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a
     mode that lets others at it, or does not hold a key of a known suite.
     """
+    suite, seed = _read_key(path)
+    try:
+        return PrivateKey.from_seed(seed, suite)
+    except SignatureError as error:
+        raise KeyFileError(error.summary, where=str(path), expected=error.expected) from error
+
+
+def load_encryption_key(path: Path) -> DecryptionKey:
+    """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_key``."""
+    suite, seed = _read_key(path)
+    if suite != ENCRYPTION_SUITE:
+        raise KeyFileError(
+            "the file holds no key for encryption", where=str(path), expected=ENCRYPTION_SUITE, found=suite
+        )
+    return DecryptionKey(seed)
+
+
+def _read_key(path: Path) -> tuple[str, bytes]:
+    """Suite and secret of a key file. Raises KeyFileError."""
     match = _KEY_FILE.fullmatch(_read_private(path))
     if match is None:
         raise KeyFileError(
@@ -60,10 +90,7 @@ def load_key(path: Path) -> PrivateKey:
             expected="exchanged-private-key-1, suite, seed: three lines",
             hint="restore the key from its backup, or make a new one and enrol it: exchangectl key generate",
         )
-    try:
-        return PrivateKey.from_seed(bytes.fromhex(match[2].decode()), match[1].decode())
-    except SignatureError as error:
-        raise KeyFileError(error.summary, where=str(path), expected=error.expected) from error
+    return match[1].decode(), bytes.fromhex(match[2].decode())
 
 
 def load_log_key(path: Path | None) -> PrivateKey | None:
@@ -79,7 +106,7 @@ def public_key_text(key: PublicKey) -> str:
 def parse_public_key(text: str) -> PublicKey:
     """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
     match = _PUBLIC_TEXT.fullmatch(text)
-    if match is None or match[1] != SUITE:
+    if match is None or match[1] not in _PUBLIC_SUITES:
         raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
     return PublicKey(match[1], bytes.fromhex(match[2]))
 

@@ -246,6 +246,8 @@ class Landing:
         A blob that is stored already but to which the neighbour has no title is still read whole:
         only its own upload proves that it has it (C9).
         """
+        if self.link.peer_is_disabled:
+            return
         connection = self.link.ledger.read()
         sizes = dict(blobs.lacking(connection, self.link.name))
         for found in landed:

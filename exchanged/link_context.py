@@ -51,3 +51,9 @@ class LinkContext:
     clock_guard: ClockGuard
     floor: DiskFloor
     randomness: Randomness
+
+    @property
+    def peer_is_disabled(self) -> bool:
+        """The directory in force says that nobody exchanges with the neighbour now."""
+        node = self.trust.directory.node(self.peer) if self.trust.version else None
+        return node is not None and node.disabled

@@ -26,6 +26,8 @@ ACKNOWLEDGED_AT: Final = "acknowledged-at"
 CLOCK_AHEAD: Final = "clock-ahead-seconds"
 """How far the neighbour's clock was ahead when its last waybill landed; behind proves nothing."""
 PAUSED: Final = "paused"
+DISABLED_SINCE: Final = "disabled-since"
+"""Since when the directory in force says that nobody exchanges with the neighbour; empty otherwise."""
 NUMBER_USED_TWICE: Final = "number-used-twice"
 """Why a batch is answered bad that is not damaged: its number was used before (C23)."""
 DAMAGED_HERE: Final = "damaged-here"
@@ -48,6 +50,7 @@ FAULTS: Final[dict[str, Fault]] = {
     # The machine answers, but not for us: the other side's server, account, folders or volume.
     "connection-refused": Fault.THEIRS,
     "host-key-changed": Fault.THEIRS,
+    "host-key-ended": Fault.THEIRS,
     "login-refused": Fault.THEIRS,
     "remote-refused": Fault.THEIRS,
     "mailbox-full": Fault.THEIRS,

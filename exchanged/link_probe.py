@@ -30,6 +30,7 @@ from exchanged.sftp_transport import SftpTransport
 from exchanged.transport import Listing
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import MIB
+from packet_spec.ssh_keys import SshKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,16 @@ class _Watch:
         return took
 
 
-def probe(link: LinkConfig, clock: Clock) -> tuple[ProbeStep, ...]:
-    """Every step that was taken, in order; the link works when none has an error."""
+def probe(
+    link: LinkConfig, clock: Clock, listed: Callable[[], SshKeys] = SshKeys
+) -> tuple[ProbeStep, ...]:
+    """Every step that was taken, in order; the link works when none has an error.
+
+    ``listed`` says what the directory lists as the host keys of the node at the other end.
+    """
     watch = _Watch(clock)
-    steps = _sftp_steps(link, watch) if link.transport is LinkTransport.SFTP else _folder_steps(link, watch)
+    is_sftp = link.transport is LinkTransport.SFTP
+    steps = _sftp_steps(link, watch, listed) if is_sftp else _folder_steps(link, watch)
     for name, act in steps:
         try:
             act()
@@ -90,12 +97,12 @@ def _stage(watch: _Watch, name: str) -> str:
     return next(stage for stage in _CONNECTING if stage not in done) if name == "connect" else name
 
 
-def _sftp_steps(link: LinkConfig, watch: _Watch) -> _Steps:
+def _sftp_steps(link: LinkConfig, watch: _Watch, listed: Callable[[], SshKeys]) -> _Steps:
     yield "resolve", lambda: watch.note("resolve", _addresses(link))
     made: list[SftpConnection] = []
 
     def connect() -> None:
-        made.append(SftpConnection(sftp_settings(link), reached=watch.note))
+        made.append(SftpConnection(sftp_settings(link), reached=watch.note, listed=listed))
         made[0].open_window().close()
 
     # An error of the constructor (the login key) stands before the first byte is sent.

@@ -23,8 +23,9 @@ from exchanged.clock import Clock
 from exchanged.ledger import Connection, Ledger, Transaction, log_entries
 from exchanged.ledger.log_entries import Asked, Entry, Told
 from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.times import moment, stamp
-from exchanged.log_watch import NOTE_KIND, OWN_HEAD
+from exchanged.log_watch import NOTE_KIND
 from exchanged.receipts import Statements
 from exchanged.trust import Trust
 from packet_spec.directory import find_key, key_valid_at

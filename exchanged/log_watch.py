@@ -24,6 +24,7 @@ from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import Connection, Transaction, log_entries, log_views
 from exchanged.ledger.log_entries import Told
 from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadRow, HeadState, ProofRow
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
@@ -39,8 +40,6 @@ from packet_spec.note import Note
 from packet_spec.signing import split_signed
 
 NOTE_KIND: Final = "log"
-OWN_HEAD: Final = "log-head"
-"""What is remembered of this node's own log: the newest head that it signed, in hexadecimal."""
 _KIND: Final = re.compile(rb'<(?:\w+:)?\w+[^>]* xmlns="urn:exchanged:([a-z-]+):')
 
 
@@ -150,10 +149,7 @@ class LogWatch:
             for row in log_views.in_state(connection, head.node, state):
                 if _is_continued(row, head, statement):
                     log_views.set_state(transaction, row.id, HeadState.AGREED)
-                    transaction.event(
-                        "log-head-agreed",
-                        detail={"node": head.node, "size": row.head.size, "was": state.value},
-                    )
+                    _note_agreed(transaction, row.head, state)
         number = log_views.keep_head(transaction, head, HeadState.HELD, statement.head)
         for each in statement.inclusions:
             steps = tuple(bytes.fromhex(step) for step in each.path)
@@ -198,6 +194,9 @@ class LogWatch:
         for row in log_views.find(connection, head.node, head.size):
             if row.state is not HeadState.VOID and row.head.root != head.root:
                 self._contradict(transaction, head.node, _Doubt("log-split", row.document), document)
+                return
+            if row.state in (HeadState.HELD, HeadState.AGREED):
+                _note_agreed(transaction, row.head, HeadState.COMPARED)
                 return
         if any(recovery.excuses(head) for recovery in _recoveries(connection, head.node)):
             return
@@ -260,6 +259,12 @@ def _head_in(document: bytes) -> LogHead | None:
     if b"<logHead " not in document:
         return None
     return decode_log_head(split_signed(document)[0])
+
+
+def _note_agreed(transaction: Transaction, head: LogHead, was: HeadState) -> None:
+    transaction.event(
+        "log-head-agreed", detail={"node": head.node, "size": head.size, "was": was.value}
+    )
 
 
 def _is_continued(row: HeadRow, head: LogHead, statement: LogStatement) -> bool | None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blobs import BlobStore
+from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
@@ -120,7 +121,11 @@ class Offering:
         wait for its order may go.
         """
         self._look_at_own_files()
-        # First of all: on a full volume nothing can be put before what is settled is gone.
+        if is_disabled_now(self.link):
+            self._expire()
+            take_back(self.link, self._put)
+            return False, None
+        # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
         changed = self._offer_published()
@@ -137,7 +142,7 @@ class Offering:
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
-        return bool(self._open())
+        return bool(self._open()) and not self.link.peer_is_disabled
 
     def forget(self) -> None:
         """After a transport failure: believe nothing about the mailbox, look again."""

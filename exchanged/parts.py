@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
+from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
@@ -48,6 +51,7 @@ from exchanged.transport import Transport
 from exchanged.trust import Trust
 from packet_spec.model import KeyUse
 from packet_spec.signing import PrivateKey
+from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,12 @@ class Parts:
     link_key: PrivateKey
     receipt_key: PrivateKey | None
     log_key: PrivateKey | None
+    decryption_keys: DecryptionKeys
     incarnation: str
     backoff: Backoff
     connections: dict[str, SftpConnection]
     reconciled: Reconciled
+    door: DirectoryCopy
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -193,6 +199,8 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash)
     keys = {use: load_key(path) for use, path in config.key_files().items()}
     seal_key, link_key, receipt_key = keys.get(KeyUse.SEAL), keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
+    decryption_keys = DecryptionKeys(config.keys.encrypt)
+    decryption_keys.load()
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
@@ -209,6 +217,8 @@ def _open_locked(
     packs.prepare()
     if trust.version:
         packs.keep_shipped(trust.directory)
+    door = DirectoryCopy(config.node.door, files, trust)
+    door.renew()
     links = Links({link.peer: link.name for link in config.links})
     speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
     event_line(
@@ -233,14 +243,18 @@ def _open_locked(
         link_key=link_key,
         receipt_key=receipt_key,
         log_key=load_log_key(config.log_key_file()),
+        decryption_keys=decryption_keys,
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={
-            link.name: SftpConnection(sftp_settings(link))
+            link.name: SftpConnection(
+                sftp_settings(link), listed=partial(host_keys_of, trust, link.peer, ports.clock)
+            )
             for link in config.links
             if link.transport is LinkTransport.SFTP
         },
         reconciled=reconciled,
+        door=door,
     )
 
 
@@ -252,6 +266,11 @@ def _incarnation(ledger: Ledger, randomness: Randomness) -> str:
     fresh = randomness.token(16).hex()
     ledger.write(lambda transaction: transaction.remember("incarnation", fresh))
     return fresh
+
+
+def host_keys_of(trust: Trust, peer: str, clock: Clock) -> SshKeys:
+    """What the directory in force says now of the host keys of the node ``peer``."""
+    return ssh_keys(trust.directory, peer, KeyUse.HOST, clock.now()) if trust.version else SshKeys()
 
 
 def sftp_settings(link: LinkConfig) -> SftpSettings:

@@ -15,5 +15,7 @@ SPOOL_FOLDER: Final = "spool"
 BLOB_FOLDER: Final = "blobs"
 DIRECTORY_FOLDER: Final = "directory"
 PACK_FOLDER: Final = "packs"
+# The copy of the directory for the key command of the SSH server, where no other place is configured.
+DOOR_FOLDER: Final = "door"
 NOTICE_FOLDER: Final = "notices"
 LOG_FOLDER: Final = "log"

@@ -1,5 +1,8 @@
 """The station ``directory``: takes directories and packs that a person put into the node's folders (C24).
 
+It also makes the doors follow the directory in force, whoever took it: the copy for the SSH server, and
+connections whose host key does not count any more.
+
 Guarantees: a directory file is looked at once and goes, taken or not. A pack waits until the directory
 names it, for whoever installs both may do so in any order; one that cannot be used goes.
 """
@@ -11,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from exchanged.directory_folder import edition_of
 from exchanged.errors import FileOperationError, VolumeDamagedError
 from exchanged.ledger import Transaction
 from exchanged.log import event_line
@@ -18,6 +22,7 @@ from exchanged.parts import Parts
 from exchanged.published import take_note_of_directory, take_note_of_pack
 from packet_spec.errors import ExchangeError, PackUnknownError
 from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
+from packet_spec.model import NO_EDITION, Edition
 
 _BY_HAND = "by hand"
 
@@ -32,13 +37,18 @@ class PublishingDesk:
 
     def step(self) -> float | None:
         """Look at every file there. Raises FileOperationError when a folder cannot be read."""
-        for path in _files(self._parts.trust.incoming, ".xml"):
+        # A change of roots comes before what only the new roots signed.
+        for path in sorted(_files(self._parts.trust.incoming, ".xml"), key=_edition):
             with suppress(FileNotFoundError):
                 self._take_directory(path)
         if self._parts.trust.version:
             for path in _files(self._parts.packs.incoming, ".pack"):
                 with suppress(FileNotFoundError):
                     self._take_pack(path)
+        # Whoever took the directory, a link or this station, woke this one.
+        self._parts.door.renew()
+        for connection in self._parts.connections.values():
+            connection.hold_to_directory()
         return None
 
     def _take_directory(self, path: Path) -> None:
@@ -94,3 +104,8 @@ def _files(folder: Path, suffix: str) -> list[Path]:
         raise FileOperationError(
             "what was put in by hand cannot be read", where=str(folder), found=error.strerror or ""
         ) from error
+
+
+def _edition(path: Path) -> tuple[Edition, str]:
+    """The order of directories by the names that the command gives them; others come first."""
+    return edition_of(path.name) or NO_EDITION, path.name

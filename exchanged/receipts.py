@@ -11,13 +11,13 @@ from datetime import datetime
 
 from exchanged.decisions import Held
 from exchanged.ledger import Transaction, batches, notes, statements
-from exchanged.routing import Route, RouteKind, next_hop, receipt_hop, route_to_node
+from exchanged.routing import Route, RouteKind, next_hop, node_may_come_from, receipt_hop, route_to_node
 from exchanged.trust import Trust
 from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey
-from packet_spec.model import HopNote, ItemKind, Receipt, ReceiptKind
+from packet_spec.model import CheckedScope, HopNote, ItemKind, Receipt, ReceiptKind
 from packet_spec.note import Note, note_id_of, sign_note
 from packet_spec.receipt import sign_receipt
 from packet_spec.signing import PrivateKey
@@ -88,6 +88,7 @@ class Statements:
         how: str = "",
         by: str = "",
         folder_synced: bool = True,
+        scope: CheckedScope | None = None,
     ) -> tuple[int, Receipt]:
         """Sign a receipt now and queue it towards the packet's sender. Returns its row and value.
 
@@ -111,6 +112,7 @@ class Statements:
             how=how,
             by=by,
             folder_synced=folder_synced,
+            scope=scope,
         )
         document = sign_receipt(receipt, key)
         number = statements.record_receipt(transaction, receipt, document, own=True)
@@ -151,25 +153,27 @@ class Statements:
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             return False
         row = notes.record(transaction, note, sign_note(note, self._speaker.link_key))
-        assert row is not None  # noqa: S101 - the number makes every note new
         return self._queue(transaction, ItemKind.NOTE, row, route)
 
     def pass_note_on(self, transaction: Transaction, note: Note, document: bytes, *, came_by: str) -> None:
         """Keep a note of another node and queue it on its way, never back over the link it came by.
 
-        Raises Held, and keeps nothing, where no road leads on.
+        The note is not known yet. Raises Held, and keeps nothing, where no road leads on.
         """
         route = self._note_route(note, came_by=came_by)
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             raise Held(RouteKind.LOOP.value if route.kind is RouteKind.LOOP else RouteKind.UNKNOWN.value)
-        row = notes.record(transaction, note, document)
-        if row is not None:
-            self._queue(transaction, ItemKind.NOTE, row, route)
+        self._queue(transaction, ItemKind.NOTE, notes.record(transaction, note, document), route)
 
     def is_on_its_road(self, note: Note, came_by: str) -> bool:
-        """The way from here to the node that the note is from begins with the link that it came by."""
-        back = route_to_node(self._trust.directory, self._speaker.node, note.from_node, came_from="")
-        return back.kind is RouteKind.NEIGHBOUR and self._links.name_of(back.neighbour) == came_by
+        """The way from here to the node that the note is from begins with the link that it came by.
+
+        Raises Held for a link that the configuration lost or renamed: nobody can tell whose word it is.
+        """
+        neighbour = self._links.peer_of(came_by)
+        if not neighbour:
+            raise Held("link-not-configured")
+        return node_may_come_from(self._trust.directory, self._speaker.node, note.from_node, neighbour)
 
     def _note_route(self, note: Note, *, came_by: str) -> Route:
         neighbour = self._links.peer_of(came_by)

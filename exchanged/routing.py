@@ -122,7 +122,13 @@ def may_come_from(directory: Directory, here: str, agency: str, neighbour: str) 
     True when the way from ``here`` to the agency's node begins with that neighbour: an agency's
     packet in another agency's mailbox is refused by this question (fault F81).
     """
-    route = next_hop(directory, here, agency, came_from="")
+    listed = directory.agency(agency)
+    return listed is not None and node_may_come_from(directory, here, listed.node, neighbour)
+
+
+def node_may_come_from(directory: Directory, here: str, node: str, neighbour: str) -> bool:
+    """What ``node`` says may reach ``here`` over the link to ``neighbour``: the way there begins so."""
+    route = route_to_node(directory, here, node, came_from="")
     return route.kind is RouteKind.NEIGHBOUR and route.neighbour == neighbour
 
 

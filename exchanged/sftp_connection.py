@@ -1,10 +1,11 @@
-"""One SSH connection to a serving side: pinned host key, key login, channels for SFTP sessions.
+"""One SSH connection to a serving side: pinned host keys, key login, channels for SFTP sessions.
 
-Guarantees: nothing but the key exchange is sent before the server has shown exactly the pinned host
-key; strict key exchange is required, so that no handshake message can be dropped unseen; no agent,
-no known-hosts file, no password is ever tried; a peer that fell silent is noticed within
-``io_timeout_seconds`` while something is under way, and by unacknowledged keep-alives otherwise.
-Every exception of paramiko and of sockets becomes a ``TransportError``.
+Guarantees: nothing but the key exchange is sent before the server has shown exactly one of the pinned host
+keys: those that the directory lists now, and the configured one unless the directory ended it; strict key
+exchange is required, so that no handshake message can be dropped unseen; no agent, no known-hosts file, no
+password is ever tried; a peer that fell silent is noticed within ``io_timeout_seconds`` while something is
+under way, and by unacknowledged keep-alives otherwise. Every exception of paramiko and of sockets becomes a
+``TransportError``.
 
 Several sessions may share a connection (a link's files and its bell); it is made by the first that
 needs it and made again after it broke. Left to others: what the sessions do, when to try again.
@@ -34,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exchanged.errors import (
     ConfigurationError,
     ConnectionRefusedByPeerError,
+    HostKeyEndedError,
     HostKeyError,
     KeyFileError,
     LoginRefusedError,
@@ -41,6 +43,7 @@ from exchanged.errors import (
 )
 from exchanged.keys import check_private_file
 from exchanged.sftp_window import SftpWindow
+from packet_spec.ssh_keys import SshKeys
 
 # The fastest authenticated cipher first (half the processor time of the library's own first choice).
 _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
@@ -68,8 +71,10 @@ class SftpSettings:
     """How to reach one mailbox on an SFTP server.
 
     ``key`` is the login key: the path of an OpenSSH Ed25519 private key file without passphrase, or
-    its 32-byte seed. ``host_key`` is the pinned public key, ``ssh-ed25519 AAAA...``. ``mailbox`` is
-    the remote folder that holds ``up/``, ``down/`` and ``bell``, as the account sees it.
+    its 32-byte seed. ``host_key`` is the public key that is pinned where no directory lists one,
+    ``ssh-ed25519 AAAA...``. ``mailbox`` is the remote folder that holds ``up/``, ``down/`` and ``bell``, as
+    the
+    account sees it.
     """
 
     host: str
@@ -87,15 +92,22 @@ class SftpConnection:
 
     The constructor reads the login key: raises KeyFileError, and ConfigurationError for a host key
     that cannot be read. It does not connect. ``reached`` hears of each stage of connecting that went
-    well: ``connect``, ``host-key``, ``login``.
+    well: ``connect``, ``host-key``, ``login``. ``listed`` says what the directory lists now as the server's
+    host keys.
     """
 
     def __init__(
-        self, settings: SftpSettings, *, reached: Callable[[str], None] = lambda _stage: None
+        self,
+        settings: SftpSettings,
+        *,
+        reached: Callable[[str], None] = lambda _stage: None,
+        listed: Callable[[], SshKeys] = SshKeys,
     ) -> None:
         self.settings = settings
         self._reached = reached
-        self._pinned = _pinned_key(settings.host_key)
+        self._listed = listed
+        # Read now: a configuration that cannot be used is told at the start.
+        _pinned_key(settings.host_key)
         self._login_key = _login_key(settings.key)
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
@@ -109,6 +121,7 @@ class SftpConnection:
         """
         with self._lock, _as_transport_error("the SFTP session cannot be opened"):
             self._check_finished()
+            self.hold_to_directory()
             transport = self._transport
             if transport is None or not transport.is_active():
                 transport = self._connect()
@@ -139,6 +152,14 @@ class SftpConnection:
         if transport is not None:
             transport.close()
 
+    def hold_to_directory(self) -> None:
+        """End the connection when the host key that it was made with does not count any more."""
+        transport = self._transport
+        if transport is not None and transport.is_active():
+            shown = transport.host_key
+            if shown is not None and shown.asbytes() not in self._pinned(self._listed()):
+                self.drop()
+
     def finish(self) -> None:
         """``close`` for good: whoever still uses it, in whatever thread, gets no further session."""
         # In this order: a connection that is made at this moment is either closed here or gives up itself.
@@ -160,6 +181,10 @@ class SftpConnection:
     def _connect(self) -> paramiko.Transport:
         settings = self.settings
         timeout = settings.connect_timeout_seconds
+        said = self._listed()
+        pinned = self._pinned(said)
+        if not pinned:
+            raise self._ended_error("the configured host key has ended, and the directory lists no other")
         peer = socket.create_connection((settings.host, settings.port), timeout=timeout)
         try:
             _watch_for_silence(peer, settings.io_timeout_seconds)
@@ -171,8 +196,8 @@ class SftpConnection:
         self._reached("connect")
         try:
             self._check_finished()
-            _configure(transport, self._pinned.get_name(), timeout)
-            self._exchange_keys(transport, timeout)
+            _configure(transport, tuple(dict.fromkeys(key.get_name() for key in pinned.values())), timeout)
+            self._exchange_keys(transport, timeout, pinned, said)
             self._reached("host-key")
             self._log_in(transport)
             self._reached("login")
@@ -187,7 +212,20 @@ class SftpConnection:
         if self._finished:
             raise TransportError("the node is stopping", where=self._place)
 
-    def _exchange_keys(self, transport: paramiko.Transport, timeout: float) -> None:
+    def _pinned(self, said: SshKeys) -> dict[bytes, paramiko.PKey]:
+        """The host keys that count now, those of the directory first: the server chooses by that order."""
+        configured = _bare_line(self.settings.host_key)
+        lines = [*said.valid, *(() if configured in said.ended else (configured,))]
+        keys = map(_pinned_key, lines)
+        return {key.asbytes(): key for key in keys}
+
+    def _exchange_keys(
+        self,
+        transport: paramiko.Transport,
+        timeout: float,
+        pinned: dict[bytes, paramiko.PKey],
+        said: SshKeys,
+    ) -> None:
         try:
             transport.start_client(timeout=timeout)
             # Raises as well when the exchange was not finished in time.
@@ -195,9 +233,11 @@ class SftpConnection:
         except paramiko.ssh_exception.IncompatiblePeer as error:
             if "host key" not in str(error):
                 raise
-            raise self._host_key_error("no key of the pinned kind") from error
-        if shown.asbytes() != self._pinned.asbytes():
-            raise self._host_key_error(shown.fingerprint)
+            raise self._host_key_error("no key of the pinned kind", pinned) from error
+        if shown.asbytes() not in pinned:
+            if f"{shown.get_name()} {shown.get_base64()}" in said.ended:
+                raise self._ended_error(shown.fingerprint)
+            raise self._host_key_error(shown.fingerprint, pinned)
         if not getattr(transport, "agreed_on_strict_kex", False):
             raise TransportError(
                 "the server does not offer strict key exchange",
@@ -216,11 +256,19 @@ class SftpConnection:
         if more:
             raise self._refused()
 
-    def _host_key_error(self, found: str) -> HostKeyError:
+    def _ended_error(self, found: str) -> HostKeyEndedError:
+        return HostKeyEndedError(
+            "the directory has revoked the server's host key, or let it end; nothing was sent",
+            where=self._place,
+            expected="a host key that the directory lists now",
+            found=found,
+        )
+
+    def _host_key_error(self, found: str, pinned: dict[bytes, paramiko.PKey]) -> HostKeyError:
         return HostKeyError(
             "the server shows another host key than the pinned one; nothing was sent",
             where=self._place,
-            expected=self._pinned.fingerprint,
+            expected=" or ".join(key.fingerprint for key in pinned.values()),
             found=found,
         )
 
@@ -275,7 +323,7 @@ class _Channel:
             self._channel.close()
 
 
-def _configure(transport: paramiko.Transport, key_type: str, timeout: float) -> None:
+def _configure(transport: paramiko.Transport, key_types: tuple[str, ...], timeout: float) -> None:
     # The library reports failures to its log as well, with stack traces; we tell each of them once.
     logging.getLogger(_LIBRARY_LOG).setLevel(logging.CRITICAL)
     transport.set_log_channel(_LIBRARY_LOG)
@@ -286,7 +334,11 @@ def _configure(transport: paramiko.Transport, key_type: str, timeout: float) -> 
     options = transport.get_security_options()
     options.ciphers = _CIPHERS
     options.digests = _MACS
-    options.key_types = ("rsa-sha2-512", "rsa-sha2-256") if key_type == "ssh-rsa" else (key_type,)
+    options.key_types = tuple(
+        name
+        for kind in key_types
+        for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))
+    )
 
 
 def _watch_for_silence(peer: socket.socket, timeout_seconds: float) -> None:
@@ -305,6 +357,11 @@ def _deadline(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _bare_line(text: str) -> str:
+    """Type and key, without a comment."""
+    return " ".join(text.split()[:2])
 
 
 def _pinned_key(text: str) -> paramiko.PKey:

@@ -211,6 +211,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_D.ARRIVED, _E.HOLD, _D.ON_HOLD, "an operator said wait: not staged"),
     Transition(_D.ON_HOLD, _E.RELEASE_TO_INBOX, _D.ARRIVED, "an operator let it go on: staged next"),
     Transition(_D.ARRIVED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired just before staging (C18)"),
+    Transition(
+        _D.ARRIVED, _E.RECEIPT_REFUSED, _D.REFUSED, "its encrypted parts are not what their sender says (C21)"
+    ),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
     # a drop
     Transition(_O.SEEN, _E.LISTED_PART_MISSING, _O.INCOMPLETE, "something that it lists is not there yet"),

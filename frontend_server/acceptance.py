@@ -11,9 +11,10 @@ Leaves to others: everything before (``intake``), and the effects that it intend
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
@@ -24,11 +25,13 @@ from exchanged.log import event_line
 from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool
 from frontend_server.copying import CopiedDrop
+from frontend_server.encrypting import Carried, Encrypter
 from frontend_server.sealing import SealedPacket, Sealer, SealNumbers
 from frontend_server.standing import Answer, Standing, find_standing
 from frontend_server.taking import Candidate, store_blobs, take, turn_away
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey, packet_id_from
+from packet_spec.model import Carriage
 
 _KNOWN = (Standing.DUPLICATE, Standing.REUSED)
 
@@ -55,6 +58,7 @@ class Accepted:
 class _Sealed:
     candidate: Candidate
     answer: Answer
+    carried: Carried
     packet: SealedPacket
 
 
@@ -73,6 +77,7 @@ class Acceptance:
         files: Spool,
         store: BlobStore,
         sealer: Sealer,
+        encrypter: Encrypter,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
@@ -80,6 +85,7 @@ class Acceptance:
         self._spool = files
         self._blobs = store
         self._sealer = sealer
+        self._encrypter = encrypter
         self._clock = clock
         self._randomness = randomness
 
@@ -110,21 +116,23 @@ class Acceptance:
         incarnation, first = self._ledger.write(lambda tx: _take_numbers(tx, len(fresh)))
         placed: dict[str, int] = {}
         sealed: list[_Sealed] = []
+        carried: list[Carried] = []
         committed = _Committed()
         writer = self._spool.new_group()
         try:
             for offset, (candidate, answer) in enumerate(fresh):
                 numbers = self._numbers(candidate, answer, incarnation, first + offset)
                 try:
-                    packet = self._write(writer, candidate, numbers)
-                    self._place_blobs(candidate.content, placed)
+                    carried.append(self._encrypter.carry(candidate.content, candidate.encrypt_to))
+                    packet = self._write(writer, candidate, carried[-1], numbers)
+                    self._place_blobs(carried[-1].drop, placed)
                 except (VolumeDamagedError, NoSpaceError, FileOperationError):
                     # The group file or the volume failed, not this drop.
                     raise
                 except ExchangeError as error:
                     accepted.failed[candidate.row.id] = error
                     continue
-                sealed.append(_Sealed(candidate, answer, packet))
+                sealed.append(_Sealed(candidate, answer, carried[-1], packet))
             writer.flush()
             remaining = [each for each in sealed if each.candidate.is_unchanged()]
             if remaining:
@@ -135,9 +143,11 @@ class Acceptance:
             raise
         except ExchangeError:
             self._remove(writer)
+            self._let_go(carried, placed)
             raise
         finally:
             writer.close()
+        self._let_go(carried, placed)
         if not remaining:
             self._remove(writer)
         accepted.disposed.update(committed.disposed)
@@ -154,17 +164,34 @@ class Acceptance:
             key = PacketKey(envelope.sender, packet_id)
         return SealNumbers(key, answer.attempt, incarnation, sequence, now)
 
-    def _write(self, writer: DurableWriter, candidate: Candidate, numbers: SealNumbers) -> SealedPacket:
-        return self._sealer.write(
-            writer, candidate.packet.envelope, candidate.checked, candidate.content, numbers
-        )
+    def _write(
+        self, writer: DurableWriter, candidate: Candidate, carried: Carried, numbers: SealNumbers
+    ) -> SealedPacket:
+        envelope, checked = candidate.packet.envelope, candidate.checked
+        finish = partial(self._encrypter.finish, carried)
+        return self._sealer.write(writer, envelope, checked, carried.drop, numbers, finish)
+
+    def _let_go(self, carried: Sequence[Carried], placed: Mapping[str, int]) -> None:
+        """Ciphertexts that the ledger does not name: nobody will make the same ones again."""
+        connection = self._ledger.read()
+        for each in carried:
+            with suppress(FileOperationError):
+                self._encrypter.discard(each)
+                for made in each.learned:
+                    if made.digest in placed and blobs.live_generation(connection, made.digest) is None:
+                        self._blobs.remove(made.digest, placed[made.digest])
 
     def _place_blobs(self, content: CopiedDrop, placed: dict[str, int]) -> None:
         """Give each blob file its name; one that is stored already is used as it is (C8)."""
         connection = self._ledger.read()
         for each in content.parts:
             digest, size = each.part.digest, each.part.size
-            if each.path is None or digest in placed:
+            if digest in placed or each.part.carriage is not Carriage.BLOB:
+                continue
+            if each.path is None:
+                stored = blobs.live_generation(connection, digest)
+                if stored is not None:
+                    placed[digest] = stored
                 continue
             generation = blobs.live_generation(connection, digest)
             if generation is None or self._blobs.size(digest, generation) != size:
@@ -183,9 +210,9 @@ class Acceptance:
             if answer.standing in _KNOWN:
                 turn_away(tx, candidate, answer)
                 committed.disposed.add(candidate.row.id)
-            elif answer == each.answer and store_blobs(tx, candidate.content, placed):
+            elif answer == each.answer and store_blobs(tx, each.carried.drop, placed):
                 where = SpoolRange(number, name, each.packet.start, each.packet.length)
-                take(tx, candidate, each.packet, answer.packet, where)
+                take(tx, candidate, each.carried, each.packet, answer.packet, where)
                 committed.disposed.add(candidate.row.id)
                 committed.taken.append(each)
                 continue

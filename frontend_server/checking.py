@@ -36,6 +36,7 @@ from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
 from frontend_server.documents import first_refusals, inspect_copies
 from frontend_server.drops import DropChangedError, DropRefusedError
+from frontend_server.encrypting import IN_CLEAR, Recipients
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.kept_copies import KeptCopies
 from frontend_server.outbox import DropKind, Observation, content_name, observe
@@ -44,9 +45,12 @@ from frontend_server.readiness import EqualReadings
 from frontend_server.reading import ReadDrop, read_drop
 from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
+from packet_spec.encryption_rules import demands_encryption, receiving_keys
+from packet_spec.envelope import missing_digest_findings
 from packet_spec.errors import ExchangeError
 from packet_spec.findings import Finding, Outcome, verdict_of
 from packet_spec.model import Disposition, Packet
+from packet_spec.signing import PublicKey
 
 NO_DIRECTORY: Final = "directory-not-current"
 
@@ -238,6 +242,7 @@ class Checker:
         drop, envelope = work.drop, packet.envelope
         try:
             links = find_links(self._trust.directory, self._links, self._settings.node, envelope.recipients)
+            encrypt_to = self._encrypt_to(packet)
             content = self._content(work, packet, answer.completeness.parts)
         except VolumeDamagedError:
             raise
@@ -262,7 +267,22 @@ class Checker:
             content=content,
             links=links,
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
+            encrypt_to=encrypt_to,
         )
+
+    def _encrypt_to(self, packet: Packet) -> Recipients:
+        """The keys of everybody whom the parts are encrypted to, where a route wants that.
+
+        Raises ReceiverKeyMissingError: nothing is sent in clear instead. Raises DropRefusedError for
+        attachments without size or digest, whatever the profile: the receiver could compare nothing.
+        """
+        envelope, directory = packet.envelope, self._trust.directory
+        if not packet.attachments or not demands_encryption(directory, envelope.sender, envelope.recipients):
+            return IN_CLEAR
+        if missing := missing_digest_findings(packet):
+            raise DropRefusedError(*missing)
+        keys = receiving_keys(directory, envelope.recipients, self._clock.now())
+        return tuple((node, PublicKey(key.suite, key.public)) for node, key in keys)
 
     def _content(self, work: _Work, packet: Packet, parts: Sequence[int]) -> CopiedDrop:
         """The copy of an earlier attempt, else a new one. Raises what copying raises."""

@@ -27,7 +27,8 @@ from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES
 from packet_spec.model import Attachment, Carriage, SealPart
 
-_SUFFIX: Final = ".intake"
+SUFFIX: Final = ".intake"
+"""Of private files that are not adopted yet; a start removes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Copier:
 
     def remove_leftovers(self) -> None:
         """Remove copies that a crash left behind. Once, before the first drop is read."""
-        for path in sorted(self._blobs.incoming.glob(f"*{_SUFFIX}")):
+        for path in sorted(self._blobs.incoming.glob(f"*{SUFFIX}")):
             self._files.unlink(path)
 
     def _copy_part(
@@ -100,7 +101,7 @@ class Copier:
         path: Path | None = None
         data = b""
         if carriage is Carriage.BLOB:
-            path = self._blobs.incoming / f"{self._randomness.token(12).hex()}{_SUFFIX}"
+            path = self._blobs.incoming / f"{self._randomness.token(12).hex()}{SUFFIX}"
             try:
                 fetched = self._files.copy_blocks(path, source.blocks(index), limit_bytes=member.size)
             except ExchangeError:

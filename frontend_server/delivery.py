@@ -2,9 +2,11 @@
 
 Guarantees: a packet appears in the inbox by one rename, whole, once, and never in place of anything
 else; the ledger says ``delivering`` before the rename and ``delivered``, with the signed receipt, after it
-was made durable. After a crash or a failed rename the file system is asked: staged folder there, rename
-again; gone under a good marker, it was renamed. Without a good marker nothing is concluded. One packet
-that cannot be delivered waits with a named reason and never blocks another.
+was made durable. What was encrypted is checked after it was opened (``opened``), because nobody before could;
+what is not as packet.xml says, or not sound, is refused here by the receiver (C21) and never seen in the
+inbox. After a crash or a failed rename the file system is asked: staged folder there, rename again; gone
+under a good marker, it was renamed. Without a good marker nothing is concluded. One packet that cannot be
+delivered waits with a named reason and never blocks another.
 
 Leaves to others: writing the staged folder (``frontend_server.staging``), what happens in the inbox
 afterwards (``collected``, ``dispositions``). Known limits: attempts are not counted across restarts; the
@@ -25,7 +27,7 @@ from typing import Final, TypeVar
 from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError, StaleStateError, VolumeDamagedError
-from exchanged.ledger import Ledger, Transaction, blobs, effects, packets, statements
+from exchanged.ledger import Ledger, Transaction, blobs, ciphertexts, effects, packets, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.log import event_line
 from exchanged.receipts import Links, Statements, Subject
@@ -34,13 +36,15 @@ from exchanged.states import DestinationState, Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
 from frontend_server.folders import INBOX
-from frontend_server.staging import InboxPlaces, Stager, device_of, kind_of, read_plain
+from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, read_plain
 from frontend_server.waiting import Waits
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import DecryptionError, ExchangeError
+from packet_spec.findings import Finding
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind
 from packet_spec.names import safe_component
+from packet_spec.sentences import make_finding
 
 # Packets of one step: one commit for all, and the first receipts leave before a burst is through.
 _GROUP: Final = 32
@@ -66,6 +70,15 @@ class _Placed:
     folder: str
     synced: bool
     how: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A packet that lies staged under ``name``, or that is refused with ``findings``."""
+
+    name: str
+    staged: Staged | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Delivery:
@@ -103,6 +116,8 @@ class Delivery:
         self._waits = Waits(clock, randomness, backoff)
         self._closed = Waits(clock, randomness, backoff)
         self._is_reconciled = False
+        # Packet -> folder name and what was staged there, while its check takes long: opened once.
+        self._unchecked: dict[str, tuple[str, Staged]] = {}
 
     @property
     def name(self) -> str:
@@ -190,28 +205,34 @@ class Delivery:
         ]
         is_full = len(rows) == limit
         if not is_full and DestinationState.ARRIVED in states:
-            self._waits.forget_others({str(packet.key) for packet, _ in rows})
+            known = {str(packet.key) for packet, _ in rows}
+            self._waits.forget_others(known)
+            for key in self._unchecked.keys() - known:
+                self._stager.discard(self._folders.staging / self._unchecked.pop(key)[0])
         return due, is_full
 
     # --- arrived -> delivering, or expired -----------------------------------------------------
 
     def _stage_all(self, arrived: list[_Row]) -> None:
         expired = self._expired(arrived)
-        staged: list[tuple[_Row, str]] = []
+        staged: list[tuple[_Row, _Outcome]] = []
         for packet, destination in arrived:
             if (packet, destination) in expired:
                 continue
-            name = self._attempt(packet, destination, self._stage)
-            if name is not None:
-                staged.append(((packet, destination), name))
+            outcome = self._attempt(packet, destination, self._stage)
+            if outcome is not None:
+                staged.append(((packet, destination), outcome))
         if not staged and not expired:
             return
 
         def commit(tx: Transaction) -> None:
             for packet, destination in expired:
                 self._expire(tx, packet, destination)
-            for (packet, destination), name in staged:
-                _move(tx, packet, destination, Event.STAGE, staging=name, folder="")
+            for (packet, destination), outcome in staged:
+                if outcome.staged is None:
+                    self._refuse(tx, packet, destination, outcome.findings)
+                elif _move(tx, packet, destination, Event.STAGE, staging=outcome.name, folder=""):
+                    ciphertexts.keep(tx, outcome.staged.learned)
 
         self._ledger.write(commit)
         for packet, _ in expired:
@@ -227,10 +248,35 @@ class Delivery:
         if _move(tx, packet, destination, Event.RECEIPT_EXPIRED):
             self._statements.issue(tx, ReceiptKind.EXPIRED, subject_of(packet), recipient=self._agency)
 
-    def _stage(self, packet: PacketRow, destination: DestinationRow) -> str:
-        name = self._folder_name(packet)
-        self._stager.stage(packet, destination.recipient, self._folders.staging / name)
-        return name
+    def _stage(self, packet: PacketRow, destination: DestinationRow) -> _Outcome:
+        """Raises what makes the packet wait; what was opened and could not be checked yet is kept."""
+        name, key = self._folder_name(packet), str(packet.key)
+        folder = self._folders.staging / name
+        kept_name, staged = self._unchecked.pop(key, ("", None))
+        if kept_name != name or staged is None or staged.seal_digest != packet.seal_digest:
+            try:
+                staged = self._stager.stage(packet, destination.recipient, folder)
+            except DecryptionError:
+                return _Outcome(name, findings=(make_finding("encryption-not-openable"),))
+        try:
+            findings = self._stager.check(staged)
+        except ExchangeError:
+            self._unchecked[key] = (name, staged)
+            raise
+        if findings:
+            self._stager.discard(folder)
+            return _Outcome(name, findings=findings)
+        return _Outcome(name, staged)
+
+    def _refuse(
+        self, tx: Transaction, packet: PacketRow, destination: DestinationRow, findings: tuple[Finding, ...]
+    ) -> None:
+        """What was sent encrypted is not what its sender says: the named receiver refuses it (C21)."""
+        if _move(tx, packet, destination, Event.RECEIPT_REFUSED):
+            subject = subject_of(packet)
+            self._statements.issue(
+                tx, ReceiptKind.REFUSED, subject, recipient=self._agency, findings=findings
+            )
 
     def _folder_name(self, packet: PacketRow) -> str:
         """``<sender>_<packet id>``, and ``_a<attempt>`` where an earlier attempt still lies under that name.
@@ -268,6 +314,8 @@ class Delivery:
         folder = f"{type_folder.name}/{target.name}"
         if kind_of(source) is None:
             return self._already_placed(packet, destination, folder)
+        # A new directory may have come since it was staged.
+        self._stager.require_sender(packet)
         self._files.make_dir(type_folder, mode=self._folder_mode)
         try:
             synced = self._files.rename_new(source, target)

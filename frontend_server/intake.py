@@ -21,6 +21,7 @@ from typing import Final
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import DropProfile, ScannerConfig
+from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NoSpaceError
@@ -37,6 +38,7 @@ from exchanged.trust import Trust
 from frontend_server.acceptance import Acceptance
 from frontend_server.checking import NO_DIRECTORY, Checker, CheckSettings, Dispose, ReadyDrop
 from frontend_server.copying import Copier
+from frontend_server.encrypting import Encrypter
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.outbox import DropKind, Observation, OutboxListing, list_names
 from frontend_server.outcomes import FOREVER, POISON, Outcomes
@@ -89,6 +91,7 @@ class Intake:
         links: Links,
         pool: WorkPool,
         seal_key: PrivateKey,
+        decryption_keys: DecryptionKeys,
         dispose: Dispose,
         clock: Clock,
         randomness: Randomness,
@@ -107,13 +110,16 @@ class Intake:
         self._floor = floor
         self._sign = PauseSign(folders, folders.files, file_mode=folders.mode & _FILE_BITS)
         sealer = Sealer(seal_key)
+        encrypter = Encrypter(
+            settings.node, ledger, blobs, files, trust, decryption_keys, clock, randomness, floor
+        )
         self._checker = Checker(
             ledger,
             trust,
             links,
             pool,
             self._copier,
-            Acceptance(ledger, spool, blobs, sealer, clock, randomness),
+            Acceptance(ledger, spool, blobs, sealer, encrypter, clock, randomness),
             dispose,
             clock,
             CheckSettings(

@@ -31,6 +31,7 @@ from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
+from frontend_server.opening import Opener
 from frontend_server.removal import Remover
 from frontend_server.retention import Retention
 from frontend_server.staging import Stager
@@ -83,6 +84,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         links=parts.links,
         pool=ports.pool,
         seal_key=parts.seal_key,
+        decryption_keys=parts.decryption_keys,
         dispose=Dispositions(agency, parts.statements).take,
         clock=ports.clock,
         randomness=ports.randomness,
@@ -103,7 +105,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         ledger=parts.ledger,
         folders=marked,
         stager=Stager(
-            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock,
+            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock, _opener(parts),
             folder_mode=settings.mode,
         ),
         files=foreign,
@@ -153,3 +155,17 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
     stations = (judge, intake, delivery, collected, effects, retention, LogStation(parts), notices)
     return stations, {folders.outbox: intake.name}
+
+
+def _opener(parts: Parts) -> Opener:
+    """What opens the encrypted packets that are delivered here."""
+    return Opener(
+        node=parts.config.node.code,
+        keys=parts.decryption_keys,
+        trust=parts.trust,
+        pool=parts.ports.pool,
+        clock=parts.ports.clock,
+        randomness=parts.ports.randomness,
+        packs=parts.packs.folder,
+        scanner=parts.config.scanner,
+    )

@@ -8,6 +8,7 @@ Leaves to others: which id, attempt and number a packet bears, blobs, and the le
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,12 +62,13 @@ class Sealer:
         checked: Checked,
         drop: CopiedDrop,
         numbers: SealNumbers,
+        finish: Callable[[Seal], Seal] = lambda seal: seal,
     ) -> SealedPacket:
-        """Append one sealed packet to a group.
+        """Append one sealed packet to a group. ``finish`` adds the keys of encrypted parts.
 
         Raises SchemaError when the values cannot be sealed; VolumeDamagedError and NoSpaceError.
         """
-        seal = self.make_seal(envelope, checked, drop, numbers)
+        seal = finish(self.make_seal(envelope, checked, drop, numbers))
         seal_bytes = encode_seal(seal)
         signature = encode_signature(self._key.sign(Domain.SEAL, seal_bytes))
         start = writer.offset

@@ -4,6 +4,9 @@ Guarantees: the signature of the seal is verified again, and every byte against 
 copied; what ``Stager.stage`` leaves behind is whole, is what the ledger names, and is flushed. After a
 failure nothing of it is left. Attachments get names from ``packet_spec.names`` only.
 
+Encrypted parts are opened here and nowhere else, so their content lies in clear in the staged folder alone;
+what they opened to is checked (``Stager.check``) before anybody sees the folder.
+
     packet.xml  packet.utf8.xml  <attachments>  delivery.xml  seal.xml  seal.sig  accepted.xml
 
 ``packet.utf8.xml`` is there whenever a reader that trusts the declaration of packet.xml would fail or
@@ -19,8 +22,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,12 +33,17 @@ from exchanged.clock import Clock
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, VolumeDamagedError
 from exchanged.ledger import Ledger, blobs, statements
+from exchanged.ledger.ciphertexts import Ciphertext
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.spool import Spool
 from exchanged.trust import Trust
+from frontend_server.opened import OpenedPart, OpenedWork
+from frontend_server.opening import Opener, OpenPacket
+from packet_spec.authority import check_seal_authority
 from packet_spec.delivery import encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
+from packet_spec.findings import Finding
 from packet_spec.model import DeliveredFile, Delivery, ReceiptKind, Seal, SealPart
 from packet_spec.names import delivered_name, escape_for_display
 from packet_spec.seal import PacketReader, blob_parts
@@ -58,6 +67,15 @@ class BlobMissingError(ExchangeError):
     reference = "blob-missing"
     temporary = True
     hint = "run: exchangectl ledger verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A staged folder; of an encrypted packet what is to be checked, and what was learned of its blobs."""
+
+    seal_digest: str
+    work: OpenedWork | None = None
+    learned: tuple[Ciphertext, ...] = field(default=(), repr=False)
 
 
 class InboxPlaces(Protocol):
@@ -86,6 +104,7 @@ class Stager:
         trust: Trust,
         files: DurableFiles,
         clock: Clock,
+        opener: Opener,
         *,
         folder_mode: int,
     ) -> None:
@@ -95,21 +114,23 @@ class Stager:
         self._trust = trust
         self._files = files
         self._clock = clock
+        self._opener = opener
         self._folder_mode = folder_mode
         self._file_mode = folder_mode & _FILE_BITS
 
-    def stage(self, packet: PacketRow, recipient: str, folder: Path) -> None:
+    def stage(self, packet: PacketRow, recipient: str, folder: Path) -> Staged:
         """Make ``folder`` anew, whole and durable, with its name.
 
-        Raises NotAcceptedError, BlobMissingError, DigestMismatchError or another FormatError leaf,
-        UnknownKeyError, SignatureError, NoSpaceError, ForeignVolumeError; VolumeDamagedError when our own
-        volume failed.
+        Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``,
+        DigestMismatchError or another FormatError leaf, UnknownKeyError, SignatureError, NoSpaceError,
+        ForeignVolumeError; for an encrypted packet DecryptionKeyMissingError (wait) and DecryptionError (the
+        sender's fault); VolumeDamagedError when our own volume failed.
         """
         accepted = self._accepted(packet)
         self._files.remove_tree(folder)
         self._files.make_dir(folder, mode=self._folder_mode)
         try:
-            self._fill(packet, recipient, folder, accepted)
+            staged = self._fill(packet, recipient, folder, accepted)
             self._files.sync_dir(folder)
         except VolumeDamagedError:
             raise
@@ -117,23 +138,52 @@ class Stager:
             with suppress(ExchangeError):
                 self._files.remove_tree(folder)
             raise
+        return staged
 
-    def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> None:
+    def check(self, staged: Staged) -> tuple[Finding, ...]:
+        """Findings that refuse an opened packet, none for one that was never encrypted.
+
+        Raises what keeps it from being told yet; the folder stays good for another call.
+        """
+        return () if staged.work is None else self._opener.check(staged.work)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a staged folder that will not be shown. Raises ForeignVolumeError."""
+        self._files.remove_tree(folder)
+
+    def require_sender(self, packet: PacketRow) -> None:
+        """Whether the directory in force still lets the packet's seal count, at this very moment.
+
+        Raises RevokedSinceError, AuthorityError or another SignatureError when not: then it is not delivered.
+        """
+        if packet.bytes_at is not None:
+            with self._spool.open_range(packet.bytes_at) as source:
+                self._open(PacketReader(source.read))
+
+    def _open(self, reader: PacketReader) -> Seal:
+        seal = reader.open(self._trust.key)
+        check_seal_authority(self._trust.directory, seal, reader.key_id, self._clock.now())
+        return seal
+
+    def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> Staged:
         if packet.bytes_at is None:
             raise DigestMismatchError("the spool no longer holds the packet", where=f"packet {packet.key}")
         with self._spool.open_range(packet.bytes_at) as source:
             reader = PacketReader(source.read)
-            seal = reader.open(self._trust.key)
+            seal = self._open(reader)
             _require_same(packet, recipient, seal, reader.seal_digest)
             files = _delivered_files(seal)
+            opened = self._opener.open(seal) if seal.encryption is not None else None
             packet_xml = reader.packet_xml()
             self._write(folder / "packet.xml", (packet_xml,))
             if _needs_reading(packet_xml, seal.encoding):
                 self._write(folder / "packet.utf8.xml", (reading(packet_xml, seal.encoding),))
             for part, blocks in reader.parts():
-                self._write(folder / files[part.index].file, blocks)
+                self._write_part(folder / files[part.index].file, part, blocks, opened)
         for part in blob_parts(seal):
-            self._write(folder / files[part.index].file, self._blob_blocks(part))
+            self._write_part(folder / files[part.index].file, part, self._blob_blocks(part), opened)
+        if opened is not None:
+            files = _opened_files(files, opened)
         delivery = Delivery(
             key=seal.key,
             attempt=seal.attempt,
@@ -153,6 +203,22 @@ class Stager:
         self._write(folder / "seal.xml", (reader.seal_bytes,))
         self._write(folder / "seal.sig", (reader.signature,))
         self._write(folder / "accepted.xml", (accepted.document,))
+        if opened is None:
+            return Staged(packet.seal_digest)
+        work = self._work(seal, folder, files)
+        return Staged(packet.seal_digest, work, tuple(self._opener.learned(seal, opened)))
+
+    def _work(self, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]) -> OpenedWork:
+        parts = (files[part.index] for part in seal.parts)
+        return OpenedWork(
+            packet_xml=str(folder / "packet.xml"),
+            encoding=seal.encoding,
+            parts=tuple(OpenedPart(str(folder / each.file), each.size, each.digest) for each in parts),
+            packs=str(self._opener.packs),
+            pack=seal.pack.digest,
+            scanner=self._opener.scanner,
+            origin=f"opened {seal.key.sender}",
+        )
 
     def _accepted(self, packet: PacketRow) -> ReceiptRow:
         """The first ``accepted`` of this attempt: it starts the legal clock and is never re-issued."""
@@ -160,6 +226,11 @@ class Stager:
             if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == packet.attempt:
                 return row
         raise NotAcceptedError("the accepted receipt is not here", where=f"packet {packet.key}")
+
+    def _write_part(
+        self, path: Path, part: SealPart, carried: Iterable[bytes], opened: OpenPacket | None
+    ) -> None:
+        self._write(path, carried if opened is None else opened.blocks(part, carried))
 
     def _write(self, path: Path, blocks: Iterable[bytes]) -> None:
         # No temporary name: a staged folder counts only once its name is committed.
@@ -246,6 +317,19 @@ def _delivered_files(seal: Seal) -> dict[int, DeliveredFile]:
             document_type=part.document_type,
         )
         for part in seal.parts
+    }
+
+
+def _opened_files(files: Mapping[int, DeliveredFile], opened: OpenPacket) -> dict[int, DeliveredFile]:
+    """The same files as they lie there: with size and digest of the content, and that of the ciphertext."""
+    return {
+        index: replace(
+            file,
+            size=opened.contents[index].size,
+            digest=opened.contents[index].digest,
+            carried_digest=file.digest,
+        )
+        for index, file in files.items()
     }
 
 

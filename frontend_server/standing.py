@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exchanged.ledger import Connection, packets
+from exchanged.ledger import Connection, ciphertexts, packets
 from exchanged.ledger.rows import PacketRow
 from exchanged.states import RETRYABLE_DESTINATIONS, PacketState
 from packet_spec.identity import PacketKey
@@ -42,7 +42,7 @@ class Answer:
 
 
 def find_standing(connection: Connection, envelope: Envelope, content_digest: str) -> Answer:
-    """The standing of a drop with this envelope and content."""
+    """The standing of a drop with this envelope and content, as it was dropped."""
     if envelope.packet_id is None:
         known = packets.find_same_content(
             connection, envelope.sender, envelope.sender_ref, envelope.business_type, content_digest
@@ -53,7 +53,9 @@ def find_standing(connection: Connection, envelope: Envelope, content_digest: st
         return Answer(Standing.NEW)
     if _failed_for_all(connection, known):
         return Answer(Standing.AGAIN, known)
-    is_same = known.content_digest == content_digest
+    is_same = known.content_digest == content_digest or ciphertexts.is_same_drop(
+        connection, known.id, content_digest
+    )
     return Answer(Standing.DUPLICATE if is_same else Standing.REUSED, known)
 
 

@@ -95,6 +95,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "前置机没有配置通往接收单位的链路，请联系运维人员。",
             "The front-end has no link towards the receiver. Tell your IT staff.",
         ),
+        "receiver-key-missing": (
+            "此路线要求附件加密，但机构名录中没有接收单位的加密密钥；登记后自动发送，请联系运维人员。",
+            "The directory lacks a key to encrypt to the receiver; it is sent once there is one. Tell IT.",
+        ),
         "drop-unreadable": (
             "前置机没有读取该件的权限，请联系运维人员检查文件夹权限。",
             "The front-end may not read it. Let your IT staff check the permissions.",

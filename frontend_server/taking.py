@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchanged.ledger import Transaction, batches, blobs, drops, effects, packets, search
+from exchanged.ledger import Transaction, batches, blobs, ciphertexts, drops, effects, packets, search
 from exchanged.ledger.drops import DropRow, Outcome
 from exchanged.ledger.rows import PacketRow
 from exchanged.ranges import SpoolRange
@@ -18,6 +18,7 @@ from exchanged.receipts import ORDINARY, URGENT
 from exchanged.states import DestinationState, Event
 from exchanged.storing import relations_of
 from frontend_server.copying import CopiedDrop
+from frontend_server.encrypting import IN_CLEAR, Carried, Recipients
 from frontend_server.sealing import Checked, SealedPacket
 from frontend_server.standing import Answer, Standing
 from packet_spec.findings import Finding
@@ -33,7 +34,8 @@ _REFUSED: Final = {"to": "refused"}
 class Candidate:
     """A valid drop whose content was copied. ``findings`` are warnings that stay with its status.
 
-    ``links`` are (recipient, link); ``is_unchanged`` looks at the original once more.
+    ``links`` are (recipient, link); ``is_unchanged`` looks at the original once more; ``encrypt_to`` are the
+    keys that its parts are encrypted to, none where they travel in clear.
     """
 
     row: DropRow
@@ -43,6 +45,7 @@ class Candidate:
     content: CopiedDrop
     links: tuple[tuple[str, str], ...]
     is_unchanged: Callable[[], bool]
+    encrypt_to: Recipients = IN_CLEAR
 
 
 def store_blobs(tx: Transaction, content: CopiedDrop, placed: Mapping[str, int]) -> bool:
@@ -54,6 +57,9 @@ def store_blobs(tx: Transaction, content: CopiedDrop, placed: Mapping[str, int])
         if each.part.carriage is not Carriage.BLOB:
             continue
         digest = each.part.digest
+        if digest not in placed:
+            # A stored ciphertext that was to be used again, collected before it was looked for.
+            return False
         if blobs.live_generation(tx.connection, digest) is None:
             blobs.store(tx, digest, placed[digest], each.part.size)
         if blobs.live_generation(tx.connection, digest) != placed[digest]:
@@ -62,12 +68,19 @@ def store_blobs(tx: Transaction, content: CopiedDrop, placed: Mapping[str, int])
 
 
 def take(
-    tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
+    tx: Transaction,
+    candidate: Candidate,
+    carried: Carried,
+    sealed: SealedPacket,
+    known: PacketRow | None,
+    where: SpoolRange,
 ) -> None:
     """The drop is the packet in ``where`` now; in place of ``known`` when it is a higher attempt."""
     seal = sealed.seal
     blobs.refer(tx, seal.key, _references(seal))
     number = _store(tx, candidate, sealed, known, where)
+    ciphertexts.keep(tx, carried.learned)
+    ciphertexts.note_drop(tx, number, candidate.content.content_digest if carried.is_encrypted else "")
     search.note_cases(tx, number, candidate.packet.envelope.case_numbers)
     for recipient, link in candidate.links:
         packets.add_destination(tx, number, recipient, DestinationState.QUEUED, link)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from packet_spec.findings import Finding
 from packet_spec.model import Attachment, Envelope, Packet, Seal, SealPart
+from packet_spec.part_cipher import carried_size
 from packet_spec.xml_findings import xml_finding
 
 
@@ -42,7 +43,10 @@ def check_seal_against_envelope(seal: Seal, envelope: Envelope) -> tuple[Finding
 
 
 def check_parts_against_attachments(seal: Seal, attachments: tuple[Attachment, ...]) -> tuple[Finding, ...]:
-    """Whether the sealed parts are the listed attachments: count, and in order name, type, size, digest."""
+    """Whether the sealed parts are the listed attachments: count, and in order name, type, size, digest.
+
+    What an encrypted part opens to is compared where it is opened (``encryption_rules``).
+    """
     if len(seal.parts) != len(attachments):
         count = xml_finding(
             "parts-differ", element="attachments", expected=str(len(attachments)), found=str(len(seal.parts))
@@ -65,10 +69,23 @@ def _differences(part: SealPart, listed: Attachment) -> Iterator[tuple[str, str,
         yield "file", listed.file, part.name.decode("utf-8", errors="backslashreplace")
     if part.document_type != listed.document_type:
         yield "documentType", listed.document_type, part.document_type
+    if part.enc:
+        yield from _encrypted_differences(part, listed)
+        return
     if listed.size is not None and part.size != listed.size:
         yield "size", str(listed.size), str(part.size)
     if listed.sha256 is not None and part.digest != listed.sha256:
         yield "sha256", listed.sha256, part.digest
+
+
+def _encrypted_differences(part: SealPart, listed: Attachment) -> Iterator[tuple[str, str, str]]:
+    """Of a ciphertext only the size can be compared; what it must open to has to be stated."""
+    if listed.size is None:
+        yield "size", "0, 1, 2 ...", "-"
+    elif part.size != carried_size(listed.size):
+        yield "size", str(carried_size(listed.size)), str(part.size)
+    if listed.sha256 is None:
+        yield "sha256", "64 x 0-9 a-f", "-"
 
 
 def _is_name_of(name: bytes, listed: str) -> bool:

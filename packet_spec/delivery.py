@@ -58,6 +58,7 @@ def encode_delivery(delivery: Delivery) -> bytes:
             size=str(file.size),
             digest=file.digest,
             documentType=file.document_type,
+            carriedDigest=file.carried_digest or None,
         )
     return write_machine_document(root, "delivery", limit_bytes=SEAL_XML_BYTES)
 
@@ -86,6 +87,7 @@ def decode_delivery(data: bytes) -> Delivery:
                 size=int(attribute(each, "size")),
                 digest=attribute(each, "digest"),
                 document_type=attribute(each, "documentType"),
+                carried_digest=attribute(each, "carriedDigest"),
             )
             for each in children(root, "file")
         ),

@@ -295,6 +295,7 @@ def _add_route(root: Element, route: Route) -> None:
         from_=route.sender or None,
         to=route.receiver or None,
         sequence=route.sequence or None,
+        encrypt=route.encrypt or None,
     )
     for business_type in route.business_types:
         add(element, "businessType", business_type)
@@ -307,6 +308,7 @@ def _read_route(element: Element) -> Route:
         sender=attribute(element, "from"),
         receiver=attribute(element, "to"),
         sequence=attribute(element, "sequence"),
+        encrypt=attribute(element, "encrypt"),
         business_types=texts(element, "businessType"),
         case_kinds=texts(element, "caseKind"),
     )

@@ -164,6 +164,37 @@ class XmlRefusedError(FormatError):
         self.line = line
 
 
+class DecryptionError(FormatError):
+    """What is encrypted does not open as it should: cut, changed, or wrapped for something else."""
+
+    reference = "decryption-failed"
+    peer_text = "the encrypted content does not open"
+
+
+class DecryptionKeyMissingError(ExchangeError):
+    """No private key that a packet was encrypted to is here: it waits for one, and nobody is blamed."""
+
+    reference = "decryption-key-missing"
+    temporary = True
+    peer_text = "the packet could not be opened yet"
+    hint = "put the private key back from its backup into the folder of keys"
+
+
+class EncryptionError(ExchangeError):
+    """A key that nothing can be encrypted with."""
+
+    reference = "encryption-impossible"
+    hint = "ask for a directory with another encryption key for that node"
+
+
+class ReceiverKeyMissingError(ExchangeError):
+    """The route asks for encrypted parts, and the directory has no key for a recipient: the drop waits."""
+
+    reference = "receiver-key-missing"
+    temporary = True
+    hint = "let the province enrol an encryption key for the recipient's node, or open the route"
+
+
 class SchemaError(FormatError):
     """A machine-written document does not fit its schema, or contradicts itself."""
 

@@ -13,6 +13,8 @@ PACKET_XML_BYTES: Final = 8 * MIB
 PARTS: Final = 5_000
 # 5,000 parts at about 500 bytes each, with room for long names.
 SEAL_XML_BYTES: Final = 4 * MIB
+# Keys that one packet is encrypted to: those of 33 recipients, some with several while they rotate.
+WRAPPED_KEYS: Final = 264
 # Inline parts together: with packet.xml and seal.xml below a batch.
 INLINE_PARTS_BYTES: Final = 8 * MIB
 # A larger part is a blob of its own, resumable and stored once (C8).

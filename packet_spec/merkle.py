@@ -87,20 +87,13 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
     """Whether ``path`` leads from ``leaf`` at ``index`` to ``root``, in a tree of ``size`` leaves."""
     if not 0 <= index < size or not _are_hashes((leaf, root, *path)):
         return False
-    at, last, value = index, size - 1, leaf
-    for step in path:
-        if last == 0:
-            return False
-        if at & 1 or at == last:
-            value = node_hash(step, value)
-            while not at & 1 and at:
-                at >>= 1
-                last >>= 1
-        else:
-            value = node_hash(value, step)
-        at >>= 1
-        last >>= 1
-    return last == 0 and value == root
+    sides = _are_left(index, size - 1, len(path))
+    if sides is None:
+        return False
+    value = leaf
+    for step, is_left in zip(path, sides, strict=True):
+        value = node_hash(step, value) if is_left else node_hash(value, step)
+    return value == root
 
 
 def verify_consistency(
@@ -124,20 +117,35 @@ def verify_consistency(
     while at & 1:
         at >>= 1
         last >>= 1
+    sides = _are_left(at, last, len(steps) - 1)
+    if sides is None:
+        return False
     old_value = new_value = steps[0]
-    for step in steps[1:]:
-        if last == 0:
-            return False
-        if at & 1 or at == last:
+    for step, is_left in zip(steps[1:], sides, strict=True):
+        if is_left:
             old_value, new_value = node_hash(step, old_value), node_hash(step, new_value)
-            while not at & 1 and at:
-                at >>= 1
-                last >>= 1
         else:
             new_value = node_hash(new_value, step)
+    return old_value == old_root and new_value == new_root
+
+
+def _are_left(at: int, last: int, count: int) -> tuple[bool, ...] | None:
+    """Of each hash on the way up from ``at``, in a row that ends at ``last``: it stands to the left.
+
+    None when that way has not ``count`` hashes.
+    """
+    sides: list[bool] = []
+    for _ in range(count):
+        if last == 0:
+            return None
+        is_left = bool(at & 1) or at == last
+        sides.append(is_left)
+        while is_left and not at & 1 and at:
+            at >>= 1
+            last >>= 1
         at >>= 1
         last >>= 1
-    return last == 0 and old_value == old_root and new_value == new_root
+    return tuple(sides) if last == 0 else None
 
 
 def _are_hashes(values: Sequence[bytes]) -> bool:

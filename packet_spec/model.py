@@ -107,7 +107,11 @@ class Carriage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SealPart:
-    """One part as carried. ``name`` is the original name in bytes (it may not be UTF-8)."""
+    """One part as carried. ``name`` is the original name in bytes (it may not be UTF-8).
+
+    ``enc`` is the wrapped content key of an encrypted part, whose size and digest are those of the
+    ciphertext; empty for a part in clear (``packet_spec.encryption``).
+    """
 
     index: int
     name: bytes
@@ -115,6 +119,24 @@ class SealPart:
     digest: str
     carriage: Carriage
     document_type: str
+    enc: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """The packet key, sealed to the key ``key_id`` of the node ``node``."""
+
+    node: str
+    key_id: str
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealEncryption:
+    """How the parts of a packet are encrypted, and for whom: every key of every recipient's node."""
+
+    suite: str
+    keys: tuple[WrappedKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +153,10 @@ class PackStamp:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """seal.xml: the machine-written list of what a packet holds, made by the sealing front-end."""
+    """seal.xml: the machine-written list of what a packet holds, made by the sealing front-end.
+
+    ``encryption`` is None when the parts are in clear; else every part has its ``enc``.
+    """
 
     key: PacketKey
     attempt: int
@@ -152,6 +177,7 @@ class Seal:
     packet_digest: str
     content_digest: str
     parts: tuple[SealPart, ...]
+    encryption: SealEncryption | None = None
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -171,13 +197,23 @@ class ReceiptKind(StrEnum):
     EXPIRED = "expired"
 
 
+class CheckedScope(StrEnum):
+    """How far ``accepted`` was checked, where that is not everything."""
+
+    PACKET_XML = "packet-xml"
+    """Seal and packet.xml: the parts are encrypted, and nobody there could look into them."""
+    SEAL = "seal"
+    """The seal alone, where packet.xml is encrypted too. Nothing writes it yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A signed statement about a packet. ``recipient`` is empty where it speaks for the whole packet.
 
     ``issued_by`` is the agency or node that speaks; ``number`` rises at that issuer. ``how`` is
     ``marker`` or ``folder-gone`` for collected; ``by`` names the person or software that signed;
-    ``folder_synced`` is false where a share refused to sync the inbox folder (C19).
+    ``folder_synced`` is false where a share refused to sync the inbox folder (C19). ``scope`` stands in
+    ``accepted`` alone; None means that everything was checked.
     """
 
     kind: ReceiptKind
@@ -194,6 +230,7 @@ class Receipt:
     how: str = ""
     by: str = ""
     folder_synced: bool = True
+    scope: CheckedScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +378,7 @@ class Route:
 
     ``sender`` and ``receiver`` are an agency code, an agency kind, or empty for all. ``business_types`` and
     ``case_kinds`` are allow-lists; an empty tuple allows all. ``sequence`` is a policy, or empty where the
-    admitting node's own counts.
+    admitting node's own counts. ``encrypt`` is ``parts`` where parts travel encrypted, else empty.
     """
 
     sender: str = ""
@@ -349,6 +386,7 @@ class Route:
     sequence: str = ""
     business_types: tuple[str, ...] = ()
     case_kinds: tuple[str, ...] = ()
+    encrypt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,13 +488,17 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredFile:
-    """One attachment as it lies in the inbox: the listed name, the file name, size, digest."""
+    """One attachment as it lies in the inbox: the listed name, the file name, size, digest.
+
+    ``carried_digest`` is the digest that the seal names, where that is another: of the ciphertext.
+    """
 
     listed: str
     file: str
     size: int
     digest: str
     document_type: str
+    carried_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

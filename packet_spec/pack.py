@@ -120,41 +120,31 @@ def read_pack(data: bytes) -> Pack:
     return pack
 
 
-@lru_cache(maxsize=1)
 def shipped_pack_bytes() -> bytes:
     """The standard that this package carries, as the bytes of a pack."""
-    package = files("packet_spec")
-    schemas = {
-        file.name: file.read_bytes()
-        for file in package.joinpath("schemas", "body").iterdir()
-        if file.name.endswith(".xsd")
-    }
-    compiled = package.joinpath("data", COMPILED).read_bytes()
-    return _encode(STANDARD, load_catalogue().version, compiled, schemas)
+    return _shipped()[1]
 
 
-@lru_cache(maxsize=1)
 def shipped_pack() -> Pack:
     """The standard that this package carries, as ``read_pack`` reads it from ``shipped_pack_bytes``.
 
     Its catalogue is that of ``load_catalogue``: every process needs both, and reading it takes long.
     """
-    data = shipped_pack_bytes()
-    members = dict(_members(data))
+    return _shipped()[0]
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> tuple[Pack, bytes]:
+    package, catalogue = files("packet_spec"), load_catalogue()
+    compiled = package.joinpath("data", COMPILED).read_bytes()
     schemas = {
-        file.removeprefix(_SCHEMAS): content
-        for file, content in members.items()
-        if file.startswith(_SCHEMAS)
+        file.name: file.read_bytes()
+        for file in sorted(package.joinpath("schemas", "body").iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".xsd")
     }
-    catalogue = load_catalogue()
-    return Pack(
-        STANDARD,
-        catalogue.version,
-        sha256_hex(data),
-        catalogue,
-        members[_CATALOGUE],
-        MappingProxyType(schemas),
-    )
+    data = _encode(STANDARD, catalogue.version, compiled, schemas)
+    pack = Pack(STANDARD, catalogue.version, sha256_hex(data), catalogue, compiled, MappingProxyType(schemas))
+    return pack, data
 
 
 def schema_document(pack: Pack, file: str, only: str = "") -> Element:

@@ -12,7 +12,7 @@ from packet_spec.errors import SchemaError
 from packet_spec.finding_xml import add_findings, read_findings
 from packet_spec.identity import PacketKey
 from packet_spec.limits import FINDINGS, KIB, RECEIPT_BYTES
-from packet_spec.model import Receipt, ReceiptKind
+from packet_spec.model import CheckedScope, Receipt, ReceiptKind
 from packet_spec.signing import Domain, KeyLookup, PrivateKey, open_document, sign_document
 from packet_spec.xml import (
     FORMAT_VERSION,
@@ -41,6 +41,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
     """
     if len(receipt.findings) > FINDINGS:
         raise SchemaError("a receipt holds too many findings", expected=f"at most {FINDINGS}")
+    _require_scope(receipt)
     root = new_root(
         "receipt",
         "receipt",
@@ -50,6 +51,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "sender": receipt.key.sender,
             "packetId": receipt.key.packet_id,
             "attempt": str(receipt.attempt),
+            **({} if receipt.scope is None else {"scope": receipt.scope.value}),
         },
     )
     add(root, "contentDigest", receipt.content_digest)
@@ -83,7 +85,8 @@ def decode_receipt(data: bytes) -> Receipt:
     findings = read_findings(root)
     if len(findings) > FINDINGS:
         raise SchemaError("a receipt holds too many findings", expected=f"at most {FINDINGS}")
-    return Receipt(
+    scope = attribute(root, "scope")
+    receipt = Receipt(
         kind=ReceiptKind(attribute(root, "kind")),
         key=PacketKey(attribute(root, "sender"), attribute(root, "packetId")),
         attempt=int(attribute(root, "attempt")),
@@ -98,7 +101,15 @@ def decode_receipt(data: bytes) -> Receipt:
         how=text(root, "how"),
         by=text(root, "by"),
         folder_synced=read_truth(text(root, "folderSynced")),
+        scope=CheckedScope(scope) if scope else None,
     )
+    _require_scope(receipt)
+    return receipt
+
+
+def _require_scope(receipt: Receipt) -> None:
+    if receipt.scope is not None and receipt.kind is not ReceiptKind.ACCEPTED:
+        raise SchemaError("only an accepted receipt says what was checked", found=receipt.kind.value)
 
 
 def sign_receipt(receipt: Receipt, key: PrivateKey) -> bytes:

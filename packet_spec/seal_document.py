@@ -21,8 +21,17 @@ from packet_spec.limits import (
     PACKET_XML_BYTES,
     PARTS,
     SEAL_XML_BYTES,
+    WRAPPED_KEYS,
 )
-from packet_spec.model import Carriage, PackStamp, Priority, Seal, SealPart
+from packet_spec.model import (
+    Carriage,
+    PackStamp,
+    Priority,
+    Seal,
+    SealEncryption,
+    SealPart,
+    WrappedKey,
+)
 from packet_spec.xml import (
     FORMAT_VERSION,
     Element,
@@ -78,6 +87,8 @@ def encode_seal(seal: Seal) -> bytes:
         digest=seal.packet_digest,
     )
     add(root, "contentDigest", seal.content_digest)
+    if seal.encryption is not None:
+        _add_encryption(root, seal.encryption)
     for part in seal.parts:
         _add_part(root, part)
     return write_machine_document(root, "seal", limit_bytes=SEAL_XML_BYTES)
@@ -111,6 +122,7 @@ def decode_seal(data: bytes) -> Seal:
         packet_digest=attribute(packet_xml, "digest"),
         content_digest=text(root, "contentDigest"),
         parts=tuple(_read_part(element) for element in children(root, "part")),
+        encryption=_read_encryption(root),
     )
     _require_consistent(seal)
     return seal
@@ -139,11 +151,52 @@ def _require_consistent(seal: Seal) -> None:
         raise SchemaError("inline parts are too large: they must travel as blobs")
     if any(not 0 < len(part.name) <= NAME_BYTES or b"\0" in part.name for part in seal.parts):
         raise SchemaError("a part has no usable name", expected=f"1 to {NAME_BYTES} bytes without NUL")
+    _require_encryption(seal)
     if len(seal.copy_to) > COPIES or len(set(seal.recipients)) != len(seal.recipients):
         raise SchemaError("a packet names a recipient twice, or too many copies")
     listed = content_digest(seal.packet_digest, ((part.name, part.size, part.digest) for part in seal.parts))
     if listed != seal.content_digest:
         raise DigestMismatchError("the content digest is not that of the listed parts")
+
+
+def _require_encryption(seal: Seal) -> None:
+    """All parts are encrypted, or none; a key is named once."""
+    wrapped = () if seal.encryption is None else seal.encryption.keys
+    is_encrypted = seal.encryption is not None
+    if any(bool(part.enc) is not is_encrypted for part in seal.parts) or (is_encrypted and not seal.parts):
+        raise SchemaError("a seal encrypts some of its parts and others not")
+    if is_encrypted and not 0 < len(wrapped) <= WRAPPED_KEYS:
+        raise SchemaError("an encrypted packet is for nobody, or too many", expected=f"1 to {WRAPPED_KEYS}")
+    if len({(each.node, each.key_id) for each in wrapped}) != len(wrapped):
+        raise SchemaError("a seal wraps its key twice for one key")
+
+
+def _add_encryption(root: Element, encryption: SealEncryption) -> None:
+    element = add(root, "encryption", suite=encryption.suite)
+    for each in encryption.keys:
+        add(element, "to", base64.b64encode(each.box).decode(), node=each.node, key=each.key_id)
+
+
+def _read_encryption(root: Element) -> SealEncryption | None:
+    found = children(root, "encryption")
+    if not found:
+        return None
+    keys = tuple(
+        WrappedKey(attribute(each, "node"), attribute(each, "key"), _read_base64(each.text or ""))
+        for each in children(found[0], "to")
+    )
+    return SealEncryption(attribute(found[0], "suite"), keys)
+
+
+def _read_base64(shown: str) -> bytes:
+    """Raises SchemaError for any other than the one way to write these bytes."""
+    try:
+        data = base64.b64decode(shown, validate=True)
+    except ValueError as error:
+        raise SchemaError("a wrapped key is not base64") from error
+    if base64.b64encode(data).decode() != shown:
+        raise SchemaError("a wrapped key is not written in the one allowed way")
+    return data
 
 
 def _add_part(root: Element, part: SealPart) -> None:
@@ -158,6 +211,7 @@ def _add_part(root: Element, part: SealPart) -> None:
         digest=part.digest,
         carriage=part.carriage.value,
         documentType=part.document_type,
+        enc=base64.b64encode(part.enc).decode() if part.enc else None,
     )
 
 
@@ -184,4 +238,5 @@ def _read_part(element: Element) -> SealPart:
         digest=attribute(element, "digest"),
         carriage=Carriage(attribute(element, "carriage")),
         document_type=attribute(element, "documentType"),
+        enc=_read_base64(attribute(element, "enc")),
     )

@@ -25,6 +25,7 @@ from packet_spec.envelope_fields import ENVELOPE_FIELDS
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Finding, Severity
 from packet_spec.sentences_documents import SENTENCES as DOCUMENT_SENTENCES
+from packet_spec.sentences_encryption import SENTENCES as ENCRYPTION_SENTENCES
 from packet_spec.sentences_engine import SENTENCES as ENGINE_SENTENCES
 from packet_spec.sentences_format import SENTENCES as FORMAT_SENTENCES
 from packet_spec.sentences_frontend import SENTENCES as FRONTEND_SENTENCES
@@ -39,6 +40,7 @@ _TABLES: Final = (
     INTAKE_SENTENCES,
     DOCUMENT_SENTENCES,
     ENGINE_SENTENCES,
+    ENCRYPTION_SENTENCES,
     PACK_SENTENCES,
 )
 

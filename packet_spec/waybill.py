@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from packet_spec.errors import SchemaError, SignatureError, VersionError
-from packet_spec.identity import PacketKey
+from packet_spec.identity import PacketKey, is_agency_code
 from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
 from packet_spec.model import ItemKind
 from packet_spec.signing import (
@@ -141,7 +141,17 @@ def _require_items(count: int) -> None:
         raise SchemaError("a batch holds too many items", expected=f"at most {BATCH_ITEMS}", found=str(count))
 
 
+def _require_sender(item: WaybillItem) -> WaybillItem:
+    """What the schema cannot say: only notes are of nodes, everything else is about an agency's packet."""
+    if item.kind is not ItemKind.NOTE and not is_agency_code(item.key.sender):
+        raise SchemaError(
+            "the sender of an item is no agency", expected="an agency code", found=item.key.sender
+        )
+    return item
+
+
 def _add_item(root: Element, item: WaybillItem) -> None:
+    _require_sender(item)
     element = add(
         root,
         "item",
@@ -156,7 +166,7 @@ def _add_item(root: Element, item: WaybillItem) -> None:
 
 
 def _read_item(element: Element) -> WaybillItem:
-    return WaybillItem(
+    item = WaybillItem(
         kind=ItemKind(attribute(element, "kind")),
         digest=attribute(element, "digest"),
         size=int(attribute(element, "size")),
@@ -166,6 +176,7 @@ def _read_item(element: Element) -> WaybillItem:
             for blob in children(element, "blob")
         ),
     )
+    return _require_sender(item)
 
 
 def _add_acknowledgement(root: Element, acknowledgement: Acknowledgement) -> None:

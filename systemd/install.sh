@@ -22,7 +22,8 @@ put() { # put FILE TARGET
     say "$2"
 }
 
-for unit in 'exchanged@.service' exchanged-sshd.service exchanged-sshd-hostkey.service; do
+for unit in 'exchanged@.service' exchanged-sshd.service exchanged-sshd-hostkey.service \
+    'exchanged-doors@.service' 'exchanged-doors@.path' 'exchanged-doors@.timer'; do
     put "$unit" "/etc/systemd/system/$unit"
 done
 put exchanged.sysusers.conf /etc/sysusers.d/exchanged.conf

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option, read_input, read_roots
+from cli.frame import NounGroup, Settings, json_option, read_input, read_roots
 from cli.locale import _
 from cli.render import fields, local_time, say, say_json, table
 
 if TYPE_CHECKING:
-    from packet_spec.model import Directory
+    from packet_spec.model import Directory, DirectoryAgency
 
 _FILE = click.Path(path_type=Path)
 
 
-@click.group("directory")
+@click.group("directory", cls=NounGroup, members={"next": "directory_next"})
 def directory() -> None:
     """Build, sign, verify and install the directory."""
 
@@ -84,6 +84,7 @@ def show(file: Path, *, as_json: bool) -> None:
       exchangectl directory show directory.xml
     """
     from packet_spec.directory import decode_directory
+    from packet_spec.directory_trust import roots_fingerprint
     from packet_spec.limits import DIRECTORY_BYTES
     from packet_spec.signing import split_signed
 
@@ -91,10 +92,14 @@ def show(file: Path, *, as_json: bool) -> None:
     content = decode_directory(document)
     signers = [signature.key_id for signature in signatures]
     if as_json:
-        say_json({"directory": content, "signed_by": signers})
+        fingerprint = roots_fingerprint(content.roots, content.threshold)
+        say_json({"directory": content, "signed_by": signers, "root_fingerprint": fingerprint})
         return
     say(_summary(content))
     say(f"{_('signed by (not verified)')}: {', '.join(signers) or '-'}")
+    say()
+    roots = [(root.key_id, f"{root.suite}:{root.public.hex()}") for root in content.roots]
+    say(table((_("root"), _("public key")), roots))
     say()
     nodes = [
         (node.code, node.role, node.parent, len(node.keys), _off(node.disabled)) for node in content.nodes
@@ -102,7 +107,7 @@ def show(file: Path, *, as_json: bool) -> None:
     say(table((_("node"), _("role"), _("parent"), _("keys"), ""), nodes))
     say()
     agencies = [
-        (agency.code, agency.kind, _(agency.level), agency.node, agency.name_zh, _off(agency.disabled))
+        (agency.code, agency.kind, _(agency.level), agency.node, agency.name_zh, _standing(agency))
         for agency in content.agencies
     ]
     say(table((_("agency"), _("kind"), _("level"), _("node"), _("name"), ""), agencies))
@@ -117,22 +122,22 @@ def show(file: Path, *, as_json: bool) -> None:
 def verify(settings: Settings, file: Path, roots: tuple[str, ...], threshold: int, *, as_json: bool) -> None:
     """Verify the root signatures of the directory in FILE.
 
-    Without --root the root keys and threshold of the configuration count.
+    Without --root those roots count that are in force at this node.
 
     \b
     Example:
       exchangectl directory verify directory.xml
     """
+    from cli.directory_trusted import open_trusted
     from packet_spec.directory import open_directory
     from packet_spec.limits import DIRECTORY_BYTES
 
     data = read_input(file, DIRECTORY_BYTES)
     if roots:
-        trusted = read_roots(roots)
+        content = open_directory(data, read_roots(roots), threshold)
     else:
-        config = settings.load()
-        trusted, threshold = config.keys.roots, config.keys.threshold
-    _tell(open_directory(data, trusted, threshold), file, as_json=as_json)
+        content = open_trusted(data, settings.load())
+    _tell(content, file, as_json=as_json)
 
 
 @directory.command("install")
@@ -149,25 +154,27 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
     Example:
       exchangectl --config /etc/exchanged/exchanged.toml directory install directory.xml
     """
-    from cli.directory_trusted import find_directory
+    from cli.directory_trusted import open_trusted, roots_in_force
     from cli.incoming import put_incoming
     from exchanged.places import DIRECTORY_FOLDER
-    from packet_spec.directory import open_directory
+    from packet_spec.directory_trust import NotNewerError, open_successor
     from packet_spec.limits import DIRECTORY_BYTES
 
     config = settings.load()
     data = read_input(file, DIRECTORY_BYTES)
-    offered = open_directory(data, config.keys.roots, config.keys.threshold)
-    installed, _state = find_directory(config)
-    if installed is not None and installed.version >= offered.version:
-        said = {"installed": installed.version, "offered": offered.version, "taken": False}
+    in_force = roots_in_force(config)
+    try:
+        offered = open_successor(data, in_force)
+    except NotNewerError:
+        edition = open_trusted(data, config).edition
+        said = {"installed": str(in_force.edition), "offered": str(edition), "taken": False}
         if as_json:
             say_json(said)
         else:
             text = _("not newer: version {offered} is offered, version {installed} is installed")
             say(text.format_map(said))
         return ExitCode.FINDINGS
-    target = put_incoming(config, DIRECTORY_FOLDER, f"directory-{offered.version}.xml", data)
+    target = put_incoming(config, DIRECTORY_FOLDER, f"directory-{offered.edition}.xml", data)
     _tell(offered, target, as_json=as_json)
     return ExitCode.DONE
 
@@ -179,10 +186,14 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _tell(content: Directory, file: Path, *, as_json: bool) -> None:
+    from packet_spec.directory_trust import roots_fingerprint
+
     if as_json:
         said = {
             "file": file,
+            "epoch": content.epoch,
             "version": content.version,
+            "root_fingerprint": roots_fingerprint(content.roots, content.threshold),
             "issued_at": content.issued_at,
             "expires_at": content.expires_at,
             "nodes": len(content.nodes),
@@ -195,16 +206,27 @@ def _tell(content: Directory, file: Path, *, as_json: bool) -> None:
 
 
 def _summary(content: Directory) -> str:
+    from packet_spec.directory_trust import roots_fingerprint
+
+    epoch = [] if content.epoch == 1 else [(_("epoch"), content.epoch)]
     return fields(
         [
+            *epoch,
             (_("version"), content.version),
             (_("issued"), local_time(content.issued_at)),
             (_("expires"), local_time(content.expires_at)),
             (_("roots"), f"{content.threshold} / {len(content.roots)}"),
+            (_("root fingerprint"), roots_fingerprint(content.roots, content.threshold)),
             (_("nodes"), len(content.nodes)),
             (_("agencies"), len(content.agencies)),
         ]
     )
+
+
+def _standing(agency: DirectoryAgency) -> str:
+    if agency.disabled or agency.retired_at is None:
+        return _off(agency.disabled)
+    return _("retired from {at}").format(at=local_time(agency.retired_at))
 
 
 def _off(disabled: bool) -> str:

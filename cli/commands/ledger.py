@@ -24,7 +24,7 @@ def ledger() -> None:
 @json_option
 @click.pass_obj
 def verify(settings: Settings, *, as_json: bool) -> int:
-    """Verify the chain of events, the database, and the files that the ledger names.
+    """Verify the chain of events, the log, the database, and the files that the ledger names.
 
     Reads only, beside a running daemon or without one. Exit code 6 when anything is damaged; the first
     line names the first bad row. The head is what neighbours remember of this ledger.
@@ -67,6 +67,7 @@ def _tell(verified: Verified) -> None:
                 (_("events"), verified.events),
                 (_("head"), verified.head),
                 *counted,
+                (_("log entries"), verified.log_size),
                 (_("spool files"), spool),
                 (_("blobs"), blobs),
                 (_("spare files"), verified.spares),

@@ -17,6 +17,8 @@ from cli.frame import NounGroup
         "pause": "link_pause",
         "resume": "link_resume",
         "jail": "link_jail",
+        "doors": "link_doors",
+        "authorized-keys": "link_authorized_keys",
     },
 )
 def link() -> None:

@@ -38,11 +38,20 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     Example:
       exchangectl link test province
     """
+    from cli.directory_trusted import find_directory
     from exchanged.clock import SystemClock
     from exchanged.link_probe import probe
+    from packet_spec.model import KeyUse
+    from packet_spec.ssh_keys import SshKeys, ssh_keys
 
-    link = find_link(settings.load(), name)
-    steps = probe(link, SystemClock())
+    config, clock = settings.load(), SystemClock()
+    link = find_link(config, name)
+    directory, _state = find_directory(config)
+
+    def listed() -> SshKeys:
+        return ssh_keys(directory, link.peer, KeyUse.HOST, clock.now()) if directory else SshKeys()
+
+    steps = probe(link, clock, listed)
     if as_json:
         works = _error_of(steps) is None
         say_json({"link": link.name, "works": works, "steps": [_plain(step) for step in steps]})

@@ -6,7 +6,9 @@ import click
 
 from cli.frame import NounGroup
 
+_MEMBERS = {"init": "node_init", "enrol": "node_enrol", "status": "node_status"}
 
-@click.group("node", cls=NounGroup, members={"init": "node_init", "status": "node_status"})
+
+@click.group("node", cls=NounGroup, members=_MEMBERS)
 def node() -> None:
     """Make a node, and see how it is."""

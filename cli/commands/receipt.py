@@ -162,6 +162,8 @@ def _said(receipt: Receipt) -> Iterator[tuple[str, object]]:
     yield _("attempt"), receipt.attempt
     yield _("type"), receipt.business_type
     yield _("for"), receipt.recipient or _("the whole packet")
+    if receipt.scope is not None:
+        yield _("checked"), _("seal and packet.xml; the parts are encrypted to the recipients")
     yield _("by"), receipt.by
     yield _("how"), receipt.how
     if not receipt.folder_synced:

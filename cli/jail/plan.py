@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli.frame import read_input
+import cli
+from cli.frame import DEFAULT_CONFIG, read_input
 from cli.jail.errors import JailPlanError
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.errors import NotFoundError
@@ -22,6 +24,10 @@ SSHD_FOLDER: Final = Path("/etc/exchanged/sshd")
 SERVICE: Final = "exchanged"
 ACCOUNTS_FOLDER: Final = "accounts.d"
 KEYS_FOLDER: Final = "keys"
+# As whom sshd asks which keys open an account: a user who can read nothing of the node but its door.
+KEYS_USER: Final = "exchanged-keys"
+KEYS_CACHE: Final = Path("/var/cache/exchanged-keys")
+_KEYS_SCRIPT: Final = "exchanged-keys"
 # C2: without the requests that a mailbox never needs. -u 0007: what arrives is readable for the service's
 # group and for nobody else.
 SFTP: Final = "internal-sftp -u 0007 -P symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
@@ -44,6 +50,7 @@ _KEY_LINE: Final = re.compile(
 )
 # sshd expands % and splits at blanks; in a script only quotes and line ends would matter.
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._/-]*")
+_WORD: Final = re.compile(r"[A-Za-z0-9._/=:-]+")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -51,7 +58,9 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 class JailPlan:
     """One jail. ``keys`` are whole public key lines; empty leaves the account's keys as they are.
 
-    ``quota_gib`` 0 means that no quota is wanted.
+    ``quota_gib`` 0 means that no quota is wanted. ``config_path`` is the node's configuration, ``keys_user``
+    who
+    runs the key command of sshd, and ``program`` that command's first words.
     """
 
     link: str
@@ -64,6 +73,9 @@ class JailPlan:
     sshd: Path
     keys: tuple[str, ...]
     quota_gib: int
+    config_path: Path = DEFAULT_CONFIG
+    keys_user: str = KEYS_USER
+    program: tuple[str, ...] = ()
 
     @property
     def fragment_path(self) -> Path:
@@ -75,15 +87,24 @@ class JailPlan:
         """Where the account's authorized keys stand."""
         return self.sshd / KEYS_FOLDER / self.account
 
+    @property
+    def keys_command(self) -> tuple[str, ...]:
+        """What sshd runs to learn which keys open an account; the account itself comes last."""
+        cache = ("--cache", str(KEYS_CACHE)) if self.sshd == SSHD_FOLDER else ()
+        keys = ("--keys", f"{self.sshd / KEYS_FOLDER}/%u")
+        return (*self.program, "--config", str(self.config_path), *keys, *cache)
+
 
 def plan_jail(
     config: Config,
     name: str,
     *,
+    config_path: Path,
     keys: tuple[Path, ...] = (),
     sshd: Path = SSHD_FOLDER,
     service: str = "",
     quota_gib: int = QUOTA_GIB,
+    keys_user: str = KEYS_USER,
 ) -> JailPlan:
     """The jail of the served link ``name``.
 
@@ -104,6 +125,9 @@ def plan_jail(
             sshd=sshd,
             keys=tuple(line for path in keys for line in _key_lines(path)),
             quota_gib=quota_gib,
+            config_path=config_path.absolute(),
+            keys_user=keys_user,
+            program=keys_program(),
         )
     )
 
@@ -113,7 +137,8 @@ def checked(plan: JailPlan) -> JailPlan:
 
     Raises JailPlanError for the first that could.
     """
-    for what, name in (("account", plan.account), ("service user", plan.service)):
+    names = {"account": plan.account, "service user": plan.service, "user of the key command": plan.keys_user}
+    for what, name in names.items():
         if not _NAME.fullmatch(name):
             raise JailPlanError(
                 f"the {what} has no usable name", expected="1 to 32 of a-z, 0-9, _ and -", found=repr(name)
@@ -124,13 +149,20 @@ def checked(plan: JailPlan) -> JailPlan:
             found=plan.service,
             hint="give the data directory to the service user, or name that user with --service",
         )
-    for path in (plan.jail, plan.sshd, plan.data_dir):
+    for path in (plan.jail, plan.sshd, plan.data_dir, plan.config_path):
         text = os.path.normpath(path)
         if not _PLAIN_PATH.fullmatch(text) or text != str(path) or text.count("/") < 2:
             raise JailPlanError(
                 "a path cannot stand in a jail's configuration",
                 where=repr(str(path)),
                 expected="an absolute path, two folders deep or more, of letters, digits and . _ - /",
+            )
+    for word in plan.program:
+        if not _WORD.fullmatch(word):
+            raise JailPlanError(
+                "the path of this installation cannot stand in the configuration of sshd",
+                where=repr(word),
+                expected="letters, digits and . _ - / : =",
             )
     for line in plan.keys:
         if not _KEY_LINE.fullmatch(line):
@@ -145,7 +177,9 @@ def fragment(plan: JailPlan) -> str:
 Match User {plan.account}
     ChrootDirectory {plan.jail}
     ForceCommand {SFTP}
-    AuthorizedKeysFile {plan.keys_path}
+    AuthorizedKeysFile none
+    AuthorizedKeysCommand {" ".join(plan.keys_command)} %u
+    AuthorizedKeysCommandUser {plan.keys_user}
     AuthenticationMethods publickey
     PasswordAuthentication no
     KbdInteractiveAuthentication no
@@ -164,6 +198,16 @@ Match User {plan.account}
     ClientAliveCountMax {ALIVE_TIMES}
     UnusedConnectionTimeout 60
 """
+
+
+def keys_program() -> tuple[str, ...]:
+    """The first words of the key command: the installed program, or this checkout's module."""
+    home, prefix = Path(cli.__file__).resolve().parents[1], Path(sys.prefix).resolve()
+    script = Path(sys.prefix) / "bin" / _KEYS_SCRIPT
+    if prefix in home.parents and script.is_file():
+        return (str(script),)
+    # sshd gives the command nothing of an environment.
+    return ("/usr/bin/env", f"PYTHONPATH={home}", sys.executable, "-P", "-m", "cli.keys_command")
 
 
 def _served_link(config: Config, name: str) -> LinkConfig:

@@ -53,6 +53,9 @@ getent passwd "$service" >/dev/null ||
     stop "the service user $service is missing: make it first (systemd-sysusers, or useradd --system)"
 service_group=$(id -gn "$service")
 [ "$(id -u "$service")" -ne 0 ] || stop "the service user $service is root"
+getent passwd "$keys_user" >/dev/null ||
+    stop "the user $keys_user of the key command is missing: run systemd/install.sh, or useradd --system"
+[ "$(id -u "$keys_user")" -ne 0 ] || stop "the user $keys_user of the key command is root"
 if [ -d "$data_dir" ] && [ "$(stat -c %U "$data_dir")" != "$service" ]; then
     stop "$data_dir is not of $service: chown -R $service: $data_dir, or name its owner with --service"
 fi
@@ -151,6 +154,30 @@ if [ -d "$data_dir" ] && [ "$(stat -c %d "$data_dir")" = "$(stat -c %d "$jail/up
     say "WARNING: $jail/up lies on the volume of ledger and spool: who fills the one stops the other"
 fi
 
+# --- who answers for sshd which keys open the account ---
+
+# sshd looks at the first word only, and not at what that starts.
+for word in $keys_asks; do
+    case $word in
+    --config) break ;;
+    /*) program=$(readlink -f "$word") || stop "$word is missing" ;;
+    *) continue ;;
+    esac
+    while :; do
+        [ -z "$(find "$program" -maxdepth 0 \( ! -user root -o -perm /022 \))" ] ||
+            stop "$program must be of root and writable by nobody else, or sshd refuses the key command"
+        [ "$program" != / ] || break
+        program=$(dirname "$program")
+    done
+done
+if command -v setpriv >/dev/null 2>&1; then
+    # shellcheck disable=SC2086 # words without blanks, as sshd takes them apart
+    heard=$(cd / && env -i PATH="$PATH" setpriv --reuid "$keys_user" --regid "$(id -g "$keys_user")" \
+        --init-groups -- $keys_asks "$account" 2>&1) ||
+        stop "$keys_user cannot run the key command: $heard"
+    say "keys: $(printf '%s' "$heard" | grep -c .) open the account now, by directory or keys file"
+fi
+
 # --- sshd: the fragment, shown to be in force, then the keys ---
 
 # put PATH OWNER:GROUP MODE TEXT, whole or not at all; 1 when it was so already
@@ -193,7 +220,8 @@ if [ -f "$config" ]; then
     told=$("$sshd" -t -f "$config" 2>&1) || back "sshd refuses its configuration: $told"
     in_force=$("$sshd" -T -f "$config" -C "user=$account,host=localhost,addr=127.0.0.1") ||
         back "sshd cannot say what holds for $account"
-    for line in "chrootdirectory $jail" "forcecommand $sftp" "authorizedkeysfile $keys_file" \
+    for line in "chrootdirectory $jail" "forcecommand $sftp" "authorizedkeysfile none" \
+        "authorizedkeyscommand $keys_command" "authorizedkeyscommanduser $keys_user" \
         "disableforwarding yes" "permittty no" "permittunnel no" "passwordauthentication no"; do
         printf '%s\n' "$in_force" | grep -qxF "$line" ||
             back "sshd would not close the jail of $account: it lacks \"$line\"; $include"
@@ -204,9 +232,12 @@ else
     say "sshd: there is no $config yet; $include"
 fi
 if [ -n "$keys" ]; then
-    put "$keys_file" "root:$account" 640 "$keys" || say "$keys_file: there"
-elif [ ! -f "$keys_file" ]; then
-    say "keys: none yet, so nobody can log in; run this again with --key FILE.pub"
+    put "$keys_file" root:root 644 "$keys" || say "$keys_file: there"
+elif [ -f "$keys_file" ]; then
+    chown root:root "$keys_file"
+    chmod 0644 "$keys_file"
+else
+    say "keys: no file of its own; those open the account that the directory lists for its node"
 fi
 if [ "$manages_unit" = yes ] && command -v systemctl >/dev/null 2>&1; then
     limit=$(systemctl show --property LimitNPROC --value "$unit" 2>/dev/null || :)
@@ -236,8 +267,6 @@ if command -v setpriv >/dev/null 2>&1; then
     fi
     can -w "$jail/up" || stop "$account cannot write $jail/up"
     can -r "$jail/bell" || stop "$account cannot read $jail/bell"
-    [ ! -f "$keys_file" ] || can -r "$keys_file" ||
-        stop "$account cannot reach $keys_file: the folders above it must let everybody through"
 fi
 say "sound: $jail is the jail of $account; in [[link]] $link of the node: account = \"$account\""
 """
@@ -295,6 +324,9 @@ def making_script(plan: JailPlan) -> str:
         "fragment": fragment(plan).rstrip("\n"),
         "sftp": _forced(plan),
         "keys": "\n".join(f"restrict {line}" for line in plan.keys),
+        "keys_user": plan.keys_user,
+        "keys_command": " ".join((*plan.keys_command, "%u")),
+        "keys_asks": " ".join(plan.keys_command).replace("%u", plan.account),
     }
     return head + _assigned(values) + _whole(_MAKE)
 

@@ -110,6 +110,8 @@ def make_accounts(layout: Layout, accounts: LabAccounts) -> None:
             plan = plan_jail(
                 config,
                 link.name,
+                config_path=layout.config(accounts.province),
+                keys_user=accounts.service,
                 keys=(key.with_name(key.name + ".pub"),),
                 sshd=layout.sshd,
                 service=accounts.service,

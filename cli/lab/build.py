@@ -20,8 +20,8 @@ from cli.lab.state import LabState, write_state
 from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
-from exchanged.keys import generate_key, generate_ssh_key, public_key_text
-from exchanged.places import PACK_FOLDER
+from exchanged.keys import generate_encryption_key, generate_key, generate_ssh_key, public_key_text
+from exchanged.places import DOOR_FOLDER, PACK_FOLDER
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (
@@ -33,13 +33,14 @@ from packet_spec.model import (
     NodeRole,
     RootKey,
 )
-from packet_spec.signing import PublicKey
+from packet_spec.signing import PublicKey, key_id_of
+from packet_spec.ssh_keys import SSH_SUITE, public_of_line
 
 # Statements may be dated a little before the lab was made (a clock set back); ten years is a long rehearsal.
 _BACKDATED: Final = timedelta(days=1)
 _VALID: Final = timedelta(days=3652)
 _USES: Final = {
-    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT),
+    NodeRole.FRONTEND: (KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.ENCRYPT),
     NodeRole.PROVINCIAL: (KeyUse.LINK, KeyUse.RECEIPT),
     NodeRole.BRIDGE: (KeyUse.LINK,),
 }
@@ -157,6 +158,8 @@ class _Builder:
         self._above = {joint.lower: joint for joint in plan.links}
         self._dialling = tuple(code for code, joint in self._above.items() if self._is_sftp(joint))
         self._port = sshd.free_port() if self._dialling else 0
+        self._host_line = ""
+        self._login_lines: dict[str, str] = {}
 
     def build(self) -> None:
         """Keys first, because the directory names them; the state file last, because it says: whole."""
@@ -164,12 +167,16 @@ class _Builder:
         for code in self._plan.nodes:
             self._layout.data(code).mkdir(parents=True)
             self._layout.data(code).chmod(0o750)
+        host_key = self._make_login_keys() if self._dialling else ""
         nodes = [self._node(code) for code in self._plan.nodes]
         signed = sign_directory(encode_directory(self._directory(nodes, root.public_key)), [root])
-        host_key = self._make_login_keys() if self._dialling else ""
         for node in nodes:
             (self._layout.data(node.code) / "directory").mkdir(mode=0o750)
             (self._layout.data(node.code) / "directory" / "directory-1.xml").write_bytes(signed)
+        for code in dict.fromkeys(joint.upper for joint in self._plan.links):
+            # Who logs in before the node has started is let in as well.
+            (self._layout.data(code) / DOOR_FOLDER).mkdir(mode=0o755)
+            (self._layout.data(code) / DOOR_FOLDER / "directory-1.xml").write_bytes(signed)
         self._put_packs()
         for agency in self._plan.agencies:
             self._make_folders(agency.code)
@@ -194,19 +201,36 @@ class _Builder:
         parent = self._above[code].upper if code in self._above else ""
         admits = any(self._plan.admitting_node(agency.code) == code for agency in self._plan.agencies)
         uses = (*_USES[role], *((KeyUse.LOG,) if admits else ()))
-        keys = tuple(self._key(code, use) for use in uses)
+        keys = (*(self._key(code, use) for use in uses), *self._ssh_keys(code))
         return DirectoryNode(code=code, role=role, parent=parent, keys=keys)
 
     def _key(self, code: str, use: KeyUse) -> DirectoryKey:
-        key = generate_key(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
+        make = generate_encryption_key if use is KeyUse.ENCRYPT else generate_key
+        key = make(self._layout.data(code) / "keys" / f"{use}.key", self._randomness).public_key
+        return self._listed(key.suite, key.public, use)
+
+    def _listed(self, suite: str, public: bytes, use: KeyUse) -> DirectoryKey:
         return DirectoryKey(
-            key_id=key.key_id,
-            suite=key.suite,
-            public=key.public,
+            key_id=key_id_of(suite, public),
+            suite=suite,
+            public=public,
             uses=(use,),
             not_before=self._now - _BACKDATED,
             not_after=self._now + _VALID,
         )
+
+    def _ssh_keys(self, code: str) -> tuple[DirectoryKey, ...]:
+        """By which it logs in above, and by which its server is known below.
+
+        The server of a lab is one for all its nodes, and a key stands at one node: the first that serves.
+        """
+        servers = [joint.upper for joint in self._plan.links if self._is_sftp(joint)]
+        lines = {}
+        if code in self._dialling:
+            lines[KeyUse.LOGIN] = self._login_lines[code]
+        if servers and code == min(servers, key=self._plan.nodes.index):
+            lines[KeyUse.HOST] = self._host_line
+        return tuple(self._listed(SSH_SUITE, public_of_line(line) or b"", use) for use, line in lines.items())
 
     def _directory(self, nodes: list[DirectoryNode], root: PublicKey) -> Directory:
         province = () if self._plan.province is None else (self._plan.province,)
@@ -248,14 +272,17 @@ class _Builder:
     def _make_login_keys(self) -> str:
         """Keys for sshd and every node that dials over SFTP; returns the host key as they pin it."""
         host = generate_ssh_key(self._layout.sshd / "host_key", self._randomness, "lab")
-        lines = [
-            generate_ssh_key(self._layout.login_key(code), self._randomness, code) for code in self._dialling
-        ]
+        self._host_line = host.rpartition(" ")[0]
+        self._login_lines = {
+            code: generate_ssh_key(self._layout.login_key(code), self._randomness, code)
+            for code in self._dialling
+        }
         if self._accounts is None:
-            sshd.write_files(self._layout, lines, self._port)
+            servers = dict.fromkeys(joint.upper for joint in self._plan.links if self._is_sftp(joint))
+            sshd.write_files(self._layout, servers, self._login_lines.values(), self._port)
         else:
-            sshd.write_config(self._layout, self._port, self._accounts.pattern)
-        return host.rpartition(" ")[0]
+            sshd.write_jailed(self._layout, self._accounts.pattern, self._port)
+        return self._host_line
 
     def _make_folders(self, code: str) -> None:
         token = self._randomness.token(16).hex()

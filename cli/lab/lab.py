@@ -266,7 +266,7 @@ class Lab:
         self._record(SSHD, process)
 
     def _move_to(self, port: int) -> None:
-        sshd.write_config(self.layout, port, self._accounts.pattern if self._accounts else "")
+        sshd.move_to(self.layout, port)
         files = DurableFiles(Volume.OWN)
         for code in (*self.agencies, *self.bridges):
             path = self.layout.config(code)

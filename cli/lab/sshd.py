@@ -1,6 +1,7 @@
 """The lab's own sshd: configuration, start on a free loopback port, and its sessions.
 
-It serves SFTP alone, with one key per agency. Known limit: without jails it isolates nothing, because
+It serves SFTP alone, with one key per agency, and asks the directory which keys count (``cli.keys_command``).
+Known limit: without jails it isolates nothing, because
 every agency logs in as the one user who runs the lab and sees all of that user's files; only keys keep
 strangers out. With jails the server knows nobody but the lab's accounts, each closed in by a file of its own.
 """
@@ -12,12 +13,13 @@ import pwd
 import select
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cli.jail.plan import ACCOUNTS_FOLDER, PROCESSES, SFTP
+from cli.jail.plan import ACCOUNTS_FOLDER, PROCESSES, SFTP, keys_program
 from cli.lab.errors import LabError
 from cli.lab.layout import SSHD, Layout
 from cli.lab.processes import Process, is_running, spawn
@@ -29,6 +31,7 @@ _SYSTEM_PATH: Final = "/usr/sbin:/usr/local/sbin:/sbin"
 # Where sshd run as root insists on an empty folder of its own.
 _PRIVILEGE_FOLDER: Final = Path("/run/sshd")
 _SHADOW: Final = Path("/etc/shadow")
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _PATIENCE_SECONDS: Final = 20.0
 _RETRY_MILLISECONDS: Final = 20
 # sshd becomes the keeper of its orphans (PR_SET_CHILD_SUBREAPER, 36), so that a session that waits at a
@@ -96,22 +99,64 @@ def is_free(port: int) -> bool:
         return True
 
 
-def write_files(layout: Layout, public_lines: Iterable[str], port: int) -> None:
-    """Write sshd's configuration and the keys that may log in. The host key is made by the caller."""
-    keys = "".join(f"restrict {line}\n" for line in public_lines)
-    (layout.sshd / "authorized_keys").write_text(keys, encoding="utf-8")
-    write_config(layout, port)
+def write_files(layout: Layout, servers: Iterable[str], public_lines: Iterable[str], port: int) -> None:
+    """Write the configuration of a server without jails; the host key is made by the caller.
+
+    It asks the directories of the nodes ``servers``. Where sshd would refuse the program that it asks with,
+    ``public_lines`` are the keys that may log in for good.
+    """
+    if _may_ask():
+        configs = [word for code in servers for word in ("--config", str(layout.config(code)))]
+        command = (*keys_program(), "--every", *configs)
+        keys: tuple[str, ...] = (
+            "AuthorizedKeysFile none",
+            # The first word must begin with a slash, and so cannot stand in quotes.
+            f"AuthorizedKeysCommand {command[0]} {' '.join(map(_quoted, command[1:]))} %u",
+            f"AuthorizedKeysCommandUser {user_name()}",
+        )
+    else:
+        authorized = layout.sshd / "authorized_keys"
+        authorized.write_text("".join(f"restrict {line}\n" for line in public_lines), encoding="utf-8")
+        keys = (f"AuthorizedKeysFile {_quoted(str(authorized))}",)
+    _write_config(layout, port, (*keys, *_not_jailed()))
 
 
-def write_config(layout: Layout, port: int, accounts: str = "") -> None:
-    """Write sshd's configuration for ``port``; ``accounts`` is the pattern of those that live in jails."""
-    host_key = layout.sshd / "host_key"
-    lines = (
-        f"ListenAddress {HOST}:{port}",
-        f'HostKey "{host_key}"',
-        *(_jailed(layout, accounts) if accounts else _not_jailed(layout)),
-    )
+def write_jailed(layout: Layout, accounts: str, port: int) -> None:
+    """Write the configuration of a server with jails; ``accounts`` is the pattern of those in them."""
+    _write_config(layout, port, _jailed(layout, accounts))
+
+
+def move_to(layout: Layout, port: int) -> None:
+    """Let the server listen at another port from its next start on."""
+    path = layout.sshd / "sshd_config"
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    path.write_text("\n".join([_listen(port), *lines]) + "\n", encoding="utf-8")
+
+
+def _write_config(layout: Layout, port: int, more: Iterable[str]) -> None:
+    lines = (_listen(port), f'HostKey "{layout.sshd / "host_key"}"', *more)
     (layout.sshd / "sshd_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _listen(port: int) -> str:
+    return f"ListenAddress {HOST}:{port}"
+
+
+def _quoted(word: str) -> str:
+    """A word of a line in which sshd expands % signs."""
+    return '"{}"'.format(word.replace("%", "%%"))
+
+
+def _may_ask() -> bool:
+    """Whether sshd takes the program by which it would ask: root's, and writable for nobody else."""
+    try:
+        found = Path(keys_program()[0]).resolve(strict=True)
+        seen = [path.stat() for path in (found, *found.parents)]
+    except OSError:
+        return False
+    if " " in keys_program()[0]:
+        return False
+    return all(status.st_uid == 0 and not status.st_mode & _OTHERS_WRITE for status in seen)
 
 
 def _jailed(layout: Layout, accounts: str) -> tuple[str, ...]:
@@ -127,11 +172,8 @@ def _jailed(layout: Layout, accounts: str) -> tuple[str, ...]:
     )
 
 
-def _not_jailed(layout: Layout) -> tuple[str, ...]:
-    authorized = layout.sshd / "authorized_keys"
+def _not_jailed() -> tuple[str, ...]:
     return (
-        # The one path in which sshd expands % signs.
-        f'AuthorizedKeysFile "{str(authorized).replace("%", "%%")}"',
         f"AllowUsers {user_name()}",
         "PermitRootLogin prohibit-password",
         f"UsePAM {'yes' if _needs_pam() else 'no'}",

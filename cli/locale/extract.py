@@ -57,7 +57,7 @@ _UNSHOWN: Final = frozenset(
         *("How", "Readiness", "Standing", "DemoFault", "Act", "Ending", "Role", "Stage", "Telling", "_Level"),
         *("Level", "DocumentFormat", "ExitCode", "DropEncoding", "DropFormat"),
         *("NoticeLevel", "Obstacle", "SubjectKind", "Scope", "Field", "Fault", "Purpose", "NameKind"),
-        "Removed",
+        *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt"),
     }
 )
 # Words that reach a table as values, from where no reader of source can follow them.
@@ -68,6 +68,9 @@ _WORDS: Final = (
     *("destination", "arrival", "receipt", "hop"),
     *("resolve", "connect", "host-key", "login", "list-down", "list-up", "bell", "space", "folder"),
     *("ours", "theirs", "network", "by hand", "dial", "serve", "sftp"),
+    *(f"log-{doubt}" for doubt in ("forked", "rewritten", "shortened", "split")),
+    *("log-entry-missing", "log-hash-differs", "receipt-not-logged", "log-entry-without-receipt"),
+    *("log-head-unreadable", "log-differs-from-head"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
 )
 # Context of an enum's values and of words like them: that of plain sentences.

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Container, Iterable
 from datetime import datetime
 
+from exchanged.ledger import ciphertexts
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
@@ -128,6 +129,7 @@ def collect(
             "UPDATE blob SET state = 'dead', since = ? WHERE digest = ? AND generation = ?",
             transaction.stamp, row["digest"], row["generation"],
         )  # fmt: skip
+        ciphertexts.forget(transaction, row["digest"])
     return tuple((row["digest"], row["generation"]) for row in rows)
 
 

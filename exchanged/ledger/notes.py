@@ -11,15 +11,17 @@ from packet_spec.identity import sha256_hex
 from packet_spec.note import Note
 
 
-def record(transaction: Transaction, note: Note, document: bytes) -> int | None:
-    """Keep a note. None when these very bytes were recorded before."""
+def record(transaction: Transaction, note: Note, document: bytes) -> int:
+    """Keep a note that is not known yet. Its row number."""
     cursor = transaction.execute(
-        "INSERT OR IGNORE INTO note (note_id, from_node, to_node, kind, at, recorded_at, document, digest)"
+        "INSERT INTO note (note_id, from_node, to_node, kind, at, recorded_at, document, digest)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         note.note_id, note.from_node, note.to_node, note.kind, stamp(note.at), transaction.stamp, document,
         sha256_hex(document),
     )  # fmt: skip
-    return cursor.lastrowid if cursor.rowcount == 1 else None
+    number = cursor.lastrowid
+    assert number is not None  # noqa: S101 - an INSERT always sets it
+    return number
 
 
 def is_known(connection: sqlite3.Connection, document: bytes) -> bool:

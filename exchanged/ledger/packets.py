@@ -47,11 +47,15 @@ def get(connection: sqlite3.Connection, number: int) -> PacketRow:
 def find_same_content(
     connection: sqlite3.Connection, sender: str, sender_ref: str, business_type: str, content_digest: str
 ) -> PacketRow | None:
-    """The newest packet with this content from this sender, over all time (C13)."""
+    """The newest packet with this content from this sender, over all time (C13).
+
+    The content as it was dropped: an encrypted packet itself has the digest of its ciphertexts.
+    """
     row = connection.execute(
         f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} WHERE sender = ? AND sender_ref = ?"  # noqa: S608
-        " AND business_type = ? AND content_digest = ? ORDER BY packet.id DESC LIMIT 1",
-        (sender, sender_ref, business_type, content_digest),
+        " AND business_type = ? AND (content_digest = ? OR packet.id IN (SELECT dropped_content.packet"
+        " FROM dropped_content WHERE digest = ?)) ORDER BY packet.id DESC LIMIT 1",
+        (sender, sender_ref, business_type, content_digest, content_digest),
     ).fetchone()
     return None if row is None else packet_row(row)
 

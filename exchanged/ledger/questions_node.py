@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchanged.ledger.log_views import contradictions
 from exchanged.ledger.notices import open_notices
 from exchanged.ledger.questions_queue import QueueEntry, QueueFilter, waiting
 from exchanged.ledger.times import moment
@@ -20,7 +21,8 @@ class NodeFacts:
 
     ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is
     as it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops.
-    ``notices`` are what the open ones are about, each once, the oldest first.
+    ``notices`` are what the open ones are about, each once, the oldest first. ``log_doubts`` are nodes whose
+    logs contradict themselves.
     """
 
     memory: dict[str, str]
@@ -35,6 +37,7 @@ class NodeFacts:
     drops_held: int
     drops_incomplete: int
     notices: tuple[str, ...] = ()
+    log_doubts: tuple[str, ...] = ()
 
 
 def node_facts(connection: sqlite3.Connection) -> NodeFacts:
@@ -57,6 +60,7 @@ def node_facts(connection: sqlite3.Connection) -> NodeFacts:
         drops_held=_drops(connection, "held"),
         drops_incomplete=_drops(connection, "incomplete"),
         notices=tuple(dict.fromkeys(row.reference for row in open_notices(connection))),
+        log_doubts=tuple(dict.fromkeys(each.node for each in contradictions(connection))),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_log, schema_notes
+from exchanged.ledger import schema_answers, schema_encryption, schema_log, schema_notes
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -326,6 +326,12 @@ def _notes(database: Database) -> None:
 @migrations(name="0009-log")
 def _log(database: Database) -> None:
     schema_log.apply(database)
+
+
+@migrations(name="0012-encryption")
+def _encryption(database: Database) -> None:
+    """Encrypted parts: a ciphertext that lies here is used again, and a repeated drop is known again."""
+    schema_encryption.apply(database)
 
 
 def migrate(database: Database) -> None:

@@ -1,9 +1,10 @@
-"""Verify a ledger: its event chain, the database itself, and the files that it names.
+"""Verify a ledger: its event chain, its Merkle log, the database itself, and the files that it names.
 
-Guarantees: reads only; every event's link is computed anew from the row and the link before it, so a
-change, a removal or an insertion names the first row where it shows; what a running daemon changes in
-the meantime is not taken for damage. Leaves to others: repair, and the fork that only neighbours can
-see (a chain that was cut at its end is whole in itself; they remember its earlier head, invariant I8).
+Guarantees: reads only; every event's link is computed anew from the row and the link before it, so a change,
+a removal or an insertion names the first row where it shows; the Merkle log is computed anew and held
+against the receipts; what a running daemon changes in the meantime is not taken for damage. Leaves to
+others: repair, and the fork that only neighbours can see (a chain that was cut at its end is whole in
+itself; they remember its earlier head, invariant I8).
 
 Known limit: files are compared by size here, not read; packets are verified when they are used.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import blobs, spool
+from exchanged.ledger import blobs, log_verify, spool
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
 
@@ -60,6 +61,7 @@ class Verified:
     blob_bytes: int
     spares: int
     problems: tuple[Problem, ...]
+    log_size: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -85,9 +87,12 @@ def examine_ledger(
     events, head = 0, GENESIS
     rows: dict[str, int] = {}
     books: _Books = _Books({}, {})
+    log_size = 0
     try:
         events, head = _verify_chain(connection, problems, moved)
         problems += _database_problems(connection)
+        log_size, found_in_log = log_verify.examine_log(connection, _MOST_PROBLEMS)
+        problems += [Problem(*each) for each in found_in_log]
         rows = {table: _count(connection, table) for table in _COUNTED}
         books = _Books(spool.names(connection), blobs.all_files(connection))
         if data_dir is not None:
@@ -109,6 +114,7 @@ def examine_ledger(
         blob_bytes=sum(books.blobs.values()),
         spares=spares,
         problems=tuple(problems[:_MOST_PROBLEMS]),
+        log_size=log_size,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -106,3 +106,24 @@ def test_nobody_sends_notes_in_the_name_of_another(province: Province, by: str) 
     province.run()
     assert [state for state, _ in province.arrivals()] == ["quarantined"]
     assert listener.heard == []
+
+
+def test_c16_a_note_over_a_link_that_is_no_longer_configured_is_held_and_nobody_is_blamed(
+    world: Network,
+) -> None:
+    send_note(world, POLICE, PROVINCE)
+    world.run()
+    province = world.nodes[PROVINCE]
+    province.die()
+    original = province.config
+    links = tuple(replace(link, name=f"new-{link.name}") for link in original.links)
+    province.config = replace(original, links=links)
+    province.open()
+    world.run()
+    assert held_by(world, PROVINCE) == [("held", "link-not-configured")]
+    province.die()
+    province.config = original
+    province.open()
+    listener = listen(world, PROVINCE)
+    world.run()
+    assert [note.payload for note in listener.heard] == [b"words"]

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,9 +25,10 @@ import pytest
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
-from cli.lab.plan import LabPlan, parse_plan
+from cli.lab.plan import LabPlan, Standard, parse_plan
 from exchanged.ledger.verify import examine_ledger
 from packet_spec.identity import sha256_hex
+from packet_spec.model import Route
 from tests.support.crash import SimulatedCrash
 from tests.support.network import POLICE, PROCURATORATE, Network, small_plan
 
@@ -69,6 +71,11 @@ def bridged() -> LabPlan:
             "bridge": [{"name": "north", "between": ["province"]}],
         }
     )
+
+
+def encrypted() -> LabPlan:
+    """Both agencies below the province, and their parts encrypted."""
+    return replace(direct(), standard=Standard(routes=(Route(encrypt="parts"),)))
 
 
 def play(plan: LabPlan, root: Path, crash_at: int | None) -> tuple[Network, list[tuple[str, str]]]:
@@ -158,7 +165,9 @@ def world(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("plan", "only"), [(direct(), ""), (bridged(), "bridge-north")], ids=["direct", "bridged"]
+    ("plan", "only"),
+    [(direct(), ""), (bridged(), "bridge-north"), (encrypted(), POLICE), (encrypted(), PROCURATORATE)],
+    ids=["direct", "bridged", "encrypting", "decrypting"],
 )
 def test_a_crash_at_any_step_of_any_node_loses_and_doubles_nothing(
     world: Path, request: pytest.FixtureRequest, plan: LabPlan, only: str

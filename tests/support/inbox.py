@@ -12,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from exchanged.blobs import BlobStore
+from exchanged.decryption_keys import DecryptionKeys
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, blobs, packets, spool, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
+from exchanged.pool import InlinePool
 from exchanged.ranges import SpoolRange
 from exchanged.receipts import Links, Speaker, Statements
 from exchanged.retry import Backoff
@@ -27,6 +29,7 @@ from frontend_server.counts import Counts
 from frontend_server.delivery import Delivery
 from frontend_server.dispositions import Dispositions
 from frontend_server.folders import AgencyFolders, MarkedFolders, write_marker
+from frontend_server.opening import Opener
 from frontend_server.staging import Stager
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.identity import PacketKey, sha256_hex
@@ -122,12 +125,28 @@ class ReceivingFrontend:
         links = Links({PROVINCE: LINK})
         self.statements = Statements(speaker, self.trust, links)
         places = MarkedFolders(self.folders, self.ledger)
+        opener = Opener(
+            node=PROCURATORATE,
+            keys=DecryptionKeys(root / "node" / "keys" / "encrypt.key"),
+            trust=self.trust,
+            pool=InlinePool(),
+            clock=self.clock,
+            randomness=FakeRandomness("opener"),
+            packs=root / "node" / "packs",
+        )
         self.delivery = Delivery(
             agency=PROCURATORATE,
             ledger=self.ledger,
             folders=places,
             stager=Stager(
-                self.ledger, self.spool, self.blobs, self.trust, foreign, self.clock, folder_mode=0o2770
+                self.ledger,
+                self.spool,
+                self.blobs,
+                self.trust,
+                foreign,
+                self.clock,
+                opener,
+                folder_mode=0o2770,
             ),
             files=foreign,
             statements=self.statements,

@@ -33,6 +33,7 @@ from exchanged.keys import generate_ssh_key
 HOST = "127.0.0.1"
 SRV = Path("/srv")
 SERVICE = "xt-service"
+KEYS_USER = "nobody"
 CODES = {"a": "620199-01-00", "b": "620199-02-00"}
 _NODE = """
 [node]
@@ -164,7 +165,15 @@ class Ground:
 
     def plan(self, name: str) -> JailPlan:
         keys = (self.key(name).with_suffix(".pub"),)
-        return plan_jail(self.config, CODES[name], keys=keys, sshd=self.sshd, quota_gib=1)
+        return plan_jail(
+            self.config,
+            CODES[name],
+            config_path=self.config_path,
+            keys=keys,
+            sshd=self.sshd,
+            quota_gib=1,
+            keys_user=KEYS_USER,
+        )
 
     def checker(self, name: str) -> Jail:
         found = jail_of(self.link(name), self.data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,19 +19,20 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from exchanged.keys import load_key
-from exchanged.ledger import Connection, log_views, packets, statements
+from exchanged.ledger import Connection, log_tree, log_views, packets, statements
 from exchanged.ledger.log_entries import LOGGED_SQL, log_receipt
 from exchanged.ledger.log_tree import Tree, size_of
+from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.ledger.verify import Verified, examine_ledger
-from exchanged.log_watch import OWN_HEAD
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.log_head import EntryKind, decode_log_head, entry_bytes, sign_log_head
+from packet_spec.log_head import EntryKind, LogHead, decode_log_head, entry_bytes, sign_log_head
+from packet_spec.log_recovery import LogRecovery, encode_log_recovery, sign_log_recovery
 from packet_spec.merkle import leaf_hash, verify_inclusion
 from packet_spec.receipt import decode_receipt, sign_receipt
-from packet_spec.signing import split_signed
+from packet_spec.signing import PrivateKey, split_signed
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 
 Change = Callable[[sqlite3.Connection], None]
@@ -41,8 +43,8 @@ class LogStory:
 
     police, procuratorate, province = POLICE, PROCURATORATE, PROVINCE
 
-    def __init__(self, root: Path) -> None:
-        self.network = Network(root / "lab", small_plan(POLICE, PROCURATORATE))
+    def __init__(self, root: Path, *others: str) -> None:
+        self.network = Network(root / "lab", small_plan(POLICE, PROCURATORATE, *others))
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -67,6 +69,11 @@ class LogStory:
         )
         write_drop(make_drop(request), self.network.agency(sender) / "outbox")
 
+    def wait(self, minutes: float) -> None:
+        """Time passes, and everything that is due then is done."""
+        self.network.clock.advance(minutes * 60)
+        self.network.run(120)
+
     # --- what is known ----------------------------------------------------------------------------
 
     def read(self, code: str) -> Connection:
@@ -74,6 +81,11 @@ class LogStory:
 
     def newest(self, code: str) -> HeadRow | None:
         return log_views.newest(self.read(code), PROVINCE)
+
+    def head(self, code: str) -> LogHead:
+        found = self.newest(code)
+        assert found is not None
+        return found.head
 
     def root(self, size: int) -> str:
         return Tree(self.read(PROVINCE), size).root().hex()
@@ -119,13 +131,51 @@ class LogStory:
         rows = self.read(code).execute("SELECT reference FROM notice WHERE over_at IS NULL ORDER BY id")
         return [row["reference"] for row in rows]
 
+    def notice_text(self, code: str, reference: str) -> str:
+        row = self.read(code).execute("SELECT plain FROM notice WHERE reference = ?", (reference,)).fetchone()
+        return bytes(row["plain"]).decode("utf-8-sig")
+
+    # --- what people bring --------------------------------------------------------------------------
+
+    def incoming(self, code: str) -> Path:
+        return self.network.layout.data(code) / "log" / "incoming"
+
+    def bring(self, code: str, name: str, data: bytes) -> None:
+        self.incoming(code).mkdir(parents=True, exist_ok=True)
+        (self.incoming(code) / name).write_bytes(data)
+
+    def recovery(self, size: int, through: int) -> LogRecovery:
+        """The log goes on from its first ``size`` entries, as it stands at the province."""
+        now = self.network.clock.now()
+        return LogRecovery(PROVINCE, size, self.root(size), size, through, now, "虚构：自备份恢复", now)
+
+    def signed(self, recovery: LogRecovery, key: PrivateKey) -> bytes:
+        return sign_log_recovery(encode_log_recovery(recovery), key)
+
+    @property
+    def root_key(self) -> PrivateKey:
+        return load_key(self.network.layout.root_key)
+
+    def forked_head(self, change: Change, size: int) -> bytes:
+        """The head of the log as another agency might be told it: of a copy of the ledger with ``change``."""
+        copy = self.ledger.with_name("fork.sqlite3")
+        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+            self.read(PROVINCE).backup(connection)
+        rewrite(copy, self.keys, change)
+        with closing(sqlite3.connect(copy)) as connection:
+            root = Tree(connection, size).root().hex()
+        copy.unlink()
+        return sign_log_head(
+            LogHead(PROVINCE, size, root, self.network.clock.now()), load_key(self.keys / "log.key")
+        )
+
     # --- what the administrator of the province does ----------------------------------------------
 
     def tamper(self, *changes: Change) -> Verified:
-        """On the stopped province: these changes, then everything rebuilt so that nothing shows. Restarted."""
+        """On the stopped province: these changes, and everything rebuilt so that nothing shows."""
         self.stop()
         path = self.ledger
-        rewrite(path, self.network.layout.data(PROVINCE) / "keys", *changes)
+        rewrite(path, self.keys, *changes)
         with sqlite3.connect(path) as connection:
             connection.row_factory = sqlite3.Row
             found = examine_ledger(connection)
@@ -137,6 +187,10 @@ class LogStory:
     def ledger(self) -> Path:
         return self.network.layout.data(PROVINCE) / "ledger.sqlite3"
 
+    @property
+    def keys(self) -> Path:
+        return self.network.layout.data(PROVINCE) / "keys"
+
     def stop(self) -> None:
         self.network.nodes[PROVINCE].close()
 
@@ -145,7 +199,7 @@ class LogStory:
 
 
 def rewrite(path: Path, keys: Path, *changes: Change) -> None:
-    """Make ``changes`` to a ledger, then rebuild Merkle log, remembered head and event chain with real keys."""
+    """Make ``changes`` to a ledger, then rebuild remembered head and event chain with the real keys."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
     connection.execute("BEGIN IMMEDIATE")
@@ -185,7 +239,8 @@ def remove_packet(key: PacketKey) -> Change:
     def change(connection: sqlite3.Connection) -> None:
         for table in ("receipt", "case_history", "event"):
             connection.execute(
-                f"DELETE FROM {table} WHERE sender = ? AND packet_id = ?", (key.sender, key.packet_id)
+                f"DELETE FROM {table} WHERE sender = ? AND packet_id = ?",  # noqa: S608 - our own names
+                (key.sender, key.packet_id),
             )
         rebuild_log(connection)
 
@@ -222,15 +277,14 @@ def rebuild_log(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM log_node")
     connection.execute("DELETE FROM log_entry")
     connection.execute("DELETE FROM log_due")
-    for row in connection.execute(f"SELECT id FROM receipt WHERE {LOGGED_SQL} ORDER BY id").fetchall():
+    logged = f"SELECT id FROM receipt WHERE {LOGGED_SQL} ORDER BY id"  # noqa: S608 - a constant
+    for row in connection.execute(logged).fetchall():
         log_receipt(connection, row["id"])
     connection.execute("DELETE FROM log_due")
     connection.executemany("INSERT INTO log_due VALUES (?, ?)", [tuple(row) for row in owed])
 
 
 def _append_anew(connection: sqlite3.Connection, rows: list[sqlite3.Row]) -> None:
-    from exchanged.ledger import log_tree
-
     connection.execute("DELETE FROM log_node")
     connection.execute("DELETE FROM log_entry")
     for row in rows:

@@ -17,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 from exchanged.blobs import BlobStore
 from exchanged.config import DropProfile, ScannerConfig, StatusEncoding
+from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
 from exchanged.ledger import Ledger, Transaction, batches, blobs, drops, packets
@@ -167,6 +168,7 @@ class SendingFrontend:
             links=Links({BRIDGE: LINK}),
             pool=pool or InlinePool(),
             seal_key=KEYS[POLICE, KeyUse.SEAL],
+            decryption_keys=DecryptionKeys(root / "node" / "keys" / "encrypt.key"),
             dispose=self._dispose,
             clock=self.clock,
             randomness=randomness,

@@ -191,7 +191,7 @@ def test_a_directory_from_plan_to_node(run: Run, lab: Lab, tmp_path: Path) -> No
     run("directory", "build", plan, "--output", made)
     run("directory", "sign", made, "--key", root)
     exit_code, said = run("directory", "install", made, config=config)
-    assert (exit_code, said) == (1, {"installed": 1, "offered": 1, "taken": False})
+    assert (exit_code, said) == (1, {"installed": "1", "offered": "1", "taken": False})
 
 
 def test_a_directory_plan_tells_all_its_problems(run: Run, tmp_path: Path) -> None:

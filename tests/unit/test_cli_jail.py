@@ -29,6 +29,8 @@ PLAN = JailPlan(
     sshd=Path("/etc/exchanged/sshd"),
     keys=(KEY,),
     quota_gib=20,
+    config_path=Path("/etc/exchanged/province.toml"),
+    program=("/opt/exchanged/bin/exchanged-keys",),
 )
 
 
@@ -53,10 +55,14 @@ def test_the_fragment_closes_everything_and_denies_the_requests_of_c2() -> None:
     text = fragment(PLAN)
     assert "Match User ex-620199-01-00\n" in text
     assert "ChrootDirectory /srv/exchanged/jails/620199-01-00\n" in text
+    config, keys = "/etc/exchanged/province.toml", "/etc/exchanged/sshd/keys/%u"
+    command, cache = "/opt/exchanged/bin/exchanged-keys", "/var/cache/exchanged-keys"
     denied = "symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
     assert f"ForceCommand internal-sftp -u 0007 -P {denied}\n" in text
     for line in (
-        "AuthorizedKeysFile /etc/exchanged/sshd/keys/ex-620199-01-00",
+        "AuthorizedKeysFile none",
+        f"AuthorizedKeysCommand {command} --config {config} --keys {keys} --cache {cache} %u",
+        "AuthorizedKeysCommandUser exchanged-keys",
         "AuthenticationMethods publickey", "PasswordAuthentication no", "DisableForwarding yes",
         "PermitTunnel no", "PermitTTY no", "MaxSessions 4", "ClientAliveInterval 15", "ClientAliveCountMax 3",
     ):  # fmt: skip
@@ -97,6 +103,9 @@ def test_the_key_comes_after_the_jail_and_goes_before_it() -> None:
         {"jail": Path("/srv")},
         {"jail": Path("relative/path")},
         {"sshd": Path("/etc/x\nMatch all")},
+        {"config_path": Path("/etc/x y.toml")},
+        {"keys_user": "root; id"},
+        {"program": ("/opt/$(id)/exchanged-keys",)},
         {"keys": ('command="sh" ' + KEY,)},
         {"keys": (KEY + "\nssh-ed25519 " + "B" * 68,)},
         {"keys": (KEY + "'; id; '",)},

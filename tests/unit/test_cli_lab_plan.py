@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from cli.exit_codes import ExitCode
 from cli.fiction.agencies import DEFAULT_AGENCIES, PROVINCE
+from cli.jail.answers import every_line
 from cli.lab.errors import LabError
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
@@ -242,7 +243,11 @@ def test_every_node_of_a_lab_is_configured_and_known_to_the_directory(tmp_path: 
         held = {KeyUse.LINK: config.keys.link, KeyUse.RECEIPT: config.keys.receipt}
         if config.node.role is NodeRole.FRONTEND:
             held[KeyUse.SEAL] = config.keys.seal
-        assert {key.uses[0]: key.key_id for key in node.keys} == {
+        of_ssh = {use for key in node.keys for use in key.uses} & {KeyUse.LOGIN, KeyUse.HOST}
+        is_above = config.node.role is NodeRole.PROVINCIAL
+        expected = {KeyUse.HOST if is_above else KeyUse.LOGIN} if link == "sftp" else set()
+        assert of_ssh == expected
+        assert {key.uses[0]: key.key_id for key in node.keys if key.uses[0] not in of_ssh} == {
             use: load_key(path).key_id for use, path in held.items()
         }
     served = {each.peer: each.mailbox for each in province.links}
@@ -278,7 +283,7 @@ def test_an_agency_finds_its_folders_and_the_markers_agree(tmp_path: Path) -> No
 
 def test_each_agency_logs_in_with_a_key_of_its_own(tmp_path: Path) -> None:
     lab = make(tmp_path / "lab", default_plan(3), "sftp")
-    lines = (lab.layout.sshd / "authorized_keys").read_text().splitlines()
+    lines = every_line([lab.node_config(lab.province)])
     assert [line.split()[0] for line in lines] == ["restrict"] * 3
     assert [line.split()[3] for line in lines] == list(lab.agencies)
     assert len({line.split()[2] for line in lines}) == 3

@@ -79,7 +79,8 @@ def test_what_is_handed_over_is_a_piece_of_the_plan_and_no_secret(run: Run, tmp_
     plan = parse_directory_plan(tomllib.loads(head + made["enrolment"]), tmp_path, NOW)
     (node,) = plan.nodes
     assert (node.code, node.role, node.parent) == (POLICE, NodeRole.FRONTEND, PROVINCE)
-    assert {use for key in node.keys for use in key.uses} == {KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT}
+    uses = {use for key in node.keys for use in key.uses}
+    assert uses == {KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.LOGIN}
     assert made["logins"][0]["public"] in made["enrolment"]
     for path in (tmp_path / "node/keys").iterdir():
         if path.suffix != ".pub":

@@ -177,6 +177,7 @@ def test_links_have_names_and_mailboxes_of_their_own() -> None:
     twice["link"].append(dict(twice["link"][0]))
     assert problems_of(twice) == (
         "[link] name: a stands in more than one link",
+        "[link] peer: 620199-03-00 stands in more than one link",
         "[link] mailbox: /etc/exchanged/m/a stands in more than one link",
     )
 

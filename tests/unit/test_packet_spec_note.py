@@ -48,5 +48,3 @@ def test_the_same_words_twice_are_two_notes():
     assert is_packet_id(ID)
     assert is_packet_id(again)
     assert again != ID
-
-

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from nacl.signing import SigningKey
 
-from packet_spec.errors import FormatError, SignatureError, UnknownKeyError, VersionError
+from packet_spec.errors import FormatError, SchemaError, SignatureError, UnknownKeyError, VersionError
+from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, KeyUse
 from packet_spec.signing import Domain, encode_signature
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, open_waybill, sign_waybill
@@ -103,6 +104,24 @@ def test_a_receipt_signature_is_no_waybill_signature():
     wrong = encode_signature(LINK_KEY.sign(Domain.RECEIPT, data))
     with pytest.raises(SignatureError):
         open_waybill(data, wrong, look_up)
+
+
+OF_A_NODE = PacketKey(BRIDGE, KEY.packet_id)
+
+
+def test_a_note_is_of_a_node():
+    waybill = replace(WAYBILL, items=(WaybillItem(ItemKind.NOTE, "7" * 64, 1, OF_A_NODE),))
+    assert decode_waybill(encode_waybill(waybill)) == waybill
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ItemKind if kind is not ItemKind.NOTE])
+def test_nothing_but_a_note_is_of_a_node(kind):
+    waybill = replace(WAYBILL, items=(WaybillItem(kind, "7" * 64, 1, OF_A_NODE),))
+    with pytest.raises(SchemaError, match="no agency"):
+        encode_waybill(waybill)
+    written = encode_waybill(replace(waybill, items=(replace(waybill.items[0], kind=ItemKind.NOTE),)))
+    with pytest.raises(SchemaError, match="no agency"):
+        decode_waybill(written.replace(b'kind="note"', f'kind="{kind}"'.encode()))
 
 
 def items(count: int):

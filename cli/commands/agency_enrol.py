@@ -1,0 +1,99 @@
+"""``exchangectl agency enrol``: a node's request becomes a part of the next directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.frame import json_option
+from cli.locale import _
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("enrol")
+@click.argument("request", type=_FILE)
+@click.option("--directory", "file", type=_FILE, required=True, help="The directory in force, or a draft.")
+@click.option("--output", type=_FILE, required=True, help="Where the next directory goes, unsigned.")
+@click.option("--kind", help="The kind of agency, such as police or court.")
+@click.option("--level", type=click.Choice(["province", "city", "county"]), help="Its level.")
+@click.option("--name-zh", help="Its name in Chinese.")
+@click.option("--name-en", help="Its name in English.")
+@click.option("--parent-agency", default="", metavar="CODE", help="The agency above it, if any.")
+@click.option("--parent-node", default="", metavar="CODE", help="The node above its own; else as requested.")
+@click.option("--admitting-node", metavar="CODE", help="Who admits its packets; else the node at the top.")
+@click.option("--business-type", "types", multiple=True, metavar="CODE", help="Allowed types; else all.")
+@click.option(
+    "--case-kind", "case_kinds", multiple=True, metavar="CODE", help="Allowed case kinds; else all."
+)
+@click.option("--again", is_flag=True, help="It is listed: give it new keys, and let it work again.")
+@json_option
+def agency_enrol(
+    request: Path,
+    file: Path,
+    output: Path,
+    kind: str | None,
+    level: str | None,
+    name_zh: str | None,
+    name_en: str | None,
+    parent_agency: str,
+    parent_node: str,
+    admitting_node: str | None,
+    types: tuple[str, ...],
+    case_kinds: tuple[str, ...],
+    *,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Take the enrolment request REQUEST of a node into the next directory.
+
+    REQUEST is the enrolment.toml that `node init` made at the agency. Make sure that it comes from there:
+    take it in person, or compare its keys by telephone. A node that serves no agency (a bridge) needs none
+    of the options about an agency.
+
+    \b
+    Example:
+      exchangectl agency enrol enrolment.toml --kind police --level county --name-zh 虚构县公安局 \\
+          --name-en "Fictional County Police" --directory directory.xml --output next.xml
+    """
+    from dataclasses import replace
+
+    from cli.desk_output import write_next
+    from cli.directory_desk import enrol, load_base, successor
+    from cli.directory_plan import load_enrolment
+    from exchanged.clock import SystemClock
+    from packet_spec.catalogue import load_catalogue
+    from packet_spec.model import DirectoryAgency, NodeRole
+
+    now = SystemClock().now()
+    base = load_base(file)
+    node = load_enrolment(request, now)
+    if parent_node:
+        node = replace(node, parent=parent_node)
+    facts = {"--kind": kind, "--level": level, "--name-zh": name_zh, "--name-en": name_en}
+    given = [option for option, value in facts.items() if value]
+    agency = None
+    if node.role is NodeRole.FRONTEND and (given or not again):
+        if missing := sorted(set(facts) - set(given)):
+            raise click.UsageError(_("the agency also needs {options}").format(options=", ".join(missing)))
+        if kind not in load_catalogue().agency_kinds:
+            known = ", ".join(load_catalogue().agency_kinds)
+            raise click.BadParameter(_("one of {kinds}").format(kinds=known), param_hint="--kind")
+        agency = DirectoryAgency(
+            code=node.code,
+            kind=kind or "",
+            level=level or "",
+            parent=parent_agency,
+            node=node.code,
+            admitting_node=admitting_node
+            or next((top.code for top in base.directory.nodes if not top.parent), ""),
+            name_zh=name_zh or "",
+            name_en=name_en or "",
+            business_types=types,
+            case_kinds=case_kinds,
+        )
+    elif given:
+        raise click.UsageError(_("a node of role {role} serves no agency").format(role=node.role.value))
+    changed = enrol(successor(base, now), node, agency, now, again=again)
+    write_next(base, changed, output, as_json=as_json)

@@ -1,0 +1,59 @@
+"""Public keys as people write them into plans and options: of every suite that a directory may list.
+
+``ed25519-sha256:HEX`` signs, ``x25519:HEX`` is encrypted to, ``ssh-ed25519 BASE64`` logs in or is a server's;
+each may stand in a .pub file. Guarantees: a key goes only with the uses that its suite can serve. Leaves to
+others: whose key it is, and how it came here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from cli.frame import read_input
+from packet_spec.errors import FormatError
+from packet_spec.model import KeyUse
+from packet_spec.signing import SUITE, PublicKey
+from packet_spec.ssh_keys import SSH_SUITE, public_of_line
+
+ENCRYPT_SUITE: Final = "x25519"
+SUITE_OF_USE: Final[Mapping[KeyUse, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(KeyUse, SUITE),
+        KeyUse.ENCRYPT: ENCRYPT_SUITE,
+        KeyUse.LOGIN: SSH_SUITE,
+        KeyUse.HOST: SSH_SUITE,
+    }
+)
+_HEX: Final = re.compile(rf"({re.escape(SUITE)}|{ENCRYPT_SUITE}):([0-9a-f]{{64}})")
+_FILE_BYTES: Final = 4096
+_SHAPE: Final = f"{SUITE}:HEX, {ENCRYPT_SUITE}:HEX, ssh-ed25519 BASE64, or the name of a .pub file"
+
+
+def parse_listed_key(text: str) -> PublicKey:
+    """The key in ``text``. Raises FormatError for another form."""
+    if match := _HEX.fullmatch(text):
+        return PublicKey(match[1], bytes.fromhex(match[2]))
+    if (public := public_of_line(text)) is not None:
+        return PublicKey(SSH_SUITE, public)
+    raise FormatError("not a public key", expected=_SHAPE, found=text[:100])
+
+
+def read_listed_key(text: str, base: Path) -> PublicKey:
+    """The key in ``text``, or in the file of that name in ``base``. Raises FormatError, InputFileError."""
+    if ":" in text or text.startswith(f"{SSH_SUITE} "):
+        return parse_listed_key(text)
+    content = read_input(base / text, _FILE_BYTES).decode("utf-8", errors="replace")
+    return parse_listed_key(content.strip())
+
+
+def require_uses(key: PublicKey, uses: Sequence[KeyUse]) -> None:
+    """Raises FormatError when ``key`` is of a suite that cannot serve one of ``uses``."""
+    for use in uses:
+        if SUITE_OF_USE[use] != key.suite:
+            raise FormatError(
+                f"a key of use {use} is of another suite", expected=SUITE_OF_USE[use], found=key.suite
+            )
