@@ -93,6 +93,13 @@ SENTENCES: Final[Mapping[str, str]] = {
     "retention": "cleaned up after its days: {kind}, {count}",
     "notice-raised": "notice {notice} given: {reference} ({subject})",
     "notice-over": "notice {notice} is over: {reference} ({subject})",
+    "log-head-signed": "a head of our log was signed: {size} entries",
+    "log-head-taken": "the log of {node} shows {size} entries, and goes on from what it showed before",
+    "log-head-unproved": "the log of {node} shows {size} entries without proof yet; it is asked for one",
+    "log-head-void": "a head of the log of {node} does not count: an older one than its recovery",
+    "log-head-brought": "a head of the log of {node} was brought by hand: {size} entries",
+    "log-head-agreed": "the head brought by hand agrees with the log of {node}: {size} entries",
+    "log-recovery-taken": "the roots excused what the log of {node} lost; it goes on from {size} entries",
     "security": "something tried what it may not",
 }
 # The same event on an item and on a destination is not the same thing to a reader: kind and new state.

@@ -336,7 +336,6 @@ class Offering:
     def _waybill(
         self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
-        edition = self.link.trust.edition
         return Waybill(
             speaks=SPEAKS,
             from_node=self.link.node,
@@ -346,8 +345,8 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
-            directory_epoch=edition.epoch,
-            directory_version=edition.version,
+            directory_epoch=self.link.trust.edition.epoch,
+            directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
             key_id=self.link.link_key.key_id,

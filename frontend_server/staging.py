@@ -44,10 +44,11 @@ from packet_spec.delivery import encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
 from packet_spec.findings import Finding
-from packet_spec.model import DeliveredFile, Delivery, ReceiptKind, Seal, SealPart
+from packet_spec.model import ReceiptKind, Seal, SealPart
 from packet_spec.names import delivered_name, escape_for_display
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import new_hasher
+from packet_spec.told import DeliveredFile, Delivery
 
 # Files in the inbox are the case software's to read, copy and remove; nobody executes them.
 _FILE_BITS: Final = 0o666

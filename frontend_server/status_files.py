@@ -25,11 +25,12 @@ from packet_spec.errors import FormatError, SchemaError, VersionError
 from packet_spec.findings import Finding
 from packet_spec.findings_xml import encode_findings, encode_findings_text
 from packet_spec.limits import FINDINGS
-from packet_spec.model import DestinationStatus, ReceiptKind, Status
+from packet_spec.model import ReceiptKind
 from packet_spec.names import escape_for_display
 from packet_spec.receipt import decode_receipt
 from packet_spec.signing import split_signed
 from packet_spec.status import encode_status_json, encode_status_xml
+from packet_spec.told import DestinationStatus, Status
 
 _FINAL_DROPS: Final = frozenset(
     {DropState.REFUSED, DropState.DUPLICATE, DropState.WITHDRAWN, DropState.DISPOSED}

@@ -10,7 +10,7 @@ from packet_spec.errors import SchemaError
 from packet_spec.finding_xml import carried_text
 from packet_spec.identity import PacketKey
 from packet_spec.limits import PARTS, SEAL_XML_BYTES
-from packet_spec.model import DeliveredFile, Delivery
+from packet_spec.told import DeliveredFile, Delivery
 from packet_spec.xml import (
     FORMAT_VERSION,
     add,

@@ -190,7 +190,7 @@ def open_content_key(key: DecryptionKey, box: bytes, digest: str) -> bytes:
 
 def _open_packet_key(seal: Seal, wrapped: WrappedKey, key: DecryptionKey) -> bytes:
     message = key.open(wrapped.box)
-    if len(message) != 2 * KEY_BYTES :
+    if len(message) != 2 * KEY_BYTES or message[KEY_BYTES:] != _packet_binding(seal, wrapped.node):
         raise DecryptionError("a wrapped key was made for another packet", where=f"packet {seal.key}")
     return message[:KEY_BYTES]
 

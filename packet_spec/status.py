@@ -14,7 +14,7 @@ from packet_spec.errors import EncodingError
 from packet_spec.finding_xml import add_findings, carried_text, read_findings
 from packet_spec.findings import Finding
 from packet_spec.limits import STATUS_BYTES
-from packet_spec.model import DestinationStatus, Status
+from packet_spec.told import DestinationStatus, Status
 from packet_spec.xml import (
     FORMAT_VERSION,
     add,

@@ -19,7 +19,8 @@ from cli.demo.case_data import DemoRow
 from cli.demo.watch import Agency, Original, Proofs, read_delivery
 from exchanged.states import DestinationState, DropState
 from packet_spec.identity import PacketKey
-from packet_spec.model import Receipt, ReceiptKind, Status
+from packet_spec.model import Receipt, ReceiptKind
+from packet_spec.told import Status
 
 _AT_LEAST_ACCEPTED: Final = frozenset(
     {

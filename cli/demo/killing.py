@@ -21,7 +21,7 @@ from typing import Final, Protocol
 from cli.demo.journey import Journey
 from cli.fiction.draw import draw, pick
 from exchanged.clock import Clock
-from packet_spec.model import Status
+from packet_spec.told import Status
 
 KILLS: Final = 20
 LEAST_OF_A_ROLE: Final = 5

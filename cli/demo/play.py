@@ -34,7 +34,7 @@ from cli.lab.starting import last_word
 from exchanged.clock import Clock
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import PacketKey
-from packet_spec.model import Status
+from packet_spec.told import Status
 
 # A packet may be through before a power cut meets it; so many further ones are sent to be met.
 _MOST_SPARES: Final = 30

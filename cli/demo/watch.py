@@ -29,12 +29,13 @@ from packet_spec.errors import ExchangeError, SignatureError
 from packet_spec.findings import Finding
 from packet_spec.identity import PacketKey, content_digest, sha256_hex
 from packet_spec.limits import PACKET_XML_BYTES, RECEIPT_BYTES
-from packet_spec.model import Attachment, Delivery, Directory, Envelope, Receipt, Status
+from packet_spec.model import Attachment, Directory, Envelope, Receipt
 from packet_spec.names import status_name
 from packet_spec.receipt import open_receipt
 from packet_spec.seal_document import decode_seal
 from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, new_hasher, verify
 from packet_spec.status import decode_status_xml
+from packet_spec.told import Delivery, Status
 
 _PACKET_XML = "packet.xml"
 _BLOCK = 1 << 20

@@ -246,17 +246,18 @@ def contradictions(
     connection: sqlite3.Connection, node: str = "", *, is_open: bool = True
 ) -> tuple[Contradiction, ...]:
     """Contradictions of ``node``, or of every node; ``is_open`` false: the settled ones too."""
-    # A few rows in the life of a node.
+    wanted = [text for text, is_asked in (("over_at IS NULL", is_open), ("node = ?", node)) if is_asked]
     rows = connection.execute(
-        "SELECT * FROM log_contradiction WHERE (? = '' OR node = ?) AND (? = 0 OR over_at IS NULL)"
-        " ORDER BY id",
-        (node, node, int(is_open)),
+        f"SELECT * FROM log_contradiction {'WHERE ' * bool(wanted)}{' AND '.join(wanted)}",  # noqa: S608
+        (node,) * bool(node),
     )
+    # A few rows in the life of a node.
+    found = sorted(rows, key=lambda row: row["id"])
     return tuple(
         Contradiction(
             row["id"], row["node"], moment(row["at"]), row["reason"], bytes(row["held"]), bytes(row["told"])
         )
-        for row in rows
+        for row in found
     )
 
 

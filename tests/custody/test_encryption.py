@@ -1,8 +1,7 @@
-"""Encrypted parts from outbox to inbox: who can read them, who cannot, what a dishonest sender achieves."""
+"""Encrypted parts from outbox to inbox: who can read them, who cannot."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,118 +11,41 @@ from typing import Any
 
 import pytest
 
-from cli.documents import document
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
-from cli.lab.plan import LabPlan, Standard, parse_plan
-from exchanged.keys import load_key
+from cli.lab.plan import Standard, parse_plan
 from exchanged.ledger import blobs
 from exchanged.pool import InlinePool
 from exchanged.slow_lane import takes_long
 from frontend_server.opened import check_opened
 from frontend_server.staging import Stager
 from packet_spec.delivery import decode_delivery
-from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.encryption import DecryptionKey
-from packet_spec.encryption_rules import receiving_keys
 from packet_spec.identity import sha256_hex
-from packet_spec.model import CheckedScope, Directory, ItemKind, KeyUse, Receipt, ReceiptKind
+from packet_spec.model import CheckedScope, KeyUse, ReceiptKind
 from packet_spec.part_cipher import carried_size
-from packet_spec.receipt import open_receipt
 from packet_spec.seal_document import decode_seal
-from packet_spec.sequence import SequencePolicy
-from packet_spec.signing import PublicKey
-from tests.support.encrypting import ROUTES, EncryptingPeer, Tampering
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
-from tests.support.peer import Peer
-
-VIDEO_BYTES = 1_500_000
-
-
-def encrypting_plan() -> LabPlan:
-    """Police, procuratorate and court; whatever any of them sends to another is encrypted."""
-    plan = small_plan(POLICE, PROCURATORATE, COURT)
-    return replace(plan, standard=Standard(routes=ROUTES), sequence=SequencePolicy.OFF)
+from tests.support.encrypted_lab import (
+    documents,
+    drop,
+    encrypting_plan,
+    holders,
+    inbox,
+    publish,
+    receipts,
+    rows,
+    status,
+    without_keys,
+)
+from tests.support.encrypting import ROUTES
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
 
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     with Network(tmp_path / "lab", encrypting_plan()) as made:
         yield made
-
-
-def drop(
-    network: Network, name: str, sender: str = POLICE, receiver: str = PROCURATORATE, **changes: Any
-) -> Path:
-    """A transfer for prosecution with a video, which is carried as a blob."""
-    changes = {"extra_documents": ("EVD-015",), "video_bytes": VIDEO_BYTES, **changes}
-    request = DropRequest("prosecution.transfer", sender, receiver, network.clock.now(), name=name, **changes)
-    return write_drop(make_drop(request), network.agency(sender) / "outbox", drop_format=DropFormat.FOLDER)
-
-
-def status(network: Network, name: str, agency: str = POLICE) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        (network.agency(agency) / "status" / f"{name}.status.json").read_text()
-    )
-    return found
-
-
-def inbox(network: Network, agency: str = PROCURATORATE) -> list[Path]:
-    return sorted((network.agency(agency) / "inbox").glob("*/*/"))
-
-
-def receipts(network: Network, agency: str = POLICE) -> list[Receipt]:
-    trust = network.nodes[agency].opened.trust
-    found = [
-        open_receipt(path.read_bytes(), trust.key)[0]
-        for path in network.agency(agency).glob("receipts/*/*.xml")
-    ]
-    return sorted(found, key=lambda one: (one.issued_at, one.kind))
-
-
-def documents(folder: Path) -> dict[str, bytes]:
-    """What the case software wrote or reads, but for what is ours."""
-    ours = {"packet.xml", "packet.utf8.xml", "delivery.xml", "seal.xml", "seal.sig", "accepted.xml"}
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ours}
-
-
-def holders(root: Path, content: bytes) -> list[Path]:
-    """Files below ``root`` that hold a piece of ``content`` somewhere."""
-    # Not the first bytes: XML documents of ours begin alike.
-    canaries = [content[start : start + 80] for start in (150, len(content) // 2, len(content) - 300)]
-    return [
-        path
-        for path in root.rglob("*")
-        if path.is_file() and any(canary in path.read_bytes() for canary in canaries)
-    ]
-
-
-def publish(network: Network, **changes: Any) -> None:
-    """A newer directory for everybody."""
-    current = network.nodes[PROVINCE].opened.trust.directory
-    newer: Directory = replace(current, version=current.version + 1, **changes)
-    root = load_key(network.layout.root_key)
-    network.nodes[PROVINCE].opened.trust.offer(sign_directory(encode_directory(newer), [root]))
-
-
-def without_keys(network: Network, code: str) -> dict[str, Any]:
-    nodes = network.nodes[PROVINCE].opened.trust.directory.nodes
-    return {
-        "nodes": tuple(
-            replace(node, keys=tuple(key for key in node.keys if KeyUse.ENCRYPT not in key.uses))
-            if node.code == code
-            else node
-            for node in nodes
-        )
-    }
-
-
-def rows(node: SimulatedNode, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in node.opened.ledger.read().execute(statement, values)]
-
-
-# --- the plain way -------------------------------------------------------------------------------
 
 
 def test_what_was_dropped_lies_in_the_inbox_and_accepted_says_what_was_not_looked_into(
@@ -316,161 +238,6 @@ def test_parts_are_wrapped_for_every_key_of_a_node_that_counts(network: Network)
 
 
 # --- a front-end that does otherwise ------------------------------------------------------------------
-
-
-@pytest.fixture
-def hostile(tmp_path: Path) -> Iterator[tuple[Network, EncryptingPeer]]:
-    """The police's front-end in the hands of the test; everybody else is real."""
-    network = Network(tmp_path / "lab", encrypting_plan())
-    network.only(PROVINCE, PROCURATORATE)
-    with network:
-        yield network, EncryptingPeer(network, POLICE)
-
-
-def request(network: Network, **changes: Any) -> DropRequest:
-    return DropRequest(
-        "prosecution.transfer", POLICE, PROCURATORATE, network.clock.now(), name="A", **changes
-    )
-
-
-def answers(network: Network, peer: Peer) -> list[Receipt]:
-    trust = network.nodes[PROVINCE].opened.trust
-    return [open_receipt(data, trust.key)[0] for data in peer.items(ItemKind.RECEIPT)]
-
-
-def codes(found: list[Receipt]) -> list[tuple[ReceiptKind, str, list[str]]]:
-    return [(one.kind, one.issued_by, [finding.code for finding in one.findings]) for one in found]
-
-
-def test_an_honest_encrypted_packet_of_a_peer_is_delivered(hostile: tuple[Network, EncryptingPeer]) -> None:
-    network, peer = hostile
-    peer.send(peer.seal(request(network)))
-    network.run()
-    assert len(inbox(network)) == 1
-
-
-def test_parts_in_clear_are_refused_on_an_encrypted_route(hostile: tuple[Network, EncryptingPeer]) -> None:
-    network, _ = hostile
-    peer = Peer(network, POLICE)
-    peer.send(peer.seal(request(network)))
-    network.run()
-    assert codes(answers(network, peer)) == [(ReceiptKind.REFUSED, PROVINCE, ["encryption-required"])]
-    assert inbox(network) == []
-
-
-def test_encrypted_parts_are_refused_where_no_route_wants_them(
-    hostile: tuple[Network, EncryptingPeer],
-) -> None:
-    """Else a front-end could carry past the province whatever it does not want looked into."""
-    network, peer = hostile
-    publish(network, routes=())
-    network.run()
-    peer.send(peer.seal(request(network)))
-    network.run()
-    assert codes(answers(network, peer)) == [(ReceiptKind.REFUSED, PROVINCE, ["encryption-not-foreseen"])]
-
-
-def test_a_packet_that_is_not_encrypted_for_its_receiver_is_refused(
-    hostile: tuple[Network, EncryptingPeer],
-) -> None:
-    network, peer = hostile
-    directory = network.nodes[PROVINCE].opened.trust.directory
-    (court,) = receiving_keys(directory, (COURT,), network.clock.now())
-    key = PublicKey(court[1].suite, court[1].public)
-    for node in (COURT, PROCURATORATE):
-        # For somebody else; and for the receiver, but to a key of somebody else.
-        peer.tampering = Tampering(recipients=((node, key),))
-        peer.send(peer.seal(request(network)))
-        network.run()
-    refused = (ReceiptKind.REFUSED, PROVINCE, ["encryption-recipient-missing"])
-    assert codes(answers(network, peer)) == [refused, refused]
-
-
-def test_a_key_that_the_directory_does_not_know_holds_the_packet(
-    hostile: tuple[Network, EncryptingPeer],
-) -> None:
-    network, peer = hostile
-    stranger = DecryptionKey(b"s" * 32).public_key
-    peer.tampering = Tampering(recipients=((PROCURATORATE, stranger),))
-    peer.send(peer.seal(request(network)))
-    network.run()
-    assert answers(network, peer) == []
-    assert rows(network.nodes[PROVINCE], "SELECT state, reason FROM arrival") == [("held", "unknown-key")]
-
-
-@pytest.mark.parametrize(
-    ("tampering", "code"),
-    [
-        (Tampering(stream=lambda data: data[:-1] + bytes([data[-1] ^ 1])), "encryption-not-openable"),
-        (
-            Tampering(
-                wrapped=lambda seal: replace(
-                    seal, parts=(replace(seal.parts[0], enc=bytes(48)), *seal.parts[1:])
-                )
-            ),
-            "encryption-not-openable",
-        ),
-    ],
-)
-def test_what_does_not_open_is_refused_by_the_receiver(
-    hostile: tuple[Network, EncryptingPeer], tampering: Tampering, code: str
-) -> None:
-    network, peer = hostile
-    peer.tampering = tampering
-    peer.send(peer.seal(request(network)))
-    network.run()
-    kinds = [(kind, by) for kind, by, _ in codes(answers(network, peer))]
-    assert kinds == [(ReceiptKind.ACCEPTED, PROVINCE), (ReceiptKind.REFUSED, PROCURATORATE)]
-    assert answers(network, peer)[-1].findings[0].code == code
-    assert inbox(network) == []
-    assert list((network.agency(PROCURATORATE) / ".exchanged").iterdir()) == []
-
-
-def swapped(network: Network, change: Any) -> Any:
-    """Contents of the same sizes as listed, but others."""
-    path = write_drop(
-        make_drop(request(network)), network.layout.root / "desk", drop_format=DropFormat.FOLDER
-    )
-    found = documents(path)
-    return {name: change(data) for name, data in found.items() if name.endswith(".pdf")}
-
-
-def test_other_content_than_packet_xml_lists_is_refused_by_the_receiver(
-    hostile: tuple[Network, EncryptingPeer],
-) -> None:
-    network, peer = hostile
-    (network.layout.root / "desk").mkdir()
-    peer.tampering = Tampering(contents=swapped(network, lambda data: data[:-9] + b"\n" * 9))
-    peer.send(peer.seal(request(network)))
-    network.run()
-    found = answers(network, peer)
-    assert [(one.kind, one.issued_by) for one in found] == [
-        (ReceiptKind.ACCEPTED, PROVINCE),
-        (ReceiptKind.REFUSED, PROCURATORATE),
-    ]
-    assert {finding.code for finding in found[-1].findings} == {"opened-part-differs"}
-    assert inbox(network) == []
-
-
-def test_a_document_that_nobody_could_look_into_before_is_refused_by_the_receiver(
-    hostile: tuple[Network, EncryptingPeer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    render = document.render_pdf
-    monkeypatch.setattr(
-        document, "render_pdf", lambda context: (render(context)[0][:-1024], render(context)[1])
-    )
-    network, peer = hostile
-    peer.send(peer.seal(request(network)))
-    network.run()
-    found = answers(network, peer)
-    assert found[0].kind is ReceiptKind.ACCEPTED
-    assert found[0].scope is CheckedScope.PACKET_XML
-    assert found[-1].kind is ReceiptKind.REFUSED
-    assert found[-1].findings[0].code.startswith("document-")
-    assert inbox(network) == []
-
-
-# --- cuts ----------------------------------------------------------------------------------
 
 
 def test_a_cut_upload_of_a_ciphertext_goes_on_where_it_was_cut(network: Network) -> None:

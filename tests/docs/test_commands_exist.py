@@ -18,7 +18,7 @@ WRITTEN = (
     "examples/vendor/*.md", "cli/**/*.py", "cli/kit/text/**/*.md", "frontend_server/*.py",
 )  # fmt: skip
 # Noun and verb. A noun alone is named too, and "exchangectl demo" has no verb.
-_NAMED = re.compile(r"exchangectl (?:--config [^ ]+ )?([a-z]+)(?: ([a-z]+))?")
+_NAMED = re.compile(r"exchangectl (?:--config [^ ]+ )?([a-z]+)(?: ([a-z]+(?:-[a-z]+)*))?")
 
 
 def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -34,7 +34,7 @@ from exchanged.clock import SystemClock
 from packet_spec.body_xsd import body_fields
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import PacketKey
-from packet_spec.model import Status
+from packet_spec.told import Status
 from tests.conformance.case_packets import load_case, row_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,7 +24,8 @@ from cli.demo.killing import (
 from cli.demo.watch import Original
 from exchanged.states import DestinationState
 from packet_spec.identity import PacketKey
-from packet_spec.model import DestinationStatus, Envelope, Priority, Status
+from packet_spec.model import Envelope, Priority
+from packet_spec.told import DestinationStatus, Status
 from tests.support.clock import FakeClock
 
 MOMENT = datetime(2026, 7, 15, tzinfo=UTC)

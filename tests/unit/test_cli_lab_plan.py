@@ -21,7 +21,7 @@ from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
 from cli.main import exchangectl, main
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.errors import ConfigurationError, NotFoundError
-from exchanged.keys import check_private_file, load_key
+from exchanged.keys import check_private_file, load_encryption_key, load_key
 from packet_spec.directory import open_directory
 from packet_spec.model import KeyUse, NodeRole
 from packet_spec.sequence import SequencePolicy
@@ -242,13 +242,16 @@ def test_every_node_of_a_lab_is_configured_and_known_to_the_directory(tmp_path: 
         assert node.role is config.node.role
         held = {KeyUse.LINK: config.keys.link, KeyUse.RECEIPT: config.keys.receipt}
         if config.node.role is NodeRole.FRONTEND:
-            held[KeyUse.SEAL] = config.keys.seal
+            held |= {KeyUse.SEAL: config.keys.seal, KeyUse.ENCRYPT: config.keys.encrypt}
+        else:
+            held[KeyUse.LOG] = config.keys.log
         of_ssh = {use for key in node.keys for use in key.uses} & {KeyUse.LOGIN, KeyUse.HOST}
         is_above = config.node.role is NodeRole.PROVINCIAL
         expected = {KeyUse.HOST if is_above else KeyUse.LOGIN} if link == "sftp" else set()
         assert of_ssh == expected
         assert {key.uses[0]: key.key_id for key in node.keys if key.uses[0] not in of_ssh} == {
-            use: load_key(path).key_id for use, path in held.items()
+            use: (load_encryption_key if use is KeyUse.ENCRYPT else load_key)(path).key_id
+            for use, path in held.items()
         }
     served = {each.peer: each.mailbox for each in province.links}
     for config in frontends:
@@ -294,7 +297,7 @@ def test_each_agency_logs_in_with_a_key_of_its_own(tmp_path: Path) -> None:
 def test_keys_are_private(tmp_path: Path) -> None:
     lab = make(tmp_path / "lab", default_plan(1), "sftp")
     keys = [*lab.layout.root.rglob("*.key"), *lab.layout.root.rglob("login"), lab.layout.sshd / "host_key"]
-    assert len(keys) == 1 + 2 + 3 + 1 + 1
+    assert len(keys) == 1 + 3 + 4 + 1 + 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 

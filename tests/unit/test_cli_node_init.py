@@ -65,7 +65,7 @@ def test_a_front_end_lacks_only_what_the_province_knows(run: Run, tmp_path: Path
     assert (link.peer, link.port, link.user) == (PROVINCE, 2222, f"ex-{POLICE}")
     assert stat.S_IMODE(config.node.data_dir.stat().st_mode) == 0o750
     assert stat.S_IMODE((config.node.data_dir / "keys").stat().st_mode) == 0o700
-    for use in ("seal", "link", "receipt"):
+    for use in ("seal", "link", "receipt", "encrypt"):
         assert stat.S_IMODE((config.node.data_dir / f"keys/{use}.key").stat().st_mode) == 0o600
     assert link.key is not None
     assert stat.S_IMODE(link.key.stat().st_mode) == 0o600
@@ -80,7 +80,7 @@ def test_what_is_handed_over_is_a_piece_of_the_plan_and_no_secret(run: Run, tmp_
     (node,) = plan.nodes
     assert (node.code, node.role, node.parent) == (POLICE, NodeRole.FRONTEND, PROVINCE)
     uses = {use for key in node.keys for use in key.uses}
-    assert uses == {KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.LOGIN}
+    assert uses == {KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT, KeyUse.ENCRYPT, KeyUse.LOGIN}
     assert made["logins"][0]["public"] in made["enrolment"]
     for path in (tmp_path / "node/keys").iterdir():
         if path.suffix != ".pub":

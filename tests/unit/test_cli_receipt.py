@@ -11,10 +11,11 @@ import pytest
 from exchanged.keys import public_key_text
 from packet_spec.delivery import encode_delivery
 from packet_spec.identity import content_digest, sha256_hex
-from packet_spec.model import Carriage, DeliveredFile, Delivery, KeyUse, Receipt, ReceiptKind, SealPart
+from packet_spec.model import Carriage, KeyUse, Receipt, ReceiptKind, SealPart
 from packet_spec.receipt import sign_receipt
 from packet_spec.seal import encode_seal
 from packet_spec.signing import Domain, encode_signature
+from packet_spec.told import DeliveredFile, Delivery
 from tests.support.asking import Operator, directory_file, make_node, operator
 from tests.support.books import Books, packet_id
 from tests.support.documents import (

@@ -28,7 +28,7 @@ from tests.support.documents import COURT, KEYS, POLICE, PROCURATORATE, ROOTS, m
 
 CONFIG = NoticesConfig(
     accepted_minutes=60, delivered_hours=24, collected_days=7, signed_days=30, warn_share=0.5,
-    link_down_minutes=15, held_hours=4, expiry_days=14,
+    link_down_minutes=15, held_hours=4, log_hours=6, expiry_days=14,
 )  # fmt: skip
 DAY = 86_400.0
 
@@ -131,7 +131,7 @@ def test_each_kind_of_receipt_has_its_deadline(desk: Desk) -> None:
 
 
 def test_zero_switches_a_kind_off(desk: Desk) -> None:
-    off = NoticesConfig(0, 0, 0, 0, 0, 0, 0, 0)
+    off = NoticesConfig(0, 0, 0, 0, 0, 0, 0, 0, 0)
     desk.watch._config = off
     desk.books.packet(1)
     desk.books.drop("A", Event.HOLD, reason="poison")

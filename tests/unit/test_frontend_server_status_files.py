@@ -17,10 +17,11 @@ from frontend_server.status_words import MESSAGES, REASONS, message_of
 from packet_spec.findings import Finding
 from packet_spec.findings_xml import decode_findings
 from packet_spec.limits import FINDINGS, STATUS_BYTES
-from packet_spec.model import KeyUse, Receipt, ReceiptKind, Status
+from packet_spec.model import KeyUse, Receipt, ReceiptKind
 from packet_spec.receipt import sign_receipt
 from packet_spec.sentences import make_finding
 from packet_spec.status import decode_status_xml
+from packet_spec.told import Status
 from tests.support.documents import COURT, FINDING, KEYS, PROCURATORATE, PROVINCE, make_receipt
 from tests.support.outbox import SendingFrontend, acceptance_xml, names_in
 

@@ -6,7 +6,7 @@ import pytest
 
 from packet_spec.delivery import decode_delivery, encode_delivery
 from packet_spec.errors import FormatError
-from packet_spec.model import DeliveredFile, Delivery
+from packet_spec.told import DeliveredFile, Delivery
 from tests.support.documents import DAY, DIGEST, KEY, NOW, PROCURATORATE
 
 DELIVERY = Delivery(

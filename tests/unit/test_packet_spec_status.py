@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from packet_spec.errors import EncodingError, FormatError
-from packet_spec.model import DestinationStatus, Status
 from packet_spec.status import decode_status_xml, encode_status_json, encode_status_xml
+from packet_spec.told import DestinationStatus, Status
 from packet_spec.xml import children, local_name, parse_document
 from tests.support.documents import COURT, FINDING, KEY, NOW, PROCURATORATE
 
