@@ -1,12 +1,13 @@
 """Gather a proof of packets from a node's books (docs/proof-format.md): read-only, beside a running daemon.
 
-Guarantees: what goes in are the exact bytes that were signed; of an admitting node the entries of its own log,
-of a front-end those that it was shown and checked. Whoever builds it cannot make it say more than what
+Guarantees: what goes in are the exact bytes that were signed; of an admitting node the entries of its own
+log, of a front-end those that it was shown and checked. Whoever builds it cannot make it say more than what
 others signed: verifying needs none of this module.
 
 Leaves to others: the file (``packet_spec.proof_file``) and the verdict (``packet_spec.proof``). Known limits:
-the sealed bytes are needed, so a proof is built before retention lets go of them; of a packet with several
-attempts the last one is proved; of receipts that say the same twice the first goes in.
+content is there while the sealed bytes are: at the sender until retention lets go of them, elsewhere while
+the packet is under way; of a packet with several attempts the last one is proved; of receipts that say the
+same twice the first goes in; a packet that only passed through a node is not proved there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import NotFoundError
-from exchanged.ledger import blobs, keeping, log_entries, log_views, packets, statements
+from exchanged.ledger import blobs, keeping, log_entries, log_views, packets, seals, statements
 from exchanged.ledger.log_tree import Tree
 from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadState
@@ -45,10 +46,10 @@ _HEADS: Final = frozenset({HeadState.HELD, HeadState.AGREED, HeadState.COMPARED}
 
 
 class SealedBytesGoneError(ExchangeError):
-    """This node no longer has the sealed bytes of a packet, so it cannot prove it."""
+    """This node no longer has the sealed bytes of a packet, so it cannot put them into a proof."""
 
     reference = "sealed-bytes-gone"
-    hint = "build the proof at another node of the packet's way, or at the other agency"
+    hint = "build it without --content, or at the sender's node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def packets_of_case(connection: sqlite3.Connection, number: str) -> tuple[Packet
     return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
 
 
-def gather(books: Books, keys: Sequence[PacketKey], *, case: str = "", with_content: bool = False) -> ProofFile:
+def gather(
+    books: Books, keys: Sequence[PacketKey], *, case: str = "", with_content: bool = False
+) -> ProofFile:
     """The proof of these packets.
 
     ``case`` is put into the file where the content can show it: ``with_content``. Raises NotFoundError,
@@ -104,11 +107,7 @@ class _Gathering:
         if packet is None:
             raise NotFoundError("this node knows no such packet", where=str(key))
         where = packet.bytes_at or keeping.kept_bytes(connection, packet.id, packet.attempt)
-        if where is None:
-            raise SealedBytesGoneError("the sealed bytes of the packet are no longer here", where=str(key))
-        folder = Folder()
-        with self._reader(where) as source:
-            folder.seal, folder.signature = read_seal_members(source.read)
+        folder = Folder(*self._seal(packet, where))
         seal = decode_seal(folder.seal)
         self.moments.add(seal.sealed_at)
         self.key_ids.add(decode_signature(folder.signature).key_id)
@@ -116,8 +115,21 @@ class _Gathering:
         folder.hops = [*self._hops(packet)]
         folder.log = [*self._log(folder)]
         if self._with_content:
+            if where is None:
+                raise SealedBytesGoneError("the content of the packet is no longer here", where=str(key))
             self._add_content(folder, seal, where)
         self.proof.packets.append(folder)
+
+    def _seal(self, packet: PacketRow, where: SpoolRange | None) -> tuple[bytes, bytes]:
+        found = seals.find(self._books.connection, packet.seal_digest)
+        if found is not None:
+            return found
+        # A packet from before seals were kept.
+        if where is None:
+            raise SealedBytesGoneError("the seal of the packet is no longer here", where=str(packet.key))
+        path = self._books.data_dir / SPOOL_FOLDER / where.name
+        with RangeReader(path, where.start, where.length) as source:
+            return read_seal_members(source.read)
 
     def _receipts(self, packet: PacketRow) -> Iterator[bytes]:
         seen: set[tuple[str, str]] = set()
@@ -199,6 +211,3 @@ class _Gathering:
         path = self._books.data_dir / BLOB_FOLDER / f"{digest}.{generation}"
         with RangeReader(path, 0, size) as source:
             yield from source.blocks()
-
-    def _reader(self, where: SpoolRange) -> RangeReader:
-        return RangeReader(self._books.data_dir / SPOOL_FOLDER / where.name, where.start, where.length)

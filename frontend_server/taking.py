@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchanged.ledger import Transaction, batches, blobs, ciphertexts, drops, effects, packets, search
+from exchanged.ledger import Transaction, batches, blobs, ciphertexts, drops, effects, packets, seals, search
 from exchanged.ledger.drops import DropRow, Outcome
 from exchanged.ledger.rows import PacketRow
 from exchanged.ranges import SpoolRange
@@ -139,6 +139,7 @@ def _store(
     tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
 ) -> int:
     seal, relations = sealed.seal, relations_of(candidate.packet)
+    seals.keep(tx, sealed.seal_digest, sealed.seal_bytes, sealed.signature)
     if known is None:
         return packets.insert(
             tx,

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_encryption, schema_log, schema_notes
+from exchanged.ledger import schema_answers, schema_encryption, schema_log, schema_notes, schema_seals
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -332,6 +332,11 @@ def _log(database: Database) -> None:
 def _encryption(database: Database) -> None:
     """Encrypted parts: a ciphertext that lies here is used again, and a repeated drop is known again."""
     schema_encryption.apply(database)
+
+
+@migrations(name="0013-seals")
+def _seals(database: Database) -> None:
+    _run(database, schema_seals.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
