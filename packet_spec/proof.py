@@ -85,7 +85,7 @@ def _case_numbers(folder: Folder, packet: PacketProof) -> frozenset[str] | None:
         root = parse_document(data, limit_bytes=_GROWTH * PACKET_XML_BYTES)
     except ExchangeError:
         return None
-    if namespace_of(root) != "urn:exchanged:packet:1":
+    if b"<!DOCTYPE" in data or namespace_of(root) != "urn:exchanged:packet:1":
         return None
     envelope = child(root, "envelope")
     case = None if envelope is None else child(envelope, "case")

@@ -190,6 +190,8 @@ class _Reader:
         """Written again, the members have the same names in the same order, or the layout is another."""
         proof = self._proof
         require(proof.directories and proof.packets, "proof-layout")
+        has_document = all(folder.packet_xml is not None or not folder.parts for folder in proof.packets)
+        require(has_document, "proof-layout")
         require(self._names == [name for name, _, _ in _members(proof)], "proof-layout")
         named = {each.head for folder in proof.packets for each in folder.log}
         require(named == set(range(1, len(proof.heads) + 1)), "proof-layout")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from packet_spec.model import Directory
 from packet_spec.proof_values import Fault
 
@@ -9,16 +11,13 @@ from packet_spec.proof_values import Fault
 def legs_of(directory: Directory, sender: str, recipients: tuple[str, ...]) -> frozenset[tuple[str, str]]:
     """The pairs (node, next node) on the ways from ``sender`` to ``recipients``; the last next node is empty.
 
-    A way goes over the sender's admitting node. The leg that begins at the sender's own node is left out.
-    All must be agencies of ``directory``. Raises Fault where the tree has no way.
+    A way goes over the sender's admitting node. All must be agencies of ``directory``; raises Fault otherwise.
     """
-    legs: set[tuple[str, str]] = set()
     start, turn = _nodes_of(directory, sender)
+    legs: set[tuple[str, str]] = set(pairwise(_between(directory, start, turn)))
     for recipient in recipients:
         end, _ = _nodes_of(directory, recipient)
-        way = _between(directory, start, turn) + _between(directory, turn, end)[1:]
-        legs |= set(zip(way, [*way[1:], ""], strict=True)) - {(way[0], way[1] if way[1:] else "")}
-        legs.add((end, ""))
+        legs |= set(pairwise(_between(directory, turn, end))) | {(end, "")}
     return frozenset(legs)
 
 
@@ -30,11 +29,11 @@ def _nodes_of(directory: Directory, code: str) -> tuple[str, str]:
 
 
 def _between(directory: Directory, start: str, end: str) -> list[str]:
-    """Up to the nearest node that stands above both, and down."""
+    """Up to the nearest node that stands above both, and down; empty where there is none."""
     up, down = _above(directory, start), _above(directory, end)
     common = next((node for node in up if node in down), None)
     if common is None:
-        raise Fault("proof-speaker-unknown")
+        return []
     return up[: up.index(common)] + down[: down.index(common) + 1][::-1]
 
 
