@@ -11,7 +11,7 @@ from packet_spec.proof_values import Fault
 def legs_of(directory: Directory, sender: str, recipients: tuple[str, ...]) -> frozenset[tuple[str, str]]:
     """The pairs (node, next node) on the ways from ``sender`` to ``recipients``; the last next node is empty.
 
-    A way goes over the sender's admitting node. All must be agencies of ``directory``; raises Fault otherwise.
+    A way goes over the sender's admitting node. Raises Fault where one is no agency of ``directory``.
     """
     start, turn = _nodes_of(directory, sender)
     legs: set[tuple[str, str]] = set(pairwise(_between(directory, start, turn)))
