@@ -111,6 +111,11 @@ def _two(f: Forgery, n: int, epoch: int = 0, version: int = 1, *roots: PrivateKe
     f.set_directory(later, *roots, number=1)
 
 
+def _older_second(f: Forgery, n: int) -> None:
+    f.set_directory(replace(f.directory(), version=n + 1))
+    _two(f, n, version=-1)
+
+
 def _root_key(key: PrivateKey) -> RootKey:
     return RootKey(key.key_id, key.suite, key.public_key.public)
 
@@ -384,7 +389,7 @@ BAD: dict[str, tuple[Forge, str]] = {
         "proof-speaker-unknown",
     ),
     "second directory of the same edition": (lambda f, n: _two(f, n, version=0), "proof-directory-chain"),
-    "second directory is older": (lambda f, n: _two(f, n, version=-1), "proof-directory-"),
+    "second directory is older": (_older_second, "proof-directory-chain"),
     "an epoch left out": (lambda f, n: _two(f, n, 2), "proof-directory-chain"),
     "new roots by their own word": (lambda f, n: _new_roots(f, n, _STRANGER), "proof-directory-chain"),
     "new roots that did not sign": (lambda f, n: _new_roots(f, n, f.world.root), "proof-directory-chain"),
