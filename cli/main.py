@@ -53,6 +53,7 @@ NOUNS: Final = {
     "event": "What happened at this node, and who did it.",
     "ledger": "Verify the ledger.",
     "log": "Show and compare the logs of what nodes accepted.",
+    "proof": "Build and verify proofs that stand alone.",
     "lab": "Run a whole province on this machine.",
     "kit": "Build the kit for makers of case software.",
     "demo": "Send a case through a province on this machine.",

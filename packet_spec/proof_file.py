@@ -110,18 +110,24 @@ class ProofFile:
     case: str = ""
 
 
-def write_proof(write: Write, proof: ProofFile) -> None:
-    """Stream ``proof``. Raises LayoutError where a member does not fit: what was written is worthless."""
+def proof_blocks(proof: ProofFile) -> Iterator[bytes]:
+    """The bytes of ``proof``. Raises LayoutError where a member does not fit: what came before is worthless."""
     for name, size, blocks in _members(proof):
         _require_written(size <= _LIMITS[_kind_of(name)], name)
-        write(encode_header(name, size))
+        yield encode_header(name, size)
         written = 0
         for block in blocks:
             written += len(block)
-            write(block)
+            yield block
         _require_written(written == size, name)
-        write(bytes(padding(size)))
-    write(END)
+        yield bytes(padding(size))
+    yield END
+
+
+def write_proof(write: Write, proof: ProofFile) -> None:
+    """Stream ``proof``. Raises as ``proof_blocks``."""
+    for block in proof_blocks(proof):
+        write(block)
 
 
 def _require_written(condition: bool, name: str) -> None:
