@@ -14,11 +14,11 @@ def sentences() -> dict[str, str]:
     return {
         "proof-version": _("made by a newer version of the format; verify it with a newer program"),
         "proof-suite-unknown": _("signed with a suite that this program does not know; use a newer one"),
-        "proof-roots-not-compared": _("compare the fingerprint of the roots with what the province published"),
+        "proof-roots-not-compared": _("compare the fingerprint with what the province published"),
         "proof-directory-silent": _("no directory in the file tells about this time"),
         "proof-speaker-unknown": _("the directory in force then does not list this agency or node"),
         "proof-key-unknown": _("no directory in the file lists the key that signed this"),
-        "proof-key-revoked-later": _("the key was revoked later, and nothing shows that this was there before"),
+        "proof-key-revoked-later": _("the key was revoked later; nothing shows that this was there before"),
         "proof-sender-disabled-later": _("a later directory disables the sender, without a date"),
         "proof-accepted-missing": _("the receipt of acceptance is missing"),
         "proof-delivered-missing": _("the receipt of delivery is missing"),
@@ -31,7 +31,7 @@ def sentences() -> dict[str, str]:
         "proof-directory-signature": _("a directory bears a signature that is wrong or of a stranger"),
         "proof-directory-content": _("a directory contradicts itself or cannot be read"),
         "proof-directory-chain": _("a directory does not follow from the one before it"),
-        "proof-roots-not-trusted": _("the roots are not those of the given fingerprint: nothing in it counts"),
+        "proof-roots-not-trusted": _("the roots are not those of the fingerprint: nothing counts"),
         "proof-document-malformed": _("a document does not have the required form"),
         "proof-signature-wrong": _("the signature is wrong: the document was changed or forged"),
         "proof-seal-inconsistent": _("the seal contradicts itself"),
@@ -80,8 +80,8 @@ def shown(answer: Answer) -> str:
     if answer.fingerprint:
         lines += [f"{_('fingerprint of the roots')}:", *_folded(answer.fingerprint), ""]
     for packet in answer.packets:
-        lines += [_title(packet), table((_("what"), _("state"), _("by"), _("when, or why not")), _rows(packet))]
-        lines.append("")
+        headers = (_("what"), _("state"), _("by"), _("when, or why not"))
+        lines += [_title(packet), table(headers, _rows(packet)), ""]
     lines += [_("A proof does not show:"), *(f"  - {text}" for text in _limits())]
     return "\n".join(lines)
 

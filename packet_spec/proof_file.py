@@ -111,7 +111,7 @@ class ProofFile:
 
 
 def proof_blocks(proof: ProofFile) -> Iterator[bytes]:
-    """The bytes of ``proof``. Raises LayoutError where a member does not fit: what came before is worthless."""
+    """The bytes of ``proof``. Raises LayoutError where a member does not fit: then all is worthless."""
     for name, size, blocks in _members(proof):
         _require_written(size <= _LIMITS[_kind_of(name)], name)
         yield encode_header(name, size)

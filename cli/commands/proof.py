@@ -34,13 +34,14 @@ def proof() -> None:
 @json_option
 @click.pass_obj
 def build(
-    settings: Settings, *, packet: str | None, case: str | None, with_content: bool, output: Path, as_json: bool
-) -> int:
+    settings: Settings, *, packet: str | None, case: str | None, with_content: bool, output: Path,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Build a proof of PACKET, or of the packets of one case, into one file.
 
-    PACKET is a packet id, its beginning, or SENDER/ID. The file holds seals, receipts, hop notes, directories,
-    and what the log of the admitting node shows of them; it is verified at once. With --content it holds case
-    data. Only content binds a packet to a case: without it the file names no case.
+    PACKET is a packet id, its beginning, or SENDER/ID. The file holds seals, receipts, hop notes,
+    directories, and what the log of the admitting node shows of them; it is verified at once. With --content
+    it holds case data. Only content binds a packet to a case: without it the file names no case.
 
     \b
     Example:
@@ -100,7 +101,8 @@ def verify(file: Path, fingerprint: str, *, as_json: bool) -> int:
     try:
         answer = _verify(file, wanted)
     except ValueError:
-        raise click.BadParameter(_("expected 64 hexadecimal digits"), param_hint="--roots-fingerprint") from None
+        text = _("expected 64 hexadecimal digits")
+        raise click.BadParameter(text, param_hint="--roots-fingerprint") from None
     if as_json:
         say_json(answer)
     else:
@@ -131,4 +133,5 @@ def _verify(file: Path, fingerprint: str, *, trusting_its_roots: bool = False) -
         answer = once(fingerprint)
         return once(answer.fingerprint) if trusting_its_roots and answer.fingerprint else answer
     except OSError as error:
-        raise InputFileError("the file cannot be read", where=str(file), found=error.strerror or "") from error
+        why = error.strerror or ""
+        raise InputFileError("the file cannot be read", where=str(file), found=why) from error

@@ -57,7 +57,7 @@ _UNSHOWN: Final = frozenset(
         *("How", "Readiness", "Standing", "DemoFault", "Act", "Ending", "Role", "Stage", "Telling", "_Level"),
         *("Level", "DocumentFormat", "ExitCode", "DropEncoding", "DropFormat"),
         *("NoticeLevel", "Obstacle", "SubjectKind", "Scope", "Field", "Fault", "Purpose", "NameKind"),
-        *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt"),
+        *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt", "Proven", "State"),
     }
 )
 # Words that reach a table as values, from where no reader of source can follow them.

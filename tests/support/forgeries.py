@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from packet_spec.directory import encode_directory, sign_directory
-from packet_spec.hop import decode_hop, sign_hop
+from packet_spec.hop import sign_hop
 from packet_spec.identifiers import canonical_case_number
-from packet_spec.model import DirectoryKey, KeyUse, ReceiptKind, RootKey
+from packet_spec.model import KeyUse, ReceiptKind, RootKey
 from packet_spec.proof_file import Part, ProofFile
-from packet_spec.signing import PrivateKey, encode_signature, sign_document, split_signed
-from packet_spec.signing import Domain
+from packet_spec.signing import Domain, PrivateKey, sign_document, split_signed
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
 from tests.support.proofs import DAY, HOUR, Forgery
 
@@ -33,7 +32,8 @@ def _other(f: Forgery) -> ProofFile:
 
 def _third(f: Forgery) -> str:
     """An agency that has no part in the packet."""
-    return next(each for each in (COURT, PROCURATORATE, POLICE) if each not in (sender(f), *f.seal.recipients))
+    parties = (sender(f), *f.seal.recipients)
+    return next(each for each in (COURT, PROCURATORATE, POLICE) if each not in parties)
 
 
 def sender(f: Forgery) -> str:
@@ -42,10 +42,6 @@ def sender(f: Forgery) -> str:
 
 def receiver(f: Forgery) -> str:
     return f.seal.receiver
-
-
-def _revoked(at_hours: float) -> Callable[[Forgery, DirectoryKey], DirectoryKey]:
-    return lambda f, key: replace(key, revoked_at=f.seal.sealed_at + at_hours * HOUR)
 
 
 def _revoke(f: Forgery, node: str, use: KeyUse, hours: float) -> None:
@@ -378,7 +374,9 @@ BAD: dict[str, tuple[Forge, str]] = {
     "signed by a stranger": (_stranger_signs, "proof-directory-signature"),
     "directory too old": (
         lambda f, n: f.set_directory(
-            replace(f.directory(), issued_at=f.seal.sealed_at - 9 * DAY, expires_at=f.seal.sealed_at - n * HOUR)
+            replace(
+                f.directory(), issued_at=f.seal.sealed_at - 9 * DAY, expires_at=f.seal.sealed_at - n * HOUR
+            )
         ),
         "proof-directory-silent",
     ),
@@ -427,7 +425,7 @@ GOOD: dict[str, Forge] = {
     "a directory from later": lambda f, n: f.set_directory(
         replace(f.directory(), issued_at=f.seal.sealed_at + n * DAY)
     ),
-    "two directories": lambda f, n: _two(f, n),
+    "two directories": _two,
     "the next epoch": lambda f, n: _two(f, n, 1),
     "roots changed hands": lambda f, n: _new_roots(f, 30 + n, f.world.root, _STRANGER),
     "content: in its case": lambda f, _: _case(f, _true_case(f)),

@@ -84,8 +84,8 @@ def make_world(root: Path) -> World:
 
 def _key(story: LogStory, name: str, sender: str) -> PacketKey:
     row = story.read(sender).execute(
-        "SELECT packet.sender, packet.packet_id FROM \"drop\" JOIN packet ON packet.id = \"drop\".packet"
-        " WHERE CAST(\"drop\".name AS TEXT) LIKE ?",
+        'SELECT packet.sender, packet.packet_id FROM "drop" JOIN packet ON packet.id = "drop".packet'
+        ' WHERE CAST("drop".name AS TEXT) LIKE ?',
         (f"{name}%",),
     ).fetchone()
     return PacketKey(row["sender"], row["packet_id"])
@@ -143,7 +143,9 @@ class Forgery:
         else:
             self.proof.directories.append(signed)
 
-    def change_keys(self, node: str, use: KeyUse, change: Callable[[DirectoryKey], DirectoryKey | None]) -> None:
+    def change_keys(
+        self, node: str, use: KeyUse, change: Callable[[DirectoryKey], DirectoryKey | None]
+    ) -> None:
         """What the directory says of the keys of ``node`` for ``use``."""
         directory = self.directory()
         nodes = []
