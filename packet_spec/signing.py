@@ -5,7 +5,8 @@ kind of document never counts for another; nothing is parsed before its signatur
 callers never name a cryptographic library, so a further suite is one row in ``_SUITES``.
 
 Leaves to others: whose key it is and what it may say (``authority``); where private keys are kept.
-Known limit: the strict Ed25519 checks (canonical encodings, no low-order keys) are libsodium's.
+Ed25519 is checked strictly (docs/adr/0021-proofs.md): keys of small or mixed order, encodings that are not
+canonical and S not below the group order are refused, also where a library would take them.
 
 Signed single documents (docs/adr/0002-signature-trailer.md) are the document's bytes followed by
 one line ``<!--exchanged-signature SUITE KEYID HEX-->`` per signature.
@@ -18,9 +19,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -78,7 +81,15 @@ def _ed25519_signer(seed: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
     return bytes(key.verify_key), lambda data: bytes(key.sign(data).signature)
 
 
+@lru_cache(maxsize=4_096)
+def _ed25519_is_proper(public: bytes) -> bool:
+    """Canonical, on the curve, and of the prime-order subgroup, as every key that was made as keys are."""
+    return bool(crypto_core_ed25519_is_valid_point(public))
+
+
 def _ed25519_is_signed(public: bytes, data: bytes, value: bytes) -> bool:
+    if not _ed25519_is_proper(public):
+        return False
     try:
         VerifyKey(public).verify(data, value)
     except CryptoError:
