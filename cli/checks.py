@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -28,6 +27,8 @@ from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
 from exchanged.jail import jail_of, links_on_our_volume
+from exchanged.key_credentials import passphrase_of
+from exchanged.key_files import key_ids_here, key_in_use
 from exchanged.keys import check_private_file, load_encryption_key, load_key
 from packet_spec.errors import ExchangeError
 from packet_spec.model import Directory, KeyUse, NodeRole
@@ -129,21 +130,18 @@ def _check_keys(config: Config) -> Iterator[Check]:
     for use, path in config.signing_key_files().items():
         name = f"key {use}"
         try:
-            yield Check(name, CheckState.GOOD, load_key(path).key_id)
+            yield Check(name, CheckState.GOOD, _signing_key_id(config, use, path))
         except ExchangeError as error:
             yield Check(name, CheckState.PROBLEM, _with_advice(error))
     if config.node.role is NodeRole.FRONTEND:
         yield _check_encryption_key(config)
 
 
-def _own_keys(config: Config) -> Iterator[tuple[KeyUse, str]]:
-    """Use and id of the private keys that can be read; what is wrong with the others is told elsewhere."""
-    for use, path in config.signing_key_files().items():
-        with suppress(ExchangeError):
-            yield use, load_key(path).key_id
-    if config.node.role is NodeRole.FRONTEND and config.keys.encrypt.exists():
-        with suppress(ExchangeError):
-            yield KeyUse.ENCRYPT, load_encryption_key(config.keys.encrypt).key_id
+def _signing_key_id(config: Config, use: KeyUse, path: Path) -> str:
+    """Raises KeyFileError when the daemon could not use it; a further key may have taken its place."""
+    if not path.exists() and (others := key_ids_here(config).get(use)):
+        return ", ".join(sorted(others))
+    return load_key(path, passphrase_of(config.keys)).key_id
 
 
 def _check_encryption_key(config: Config) -> Check:
@@ -157,7 +155,8 @@ def _check_encryption_key(config: Config) -> Check:
             advice=_("make one with exchangectl node init and have it enrolled"),
         )
     try:
-        return Check(name, CheckState.GOOD, load_encryption_key(path).key_id)
+        passphrase = passphrase_of(config.keys)
+        return Check(name, CheckState.GOOD, load_encryption_key(path, passphrase).key_id)
     except ExchangeError as error:
         return Check(name, CheckState.PROBLEM, _with_advice(error))
 
@@ -243,22 +242,24 @@ def _check_membership(config: Config, directory: Directory, now: datetime) -> It
     if node.role is not config.node.role:
         detail = _("its role in the directory is {role}").format(role=node.role)
         yield Check(f"node {node.code}", CheckState.PROBLEM, detail)
-    listed = {(key.key_id, use): key.not_after for key in node.keys for use in key.uses}
     yield from _check_log_key(config, directory)
-    for use, key_id in _own_keys(config):
-        if (key_id, use) not in listed:
+    for use, ids in key_ids_here(config).items():
+        # Login keys may be known to the server alone.
+        if not ids or use is KeyUse.LOGIN:
+            continue
+        key = key_in_use(directory, node.code, use, ids, now)
+        if key is None:
             detail = _("the directory does not list {key} for {use}: have it enrolled").format(
-                key=key_id, use=use.value
+                key=", ".join(sorted(ids)), use=use.value
             )
             yield Check(f"key {use}", CheckState.PROBLEM, detail)
-        elif listed[key_id, use] <= now + _EXPIRY_WARNING:
-            state = CheckState.PROBLEM if listed[key_id, use] <= now else CheckState.WARNING
+        elif key.not_after <= now + _EXPIRY_WARNING:
             yield Check(
                 f"key {use}",
-                state,
-                _("by the directory it is valid until {day}").format(day=f"{listed[key_id, use]:%Y-%m-%d}"),
+                CheckState.PROBLEM if key.not_after <= now else CheckState.WARNING,
+                _("by the directory it is valid until {day}").format(day=f"{key.not_after:%Y-%m-%d}"),
                 follows=_("what it signs after that day is not believed"),
-                advice=_("make a new key beside it and have it enrolled: exchangectl key generate FILE"),
+                advice=_("the node offers a new one by itself: the province takes it, key offers"),
             )
     agency = directory.agency(config.node.agency) if config.node.agency else None
     if config.node.agency and (agency is None or agency.node != node.code):

@@ -72,7 +72,15 @@ def _host_key(directory: Directory, link: LinkConfig, now: datetime) -> Iterator
 
 def _copy(config: Config, directory: Directory) -> Iterator[Check]:
     copy = copy_of(config)
-    if copy is None or copy.edition != directory.edition:
+    if not _is_open_to_all(config.node.door):
+        yield Check(
+            "door",
+            CheckState.PROBLEM,
+            _("the SSH server's key command cannot look into {folder}").format(folder=config.node.door),
+            follows=_("no key opens any account"),
+            advice=_("set [node] door to a folder below /srv/exchanged/doors, and restart the node"),
+        )
+    elif copy is None or copy.edition != directory.edition:
         yield Check(
             "door",
             CheckState.WARNING,
@@ -82,6 +90,17 @@ def _copy(config: Config, directory: Directory) -> Iterator[Check]:
             follows=_("logins go by an older directory, or are refused"),
             advice=_("start the daemon; it must be able to write there: [node] door"),
         )
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    """Whether a user who is nobody in particular can come to ``folder``, or to where it will be made."""
+    for path in (folder, *folder.parents):
+        try:
+            if not path.stat().st_mode & 0o001:
+                return False
+        except OSError:
+            continue
+    return True
 
 
 def _account(directory: Directory, link: LinkConfig, now: datetime, sshd: Path) -> Iterator[Check]:

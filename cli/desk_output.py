@@ -17,10 +17,11 @@ from packet_spec.model import Directory
 _MODE: Final = 0o644
 
 
-def write_next(base: Base, directory: Directory, output: Path, *, as_json: bool) -> None:
+def write_next(base: Base, directory: Directory, output: Path, *, as_json: bool, script: str = "") -> None:
     """Write ``directory``, unsigned, into ``output``, and print in what it differs from ``base``.
 
-    Raises DirectoryError when it contradicts itself, and what the disk says.
+    ``script`` is printed too, in such a way that all of it together is a script. Raises DirectoryError when
+    the directory contradicts itself, and what the disk says.
     """
     DurableFiles(Volume.OWN).write_file(output, (encode_directory(directory),), mode=_MODE)
     found = changes(base.directory, directory)
@@ -38,16 +39,27 @@ def write_next(base: Base, directory: Directory, output: Path, *, as_json: bool)
                 "changes": found,
                 "old_roots_must_sign_too": by_both,
             }
+            | ({"script": script} if script else {})
         )
         return
     rows = [(change.what, change.before, change.after) for change in found]
-    say(table((_("what"), _("was"), _("becomes")), rows))
-    say()
-    say(_("Written, unsigned: {file}").format(file=output))
-    say(_("Next: {count} of its roots sign it:").format(count=directory.threshold))
-    say(f"  exchangectl directory sign {output} --key ROOT.key")
+    lines = [
+        table((_("what"), _("was"), _("becomes")), rows),
+        "",
+        _("Written, unsigned: {file}").format(file=output),
+        _("Next: {count} of its roots sign it:").format(count=directory.threshold),
+        f"  exchangectl directory sign {output} --key ROOT.key",
+    ]
     if by_both is None:
-        say(_("If roots, threshold or epoch changed in this draft before, the roots before must sign too."))
+        lines.append(
+            _("If roots, threshold or epoch changed in this draft before, the roots before must sign too.")
+        )
     elif by_both:
         text = _("Roots, threshold or epoch change: {count} of the roots before must sign too.")
-        say(text.format(count=base.directory.threshold))
+        lines.append(text.format(count=base.directory.threshold))
+    said = "\n".join(lines)
+    if script:
+        first, _line_end, rest = script.partition("\n")
+        comment = "".join(f"# {line}".rstrip() + "\n" for line in said.splitlines())
+        said = f"{first}\n{comment}{rest}".rstrip("\n")
+    say(said)

@@ -7,17 +7,18 @@ others: whose key it is, and how it came here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from cli.frame import read_input
+from exchanged.keys import parse_public_key
 from packet_spec.errors import FormatError
 from packet_spec.model import KeyUse
 from packet_spec.signing import SUITE, PublicKey
 from packet_spec.ssh_keys import SSH_SUITE, public_of_line
+from packet_spec.suites import is_signing_suite
 
 ENCRYPT_SUITE: Final = "x25519"
 SUITE_OF_USE: Final[Mapping[KeyUse, str]] = MappingProxyType(
@@ -28,18 +29,18 @@ SUITE_OF_USE: Final[Mapping[KeyUse, str]] = MappingProxyType(
         KeyUse.HOST: SSH_SUITE,
     }
 )
-_HEX: Final = re.compile(rf"({re.escape(SUITE)}|{ENCRYPT_SUITE}):([0-9a-f]{{64}})")
 _FILE_BYTES: Final = 4096
 _SHAPE: Final = f"{SUITE}:HEX, {ENCRYPT_SUITE}:HEX, ssh-ed25519 BASE64, or the name of a .pub file"
 
 
 def parse_listed_key(text: str) -> PublicKey:
     """The key in ``text``. Raises FormatError for another form."""
-    if match := _HEX.fullmatch(text):
-        return PublicKey(match[1], bytes.fromhex(match[2]))
     if (public := public_of_line(text)) is not None:
         return PublicKey(SSH_SUITE, public)
-    raise FormatError("not a public key", expected=_SHAPE, found=text[:100])
+    try:
+        return parse_public_key(text)
+    except FormatError as error:
+        raise FormatError(error.summary, expected=_SHAPE, found=error.found) from error
 
 
 def read_listed_key(text: str, base: Path) -> PublicKey:
@@ -53,7 +54,8 @@ def read_listed_key(text: str, base: Path) -> PublicKey:
 def require_uses(key: PublicKey, uses: Sequence[KeyUse]) -> None:
     """Raises FormatError when ``key`` is of a suite that cannot serve one of ``uses``."""
     for use in uses:
-        if SUITE_OF_USE[use] != key.suite:
+        serves = is_signing_suite(key.suite) if SUITE_OF_USE[use] == SUITE else key.suite == SUITE_OF_USE[use]
+        if not serves:
             raise FormatError(
                 f"a key of use {use} is of another suite", expected=SUITE_OF_USE[use], found=key.suite
             )

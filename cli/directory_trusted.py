@@ -32,8 +32,21 @@ def find_directory(config: Config) -> tuple[Directory | None, Check]:
         return found.current.directory, Check("directory", state, refused or found.current.path.name)
     if refused:
         return None, Check("directory", CheckState.PROBLEM, refused)
+    waiting = _waiting(config)
+    if waiting:
+        text = _("{file} lies ready; the daemon takes it when it starts").format(file=waiting)
+        return None, Check("directory", CheckState.NOTE, text)
     missing = _("none is installed; run: exchangectl directory install FILE")
     return None, Check("directory", CheckState.WARNING, missing)
+
+
+def _waiting(config: Config) -> str:
+    """The directory that a person put in, and that the daemon has not looked at yet."""
+    try:
+        found = read_folder(config.node.data_dir / DIRECTORY_FOLDER / "incoming", anchor_of(config))
+    except OSError:
+        return ""
+    return "" if found.current is None else found.current.path.name
 
 
 def roots_in_force(config: Config) -> RootsInForce:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from cli.locale import _
+from cli.locale import _, told
 from exchanged.ledger.questions_event import ChainEvent
 from packet_spec.identity import is_digest
 
@@ -38,6 +38,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "link-resumed": "link {link} works again after a pause",
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
+    "mailbox-file-waits": "a mailbox file of link {link} waits: {file}; the suite {suite} is not known here",
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
     "batch-held-by-neighbour": "batch {number} is held by the neighbour of link {link}: {detail}",
     "batch-number-used-twice": "the neighbour of link {link} used batch number {number} twice",
@@ -133,7 +134,9 @@ def event_words(event: ChainEvent) -> str:
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}
     shown |= {name: _(text) for name, text in shown.items() if name in _OURS}
-    return _NAMES.sub(lambda match: shown[match[1]], _(sentence))
+    words = _NAMES.sub(lambda match: shown[match[1]], _(sentence))
+    # What is held may say which version, or which suite, is not here.
+    return f"{words} ({told(str(event.detail['note']))})" if event.detail.get("note") else words
 
 
 def _particulars(detail: Mapping[str, object]) -> str:

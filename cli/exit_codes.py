@@ -61,6 +61,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),
     (errors.LedgerDamagedError, ExitCode.DAMAGED),
+    (errors.BackupUnusableError, ExitCode.USAGE),
     (errors.AlreadyRunningError, ExitCode.LOCKED),
     (errors.HostKeyError, ExitCode.REFUSED),
     (errors.IllegalTransitionError, ExitCode.REFUSED),

@@ -2,8 +2,8 @@
 
 A link is *disabled* while the directory in force says so of its neighbour, *down* when its last round
 failed, *silent* when rounds go well here but the neighbour has left a batch without an acknowledgement for
-ten minutes, and *paused* by an operator's act. Known limit: without a running daemon it is as the daemon
-left it.
+ten minutes, *paused* by an operator's act, and *held* when two nodes speak under one name, the neighbour's
+or our own (``exchanged.forks``). Known limit: without a running daemon it is as the daemon left it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.locale import _
 from cli.render import age
+from exchanged import forks
 from exchanged.config import LinkConfig, LinkSide, LinkTransport
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
@@ -30,6 +31,15 @@ from exchanged.link_health import (
 
 if TYPE_CHECKING:
     from cli.node_view import NodeView
+
+_CONFLICTS: Final = {
+    forks.Conflict.NUMBER: "one batch number came with two contents",
+    forks.Conflict.HEADS: "its ledger has two heads",
+    forks.Conflict.BACK: "its ledger went back",
+    forks.Conflict.EARLIER: "an earlier incarnation speaks again",
+    forks.Conflict.SEAL: "one seal number came with two packets",
+    forks.Conflict.SAYS_SO: "it says that it was set back",
+}
 
 SILENT_AFTER: Final = timedelta(minutes=10)
 
@@ -48,6 +58,7 @@ class LinkState(StrEnum):
     DOWN = "down"
     SILENT = "silent"
     PAUSED = "paused"
+    HELD = "held"
     DISABLED = "disabled"
     NEW = "new"
     """Nothing was ever heard from the neighbour."""
@@ -116,12 +127,24 @@ def state_words(link: LinkView, now: datetime) -> str:
     """Up, or since when not, whose fault and why."""
     if link.state is LinkState.PAUSED:
         return _("paused: {reason}").format(reason=link.reason)
+    if link.state is LinkState.HELD:
+        return _("held: {reason}").format(reason=_held_words(link))
     if link.state is LinkState.DISABLED and link.since is not None:
         return _("disabled in the directory {age}").format(age=age((now - link.since).total_seconds()))
     if link.since is None:
         return _(link.state.value)
     fault = _("fault: the other side or the network") if link.fault is None else _(_FAULTS[link.fault])
     return f"{_(link.state.value)} {age((now - link.since).total_seconds())}, {fault}, {link.reason}"
+
+
+def _held_words(link: LinkView) -> str:
+    if link.reason == forks.SET_BACK:
+        return _("this node was set back to an older ledger; run: exchangectl node restore BACKUP")
+    if link.reason == forks.ACCUSED:
+        return _("{peer} saw two nodes under our name, or an older ledger of ours").format(peer=link.peer)
+    words = _(_CONFLICTS[forks.Conflict(link.reason)])
+    text = _("two nodes speak as {peer}: {words}; exchangectl link accept")
+    return text.format(peer=link.peer, words=words)
 
 
 def ago(at: datetime | None, now: datetime) -> str:
@@ -133,6 +156,12 @@ def _state(
     facts: LinkFacts, side: LinkSide, now: datetime
 ) -> tuple[LinkState, datetime | None, str, Fault | None]:
     memory = facts.memory
+    if memory.get(forks.SET_BACK):
+        return LinkState.HELD, facts.at(forks.SET_BACK), forks.SET_BACK, Fault.OURS
+    if memory.get(forks.FORKED):
+        return LinkState.HELD, facts.at(forks.FORKED_SINCE), memory[forks.FORKED], Fault.THEIRS
+    if memory.get(forks.ACCUSED):
+        return LinkState.HELD, None, forks.ACCUSED, Fault.OURS
     if memory.get(PAUSED):
         return LinkState.PAUSED, None, memory[PAUSED], None
     since = facts.at(DISABLED_SINCE)

@@ -29,7 +29,7 @@ from exchanged.keys import (
     public_key_text,
     public_ssh_line,
 )
-from exchanged.places import DIRECTORY_FOLDER
+from exchanged.places import DIRECTORY_FOLDER, DOOR_FOLDER
 from packet_spec.model import KeyUse, NodeRole
 
 ENROLMENT_FILE: Final = "enrolment.toml"
@@ -114,7 +114,7 @@ class _Maker:
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
             enrolment = enrolment_text(config, keys, logins)
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
-        if any(link.account for link in config.links):
+        if config.node.door != data_dir / DOOR_FOLDER:
             self._place("door", config.node.door, 0o755)
         for link in config.links:
             if link.transport is LinkTransport.FOLDER and not wish.is_system:

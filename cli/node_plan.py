@@ -213,8 +213,8 @@ def _sections(wish: Wish) -> dict[str, Values]:
         "node": {"code": wish.code, "role": wish.role.value, "data_dir": str(wish.data_dir or default)},
         "keys": {"roots": list(wish.roots) or [_PLACEHOLDER_ROOT]},
     }
-    if wish.is_system and wish.served:
-        # Where the SSH server finds the directory: it sees nothing of data_dir.
+    if wish.is_system and (wish.served or wish.role is not NodeRole.FRONTEND):
+        # Where the SSH server finds the directory: it sees nothing of data_dir. Who serves nobody may later.
         sections["node"] = {**sections["node"], "door": str(_served_below(wish) / "doors" / name)}
     if wish.is_system and has_group(OPERATORS_GROUP):
         # Where the unit makes a folder for it, and operators who may not look into data_dir can reach it.

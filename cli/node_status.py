@@ -24,6 +24,7 @@ from exchanged.config import Config
 from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError, NotFoundError
 from exchanged.ledger import open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
+from exchanged.ledger.times import moment
 from exchanged.link_health import CLOCK_AHEAD
 from exchanged.lock import holder
 from exchanged.places import LEDGER_FILE, LOCK_FILE
@@ -116,6 +117,7 @@ def _lines(
     yield from markers(config, facts)
     yield from (replace(_link(link, now), of_link=True) for link in links)
     yield _ledger(config, facts, process)
+    yield _identity(facts)
     yield from damage(config)
     yield from _waiting(facts, now)
     yield from _logs(facts)
@@ -178,7 +180,7 @@ def _link(link: LinkView, now: datetime) -> StatusLine:
             _("{waiting} wait, {offered} offered").format(waiting=counts.waiting, offered=counts.offered)
         )
     text = _("; ").join(parts)
-    if link.state is LinkState.DOWN:
+    if link.state in {LinkState.DOWN, LinkState.HELD}:
         return problem(name, text, ExitCode.TEMPORARY)
     is_odd = link.state in {LinkState.SILENT, LinkState.PAUSED, LinkState.DISABLED}
     return warning(name, text) if is_odd else good(name, text)
@@ -196,6 +198,27 @@ def _ledger(config: Config, facts: NodeFacts, process: int | str | None) -> Stat
     if process is None and facts.is_marked_running:
         return warning(_("ledger"), _("{text}; open, nobody runs").format(text=text))
     return good(_("ledger"), text)
+
+
+def _identity(facts: NodeFacts) -> StatusLine:
+    """Which incarnation neighbours know, and whether this node still takes back what it forgot."""
+    name, memory = _("incarnation"), facts.memory
+    incarnation = memory.get("incarnation") or _("none yet: a new one at the next start")
+    restored = memory.get("restored-at")
+    if memory.get("restoring") == "yes":
+        waits = [
+            _("{node} ({state})").format(node=node, state=_(state))
+            for node, state in facts.restoring
+            if state not in {"done", "skipped"}
+        ]
+        text = _("{incarnation}; restored, sends nothing of its own until it has heard: {nodes}").format(
+            incarnation=incarnation, nodes=", ".join(waits) or _("its neighbours")
+        )
+        return problem(name, text, ExitCode.TEMPORARY)
+    if restored:
+        at = local_time(moment(restored))
+        return good(name, _("{incarnation}; restored {at}").format(incarnation=incarnation, at=at))
+    return good(name, incarnation)
 
 
 def _logs(facts: NodeFacts) -> Iterator[StatusLine]:

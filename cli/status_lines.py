@@ -21,7 +21,7 @@ from cli.render import age, size
 from cli.service_user import acting_as, owner_of
 from exchanged.config import Config, LinkSide
 from exchanged.durable import DurableFiles, Volume
-from exchanged.keys import load_key
+from exchanged.key_files import key_ids_here, key_in_use
 from exchanged.ledger.questions_node import NodeFacts
 from exchanged.places import DAMAGE_FILE
 from frontend_server.folders import INBOX, OUTBOX, AgencyFolders, MarkerState
@@ -167,15 +167,11 @@ def _directory(directory: Directory, now: datetime) -> StatusLine:
 
 def _own_keys(config: Config, directory: Directory, now: datetime) -> Iterator[StatusLine]:
     """The keys that this node signs with, by the directory's dates."""
-    node, paths = directory.node(config.node.code), config.signing_key_files().values()
-    used: set[str] = set()
-    for path in paths:
-        try:
-            used.add(load_key(path).key_id)
-        except ExchangeError:
-            # Told among the checks.
-            continue
-    mine = [key for key in (node.keys if node is not None else ()) if key.key_id in used]
+    # Files that cannot be read are told among the checks.
+    found = (
+        key_in_use(directory, config.node.code, use, ids, now) for use, ids in key_ids_here(config).items()
+    )
+    mine = [key for key in found if key is not None]
     if not mine:
         return
     name = _("keys")

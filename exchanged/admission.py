@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from exchanged import forks
 from exchanged.decisions import Held, Suspicious
 from exchanged.examine import Examined, Scope
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.ledger.times import stamp
 from exchanged.packs import find_pack
+from exchanged.readmission import adopted_verdict, is_remembered, refuse_again, take_back
 from exchanged.receipts import URGENT, Links, Statements
 from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
@@ -28,12 +31,13 @@ from packet_spec.catalogue import Catalogue
 from packet_spec.encryption_rules import encryption_findings
 from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.identity import PacketKey
-from packet_spec.model import CheckedScope, ItemKind, Packet, Priority, ReceiptKind, Seal
+from packet_spec.model import CheckedScope, ItemKind, Packet, Priority, Receipt, ReceiptKind, Seal
 from packet_spec.sentences import make_finding
 from packet_spec.sequence import SequencePolicy, check_sequence
 
 _CLOCK_AGAIN_SECONDS = 30.0
 _DOCUMENT_AGAIN_SECONDS = 0.05
+_FORK = "sequence-fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,23 @@ class Admission:
             # It passed here while another node admitted its sender: nothing was ever decided about it.
             if known.state is PacketState.ACTIVE:
                 raise meets_itself(row)
-        elif known is not None and not is_new_attempt(transaction, known, seal):
+        elif (
+            known is not None
+            and not is_new_attempt(transaction, known, seal)
+            and not is_remembered(known, seal)
+        ):
             self._meet_again(transaction, row, known, examined)
             return
         require_named_blobs(transaction, row, seal)
+        if self._was_decided(transaction, row, known, examined):
+            return
         if examined.unseen:
             # It lies here now, but nobody has looked into it: it came while the packet was examined.
             raise Held("document-unseen", _DOCUMENT_AGAIN_SECONDS)
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
-            raise Held("sequence-fork")
+            if sender.node == self.links.peer_of(row.link) and row.reason != _FORK:
+                forks.mark(transaction, row.link, forks.Conflict.SEAL, seal.incarnation)
+            raise Held(_FORK)
         if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
             return
@@ -93,7 +105,7 @@ class Admission:
             return
         if doubt := self.clock_guard.doubt():
             raise Held(doubt, _CLOCK_AGAIN_SECONDS)
-        self._admit(transaction, row, known, examined, findings)
+        accepted = self._admit(transaction, row, known, examined, findings)
         cases.record(
             transaction,
             case_id,
@@ -102,7 +114,30 @@ class Admission:
             (seal.key.sender, *seal.recipients),
             seal.business_type,
             seal.key,
+            at=stamp(accepted.issued_at),
         )
+
+    def _was_decided(
+        self, transaction: Transaction, row: ArrivalRow, known: PacketRow | None, examined: Examined
+    ) -> bool:
+        """This node decided about it before its ledger was restored: nothing is judged anew (C23)."""
+        verdict = adopted_verdict(transaction, examined.seal)
+        if verdict is not None and verdict.kind == ReceiptKind.REFUSED.value:
+            refuse_again(transaction, row, known, examined, self.statements)
+            return True
+        if verdict is None and (known is None or not is_remembered(known, examined.seal)):
+            return False
+        if examined.packet is None and verdict is None:
+            return False
+        seal = examined.seal
+        roads = {recipient: self._road(row, seal.key.sender, recipient) for recipient in seal.recipients}
+        if verdict is None:
+            # Known by a recipient's word, and its ``accepted`` receipt is nowhere any more.
+            self.statements.issue(
+                transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest)
+            )
+        take_back(transaction, row, known, examined, roads)
+        return True
 
     def _meet_again(
         self, transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined
@@ -188,13 +223,13 @@ class Admission:
         known: PacketRow | None,
         examined: Examined,
         findings: tuple[Finding, ...],
-    ) -> None:
+    ) -> Receipt:
         """Store, accept, route: the receipt goes before the packet to every recipient."""
         seal = examined.seal
         roads = {recipient: self._road(row, seal.key.sender, recipient) for recipient in seal.recipients}
         number = store(transaction, row, known, examined, PacketState.ACTIVE)
         arrivals.finish(transaction, row, Event.ADMIT, keeps_bytes=True)
-        receipt, _ = self.statements.issue(
+        receipt, accepted = self.statements.issue(
             transaction,
             ReceiptKind.ACCEPTED,
             subject_of(seal, examined.seal_digest),
@@ -211,6 +246,7 @@ class Admission:
             batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
             batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
         arrivals.release_held(transaction, reasons=("waiting-for-predecessor",))
+        return accepted
 
     def _road(self, row: ArrivalRow, sender: str, recipient: str) -> str:
         """The link towards a recipient, empty for our own agency. Holds the packet without one (C16).

@@ -1,8 +1,8 @@
 """Receipts, hop notes and notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
 
-A receipt moves a destination only when it speaks of the very content and seal that this node knows
-under that identity; any other is kept and told. Receipts are idempotent: the same bytes change
-nothing twice, and a late one never moves a state back.
+A receipt moves a destination only when it speaks of the very content that this node knows under that
+identity, under its seal or as the same attempt; any other is kept and told. Receipts are idempotent: the same
+bytes change nothing twice, and a late one never moves a state back.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from exchanged.ledger import (
     log_views,
     notes,
     packets,
+    restoring,
     statements,
 )
 from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import URGENT, Statements
 from exchanged.routing import RouteKind
 from exchanged.states import EVENT_OF_RECEIPT, FINAL_DESTINATIONS, DestinationState, Event, allows
@@ -35,7 +37,9 @@ from packet_spec.hop import open_hop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import CaseNumber, ItemKind, NodeRole, Receipt, ReceiptKind
 from packet_spec.note import Note, open_note
+from packet_spec.note_rules import may_send_note
 from packet_spec.receipt import open_receipt
+from packet_spec.restoring import Numbers
 
 
 class NoteHandler(Protocol):
@@ -80,10 +84,12 @@ class Applying:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         # Recorded last: what is held is not known yet, and must be looked at again.
+        if may_send_note(self.trust.directory, note.kind, note.from_node, note.to_node) is None:
+            # A newer program may know who may say that to whom; before, nothing is passed on either.
+            raise Held("unknown-note-kind")
         if note.to_node != self.node:
             self.statements.pass_note_on(transaction, note, document, came_by=row.link)
         elif (handler := self.handlers.get(note.kind)) is None:
-            # A newer program may know what to do with it.
             raise Held("unknown-note-kind")
         else:
             handler.take(transaction, note, row)
@@ -114,7 +120,11 @@ class Applying:
         if not self.statements.has_road(receipt.key.sender, came_by=row.link):
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
-        number = statements.record_receipt(transaction, receipt, document, own=False)
+        is_ours = self.statements.is_ours(receipt.issued_by)
+        number = statements.record_receipt(transaction, receipt, document, own=is_ours)
+        if number is not None and is_ours:
+            # Given back after a restore (C23): it counts as it did, and its number is never used again.
+            restoring.skip_numbers(transaction, Numbers(receipt=receipt.number, issued_at=receipt.issued_at))
         if number is not None and receipt.kind is ReceiptKind.ACCEPTED and self._is_front_end():
             log_views.await_accepted(transaction, receipt, sha256_hex(document))
         packet = packets.find(transaction.connection, receipt.key)
@@ -128,6 +138,8 @@ class Applying:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         if packet is not None:
+            if is_ours:
+                settle_by_receipts(transaction, packet)
             self._apply_to(transaction, packet, receipt, number)
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
                 self._follow(transaction, packet, number, row.link)
@@ -150,7 +162,7 @@ class Applying:
         )
 
     def _apply_to(self, transaction: Transaction, packet: PacketRow, receipt: Receipt, number: int) -> None:
-        if (packet.content_digest, packet.seal_digest) != (receipt.content_digest, receipt.seal_digest):
+        if not packet.is_meant_by(receipt.attempt, receipt.content_digest, receipt.seal_digest):
             transaction.event(
                 "receipt-for-other-content",
                 packet.key,
@@ -167,7 +179,7 @@ class Applying:
             )
             return
         event = EVENT_OF_RECEIPT[receipt.kind]
-        if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
+        if not packet.own and receipt.kind is ReceiptKind.ACCEPTED:
             # Here custody alone counts: an accepted packet still has to be handed on.
             return
         was_on_hold = False

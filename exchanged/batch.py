@@ -94,10 +94,11 @@ class LandedItem:
 
 @dataclass(frozen=True, slots=True)
 class LandedBatch:
-    """A verified batch in the spool."""
+    """A verified batch in the spool. ``digest`` is that of its waybill, which no other batch bears."""
 
     waybill: Waybill
     items: tuple[LandedItem, ...]
+    digest: str
 
 
 def read_batch(path: Path, size: int, lookup: KeyLookup) -> LandedBatch:
@@ -122,7 +123,7 @@ def read_batch(path: Path, size: int, lookup: KeyLookup) -> LandedBatch:
         _zeros(reader, len(END))
         if reader.read(1):
             raise LayoutError("bytes follow the end of the batch")
-    return LandedBatch(waybill, tuple(landed))
+    return LandedBatch(waybill, tuple(landed), hashlib.sha256(waybill_bytes).hexdigest())
 
 
 def _member(reader: RangeReader, name: str, limit: int, position: int) -> tuple[bytes, int]:

@@ -98,6 +98,7 @@ class KeysConfig:
     encrypt: Path
     roots: tuple[RootKey, ...]
     threshold: int
+    passphrase_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from packet_spec.model import Directory, KeyUse
 class DecryptionKeys:
     """The keys in ``path`` (``encrypt.key``) and beside it (``encrypt-*.key``), for every thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: bytes | None = None) -> None:
         self._path = path
+        self._passphrase = passphrase
         self._guard = threading.Lock()
         self._keys: dict[Path, DecryptionKey] = {}
 
@@ -34,7 +35,7 @@ class DecryptionKeys:
             others = self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}")
             for path in (self._path, *sorted(others)):
                 if path not in self._keys and path.exists():
-                    self._keys[path] = load_encryption_key(path)
+                    self._keys[path] = load_encryption_key(path, self._passphrase)
 
     def find(self, key_id: str) -> DecryptionKey | None:
         """The private key of that id. Raises KeyFileError when a new key file cannot be used."""
@@ -45,12 +46,15 @@ class DecryptionKeys:
         return found
 
     def own(self, directory: Directory, node: str, moment: datetime) -> DecryptionKey | None:
-        """The newest key of this node that counts at ``moment`` and is here, for what the node keeps."""
+        """The newest key of this node that counts at ``moment`` and is here, for what the node keeps.
+
+        Raises KeyFileError when a new key file cannot be used.
+        """
         listed = directory.node(node)
         keys = () if listed is None else listed.keys
         valid = [key for key in keys if key_valid_at(key, KeyUse.ENCRYPT, moment)]
         for key in sorted(valid, key=lambda key: key.not_before, reverse=True):
-            found = self._known(key.key_id)
+            found = self.find(key.key_id)
             if found is not None:
                 return found
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import AuthorityError, ExchangeError
 
 
 class ConfigurationError(ExchangeError):
@@ -154,6 +154,18 @@ class KeyFileError(ExchangeError):
     reference = "key-file-unusable"
 
 
+class NoKeyInForceError(ExchangeError):
+    """The directory lists keys of this node, and none that it has counts now: nothing is signed, all waits.
+
+    What would be signed all the same would be refused by everybody, and set aside as suspicious.
+    """
+
+    reference = "no-key-in-force"
+    temporary = True
+    peer_text = "the other node has no valid key at the moment"
+    hint = "ask the province for a directory with a valid key of this node; see: exchangectl key rehearse"
+
+
 class LedgerDamagedError(ExchangeError):
     """The ledger contradicts itself or its hash chain is broken."""
 
@@ -217,6 +229,20 @@ class ActRefusedError(ExchangeError):
     """An operator's act that is not allowed in the present state of its subject; nothing was changed."""
 
     reference = "act-refused"
+
+
+class IncarnationClosedError(AuthorityError):
+    """A neighbour speaks in an incarnation that an operator here has closed (C15): its file is left lying."""
+
+    reference = "incarnation-closed"
+    hint = "switch off the copy that still speaks, or see: exchangectl link accept NAME --incarnation X"
+
+
+class BackupUnusableError(ExchangeError):
+    """A backup that is not finished, not whole, or not of this node; or a place where none can be made."""
+
+    reference = "backup-unusable"
+    hint = "exchangectl backup verify DIR names every problem"
 
 
 class NotPermittedError(ExchangeError):

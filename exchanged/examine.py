@@ -22,6 +22,7 @@ from packet_spec.check import check_packet
 from packet_spec.directory import find_key_owner, open_directory
 from packet_spec.documents.check import longest_seconds
 from packet_spec.encoding import reading
+from packet_spec.encryption import require_known_suite
 from packet_spec.envelope import parse_packet
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.limits import FINDINGS, MIB
@@ -114,6 +115,8 @@ def examine(work: ExamineWork) -> Examined:
     with RangeReader(Path(work.path), work.start, work.length) as source:
         reader = PacketReader(source.read)
         seal = reader.open(_lookup(work))
+        if work.scope is not Scope.SEAL:
+            require_known_suite(seal)
         packet_xml = reader.packet_xml()
         inline: dict[int, bytes] = {}
         for part, blocks in reader.parts():

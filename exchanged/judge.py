@@ -23,7 +23,7 @@ from exchanged.config_values import ScannerConfig
 from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs
+from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs, restoring
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
@@ -40,6 +40,7 @@ from packet_spec.errors import (
     ExchangeError,
     PackUnknownError,
     UnknownKeyError,
+    UnknownSuiteError,
 )
 from packet_spec.findings import Outcome
 from packet_spec.model import ItemKind, NodeRole
@@ -102,7 +103,8 @@ class Judge:
         due = arrivals.next_release(ledger.read())
         if due is not None and due <= clock.now():
             ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
-        rows = arrivals.due(ledger.read(), _GROUP)
+        is_restoring = restoring.is_going_on(ledger.read())
+        rows = arrivals.due(ledger.read(), _GROUP, is_restoring=is_restoring)
         alone = [row for row in rows if row.id in self._alone]
         if alone:
             self._judge_alone(alone[0])
@@ -227,10 +229,8 @@ class Judge:
             self._hold(transaction, row, decision.reason, decision.again_in_seconds)
         except Suspicious as decision:
             self._suspect(transaction, row, decision.reason, by_directory=decision.reason in _BY_DIRECTORY)
-        except DatedAheadError as error:
-            self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
         except UnknownKeyError as error:
-            self._hold(transaction, row, error.reference, None)
+            self._hold_unknown(transaction, row, error)
         except PackUnknownError as error:
             note = f"by {error.found}; here: {error.expected}"
             self._hold(transaction, row, error.reference, None, note)
@@ -280,6 +280,15 @@ class Judge:
         if examined.verdict.outcome is Outcome.HELD:
             raise Held(examined.verdict.held_because or "not-decidable", self._delay(row))
         self._packets.decide(transaction, row, examined)
+
+    def _hold_unknown(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> None:
+        if isinstance(error, DatedAheadError):
+            self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
+        elif isinstance(error, UnknownSuiteError):
+            # Only another program can change this: looked at again by itself, as another version is.
+            self._hold(transaction, row, error.reference, self._delay(row), error.summary)
+        else:
+            self._hold(transaction, row, error.reference, None)
 
     def _delay(self, row: ArrivalRow) -> float:
         return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())

@@ -1,13 +1,15 @@
 """Private key files: the only module that makes, reads or checks them.
 
-Two kinds: node and root keys, a text file of three lines (``exchanged-private-key-1``, ``suite NAME``,
-``seed HEX``), and the OpenSSH key pair that a dialling node logs in with.
+Three kinds: a text file of three lines (``exchanged-private-key-1``, ``suite NAME``, ``seed HEX``), the same
+under a passphrase (``exchanged-private-key-2``, see ``_LOCKED_FILE``), and the OpenSSH key pair that a node
+logs in with.
 
 Guarantees: a key file is created new, never over another one, with mode 0600 from its first byte; a key
 is used only from a plain file that belongs to the user of this process (or root) and that nobody else can
 read or write. No error text shows a part of a key.
-Leaves to others: which key may sign what, and until when (``packet_spec.authority``).
-Known limit: a key lies on disk unencrypted; whoever is root, or has a backup of it, has the key.
+Leaves to others: which key may sign what, and until when (``packet_spec.authority``), which of several is
+used (``keyring``). Known limits: without a passphrase whoever is root, or has a backup of a key file, has
+the key; a running daemon has its keys in memory in any case.
 """
 
 from __future__ import annotations
@@ -18,84 +20,226 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from exchanged import key_lock
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
+from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret, seed_bytes
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
+from packet_spec.ssh_keys import ssh_line
+from packet_spec.suites import is_signing_suite, signing_suite
 
 _MODE: Final = 0o600
-_PUBLIC_SUITES: Final = frozenset({SUITE, ENCRYPTION_SUITE})
-_SEED_BYTES: Final = 32
-# A key file is about 120 bytes; more is some other file.
+# A key file is about 120 bytes, under a passphrase about 400; more is some other file.
 _FILE_BYTES: Final = 1024
+_PASSPHRASE_BYTES: Final = 1024
 _SSH_FILE_BYTES: Final = 64 * 1024
-_KEY_FILE: Final = re.compile(rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ([0-9a-f]{64})\n")
-_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):([0-9a-f]{64})")
+_KEY_FILE: Final = re.compile(
+    rb"exchanged-private-key-1\nsuite ([a-z0-9-]{1,32})\nseed ((?:[0-9a-f]{2}){16,64})\n"
+)
+# The public half stands in the open: it is asked for without the passphrase. Then: passes, bytes of memory
+# and salt of argon2id, and the secret box with its nonce first.
+_LOCKED_FILE: Final = re.compile(
+    rb"exchanged-private-key-2\nsuite ([a-z0-9-]{1,32})\npublic ((?:[0-9a-f]{2}){16,256})\n"
+    rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ((?:[0-9a-f]{2}){56,104})\n"
+)
+_OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){16,256})")
 
 
-def generate_key(path: Path, randomness: Randomness, suite: str = SUITE) -> PrivateKey:
-    """Make a new private key and store it in the new file ``path``, mode 0600.
+def generate_key(
+    path: Path, randomness: Randomness, suite: str = SUITE, passphrase: bytes | None = None
+) -> PrivateKey:
+    """Make a new private key that signs and store it in the new file ``path``, mode 0600.
+
+    Raises as ``generate_secret``.
+    """
+    return generate_secret(path, randomness, suite, passphrase).signing()
+
+
+def generate_secret(
+    path: Path, randomness: Randomness, suite: str, passphrase: bytes | None = None
+) -> Secret:
+    """Make a new private key of any suite and store it in the new file ``path``, mode 0600.
 
     Folders on the way are made with mode 0700. Raises KeyFileError when something lies at ``path``
     already or the file cannot be made, SignatureError for an unknown suite, and what
     ``DurableFiles.write_new`` raises when the volume is full or fails.
     """
-    key = PrivateKey.from_seed(randomness.token(_SEED_BYTES), suite)
-    text = f"exchanged-private-key-1\nsuite {suite}\nseed {key.export_seed().hex()}\n"
-    _write_new(path, text.encode(), _MODE)
-    return key
+    secret = Secret(suite, randomness.token(seed_bytes(suite)))
+    _write_new(path, _file_of(secret, randomness, passphrase), _MODE)
+    return secret
 
 
-def generate_encryption_key(path: Path, randomness: Randomness) -> DecryptionKey:
-    """Make a private key to encrypt parts to, in the new file ``path``. Raises as ``generate_key``."""
-    key = DecryptionKey(randomness.token(_SEED_BYTES))
-    text = f"exchanged-private-key-1\nsuite {ENCRYPTION_SUITE}\nseed {key.export_secret().hex()}\n"
-    _write_new(path, text.encode(), _MODE)
-    return key
+def generate_beside(
+    path: Path, randomness: Randomness, suite: str, passphrase: bytes | None = None
+) -> Secret:
+    """Make a new private key of ``suite`` beside ``path``, in a file that bears its key id too.
 
-
-def load_key(path: Path) -> PrivateKey:
-    """The private key in the file ``path``.
-
-    Raises KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a
-    mode that lets others at it, or does not hold a key of a known suite.
+    Beside ``seal.key`` it is ``seal-<key id>.key``. Raises as ``generate_secret``.
     """
-    suite, seed = _read_key(path)
+    secret = Secret(suite, randomness.token(seed_bytes(suite)))
+    file = path.with_name(f"{path.stem}-{secret.key_id}.key")
+    _write_new(file, _file_of(secret, randomness, passphrase), _MODE)
+    return secret
+
+
+def generate_encryption_key(
+    path: Path, randomness: Randomness, passphrase: bytes | None = None
+) -> DecryptionKey:
+    """Make a private key to encrypt parts to, in the new file ``path``. Raises as ``generate_secret``."""
+    return DecryptionKey(generate_secret(path, randomness, ENCRYPTION_SUITE, passphrase).export_seed())
+
+
+def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
+    """The private key that signs in the file ``path``. Raises as ``load_secret``, also for another kind."""
+    secret = load_secret(path, passphrase)
+    if not is_signing_suite(secret.suite):
+        raise KeyFileError(
+            "the file holds a key that signs no documents",
+            where=str(path),
+            expected=SUITE,
+            found=secret.suite,
+        )
+    return secret.signing()
+
+
+def load_encryption_key(path: Path, passphrase: bytes | None = None) -> DecryptionKey:
+    """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_secret``."""
+    secret = load_secret(path, passphrase)
+    if secret.suite != ENCRYPTION_SUITE:
+        raise KeyFileError(
+            "the file holds no key for encryption",
+            where=str(path),
+            expected=ENCRYPTION_SUITE,
+            found=secret.suite,
+        )
+    return DecryptionKey(secret.export_seed())
+
+
+def load_secret(path: Path, passphrase: bytes | None = None, *, is_credential: bool = False) -> Secret:
+    """The private key of any suite in the file ``path``, also in an OpenSSH one.
+
+    ``is_credential``: the service manager laid it there, and guards it with an access list. Raises
+    KeyFileError when the file is missing or unreadable, is no plain file, has another owner or a mode that
+    lets others at it, does not hold a key of a known suite, or is under another passphrase or none was given.
+    """
+    data = _read_private(path, limit_bytes=_SSH_FILE_BYTES, is_credential=is_credential)
     try:
-        return PrivateKey.from_seed(seed, suite)
+        if data.startswith(_OPENSSH):
+            return Secret(LOGIN_SUITE, _openssh_seed(path, data))
+        if (match := _KEY_FILE.fullmatch(data)) is not None:
+            return Secret(match[1].decode(), bytes.fromhex(match[2].decode()))
+        if (match := _LOCKED_FILE.fullmatch(data)) is not None:
+            return _unlocked(path, match, passphrase)
     except SignatureError as error:
         raise KeyFileError(error.summary, where=str(path), expected=error.expected) from error
+    raise KeyFileError(
+        "the file is not a private key of this program",
+        where=str(path),
+        expected="exchanged-private-key-1, suite, seed: three lines",
+        hint="restore the key from its backup, or make a new one and enrol it: exchangectl key generate",
+    )
 
 
-def load_encryption_key(path: Path) -> DecryptionKey:
-    """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_key``."""
-    suite, seed = _read_key(path)
-    if suite != ENCRYPTION_SUITE:
+def read_public_half(path: Path) -> PublicKey:
+    """The public half of a private key file, without its passphrase. Raises as ``load_secret``."""
+    data = _read_private(path, limit_bytes=_SSH_FILE_BYTES)
+    if (match := _LOCKED_FILE.fullmatch(data)) is not None:
+        return PublicKey(match[1].decode(), bytes.fromhex(match[2].decode()))
+    secret = load_secret(path)
+    return PublicKey(secret.suite, secret.public)
+
+
+def protect(path: Path, passphrase: bytes, randomness: Randomness, old: bytes | None = None) -> Secret:
+    """Put the key in ``path`` under ``passphrase``: the file is replaced whole, flushed, mode 0600.
+
+    ``old`` is the passphrase that it is under now. The bytes that stood there before are free space of the
+    disk from then on, not gone. Raises as ``load_secret`` and ``DurableFiles.write_file``.
+    """
+    secret = load_secret(path, old)
+    DurableFiles(Volume.OWN).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
+    return secret
+
+
+def read_passphrase(path: Path, *, is_credential: bool = False) -> bytes:
+    """The passphrase in a private file: its bytes without the last line end. Raises KeyFileError."""
+    data = _read_private(path, limit_bytes=_PASSPHRASE_BYTES, is_credential=is_credential)
+    text = data.removesuffix(b"\n").removesuffix(b"\r")
+    if not text or len(text) > _PASSPHRASE_BYTES:
         raise KeyFileError(
-            "the file holds no key for encryption", where=str(path), expected=ENCRYPTION_SUITE, found=suite
-        )
-    return DecryptionKey(seed)
-
-
-def _read_key(path: Path) -> tuple[str, bytes]:
-    """Suite and secret of a key file. Raises KeyFileError."""
-    match = _KEY_FILE.fullmatch(_read_private(path))
-    if match is None:
-        raise KeyFileError(
-            "the file is not a private key of this program",
+            "the passphrase file holds no passphrase",
             where=str(path),
-            expected="exchanged-private-key-1, suite, seed: three lines",
-            hint="restore the key from its backup, or make a new one and enrol it: exchangectl key generate",
+            expected=f"1 to {_PASSPHRASE_BYTES} bytes, one line",
+            found=f"{len(text)} bytes",
+            hint="write the passphrase into it, mode 0600",
         )
-    return match[1].decode(), bytes.fromhex(match[2].decode())
+    return text
 
 
-def load_log_key(path: Path | None) -> PrivateKey | None:
-    """The key that signs heads of the log; None where there is none. Raises KeyFileError as ``load_key``."""
-    return None if path is None or not path.exists() else load_key(path)
+def check_key_folder(path: Path) -> None:
+    """Whether a folder of private keys is closed to others: they must not even see what lies there.
+
+    Raises KeyFileError, naming the fix.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise KeyFileError(
+            f"the folder of the keys cannot be used: {error.strerror}",
+            where=str(path),
+            hint=f"make a key in it: exchangectl key generate {path}/seal.key",
+        ) from error
+    _require_private(path, status, "the folder of the keys", "0700")
+
+
+def _file_of(secret: Secret, randomness: Randomness, passphrase: bytes | None) -> bytes:
+    seed = secret.export_seed()
+    if passphrase is None:
+        return f"exchanged-private-key-1\nsuite {secret.suite}\nseed {seed.hex()}\n".encode()
+    salt, nonce = randomness.token(key_lock.SALT_BYTES), randomness.token(key_lock.NONCE_BYTES)
+    locked = key_lock.lock(seed, passphrase, salt, nonce, key_lock.Costs())
+    return (
+        f"exchanged-private-key-2\nsuite {secret.suite}\npublic {secret.public.hex()}\n"
+        f"argon2id {locked.costs.operations} {locked.costs.memory_bytes} {salt.hex()}\n"
+        f"secretbox {locked.box.hex()}\n"
+    ).encode()
+
+
+def _unlocked(path: Path, match: re.Match[bytes], passphrase: bytes | None) -> Secret:
+    if passphrase is None:
+        raise KeyFileError(
+            "the key is under a passphrase, and none is given",
+            where=str(path),
+            hint="name its file in [keys] passphrase_file, or give the credential `passphrase` to the unit",
+        )
+    costs = key_lock.Costs(int(match[3]), int(match[4]))
+    locked = key_lock.Locked(costs, bytes.fromhex(match[5].decode()), bytes.fromhex(match[6].decode()))
+    secret = Secret(match[1].decode(), key_lock.unlock(locked, passphrase))
+    if secret.public.hex() != match[2].decode():
+        raise KeyFileError("the public half in the file is that of another key", where=str(path))
+    return secret
+
+
+def _openssh_seed(path: Path, data: bytes) -> bytes:
+    # Only who logs in needs the second cryptographic library.
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+    try:
+        key = serialization.load_ssh_private_key(data, None)
+    except ValueError as error:
+        raise KeyFileError(
+            "the file is no OpenSSH private key that can be used",
+            where=str(path),
+            expected="an OpenSSH Ed25519 private key without passphrase of OpenSSH's own",
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError("the login key is of a kind that is not used", where=str(path), expected="ed25519")
+    return key.private_bytes_raw()
 
 
 def public_key_text(key: PublicKey) -> str:
@@ -106,9 +250,17 @@ def public_key_text(key: PublicKey) -> str:
 def parse_public_key(text: str) -> PublicKey:
     """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
     match = _PUBLIC_TEXT.fullmatch(text)
-    if match is None or match[1] not in _PUBLIC_SUITES:
+    public = b"" if match is None else bytes.fromhex(match[2])
+    if match is None or len(public) != _public_bytes(match[1]):
         raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
-    return PublicKey(match[1], bytes.fromhex(match[2]))
+    return PublicKey(match[1], public)
+
+
+def _public_bytes(suite: str) -> int:
+    """How long public keys of ``suite`` are; 0 for one that is not known here."""
+    if suite == ENCRYPTION_SUITE:
+        return SEED_BYTES
+    return signing_suite(suite).public_bytes if is_signing_suite(suite) else 0
 
 
 def write_public_key(path: Path, key: PublicKey) -> None:
@@ -136,13 +288,11 @@ def generate_ssh_key(path: Path, randomness: Randomness, comment: str = "exchang
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
-    key = Ed25519PrivateKey.from_private_bytes(randomness.token(_SEED_BYTES))
+    key = Ed25519PrivateKey.from_private_bytes(randomness.token(SEED_BYTES))
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     line = f"{public.decode()} {comment}"
     _write_new(path, private, _MODE)
     _write_new(path.with_name(path.name + ".pub"), f"{line}\n".encode(), 0o644)
@@ -154,16 +304,10 @@ def public_ssh_line(path: Path, comment: str = "exchanged") -> str:
 
     Raises KeyFileError as ``load_key``, also for a key under a passphrase, which a daemon cannot give.
     """
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
-
-    try:
-        key = serialization.load_ssh_private_key(_read_private(path, limit_bytes=_SSH_FILE_BYTES), None)
-    except ValueError as error:
-        raise KeyFileError("the file is no OpenSSH private key that can be used", where=str(path)) from error
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    return f"{public.decode()} {comment}"
+    secret = load_secret(path)
+    if secret.suite != LOGIN_SUITE:
+        raise KeyFileError("the file is no OpenSSH private key that can be used", where=str(path))
+    return f"{ssh_line(secret.public)} {comment}"
 
 
 def check_private_file(path: Path) -> None:
@@ -192,7 +336,7 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         raise KeyFileError(f"the key file cannot be made: {error.found}", where=str(path)) from error
 
 
-def _read_private(path: Path, limit_bytes: int = _FILE_BYTES) -> bytes:
+def _read_private(path: Path, limit_bytes: int = _FILE_BYTES, *, is_credential: bool = False) -> bytes:
     """The bytes of a private file, checked on the descriptor that is read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -204,7 +348,11 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES) -> bytes:
         raise KeyFileError(f"the key file cannot be opened: {error.strerror}", where=str(path)) from error
     try:
         # Before anything is read, and before Python refuses what is no file in its own words.
-        _require_private(path, os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError("the key file is not a plain file", where=str(path))
+        # In the mode of a credential the group bits are the mask of its access list.
+        _require_private(path, status, "the key file", "0600", others=0o037 if is_credential else 0o077)
         return os.read(descriptor, limit_bytes + 1)
     except OSError as error:
         raise KeyFileError(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
@@ -212,22 +360,20 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES) -> bytes:
         os.close(descriptor)
 
 
-def _require_private(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError("the key file is not a plain file", where=str(path))
+def _require_private(path: Path, status: os.stat_result, what: str, wanted: str, others: int = 0o077) -> None:
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
+    if mode & others:
         raise KeyFileError(
-            "others may read or write the key file",
+            f"others may read or write {what}",
             where=str(path),
-            expected="mode 0600",
+            expected=f"mode {wanted}",
             found=f"mode {mode:04o}",
-            hint=f"run: chmod 600 {path}; if others could read it, retire the key",
+            hint=f"run: chmod {wanted[1:]} {path}; if others could read it, retire the key",
         )
     # Root looks at the keys of a daemon that has a user of its own: they are to be that user's, not root's.
     if os.geteuid() != 0 and status.st_uid not in {os.geteuid(), 0}:
         raise KeyFileError(
-            "the key file belongs to another user",
+            f"{what} belongs to another user",
             where=str(path),
             expected=f"user id {os.geteuid()}",
             found=f"user id {status.st_uid}",

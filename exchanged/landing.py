@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from exchanged import forks
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import TransportFileError, VolumeDamagedError
-from exchanged.ledger import Transaction, arrivals, batches, blobs, spool
+from exchanged.errors import IncarnationClosedError, TransportFileError, VolumeDamagedError
+from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.log import event_line
@@ -30,6 +31,7 @@ from packet_spec.errors import (
     FormatError,
     SignatureError,
     UnknownKeyError,
+    UnknownSuiteError,
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
@@ -127,6 +129,12 @@ class Landing:
             raise trouble
         return len(names) > BATCHES_A_STEP
 
+    def look_again(self) -> None:
+        """What was passed over may be judged anew: an operator decided whom this link believes."""
+        self._passed_over.clear()
+        self._refused.clear()
+        self._ack = _AckFile()
+
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
         """Land in one transaction; a file that did not become part of the spool goes."""
         try:
@@ -174,6 +182,7 @@ class Landing:
             self._require_neighbour(batch.waybill)
             if batch.waybill.number is not None or batch.items:
                 raise FormatError("the bare acknowledgement bears a number or items")
+            self._require_open(batch.waybill)
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
             self._ack.digest = fetched.digest
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
@@ -206,6 +215,7 @@ class Landing:
             self._require_neighbour(batch.waybill)
             if batch.waybill.number != known.number:
                 raise FormatError("the file name and the waybill bear different numbers")
+            self._require_open(batch.waybill)
             landed.batch = batch
         except VersionError as error:
             landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
@@ -237,6 +247,13 @@ class Landing:
         check_link_authority(
             self.link.trust.directory, waybill.from_node, waybill.key_id, self.link.clock.now()
         )
+
+    def _require_open(self, waybill: Waybill) -> None:
+        """An operator decided that what speaks in this incarnation is not the node (``exchanged.forks``)."""
+        if spoken.is_closed(self.link.ledger.read(), self.link.name, waybill.incarnation):
+            raise IncarnationClosedError(
+                "an operator has closed this incarnation of the neighbour", found=waybill.incarnation
+            )
 
     def _fetch_blobs(
         self, files: Mapping[str, int], landed: list[_Landed], fetched: dict[str, tuple[int, int]]
@@ -331,18 +348,13 @@ class Landing:
                     batches.remember(transaction, self.link.name, DAMAGED_HERE, transaction.stamp)
             return
         waybill = found.batch.waybill
-        self._heard(transaction, waybill)
-        if batches.number_is_taken(transaction.connection, self.link.name, waybill.incarnation, found.number):
-            # A ledger that was set back gives a number twice: what it holds now must come again (C23).
-            transaction.event(
-                "batch-number-used-twice", detail={"link": self.link.name, "number": found.number}
-            )
-            batches.answer_bad(
-                transaction, self.link.name, waybill.incarnation, found.number, NUMBER_USED_TWICE
-            )
+        if not self._heard(transaction, waybill) or self._is_used_twice(transaction, found, found.batch):
             found.batch = None
             return
-        batch = batches.land(transaction, self.link.name, waybill.incarnation, found.number, found.name)
+        batch = batches.land(
+            transaction, self.link.name, waybill.incarnation, found.number, found.name,
+            waybill=found.batch.digest,
+        )  # fmt: skip
         assert found.path is not None  # noqa: S101 - a verified batch lies in the spool
         file = spool.adopt(transaction, found.path.name, found.size, len(found.batch.items))
         needing = [
@@ -354,6 +366,23 @@ class Landing:
         if any(needing):
             batches.mark_needing(transaction, batch)
         transaction.wake("judge")
+
+    def _is_used_twice(self, transaction: Transaction, found: _Landed, batch: LandedBatch) -> bool:
+        """Its number was disposed of before.
+
+        By these very bytes, by a clone, or nobody can tell (C15, C23).
+        """
+        link, waybill = self.link.name, batch.waybill
+        if not batches.number_is_taken(transaction.connection, link, waybill.incarnation, found.number):
+            return False
+        is_same = forks.is_same_batch(transaction.connection, link, waybill, batch.digest)
+        if is_same is False:
+            forks.mark(transaction, link, forks.Conflict.NUMBER, waybill.incarnation)
+        elif is_same is None:
+            # What it holds must come again, under another number.
+            transaction.event("batch-number-used-twice", detail={"link": link, "number": found.number})
+            batches.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
+        return True
 
     def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
         item = entry.item
@@ -375,13 +404,24 @@ class Landing:
             if row.id in complete:
                 arrivals.keep(transaction, row, Event.BLOBS_COMPLETE, "")
 
-    def _heard(self, transaction: Transaction, waybill: Waybill) -> None:
-        """What any waybill of the neighbour tells beside its items."""
+    def _heard(self, transaction: Transaction, waybill: Waybill) -> bool:
+        """What any waybill of the neighbour tells beside its items. False: it contradicts itself (C15)."""
+        if forks.marks(transaction.connection, self.link.name):
+            # An earlier one of this step showed it.
+            return False
+        conflict = forks.conflict_of(
+            transaction.connection, self.link.name, waybill, is_bare=waybill.number is None
+        )
+        if conflict is not None:
+            forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
+            return False
         self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
         ahead = (waybill.sent_at - transaction.now).total_seconds()
         batches.remember(transaction, self.link.name, HEARD_AT, transaction.stamp)
         batches.remember(transaction, self.link.name, CLOCK_AHEAD, str(round(ahead)))
-        if batches.meet_incarnation(transaction, self.link.name, waybill.incarnation):
+        if batches.meet_incarnation(
+            transaction, self.link.name, waybill.incarnation, forks.began(waybill)
+        ):
             # Whose number a bad batch bears is known only now.
             self._passed_over.clear()
             transaction.event(
@@ -391,7 +431,9 @@ class Landing:
         batches.remember(transaction, self.link.name, batches.DIRECTORY_VERSION, str(edition))
         batches.remember(transaction, self.link.name, PACKS_LACKED, " ".join(waybill.lacks))
         batches.remember_head(transaction, self.link.peer, waybill)
+        forks.note_spoken(transaction, self.link.name, waybill)
         self.settling.apply(transaction, waybill)
+        return True
 
     def _security(self, name: str, error: ExchangeError) -> None:
         """A mailbox file that is not what it should be: told once, never silently skipped."""
@@ -400,17 +442,22 @@ class Landing:
         if len(self._complaints) >= _COMPLAINTS:
             self._complaints.clear()
         self._complaints[name] = error.reference
+        # Nobody did anything wrong who signs in a suite that this program does not know.
+        waits = isinstance(error, UnknownSuiteError)
         event_line(
-            "mailbox-file-refused",
+            "mailbox-file-waits" if waits else "mailbox-file-refused",
             level=30,
             link=self.link.name,
             file=name,
             error=error.reference,
             what=str(error),
         )
-        self.link.ledger.write(
-            lambda transaction: transaction.event(
-                "mailbox-file-refused",
-                detail={"link": self.link.name, "file": name, "error": error.reference},
-            )
-        )
+        about = {"link": self.link.name, "file": name}
+
+        def record(transaction: Transaction) -> None:
+            if waits:
+                transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
+            else:
+                transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
+
+        self.link.ledger.write(record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from exchanged import forks
 from exchanged.bell import ring_again_in
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
@@ -15,6 +16,7 @@ from exchanged.ledger import batches
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
+from exchanged.restore_answers import RestoreAnswers
 from exchanged.settling import Settling
 from exchanged.station import NOW
 
@@ -29,9 +31,11 @@ class LinkStation:
         settling = Settling(link)
         self._landing = Landing(link, settling)
         self._offering = Offering(link, settling, self._landing)
+        self._answers = RestoreAnswers(link)
         self._health = LinkHealth(link.ledger, link.name, link.peer)
         self._down = False
         self._paused = False
+        self._marked = False
 
     @property
     def name(self) -> str:
@@ -56,6 +60,12 @@ class LinkStation:
         self._paused = bool(batches.paused_because(self._link.ledger.read(), self._link.name))
         if self._paused:
             return None
+        if forks.marks(self._link.ledger.read(), self._link.name):
+            self._marked = True
+            return self._tell()
+        if self._marked:
+            self._landing.look_again()
+            self._marked = False
         full: NoSpaceError | None = None
         more = False
         try:
@@ -64,6 +74,9 @@ class LinkStation:
             except NoSpaceError as error:
                 # What goes out, and what is known to have arrived there, makes room here.
                 full = error
+            if not more and full is None:
+                # Everything that lies there has landed: what a restored neighbour asked can be told (C23).
+                self._answers.step()
             changed, waits = self._offering.step()
             if full is not None:
                 raise full
@@ -71,11 +84,7 @@ class LinkStation:
             # Nothing may be written any more, not even that the link is down.
             raise
         except Exception as error:
-            self._offering.forget()
-            self._down = True
-            # A ledger without room must not hide why the link is down; a damaged volume must be heard of.
-            with suppress(NoSpaceError, LedgerDamagedError):
-                self._health.note_down(error)
+            self._failed(error)
             raise
         self._health.note_up()
         self._down = False
@@ -88,6 +97,28 @@ class LinkStation:
         if ring is not None:
             delays.append(ring)
         return min(delays)
+
+    def _tell(self) -> float:
+        """Two speak under one name: nothing is taken or offered, and both copies read that here (C15)."""
+        try:
+            changed = self._offering.tell()
+        except VolumeDamagedError:
+            raise
+        except Exception as error:
+            self._failed(error)
+            raise
+        self._health.note_up()
+        self._down = False
+        if changed and self._rings:
+            self._link.transport.ring()
+        return self._link.limits.scan_seconds
+
+    def _failed(self, error: Exception) -> None:
+        self._offering.forget()
+        self._down = True
+        # A ledger without room must not hide why the link is down; a damaged volume must be heard of.
+        with suppress(NoSpaceError, LedgerDamagedError):
+            self._health.note_down(error)
 
     def _ring(self, *, changed: bool) -> float | None:
         """Ring after news; a ring that nobody heard is repeated while something waits there (C7)."""

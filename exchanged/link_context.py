@@ -8,6 +8,7 @@ from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
+from exchanged.keyring import KeyAt
 from exchanged.ledger import Ledger
 from exchanged.pack_store import PackStore
 from exchanged.receipts import Statements
@@ -15,7 +16,6 @@ from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
-from packet_spec.signing import PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class LinkContext:
     trust: Trust
     packs: PackStore
     statements: Statements
-    link_key: PrivateKey
+    link_key: KeyAt
     clock: Clock
     clock_guard: ClockGuard
     floor: DiskFloor

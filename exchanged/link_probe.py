@@ -13,7 +13,7 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,15 +69,19 @@ class _Watch:
 
 
 def probe(
-    link: LinkConfig, clock: Clock, listed: Callable[[], SshKeys] = SshKeys
+    link: LinkConfig,
+    clock: Clock,
+    listed: Callable[[], SshKeys] = SshKeys,
+    logins: Callable[[], Sequence[bytes]] = tuple,
 ) -> tuple[ProbeStep, ...]:
     """Every step that was taken, in order; the link works when none has an error.
 
-    ``listed`` says what the directory lists as the host keys of the node at the other end.
+    ``listed`` says what the directory lists as the host keys of the node at the other end; ``logins`` gives
+    the seeds to log in with, where others than the configured key count.
     """
     watch = _Watch(clock)
     is_sftp = link.transport is LinkTransport.SFTP
-    steps = _sftp_steps(link, watch, listed) if is_sftp else _folder_steps(link, watch)
+    steps = _sftp_steps(link, watch, listed, logins) if is_sftp else _folder_steps(link, watch)
     for name, act in steps:
         try:
             act()
@@ -97,12 +101,17 @@ def _stage(watch: _Watch, name: str) -> str:
     return next(stage for stage in _CONNECTING if stage not in done) if name == "connect" else name
 
 
-def _sftp_steps(link: LinkConfig, watch: _Watch, listed: Callable[[], SshKeys]) -> _Steps:
+def _sftp_steps(
+    link: LinkConfig,
+    watch: _Watch,
+    listed: Callable[[], SshKeys],
+    logins: Callable[[], Sequence[bytes]],
+) -> _Steps:
     yield "resolve", lambda: watch.note("resolve", _addresses(link))
     made: list[SftpConnection] = []
 
     def connect() -> None:
-        made.append(SftpConnection(sftp_settings(link), reached=watch.note, listed=listed))
+        made.append(SftpConnection(sftp_settings(link), reached=watch.note, listed=listed, logins=logins))
         made[0].open_window().close()
 
     # An error of the constructor (the login key) stands before the first byte is sent.

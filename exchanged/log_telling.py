@@ -20,19 +20,20 @@ from itertools import islice
 from typing import Final
 
 from exchanged.clock import Clock
+from exchanged.errors import NoKeyInForceError
+from exchanged.keyring import KeyAt
 from exchanged.ledger import Connection, Ledger, Transaction, log_entries
 from exchanged.ledger.log_entries import Asked, Entry, Told
 from exchanged.ledger.log_tree import Tree, size_of
 from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.times import moment, stamp
-from exchanged.log_watch import NOTE_KIND
 from exchanged.receipts import Statements
 from exchanged.trust import Trust
 from packet_spec.directory import find_key, key_valid_at
 from packet_spec.log_head import LogHead, sign_log_head
 from packet_spec.log_statement import Consistency, Inclusion, LogStatement, encode_log_statement
 from packet_spec.model import KeyUse, NodeRole
-from packet_spec.signing import PrivateKey
+from packet_spec.note_rules import LOG
 
 TELL_SECONDS: Final = 2.0
 # While much is owed (a ledger of before, a front-end that was away) pages follow each other.
@@ -67,7 +68,7 @@ class LogTelling:
     """One node's telling. ``key`` signs its heads."""
 
     def __init__(
-        self, node: str, ledger: Ledger, trust: Trust, statements: Statements, key: PrivateKey, clock: Clock
+        self, node: str, ledger: Ledger, trust: Trust, statements: Statements, key: KeyAt, clock: Clock
     ) -> None:
         self._node = node
         self._ledger = ledger
@@ -105,8 +106,12 @@ class LogTelling:
         return wait
 
     def _may_sign(self) -> bool:
-        listed = find_key(self._trust.directory, self._node, self._key.key_id)
-        return listed is not None and key_valid_at(listed, KeyUse.LOG, self._clock.now())
+        now = self._clock.now()
+        try:
+            listed = find_key(self._trust.directory, self._node, self._key(now).key_id)
+        except NoKeyInForceError:
+            return False
+        return listed is not None and key_valid_at(listed, KeyUse.LOG, now)
 
     def _debts(self, connection: Connection, size: int) -> Iterator[_Debt]:
         """Every front-end that is owed entries, an answer or a recovery statement."""
@@ -152,7 +157,7 @@ class LogTelling:
         if last is not None:
             at = max(at, moment(last) + timedelta(microseconds=1))
         head = LogHead(self._node, tree.size, tree.root().hex(), at)
-        document = sign_log_head(head, self._key)
+        document = sign_log_head(head, self._key(at))
         transaction.remember(_LAST_AT, stamp(at))
         transaction.remember(OWN_HEAD, document.hex())
         transaction.event("log-head-signed", detail={"size": head.size, "root": head.root})
@@ -193,7 +198,7 @@ class LogTelling:
             log_entries.answered(transaction, debt.request.id)
         payloads = [document for _, document in debt.recoveries] + ([page] if page else [])
         for payload in payloads:
-            if not self._statements.send_note(transaction, NOTE_KIND, debt.node, payload):
+            if not self._statements.send_note(transaction, LOG, debt.node, payload):
                 return
         _forget(transaction, debt=debt)
         recovery = debt.recoveries[-1][0] if debt.recoveries else debt.told.recovery

@@ -39,7 +39,6 @@ from packet_spec.model import Directory, KeyUse
 from packet_spec.note import Note
 from packet_spec.signing import split_signed
 
-NOTE_KIND: Final = "log"
 _KIND: Final = re.compile(rb'<(?:\w+:)?\w+[^>]* xmlns="urn:exchanged:([a-z-]+):')
 
 

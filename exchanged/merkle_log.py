@@ -22,12 +22,14 @@ from exchanged.ledger import Transaction, log_views
 from exchanged.ledger.log_views import HeadState
 from exchanged.log import event_line
 from exchanged.log_telling import HELD, WANTED, LogTelling
-from exchanged.log_watch import NOTE_KIND, LogWatch, shows_its_log
+from exchanged.log_watch import LogWatch, shows_its_log
 from exchanged.parts import Parts
 from exchanged.places import LOG_FOLDER
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import LOG_RECOVERY_BYTES
 from packet_spec.log_statement import LogRequest, encode_log_request
+from packet_spec.model import KeyUse
+from packet_spec.note_rules import LOG
 
 # Statements come within seconds: what was not shown by now was lost somewhere.
 _ASK_AFTER: Final = timedelta(seconds=60)
@@ -51,9 +53,14 @@ class LogStation:
         self._incoming = parts.config.node.data_dir / LOG_FOLDER / "incoming"
         self._telling = (
             None
-            if parts.log_key is None
+            if not parts.keyring.has(KeyUse.LOG)
             else LogTelling(
-                self._node, parts.ledger, parts.trust, parts.statements, parts.log_key, self._clock
+                self._node,
+                parts.ledger,
+                parts.trust,
+                parts.statements,
+                parts.keyring.signer(KeyUse.LOG),
+                self._clock,
             )
         )
 
@@ -88,7 +95,7 @@ class LogStation:
 
     def _send(self, transaction: Transaction, *, request: LogRequest) -> None:
         log_views.note_asked(transaction, request.node)
-        self._statements.send_note(transaction, NOTE_KIND, request.node, encode_log_request(request))
+        self._statements.send_note(transaction, LOG, request.node, encode_log_request(request))
 
     def _read_incoming(self) -> None:
         if not self._incoming.is_dir():

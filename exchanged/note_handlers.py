@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.applying import Applying, NoteHandler
-from exchanged.log_watch import NOTE_KIND as LOG_NOTES
+from exchanged.key_desk import KeyOffers
 from exchanged.log_watch import LogWatch
 from exchanged.parts import Parts
+from exchanged.restoring import restore_notes
 from packet_spec.model import NodeRole
+from packet_spec.note_rules import KEYS, LOG, RESTORE
 
 
 def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     """Kind -> handler, for the role of this node."""
     role, node = parts.config.node.role, parts.config.node.code
-    if role is NodeRole.BRIDGE:
-        return {}
-    return {LOG_NOTES: LogWatch(node, parts.trust)}
+    handlers: dict[str, NoteHandler] = {RESTORE: restore_notes(parts)}
+    if role is not NodeRole.BRIDGE:
+        handlers[LOG] = LogWatch(node, parts.trust)
+    if role is NodeRole.PROVINCIAL:
+        handlers[KEYS] = KeyOffers()
+    return handlers
 
 
 def applying_of(parts: Parts) -> Applying:

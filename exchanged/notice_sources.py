@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from exchanged import forks
 from exchanged.config import NoticesConfig
 from exchanged.disk_floor import DiskFloor
-from exchanged.ledger import Connection, Ledger, batches, log_views, notices
+from exchanged.ledger import Connection, Ledger, batches, log_views, notices, restoring
 from exchanged.ledger.notices import Group
 from exchanged.ledger.times import moment
 from exchanged.link_health import DAMAGED_HERE, DAMAGED_THERE
@@ -46,11 +47,7 @@ def notices_of(
         agency=config.node.agency,
         links=parts.links.names(),
         node=config.node.code,
-        key_ids=tuple(
-            key.key_id
-            for key in (parts.seal_key, parts.link_key, parts.receipt_key, parts.log_key)
-            if key is not None
-        ),
+        key_ids=parts.keyring.key_ids,
     )
     own = NodePlace(config.node.data_dir / NOTICE_FOLDER, parts.files)
     return Notices(
@@ -66,7 +63,7 @@ def notices_of(
 
 
 class Watch:
-    """What every role watches. ``key_ids`` are those of the keys that this node signs with."""
+    """What every role watches. ``key_ids`` gives those of the keys that this node signs with then."""
 
     def __init__(
         self,
@@ -78,7 +75,7 @@ class Watch:
         agency: str,
         links: Sequence[str],
         node: str,
-        key_ids: Sequence[str],
+        key_ids: Callable[[datetime], Sequence[str]],
     ) -> None:
         self._ledger = ledger
         self._trust = trust
@@ -87,7 +84,7 @@ class Watch:
         self._agency = agency
         self._links = tuple(links)
         self._node = node
-        self._key_ids = tuple(dict.fromkeys(key_ids))
+        self._key_ids = key_ids
 
     def matters(self, now: datetime) -> list[Matter]:
         """Everything that is the matter now."""
@@ -96,6 +93,8 @@ class Watch:
             *self._late(connection, now),
             *self._broken_links(connection, now),
             *self._damaged(connection, now),
+            *self._two_of_one(connection),
+            *self._restored(connection, now),
             *self._expired(connection, now),
             *self._waiting(connection, now),
             *self._disk(),
@@ -167,6 +166,32 @@ class Watch:
                 values |= {"link": link, "at": shown(moment(last))}
                 yield Matter("batch-damaged", link, NoticeLevel.ALARM, values)
 
+    def _two_of_one(self, connection: Connection) -> Iterator[Matter]:
+        """Two nodes under one name, the neighbour's or ours, or a node on an older ledger (C15)."""
+        for link in self._links:
+            if since := batches.recall(connection, link, forks.SET_BACK):
+                values = {"link": link, "since": shown(moment(since))}
+                yield Matter("node-set-back", link, NoticeLevel.ALARM, values)
+            if conflict := batches.recall(connection, link, forks.FORKED):
+                since = batches.recall(connection, link, forks.FORKED_SINCE) or ""
+                incarnation = batches.recall(connection, link, forks.FORKED_IN) or "-"
+                values = {"link": link, "conflict": conflict, "incarnation": incarnation}
+                values["since"] = shown(moment(since))
+                yield Matter("neighbour-forked", link, NoticeLevel.ALARM, values)
+            if conflict := batches.recall(connection, link, forks.ACCUSED):
+                yield Matter("node-forked", link, NoticeLevel.ALARM, {"link": link, "conflict": conflict})
+
+    def _restored(self, connection: Connection, now: datetime) -> Iterator[Matter]:
+        """A restored node that still waits, and what it may have delivered twice (C23)."""
+        if restoring.is_going_on(connection):
+            waits = [peer.node for peer in restoring.peers(connection) if peer.state not in restoring.OVER]
+            at = restoring.restored_at(connection)
+            values = {"nodes": ", ".join(waits) or "-", "since": shown(at) if at else "-"}
+            yield Matter("node-restoring", "", NoticeLevel.WARNING, values)
+        twice = restoring.maybe_twice(connection, now - _DAY)
+        if twice:
+            yield Matter("maybe-duplicate", "", NoticeLevel.ALARM, {}, len(twice), twice[:200])
+
     def _expired(self, connection: Connection, now: datetime) -> Iterator[Matter]:
         for group in notices.expired(connection, now - _DAY):
             yield _group("packet-expired", group.name, NoticeLevel.ALARM, group, recipient=group.name)
@@ -222,10 +247,10 @@ class Watch:
         if directory.expires_at - now < soon:
             values = {"version": str(directory.version), "at": shown(directory.expires_at)}
             yield Matter("directory-ends", "", _level(directory.expires_at, now), values)
-        node = directory.node(self._node)
+        node, used = directory.node(self._node), self._key_ids(now)
         for key in () if node is None else node.keys:
             ends = key.not_after if key.revoked_at is None else min(key.not_after, key.revoked_at)
-            if key.key_id in self._key_ids and ends - now < soon:
+            if key.key_id in used and ends - now < soon:
                 values = {"key_id": key.key_id, "use": ", ".join(key.uses), "at": shown(ends)}
                 yield Matter("key-ends", key.key_id, _level(ends, now), values)
 

@@ -146,6 +146,79 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " exchangectl event list --kind {event}",
             ),
         ),
+        "neighbour-forked": Words(
+            Bilingual(
+                "链路 {link} 的对方自相矛盾（{conflict}）：有两个节点用同一身份运行，或对方用了旧台账。"
+                "自 {since} 起该链路已停用。",
+                "The neighbour on the link {link} contradicts itself ({conflict}): two nodes run "
+                "under its name, or"
+                " it runs on an older ledger. The link has been held since {since}.",
+            ),
+            Bilingual(
+                "没有丢失。请联系对方，确认只剩一个节点运行，再运行："
+                'exchangectl link accept {link} --incarnation X --reason "原因"（X 由对方用 node '
+                'status 查得）',
+                "Nothing is lost. Call its operator, see to it that only one of the two runs, "
+                "then: exchangectl link"
+                " accept {link} --incarnation X --reason TEXT, with X as its node status shows it.",
+            ),
+        ),
+        "node-forked": Words(
+            Bilingual(
+                "链路 {link} 的对方看到有两个节点使用本机的身份（{conflict}），已停用该链路。",
+                "The neighbour on the link {link} saw two nodes under the name of this one "
+                "({conflict}) and holds the"
+                " link.",
+            ),
+            Bilingual(
+                "请查找并关停本机的副本（克隆的虚拟机、旧机器），再请对方放行：exchangectl link accept。",
+                "Find the copy of this node (a cloned machine, the old one) and switch it off; "
+                "then ask the other"
+                " side for: exchangectl link accept.",
+            ),
+        ),
+        "node-set-back": Words(
+            Bilingual(
+                "本机的台账比链路 {link} 的对方所知的要旧（{since} 起）：本机被退回到旧状态，已停止"
+                "在该链路上收发。",
+                "The ledger of this node is older than what the neighbour on the link {link} knows "
+                "of it (since"
+                " {since}): this node was set back, and stops on that link.",
+            ),
+            Bilingual(
+                "请停机，并按手册恢复：exchangectl node restore BACKUP；切勿让两台机器以同一身份运行。",
+                "Stop it and restore it properly: exchangectl node restore BACKUP. Never let two "
+                "machines run as one"
+                " node.",
+            ),
+        ),
+        "node-restoring": Words(
+            Bilingual(
+                "本机于 {since} 从备份恢复，正在等待这些节点告知遗忘的内容：{nodes}。此前不收件、不"
+                "送达、不发送。",
+                "This node was restored from a backup at {since} and waits for what these give "
+                "back: {nodes}. Until"
+                " then it takes, delivers and sends nothing of its own.",
+            ),
+            Bilingual(
+                "一般几分钟内自动结束。若对方长时间不通，可运行：exchangectl link skip NAME",
+                "It ends by itself within minutes. Where a neighbour cannot be reached for long: "
+                "exchangectl link"
+                " go-on NAME",
+            ),
+        ),
+        "maybe-duplicate": Words(
+            Bilingual(
+                "恢复之后送达的 {count} 件可能此前已经送达过一次；其 delivery.xml 标有 maybeDuplicate。",
+                "{count} packets delivered after the restore may have been delivered before; their "
+                "delivery.xml says"
+                " maybeDuplicate.",
+            ),
+            Bilingual(
+                "请承办人按发送单位和编号核对，重复的只办理一次。",
+                "Have the officers compare sender and packet id, and act on each packet once.",
+            ),
+        ),
         "packet-expired": Words(
             Bilingual(
                 "发往 {recipient} 的 {count} 件在最近一天内超过有效期，没有送达。",

@@ -6,32 +6,40 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+from exchanged import forks
 from exchanged.batch import BatchSource, Content, batch_size
-from exchanged.blobs import BlobStore
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
-from exchanged.ledger import Transaction, batches, blobs, effects, packets, statements
+from exchanged.ledger import (
+    Transaction,
+    batches,
+    blobs,
+    effects,
+    keeping,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
-from exchanged.order import Candidate, choose
-from exchanged.published import lacked_here, published_for
-from exchanged.ranges import RangeReader, SpoolRange
+from exchanged.order import Candidate, choose, needs_no_offer
+from exchanged.published import lacked_here, published_for, published_source
+from exchanged.ranges import SpoolRange
+from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
+from exchanged.sources import BlobSource
 from exchanged.states import DestinationState, Event, PacketState
-from exchanged.transport import Source
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
-from packet_spec.signing import new_hasher
+from packet_spec.signing import PrivateKey, new_hasher
 from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
@@ -70,39 +78,6 @@ class _Planned:
     content: Content
 
 
-@dataclass(frozen=True, slots=True)
-class _BlobSource:
-    store: BlobStore
-    digest: str
-    generation: int
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        return self.store.blocks(self.digest, self.generation, offset)
-
-
-@dataclass(frozen=True, slots=True)
-class _FileSource:
-    path: Path
-    size: int
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        with RangeReader(self.path, offset, self.size - offset) as reader:
-            yield from reader.blocks()
-
-
-@dataclass(frozen=True, slots=True)
-class _BytesSource:
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def blocks(self, offset: int = 0) -> Iterator[bytes]:
-        yield self.data[offset:]
-
-
 @dataclass(slots=True)
 class Offering:
     """Offers for one link. ``_put`` are names known to lie whole in the mailbox."""
@@ -125,6 +100,7 @@ class Offering:
             self._expire()
             take_back(self.link, self._put)
             return False, None
+        sign_anew(self.link, self._open())
         # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()
@@ -139,6 +115,11 @@ class Offering:
         changed |= self._put_open()
         self._tidy()
         return changed, waits
+
+    def tell(self) -> bool:
+        """Of a marked link: only the acknowledgement, which says so. True when there was news."""
+        self._look_at_own_files()
+        return self._acknowledge()
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -166,14 +147,18 @@ class Offering:
         """The items of the next batch, hashed and measured, within the limits of one batch."""
         connection = self.link.ledger.read()
         limits = self.link.limits
-        rows = batches.due(connection, self.link.name, limits.batch_items)
-        found = {
-            row.id: packets.get(connection, row.reference) for row in rows if row.kind is ItemKind.PACKET
-        }
-        if done := [row for row in rows if row.id in found and found[row.id].bytes_at is None]:
+        is_restoring = restoring.is_going_on(connection)
+        rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
+        asked = (row for row in rows if row.kind is ItemKind.PACKET)
+        found = {row.id: self._with_bytes(packets.get(connection, row.reference)) for row in asked}
+        if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
-        allowed, waits = self._in_order(found)
+        # What comes again came in its order before.
+        again = {row.id for row in rows if row.again}
+        ordered = {number: packet for number, packet in found.items() if number not in again}
+        allowed, waits = self._in_order(ordered)
+        allowed |= again
         planned: list[_Planned] = []
         head = self._head_bytes()
         lines = WAYBILL_BYTES - head
@@ -192,6 +177,13 @@ class Offering:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _with_bytes(self, packet: PacketRow) -> PacketRow:
+        """A finished packet of our own still has its sealed bytes for the restore window (C23)."""
+        if packet.bytes_at is not None or not packet.own:
+            return packet
+        kept = keeping.kept_bytes(self.link.ledger.read(), packet.id, packet.attempt)
+        return replace(packet, bytes_at=kept)
 
     def _head_bytes(self) -> int:
         """At most how many bytes the next waybill takes before its items."""
@@ -267,7 +259,7 @@ class Offering:
             try:
                 digest = self._digest(packet.bytes_at)
             except VolumeDamagedError:
-                if packets.get(connection, row.reference).bytes_at == packet.bytes_at:
+                if self._with_bytes(packets.get(connection, row.reference)).bytes_at == packet.bytes_at:
                     raise
                 # It became final, and its bytes went, between looking and reading.
                 return None
@@ -296,9 +288,10 @@ class Offering:
         if not planned:
             return
         number = batches.next_number(transaction.connection, self.link.name)
-        waybill = self._waybill(transaction, number, tuple(entry.item for entry in planned))
+        key = self.link.link_key(transaction.now)
+        waybill = self._waybill(transaction, key, number, tuple(entry.item for entry in planned))
         data = encode_waybill(waybill)
-        signature = sign_waybill(data, self.link.link_key)
+        signature = sign_waybill(data, key)
         batches.commit_batch(
             transaction,
             self.link.name,
@@ -334,7 +327,7 @@ class Offering:
                 packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
 
     def _waybill(
-        self, transaction: Transaction, number: int | None, items: tuple[WaybillItem, ...]
+        self, transaction: Transaction, key: PrivateKey, number: int | None, items: tuple[WaybillItem, ...]
     ) -> Waybill:
         return Waybill(
             speaks=SPEAKS,
@@ -345,11 +338,12 @@ class Offering:
             items=items,
             acknowledgement=self._acknowledgement(transaction),
             ledger_head=transaction.head,
+            events=transaction.head_id,
             directory_epoch=self.link.trust.edition.epoch,
             directory_version=self.link.trust.edition.version,
             lacks=lacked_here(self.link),
             sent_at=transaction.now,
-            key_id=self.link.link_key.key_id,
+            key_id=key.key_id,
         )
 
     # acknowledging
@@ -360,6 +354,10 @@ class Offering:
             return None
         counter = transaction.next_number(f"ack-counter:{self.link.name}")
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
+        if said := forks.what_to_say(transaction.connection, self.link.name):
+            # Of the next number: nothing is disposed of by it.
+            held = BatchException(current.through + 1, ExceptionKind.HELD, said)
+            exceptions = (*(each for each in exceptions if each.number != held.number), held)
         return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
 
     def _detailed(self, exception: BatchException) -> BatchException:
@@ -377,7 +375,10 @@ class Offering:
         The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
         """
         hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        always = (self.link.trust.edition, lacked_here(self.link), hour)
+        said = forks.what_to_say(self.link.ledger.read(), self.link.name)
+        # Under a new key as well: under one that ended nobody believes what it says.
+        key_id = self.link.link_key(self.link.clock.now()).key_id
+        always = (self.link.trust.edition, lacked_here(self.link), hour, said, key_id)
         if current is None:
             return ("nothing", *always)
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
@@ -388,10 +389,11 @@ class Offering:
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
         if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
             return False
+        key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
-            lambda transaction: encode_waybill(self._waybill(transaction, None, ()))
+            lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
         )
-        source = BatchSource(self.link.spool, data, sign_waybill(data, self.link.link_key), (), ())
+        source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
         self._put.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
@@ -444,7 +446,7 @@ class Offering:
         size = self.link.blobs.size(digest, generation)
         if size is None:
             return False
-        self.link.transport.put(name, _BlobSource(self.link.blobs, digest, generation, size))
+        self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size))
         self._put.add(name)
         self.settling.again.discard(digest)
         return True
@@ -459,7 +461,7 @@ class Offering:
         contents: list[Content] = []
         for kind, reference in batches.batch_items(connection, row.id):
             if kind is ItemKind.PACKET:
-                where = packets.get(connection, reference).bytes_at
+                where = self._with_bytes(packets.get(connection, reference)).bytes_at
                 contents.append(where if where is not None else b"")
             else:
                 contents.append(statements.get_document(connection, kind.value, reference))
@@ -471,11 +473,7 @@ class Offering:
         for name, what in published_for(self.link).items():
             if name in self._put:
                 continue
-            if isinstance(what, Path):
-                source: Source = _FileSource(what, what.stat().st_size)
-            else:
-                source = _BytesSource(self.link.packs.read(what))
-            self.link.transport.put(name, source)
+            self.link.transport.put(name, published_source(self.link, what))
             self._put.add(name)
             changed = True
         return changed
@@ -483,15 +481,16 @@ class Offering:
     def _tidy(self) -> None:
         """Remove our own files that the neighbour has disposed of (C1)."""
         connection = self.link.ledger.read()
-        settled = [
-            row for row in batches.open_batches(connection, self.link.name) if row.state == batches.SETTLED
-        ]
+        rows = batches.open_batches(connection, self.link.name)
+        settled = [row for row in rows if row.state == batches.SETTLED]
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
-        for name in sorted(self._put - keep):
-            self.link.transport.remove_own(name)
-            self._put.discard(name)
+        if not restoring.is_going_on(connection):
+            # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
+            for name in sorted(self._put - keep):
+                self.link.transport.remove_own(name)
+                self._put.discard(name)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

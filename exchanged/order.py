@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchanged.ledger.rows import OutgoingRow, PacketRow
+from exchanged.states import PacketState
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -53,3 +56,8 @@ def choose(candidates: Sequence[Candidate], now: datetime, wait_seconds: float) 
 
 def _least(waits: Iterable[float]) -> float | None:
     return min(waits, default=None)
+
+
+def needs_no_offer(row: OutgoingRow, packet: PacketRow) -> bool:
+    """Final meanwhile, or without bytes. A restored neighbour gets it whatever it is here (C23)."""
+    return packet.bytes_at is None or (packet.state is not PacketState.ACTIVE and not row.again)

@@ -23,7 +23,7 @@ from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import jail_of
-from exchanged.keys import load_key, load_log_key
+from exchanged.keyring import Keyring
 from exchanged.ledger import Ledger
 from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
@@ -50,7 +50,6 @@ from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
 from packet_spec.model import KeyUse
-from packet_spec.signing import PrivateKey
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 
@@ -85,10 +84,7 @@ class Parts:
     statements: Statements
     clock_guard: ClockGuard
     floor: DiskFloor
-    seal_key: PrivateKey | None
-    link_key: PrivateKey
-    receipt_key: PrivateKey | None
-    log_key: PrivateKey | None
+    keyring: Keyring
     decryption_keys: DecryptionKeys
     incarnation: str
     backoff: Backoff
@@ -119,7 +115,7 @@ class Parts:
             trust=self.trust,
             packs=self.packs,
             statements=self.statements,
-            link_key=self.link_key,
+            link_key=self.keyring.signer(KeyUse.LINK),
             clock=self.ports.clock,
             clock_guard=self.clock_guard,
             floor=self.floor,
@@ -197,9 +193,11 @@ def _open_locked(
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
     files = DurableFiles(Volume.OWN, ports.crash)
-    keys = {use: load_key(path) for use, path in config.key_files().items()}
-    seal_key, link_key, receipt_key = keys.get(KeyUse.SEAL), keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
-    decryption_keys = DecryptionKeys(config.keys.encrypt)
+    trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
+    trust.load()
+    keyring = Keyring(config, trust, ports.randomness)
+    keyring.load()
+    decryption_keys = DecryptionKeys(config.keys.encrypt, keyring.passphrase)
     decryption_keys.load()
     ledger = Ledger(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
@@ -211,8 +209,6 @@ def _open_locked(
     store.prepare()
     reconciled = reconcile(ledger, spool, store)
     incarnation = _incarnation(ledger, ports.randomness)
-    trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
-    trust.load()
     packs = PackStore(data_dir / PACK_FOLDER, files)
     packs.prepare()
     if trust.version:
@@ -220,7 +216,7 @@ def _open_locked(
     door = DirectoryCopy(config.node.door, files, trust)
     door.renew()
     links = Links({link.peer: link.name for link in config.links})
-    speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
+    speaker = speaker_of(config, keyring)
     event_line(
         "opened", node=config.node.code, role=config.node.role.value, directory=trust.version,
         spares=reconciled.spare_files + reconciled.spare_blobs, clean=reconciled.clean_stop,
@@ -239,16 +235,15 @@ def _open_locked(
         statements=Statements(speaker, trust, links),
         clock_guard=ClockGuard(ports.clock, config.limits.clock_skew_seconds),
         floor=DiskFloor(spool, config.limits.free_space_bytes, config.limits.free_space_margin_bytes),
-        seal_key=seal_key,
-        link_key=link_key,
-        receipt_key=receipt_key,
-        log_key=load_log_key(config.log_key_file()),
+        keyring=keyring,
         decryption_keys=decryption_keys,
         incarnation=incarnation,
         backoff=Backoff(config.limits.retry_first_seconds, config.limits.retry_max_seconds),
         connections={
             link.name: SftpConnection(
-                sftp_settings(link), listed=partial(host_keys_of, trust, link.peer, ports.clock)
+                sftp_settings(link),
+                listed=partial(host_keys_of, trust, link.peer, ports.clock),
+                logins=partial(_logins, keyring, link.name, ports.clock),
             )
             for link in config.links
             if link.transport is LinkTransport.SFTP
@@ -266,6 +261,17 @@ def _incarnation(ledger: Ledger, randomness: Randomness) -> str:
     fresh = randomness.token(16).hex()
     ledger.write(lambda transaction: transaction.remember("incarnation", fresh))
     return fresh
+
+
+def speaker_of(config: Config, keyring: Keyring) -> Speaker:
+    """Who speaks at the node of ``config``."""
+    receipt_key = keyring.signer(KeyUse.RECEIPT) if keyring.has(KeyUse.RECEIPT) else None
+    link_key = keyring.signer(KeyUse.LINK)
+    return Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
+
+
+def _logins(keyring: Keyring, link: str, clock: Clock) -> tuple[bytes, ...]:
+    return keyring.logins(link, clock.now())
 
 
 def host_keys_of(trust: Trust, peer: str, clock: Clock) -> SshKeys:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from exchanged.admission import Admission
 from exchanged.deciding import ByPart
 from exchanged.judge import Judge, JudgeTools
+from exchanged.key_desk import KeyDesk
 from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
 from exchanged.parts import Parts
+from exchanged.restoring import Restoring
 from exchanged.station import Station
 from exchanged.transit import Transit
 
@@ -50,11 +52,13 @@ def provincial_stations(parts: Parts) -> tuple[Station, ...]:
     """A judge that admits its own agencies' packets, and passes on those of agencies elsewhere."""
     node, trust = parts.config.node.code, parts.trust
     judge = ByPart(node, trust, admission_of(parts), Transit(node, trust, parts.links))
-    return Judge(judge_tools(parts), judge, applying_of(parts)), LogStation(parts), notices_of(parts)
+    judging = Judge(judge_tools(parts), judge, applying_of(parts))
+    return judging, LogStation(parts), KeyDesk(parts), notices_of(parts), Restoring(parts)
 
 
 def bridge_stations(parts: Parts) -> tuple[Station, ...]:
     """A judge that passes on: dumb custody, no receipts (C14)."""
     node, trust = parts.config.node.code, parts.trust
     transit = Transit(node, trust, parts.links)
-    return Judge(judge_tools(parts), transit, applying_of(parts)), notices_of(parts)
+    judging = Judge(judge_tools(parts), transit, applying_of(parts))
+    return judging, KeyDesk(parts), notices_of(parts), Restoring(parts)

@@ -19,6 +19,8 @@ from exchanged.errors import TransportFileError
 from exchanged.ledger import Transaction, arrivals, batches
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import classify, directory_name, pack_name
+from exchanged.sources import BytesSource, FileSource
+from exchanged.transport import Source
 from packet_spec.directory_trust import roots_fingerprint
 from packet_spec.errors import (
     ExchangeError,
@@ -159,6 +161,13 @@ def published_for(link: LinkContext) -> dict[str, str | Path]:
     return wanted
 
 
+def published_source(link: LinkContext, what: str | Path) -> Source:
+    """The bytes of what ``published_for`` names."""
+    if isinstance(what, Path):
+        return FileSource(what, what.stat().st_size)
+    return BytesSource(link.packs.read(what))
+
+
 def take_note_of_directory(transaction: Transaction, directory: Directory, road: str) -> None:
     """A newer directory is in force: what was held for it is judged again."""
     roots = roots_fingerprint(directory.roots, directory.threshold)
@@ -170,7 +179,7 @@ def take_note_of_directory(transaction: Transaction, directory: Directory, road:
     transaction.event("directory-taken", detail=detail)
     arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
     # A pack that was put in by hand may wait for this directory.
-    for station in ("judge", "intake", "directory"):
+    for station in ("judge", "intake", "directory", "keys"):
         transaction.wake(station)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchanged.decisions import Held
+from exchanged.keyring import KeyAt
 from exchanged.ledger import Transaction, batches, notes, statements
 from exchanged.routing import Route, RouteKind, next_hop, node_may_come_from, receipt_hop, route_to_node
 from exchanged.trust import Trust
@@ -20,7 +21,6 @@ from packet_spec.identity import PacketKey
 from packet_spec.model import CheckedScope, HopNote, ItemKind, Receipt, ReceiptKind
 from packet_spec.note import Note, note_id_of, sign_note
 from packet_spec.receipt import sign_receipt
-from packet_spec.signing import PrivateKey
 
 URGENT, ORDINARY = 0, 1
 
@@ -45,8 +45,8 @@ class Speaker:
 
     node: str
     issuer: str
-    receipt_key: PrivateKey | None
-    link_key: PrivateKey
+    receipt_key: KeyAt | None
+    link_key: KeyAt
 
 
 class Links:
@@ -114,11 +114,15 @@ class Statements:
             folder_synced=folder_synced,
             scope=scope,
         )
-        document = sign_receipt(receipt, key)
+        document = sign_receipt(receipt, key(receipt.issued_at))
         number = statements.record_receipt(transaction, receipt, document, own=True)
         assert number is not None  # noqa: S101 - number and time make every receipt new
         self.send_to_agency(transaction, ItemKind.RECEIPT, number, subject.key.sender, came_by="")
         return number, receipt
+
+    def is_ours(self, issuer: str) -> bool:
+        """Who issued it is this node, under its own name or its agency's."""
+        return issuer in (self._speaker.node, self._speaker.issuer)
 
     def note_hop(
         self,
@@ -130,7 +134,7 @@ class Statements:
     ) -> None:
         """Sign this node's note of a packet that leaves now, and queue it towards the sender."""
         hop = HopNote(self._speaker.node, key, seal_digest, landed_at, transaction.now, next_node)
-        document = sign_hop(hop, self._speaker.link_key)
+        document = sign_hop(hop, self._speaker.link_key(transaction.now))
         number = statements.record_hop(transaction, hop, document)
         if number is not None:
             self.send_to_agency(transaction, ItemKind.HOP, number, key.sender, came_by="")
@@ -152,7 +156,7 @@ class Statements:
         route = self._note_route(note, came_by="")
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             return False
-        row = notes.record(transaction, note, sign_note(note, self._speaker.link_key))
+        row = notes.record(transaction, note, sign_note(note, self._speaker.link_key(transaction.now)))
         return self._queue(transaction, ItemKind.NOTE, row, route)
 
     def pass_note_on(self, transaction: Transaction, note: Note, document: bytes, *, came_by: str) -> None:

@@ -1,7 +1,7 @@
 """Reception: what a front-end decides about a packet that the province sent down to its agency.
 
 The packet must be sealed by an agency that may reach us over this link, be addressed to our agency,
-and be admitted: without the sender's admitting node's ``accepted`` receipt for this very seal it is
+and be admitted: without the sender's admitting node's ``accepted`` receipt for its content and attempt it is
 held. The rules of the standard were checked at the sender and at the province; here seal, envelope
 and digests are compared once more.
 """
@@ -69,10 +69,14 @@ class Reception:
         arrivals.finish(transaction, row, Event.REPEAT)
 
     def _is_accepted(self, transaction: Transaction, examined: Examined) -> bool:
-        """The admitting node's receipt for this very seal lies here, verified when it came."""
+        """The admitting node's receipt for this content and attempt lies here, verified when it came.
+
+        Its seal may be an earlier one: what is sealed anew after a restore keeps its first receipt (C12,
+        C23).
+        """
         seal = examined.seal
         return any(
             receipt.kind == ReceiptKind.ACCEPTED.value and receipt.attempt == seal.attempt
-            and receipt.speaks_of(seal.content_digest, examined.seal_digest)
+            and receipt.content_digest == seal.content_digest
             for receipt in statements.receipts_of(transaction.connection, seal.key)
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from exchanged import forks
 from exchanged.ledger import Transaction, arrivals, batches, blobs, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
@@ -43,6 +44,9 @@ class Settling:
         """Apply the acknowledgement that ``waybill`` carries; an older one is ignored (C5)."""
         acknowledgement = waybill.acknowledgement
         if acknowledgement is None or not self._is_ours(acknowledgement):
+            return
+        if forks.note_answer(transaction, self.link.name, acknowledgement):
+            # It settles what another copy of this ledger sent.
             return
         if waybill.incarnation != batches.current_incarnation(transaction.connection, self.link.name):
             # It may speak of a ledger that the neighbour has lost since (C23).

@@ -22,7 +22,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +93,7 @@ class SftpConnection:
     The constructor reads the login key: raises KeyFileError, and ConfigurationError for a host key
     that cannot be read. It does not connect. ``reached`` hears of each stage of connecting that went
     well: ``connect``, ``host-key``, ``login``. ``listed`` says what the directory lists now as the server's
-    host keys.
+    host keys; ``logins`` gives the seeds to log in with, instead of the settings' key.
     """
 
     def __init__(
@@ -102,13 +102,15 @@ class SftpConnection:
         *,
         reached: Callable[[str], None] = lambda _stage: None,
         listed: Callable[[], SshKeys] = SshKeys,
+        logins: Callable[[], Sequence[bytes]] = tuple,
     ) -> None:
         self.settings = settings
         self._reached = reached
         self._listed = listed
+        self._logins = logins
         # Read now: a configuration that cannot be used is told at the start.
         _pinned_key(settings.host_key)
-        self._login_key = _login_key(settings.key)
+        self._login_key = None if logins() else _login_key(settings.key)
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
         self._peer: socket.socket | None = None
@@ -246,8 +248,23 @@ class SftpConnection:
             )
 
     def _log_in(self, transport: paramiko.Transport) -> None:
+        """With the first key that the server takes: right after a change its clock may be behind ours."""
+        keys = [_login_key(seed) for seed in self._logins()]
+        if not keys and self._login_key is not None:
+            keys = [self._login_key]
+        refused: LoginRefusedError | None = None
+        for key in keys:
+            try:
+                self._log_in_with(transport, key)
+            except LoginRefusedError as error:
+                refused = error
+            else:
+                return
+        raise refused or self._refused()
+
+    def _log_in_with(self, transport: paramiko.Transport, key: paramiko.PKey) -> None:
         try:
-            more = transport.auth_publickey(self.settings.user, self._login_key)
+            more = transport.auth_publickey(self.settings.user, key)
         except paramiko.AuthenticationException as error:
             # The library uses this class also for a connection that ended or took too long.
             if not transport.is_active() or "timeout" in str(error).lower():

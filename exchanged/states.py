@@ -96,6 +96,7 @@ class Event(StrEnum):
     BATCH_BAD = "batch-bad"
     STAGE = "stage"
     PLACE = "place"
+    RECALL = "recall"
     CANCEL = "cancel"
     RECEIPT_ACCEPTED = "receipt-accepted"
     RECEIPT_DELIVERED = "receipt-delivered"
@@ -215,6 +216,10 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.ARRIVED, _E.RECEIPT_REFUSED, _D.REFUSED, "its encrypted parts are not what their sender says (C21)"
     ),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
+    Transition(_D.ARRIVED, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"),
+    Transition(
+        _D.DELIVERING, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"
+    ),
     # a drop
     Transition(_O.SEEN, _E.LISTED_PART_MISSING, _O.INCOMPLETE, "something that it lists is not there yet"),
     Transition(_O.SEEN, _E.TAKE, _O.TAKEN, "sealed and committed; the original may move to sent/"),

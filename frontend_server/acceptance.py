@@ -20,7 +20,7 @@ from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableWriter
 from exchanged.errors import FileOperationError, NoSpaceError, NotFoundError, VolumeDamagedError
-from exchanged.ledger import Connection, Ledger, Transaction, blobs, drops, spool
+from exchanged.ledger import Connection, Ledger, Transaction, blobs, drops, restoring, spool
 from exchanged.log import event_line
 from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool
@@ -160,8 +160,14 @@ class Acceptance:
         if answer.packet is not None:
             key = answer.packet.key
         else:
-            packet_id = envelope.packet_id or packet_id_from(now, self._randomness.token(10))
+            # A drop that was sealed before the ledger was restored is the same packet again (C23).
+            pinned = restoring.pinned(self._ledger.read(), candidate.row.name)
+            packet_id = envelope.packet_id or (
+                pinned[0] if pinned else packet_id_from(now, self._randomness.token(10))
+            )
             key = PacketKey(envelope.sender, packet_id)
+            if pinned:
+                return SealNumbers(key, max(answer.attempt, pinned[1]), incarnation, sequence, now)
         return SealNumbers(key, answer.attempt, incarnation, sequence, now)
 
     def _write(

@@ -27,7 +27,16 @@ from typing import Final, TypeVar
 from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError, StaleStateError, VolumeDamagedError
-from exchanged.ledger import Ledger, Transaction, blobs, ciphertexts, effects, packets, statements
+from exchanged.ledger import (
+    Ledger,
+    Transaction,
+    blobs,
+    ciphertexts,
+    effects,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.log import event_line
 from exchanged.receipts import Links, Statements, Subject
@@ -351,6 +360,10 @@ class Delivery:
         # The way ends here: a note without a next node means the inbox.
         self._statements.note_hop(tx, packet.key, packet.seal_digest, packet.landed_at, next_node="")
         self._entitle(tx, packet)
+        if done.how != "found" and restoring.may_have_been_here(tx.connection, packet):
+            # Its delivery.xml says so as well.
+            tx.event("delivered-maybe-twice", packet.key, recipient=self._agency)
+            tx.wake("notices")
         effects.intend(tx, "counts", INBOX)
         tx.wake("collected")
         return True

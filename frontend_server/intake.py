@@ -25,6 +25,7 @@ from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NoSpaceError
+from exchanged.keyring import KeyAt
 from exchanged.ledger import Ledger, drops
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.log import event_line
@@ -47,7 +48,6 @@ from frontend_server.readiness import Readiness, StandingStill, decide
 from frontend_server.scan import bring_together
 from frontend_server.sealing import Sealer
 from packet_spec.limits import MIB, PACKET_XML_BYTES
-from packet_spec.signing import PrivateKey
 
 # One group is sealed into one spool file and committed at once; its documents are held in memory.
 _GROUP_DROPS: Final = 64
@@ -90,7 +90,7 @@ class Intake:
         packs: Path,
         links: Links,
         pool: WorkPool,
-        seal_key: PrivateKey,
+        seal_key: KeyAt,
         decryption_keys: DecryptionKeys,
         dispose: Dispose,
         clock: Clock,

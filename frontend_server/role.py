@@ -14,6 +14,7 @@ from exchanged.config import Config
 from exchanged.deciding import ByPart
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
+from exchanged.key_desk import KeyDesk
 from exchanged.merkle_log import LogStation
 from exchanged.note_handlers import applying_of
 from exchanged.notice_sources import notices_of
@@ -21,6 +22,7 @@ from exchanged.parts import Parts
 from exchanged.provincial import admission_of, judge_tools
 from exchanged.receipts import Statements
 from exchanged.reception import Reception
+from exchanged.restoring import AfterRestoring, Restoring
 from exchanged.station import Station
 from exchanged.volume import Volume
 from frontend_server.collected import Collected
@@ -33,8 +35,10 @@ from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.opening import Opener
 from frontend_server.removal import Remover
+from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
 from frontend_server.staging import Stager
+from packet_spec.model import KeyUse
 
 _FILE_BITS = 0o666
 
@@ -55,7 +59,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     Raises ConfigurationError without [folders], ForeignVolumeError when the agency's folders cannot be made.
     """
     config, ports = parts.config, parts.ports
-    if config.folders is None or parts.seal_key is None:
+    if config.folders is None:
         raise ConfigurationError(("[folders]: a front-end needs its agency's folders",))
     agency, settings = config.node.agency, config.folders
     foreign = parts.files.for_volume(Volume.FOREIGN)
@@ -83,7 +87,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         packs=parts.packs.folder,
         links=parts.links,
         pool=ports.pool,
-        seal_key=parts.seal_key,
+        seal_key=parts.keyring.signer(KeyUse.SEAL),
         decryption_keys=parts.decryption_keys,
         dispose=Dispositions(agency, parts.statements).take,
         clock=ports.clock,
@@ -153,7 +157,13 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     )
     place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
-    stations = (judge, intake, delivery, collected, effects, retention, LogStation(parts), notices)
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
+    # (C23).
+    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
+    own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
+    restored = Restoring(parts, before=own.begin, ready=own.take)
+    desks = (LogStation(parts), KeyDesk(parts), notices, restored)
+    stations: tuple[Station, ...] = (judge, *after, effects, retention, *desks)
     return stations, {folders.outbox: intake.name}
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchanged.durable import DurableWriter
+from exchanged.keyring import KeyAt
 from frontend_server.copying import CopiedDrop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import Carriage, Envelope, PackStamp, Seal
 from packet_spec.seal import encode_seal, write_packet
-from packet_spec.signing import Domain, PrivateKey, encode_signature
+from packet_spec.signing import Domain, encode_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class SealedPacket:
 class Sealer:
     """Makes and signs seals with the front-end's seal key."""
 
-    def __init__(self, key: PrivateKey) -> None:
+    def __init__(self, key: KeyAt) -> None:
         self._key = key
 
     def write(
@@ -72,7 +73,7 @@ class Sealer:
         """
         seal = finish(self.make_seal(envelope, checked, drop, numbers))
         seal_bytes = encode_seal(seal)
-        signature = encode_signature(self._key.sign(Domain.SEAL, seal_bytes))
+        signature = encode_signature(self._key(numbers.sealed_at).sign(Domain.SEAL, seal_bytes))
         start = writer.offset
         inline = {
             each.part.index: (each.data,) for each in drop.parts if each.part.carriage is Carriage.INLINE
@@ -84,6 +85,7 @@ class Sealer:
         self, envelope: Envelope, checked: Checked, drop: CopiedDrop, numbers: SealNumbers
     ) -> Seal:
         """The seal of a drop, unsigned."""
+        key = self._key(numbers.sealed_at)
         return Seal(
             key=numbers.key,
             attempt=numbers.attempt,
@@ -94,8 +96,8 @@ class Sealer:
             priority=envelope.priority,
             expires_at=envelope.expires_at,
             sealed_at=numbers.sealed_at,
-            key_id=self._key.key_id,
-            suite=self._key.suite,
+            key_id=key.key_id,
+            suite=key.suite,
             incarnation=numbers.incarnation,
             sequence=numbers.sequence,
             pack=checked.pack,

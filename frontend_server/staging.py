@@ -32,7 +32,7 @@ from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, VolumeDamagedError
-from exchanged.ledger import Ledger, blobs, statements
+from exchanged.ledger import Ledger, blobs, restoring, statements
 from exchanged.ledger.ciphertexts import Ciphertext
 from exchanged.ledger.rows import PacketRow, ReceiptRow
 from exchanged.spool import Spool
@@ -199,6 +199,7 @@ class Stager:
             seal_digest=reader.seal_digest,
             encoding=seal.encoding,
             files=tuple(files.values()),
+            maybe_duplicate=restoring.may_have_been_here(self._ledger.read(), packet),
         )
         self._write(folder / "delivery.xml", (encode_delivery(delivery),))
         self._write(folder / "seal.xml", (reader.seal_bytes,))

@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchanged.ledger import Transaction, batches, blobs, ciphertexts, drops, effects, packets, seals, search
+from exchanged.ledger import (
+    Transaction,
+    batches,
+    blobs,
+    ciphertexts,
+    drops,
+    effects,
+    packets,
+    restoring,
+    seals,
+    search,
+)
 from exchanged.ledger.drops import DropRow, Outcome
 from exchanged.ledger.rows import PacketRow
 from exchanged.ranges import SpoolRange
@@ -96,6 +107,7 @@ def take(
         "seal": sealed.seal_digest,
     }
     drops.move(tx, candidate.row, Event.TAKE, outcome, kind="sealed", key=seal.key, detail=detail)
+    restoring.unpin(tx, candidate.row.name)
     put_away(tx, candidate.row.id, _SENT)
 
 
@@ -104,6 +116,14 @@ def turn_away(tx: Transaction, candidate: Candidate, answer: Answer) -> None:
     envelope = candidate.packet.envelope
     if answer.packet is not None and answer.standing is Standing.DUPLICATE:
         first = answer.packet.key
+        if answer.packet.own and drops.of_packet(tx.connection, answer.packet.id) is None:
+            # It is that packet: the ledger forgot that it took this drop (C23).
+            taken = Outcome(
+                packet=answer.packet.id, attempt=answer.packet.attempt, sender_ref=envelope.sender_ref
+            )
+            drops.move(tx, candidate.row, Event.TAKE, taken, key=first)
+            put_away(tx, candidate.row.id, _SENT)
+            return
         outcome = Outcome(duplicate_of=first.packet_id, sender_ref=envelope.sender_ref)
         drops.move(tx, candidate.row, Event.RECOGNISE, outcome, key=first)
         put_away(tx, candidate.row.id, _SENT)

@@ -33,6 +33,7 @@ from packet_spec.model import (
     Seal,
 )
 from packet_spec.note import Note
+from packet_spec.note_rules import may_send_note
 
 # Clocks of isolated networks drift by minutes and are set to a wrong zone by hours.
 DATED_AHEAD_TOLERANCE: Final = timedelta(days=1)
@@ -129,7 +130,9 @@ def check_log_authority(directory: Directory, head: LogHead, key_id: str, moment
 def check_note_authority(directory: Directory, note: Note, key_id: str, moment: datetime) -> None:
     """Whether ``key_id`` may sign this note, first seen at ``moment``: the link key of the node it is from.
 
-    Raises AuthorityError when not, or when the node is disabled; UnknownKeyError and its leaves to hold.
+    And whether that node has anything of this kind to say to the one it is for (``note_rules``); of a kind
+    without a rule this says nothing. Raises AuthorityError when not, or when the node is disabled;
+    UnknownKeyError and its leaves to hold.
     """
     _require_not_ahead(note.at, moment)
     node = _node(directory, note.from_node)
@@ -139,6 +142,11 @@ def check_note_authority(directory: Directory, note: Note, key_id: str, moment: 
     _require_valid(key, KeyUse.LINK, note.at)
     if key.revoked_at is not None and key.revoked_at <= moment:
         raise RevokedSinceError("the key was revoked before this note was seen", found=key_id)
+    if may_send_note(directory, note.kind, node.code, _node(directory, note.to_node).code) is False:
+        raise AuthorityError(
+            f"{note.from_node} may not send a note of kind {note.kind} to {note.to_node}",
+            where=f"note {note.key}",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from packet_spec.xml import (
     new_root,
     read_machine_document,
     read_moment,
+    read_truth,
     text,
     write_machine_document,
     write_moment,
@@ -39,6 +40,8 @@ def encode_delivery(delivery: Delivery) -> bytes:
             "attempt": str(delivery.attempt),
         },
     )
+    if delivery.maybe_duplicate:
+        root.set("maybeDuplicate", "true")
     add(root, "recipient", delivery.recipient)
     add(root, "businessType", delivery.business_type)
     add(root, "senderRef", delivery.sender_ref)
@@ -80,6 +83,7 @@ def decode_delivery(data: bytes) -> Delivery:
         content_digest=text(root, "contentDigest"),
         seal_digest=text(root, "sealDigest"),
         encoding=attribute(packet_xml, "encoding"),
+        maybe_duplicate=read_truth(attribute(root, "maybeDuplicate", "false")),
         files=tuple(
             DeliveredFile(
                 listed=attribute(each, "listed"),

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from packet_spec.directory_checks import require_consistent
-from packet_spec.errors import SignatureError
 from packet_spec.limits import DIRECTORY_BYTES
 from packet_spec.model import (
     Directory,
@@ -30,9 +29,9 @@ from packet_spec.signing import (
     PublicKey,
     Signature,
     append_signature,
+    require_threshold,
     sign_document,
     split_signed,
-    verify,
 )
 from packet_spec.xml import (
     FORMAT_VERSION,
@@ -135,7 +134,7 @@ def open_directory(data: bytes, roots: Sequence[RootKey], threshold: int) -> Dir
 
     As many of its own roots as it asks for must have signed too: else nobody could follow it (C24).
     Signatures of other keys are ignored; a wrong one by a given or own root refuses the file. Raises
-    SignatureError, VersionError (hold), or a FormatError leaf.
+    SignatureError, UnknownSuiteError and VersionError (hold), or a FormatError leaf.
     """
     document, signatures = split_signed(data)
     why = "the directory is not signed by enough trusted roots"
@@ -150,14 +149,7 @@ def _require_signed(
     document: bytes, signatures: Sequence[Signature], roots: Sequence[RootKey], threshold: int, why: str
 ) -> None:
     known = {root.key_id: PublicKey(root.suite, root.public) for root in roots}
-    valid: set[str] = set()
-    for signature in signatures:
-        key = known.get(signature.key_id)
-        if key is not None:
-            verify(Domain.DIRECTORY, document, signature, key)
-            valid.add(signature.key_id)
-    if threshold < 1 or len(valid) < threshold:
-        raise SignatureError(why, expected=f"at least {max(threshold, 1)}", found=str(len(valid)))
+    require_threshold(Domain.DIRECTORY, document, signatures, known, threshold, why)
 
 
 def find_key(directory: Directory, node_code: str, key_id: str) -> DirectoryKey | None:
@@ -199,6 +191,7 @@ def _add_node(root: Element, node: DirectoryNode) -> None:
         role=node.role.value,
         parent=node.parent or None,
         disabled="true" if node.disabled else None,
+        renewKeys=_moment_or_none(node.renew_keys),
     )
     for key in node.keys:
         entry = add(
@@ -222,6 +215,7 @@ def _read_node(element: Element) -> DirectoryNode:
         parent=attribute(element, "parent"),
         keys=tuple(_read_key(key) for key in children(element, "key")),
         disabled=read_truth(attribute(element, "disabled")),
+        renew_keys=_optional_moment(element, "renewKeys"),
     )
 
 

@@ -106,7 +106,9 @@ def seal_box(key: PublicKey, message: bytes, ephemeral: bytes) -> bytes:
     Raises UnknownSuiteError, and EncryptionError for a public key that hides nothing.
     """
     if key.suite != KEY_SUITE:
-        raise UnknownSuiteError("the suite of an encryption key is not known here", found=key.suite)
+        raise UnknownSuiteError(
+            f"the encryption suite {key.suite} is not known here", expected=KEY_SUITE, found=key.suite
+        )
     public = crypto_scalarmult_base(ephemeral)
     nonce = hashlib.blake2b(public + key.public, digest_size=_NONCE).digest()
     try:
@@ -143,6 +145,15 @@ def wrap_keys(
     return replace(seal, parts=parts, encryption=SealEncryption(SUITE, boxes))
 
 
+def require_known_suite(seal: Seal) -> None:
+    """Whether it is known here how the parts of ``seal`` are encrypted. Raises UnknownSuiteError (hold)."""
+    suite = SUITE if seal.encryption is None else seal.encryption.suite
+    if suite != SUITE:
+        raise UnknownSuiteError(
+            f"the encryption suite {suite} is not known here", expected=SUITE, found=suite
+        )
+
+
 def unwrap_keys(seal: Seal, node: str, ring: KeyRing) -> dict[int, bytes]:
     """The content key of each part, by index, for the node of that code.
 
@@ -153,10 +164,7 @@ def unwrap_keys(seal: Seal, node: str, ring: KeyRing) -> dict[int, bytes]:
     encryption = seal.encryption
     if encryption is None:
         return {}
-    if encryption.suite != SUITE:
-        raise UnknownSuiteError(
-            "the encryption suite is not known here", expected=SUITE, found=encryption.suite
-        )
+    require_known_suite(seal)
     wrapped = [each for each in encryption.keys if each.node == node]
     if not wrapped:
         raise DecryptionError("the packet's keys are not wrapped for this node", where=f"node {node}")

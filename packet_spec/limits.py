@@ -37,6 +37,8 @@ STATUS_BYTES: Final = 1 * MIB
 NOTICE_BYTES: Final = 64 * KIB
 NOTICE_PACKETS: Final = 200
 DISPOSITION_BYTES: Final = 256 * KIB
+# At most 32 keys.
+KEY_OFFER_BYTES: Final = 16 * KIB
 # A log head is a few lines. A statement holds about a thousand entries; a note has room for no more.
 LOG_HEAD_BYTES: Final = 4 * KIB
 LOG_STATEMENT_BYTES: Final = 1 * MIB

@@ -16,11 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from packet_spec.errors import SchemaError, SignatureError
+from packet_spec.errors import SchemaError
 from packet_spec.limits import LOG_RECOVERY_BYTES
 from packet_spec.log_head import LogHead
 from packet_spec.model import RootKey
-from packet_spec.signing import Domain, PrivateKey, PublicKey, append_signature, split_signed, verify
+from packet_spec.signing import (
+    Domain,
+    PrivateKey,
+    PublicKey,
+    append_signature,
+    require_threshold,
+    split_signed,
+)
 from packet_spec.xml import (
     FORMAT_VERSION,
     add,
@@ -115,18 +122,8 @@ def open_log_recovery(data: bytes, roots: Sequence[RootKey], threshold: int) -> 
     """
     document, signatures = split_signed(data)
     known = {root.key_id: PublicKey(root.suite, root.public) for root in roots}
-    valid = 0
-    for signature in signatures:
-        key = known.get(signature.key_id)
-        if key is not None:
-            verify(Domain.LOG_RECOVERY, document, signature, key)
-            valid += 1
-    if threshold < 1 or valid < threshold:
-        raise SignatureError(
-            "the recovery statement is not signed by enough trusted roots",
-            expected=f"at least {max(threshold, 1)}",
-            found=str(valid),
-        )
+    why = "the recovery statement is not signed by enough trusted roots"
+    require_threshold(Domain.LOG_RECOVERY, document, signatures, known, threshold, why)
     return decode_log_recovery(document)
 
 

@@ -303,13 +303,17 @@ class NodeRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DirectoryNode:
-    """A node of the tree: ``parent`` is the node above it, empty at the top."""
+    """A node of the tree: ``parent`` is the node above it, empty at the top.
+
+    ``renew_keys``: keys of this node that begin before are to be replaced; it offers others.
+    """
 
     code: str
     role: NodeRole
     parent: str
     keys: tuple[DirectoryKey, ...]
     disabled: bool = False
+    renew_keys: datetime | None = None
 
 
 class Edition(NamedTuple):

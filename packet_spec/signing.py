@@ -1,12 +1,10 @@
-"""Signatures over exact bytes: suites, domain prefixes, key ids, signature trailers.
+"""Signatures over exact bytes: domain prefixes, key ids, signature trailers.
 
 Guarantees: what is signed is always ``domain prefix + document bytes``, so that a signature for one
 kind of document never counts for another; nothing is parsed before its signature was verified;
-callers never name a cryptographic library, so a further suite is one row in ``_SUITES``.
+callers name neither an algorithm nor a cryptographic library: those are behind ``suites``.
 
 Leaves to others: whose key it is and what it may say (``authority``); where private keys are kept.
-Ed25519 is checked strictly (docs/adr/0021-proofs.md): keys of small or mixed order, encodings that are not
-canonical and S not below the group order are refused, also where a library would take them.
 
 Signed single documents (docs/adr/0002-signature-trailer.md) are the document's bytes followed by
 one line ``<!--exchanged-signature SUITE KEYID HEX-->`` per signature.
@@ -19,20 +17,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
-from nacl.bindings import crypto_core_ed25519_is_valid_point
-from nacl.exceptions import CryptoError
-from nacl.signing import SigningKey, VerifyKey
-
 from packet_spec.errors import FormatError, SignatureError, UnknownKeyError, UnknownSuiteError
+from packet_spec.suites import Ed25519, signing_suite
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-SUITE: Final = "ed25519-sha256"
+SUITE: Final = Ed25519.name
+"""The suite of new keys."""
 
 _TRAILER_START: Final = b"<!--exchanged-signature "
 _SIGNATURE: Final = rb"([a-z0-9-]{1,32}) ([0-9a-f]{32}) ((?:[0-9a-f]{2}){1,256})"
@@ -53,6 +47,7 @@ class Domain(Enum):
     NOTE = b"exchanged-note-1\n"
     LOG_HEAD = b"exchanged-log-head-1\n"
     LOG_RECOVERY = b"exchanged-log-recovery-1\n"
+    KEY_OFFER = b"exchanged-key-offer-1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,56 +59,9 @@ class Signature:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Suite:
-    """What a suite offers. ``signer`` gives the public key and a function that signs."""
-
-    seed_size: int
-    public_size: int
-    signature_size: int
-    signer: Callable[[bytes], tuple[bytes, Callable[[bytes], bytes]]]
-    is_signed: Callable[[bytes, bytes, bytes], bool]
-    hasher: Callable[[], _Hash]
-
-
-def _ed25519_signer(seed: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
-    key = SigningKey(seed)
-    return bytes(key.verify_key), lambda data: bytes(key.sign(data).signature)
-
-
-@lru_cache(maxsize=4_096)
-def _ed25519_is_proper(public: bytes) -> bool:
-    """Canonical, on the curve, and of the prime-order subgroup, as every key that was made as keys are."""
-    return bool(crypto_core_ed25519_is_valid_point(public))
-
-
-def _ed25519_is_signed(public: bytes, data: bytes, value: bytes) -> bool:
-    if not _ed25519_is_proper(public):
-        return False
-    try:
-        VerifyKey(public).verify(data, value)
-    except CryptoError:
-        return False
-    return True
-
-
-_SUITES: Final[Mapping[str, _Suite]] = MappingProxyType(
-    {SUITE: _Suite(32, 32, 64, _ed25519_signer, _ed25519_is_signed, hashlib.sha256)}
-)
-
-
-def _suite(name: str) -> _Suite:
-    try:
-        return _SUITES[name]
-    except KeyError:
-        raise UnknownSuiteError(
-            "the signature suite is not known here", expected=" or ".join(_SUITES), found=name
-        ) from None
-
-
-def new_hasher(suite: str = SUITE) -> _Hash:
-    """An empty hash object of the suite's digest. Raises UnknownSuiteError."""
-    return _suite(suite).hasher()
+def new_hasher() -> _Hash:
+    """An empty hash object of the digest that names contents, whatever suite signs: SHA-256."""
+    return hashlib.sha256()
 
 
 def key_id_of(suite: str, public: bytes) -> str:
@@ -140,9 +88,9 @@ class PrivateKey:
     __slots__ = ("_public_key", "_seed", "_sign")
 
     def __init__(self, seed: bytes, suite: str = SUITE) -> None:
-        rules = _suite(suite)
-        if len(seed) != rules.seed_size:
-            raise SignatureError("a private key has the wrong length", expected=f"{rules.seed_size} bytes")
+        rules = signing_suite(suite)
+        if len(seed) != rules.seed_bytes:
+            raise SignatureError("a private key has the wrong length", expected=f"{rules.seed_bytes} bytes")
         public, self._sign = rules.signer(seed)
         self._seed = bytes(seed)
         self._public_key = PublicKey(suite, public)
@@ -191,13 +139,45 @@ def verify(domain: Domain, data: bytes, signature: Signature, key: PublicKey) ->
     Raises UnknownSuiteError (hold), else SignatureError when suite, key id, lengths or the signature itself
     do not fit.
     """
-    rules = _suite(key.suite)
+    rules = signing_suite(key.suite)
     if signature.suite != key.suite or signature.key_id != key.key_id:
         raise SignatureError("the signature was made with another key", found=signature.key_id)
-    if len(key.public) != rules.public_size or len(signature.value) != rules.signature_size:
+    if len(key.public) != rules.public_bytes or len(signature.value) != rules.signature_bytes:
         raise SignatureError("a key or signature has the wrong length")
     if not rules.is_signed(key.public, domain.value + data, signature.value):
         raise SignatureError("the signature is wrong", where=f"key {signature.key_id}")
+
+
+def require_threshold(
+    domain: Domain,
+    document: bytes,
+    signatures: Sequence[Signature],
+    keys: Mapping[str, PublicKey],
+    threshold: int,
+    why: str,
+) -> None:
+    """At least ``threshold`` of ``keys`` (by id) signed ``document``; ``why`` says it where they did not.
+
+    Signatures of other keys are ignored, a wrong one of a given key refuses. One of a suite that is not known
+    here counts for nothing: where the others are too few, it holds. Raises SignatureError, UnknownSuiteError.
+    """
+    valid: set[str] = set()
+    unknown: UnknownSuiteError | None = None
+    for signature in signatures:
+        key = keys.get(signature.key_id)
+        if key is None:
+            continue
+        try:
+            verify(domain, document, signature, key)
+        except UnknownSuiteError as error:
+            unknown = error
+        else:
+            valid.add(signature.key_id)
+    if threshold >= 1 and len(valid) >= threshold:
+        return
+    if unknown is not None:
+        raise unknown
+    raise SignatureError(why, expected=f"at least {max(threshold, 1)}", found=str(len(valid)))
 
 
 def find_key(signature: Signature, lookup: KeyLookup) -> PublicKey:

@@ -59,7 +59,11 @@ class DeliveredFile:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """delivery.xml: what the receiver's software reads first, and the id to use in inReplyTo."""
+    """delivery.xml: what the receiver's software reads first, and the id to use in inReplyTo.
+
+    ``maybe_duplicate``: the front-end was restored and cannot know whether it delivered this packet before
+    (C23).
+    """
 
     key: PacketKey
     attempt: int
@@ -74,3 +78,4 @@ class Delivery:
     seal_digest: str
     encoding: str
     files: tuple[DeliveredFile, ...]
+    maybe_duplicate: bool = False

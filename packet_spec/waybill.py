@@ -65,6 +65,8 @@ def encode_waybill(waybill: Waybill) -> bytes:
         "sentAt": write_moment(waybill.sent_at),
         "keyId": waybill.key_id,
     }
+    if waybill.events is not None:
+        attributes["events"] = str(waybill.events)
     root = new_root("waybill", "waybill", attributes)
     for version in waybill.speaks:
         add(root, "speaks", version)
@@ -89,7 +91,7 @@ def decode_waybill(data: bytes) -> Waybill:
     root = read_machine_document(_document(data), "waybill", limit_bytes=WAYBILL_BYTES)
     items = children(root, "item")
     _require_items(len(items))
-    number = root.get("number")
+    number, events = root.get("number"), root.get("events")
     acknowledgement = child(root, "acknowledgement")
     return Waybill(
         speaks=texts(root, "speaks"),
@@ -104,6 +106,7 @@ def decode_waybill(data: bytes) -> Waybill:
         sent_at=read_moment(attribute(root, "sentAt")),
         key_id=attribute(root, "keyId"),
         lacks=texts(root, "lacks"),
+        events=None if events is None else int(events),
         directory_epoch=int(attribute(root, "directoryEpoch") or "1"),
     )
 

@@ -76,7 +76,8 @@ class Waybill:
     """The signed list of one batch (C4). ``number`` is None for the bare ``ack.batch``.
 
     ``directory_epoch`` and ``directory_version`` name the directory in force; version 0 is none. ``lacks``
-    are digests of packs that the directory names and the writer does not have.
+    are digests of packs that the directory names and the writer does not have. ``events`` is how many events
+    the writer's ledger had at ``ledger_head``; None where an earlier program wrote it.
     """
 
     speaks: tuple[str, ...]
@@ -91,4 +92,5 @@ class Waybill:
     sent_at: datetime
     key_id: str
     lacks: tuple[str, ...] = ()
+    events: int | None = None
     directory_epoch: int = 1

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from cli.frame import NounGroup, json_option
-from cli.locale import _
 
 _FILE = click.Path(path_type=Path)
 
@@ -63,21 +61,10 @@ def retire(code: str, file: Path, output: Path, at: str | None, *, as_json: bool
     from cli.desk_output import write_next
     from cli.directory_desk import load_base, successor
     from cli.directory_desk import retire as retired
+    from cli.moments import read_moment
     from exchanged.clock import SystemClock
 
     now = SystemClock().now()
     base = load_base(file)
-    changed = retired(successor(base, now), code, now if at is None else _moment(at))
+    changed = retired(successor(base, now), code, now if at is None else read_moment(at, "--at"))
     write_next(base, changed, output, as_json=as_json)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(
-            _("expected a time with its offset, such as 2026-07-15T09:30:00+08:00"), param_hint="--at"
-        )
-    return moment.astimezone(UTC)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from cli.frame import json_option
+from cli.frame import Settings, json_option
 from cli.locale import _
+from cli.render import say
 
 _FILE = click.Path(path_type=Path)
 
@@ -27,9 +28,16 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--case-kind", "case_kinds", multiple=True, metavar="CODE", help="Allowed case kinds; else all."
 )
+@click.option(
+    "--system",
+    type=click.Choice(["print", "run"]),
+    help="Print the script of its account and jail at this node, or, as root, run it.",
+)
 @click.option("--again", is_flag=True, help="It is listed: give it new keys, and let it work again.")
 @json_option
+@click.pass_obj
 def agency_enrol(
+    settings: Settings,
     request: Path,
     file: Path,
     output: Path,
@@ -42,6 +50,7 @@ def agency_enrol(
     admitting_node: str | None,
     types: tuple[str, ...],
     case_kinds: tuple[str, ...],
+    system: str | None,
     *,
     again: bool,
     as_json: bool,
@@ -51,6 +60,9 @@ def agency_enrol(
     REQUEST is the enrolment.toml that `node init` made at the agency. Make sure that it comes from there:
     take it in person, or compare its keys by telephone. A node that serves no agency (a bridge) needs none
     of the options about an agency.
+
+    With --system this runs at the node that will serve it, as link jail --from-directory does: the script
+    makes the account, which no key opens before the signed directory is in force. Then reload the node.
 
     \b
     Example:
@@ -62,6 +74,7 @@ def agency_enrol(
     from cli.desk_output import write_next
     from cli.directory_desk import enrol, load_base, successor
     from cli.directory_plan import load_enrolment
+    from cli.jail.enrolled import make_enrolled, plan_enrolled
     from exchanged.clock import SystemClock
     from packet_spec.catalogue import load_catalogue
     from packet_spec.model import DirectoryAgency, NodeRole
@@ -96,4 +109,16 @@ def agency_enrol(
     elif given:
         raise click.UsageError(_("a node of role {role} serves no agency").format(role=node.role.value))
     changed = enrol(successor(base, now), node, agency, now, again=again)
-    write_next(base, changed, output, as_json=as_json)
+    if system is None:
+        write_next(base, changed, output, as_json=as_json)
+        return
+    jail = plan_enrolled(settings.load(), settings.config_path, changed, node.code)
+    if system == "run":
+        # First what may be refused: then nothing of the directory is there either.
+        heard = make_enrolled(jail)
+        write_next(base, changed, output, as_json=as_json)
+        if not as_json:
+            say()
+            say(heard.rstrip("\n"))
+        return
+    write_next(base, changed, output, as_json=as_json, script=jail.script)

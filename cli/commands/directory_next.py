@@ -12,6 +12,8 @@ from cli.frame import json_option
 
 _FILE = click.Path(path_type=Path)
 _HOST_KEY_TERM: Final = timedelta(days=3652)
+# By then every linked node has the directory, and isolated ones with a nightly bridge as well.
+_KNOWN_IN: Final = timedelta(hours=24)
 
 
 @click.command("next")
@@ -34,6 +36,22 @@ _HOST_KEY_TERM: Final = timedelta(days=3652)
     metavar="NODE FILE.pub",
     help="The host key of the SSH server that serves the mailboxes of NODE.",
 )
+@click.option("--offers", "offers_file", type=_FILE, help="Take the keys of this file of key offers.")
+@click.option("--keys-from", metavar="TIME", help="When offered keys begin to count; else in 24 hours.")
+@click.option(
+    "--overlap-days",
+    type=click.FloatRange(0, 3660),
+    default=30.0,
+    show_default=True,
+    help="How long the keys before them count on.",
+)
+@click.option(
+    "--key-days",
+    type=click.FloatRange(0.001, 3660),
+    default=730.0,
+    show_default=True,
+    help="How long offered keys count.",
+)
 @json_option
 def directory_next(
     file: Path,
@@ -43,11 +61,15 @@ def directory_next(
     removed: tuple[str, ...],
     threshold: int | None,
     host_keys: tuple[tuple[str, str], ...],
+    offers_file: Path | None,
+    keys_from: str | None,
+    overlap_days: float,
+    key_days: float,
     *,
     new_epoch: bool,
     as_json: bool,
 ) -> None:
-    """Write the directory that follows the one in FILE: renewed, with other roots, or in a new epoch.
+    """Write the directory that follows the one in FILE: renewed, with other keys or roots, or in a new epoch.
 
     Without options it is the same for another term. Other roots, another threshold and a new epoch count
     only with the signatures of the old threshold and of the new one. A FILE without signatures is a draft:
@@ -60,6 +82,9 @@ def directory_next(
     from cli import directory_desk as desk
     from cli.desk_output import write_next
     from cli.directory_keys import SUITE_OF_USE, read_listed_key, require_uses
+    from cli.directory_rotation import Schedule, take_offers
+    from cli.key_offer_file import read_offers
+    from cli.moments import read_moment
     from exchanged.clock import SystemClock
     from packet_spec.model import DirectoryKey, KeyUse, RootKey
 
@@ -80,6 +105,10 @@ def directory_next(
             public.key_id, SUITE_OF_USE[KeyUse.HOST], public.public, (KeyUse.HOST,), now, now + _HOST_KEY_TERM
         )
         directory = desk.add_keys(directory, code, (key,))
+    if offers_file is not None:
+        begin = now + _KNOWN_IN if keys_from is None else read_moment(keys_from, "--keys-from")
+        schedule = Schedule(begin, timedelta(days=overlap_days), timedelta(days=key_days))
+        directory = take_offers(directory, read_offers(offers_file), schedule)
     if new_epoch:
         directory = desk.new_epoch(base, directory)
     write_next(base, directory, output, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.frame import Settings, json_option
+from cli.frame import NounGroup, Settings, json_option
 from cli.locale import _
 from cli.render import fields, say, say_json
 
@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     from exchanged.config import Config
 
 
-@click.group("key")
+@click.group(
+    "key",
+    cls=NounGroup,
+    members={
+        "offers": "key_offers",
+        "rotate": "key_rotate",
+        "retire": "key_retire",
+        "rehearse": "key_rehearse",
+        "protect": "key_protect",
+    },
+)
 def key() -> None:
-    """Make and show keys."""
+    """Make, show, change and end keys."""
 
 
 @key.command("generate")
@@ -57,23 +67,26 @@ def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(settings: Settings, files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Show the key id and public half of private key files; without FILE, of the configured ones.
+    """Show the key id and public half of private key files; without FILE, of all of this node.
 
     \b
     Example:
       exchangectl key show /var/lib/exchanged/keys/seal.key
     """
-    from exchanged.keys import load_key, public_key_text
+    from exchanged.keys import public_key_text, read_public_half
 
     shown = []
     for path in files or _configured(settings.load()):
-        found = load_key(path)
-        shown.append({"file": path, "key_id": found.key_id, "public": public_key_text(found.public_key)})
+        found = read_public_half(path)
+        shown.append({"file": path, "key_id": found.key_id, "public": public_key_text(found)})
     _show(shown, as_json=as_json)
 
 
 def _configured(config: Config) -> tuple[Path, ...]:
-    return tuple(config.key_files().values())
+    from exchanged.key_files import key_files_here
+
+    further = (path for paths in key_files_here(config).values() for path in paths)
+    return tuple(dict.fromkeys((*config.key_files().values(), *further)))
 
 
 def _show(keys: list[dict[str, object]], *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ from cli.frame import NounGroup
         "test": "link_test",
         "pause": "link_pause",
         "resume": "link_resume",
+        "accept": "link_accept",
+        "skip": "link_skip",
         "jail": "link_jail",
         "doors": "link_doors",
         "authorized-keys": "link_authorized_keys",

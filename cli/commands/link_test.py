@@ -40,6 +40,7 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     """
     from cli.directory_trusted import find_directory
     from exchanged.clock import SystemClock
+    from exchanged.key_files import login_seeds
     from exchanged.link_probe import probe
     from packet_spec.model import KeyUse
     from packet_spec.ssh_keys import SshKeys, ssh_keys
@@ -51,7 +52,10 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     def listed() -> SshKeys:
         return ssh_keys(directory, link.peer, KeyUse.HOST, clock.now()) if directory else SshKeys()
 
-    steps = probe(link, clock, listed)
+    def logins() -> tuple[bytes, ...]:
+        return login_seeds(config, directory, clock.now()) if link.key is not None else ()
+
+    steps = probe(link, clock, listed, logins)
     if as_json:
         works = _error_of(steps) is None
         say_json({"link": link.name, "works": works, "steps": [_plain(step) for step in steps]})

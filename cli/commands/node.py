@@ -1,4 +1,4 @@
-"""``exchangectl node``: make a node from nothing, and see how it is."""
+"""``exchangectl node``: make a node from nothing, see how it is, put a backup in its place."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import click
 
 from cli.frame import NounGroup
 
-_MEMBERS = {"init": "node_init", "enrol": "node_enrol", "status": "node_status"}
+_MEMBERS = {
+    "init": "node_init",
+    "enrol": "node_enrol",
+    "status": "node_status",
+    "restore": "node_restore",
+}
 
 
 @click.group("node", cls=NounGroup, members=_MEMBERS)
 def node() -> None:
-    """Make a node, and see how it is."""
+    """Make a node, see how it is, put a backup in its place."""

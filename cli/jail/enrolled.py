@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from cli.config_edit import edit_config
 from cli.jail.errors import JailPlanError
 from cli.jail.plan import QUOTA_GIB, SSHD_FOLDER, JailPlan, plan_jail
 from cli.jail.script import making_script
@@ -23,6 +24,7 @@ from exchanged.routing import RouteKind, route_to_node
 from packet_spec.model import Directory
 
 JAILS: Final = Path("/srv/exchanged/jails")
+DOORS: Final = Path("/srv/exchanged/doors")
 _SECTION: Final = """
 [[link]]
 name = "{name}"
@@ -36,20 +38,26 @@ account = "{account}"
 
 @dataclass(frozen=True, slots=True)
 class EnrolledJail:
-    """``section`` is the [[link]] that the configuration lacks, as TOML; empty when it has it."""
+    """``section`` is the [[link]] that the configuration lacks, as TOML; empty when it has it.
+
+    ``sets_door``: the configuration must name the door of ``plan``; without it the SSH server sees none.
+    """
 
     plan: JailPlan
     section: str
+    sets_door: bool = False
 
     @property
     def script(self) -> str:
         """What root runs. The missing section stands at its head, to be put into the configuration."""
         script = making_script(self.plan)
-        if not self.section:
+        missing = [f'[node] door = "{self.plan.door}"'] if self.sets_door else []
+        missing += self.section.strip().splitlines()
+        if not missing:
             return script
         first, _, rest = script.partition("\n")
-        lines = ["# First put this into the configuration of the node:", *self.section.strip().splitlines()]
-        return "\n".join([first, *(f"# {line.removeprefix('# ')}" for line in lines), rest])
+        lines = ["First put this into the configuration of the node:", *missing]
+        return "\n".join([first, *(f"# {line}" for line in lines), rest])
 
 
 def plan_enrolled(
@@ -75,10 +83,14 @@ def plan_enrolled(
         link = _new_link(peer, jails)
         section = _SECTION.format(name=link.name, peer=peer, mailbox=link.mailbox, account=link.account)
         config = replace(config, links=(*config.links, link))
+    sets_door = sshd == SSHD_FOLDER and config.node.data_dir in config.node.door.parents
+    if sets_door:
+        # A node that served nobody until now, or was made before the SSH server asked for the directory.
+        config = replace(config, node=replace(config.node, door=DOORS / config_path.stem))
     plan = plan_jail(
         config, link.name, config_path=config_path, sshd=sshd, service=service, quota_gib=quota_gib
     )
-    return EnrolledJail(plan, section)
+    return EnrolledJail(plan, section, sets_door)
 
 
 def make_enrolled(jail: EnrolledJail) -> str:
@@ -90,8 +102,9 @@ def make_enrolled(jail: EnrolledJail) -> str:
     """
     if os.geteuid() != 0:
         raise NotPermittedError("accounts are made by root", hint="print the script, and let root run it")
-    if jail.section:
-        _append(jail.plan.config_path, jail.section)
+    if jail.section or jail.sets_door:
+        door = {"door": str(jail.plan.door)} if jail.sets_door else {}
+        _complete(jail.plan.config_path, jail.section, door)
     script = making_script(jail.plan)
     done = subprocess.run(["sh"], input=script, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -141,11 +154,12 @@ def _new_link(peer: str, jails: Path) -> LinkConfig:
     )
 
 
-def _append(path: Path, section: str) -> None:
+def _complete(path: Path, section: str, node: dict[str, str]) -> None:
     """The new configuration is tried beside the old one before it takes its place."""
     files = DurableFiles(Volume.OWN)
     before = path.stat()
-    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n" + section
+    text = edit_config(path.read_text(encoding="utf-8"), {"node": node} if node else {}, {})
+    text = text.rstrip("\n") + "\n" + section
     tried = path.with_name(f".{path.name}.new")
     files.write_file(tried, (text.encode(),), mode=before.st_mode & 0o777)
     try:

@@ -59,8 +59,8 @@ class JailPlan:
     """One jail. ``keys`` are whole public key lines; empty leaves the account's keys as they are.
 
     ``quota_gib`` 0 means that no quota is wanted. ``config_path`` is the node's configuration, ``keys_user``
-    who
-    runs the key command of sshd, and ``program`` that command's first words.
+    who runs the key command of sshd, ``program`` that command's first words, and ``door`` the folder that
+    it must be able to look into (None: not asked).
     """
 
     link: str
@@ -76,6 +76,7 @@ class JailPlan:
     config_path: Path = DEFAULT_CONFIG
     keys_user: str = KEYS_USER
     program: tuple[str, ...] = ()
+    door: Path | None = None
 
     @property
     def fragment_path(self) -> Path:
@@ -128,6 +129,7 @@ def plan_jail(
             config_path=config_path.absolute(),
             keys_user=keys_user,
             program=keys_program(),
+            door=config.node.door,
         )
     )
 
@@ -149,7 +151,7 @@ def checked(plan: JailPlan) -> JailPlan:
             found=plan.service,
             hint="give the data directory to the service user, or name that user with --service",
         )
-    for path in (plan.jail, plan.sshd, plan.data_dir, plan.config_path):
+    for path in (plan.jail, plan.sshd, plan.data_dir, plan.config_path, *([plan.door] if plan.door else [])):
         text = os.path.normpath(path)
         if not _PLAIN_PATH.fullmatch(text) or text != str(path) or text.count("/") < 2:
             raise JailPlanError(

@@ -171,9 +171,18 @@ for word in $keys_asks; do
     done
 done
 if command -v setpriv >/dev/null 2>&1; then
+    as_keys_user() {
+        (cd / && env -i PATH="$PATH" setpriv --reuid "$keys_user" --regid "$(id -g "$keys_user")" \
+            --init-groups -- "$@")
+    }
+    # What it cannot see it takes for no directory, and closes every account.
+    way=$door
+    while [ -n "$way" ] && [ ! -e "$way" ]; do way=$(dirname "$way"); done
+    [ -z "$way" ] || as_keys_user test -x "$way" ||
+        stop "$keys_user cannot look into $door: set [node] door to /srv/exchanged/doors/NAME (NAME as that of
+    the configuration), restart the node, and run this again"
     # shellcheck disable=SC2086 # words without blanks, as sshd takes them apart
-    heard=$(cd / && env -i PATH="$PATH" setpriv --reuid "$keys_user" --regid "$(id -g "$keys_user")" \
-        --init-groups -- $keys_asks "$account" 2>&1) ||
+    heard=$(as_keys_user $keys_asks "$account" 2>&1) ||
         stop "$keys_user cannot run the key command: $heard"
     say "keys: $(printf '%s' "$heard" | grep -c .) open the account now, by directory or keys file"
 fi
@@ -325,6 +334,7 @@ def making_script(plan: JailPlan) -> str:
         "sftp": _forced(plan),
         "keys": "\n".join(f"restrict {line}" for line in plan.keys),
         "keys_user": plan.keys_user,
+        "door": str(plan.door or ""),
         "keys_command": " ".join((*plan.keys_command, "%u")),
         "keys_asks": " ".join(plan.keys_command).replace("%u", plan.account),
     }

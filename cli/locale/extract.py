@@ -42,6 +42,7 @@ _ENUMS: Final = {
     "cli.checks": ("CheckState",),
     "cli.receipt_check": ("ClaimState",),
     "cli.link_view": ("LinkState",),
+    "exchanged.ledger.restoring": ("PeerState",),
 }
 # Tables of sentences that are looked up at run time: module -> names.
 _TABLES: Final = {
@@ -57,7 +58,8 @@ _UNSHOWN: Final = frozenset(
         *("How", "Readiness", "Standing", "DemoFault", "Act", "Ending", "Role", "Stage", "Telling", "_Level"),
         *("Level", "DocumentFormat", "ExitCode", "DropEncoding", "DropFormat"),
         *("NoticeLevel", "Obstacle", "SubjectKind", "Scope", "Field", "Fault", "Purpose", "NameKind"),
-        *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt", "Proven", "State"),
+        *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt", "Conflict", "Why"),
+        *("Proven", "State"),
     }
 )
 # Words that reach a table as values, from where no reader of source can follow them.

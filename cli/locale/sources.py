@@ -49,6 +49,7 @@ _SINKS: Final[Mapping[str, Mapping[int | str, str]]] = {
     "Checked": {"note": "error"},
     "Claim": {2: "error", "detail": "error"},
     "_proved": {1: "error"},
+    "require_threshold": {5: "error"},
     "Problem": {0: "error", 1: "value", 2: "value", 3: "value"},
 }
 

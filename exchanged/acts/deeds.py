@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchanged import forks
 from exchanged.acts.subjects import Leg, LinkName, Subject, Whole
 from exchanged.acts.values import Act, Request
 from exchanged.errors import IllegalTransitionError
-from exchanged.ledger import Transaction, arrivals, batches, drops, effects, packets, statements
+from exchanged.ledger import (
+    Transaction,
+    arrivals,
+    batches,
+    drops,
+    effects,
+    packets,
+    restoring,
+    spoken,
+    statements,
+)
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.drops import DropRow
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -48,6 +59,10 @@ class Deeds:
                 effects.intend(tx, "status", f"drop:{drop.id}")
             case (Act.PAUSE | Act.RESUME), LinkName() as link:
                 _pause(tx, link.name, request.reason if request.act is Act.PAUSE else "")
+            case Act.ACCEPT, LinkName() as link:
+                _accept(tx, link.name, request.incarnation)
+            case Act.SKIP, LinkName() as link:
+                _skip(tx, link)
             case Act.RESEND, Whole() as whole:
                 self._resend(tx, whole)
             case _:
@@ -98,6 +113,23 @@ def _pause(tx: Transaction, link: str, reason: str) -> None:
     batches.remember(tx, link, batches.PAUSED, reason)
     tx.event("link-paused" if reason else "link-resumed", detail={"link": link})
     tx.wake(f"link:{link}")
+
+
+def _accept(tx: Transaction, link: str, incarnation: str) -> None:
+    """Whoever speaks in that incarnation is the neighbour; nobody else who spoke so far (C15)."""
+    spoken.accept(tx, link, incarnation)
+    forks.clear(tx, link)
+    tx.event("neighbour-accepted", detail={"link": link, "incarnation": incarnation})
+
+
+def _skip(tx: Transaction, link: LinkName) -> None:
+    """A restored node does without what these know (C23): what they alone knew is lost to it."""
+    for node in link.waits or ():
+        restoring.set_peer(tx, node, link.name, restoring.PeerState.SKIPPED)
+        for key, giver in restoring.wanted(tx.connection):
+            if giver == node:
+                restoring.no_longer_wanted(tx, key)
+        tx.event("restore-goes-on", detail={"node": node, "link": link.name})
 
 
 def _tell(tx: Transaction, packet: PacketRow) -> None:

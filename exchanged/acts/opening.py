@@ -22,17 +22,16 @@ from exchanged.clock import Clock, Randomness
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NotPermittedError, VolumeDamagedError
-from exchanged.keys import load_key
+from exchanged.keyring import Keyring
 from exchanged.ledger import Connection, Ledger
 from exchanged.lock import NodeLock, Purpose
-from exchanged.parts import Parts
+from exchanged.parts import Parts, speaker_of
 from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
 from exchanged.pool import WorkPool
-from exchanged.receipts import Links, Speaker, Statements
+from exchanged.receipts import Links, Statements
 from exchanged.spool import Spool
 from exchanged.trust import Trust
 from packet_spec.identity import PacketKey
-from packet_spec.model import KeyUse
 
 WhyNotAnswer = Callable[[Connection, PacketKey], Obstacle | None]
 Agency = Callable[[Statements], tuple[Dispose, WhyNotAnswer]]
@@ -105,15 +104,14 @@ def _open(
 ) -> Desk:
     data_dir = config.node.data_dir
     files = DurableFiles(Volume.OWN)
-    keys = {use: load_key(path) for use, path in config.key_files().items() if use is not KeyUse.SEAL}
-    link_key, receipt_key = keys[KeyUse.LINK], keys.get(KeyUse.RECEIPT)
     ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
     undo.callback(ledger.close)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
+    keyring = Keyring(config, trust, randomness)
+    keyring.load()
     links = Links({link.peer: link.name for link in config.links})
-    speaker = Speaker(config.node.code, config.node.agency or config.node.code, receipt_key, link_key)
-    statements = Statements(speaker, trust, links)
+    statements = Statements(speaker_of(config, keyring), trust, links)
     dispose, why_not_answer = agency(statements)
     tools = GivingUpTools(
         node=config.node.code,

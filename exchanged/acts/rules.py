@@ -201,6 +201,16 @@ def _drop(act: Act, row: DropRow) -> Verdict:
 
 
 def _link(act: Act, link: LinkName) -> Verdict:
+    if act is Act.ACCEPT:
+        if link.set_back:
+            return _no(Obstacle.SET_BACK)
+        return _yes(Outcome.ACCEPTED, because=link.forked) if link.forked else _no(Obstacle.NOT_FORKED)
+    if act is Act.SKIP:
+        if link.waits is None:
+            return _no(Obstacle.NOT_RESTORING)
+        if not link.waits:
+            return _no(Obstacle.ANSWERED_ALREADY)
+        return _yes(Outcome.SKIPPED, nodes=", ".join(link.waits))
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from exchanged.acts.values import Act, Filter, SubjectKind, Target
+from exchanged import forks
+from exchanged.acts.values import LINK_ACTS, Act, Filter, SubjectKind, Target
 from exchanged.errors import AmbiguousError, NotFoundError, RequestError
-from exchanged.ledger import Connection, arrivals, batches, drops, packets
+from exchanged.ledger import Connection, arrivals, batches, drops, packets, restoring
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.drops import DropRow
@@ -61,10 +62,17 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class LinkName:
-    """A configured link, and the reason why it is paused if it is."""
+    """A configured link, and the reason why it is paused if it is.
+
+    ``forked``: how the neighbour contradicts itself, if it does. ``set_back``: this node itself was set back.
+    ``waits``: whom this restored node waits for over the link; None where it is not restoring.
+    """
 
     name: str
     paused: str
+    forked: str = ""
+    set_back: str = ""
+    waits: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ def by_name(connection: Connection, act: Act, what: str, links: tuple[str, ...])
 
     Raises NotFoundError, AmbiguousError.
     """
-    if act in (Act.PAUSE, Act.RESUME):
+    if act in LINK_ACTS:
         return (link(connection, what, links),)
     drop = rows.find_drop(connection, what)
     if drop is not None and drop.packet is None:
@@ -269,8 +277,14 @@ def link(connection: Connection, name: str, links: tuple[str, ...]) -> Subject:
     if name not in links:
         raise NotFoundError("there is no such link", found=name, expected=", ".join(sorted(links)))
     paused = batches.paused_because(connection, name)
-    state = "paused" if paused else "working"
-    return Subject(SubjectKind.LINK, f"{SubjectKind.LINK}:{name}", name, state, "", LinkName(name, paused))
+    marks = forks.marks(connection, name)
+    state = "held" if marks else "paused" if paused else "working"
+    waits = None
+    if restoring.is_going_on(connection):
+        peers = restoring.peers(connection)
+        waits = tuple(peer.node for peer in peers if peer.link == name and peer.state not in restoring.OVER)
+    thing = LinkName(name, paused, marks.forked, marks.set_back, waits)
+    return Subject(SubjectKind.LINK, f"{SubjectKind.LINK}:{name}", name, state, "", thing)
 
 
 def _identify(connection: Connection, text: str) -> PacketKey:

@@ -24,6 +24,7 @@ MOST_MATCHES: Final = 10_000
 _TEXT: Final = 1000
 _NAME: Final = 200
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+_INCARNATION: Final = re.compile(r"[0-9A-Za-z.\-]{1,64}")
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -37,12 +38,18 @@ class Act(StrEnum):
     DISCARD = "queue-discard"
     PAUSE = "link-pause"
     RESUME = "link-resume"
+    ACCEPT = "link-accept"
+    SKIP = "link-skip"
     SIGN = "receipt-sign"
     RESEND = "receipt-resend"
 
 
 QUEUE_ACTS: Final = frozenset({Act.HOLD, Act.RELEASE, Act.REQUEUE, Act.DISCARD})
 """Those that take one thing or, by a filter, many."""
+
+
+LINK_ACTS: Final = frozenset({Act.PAUSE, Act.RESUME, Act.ACCEPT, Act.SKIP})
+"""Those that are about a link."""
 
 
 class SubjectKind(StrEnum):
@@ -73,6 +80,8 @@ class Outcome(StrEnum):
     DISCARDED_STATEMENT = "discarded-statement"
     PAUSED = "paused"
     RESUMED = "resumed"
+    ACCEPTED = "accepted"
+    SKIPPED = "skipped"
     SIGNED = "signed"
     REFUSED = "refused"
     RESENT = "resent"
@@ -99,6 +108,10 @@ class Obstacle(StrEnum):
     NO_RECEIPT = "no-receipt"
     PAUSED_ALREADY = "paused-already"
     NOT_PAUSED = "not-paused"
+    NOT_FORKED = "not-forked"
+    SET_BACK = "set-back"
+    NOT_RESTORING = "not-restoring"
+    ANSWERED_ALREADY = "answered-already"
     NO_RECIPIENT = "no-recipient"
     NOT_DELIVERED = "not-delivered"
     DELIVERY_UNFINISHED = "delivery-unfinished"
@@ -159,9 +172,10 @@ class Target:
 class Request:
     """One act. Its subjects are named by ``what`` (packet, drop or link), by targets, or by a filter.
 
-    ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is
-    sent. A filter is for a preview only: it is done about the targets that the preview showed.
-    ``by``, ``refuses`` and ``findings`` belong to a signature, ``without_receipt`` to a discard.
+    ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is sent. A
+    filter is for a preview only: it is done about the targets that the preview showed. ``by``, ``refuses``
+    and ``findings`` belong to a signature, ``without_receipt`` to a discard, ``incarnation`` to
+    ``link-accept``.
     """
 
     act: Act
@@ -175,6 +189,7 @@ class Request:
     refuses: bool = False
     findings: tuple[str, ...] = ()
     without_receipt: bool = False
+    incarnation: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As it travels."""
@@ -234,6 +249,7 @@ def read_request(data: object) -> Request:
         refuses=data.get("refuses") is True,
         findings=tuple(_plain(each) for each in _list(data, "findings", 200)),
         without_receipt=data.get("without_receipt") is True,
+        incarnation=_text(data, "incarnation"),
     )
     _require_sense(found)
     return found
@@ -266,6 +282,8 @@ def _require_sense(request: Request) -> None:
         raise RequestError("a filter is for a preview; the act names what the preview showed")
     if request.act not in QUEUE_ACTS and not request.what:
         raise RequestError(f"{request.act} is about one thing")
+    if request.act is Act.ACCEPT and _INCARNATION.fullmatch(request.incarnation) is None:
+        raise RequestError("an incarnation is named whole", expected="--incarnation X")
     if request.act is Act.SIGN and not 0 < len(request.by) <= _NAME:
         raise RequestError("a signature has a person", expected=f"--by NAME, at most {_NAME} characters")
     if request.act is Act.SIGN and request.refuses and not request.findings:

@@ -52,9 +52,22 @@ def insert(
     return number
 
 
-def due(connection: sqlite3.Connection, limit: int) -> tuple[ArrivalRow, ...]:
-    """Landed arrivals in the order of landing, at most ``limit``."""
-    rows = connection.execute(f"{_SELECT} WHERE state = 'landed' ORDER BY arrival.id LIMIT ?", (limit,))
+def due(
+    connection: sqlite3.Connection, limit: int, *, is_restoring: bool = False
+) -> tuple[ArrivalRow, ...]:
+    """Landed arrivals in the order of landing, at most ``limit``.
+
+    ``is_restoring``: of packets only those that this restored node asked for; the others wait (C23).
+    """
+    only = (
+        " AND (arrival.kind <> 'packet' OR EXISTS (SELECT 1 FROM restore_wanted"
+        " WHERE restore_wanted.sender = arrival.sender AND restore_wanted.packet_id = arrival.packet_id))"
+        if is_restoring
+        else ""
+    )
+    rows = connection.execute(
+        f"{_SELECT} WHERE state = 'landed'{only} ORDER BY arrival.id LIMIT ?", (limit,)
+    )
     return tuple(arrival_row(row) for row in rows)
 
 

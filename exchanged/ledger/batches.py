@@ -38,14 +38,23 @@ def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int
     return cursor.rowcount == 1
 
 
-def due(connection: sqlite3.Connection, link: str, limit: int) -> tuple[OutgoingRow, ...]:
-    """What waits to be offered on ``link``, oldest first."""
+def due(
+    connection: sqlite3.Connection, link: str, limit: int, *, is_restoring: bool = False
+) -> tuple[OutgoingRow, ...]:
+    """What waits to be offered on ``link``, oldest first.
+
+    ``is_restoring``: packets only if somebody wants them again; a restored node sends nothing of its own
+    (C23).
+    """
+    only = " AND (kind <> 'packet' OR again = 1)" if is_restoring else ""
     rows = connection.execute(
-        "SELECT id, kind, reference FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"
-        " ORDER BY id LIMIT ?",
+        "SELECT id, kind, reference, again FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"  # noqa: S608
+        f"{only} ORDER BY id LIMIT ?",
         (link, limit),
     )
-    return tuple(OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"]) for row in rows)
+    return tuple(
+        OutgoingRow(row["id"], ItemKind(row["kind"]), row["reference"], bool(row["again"])) for row in rows
+    )
 
 
 def due_and_late(connection: sqlite3.Connection, link: str, now: datetime) -> tuple[OutgoingRow, ...]:
@@ -116,7 +125,8 @@ def paused_because(connection: sqlite3.Connection, link: str) -> str:
 def next_number(connection: sqlite3.Connection, link: str) -> int:
     """The number that the next batch on ``link`` bears, from 1."""
     row = connection.execute("SELECT max(number) AS last FROM batch_out WHERE link = ?", (link,)).fetchone()
-    return int(row["last"] or 0) + 1
+    # What a restored ledger had numbered before stands below zero: a new incarnation begins with 1.
+    return max(int(row["last"] or 0), 0) + 1
 
 
 def commit_batch(
@@ -151,6 +161,14 @@ def commit_batch(
             "INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed)
         )
     return batch
+
+
+def sign_anew(transaction: Transaction, batch: int, name: str, waybill: bytes, signature: bytes) -> None:
+    """The same number and items under another key, because the one that signed them counts no more."""
+    transaction.execute(
+        "UPDATE batch_out SET name = ?, waybill = ?, signature = ? WHERE id = ?",
+        name, waybill, signature, batch,
+    )  # fmt: skip
 
 
 def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, ...]:
@@ -248,8 +266,11 @@ def current_incarnation(connection: sqlite3.Connection, link: str) -> str:
     return "" if row is None else str(row["incarnation"])
 
 
-def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> bool:
-    """The neighbour speaks in this incarnation. True when it is a new one."""
+def meet_incarnation(transaction: Transaction, link: str, incarnation: str, since: str = "") -> bool:
+    """The neighbour speaks in this incarnation, first at ``since`` by its clock.
+
+    True when it is a new one.
+    """
     row = transaction.execute(
         "SELECT 1 FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
     ).fetchone()
@@ -257,8 +278,9 @@ def meet_incarnation(transaction: Transaction, link: str, incarnation: str) -> b
         return False
     newest = transaction.execute("SELECT coalesce(max(current), 0) AS c FROM stream_in WHERE link = ?", link)
     transaction.execute(
-        "INSERT INTO stream_in VALUES (?, ?, 0, ?)", link, incarnation, int(newest.fetchone()["c"]) + 1
-    )
+        "INSERT INTO stream_in (link, incarnation, through, current, since) VALUES (?, ?, 0, ?, ?)",
+        link, incarnation, int(newest.fetchone()["c"]) + 1, since,
+    )  # fmt: skip
     return True
 
 
@@ -280,12 +302,16 @@ def land(
     *,
     exception: str = "",
     detail: str = "",
+    waybill: str = "",
 ) -> int:
-    """One batch is durable here (or disposed of as bad or held). Returns its row number."""
+    """One batch is durable here (or disposed of as bad or held). Returns its row number.
+
+    ``waybill`` is the digest of its waybill, empty where none could be read.
+    """
     cursor = transaction.execute(
-        "INSERT INTO batch_in (link, incarnation, number, name, landed_at, exception, detail)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        link, incarnation, number, name, transaction.stamp, exception, detail,
+        "INSERT INTO batch_in (link, incarnation, number, name, landed_at, exception, detail, waybill)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        link, incarnation, number, name, transaction.stamp, exception, detail, waybill,
     )  # fmt: skip
     batch = cursor.lastrowid
     assert batch is not None  # noqa: S101 - an INSERT always sets it

@@ -41,9 +41,9 @@ def is_party(connection: sqlite3.Connection, case_id: str, agency: str) -> bool:
 
 
 def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
-    """Business types seen in the case, oldest first."""
+    """Business types seen in the case, in the order in which their packets were accepted."""
     rows = connection.execute(
-        "SELECT business_type FROM case_history WHERE case_id = ? ORDER BY id", (case_id,)
+        "SELECT business_type FROM case_history WHERE case_id = ? ORDER BY at, id", (case_id,)
     )
     return tuple(row["business_type"] for row in rows)
 
@@ -64,8 +64,13 @@ def record(
     parties: Iterable[str],
     business_type: str,
     key: PacketKey,
+    *,
+    at: str = "",
 ) -> None:
-    """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one."""
+    """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one.
+
+    ``at`` is when it was accepted: its place in the case, also when it comes again after a restore (C23).
+    """
     for other in joined:
         transaction.execute("UPDATE OR IGNORE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_number WHERE case_id = ?", other)
@@ -80,7 +85,9 @@ def record(
         )  # fmt: skip
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
+    if case_of_packet(transaction.connection, key) == case_id:
+        return
     transaction.execute(
         "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
-        case_id, business_type, key.sender, key.packet_id, transaction.stamp,
+        case_id, business_type, key.sender, key.packet_id, at or transaction.stamp,
     )  # fmt: skip

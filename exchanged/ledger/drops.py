@@ -224,6 +224,36 @@ def of_packet(connection: sqlite3.Connection, packet: int) -> DropRow | None:
     return None if row is None else _drop_row(row)
 
 
+def count_put_away(connection: sqlite3.Connection, name: bytes) -> int:
+    """How many drops of that name were put away into sent/, or are about to be."""
+    row = connection.execute(
+        'SELECT count(*) FROM "drop" WHERE name = ? AND (original = \'sent\' OR (original = \'outbox\''
+        " AND state IN ('taken', 'duplicate', 'disposed')))",
+        (name,),
+    ).fetchone()
+    return int(row[0])
+
+
+def join(
+    transaction: Transaction,
+    identity: DropIdentity,
+    status_name: str,
+    packet: int,
+    attempt: int,
+    sender_ref: str,
+) -> int:
+    """A drop that was taken and forgotten (C23) stands for its packet again; its original lies in sent/.
+
+    In place of the row of the same name that was seen only, if there is one. Its row number.
+    """
+    seen = live(transaction.connection).get(identity.name)
+    row = seen if seen is not None and seen.packet is None else register(transaction, identity, status_name)
+    transaction.execute('UPDATE "drop" SET status_name = ? WHERE id = ?', status_name, row.id)
+    outcome = Outcome(packet=packet, attempt=attempt, sender_ref=sender_ref, original=Original.SENT)
+    move(transaction, get(transaction.connection, row.id), Event.TAKE, outcome, kind="drop-joined")
+    return row.id
+
+
 def is_on_its_way(connection: sqlite3.Connection, packet: int, link: str) -> bool:
     """The packet waits on that link, or lies in a batch that the neighbour has not disposed of."""
     row = connection.execute(

@@ -142,6 +142,29 @@ def replace(
     search.note_packet(transaction, row.id, seal.sender_ref)
 
 
+def give_bytes(
+    transaction: Transaction,
+    number: int,
+    seal: Seal,
+    *,
+    seal_digest: str,
+    landed_at: datetime,
+    came_by: str,
+    bytes_at: SpoolRange,
+    relations: tuple[str, str, str],
+) -> None:
+    """A packet that was only remembered after a restore has its bytes again; its destinations stay (C23)."""
+    transaction.execute(
+        "UPDATE packet SET sender = ?, packet_id = ?, attempt = ?, state = ?, since = ?, business_type = ?,"
+        " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
+        " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
+        " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
+        " spool = ?, start = ?, length = ? WHERE id = ?",
+        *_values(transaction, seal, PacketState.ACTIVE, seal_digest, landed_at, came_by, bytes_at, relations),
+        number,
+    )
+
+
 def _values(
     transaction: Transaction,
     seal: Seal,
@@ -236,7 +259,7 @@ def let_go(transaction: Transaction, packet: PacketRow) -> None:
     waits to be offered, on hold or not, waits no longer: there is nothing to offer.
     """
     transaction.execute(
-        "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ? AND batch IS NULL"
+        "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ? AND batch IS NULL AND again = 0"
         " AND link IN (SELECT link FROM destination WHERE packet = ?)",
         packet.id, packet.id,
     )  # fmt: skip

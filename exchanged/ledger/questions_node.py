@@ -12,6 +12,7 @@ from datetime import datetime
 from exchanged.ledger.log_views import contradictions
 from exchanged.ledger.notices import open_notices
 from exchanged.ledger.questions_queue import QueueEntry, QueueFilter, waiting
+from exchanged.ledger.restoring import peers
 from exchanged.ledger.times import moment
 
 
@@ -19,10 +20,10 @@ from exchanged.ledger.times import moment
 class NodeFacts:
     """What the ledger says of its node. ``events`` is the number of the newest event.
 
-    ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is
-    as it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops.
-    ``notices`` are what the open ones are about, each once, the oldest first. ``log_doubts`` are nodes whose
-    logs contradict themselves.
+    ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is as
+    it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops. ``notices``
+    are what the open ones are about, each once, the oldest first. ``restoring``: whom a restored node asked,
+    and how far that is. ``log_doubts`` are nodes whose logs contradict themselves.
     """
 
     memory: dict[str, str]
@@ -37,6 +38,7 @@ class NodeFacts:
     drops_held: int
     drops_incomplete: int
     notices: tuple[str, ...] = ()
+    restoring: tuple[tuple[str, str], ...] = ()
     log_doubts: tuple[str, ...] = ()
 
 
@@ -60,6 +62,7 @@ def node_facts(connection: sqlite3.Connection) -> NodeFacts:
         drops_held=_drops(connection, "held"),
         drops_incomplete=_drops(connection, "incomplete"),
         notices=tuple(dict.fromkeys(row.reference for row in open_notices(connection))),
+        restoring=tuple((peer.node, peer.state.value) for peer in peers(connection)),
         log_doubts=tuple(dict.fromkeys(each.node for each in contradictions(connection))),
     )
 

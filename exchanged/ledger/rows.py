@@ -50,6 +50,15 @@ class PacketRow:
         """The receiver, then every copy."""
         return (self.receiver, *self.copies)
 
+    def is_meant_by(self, attempt: int, content_digest: str, seal_digest: str) -> bool:
+        """A receipt that names these speaks of this packet.
+
+        Its seal may be another one: an attempt that was sealed anew after a restore keeps its receipts (C12,
+        C23).
+        """
+        is_this_seal, is_this_attempt = seal_digest == self.seal_digest, attempt == self.attempt
+        return content_digest == self.content_digest and (is_this_seal or is_this_attempt)
+
 
 PACKET_COLUMNS = "packet.*, spool.name AS spool_name"
 PACKET_TABLES = "packet LEFT JOIN spool ON spool.id = packet.spool"
@@ -153,11 +162,15 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRow:
-    """Something that waits to be offered on a link; ``reference`` is the row of its kind."""
+    """Something that waits to be offered on a link; ``reference`` is the row of its kind.
+
+    ``again``: a restored neighbour wants the packet once more, in whatever state it is here (C23).
+    """
 
     id: int
     kind: ItemKind
     reference: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger import schema_answers, schema_encryption, schema_log, schema_notes, schema_seals
+from exchanged.ledger import (
+    schema_answers,
+    schema_encryption,
+    schema_keys,
+    schema_log,
+    schema_notes,
+    schema_restoring,
+    schema_seals,
+)
 from packet_spec.identifiers import canonical_case_number
 
 FORMAT: Final = 1
@@ -326,6 +334,16 @@ def _notes(database: Database) -> None:
 @migrations(name="0009-log")
 def _log(database: Database) -> None:
     schema_log.apply(database)
+
+
+@migrations(name="0010-restoring")
+def _restoring(database: Database) -> None:
+    _run(database, schema_restoring.STATEMENTS)
+
+
+@migrations(name="0011-keys")
+def _keys(database: Database) -> None:
+    _run(database, schema_keys.STATEMENTS)
 
 
 @migrations(name="0012-encryption")

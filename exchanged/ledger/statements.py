@@ -96,3 +96,25 @@ def key_of(connection: sqlite3.Connection, table: str, number: int) -> PacketKey
     }[table]
     row = connection.execute(statement, (number,)).fetchone()
     return PacketKey(row["sender"], row["packet_id"])
+
+
+def is_recorded(connection: sqlite3.Connection, document: bytes) -> bool:
+    """These very bytes of a receipt are recorded."""
+    row = connection.execute("SELECT 1 FROM receipt WHERE digest = ?", (sha256_hex(document),)).fetchone()
+    return row is not None
+
+
+def is_kept(connection: sqlite3.Connection, table: str, number: int) -> bool:
+    """The statement is still there: at a bridge, and notes anywhere, go after some time."""
+    statement = {
+        "receipt": "SELECT 1 FROM receipt WHERE id = ?",
+        "hop": "SELECT 1 FROM hop WHERE id = ?",
+        "note": "SELECT 1 FROM note WHERE id = ?",
+    }[table]
+    return connection.execute(statement, (number,)).fetchone() is not None
+
+
+def digest_of(connection: sqlite3.Connection, number: int) -> str:
+    """The digest of a recorded receipt's bytes, by which others name it."""
+    row = connection.execute("SELECT digest FROM receipt WHERE id = ?", (number,)).fetchone()
+    return str(row["digest"])

@@ -114,6 +114,11 @@ class Ledger:
                 self._all_readers.append(connection)
         return connection
 
+    def fold(self) -> None:
+        """Fold the write-ahead log into the file, which then is the whole ledger. Only without other work."""
+        with self._guard, _naming_damage(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def close(self) -> None:
         """Stop the writer after the work in hand and close every connection."""
         if self._thread is not None and self._thread.is_alive():

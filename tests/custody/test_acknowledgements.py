@@ -15,25 +15,6 @@ from tests.support.network import POLICE, PROCURATORATE
 from tests.support.province import Province, answer, node, publish, rows
 
 
-def test_c5_a_number_that_was_used_twice_is_answered_bad_and_told_once(province: Province) -> None:
-    """A front-end whose ledger was set back gives a number anew: what it holds now must not be lost."""
-    province.police.send(province.police.seal(province.request(seed=1)))
-    province.run()
-    province.police.number = 0
-    packet = province.police.seal(province.request(seed=2))
-    province.police.send(packet)
-    province.run()
-    for _ in range(5):
-        province.network.round()
-    acknowledged = province.police.acknowledgement()
-    assert acknowledged is not None
-    assert [(one.number, one.kind) for one in acknowledged.exceptions] == [(1, ExceptionKind.BAD)]
-    assert len(province.events("batch-number-used-twice")) == 1
-    province.police.send(packet)
-    province.run()
-    assert packet.data in province.procuratorate.items(ItemKind.PACKET)
-
-
 def test_c5_a_bad_batch_stays_named_though_its_file_is_gone(province: Province) -> None:
     """The mailbox lost the file and the acknowledgement: the writer must still hear that it was bad."""
     province.police.greet()

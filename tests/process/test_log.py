@@ -59,7 +59,7 @@ def test_a_rewritten_ledger_shows_at_the_next_exchange(lab: Lab, tmp_path: Path)
     wait_until(is_shown, "the police were shown the log")
 
     lab.stop_node(PROVINCE)
-    data = lab.node_config(PROVINCE).parent
+    data = lab.layout.data(PROVINCE)
     rewrite(data / "ledger.sqlite3", data / "keys", replace_receipt(data / "keys", key))
     assert exchangectl(lab, PROVINCE, "ledger", "verify").returncode == 0
     lab.start_node(PROVINCE)

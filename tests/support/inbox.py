@@ -14,6 +14,7 @@ from pathlib import Path
 from exchanged.blobs import BlobStore
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
+from exchanged.keyring import always
 from exchanged.ledger import Ledger, Transaction, blobs, packets, spool, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.pool import InlinePool
@@ -119,8 +120,8 @@ class ReceivingFrontend:
         speaker = Speaker(
             PROCURATORATE,
             PROCURATORATE,
-            KEYS[PROCURATORATE, KeyUse.RECEIPT],
-            KEYS[PROCURATORATE, KeyUse.LINK],
+            always(KEYS[PROCURATORATE, KeyUse.RECEIPT]),
+            always(KEYS[PROCURATORATE, KeyUse.LINK]),
         )
         links = Links({PROVINCE: LINK})
         self.statements = Statements(speaker, self.trust, links)

@@ -63,7 +63,7 @@ class LogStory:
         """One packet into the outbox."""
         # Each a case of its own, so that no order in a case matters.
         self._count += 1
-        business_type = "case.report" if sender == POLICE else "common.notice"
+        business_type = "case.report" if sender == POLICE else "info.share"
         request = DropRequest(
             business_type, sender, receiver, self.network.clock.now(), name=name, seed=self._count
         )

@@ -20,6 +20,7 @@ from exchanged.config import DropProfile, ScannerConfig, StatusEncoding
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
+from exchanged.keyring import always
 from exchanged.ledger import Ledger, Transaction, batches, blobs, drops, packets
 from exchanged.ledger.drops import DropRow
 from exchanged.ledger.rows import PacketRow
@@ -167,7 +168,7 @@ class SendingFrontend:
             packs=root / "node" / "packs",
             links=Links({BRIDGE: LINK}),
             pool=pool or InlinePool(),
-            seal_key=KEYS[POLICE, KeyUse.SEAL],
+            seal_key=always(KEYS[POLICE, KeyUse.SEAL]),
             decryption_keys=DecryptionKeys(root / "node" / "keys" / "encrypt.key"),
             dispose=self._dispose,
             clock=self.clock,

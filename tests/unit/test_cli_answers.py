@@ -200,6 +200,19 @@ def test_what_an_operator_did_is_told_without_bookkeeping() -> None:
     assert event_words(released) == "released by an operator"
 
 
+def test_what_is_held_for_want_of_a_suite_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    detail = {"reason": "unknown-suite", "note": "the signature suite sm2-sm3 is not known here"}
+    held = ChainEvent(1, NOW, "hold", PacketKey(POLICE, packet_id(1)), "", detail)
+    waits = ChainEvent(
+        1, NOW, "mailbox-file-waits", None, "", {"link": "police", "file": "7.batch", "suite": "sm2-sm3"}
+    )
+    assert event_words(held) == "held: unknown-suite (the signature suite sm2-sm3 is not known here)"
+    assert "the suite sm2-sm3 is not known here" in event_words(waits)
+    monkeypatch.setenv("EXCHANGED_LOCALE", "zh_CN")
+    assert event_words(held).endswith("(本节点不认识签名套件 sm2-sm3)")
+    assert "不认识套件 sm2-sm3" in event_words(waits)
+
+
 def test_an_event_without_words_or_particulars_hides_nothing() -> None:
     def event(kind: str, **detail: object) -> ChainEvent:
         return ChainEvent(1, NOW, kind, None, "", detail)

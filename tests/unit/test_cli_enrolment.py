@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cli.config_edit import edit_config
+from cli.directory_trusted import find_directory
 from cli.enrolment_pack import EnrolmentPack, read_enrolment_pack, write_enrolment_pack
 from cli.main import main
 from exchanged.clock import SystemRandomness
@@ -168,6 +169,36 @@ def test_enrol_prints_what_changes(desk: Desk) -> None:
     assert sum(name.startswith(f"key {POLICE}") for name in what) >= 4
     assert not any(PROVINCE in name for name in what)
     assert said["old_roots_must_sign_too"] is False
+
+
+def test_enrol_with_system_prints_one_script_that_also_says_what_changed(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever pipes it into a shell runs the script, and nothing of what is said around it."""
+    config = desk.path("province.toml")
+    config.write_text(config.read_text().replace(str(desk.path("province")), "/var/lib/exchanged/province"))
+    words = [
+        "--config", str(config), "agency", "enrol", str(desk.path("police/enrolment.toml")), *NAMES,
+        "--directory", str(desk.path("first.xml")), "--output", str(desk.path("second.xml")),
+        "--system", "print",
+    ]  # fmt: skip
+    code = main(words)
+    said = capsys.readouterr().out
+    if "jail" not in said:
+        pytest.fail(f"{code}: {said}")
+    head, _begin, rest = said.partition("set -eu\n")
+    assert head.startswith("#!/bin/sh\n")
+    assert all(line.startswith("#") or not line for line in head.splitlines())
+    assert "# Written, unsigned:" in head
+    assert f"account=ex-{POLICE}\n" in rest
+    assert desk.read("second.xml").agency(POLICE) is not None
+
+
+def test_a_pack_that_was_taken_lies_ready_for_the_daemon(desk: Desk) -> None:
+    made = enrolled(desk)
+    take(desk, "--root-fingerprint", made["root_fingerprint"])
+    _none, check = find_directory(load_config(desk.path("police.toml")))
+    assert (check.state.value, "directory-2.xml" in check.detail) == ("note", True)
 
 
 def test_without_a_fingerprint_or_with_a_wrong_one_nothing_changes(desk: Desk) -> None:

@@ -69,6 +69,19 @@ def test_a_link_that_is_there_is_taken_as_it_is(lab: Lab) -> None:
     assert (jail.section, jail.plan.jail, jail.plan.account) == ("", Path("/srv/x/mail"), "ab-1")
 
 
+def test_a_door_that_the_ssh_server_cannot_see_is_put_where_it_can(lab: Lab) -> None:
+    """Inside data_dir the key command sees nothing, and every login would be refused."""
+    found = without_links(lab)
+    hidden = replace(found, node=replace(found.node, door=found.node.data_dir / "door"))
+    jail = plan_enrolled(hidden, CONFIG, directory(lab), AGENCY, service="exchanged")
+    assert (jail.sets_door, jail.plan.door) == (True, Path("/srv/exchanged/doors/province"))
+    assert '# [node] door = "/srv/exchanged/doors/province"\n# [[link]]' in jail.script
+    assert "\ndoor=/srv/exchanged/doors/province\n" in jail.script
+    shown = replace(found, node=replace(found.node, door=Path("/srv/elsewhere/province")))
+    jail = plan_enrolled(shown, CONFIG, directory(lab), AGENCY, service="exchanged")
+    assert (jail.sets_door, jail.plan.door) == (False, Path("/srv/elsewhere/province"))
+
+
 def test_only_who_stands_directly_below_gets_an_account(lab: Lab) -> None:
     listed = directory(lab)
     below = with_node(listed, "620199-02-00", parent=AGENCY)
@@ -110,6 +123,9 @@ def said(lab: Lab, found: Config, listed: Directory, sshd: Path) -> list[str]:
 def accounts(lab: Lab, tmp_path: Path, text: str) -> tuple[Config, Path]:
     """The province's configuration with an account, and its part of sshd's configuration."""
     found = load_config(lab.node_config(lab.province))
+    for folder in (found.node.door, *found.node.door.parents):
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o001)
     links = (replace(found.links[0], account=f"ex-{AGENCY}"),)
     for folder in ("accounts.d", "keys"):
         (tmp_path / "sshd" / folder).mkdir(parents=True)
@@ -168,6 +184,13 @@ def test_a_door_that_shows_an_older_directory(lab: Lab, tmp_path: Path) -> None:
     newer = replace(directory(lab), version=2)
     (complaint,) = said(lab, found, newer, sshd)
     assert complaint.startswith("door warning: the SSH server does not see the directory in force")
+
+
+def test_a_door_that_the_key_command_cannot_look_into_is_a_problem(lab: Lab, tmp_path: Path) -> None:
+    found, sshd = accounts(lab, tmp_path, fragment(PLAN))
+    found.node.data_dir.chmod(0o750)
+    (complaint,) = said(lab, found, directory(lab), sshd)
+    assert complaint.startswith("door problem: the SSH server's key command cannot look into")
 
 
 @pytest.mark.parametrize("another", [False, True])

@@ -53,7 +53,7 @@ class Desk:
         self.trust.load()
         watch = Watch(
             books.ledger, self.trust, DiskFloor(self.volume, 1000, 100), CONFIG, agency=POLICE, links=(LINK,),
-            node=POLICE, key_ids=(KEYS[POLICE, KeyUse.SEAL].key_id,),
+            node=POLICE, key_ids=lambda _now: (KEYS[POLICE, KeyUse.SEAL].key_id,),
         )  # fmt: skip
         self.watch = watch
         self.station = Notices(

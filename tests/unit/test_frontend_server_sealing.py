@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.errors import NoSpaceError, VolumeDamagedError
+from exchanged.keyring import always
 from exchanged.ledger import blobs
 from exchanged.states import DropState
 from exchanged.volume import Kernel
@@ -76,7 +77,7 @@ def test_a_seal_says_what_was_copied_and_what_the_envelope_states() -> None:
     document = packet_xml(SMALL, expiresAt="", packetId=KEY.packet_id)
     packet = check_packet(document, directory=None, pack=shipped_pack()).packet
     assert packet is not None
-    sealer = Sealer(SEAL_KEY)
+    sealer = Sealer(always(SEAL_KEY))
     numbers = SealNumbers(KEY, 3, "5f3a", 17, NOW)
     target = Target()
     target.append(b"what lies before")
@@ -102,7 +103,7 @@ def test_a_value_that_cannot_be_sealed_writes_nothing() -> None:
     target = Target()
     unnamed = copied({"": b"x"}, document)
     with pytest.raises(SchemaError):
-        Sealer(SEAL_KEY).write(
+        Sealer(always(SEAL_KEY)).write(
             target, packet.envelope, CHECKED, unnamed, SealNumbers(KEY, 1, "5f3a", 1, NOW)  # type: ignore[arg-type]
         )
     assert target.getvalue() == b""

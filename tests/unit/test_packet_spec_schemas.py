@@ -12,6 +12,7 @@ from packet_spec.delivery import encode_delivery
 from packet_spec.directory import encode_directory
 from packet_spec.findings_xml import encode_findings
 from packet_spec.hop import encode_hop
+from packet_spec.key_offer import encode_key_offer
 from packet_spec.log_head import encode_log_head
 from packet_spec.log_recovery import encode_log_recovery
 from packet_spec.log_statement import encode_log_request, encode_log_statement
@@ -37,6 +38,7 @@ from tests.support.documents import (
 from tests.support.papers import index
 from tests.unit.test_packet_spec_delivery import DELIVERY
 from tests.unit.test_packet_spec_disposition import REFUSED
+from tests.unit.test_packet_spec_key_offer import OFFER
 from tests.unit.test_packet_spec_log import HEAD, RECOVERY, REQUEST, STATEMENT
 from tests.unit.test_packet_spec_notice import NOTICE
 from tests.unit.test_packet_spec_status import STATUS
@@ -60,6 +62,7 @@ DOCUMENTS = {
     "log-statement": encode_log_statement(STATEMENT),
     "log-request": encode_log_request(REQUEST),
     "log-recovery": encode_log_recovery(RECOVERY),
+    "keys-offer": encode_key_offer(OFFER),
 }
 
 

@@ -1,0 +1,190 @@
+"""Clones, forks and nodes that were set back: what shows them, and what a link remembers of it (C15, C23).
+
+Guarantees: at the first contradiction the link is marked, in the transaction that finds it, and nothing of
+the waybill that showed it counts; a marked link takes and offers nothing until an operator says which
+incarnation is the node (``link accept``); both copies are told in the acknowledgement. Custody stays where it
+is. What an honest node does after a crash never contradicts: numbers, counters and heads are committed before
+they are spoken, and the same batch is the same bytes.
+
+Two marks: ``FORKED``, the neighbour contradicts itself; ``SET_BACK``, the neighbour knows more of us than we
+do, so this ledger is an older copy. Known limits: a clone that never speaks is not seen; what is behind a
+bridge shows by its seal numbers alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from exchanged.ledger import Connection, Transaction, batches, spoken
+from exchanged.ledger.spoken import Spoken
+from exchanged.ledger.times import moment, stamp
+from exchanged.log import event_line
+from packet_spec.waybill_model import Acknowledgement, ExceptionKind, Waybill
+
+FORKED: Final = "forked"
+"""Name of the mark: the neighbour contradicts itself.
+
+Its value is a ``Conflict``, empty while there is none.
+"""
+FORKED_SINCE: Final = "forked-since"
+FORKED_IN: Final = "forked-incarnation"
+SET_BACK: Final = "set-back"
+"""Name of the mark: this node was set back, as the neighbour's acknowledgement shows."""
+ACCUSED: Final = "accused"
+"""Name of the mark: the neighbour says that it saw two nodes under our name.
+
+Its value is its ``Conflict``.
+"""
+_SAID: Final = "forked "
+# A file that was written before a restore may still lie there; a clock that was wrong may have dated it
+# ahead.
+_LEFT_OVER: Final = timedelta(minutes=15)
+
+
+class Conflict(StrEnum):
+    """How one node contradicts itself."""
+
+    NUMBER = "batch-number-used-twice"
+    HEADS = "ledger-heads-differ"
+    BACK = "ledger-went-back"
+    EARLIER = "earlier-incarnation-speaks"
+    SEAL = "seal-number-used-twice"
+    SAYS_SO = "neighbour-was-set-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is marked on one link; empty texts where nothing is."""
+
+    forked: str
+    set_back: str
+
+    def __bool__(self) -> bool:
+        return bool(self.forked or self.set_back)
+
+
+def marks(connection: Connection, link: str) -> Marks:
+    """The marks of a link: any of them stops it."""
+    return Marks(
+        batches.recall(connection, link, FORKED) or "", batches.recall(connection, link, SET_BACK) or ""
+    )
+
+
+def mark(transaction: Transaction, link: str, conflict: Conflict, incarnation: str) -> None:
+    """The neighbour contradicts itself: nothing more of it counts. The first contradiction is kept."""
+    if batches.recall(transaction.connection, link, FORKED):
+        return
+    batches.remember(transaction, link, FORKED, conflict.value)
+    batches.remember(transaction, link, FORKED_SINCE, transaction.stamp)
+    batches.remember(transaction, link, FORKED_IN, incarnation)
+    transaction.event(
+        "neighbour-forked", detail={"link": link, "conflict": conflict.value, "incarnation": incarnation}
+    )
+    transaction.wake(f"link:{link}")
+    transaction.wake("notices")
+    event_line("neighbour-forked", level=40, link=link, conflict=conflict.value, incarnation=incarnation)
+
+
+def conflict_of(connection: Connection, link: str, waybill: Waybill, *, is_bare: bool) -> Conflict | None:
+    """How ``waybill`` contradicts what the neighbour said before; None where it does not."""
+    acknowledgement, incarnation = waybill.acknowledgement, waybill.incarnation
+    current = batches.current_incarnation(connection, link)
+    if incarnation != current and spoken.is_met(connection, link, incarnation):
+        began = spoken.began_at(connection, link, current)
+        if is_bare or (began and waybill.sent_at - _LEFT_OVER > moment(began)):
+            return Conflict.EARLIER
+    if acknowledgement is None:
+        return None
+    if _says_set_back(acknowledgement):
+        return Conflict.SAYS_SO
+    said = _spoken(waybill, acknowledgement)
+    if said is not None and spoken.contradicts(connection, link, incarnation, said):
+        return Conflict.HEADS
+    if said is not None and spoken.goes_back(connection, link, incarnation, said):
+        return Conflict.BACK
+    return None
+
+
+def note_spoken(transaction: Transaction, link: str, waybill: Waybill) -> None:
+    """Remember what it says of its ledger, for the next one."""
+    said = None if waybill.acknowledgement is None else _spoken(waybill, waybill.acknowledgement)
+    if said is not None:
+        spoken.remember(transaction, link, waybill.incarnation, said)
+
+
+def is_same_batch(connection: Connection, link: str, waybill: Waybill, digest: str) -> bool | None:
+    """Of a number that was used before: these very bytes (True), another batch (False), or nobody can tell.
+
+    None also where an operator decided for this incarnation after that: then the batch is answered ``bad``.
+    """
+    assert waybill.number is not None  # noqa: S101 - only batches have numbers to use twice
+    known, is_excused = spoken.waybill_of(connection, link, waybill.incarnation, waybill.number)
+    if known == digest:
+        return True
+    return None if not known or is_excused else False
+
+
+def note_answer(transaction: Transaction, link: str, acknowledgement: Acknowledgement) -> bool:
+    """What the neighbour's acknowledgement of our own stream says of us. True: we were set back.
+
+    A number that we have not used yet can only come from a ledger that knew more than this one.
+    """
+    connection = transaction.connection
+    if acknowledgement.through >= batches.next_number(connection, link):
+        if not batches.recall(connection, link, SET_BACK):
+            batches.remember(transaction, link, SET_BACK, transaction.stamp)
+            through = acknowledgement.through
+            transaction.event("node-set-back", detail={"link": link, "acknowledged": through})
+            transaction.wake(f"link:{link}")
+            transaction.wake("notices")
+            event_line("node-set-back", level=40, link=link, acknowledged=through)
+        return True
+    said = next(
+        (
+            each.detail.removeprefix(_SAID)
+            for each in acknowledgement.exceptions
+            if each.kind is ExceptionKind.HELD and each.detail.startswith(_SAID)
+        ),
+        "",
+    )
+    if said != (batches.recall(connection, link, ACCUSED) or ""):
+        batches.remember(transaction, link, ACCUSED, said)
+        transaction.event("neighbour-holds-us" if said else "neighbour-takes-us", detail={"link": link})
+        transaction.wake("notices")
+    return False
+
+
+def what_to_say(connection: Connection, link: str) -> str:
+    """The detail of the exception ``held`` that tells the neighbour of a mark; empty without one."""
+    found = marks(connection, link)
+    if found.set_back:
+        return f"{_SAID}{SET_BACK}"
+    return f"{_SAID}{found.forked}" if found.forked else ""
+
+
+def clear(transaction: Transaction, link: str) -> None:
+    """An operator decided."""
+    for name in (FORKED, FORKED_SINCE, FORKED_IN):
+        batches.remember(transaction, link, name, "")
+    transaction.wake(f"link:{link}")
+
+
+def began(waybill: Waybill) -> str:
+    """When this incarnation began to speak, if this is its first waybill."""
+    return stamp(waybill.sent_at)
+
+
+def _says_set_back(acknowledgement: Acknowledgement) -> bool:
+    return any(
+        each.kind is ExceptionKind.HELD and each.detail == f"{_SAID}{SET_BACK}"
+        for each in acknowledgement.exceptions
+    )
+
+
+def _spoken(waybill: Waybill, acknowledgement: Acknowledgement) -> Spoken | None:
+    if not waybill.ledger_head:
+        return None
+    return Spoken(acknowledgement.counter, waybill.ledger_head, waybill.events)

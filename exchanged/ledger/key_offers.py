@@ -1,0 +1,48 @@
+"""Keys that nodes offered for the next directory: of each node what it offered last."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchanged.ledger.times import moment, stamp
+from exchanged.ledger.transaction import Transaction
+from packet_spec.key_offer import KeyOffer, OfferedKey
+from packet_spec.model import KeyUse
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """One offered key; ``at`` is when its node said so."""
+
+    node: str
+    key: OfferedKey
+    at: datetime
+
+
+def replace(transaction: Transaction, offer: KeyOffer, at: datetime) -> bool:
+    """Keep ``offer`` instead of what its node offered before. False: a later one is here already."""
+    last = transaction.execute("SELECT max(at) AS at FROM key_offer WHERE node = ?", offer.node).fetchone()
+    if last["at"] is not None and last["at"] > stamp(at):
+        return False
+    transaction.execute("DELETE FROM key_offer WHERE node = ?", offer.node)
+    for key in offer.keys:
+        transaction.execute(
+            "INSERT INTO key_offer VALUES (?, ?, ?, ?, ?, ?, ?)",
+            offer.node, key.use.value, key.key_id, key.suite, key.public, key.proof, stamp(at),
+        )  # fmt: skip
+    return True
+
+
+def every(connection: sqlite3.Connection) -> tuple[OfferRow, ...]:
+    """All offers, by node and use."""
+    rows = connection.execute("SELECT * FROM key_offer ORDER BY node, use, key_id")
+    return tuple(
+        OfferRow(
+            row["node"],
+            OfferedKey(KeyUse(row["use"]), row["suite"], bytes(row["public"]), row["proof"]),
+            moment(row["at"]),
+        )
+        for row in rows
+    )

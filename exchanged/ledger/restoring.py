@@ -1,0 +1,494 @@
+"""A ledger that was restored: what it waits for, what it takes back, and what others ask of it (C23)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from exchanged.ledger import batches, search, statements
+from exchanged.ledger.log_tree import size_of
+from exchanged.ledger.rows import PacketRow
+from exchanged.ledger.times import moment, stamp
+from exchanged.ledger.transaction import Transaction
+from exchanged.states import PacketState
+from packet_spec.identity import PacketKey
+from packet_spec.model import CaseNumber, ItemKind
+from packet_spec.restoring import KnownPacket, Numbers, Stream
+
+RESTORING: Final = "restoring"
+"""A value of the node: ``yes`` from the restore until its neighbours have given back what it forgot."""
+RESTORED_AT: Final = "restored-at"
+RESTORED_SINCE: Final = "restored-since"
+"""Since when this node may have forgotten: when its backup was made, by its own clock."""
+RESTORED_LOG: Final = "restored-log"
+"""How many entries its own Merkle log had then."""
+
+
+class PeerState(StrEnum):
+    """How far a restored node is with one of those whom it asks."""
+
+    WAITING = "waiting"
+    ASKED = "asked"
+    PARTLY = "partly"
+    LISTED = "listed"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+OVER: Final = frozenset({PeerState.DONE, PeerState.SKIPPED})
+_ASK_DUE, _ASK_PARTLY, _ASK_DONE = "due", "partly", "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One whom this restored node asks: over ``link``, in ``state`` since then."""
+
+    node: str
+    link: str
+    state: PeerState
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A restored node that asked this one over ``link``."""
+
+    node: str
+    link: str
+    incarnation: str
+    since: datetime
+
+
+def is_going_on(connection: sqlite3.Connection) -> bool:
+    """This node was restored and waits for what others give back: it sends nothing of its own."""
+    return _recall(connection, RESTORING) == "yes"
+
+
+def restored_at(connection: sqlite3.Connection) -> datetime | None:
+    """When this ledger was last restored."""
+    text = _recall(connection, RESTORED_AT)
+    return moment(text) if text else None
+
+
+def log_at_restore(connection: sqlite3.Connection) -> int | None:
+    """How many entries the own log had when this ledger was last restored."""
+    text = _recall(connection, RESTORED_LOG)
+    return int(text) if text else None
+
+
+def forgotten_since(connection: sqlite3.Connection) -> datetime | None:
+    """Since when this node may have forgotten something."""
+    text = _recall(connection, RESTORED_SINCE)
+    return moment(text) if text else None
+
+
+def _recall(connection: sqlite3.Connection, name: str) -> str:
+    row = connection.execute("SELECT value FROM node WHERE name = ?", (name,)).fetchone()
+    return "" if row is None else str(row[0])
+
+
+# --- the restore itself -------------------------------------------------------------------------------
+
+
+def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> None:
+    """The ledger of a backup becomes that of the node: another incarnation, everything offered anew.
+
+    ``forgets`` are names of link memories that spoke of the ledger that is gone. What waits here may have
+    left since the backup was made: nobody may call it certainly unsent (C18).
+    """
+    names = list(forgets)
+    transaction.execute("DELETE FROM node WHERE name = 'incarnation'")
+    transaction.remember(RESTORING, "yes")
+    transaction.remember(RESTORED_AT, transaction.stamp)
+    transaction.remember(RESTORED_SINCE, stamp(since))
+    transaction.remember(RESTORED_LOG, str(size_of(transaction.connection)))
+    for table in ("restore_peer", "restore_wanted", "restore_fresh", "restore_promised"):
+        transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    for name in names:
+        transaction.execute("DELETE FROM link_memory WHERE name = ?", name)
+    _number_anew(transaction)
+    transaction.event("restored", detail={"since": stamp(since)})
+
+
+def _number_anew(transaction: Transaction) -> None:
+    """A new incarnation numbers its batches from 1; the old rows keep what stood in them, below zero."""
+    links = [row["link"] for row in transaction.execute("SELECT DISTINCT link FROM outgoing")]
+    transaction.execute(
+        "UPDATE destination SET state = 'queued', since = ? WHERE state = 'offered' AND EXISTS"
+        " (SELECT 1 FROM outgoing WHERE outgoing.reference = destination.packet"
+        " AND outgoing.kind = 'packet' AND outgoing.link = destination.link)",
+        transaction.stamp,
+    )
+    transaction.execute("UPDATE outgoing SET batch = NULL")
+    transaction.execute(
+        "UPDATE batch_out SET number = -id, state = 'closed', closed_at = coalesce(closed_at, ?)"
+        " WHERE number > 0",
+        transaction.stamp,
+    )
+    for link in links:
+        cursor = transaction.execute(
+            "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at,"
+            " closed_at) VALUES (?, (SELECT -coalesce(max(id), 0) - 1 FROM batch_out), 'restored', x'', x'',"
+            " 0, 'closed', ?, ?)",
+            link, transaction.stamp, transaction.stamp,
+        )  # fmt: skip
+        transaction.execute(
+            "INSERT INTO batch_item (batch, position, kind, reference) SELECT ?, row_number() OVER"
+            " (ORDER BY id), kind, reference FROM outgoing WHERE link = ? AND kind = 'packet'",
+            cursor.lastrowid, link,
+        )  # fmt: skip
+
+
+def finish(transaction: Transaction) -> None:
+    """Everything is back: the node works again, and whoever asked it meanwhile hears the rest."""
+    transaction.remember(RESTORING, "")
+    transaction.execute("UPDATE restore_asked SET state = ? WHERE state = ?", _ASK_DUE, _ASK_PARTLY)
+    transaction.execute("DELETE FROM restore_wanted")
+    transaction.execute("DELETE FROM restore_promised")
+    transaction.event("restore-finished")
+
+
+# --- whom this node asks --------------------------------------------------------------------------------
+
+
+def peers(connection: sqlite3.Connection) -> tuple[Peer, ...]:
+    """Whom this node asks, in the order of their codes."""
+    rows = connection.execute("SELECT * FROM restore_peer ORDER BY node")
+    return tuple(
+        Peer(row["node"], row["link"], PeerState(row["state"]), moment(row["since"])) for row in rows
+    )
+
+
+def set_peer(transaction: Transaction, node: str, link: str, state: PeerState) -> None:
+    """How far this node is with that one."""
+    transaction.execute(
+        "INSERT INTO restore_peer VALUES (?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET"
+        " link = excluded.link, state = excluded.state, since = excluded.since",
+        node, link, state.value, transaction.stamp,
+    )  # fmt: skip
+    transaction.wake("restoring")
+
+
+def want(transaction: Transaction, key: PacketKey, node: str) -> None:
+    """This packet shall come again, from that node."""
+    transaction.execute(
+        "INSERT OR IGNORE INTO restore_wanted VALUES (?, ?, ?)", key.sender, key.packet_id, node
+    )
+
+
+def wanted(connection: sqlite3.Connection) -> tuple[tuple[PacketKey, str], ...]:
+    """What shall come again, and from whom."""
+    rows = connection.execute("SELECT * FROM restore_wanted")
+    return tuple((PacketKey(row["sender"], row["packet_id"]), row["node"]) for row in rows)
+
+
+def no_longer_wanted(transaction: Transaction, key: PacketKey) -> None:
+    """It is here, or a person looks at it."""
+    transaction.execute(
+        "DELETE FROM restore_wanted WHERE sender = ? AND packet_id = ?", key.sender, key.packet_id
+    )
+
+
+def promise(transaction: Transaction, node: str, digests: Iterable[str]) -> None:
+    """These receipts come back from that node, as items of their own."""
+    for digest in digests:
+        transaction.execute("INSERT OR IGNORE INTO restore_promised VALUES (?, ?)", node, digest)
+
+
+def has_broken_promises(connection: sqlite3.Connection, node: str) -> bool:
+    """A promised receipt is neither recorded nor lies here, held for a person."""
+    row = connection.execute(
+        "SELECT 1 FROM restore_promised WHERE node = ?"
+        " AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.digest = restore_promised.digest)"
+        " AND NOT EXISTS (SELECT 1 FROM arrival WHERE arrival.digest = restore_promised.digest"
+        " AND arrival.state IN ('held', 'quarantined')) LIMIT 1",
+        (node,),
+    ).fetchone()
+    return row is not None
+
+
+def note_fresh(transaction: Transaction, key: PacketKey) -> None:
+    """A neighbour is sure that it never handed this packet to us: whatever we forgot, it was not here."""
+    transaction.execute("INSERT OR IGNORE INTO restore_fresh VALUES (?, ?)", key.sender, key.packet_id)
+
+
+def may_have_been_here(connection: sqlite3.Connection, packet: PacketRow) -> bool:
+    """It was sealed before this ledger was restored, and nobody is sure that it was not delivered then."""
+    at = restored_at(connection)
+    if at is None or packet.sealed_at > at:
+        return False
+    row = connection.execute(
+        "SELECT 1 FROM restore_fresh WHERE sender = ? AND packet_id = ?",
+        (packet.key.sender, packet.key.packet_id),
+    ).fetchone()
+    return row is None
+
+
+def maybe_twice(connection: sqlite3.Connection, since: datetime) -> tuple[PacketKey, ...]:
+    """Packets that were delivered since then and may have been delivered before."""
+    rows = connection.execute(
+        "SELECT sender, packet_id FROM event WHERE kind = 'delivered-maybe-twice' AND at >= ? ORDER BY id",
+        (stamp(since),),
+    )
+    return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
+
+
+def pin(transaction: Transaction, name: bytes, packet_id: str, attempt: int) -> None:
+    """The drop of that name was this packet before the ledger forgot it: it shall be it again."""
+    transaction.execute("INSERT OR REPLACE INTO restore_pinned VALUES (?, ?, ?)", name, packet_id, attempt)
+
+
+def pinned(connection: sqlite3.Connection, name: bytes) -> tuple[str, int] | None:
+    """Packet id and attempt of a drop that the ledger forgot."""
+    row = connection.execute("SELECT * FROM restore_pinned WHERE name = ?", (name,)).fetchone()
+    return None if row is None else (row["packet_id"], row["attempt"])
+
+
+def unpin(transaction: Transaction, name: bytes) -> None:
+    """The drop is that packet again, or another one of its name was taken."""
+    transaction.execute("DELETE FROM restore_pinned WHERE name = ?", name)
+
+
+# --- what is taken back -----------------------------------------------------------------------------------
+
+
+def skip_numbers(transaction: Transaction, numbers: Numbers) -> None:
+    """Never use again what a neighbour has seen: sequence, receipt number, time of issue."""
+    for name, number in (("seal-sequence", numbers.seal), ("receipt-number", numbers.receipt)):
+        if int(transaction.recall(name) or "0") < number:
+            transaction.remember(name, str(number))
+    issued = numbers.issued_at
+    last = transaction.recall("last-issued-at")
+    if issued is not None and (last is None or moment(last) < issued):
+        transaction.remember("last-issued-at", stamp(issued))
+
+
+def dispose_of_lost(transaction: Transaction, link: str, stream: Stream) -> None:
+    """What the neighbour sent and we acknowledged before we forgot: it will not come under those numbers."""
+    batches.meet_incarnation(transaction, link, stream.incarnation)
+    row = transaction.execute(
+        "SELECT through FROM stream_in WHERE link = ? AND incarnation = ?", link, stream.incarnation
+    ).fetchone()
+    still = set(stream.open)
+    for number in range(int(row["through"]) + 1, stream.top + 1):
+        if number in still or batches.number_is_taken(
+            transaction.connection, link, stream.incarnation, number
+        ):
+            continue
+        batches.land(transaction, link, stream.incarnation, number, f"lost-{number}")
+
+
+def remember_packet(
+    transaction: Transaction, known: KnownPacket, *, came_by: str, state: PacketState, transit: bool = False
+) -> int:
+    """A row for a packet that this node had and forgot: without bytes.
+
+    In place of a lower attempt, if any.
+    """
+    values = {
+        "sender": known.key.sender, "packet_id": known.key.packet_id, "attempt": known.attempt,
+        "state": state.value, "since": transaction.stamp, "business_type": known.business_type,
+        "sender_ref": known.sender_ref, "receiver": known.receiver, "copies": json.dumps(list(known.copy_to)),
+        "priority": known.priority.value, "expires_at": stamp(known.expires_at) if known.expires_at else None,
+        "sealed_at": stamp(known.sealed_at), "landed_at": stamp(known.sealed_at),
+        "incarnation": known.incarnation, "sequence": known.sequence, "content_digest": known.content_digest,
+        "seal_digest": known.seal_digest, "in_reply_to": known.in_reply_to, "supersedes": known.supersedes,
+        "case_key": known.case_key, "came_by": came_by, "own": int(not came_by), "spool": None, "start": 0,
+        "length": 0, "transit": int(transit),
+    }  # fmt: skip
+    names = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in values)
+    transaction.connection.execute(
+        f"INSERT INTO packet ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+        f" ON CONFLICT (sender, packet_id) DO UPDATE SET {changed}",
+        values,
+    )
+    row = transaction.execute(
+        "SELECT id FROM packet WHERE sender = ? AND packet_id = ?", known.key.sender, known.key.packet_id
+    ).fetchone()
+    number = int(row["id"])
+    transaction.execute("DELETE FROM destination WHERE packet = ?", number)
+    search.forget(transaction, number, search.PACKET_FIELDS)
+    search.note_packet(transaction, number, known.sender_ref)
+    if (case := case_of(known.case_key)) is not None:
+        search.note_cases(transaction, number, (case,))
+    transaction.event("remembered", known.key, detail={"attempt": known.attempt, "state": state.value})
+    return number
+
+
+def case_of(case_key: str) -> CaseNumber | None:
+    """The case number in a case key."""
+    kind, colon, value = case_key.partition(":")
+    return CaseNumber(kind, value) if colon else None
+
+
+def set_folder(transaction: Transaction, packet: int, recipient: str, folder: str) -> None:
+    """The packet lies in the inbox as that folder."""
+    transaction.execute(
+        "UPDATE destination SET folder = ? WHERE packet = ? AND recipient = ?", folder, packet, recipient
+    )
+
+
+def remembered_destinations(connection: sqlite3.Connection, agency: str) -> tuple[tuple[int, str], ...]:
+    """Packets that the ledger was told to have delivered to ``agency``: row, and the state there."""
+    rows = connection.execute(
+        "SELECT destination.packet, destination.state FROM destination JOIN packet"
+        " ON packet.id = destination.packet WHERE destination.recipient = ? AND destination.folder = ''"
+        " AND packet.own = 0 AND packet.spool IS NULL AND destination.state IN"
+        " ('delivered', 'collected', 'signed', 'refused')",
+        (agency,),
+    )
+    return tuple((row["packet"], row["state"]) for row in rows)
+
+
+# --- who asks this node -----------------------------------------------------------------------------------
+
+
+def note_ask(transaction: Transaction, asked: Asked) -> None:
+    """A restored node asks; the same question again is answered again."""
+    transaction.execute(
+        "INSERT OR REPLACE INTO restore_asked VALUES (?, ?, ?, ?, ?)",
+        asked.node, asked.link, asked.incarnation, stamp(asked.since), _ASK_DUE,
+    )  # fmt: skip
+    transaction.wake(f"link:{asked.link}")
+
+
+def asks_due(connection: sqlite3.Connection, link: str) -> tuple[Asked, ...]:
+    """Questions that came over ``link`` and that are not answered yet."""
+    rows = connection.execute("SELECT * FROM restore_asked WHERE link = ? AND state = ?", (link, _ASK_DUE))
+    return tuple(Asked(row["node"], row["link"], row["incarnation"], moment(row["since"])) for row in rows)
+
+
+def note_answered(transaction: Transaction, asked: Asked, *, is_final: bool) -> None:
+    """It was answered, for good or as far as this node itself knows yet."""
+    transaction.execute(
+        "UPDATE restore_asked SET state = ? WHERE node = ? AND incarnation = ?",
+        _ASK_DONE if is_final else _ASK_PARTLY, asked.node, asked.incarnation,
+    )  # fmt: skip
+
+
+def has_landed(connection: sqlite3.Connection, link: str) -> bool:
+    """Something that came over ``link`` is not judged yet."""
+    row = connection.execute(
+        "SELECT 1 FROM arrival WHERE link = ? AND state = 'landed' LIMIT 1", (link,)
+    ).fetchone()
+    return row is not None
+
+
+def given_packets(connection: sqlite3.Connection, link: str, since: datetime) -> tuple[int, ...]:
+    """Packets that were handed over on ``link`` since then, or that still have to be."""
+    rows = connection.execute(
+        "SELECT batch_item.reference AS packet FROM batch_out JOIN batch_item"
+        " ON batch_item.batch = batch_out.id AND batch_item.kind = 'packet'"
+        " WHERE batch_out.link = ? AND (batch_out.closed_at IS NULL OR batch_out.closed_at >= ?)"
+        " UNION SELECT packet FROM destination WHERE link = ?"
+        " AND state IN ('queued', 'on-hold', 'offered', 'handed-over', 'accepted') ORDER BY 1",
+        (link, stamp(since), link),
+    )
+    return tuple(row["packet"] for row in rows)
+
+
+def taken_packets(connection: sqlite3.Connection, link: str, since: datetime) -> tuple[int, ...]:
+    """Packets that came over ``link`` since then."""
+    rows = connection.execute(
+        "SELECT id FROM packet WHERE came_by = ? AND landed_at >= ? ORDER BY id", (link, stamp(since))
+    )
+    return tuple(row["id"] for row in rows)
+
+
+def given_statements(
+    connection: sqlite3.Connection, link: str, since: datetime
+) -> tuple[tuple[ItemKind, int], ...]:
+    """Receipts, hop notes and notes that were handed over on ``link`` since then."""
+    rows = connection.execute(
+        "SELECT DISTINCT batch_item.kind, batch_item.reference FROM batch_out JOIN batch_item"
+        " ON batch_item.batch = batch_out.id AND batch_item.kind <> 'packet'"
+        " WHERE batch_out.link = ? AND (batch_out.closed_at IS NULL OR batch_out.closed_at >= ?)"
+        " ORDER BY batch_item.batch, batch_item.position",
+        (link, stamp(since)),
+    )
+    found = tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
+    return tuple(each for each in found if statements.is_kept(connection, each[0].value, each[1]))
+
+
+def recent_receipts(
+    connection: sqlite3.Connection, since: datetime
+) -> tuple[tuple[int, PacketKey, str], ...]:
+    """Receipts recorded since then: row, packet, issuer."""
+    rows = connection.execute(
+        "SELECT id, sender, packet_id, issued_by FROM receipt WHERE recorded_at >= ? ORDER BY id",
+        (stamp(since),),
+    )
+    return tuple((row["id"], PacketKey(row["sender"], row["packet_id"]), row["issued_by"]) for row in rows)
+
+
+def passed_by(connection: sqlite3.Connection, link: str, key: PacketKey) -> bool:
+    """The packet came over ``link`` or leaves over it."""
+    row = connection.execute(
+        "SELECT 1 FROM packet WHERE sender = ? AND packet_id = ? AND (came_by = ? OR EXISTS"
+        " (SELECT 1 FROM destination WHERE destination.packet = packet.id AND destination.link = ?))",
+        (key.sender, key.packet_id, link, link),
+    ).fetchone()
+    return row is not None
+
+
+def numbers_seen(
+    connection: sqlite3.Connection, agencies: tuple[str, ...], issuers: tuple[str, ...], since: datetime
+) -> Numbers:
+    """The highest numbers since then: of seals by ``agencies`` and of receipts by ``issuers``."""
+    seal = max(
+        (
+            int(row["n"] or 0)
+            for agency in agencies
+            for row in connection.execute(
+                "SELECT max(sequence) AS n FROM packet WHERE sender = ? AND landed_at >= ?",
+                (agency, stamp(since)),
+            )
+        ),
+        default=0,
+    )
+    receipt, issued = 0, ""
+    for issuer in issuers:
+        row = connection.execute(
+            "SELECT max(number) AS n, max(issued_at) AS at FROM receipt WHERE issued_by = ?"
+            " AND recorded_at >= ?",
+            (issuer, stamp(since)),
+        ).fetchone()
+        receipt, issued = max(receipt, int(row["n"] or 0)), max(issued, row["at"] or "")
+    return Numbers(seal, receipt, moment(issued) if issued else None)
+
+
+def own_stream(connection: sqlite3.Connection, link: str, incarnation: str) -> Stream:
+    """This node's batches on ``link``: the highest number, and which are not disposed of."""
+    still = [
+        row.number
+        for row in batches.open_batches(connection, link)
+        if row.state in (batches.COMMITTED, batches.NEEDING)
+    ]
+    return Stream(incarnation, batches.next_number(connection, link) - 1, tuple(still))
+
+
+def offer_again(transaction: Transaction, link: str, packet: int, priority: int) -> None:
+    """A restored neighbour wants the packet once more, in whatever state it is here."""
+    transaction.execute(
+        "INSERT INTO outgoing (link, kind, reference, priority, queued_at, again)"
+        " VALUES (?, 'packet', ?, ?, ?, 1) ON CONFLICT (link, kind, reference) DO UPDATE SET again = 1",
+        link, packet, priority, transaction.stamp,
+    )  # fmt: skip
+    transaction.wake(f"link:{link}")
+
+
+def open_destinations_of(connection: sqlite3.Connection, packet: int, link: str) -> tuple[str, ...]:
+    """Recipients behind ``link`` for whom the packet is not final."""
+    rows = connection.execute(
+        "SELECT recipient FROM destination WHERE packet = ? AND link = ? AND state IN"
+        " ('queued', 'on-hold', 'offered', 'handed-over', 'accepted')",
+        (packet, link),
+    )
+    return tuple(row["recipient"] for row in rows)

@@ -1,0 +1,144 @@
+"""What an admitting node does with a packet that it decided about before its ledger was restored (C23).
+
+Guarantees: an earlier ``accepted`` receipt is adopted: the legal clock stands where it stood, the packet is
+not judged again, and goes on to whoever has not receipted it yet. An earlier refusal stays one. A packet that
+was only remembered gets its bytes. Its place in the case is that of its acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exchanged.examine import Examined
+from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, packets, search, statements
+from exchanged.ledger.rows import ArrivalRow, PacketRow, ReceiptRow
+from exchanged.ledger.times import stamp
+from exchanged.recalling import settle_by_receipts
+from exchanged.receipts import ORDINARY, URGENT, Statements
+from exchanged.states import DestinationState, Event, PacketState
+from exchanged.storing import relations_of, store
+from packet_spec.model import ItemKind, Packet, Priority, ReceiptKind, Seal
+from packet_spec.seal_document import blob_parts
+from packet_spec.waybill_model import BlobReference
+
+
+def adopted_verdict(transaction: Transaction, seal: Seal) -> ReceiptRow | None:
+    """What this node said of that attempt of the whole packet before it forgot.
+
+    The first ``accepted``, else the first ``refused``.
+    """
+    said = [
+        row
+        for row in statements.receipts_of(transaction.connection, seal.key)
+        if row.own and row.attempt == seal.attempt and row.content_digest == seal.content_digest
+    ]
+    for kind in (ReceiptKind.ACCEPTED, ReceiptKind.REFUSED):
+        for row in said:
+            if row.kind == kind.value and not row.recipient:
+                return row
+    return None
+
+
+def is_remembered(known: PacketRow, seal: Seal) -> bool:
+    """The packet is under way, known by others' word alone, and these are its bytes."""
+    return (
+        known.state is PacketState.ACTIVE
+        and known.bytes_at is None
+        and (known.attempt, known.content_digest) == (seal.attempt, seal.content_digest)
+    )
+
+
+def refuse_again(
+    transaction: Transaction, row: ArrivalRow, known: PacketRow | None, examined: Examined, said: Statements
+) -> None:
+    """It was refused; its sender hears so again, from the same receipt."""
+    number = store(transaction, row, known, examined, PacketState.REFUSED)
+    arrivals.finish(transaction, row, Event.REFUSE, keeps_bytes=True)
+    packets.let_go(transaction, packets.get(transaction.connection, number))
+    said.repeat(transaction, examined.seal.key)
+
+
+def take_back(
+    transaction: Transaction,
+    row: ArrivalRow,
+    known: PacketRow | None,
+    examined: Examined,
+    roads: Mapping[str, str],
+) -> None:
+    """It was accepted: stored again, and sent on to those of whom nothing is known.
+
+    ``roads``: recipient -> link.
+    """
+    seal = examined.seal
+    if known is not None and is_remembered(known, seal):
+        _give_bytes(transaction, row, known, examined)
+        number = known.id
+    else:
+        number = store(transaction, row, known, examined, PacketState.ACTIVE)
+        for recipient, link in roads.items():
+            state = DestinationState.QUEUED if link else DestinationState.ARRIVED
+            packets.add_destination(transaction, number, recipient, state, link)
+    arrivals.finish(transaction, row, Event.ADMIT, keeps_bytes=True, detail={"again": True})
+    _send_on(transaction, number, seal)
+    settle_by_receipts(transaction, packets.get(transaction.connection, number))
+    if examined.packet is not None:
+        _note_case(transaction, seal, examined.packet)
+
+
+def _give_bytes(transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined) -> None:
+    named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
+    blobs.refer(transaction, known.key, named)
+    packets.give_bytes(
+        transaction,
+        known.id,
+        examined.seal,
+        seal_digest=examined.seal_digest,
+        landed_at=row.landed_at,
+        came_by=row.link,
+        bytes_at=row.bytes_at,
+        relations=relations_of(examined.packet),
+    )
+    if examined.packet is not None:
+        search.note_cases(transaction, known.id, examined.packet.envelope.case_numbers)
+
+
+def _send_on(transaction: Transaction, number: int, seal: Seal) -> None:
+    accepted = [
+        row.id
+        for row in statements.receipts_of(transaction.connection, seal.key)
+        if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == seal.attempt
+    ]
+    priority = URGENT if seal.priority is Priority.URGENT else ORDINARY
+    waiting = [
+        row
+        for row in packets.destinations(transaction.connection, number)
+        if row.state is DestinationState.QUEUED
+    ]
+    for link in dict.fromkeys(row.link for row in waiting):
+        for receipt in accepted:
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
+        batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
+    transaction.wake("delivery")
+
+
+def _note_case(transaction: Transaction, seal: Seal, packet: Packet) -> None:
+    """Every number of it, as when it was accepted; cases are joined by nobody here."""
+    connection, envelope = transaction.connection, packet.envelope
+    found = [cases.case_of_packet(connection, seal.key), *cases.cases_of(connection, envelope.case_numbers)]
+    if envelope.in_reply_to:
+        found.append(cases.case_of_packet(connection, envelope.in_reply_to))
+    times = [
+        row.issued_at
+        for row in statements.receipts_of(connection, seal.key)
+        if row.kind == ReceiptKind.ACCEPTED.value
+    ]
+    cases.record(
+        transaction,
+        next(filter(None, found), f"{seal.key.sender}/{seal.key.packet_id}"),
+        (),
+        envelope.case_numbers,
+        (seal.key.sender, *seal.recipients),
+        seal.business_type,
+        seal.key,
+        at=stamp(min(times)) if times else "",
+    )

@@ -1,0 +1,49 @@
+"""Open batches whose link key ended or was revoked: nobody takes them so, and they are signed anew (C4).
+
+Guarantees: number, items and acknowledgement stay. The name changes, because the neighbour that refused the
+old file does not look at it again. Whoever has landed the old one answers the second of one number as
+bad, and its items come under a new number: known ones are suppressed there.
+
+Leaves to others: removing the old file (``offering``). Known limit: what the directory has not listed is
+left as it is; others hold it until they know the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from exchanged.ledger import Transaction, batches
+from exchanged.ledger.rows import BatchRow
+from exchanged.link_context import LinkContext
+from exchanged.mailbox import batch_name
+from packet_spec.directory import find_key, key_valid_at
+from packet_spec.model import KeyUse
+from packet_spec.signing import PrivateKey, decode_signature
+from packet_spec.waybill import decode_waybill, encode_waybill, sign_waybill
+
+
+def sign_anew(link: LinkContext, rows: Sequence[BatchRow]) -> None:
+    """Sign those of ``rows`` again that need it. Raises NoKeyInForceError when no key of ours counts."""
+    now = link.clock.now()
+    ended = [row for row in rows if _has_ended(link, row, now)]
+    if ended:
+        link.ledger.write(partial(_replace, link=link, rows=ended, key=link.link_key(now)))
+
+
+def _has_ended(link: LinkContext, row: BatchRow, now: datetime) -> bool:
+    key = find_key(link.trust.directory, link.node, decode_signature(row.signature).key_id)
+    return key is not None and key.not_before <= now and not key_valid_at(key, KeyUse.LINK, now)
+
+
+def _replace(
+    transaction: Transaction, *, link: LinkContext, rows: Sequence[BatchRow], key: PrivateKey
+) -> None:
+    for row in rows:
+        waybill = replace(decode_waybill(row.waybill), key_id=key.key_id, sent_at=transaction.now)
+        data = encode_waybill(waybill)
+        name = batch_name(row.number, link.randomness.token(8))
+        batches.sign_anew(transaction, row.id, name, data, sign_waybill(data, key))
+        transaction.event("batch-signed-anew", detail={"link": link.name, "number": row.number})

@@ -1,0 +1,187 @@
+"""Put a backup in the place of a node's data: what would be done first, then doing it (C23).
+
+Guarantees: refused while a daemon runs, for a backup of another node, and for one that is not whole; nothing
+is overwritten: whatever lies in the data directory but keys moves into a folder ``set-aside-<time>`` there.
+The ledger gets its name last, after it was marked as restored: a crash before leaves no ledger, one after
+leaves a restored one. From its next start the node speaks under a new incarnation and takes back what others
+know (``restoring``).
+
+Known limit: the folders of the agency and the mailboxes are as they are; nothing is restored there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from exchanged import backup, forks
+from exchanged.backup import DATA, Manifest, Moved, Verdict, blocks_of, nobody_looks
+from exchanged.clock import Clock
+from exchanged.config import Config
+from exchanged.durable import DurableFiles, Volume
+from exchanged.errors import AlreadyRunningError, BackupUnusableError, ConfigurationError
+from exchanged.ledger import Ledger, restoring
+from exchanged.ledger.copying import LedgerFacts, look_at_ledger
+from exchanged.lock import NodeLock, Purpose, holder
+from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE
+
+# Neighbours' clocks and ours are not one: what was recorded shortly before is told again.
+_MARGIN: Final = timedelta(hours=1)
+_KEPT: Final = frozenset({"keys", LOCK_FILE, CONTROL_SOCKET})
+_NEW: Final = f"{LEDGER_FILE}.restored"
+_FORGOTTEN: Final = (
+    forks.FORKED, forks.FORKED_SINCE, forks.FORKED_IN, forks.SET_BACK, forks.ACCUSED, "down-since",
+    "down-reason", "down-fault",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What restoring would do.
+
+    ``moves`` lie in the data directory now; ``here`` is the ledger there, if it can be read. ``forgets`` is
+    how many events that has beyond the backup; None where nobody can tell. ``log_entries``: how many the
+    node's own Merkle log has in the backup; agencies may hold heads of a longer one.
+    """
+
+    manifest: Manifest
+    data_dir: Path
+    moves: tuple[str, ...]
+    aside: Path
+    here: LedgerFacts | None
+    neighbours: tuple[str, ...]
+    log_entries: int
+
+    @property
+    def forgets(self) -> int | None:
+        """Events that are in the ledger there and not in the backup."""
+        same = self.here is not None and self.here.incarnation == self.manifest.incarnation
+        return self.here.events - self.manifest.events if self.here is not None and same else None
+
+
+def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_looks) -> Plan:
+    """Verify the backup and say what would be done. Changes nothing.
+
+    Raises ConfigurationError without a data directory, AlreadyRunningError, BackupUnusableError.
+    """
+    data_dir = config.node.data_dir
+    if not data_dir.is_dir():
+        raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))
+    if (process := holder(data_dir / LOCK_FILE)) is not None:
+        raise AlreadyRunningError(
+            "the daemon runs on this data directory", where=str(data_dir),
+            found=f"process {process or 'unknown'}",
+            hint="stop it first: systemctl stop exchanged@NAME",
+        )  # fmt: skip
+    manifest = backup.read_manifest(source)
+    if manifest.node != config.node.code:
+        raise BackupUnusableError(
+            "the backup is one of another node",
+            where=str(source),
+            expected=config.node.code,
+            found=manifest.node,
+        )
+    _require_whole(backup.verify(source, moved), source)
+    return Plan(
+        manifest=manifest,
+        data_dir=data_dir,
+        moves=_what_lies_there(data_dir),
+        aside=data_dir / f"set-aside-{now.strftime('%Y%m%dT%H%M%SZ')}",
+        here=look_at_ledger(data_dir / LEDGER_FILE),
+        neighbours=tuple(link.peer for link in config.links),
+        log_entries=_logged(source / DATA / LEDGER_FILE),
+    )
+
+
+def _logged(ledger: Path) -> int:
+    facts = look_at_ledger(ledger)
+    return 0 if facts is None else facts.log_entries
+
+
+def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved = nobody_looks) -> None:
+    """Do what ``made`` says, under the node's lock.
+
+    Raises AlreadyRunningError, BackupUnusableError, NoSpaceError.
+    """
+    files = DurableFiles(Volume.OWN)
+    data_dir = config.node.data_dir
+    lock = NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
+    try:
+        _set_aside(files, data_dir, made.aside)
+        for file in made.manifest.files:
+            folder, _, path = file.path.partition("/")
+            if folder == DATA:
+                _copy(files, source, data_dir, path, (file.size, file.sha256), moved)
+        _mark(data_dir / _NEW, made.manifest, clock)
+        _give_to_owner(data_dir)
+        files.replace(data_dir / _NEW, data_dir / LEDGER_FILE)
+    finally:
+        lock.release()
+
+
+def _set_aside(files: DurableFiles, data_dir: Path, aside: Path) -> None:
+    found = _what_lies_there(data_dir)
+    if not found:
+        return
+    files.make_dir(aside, mode=0o700)
+    for name in found:
+        files.rename_new(data_dir / name, aside / name)
+
+
+def _what_lies_there(data_dir: Path) -> tuple[str, ...]:
+    try:
+        names = sorted(path.name for path in data_dir.iterdir())
+    except FileNotFoundError:
+        return ()
+    return tuple(name for name in names if name not in _KEPT and not name.startswith("set-aside-"))
+
+
+def _copy(
+    files: DurableFiles, source: Path, data_dir: Path, path: str, stated: tuple[int, str], moved: Moved
+) -> None:
+    target = data_dir / (_NEW if path == LEDGER_FILE else path)
+    files.make_dir(target.parent, mode=0o750)
+    written = files.write_file(target, blocks_of(source / DATA / path, moved))
+    if written != stated:
+        raise BackupUnusableError(
+            "a file of the backup is not what its manifest says",
+            where=path,
+            expected=stated[1],
+            found=written[1],
+        )
+
+
+def _give_to_owner(data_dir: Path) -> None:
+    """What root puts there belongs to whom the data belongs: the daemon must be able to open it."""
+    if os.geteuid() != 0:
+        return
+    owner = data_dir.stat()
+    for name in (*_what_lies_there(data_dir), LOCK_FILE):
+        top = data_dir / name
+        below = top.rglob("*") if top.is_dir() and not top.is_symlink() else ()
+        for path in (top, *below):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _mark(path: Path, manifest: Manifest, clock: Clock) -> None:
+    """The ledger says from now on that it was restored, and since when it forgot."""
+    since = min(filter(None, (manifest.last_at, manifest.made_at))) - _MARGIN
+    ledger = Ledger(path, clock, on_wake=lambda _names: None, threaded=False)
+    try:
+        ledger.write(lambda transaction: restoring.begin(transaction, since, _FORGOTTEN))
+        ledger.fold()
+    finally:
+        ledger.close()
+
+
+def _require_whole(verdict: Verdict, source: Path) -> None:
+    if verdict.problems:
+        first = verdict.problems[0]
+        raise BackupUnusableError(
+            f"the backup is not whole: {first.what}", where=f"{source}/{first.where}",
+            expected=first.expected,
+            found=first.found, hint="exchangectl backup verify DIR names every problem",
+        )  # fmt: skip

@@ -1,0 +1,270 @@
+"""What a restored node takes back out of the pages that others answer with (C23).
+
+Guarantees: nothing of it is sent on and nothing is judged by it alone: a packet that this node had is
+remembered by name, digests and receipts, so that it is recognised; what it lacks and must still handle is
+asked for and judged like any other, except that earlier ``accepted`` receipts are adopted. Whose word it is
+decides what counts: only the node that the road to the packet begins with may speak of it.
+
+Known limits: a remembered packet is its neighbour's word, not a seal; of its case only the first number is
+known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchanged.decisions import Suspicious
+from exchanged.ledger import Transaction, cases, effects, packets, restoring, statements
+from exchanged.ledger.restoring import Asked, PeerState
+from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.ledger.times import stamp
+from exchanged.recalling import settle_by_receipts
+from exchanged.receipts import Links, Statements
+from exchanged.restore_answers import give_again
+from exchanged.routing import ancestors, next_hop, route_to_node
+from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
+from exchanged.trust import Trust
+from packet_spec.identity import PacketKey
+from packet_spec.model import DirectoryAgency, ReceiptKind
+from packet_spec.note import Note
+from packet_spec.note_rules import RESTORE
+from packet_spec.restoring import (
+    WANTED,
+    Ask,
+    KnownPacket,
+    Page,
+    Want,
+    decode_restoring,
+    encode_restoring,
+)
+
+_D = DestinationState
+_UNDER_WAY: frozenset[str] = frozenset({_D.QUEUED, _D.ON_HOLD, _D.OFFERED, _D.HANDED_OVER})
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreNotes:
+    """The handler of notes of kind ``restore``. ``agency`` is the one whose inbox lies here, or empty."""
+
+    node: str
+    agency: str
+    incarnation: str
+    trust: Trust
+    links: Links
+    statements: Statements
+
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
+        """Note a question, take a page of an answer, or queue what is wanted.
+
+        Raises Suspicious for one who is not asked, and FormatError leaves.
+        """
+        said = decode_restoring(note.payload)
+        match said:
+            case Ask():
+                restoring.note_ask(transaction, Asked(note.from_node, row.link, said.incarnation, said.since))
+                transaction.event("restore-asked", detail={"node": note.from_node, "link": row.link})
+            case Want():
+                give_again(transaction, row.link, said)
+            case Page():
+                self._page(transaction, note.from_node, row.link, said)
+
+    def _page(self, transaction: Transaction, node: str, link: str, page: Page) -> None:
+        peer = next((each for each in restoring.peers(transaction.connection) if each.node == node), None)
+        if page.incarnation != self.incarnation or peer is None:
+            # An answer to a question of an earlier restore.
+            return
+        if peer.link != link:
+            raise Suspicious("note-by-a-wrong-road")
+        if page.stream is not None:
+            restoring.dispose_of_lost(transaction, link, page.stream)
+        restoring.skip_numbers(transaction, page.numbers)
+        restoring.promise(transaction, node, page.receipts)
+        wanted = [
+            packet.key for packet in page.packets if self._meet(transaction, link, packet, is_sure=page.sure)
+        ]
+        for start in range(0, len(wanted), WANTED):
+            keys = tuple(wanted[start : start + WANTED])
+            said = encode_restoring(Want(page.incarnation, keys))
+            self.statements.send_note(transaction, RESTORE, node, said)
+        for key in wanted:
+            restoring.want(transaction, key, node)
+        if page.last and peer.state not in restoring.OVER:
+            is_above = node in ancestors(self.trust.directory, self.node)
+            state = PeerState.LISTED if page.final or not is_above else PeerState.PARTLY
+            restoring.set_peer(transaction, node, link, state)
+
+    def _meet(self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool) -> bool:
+        """One packet of an answer. True: its bytes shall come again."""
+        sender = self.trust.directory.agency(found.key.sender)
+        if sender is None or not self._may_say(link, found, sender):
+            return False
+        known = packets.find(transaction.connection, found.key)
+        if known is not None and known.attempt > found.attempt:
+            return False
+        is_new = known is None or known.attempt < found.attempt
+        if sender.node == self.node:
+            if is_new and not found.given:
+                self._remember_own(transaction, found)
+            return False
+        if sender.admitting_node == self.node and self.agency not in self._recipients(found):
+            return self._meet_admitted(transaction, link, known, found, is_new=is_new)
+        if self.agency and self.agency in self._recipients(found):
+            return found.given and is_new and self._meet_delivered(transaction, link, found, is_sure=is_sure)
+        # In between: what is under way goes on, what has passed has passed.
+        return (
+            found.given
+            and found.has_bytes
+            and is_new
+            and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
+        )
+
+    def _may_say(self, link: str, found: KnownPacket, sender: DirectoryAgency) -> bool:
+        """Packets come and go by the roads of the directory: nobody speaks of those of others."""
+        if found.given:
+            return self._road(found.key.sender) == link
+        admitting = route_to_node(self.trust.directory, self.node, sender.admitting_node, came_from="")
+        roads = {self._road(recipient) for recipient in self._recipients(found)}
+        return link in {*roads, self.links.name_of(admitting.neighbour)}
+
+    def _recipients(self, found: KnownPacket) -> tuple[str, ...]:
+        return (found.receiver, *found.copy_to)
+
+    # --- at the node that sealed it -------------------------------------------------------------
+
+    def _remember_own(self, transaction: Transaction, found: KnownPacket) -> None:
+        """It left before it was forgotten: recognised when it is dropped again, and its status goes on."""
+        number = restoring.remember_packet(transaction, found, came_by="", state=PacketState.ACTIVE)
+        for recipient in self._recipients(found):
+            packets.add_destination(transaction, number, recipient, _D.HANDED_OVER, self._road(recipient))
+        settle_by_receipts(transaction, packets.get(transaction.connection, number))
+        for receipt in statements.receipts_of(transaction.connection, found.key):
+            effects.intend(transaction, "receipt-file", str(receipt.id))
+        effects.intend(transaction, "status", f"packet:{number}")
+
+    def _road(self, recipient: str) -> str:
+        route = next_hop(self.trust.directory, self.node, recipient, came_from="")
+        return self.links.name_of(route.neighbour)
+
+    # --- at the node that admits its sender -----------------------------------------------------
+
+    def _meet_admitted(
+        self,
+        transaction: Transaction,
+        link: str,
+        known: PacketRow | None,
+        found: KnownPacket,
+        *,
+        is_new: bool,
+    ) -> bool:
+        if not found.given:
+            self._remember_admitted(transaction, link, known, found, is_new=is_new)
+            return False
+        if not found.has_bytes:
+            if is_new:
+                self._remember_admitted(transaction, "", known, found, is_new=True)
+            return False
+        if is_new:
+            return not self._was_refused(transaction, found)
+        assert known is not None  # noqa: S101 - is_new says so
+        return known.state is PacketState.ACTIVE and known.bytes_at is None
+
+    def _was_refused(self, transaction: Transaction, found: KnownPacket) -> bool:
+        """This node refused that attempt as a whole, and its receipt came back: nothing is left to do."""
+        return any(
+            receipt.own and receipt.kind == ReceiptKind.REFUSED.value and receipt.attempt == found.attempt
+            and not receipt.recipient and receipt.content_digest == found.content_digest
+            for receipt in statements.receipts_of(transaction.connection, found.key)
+        )  # fmt: skip
+
+    def _remember_admitted(
+        self,
+        transaction: Transaction,
+        link: str,
+        known: PacketRow | None,
+        found: KnownPacket,
+        *,
+        is_new: bool,
+    ) -> None:
+        """A recipient has it from here, so it was admitted: known again, with its case.
+
+        ``link`` leads there.
+        """
+        if is_new:
+            sender_road = self._road(found.key.sender)
+            number = restoring.remember_packet(
+                transaction, found, came_by=sender_road or link or "-", state=PacketState.ACTIVE
+            )
+            for recipient in self._recipients(found):
+                packets.add_destination(transaction, number, recipient, _D.QUEUED, self._road(recipient))
+            note_case(transaction, found)
+            known = packets.get(transaction.connection, number)
+        assert known is not None  # noqa: S101 - it is known by now
+        for destination in packets.destinations(transaction.connection, known.id):
+            # With bytes here it is offered again in any case, and recognised there.
+            if destination.link == link and destination.state is _D.QUEUED and known.bytes_at is None:
+                packets.move(transaction, known, destination, Event.OFFER)
+                (moved,) = (
+                    row
+                    for row in packets.destinations(transaction.connection, known.id)
+                    if row.recipient == destination.recipient
+                )
+                packets.move(transaction, known, moved, Event.ACKNOWLEDGE)
+        settle_by_receipts(transaction, packets.get(transaction.connection, known.id))
+
+    # --- at a node that delivers it -------------------------------------------------------------
+
+    def _meet_delivered(
+        self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool
+    ) -> bool:
+        """Delivered before, by our own receipts; else it comes again, and nobody may know whether it was."""
+        state = dict(found.destinations).get(self.agency, "")
+        own = [
+            receipt
+            for receipt in statements.receipts_of(transaction.connection, found.key)
+            if receipt.own and receipt.attempt == found.attempt and receipt.recipient == self.agency
+        ]
+        if not own and state not in FINAL_DESTINATIONS and found.has_bytes:
+            if is_sure and not found.offered:
+                restoring.note_fresh(transaction, found.key)
+            return True
+        if not own and state not in FINAL_DESTINATIONS:
+            return False
+        was_taken = [receipt for receipt in own if receipt.kind != ReceiptKind.REFUSED.value]
+        number = restoring.remember_packet(
+            transaction,
+            found,
+            came_by=link,
+            state=PacketState.ACTIVE if was_taken else PacketState.REFUSED if own else PacketState.DONE,
+        )
+        if was_taken:
+            packets.add_destination(transaction, number, self.agency, _D.ARRIVED)
+            settle_by_receipts(transaction, packets.get(transaction.connection, number))
+        return False
+
+
+def note_case(transaction: Transaction, found: KnownPacket) -> None:
+    """The case index and the order in the case know a remembered packet by its first number (C15, C17)."""
+    case = restoring.case_of(found.case_key)
+    if case is None or cases.case_of_packet(transaction.connection, found.key):
+        return
+    before = cases.cases_of(transaction.connection, (case,))
+    cases.record(
+        transaction,
+        before[0] if before else f"{found.key.sender}/{found.key.packet_id}",
+        (),
+        (case,),
+        (found.key.sender, found.receiver, *found.copy_to),
+        found.business_type,
+        found.key,
+        at=accepted_at(transaction, found.key),
+    )
+
+
+def accepted_at(transaction: Transaction, key: PacketKey) -> str:
+    """When it was accepted first, for its place in the case; empty where nobody knows."""
+    times = [
+        receipt.issued_at
+        for receipt in statements.receipts_of(transaction.connection, key)
+        if receipt.kind == ReceiptKind.ACCEPTED.value
+    ]
+    return stamp(min(times)) if times else ""

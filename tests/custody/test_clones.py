@@ -1,0 +1,216 @@
+"""C15.
+
+Two nodes under one name, and nodes that were set back, are held and named at the first contradiction.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exchanged import forks
+from exchanged.forks import Conflict
+from exchanged.ledger.questions_link import link_facts
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import ExceptionKind
+from tests.support.clock import FakeRandomness
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
+from tests.support.province import Province, node
+from tests.support.traffic import drop_packet
+
+
+@pytest.fixture
+def network(tmp_path: Path):
+    with Network(tmp_path, small_plan(POLICE, PROCURATORATE)) as running:
+        running.run()
+        yield running
+
+
+def copy_of(network: Network, code: str, to: Path) -> SimulatedNode:
+    """A second node with the identity of the first.
+
+    Its whole data directory, the same mailbox and folders.
+    """
+    first = network.nodes[code]
+    ledger = first.opened.ledger
+    ledger.write(lambda tx: None)
+    data = first.config.node.data_dir
+    shutil.copytree(data, to, ignore=shutil.ignore_patterns("lock", "*.sock"))
+    node = replace(first.config.node, data_dir=to)
+    return SimulatedNode(code, replace(first.config, node=node), network.clock, FakeRandomness("clone"))
+
+
+def marked(node: SimulatedNode) -> list[str]:
+    """What is marked on each link."""
+    parts = node.opened
+    return [
+        found.forked or ("set-back" if found.set_back else "")
+        for name in sorted(parts.links.names())
+        if (found := forks.marks(parts.ledger.read(), name)) is not None
+    ]
+
+
+def accused(node: SimulatedNode) -> list[str]:
+    parts = node.opened
+    return [
+        link_facts(parts.ledger.read(), name).memory.get(forks.ACCUSED, "") for name in parts.links.names()
+    ]
+
+
+def mark_of(network: Network, peer: str) -> str:
+    parts = network.nodes[PROVINCE].opened
+    return forks.marks(parts.ledger.read(), parts.links.name_of(peer)).forked
+
+
+def run_both(network: Network, clone: SimulatedNode, rounds: int = 25) -> None:
+    """The original and its copy, turn about."""
+    for number in range(rounds):
+        for one in (clone, network.nodes[clone.code])[:: 1 if number % 2 else -1]:
+            one.step()
+        network.nodes[PROVINCE].step()
+        network.nodes[PROCURATORATE if clone.code == POLICE else POLICE].step()
+        network.clock.advance(1.0)
+
+
+@pytest.mark.parametrize("code", [POLICE, PROCURATORATE])
+def test_c15_a_cloned_node_and_its_copy_are_both_held_and_told(
+    network: Network, tmp_path: Path, code: str
+) -> None:
+    """The sender of what flows, and its receiver, which sends nothing but acknowledgements and receipts."""
+    clone = copy_of(network, code, tmp_path / "clone")
+    clone.open()
+    try:
+        for seed in (1, 2):
+            drop_packet(network, seed=seed)
+            run_both(network, clone)
+        assert mark_of(network, code) in set(Conflict)
+        both = (clone, network.nodes[code])
+        assert all(any((*marked(one), *accused(one))) for one in both), [
+            (marked(o), accused(o)) for o in both
+        ]
+        # Nothing more of either is taken: the province's view of that link stands still.
+        link = network.nodes[PROVINCE].opened.links.name_of(code)
+        before = rows_of(network, link)
+        drop_packet(network, seed=3)
+        run_both(network, clone)
+        assert rows_of(network, link) == before
+    finally:
+        clone.die()
+
+
+def rows_of(network: Network, link: str) -> list[tuple[object, ...]]:
+    connection = network.nodes[PROVINCE].opened.ledger.read()
+    found = connection.execute("SELECT number, incarnation, name FROM batch_in WHERE link = ?", (link,))
+    return [tuple(row) for row in found]
+
+
+def test_c23_a_node_on_an_older_copy_of_its_ledger_says_so_and_stops(
+    network: Network, tmp_path: Path
+) -> None:
+    police = network.nodes[POLICE]
+    police.close()
+    data = police.config.node.data_dir
+    shutil.copytree(data, tmp_path / "older")
+    police.open()
+    drop_packet(network, seed=1)
+    network.run()
+    police.die()
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "older", data)
+    police.open()
+    for _ in range(10):
+        network.round()
+    assert marked(police) == ["set-back"]
+    assert mark_of(network, POLICE)
+
+
+def test_c15_a_number_with_two_batches_is_a_fork_until_an_operator_decides(province: Province) -> None:
+    first = province.police.seal(province.request(seed=1))
+    province.police.send(first)
+    province.run()
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 1
+    province.police.number = 0
+    packet = province.police.seal(province.request(seed=2))
+    path = province.police.send(packet)
+    province.run()
+    link = node(province).opened.links.name_of(POLICE)
+    ledger = node(province).opened.ledger
+    assert forks.marks(ledger.read(), link).forked == Conflict.NUMBER
+    assert len(province.events("neighbour-forked")) == 1
+    assert path.exists()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert [(one.kind, one.detail) for one in acknowledged.exceptions] == [
+        (ExceptionKind.HELD, "forked batch-number-used-twice")
+    ]
+    # Other links work on.
+    assert forks.marks(ledger.read(), node(province).opened.links.name_of(PROCURATORATE)).forked == ""
+
+
+def test_c15_two_heads_for_one_count_of_events_are_a_fork(province: Province) -> None:
+    police, province_link = province.police, node(province).opened.links.name_of(POLICE)
+    police.greet()
+    province.run()
+    told = answer_of(police)
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(1), events=7, ledger_head="a" * 64), name="ack.batch"
+    )
+    province.run()
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(2), events=7, ledger_head="a" * 64), name="ack.batch"
+    )
+    province.run()
+    connection = node(province).opened.ledger.read()
+    assert forks.marks(connection, province_link).forked == ""
+    police.put(
+        police.batch([], bare=True, acknowledgement=told(3), events=7, ledger_head="b" * 64), name="ack.batch"
+    )
+    province.run()
+    assert forks.marks(connection, province_link).forked == Conflict.HEADS
+
+
+def test_c15_a_ledger_with_fewer_events_than_before_was_set_back(province: Province) -> None:
+    police, province_link = province.police, node(province).opened.links.name_of(POLICE)
+    police.greet()
+    province.run()
+    told = answer_of(police)
+    for counter, events, head in ((1, 7, "a"), (3, 20, "c"), (2, 9, "b")):
+        data = police.batch(
+            [], bare=True, acknowledgement=told(counter), events=events, ledger_head=head * 64
+        )
+        police.put(data, name="ack.batch")
+        province.run()
+    connection = node(province).opened.ledger.read()
+    assert forks.marks(connection, province_link).forked == ""
+    data = police.batch([], bare=True, acknowledgement=told(4), events=12, ledger_head="d" * 64)
+    police.put(data, name="ack.batch")
+    province.run()
+    assert forks.marks(connection, province_link).forked == Conflict.BACK
+
+
+def test_c15_an_earlier_incarnation_that_speaks_again_is_a_fork(province: Province) -> None:
+    police, province_link = province.police, node(province).opened.links.name_of(POLICE)
+    police.greet()
+    province.run()
+    police.put(police.batch([], bare=True, incarnation="f" * 32), name="ack.batch")
+    province.run()
+    connection = node(province).opened.ledger.read()
+    assert forks.marks(connection, province_link).forked == ""
+    police.greet()
+    province.run()
+    assert forks.marks(connection, province_link).forked == Conflict.EARLIER
+
+
+def answer_of(peer):
+    """An acknowledgement of the province's stream with a given counter."""
+    base = answer_or_empty(peer)
+    return lambda counter: replace(base, counter=counter)
+
+
+def answer_or_empty(peer):
+    from packet_spec.waybill_model import Acknowledgement  # noqa: PLC0415
+
+    return Acknowledgement(PROVINCE, peer.waybills()[-1].incarnation, 0, 0)

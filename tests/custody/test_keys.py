@@ -1,0 +1,193 @@
+"""Keys change by what the directory schedules: nobody restarts, and nobody at an agency does anything."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.directory_rotation import Schedule, ask_for_keys, take_offers
+from exchanged.ledger import key_offers
+from packet_spec.directory import key_valid_at
+from packet_spec.model import Directory, KeyUse, ReceiptKind
+from packet_spec.receipt import decode_receipt
+from packet_spec.signing import split_signed
+from tests.custody.test_front_ends import drop, inbox
+from tests.support.listing import next_version, node_of, with_node, with_revoked
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.publishing import signed
+
+USES = {
+    POLICE: {"seal", "link", "receipt", "encrypt"},
+    PROCURATORATE: {"seal", "link", "receipt", "encrypt"},
+    PROVINCE: {"link", "receipt", "log"},
+}
+OVERLAP = timedelta(hours=1)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as made:
+        yield made
+
+
+def in_force(network: Network) -> Directory:
+    return network.nodes[PROVINCE].opened.trust.directory
+
+
+def put_in(network: Network, directory: Directory) -> None:
+    """The province's administrator installs it; the agencies get it over their links."""
+    incoming = network.nodes[PROVINCE].opened.trust.incoming
+    (incoming / f"directory-{directory.version}.xml").write_bytes(signed(network, directory))
+
+
+def offers(network: Network) -> tuple[key_offers.OfferRow, ...]:
+    return key_offers.every(network.nodes[PROVINCE].opened.ledger.read())
+
+
+def used(network: Network, code: str) -> frozenset[str]:
+    return frozenset(network.nodes[code].opened.keyring.key_ids(network.clock.now()))
+
+
+def rotate(network: Network) -> None:
+    """Both ceremonies: ask, and take what was offered, from ten minutes on."""
+    put_in(network, ask_for_keys(next_version(in_force(network)), (), network.clock.now()))
+    network.run()
+    at = network.clock.now() + timedelta(minutes=10)
+    taken = take_offers(
+        next_version(in_force(network)),
+        [(row.node, row.key) for row in offers(network)],
+        Schedule(at, OVERLAP),
+    )
+    put_in(network, taken)
+    network.run()
+
+
+def test_all_keys_change_and_nobody_restarts_or_does_anything(network: Network) -> None:
+    before = {code: used(network, code) for code in network.nodes}
+    parts = {code: node.parts for code, node in network.nodes.items()}
+    rotate(network)
+    assert {code: used(network, code) for code in network.nodes} == before, "not before their time"
+    drop(network, name="a")
+    network.run()
+    network.clock.advance(600)
+    drop(network, name="b")
+    network.run()
+    after = {code: used(network, code) for code in network.nodes}
+    assert all(not (after[code] & before[code]) for code in network.nodes)
+    network.clock.advance(OVERLAP.total_seconds())
+    drop(network, name="c")
+    network.run()
+    assert len(inbox(network)) == 3
+    assert {code: node.parts for code, node in network.nodes.items()} == parts
+    assert not [error for node in network.nodes.values() for error in node.errors]
+    directory = in_force(network)
+    for code, uses in USES.items():
+        valid = {
+            use
+            for key in node_of(directory, code).keys
+            for use in key.uses
+            if key_valid_at(key, use, network.clock.now())
+        }
+        assert valid == set(map(KeyUse, uses))
+
+
+def test_a_node_makes_new_keys_once_closed_to_others_and_offers_them_with_proof(network: Network) -> None:
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    rows = offers(network)
+    assert {row.node for row in rows} == {POLICE}
+    assert {row.key.use.value for row in rows} == USES[POLICE]
+    folder = network.layout.data(POLICE) / "keys"
+    for row in rows:
+        path = folder / f"{row.key.use}-{row.key.key_id}.key"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    files = sorted(folder.iterdir())
+    network.nodes[POLICE].close()
+    network.nodes[POLICE].open()
+    network.run()
+    assert sorted(folder.iterdir()) == files
+    assert offers(network) == rows
+
+
+def test_a_key_that_nears_its_end_is_offered_unasked(network: Network) -> None:
+    node = node_of(in_force(network), POLICE)
+    ends = network.clock.now() + timedelta(days=59)
+    keys = tuple(replace(key, not_after=ends) if KeyUse.SEAL in key.uses else key for key in node.keys)
+    put_in(network, next_version(with_node(in_force(network), POLICE, keys=keys)))
+    network.run()
+    assert [row.key.use for row in offers(network)] == [KeyUse.SEAL]
+
+
+def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network: Network) -> None:
+    rotate(network)
+    network.clock.advance(600)
+    old = used(network, POLICE)
+    # It lies in the mailbox, and nobody takes it yet.
+    province = network.nodes.pop(PROVINCE)
+    drop(network, name="a")
+    network.run()
+    directory = in_force_of(network, POLICE)
+    now = network.clock.now()
+    rows = network.nodes[POLICE].opened.ledger.read().execute("SELECT name FROM batch_out").fetchall()
+    assert rows
+    assert old
+    network.nodes[PROVINCE] = province
+    revoked = with_node(
+        directory,
+        POLICE,
+        keys=tuple(
+            replace(key, revoked_at=now) if KeyUse.LINK in key.uses and key.key_id in old else key
+            for key in node_of(directory, POLICE).keys
+        ),
+    )
+    # The older key of the overlap is what is left.
+    network.nodes[POLICE].opened.trust.offer(signed(network, next_version(revoked)))
+    put_in(network, next_version(revoked))
+    network.run()
+    assert len(inbox(network)) == 1
+    events = (
+        network.nodes[POLICE]
+        .opened.ledger.read()
+        .execute("SELECT 1 FROM event WHERE kind = 'batch-signed-anew'")
+    )
+    assert events.fetchall()
+
+
+def in_force_of(network: Network, code: str) -> Directory:
+    return network.nodes[code].opened.trust.directory
+
+
+def test_without_a_key_that_counts_nothing_is_signed_and_nothing_is_lost(network: Network) -> None:
+    directory = in_force(network)
+    now = network.clock.now()
+    network.nodes[POLICE].opened.trust.offer(
+        signed(network, next_version(with_revoked(directory, POLICE, KeyUse.SEAL, now)))
+    )
+    drop(network, name="a")
+    network.run()
+    assert {error.reference for error in network.nodes[POLICE].errors} <= {"no-key-in-force"}
+    assert not inbox(network)
+    again = next_version(next_version(directory))
+    network.nodes[POLICE].opened.trust.offer(signed(network, again))
+    network.clock.advance(60)
+    network.run()
+    assert len(inbox(network)) == 1
+
+
+def test_receipts_bear_the_key_of_their_time(network: Network) -> None:
+    rotate(network)
+    network.clock.advance(600)
+    drop(network, name="a")
+    network.run()
+    rows = network.nodes[POLICE].opened.ledger.read().execute("SELECT document FROM receipt").fetchall()
+    kinds = {}
+    for row in rows:
+        document, signatures = split_signed(row["document"])
+        kinds[decode_receipt(document).kind] = signatures[0].key_id
+    assert kinds[ReceiptKind.ACCEPTED] in used(network, PROVINCE)
+    assert kinds[ReceiptKind.DELIVERED] in used(network, PROCURATORATE)

@@ -1,0 +1,52 @@
+"""C23: nodes that were put back to older backups lose nothing and double nothing unflagged."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cli.lab.plan import Standard
+from tests.support.encrypting import ROUTES
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.restoring import World, check_books
+
+BOTH = "both"
+
+
+def restored_at_random(tmp_path: Path, seed: int, who: str) -> None:
+    """Traffic, a backup at some time, more traffic, a loss at some time, the backup, and what follows."""
+    choice = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    agency = choice.choice((POLICE, PROCURATORATE, COURT))
+    codes = {"agency": [agency], "province": [PROVINCE], BOTH: [agency, PROVINCE]}[who]
+    plan = small_plan(POLICE, PROCURATORATE, COURT)
+    if seed % 4 == 1:
+        plan = replace(plan, standard=Standard(routes=ROUTES))
+    with Network(tmp_path / "lab", plan) as network:
+        world = World(network, seed)
+        backups = {}
+        world.traffic(choice.randrange(2, 12), 3)
+        for code in codes:
+            world.traffic(choice.randrange(6), 2)
+            backups[code] = world.snapshot(code, tmp_path / f"backup-{code}")
+        world.traffic(choice.randrange(3, 25), 5)
+        for code in codes:
+            world.restore(code, backups[code])
+        world.traffic(choice.randrange(4), 1)
+        for code in codes:
+            network.nodes[code].open()
+        world.traffic(choice.randrange(10), 2)
+        world.drain()
+        check_books(world)
+
+
+QUICK = 3
+SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(50)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_c23_fifty_restores_lose_nothing_and_double_nothing_unflagged(tmp_path: Path, seed: int) -> None:
+    """From old snapshots of an agency, the province, and both; every fourth time parts are encrypted."""
+    restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3])

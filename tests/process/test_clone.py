@@ -1,0 +1,111 @@
+"""A node's data is copied and both run, as real daemons over a real sshd; then one is restored (C15, C23)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cli.lab.lab import Lab, create_lab
+from cli.lab.plan import default_plan
+from exchanged.ledger import open_read_only
+from exchanged.ledger.questions_link import link_facts
+from tests.process.test_main_job import POLICE, PROCURATORATE, PROVINCE, ctl, wait_for
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A province with three agencies, running."""
+    create_lab(tmp_path / "lab", default_plan(3), "sftp")
+    lab = Lab.open(tmp_path / "lab")
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop()
+
+
+def memory(data: Path, marker: str) -> list[str]:
+    """What the links of a node remember under that name."""
+    with closing(open_read_only(data / "ledger.sqlite3")) as connection:
+        links = [row[0] for row in connection.execute("SELECT DISTINCT link FROM link_memory").fetchall()]
+        found = [link_facts(connection, link).memory.get(marker, "") for link in links]
+    return [value for value in found if value]
+
+
+def send(lab: Lab, name: str, seed: int) -> Path:
+    outbox = lab.layout.agency(POLICE) / "outbox"
+    what = ("--type", "info.share", "--from", POLICE, "--to", PROCURATORATE)
+    made = ctl("packet", "new", *what, "--out", outbox, "--name", name, "--seed", str(seed))
+    assert made.returncode == 0, made.stderr
+    return lab.layout.agency(POLICE) / "status" / f"{name}.status.json"
+
+
+def state(path: Path) -> str:
+    return str(json.loads(path.read_text("utf-8"))["state"]) if path.exists() else ""
+
+
+def test_a_cloned_node_and_its_copy_are_held_and_one_comes_back_from_its_backup(
+    lab: Lab, tmp_path: Path
+) -> None:
+    first = send(lab, "first", 1)
+    wait_for(lambda: state(first) == "delivered", "the first packet")
+    config, data = lab.layout.config(POLICE), lab.layout.data(POLICE)
+    saved = tmp_path / "saved"
+    made = ctl("--config", config, "backup", "create", saved, "--json")
+    assert made.returncode == 0, made.stderr
+    assert ctl("backup", "verify", saved).returncode == 0
+    # The copy: everything but lock and socket, of a node that stands still for a moment.
+    lab.stop_node(POLICE)
+    clone = tmp_path / "clone"
+    shutil.copytree(data, clone, ignore=shutil.ignore_patterns("lock", "*.sock"))
+    lab.start_node(POLICE)
+    text = config.read_text("utf-8").replace(f'data_dir = "{data}"', f'data_dir = "{clone}"')
+    assert str(clone) in text
+    cloned = tmp_path / "clone.toml"
+    cloned.write_text(text, "utf-8")
+    copy = subprocess.Popen(
+        [sys.executable, "-m", "cli.daemon", "--config", str(cloned)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for seed in range(2, 6):
+            send(lab, f"more-{seed}", seed)
+        province = lab.layout.data(PROVINCE)
+        wait_for(lambda: memory(province, "forked"), "the province to hold the two")
+        for place in (data, clone):
+            wait_for(
+                lambda place=place: [*memory(place, "set-back"), *memory(place, "accused")],
+                f"{place.name} to hear of it",
+            )
+        shown = ctl("--config", lab.layout.config(PROVINCE), "link", "list")
+        assert "two nodes speak as" in shown.stdout
+    finally:
+        copy.terminate()
+        copy.wait(20)
+    # One is put back to the backup, under another incarnation, and the province is told which counts.
+    lab.stop_node(POLICE)
+    assert ctl("--config", config, "node", "restore", saved, "--yes").returncode == 0
+    lab.start_node(POLICE)
+    status = json.loads(ctl("--config", config, "node", "status", "--json").stdout)
+    incarnation = status["status"]["facts"]["memory"]["incarnation"]
+    link = json.loads(ctl("--config", lab.layout.config(PROVINCE), "link", "list", "--json").stdout)
+    (held,) = [each["name"] for each in link["links"] if each["state"] == "held"]
+    why = ("--reason", "the copy is switched off")
+    accept = ("link", "accept", held, "--incarnation", incarnation, *why)
+    accepted = ctl("--config", lab.layout.config(PROVINCE), *accept)
+    assert accepted.returncode == 0, accepted.stderr
+    for seed in range(2, 6):
+        path = lab.layout.agency(POLICE) / "status" / f"more-{seed}.status.json"
+        wait_for(lambda path=path: state(path) == "delivered", f"packet {seed}")
+    inbox = lab.layout.agency(PROCURATORATE) / "inbox" / "info.share"
+    assert len(list(inbox.iterdir())) == 5

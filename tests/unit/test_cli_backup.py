@@ -1,0 +1,98 @@
+"""``exchangectl backup``, ``node restore`` and ``link accept`` as an operator calls them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exchanged import forks
+from exchanged.forks import Conflict
+from exchanged.ledger import restoring
+from tests.support.asking import Operator, operator
+from tests.support.network import POLICE, PROCURATORATE, Network, SimulatedNode, small_plan
+from tests.support.traffic import drop_packet
+
+WHY = ("--reason", "a fictional reason")
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as made:
+        drop_packet(made, seed=1)
+        made.run()
+        yield made
+
+
+@pytest.fixture
+def police(network: Network) -> SimulatedNode:
+    return network.nodes[POLICE]
+
+
+@pytest.fixture
+def asked(network: Network, capsys: pytest.CaptureFixture[str]) -> Operator:
+    return operator(network.layout.config(POLICE), capsys)
+
+
+def flat(text: str) -> str:
+    """As one line, however narrow the terminal is."""
+    return " ".join(text.split())
+
+
+def test_a_backup_is_made_verified_and_put_in_place(
+    asked: Operator, police: SimulatedNode, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    assert "not in it" in asked.text("backup", "create", saved)
+    assert asked.text("backup", "verify", saved).startswith("the backup is whole")
+    asked.text("backup", "create", saved, code=2)
+    assert "not empty" in asked.errors
+    asked.text("node", "restore", saved, code=7)
+    assert "daemon runs" in asked.errors
+    police.die()
+    assert "nothing was done" in asked.text("node", "restore", saved)
+    assert not list(police.config.node.data_dir.glob("set-aside-*"))
+    asked.text("node", "restore", saved, "--yes")
+    assert list(police.config.node.data_dir.glob("set-aside-*"))
+    assert "sends nothing of its own" in flat(asked.text("node", "status", code=3))
+    police.open()
+    assert restoring.is_going_on(police.opened.ledger.read())
+    assert police.opened.incarnation in flat(asked.text("node", "status", code=3))
+
+
+def test_what_is_missing_in_a_backup_is_told_in_words(asked: Operator, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    asked.text("backup", "create", saved)
+    (saved / "data" / "ledger.sqlite3").unlink()
+    assert "ledger.sqlite3" in asked.text("backup", "verify", saved, code=6)
+    said = asked.json("backup", "verify", saved, code=6)
+    assert (said["whole"], said["verdict"]["problems"][0]["what"]) == (False, "backup-file-missing")
+
+
+def test_a_held_link_is_shown_and_accepted_by_an_operator(asked: Operator, police: SimulatedNode) -> None:
+    (link,) = police.opened.links.names()
+    police.opened.ledger.write(lambda tx: forks.mark(tx, link, Conflict.HEADS, "b" * 32))
+    for command, code in ((("link", "list"), 0), (("node", "status"), 3), (("link", "show", link), 0)):
+        text = flat(asked.text(*command, code=code))
+        assert "two nodes speak" in text
+        assert "ledger has two heads" in text
+    assert asked.json("link", "list")["links"][0]["state"] == "held"
+    police.die()
+    asked.text("link", "accept", link, "--incarnation", "not one", *WHY, code=2)
+    done = asked.text("link", "accept", link, "--incarnation", "a" * 32, *WHY)
+    assert "works again with that incarnation alone" in done
+    asked.text("link", "accept", link, "--incarnation", "a" * 32, *WHY, code=5)
+    assert "it is not held" in asked.errors
+    police.open()
+    assert not forks.marks(police.opened.ledger.read(), link)
+    acts = police.opened.ledger.read().execute("SELECT detail FROM event WHERE kind = 'operator-act'")
+    assert [json.loads(row["detail"])["reason"] for row in acts] == ["a fictional reason"]
+
+
+def test_only_a_restored_node_skips_a_neighbour(asked: Operator, police: SimulatedNode) -> None:
+    (link,) = police.opened.links.names()
+    police.die()
+    asked.text("link", "skip", link, *WHY, code=5)
+    assert "does not wait" in asked.errors
