@@ -29,6 +29,7 @@ from packet_spec.directory import decode_directory
 from packet_spec.errors import FormatError, LayoutError
 from packet_spec.model import Edition, KeyUse
 from packet_spec.signing import split_signed
+from packet_spec.ssh_keys import ssh_line
 
 PROVINCE, POLICE, COURT = "620000-00-00", "620199-01-00", "620199-04-00"
 NAMES = (
@@ -258,6 +259,21 @@ def test_a_pack_that_lists_other_keys_for_the_node_changes_nothing(desk: Desk) -
     stranger = generate_key(desk.path("stranger.key"), SystemRandomness()).public_key
     first = next(line for line in with_others.splitlines() if line.startswith("public = "))
     request.write_text(with_others.replace(first, f'public = "ed25519-sha256:{stranger.public.hex()}"'))
+    before = state(desk)
+    take(desk, "--root-fingerprint", made["root_fingerprint"], code=5)
+    assert state(desk) == before
+
+
+@pytest.mark.parametrize("use", ["seal", "login", "encrypt"])
+def test_a_pack_that_lists_one_key_more_for_the_node_changes_nothing(desk: Desk, use: str) -> None:
+    """Somebody added a key of his own to the request: with it he could speak for the agency, or read."""
+    request = desk.path("police/enrolment.toml")
+    honest = request.read_text()
+    suites = {"seal": "ed25519-sha256:", "encrypt": "x25519:"}
+    public = f"{suites[use]}{'3b' * 32}" if use in suites else ssh_line(b";" * 32)
+    request.write_text(f'{honest}\n[[node.key]]\npublic = "{public}"\nuses = ["{use}"]\n')
+    made = enrolled(desk)
+    request.write_text(honest)
     before = state(desk)
     take(desk, "--root-fingerprint", made["root_fingerprint"], code=5)
     assert state(desk) == before
