@@ -26,12 +26,14 @@ from typing import Any, Final
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import BackupUnusableError, FileOperationError
+from exchanged.key_files import key_files_here
 from exchanged.keys import check_private_file
 from exchanged.ledger import blobs, open_read_only, spool
 from exchanged.ledger.copying import LedgerFacts, copy_ledger, facts_of
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.verify import Problem, examine_ledger
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, PACK_FOLDER, SPOOL_FOLDER
+from packet_spec.model import KeyUse
 
 MANIFEST: Final = "manifest.json"
 DATA: Final = "data"
@@ -274,11 +276,10 @@ def _copy_keys(files: DurableFiles, config: Config, target: Path) -> None:
 
     Whoever has them can speak for this node and read what was encrypted to it.
     """
-    logins = [link.key for link in config.links if link.key is not None]
-    optional = [config.keys.encrypt, config.keys.log]
-    found = [*config.key_files().values(), *logins, *(path for path in optional if path.exists())]
-    beside = [other for path in (*found, *optional) for other in path.parent.glob(f"{path.stem}-*.key")]
-    for path in dict.fromkeys((*found, *sorted(beside))):
+    here = key_files_here(config)
+    # A node without one cannot speak: then something is wrong, and a copy of the rest would look whole.
+    link = here.get(KeyUse.LINK) or (config.keys.link,)
+    for path in dict.fromkeys((*link, *(path for found in here.values() for path in found))):
         check_private_file(path)
         files.write_new(target / path.name, (path.read_bytes(),), mode=0o600)
 
