@@ -17,7 +17,15 @@ from cli.frame import read_input
 from packet_spec.directory import decode_directory, open_directory
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import DIRECTORY_BYTES
-from packet_spec.model import Directory, DirectoryAgency, DirectoryKey, DirectoryNode, NodeRole, RootKey
+from packet_spec.model import (
+    Directory,
+    DirectoryAgency,
+    DirectoryKey,
+    DirectoryNode,
+    KeyUse,
+    NodeRole,
+    RootKey,
+)
 from packet_spec.signing import split_signed
 
 
@@ -59,8 +67,9 @@ def enrol(
 ) -> Directory:
     """Add a node, and the agency that it serves.
 
-    ``again``: it is listed, and gets new keys; what is not among them is revoked ``now``, and an agency that
-    was disabled or retired is in force again. Raises DeskError when it is listed and ``again`` is false.
+    ``again``: it is listed, and gets new keys; what is not among them is revoked ``now``, host keys excepted,
+    and an agency that was disabled or retired is in force again. Raises DeskError when it is listed and
+    ``again`` is false.
     """
     listed = directory.node(node.code)
     if (listed is not None) is not again:
@@ -150,10 +159,15 @@ def add_keys(directory: Directory, code: str, keys: Sequence[DirectoryKey]) -> D
 def _rekeyed(
     old: Sequence[DirectoryKey], new: Sequence[DirectoryKey], now: datetime
 ) -> tuple[DirectoryKey, ...]:
-    """Old keys stay listed, because old receipts need them; what is not named again ends now."""
+    """Old keys stay listed, because old receipts need them; what is not named again ends now.
+
+    Not the host key of its SSH server, which no request names: everybody who dials it would be cut off.
+    """
     named = {key.key_id for key in new}
     kept = tuple(
-        key if key.key_id in named or key.revoked_at is not None else replace(key, revoked_at=now)
+        key
+        if key.key_id in named or key.revoked_at is not None or KeyUse.HOST in key.uses
+        else replace(key, revoked_at=now)
         for key in old
     )
     known = {key.key_id for key in old}

@@ -73,9 +73,12 @@ def _for_account(config: str, account: str, keys: str, cache: str) -> list[str]:
     known = _kept(place, config, keys_folder, account)
     if known is not None:
         return known
-    # Who comes while the answers are made waits for them, instead of making them as well.
-    with open(f"{place}.lock", "a", encoding="ascii") as lock:  # noqa: PTH123 - as above
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        # On a full disk nobody waits and nothing is kept, but everybody is answered.
+        with contextlib.suppress(OSError):
+            # Who comes while the answers are made waits for them, instead of making them as well.
+            lock = held.enter_context(open(f"{place}.lock", "a", encoding="ascii"))  # noqa: PTH123 - as above
+            fcntl.flock(lock, fcntl.LOCK_EX)
         known = _kept(place, config, keys_folder, account)
         return known if known is not None else _made(config, keys_folder, account, place)
 
@@ -94,9 +97,10 @@ def _made(config: str, keys_folder: str, account: str, place: str = "") -> list[
         }
         data = json.dumps({"folder": folder, "marks": marks, "at": time.time(), "accounts": accounts})
         new = f"{place}.new"
-        with open(new, "w", encoding="utf-8") as file:  # noqa: PTH123 - as above
-            file.write(data)
-        os.replace(new, place)  # noqa: PTH105 - a cache: lost in a power cut, it is made anew
+        with contextlib.suppress(OSError):
+            with open(new, "w", encoding="utf-8") as file:  # noqa: PTH123 - as above
+                file.write(data)
+            os.replace(new, place)  # noqa: PTH105 - a cache: lost in a power cut, it is made anew
     return list(answers[account].lines) if account in answers else []
 
 

@@ -54,6 +54,7 @@ NOUNS: Final = {
     "ledger": "Verify the ledger.",
     "backup": "Take backups, and see whether one is whole.",
     "log": "Show and compare the logs of what nodes accepted.",
+    "proof": "Build and verify proofs that stand alone.",
     "lab": "Run a whole province on this machine.",
     "kit": "Build the kit for makers of case software.",
     "demo": "Send a case through a province on this machine.",

@@ -25,7 +25,7 @@ from exchanged.keys import public_key_text
 from exchanged.places import DIRECTORY_FOLDER
 from packet_spec.directory import decode_directory
 from packet_spec.directory_trust import RootsInForce, roots_fingerprint
-from packet_spec.model import Directory
+from packet_spec.model import Directory, KeyUse
 from packet_spec.signing import PublicKey, split_signed
 
 _HERE_ALREADY: Final = "the node trusts other roots; to follow these, change [keys] roots by hand"
@@ -60,7 +60,7 @@ def enrol_node(config_path: Path, pack: EnrolmentPack, fingerprint: str, now: da
 
 
 def _require_ours(config: Config, pack: EnrolmentPack, accepted: Accepted, now: datetime) -> None:
-    """The pack is for this node, and the directory lists the very keys that this node made."""
+    """The pack is for this node, and the directory lists the very keys that this node made, and no others."""
     if pack.node != config.node.code:
         raise EnrolmentRefusedError(
             "the pack is for another node", expected=config.node.code, found=pack.node
@@ -70,20 +70,24 @@ def _require_ours(config: Config, pack: EnrolmentPack, accepted: Accepted, now: 
     counts = {
         (key.key_id, use)
         for key in (() if listed is None else listed.keys)
-        if key.revoked_at is None
+        if key.revoked_at is None and now < key.not_after
         for use in key.uses
     }
-    missing = sorted(
-        f"{use} {key.key_id}" for key in made.keys for use in key.uses if (key.key_id, use) not in counts
-    )
-    if missing:
-        # Either an older request was enrolled, or somebody put his own keys into it on the way.
-        raise EnrolmentRefusedError(
-            "the directory does not list the keys of this node",
-            where=f"node {pack.node}",
-            found=", ".join(missing),
-            hint="compare enrolment.toml of this node with what the keepers of the directory were given",
-        )
+    own = {(key.key_id, use) for key in made.keys for use in key.uses}
+    # Host keys are those of the machine's SSH server: the desk lists them, not the request.
+    strange = {(key_id, use) for key_id, use in counts - own if use is not KeyUse.HOST}
+    for found, why in (
+        (own - counts, "the directory does not list the keys of this node"),
+        (strange, "the directory lists keys that this node did not make"),
+    ):
+        if found:
+            # Either an older request was enrolled, or somebody put his own keys into it on the way.
+            raise EnrolmentRefusedError(
+                why,
+                where=f"node {pack.node}",
+                found=", ".join(sorted(f"{use} {key_id}" for key_id, use in found)),
+                hint="compare enrolment.toml of this node with what the keepers of the directory were given",
+            )
 
 
 def _roots(config: Config, accepted: Accepted) -> dict[str, str | int | list[str]]:

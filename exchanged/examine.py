@@ -91,7 +91,7 @@ class ExamineWork:
 class Examined:
     """What was found. ``packet`` is None when packet.xml could not be read, or was none of our business.
 
-    ``unseen`` are digests of large parts that were not there to be looked at.
+    ``unseen`` are digests of large parts that were not there to be looked at; ``signature`` is seal.sig.
     """
 
     seal: Seal
@@ -101,6 +101,8 @@ class Examined:
     packet: Packet | None
     scope: Scope = Scope.SEAL
     unseen: tuple[str, ...] = ()
+    seal_bytes: bytes = b""
+    signature: bytes = b""
 
 
 def examine(work: ExamineWork) -> Examined:
@@ -121,7 +123,7 @@ def examine(work: ExamineWork) -> Examined:
             if work.scope is Scope.STANDARD and seal.encryption is None:
                 inline[part.index] = b"".join(blocks)
     if work.scope is Scope.SEAL:
-        return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
+        return _seal_alone(seal, reader)
     verdict, packet = _judge(packet_xml, seal, directory, work)
     unseen: tuple[str, ...] = ()
     # Nobody but the receivers can look into encrypted documents.
@@ -132,7 +134,10 @@ def examine(work: ExamineWork) -> Examined:
             documents = _documents(seal, packet, inline, stored)
             verdict = _with_documents(verdict, packet, documents, work, seal.pack.digest)
         unseen = tuple(part.digest for part in blob_parts(seal) if part.digest not in stored)
-    return Examined(seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope, unseen)
+    return Examined(
+        seal, reader.seal_digest, reader.key_id, verdict, packet, work.scope, unseen,
+        reader.seal_bytes, reader.signature,
+    )  # fmt: skip
 
 
 def examine_seal(work: ExamineWork) -> Examined:
@@ -143,7 +148,15 @@ def examine_seal(work: ExamineWork) -> Examined:
     with RangeReader(Path(work.path), work.start, work.length) as source:
         reader = PacketReader(source.read)
         seal = reader.open(_lookup(work))
-    return Examined(seal, reader.seal_digest, reader.key_id, verdict_of(()), None)
+    return _seal_alone(seal, reader)
+
+
+def _seal_alone(seal: Seal, reader: PacketReader) -> Examined:
+    verdict = verdict_of(())
+    return Examined(
+        seal, reader.seal_digest, reader.key_id, verdict, None,
+        seal_bytes=reader.seal_bytes, signature=reader.signature,
+    )  # fmt: skip
 
 
 def _lookup(work: ExamineWork) -> Callable[[str], PublicKey | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exchanged.decisions import Suspicious
 from exchanged.examine import Examined
-from exchanged.ledger import Connection, Transaction, arrivals, blobs, packets, search
+from exchanged.ledger import Connection, Transaction, arrivals, blobs, packets, seals, search
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.receipts import Statements, Subject
 from exchanged.states import RETRYABLE_DESTINATIONS, Event, PacketState
@@ -80,6 +80,8 @@ def store(
     named = (BlobReference(part.digest, part.size) for part in blob_parts(examined.seal))
     blobs.refer(transaction, examined.seal.key, named)
     number = _keep(transaction, row, known, examined, state, transit=transit)
+    if not transit:
+        seals.keep(transaction, examined.seal_digest, examined.seal_bytes, examined.signature)
     if examined.packet is not None:
         search.note_cases(transaction, number, examined.packet.envelope.case_numbers)
     return number

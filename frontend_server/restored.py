@@ -50,7 +50,9 @@ from packet_spec.restoring import Numbers
 _SENT: Final = "sent"
 _TWIN: Final = re.compile(rb"~\d{1,12}(?=$|\.[^.]{1,8}$)")
 _ANSWERS: Final = frozenset({ReceiptKind.SIGNED.value, ReceiptKind.REFUSED.value})
-_ENDED: Final = frozenset({"duplicate", "refused", "withdrawn"})
+_ENDED: Final = frozenset({"duplicate", "refused"})
+# What lies in sent/ was not withdrawn: that was another drop of that name, or a copy of this node saw it go.
+_OF_OTHERS: Final = "withdrawn"
 _GROUP: Final = 100
 _AGAIN: Final = "sent-again"
 
@@ -251,7 +253,7 @@ class RestoredFolders:
             if not path.name.startswith(stem):
                 continue
             said = _read_status(path)
-            if said is None or said.get("drop") != shown:
+            if said is None or said.get("drop") != shown or said.get("state") == _OF_OTHERS:
                 continue
             told = _Told(
                 path.name.removesuffix(".status.json"), str(said.get("packetId") or ""),

@@ -48,6 +48,8 @@ class SealedPacket:
     seal_digest: str
     start: int
     length: int
+    seal_bytes: bytes
+    signature: bytes
 
 
 class Sealer:
@@ -77,7 +79,7 @@ class Sealer:
             each.part.index: (each.data,) for each in drop.parts if each.part.carriage is Carriage.INLINE
         }
         length = write_packet(writer.append, seal, seal_bytes, signature, drop.packet_xml, inline)
-        return SealedPacket(seal, sha256_hex(seal_bytes), start, length)
+        return SealedPacket(seal, sha256_hex(seal_bytes), start, length, seal_bytes, signature)
 
     def make_seal(
         self, envelope: Envelope, checked: Checked, drop: CopiedDrop, numbers: SealNumbers

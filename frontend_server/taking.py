@@ -19,6 +19,7 @@ from exchanged.ledger import (
     effects,
     packets,
     restoring,
+    seals,
     search,
 )
 from exchanged.ledger.drops import DropRow, Outcome
@@ -158,6 +159,7 @@ def _store(
     tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
 ) -> int:
     seal, relations = sealed.seal, relations_of(candidate.packet)
+    seals.keep(tx, sealed.seal_digest, sealed.seal_bytes, sealed.signature)
     if known is None:
         return packets.insert(
             tx,

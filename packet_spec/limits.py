@@ -46,6 +46,8 @@ LOG_STATEMENT_BYTES: Final = 1 * MIB
 LOG_RECOVERY_BYTES: Final = 16 * KIB
 # 500 agencies with keys and names need about 1 MiB.
 DIRECTORY_BYTES: Final = 16 * MIB
+# A proof without its parts: a case of a thousand packets, and fifty directories.
+PROOF_BYTES: Final = 512 * MIB
 # The largest version and the largest epoch: 18 digits, as many as a file name of a mailbox may have.
 DIRECTORY_VERSION: Final = 10**18 - 1
 # The shipped standard as a pack has about 1 MiB; local additions are small beside it.

@@ -11,15 +11,18 @@ written forms (key files, signature lines, directory.xml) is not taken.
 Leaves to others: domain prefixes and documents (``signing``), whose key it is (``authority``), and what parts
 are encrypted with (``encryption``). No part of a suite (docs/adr/0023-suites.md): SHA-256 as the name of
 contents, in the key id and in the Merkle log; these are the format's own.
-Known limit: the strict Ed25519 checks (canonical encodings, no low-order keys) are libsodium's.
+Ed25519 is checked strictly (docs/adr/0021-proofs.md): keys of small or mixed order, encodings that are not
+canonical and S not below the group order are refused, also where a library would take them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -65,6 +68,12 @@ class SigningSuite(Protocol):
         """``value`` is a signature of ``data`` by ``public``. Bytes that are no key: False, no error."""
 
 
+@lru_cache(maxsize=4_096)
+def _is_proper(public: bytes) -> bool:
+    """Canonical, on the curve, and of the prime-order subgroup: so is every key that was made as keys are."""
+    return len(public) == Ed25519.public_bytes and bool(crypto_core_ed25519_is_valid_point(public))
+
+
 class Ed25519:
     """``ed25519-sha256``: RFC 8032 by libsodium."""
 
@@ -80,6 +89,8 @@ class Ed25519:
 
     def is_signed(self, public: bytes, data: bytes, value: bytes) -> bool:
         """See ``SigningSuite``."""
+        if not _is_proper(public):
+            return False
         try:
             VerifyKey(public).verify(data, value)
         except CryptoError:

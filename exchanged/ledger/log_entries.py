@@ -5,7 +5,7 @@ Guarantees: what the admitting node accepts is in its log in the same transactio
 Whether this node admits follows from what it issued itself, so that no directory has to be asked.
 
 Each entry is owed to the agencies that it is about until their node was told. Leaves to others: signing and
-sending (``merkle_log``), the tree (``log_tree``).
+sending (``log_telling``), the tree (``log_tree``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from exchanged.ledger import log_tree
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import sha256_hex
 from packet_spec.log_head import EntryKind
+from packet_spec.signing import split_signed
 
 # Only the admitting node issues these two kinds for a whole packet (C21).
 _ADMITTED: Final = (
@@ -184,10 +185,14 @@ def answered(transaction: Transaction, number: int) -> None:
 
 
 def keep_recovery(transaction: Transaction, node: str, document: bytes) -> int | None:
-    """Keep a recovery statement about ``node``'s log. None when these bytes are here already."""
+    """Keep a verified recovery statement about ``node``'s log. None when what it says is here already.
+
+    Whatever signatures it bears: anybody can add one of his own, which counts for nothing.
+    """
+    said = sha256_hex(split_signed(document)[0])
     cursor = transaction.execute(
         "INSERT OR IGNORE INTO log_recovery (node, digest, taken_at, document) VALUES (?, ?, ?, ?)",
-        node, sha256_hex(document), transaction.stamp, document,
+        node, said, transaction.stamp, document,
     )  # fmt: skip
     return cursor.lastrowid if cursor.rowcount == 1 else None
 

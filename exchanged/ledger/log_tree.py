@@ -4,7 +4,7 @@ Guarantees: appending writes the entry and the complete subtrees that it ends, t
 proof of inclusion and one of consistency read a number of rows that grows with the logarithm of the size.
 What is in the log is never changed or removed by any function here.
 
-Leaves to others: what is an entry (``log_entries``), who signs a root (``merkle_log``), and checking proofs
+Leaves to others: what is an entry (``log_entries``), who signs a root (``log_telling``), and checking proofs
 (``packet_spec.merkle``).
 """
 

@@ -18,6 +18,7 @@ from exchanged.ledger import (
     schema_log,
     schema_notes,
     schema_restoring,
+    schema_seals,
 )
 from packet_spec.identifiers import canonical_case_number
 
@@ -349,6 +350,11 @@ def _keys(database: Database) -> None:
 def _encryption(database: Database) -> None:
     """Encrypted parts: a ciphertext that lies here is used again, and a repeated drop is known again."""
     schema_encryption.apply(database)
+
+
+@migrations(name="0013-seals")
+def _seals(database: Database) -> None:
+    _run(database, schema_seals.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

@@ -17,13 +17,17 @@ from itertools import permutations, product
 import pytest
 
 from packet_spec.directory import encode_directory, open_directory, sign_directory
-from packet_spec.errors import ExchangeError
+from packet_spec.directory_trust import roots_fingerprint
+from packet_spec.errors import ExchangeError, FormatError
 from packet_spec.hop import open_hop, sign_hop
 from packet_spec.identity import PacketKey, content_digest, packet_id_from, sha256_hex
-from packet_spec.model import Carriage, HopNote, ItemKind, KeyUse, ReceiptKind, SealPart
+from packet_spec.model import Carriage, Directory, HopNote, ItemKind, KeyUse, ReceiptKind, SealPart
 from packet_spec.note import Note, note_id_of, open_note, sign_note
+from packet_spec.proof import verify_proof
+from packet_spec.proof_values import Proven
 from packet_spec.receipt import open_receipt, sign_receipt
 from packet_spec.seal import PacketReader, encode_seal
+from packet_spec.seal_document import decode_seal
 from packet_spec.signing import Domain, encode_signature
 from packet_spec.ustar import END, encode_header, padding
 from packet_spec.waybill import SPEAKS, encode_waybill, open_waybill, sign_waybill
@@ -195,6 +199,52 @@ def open_a_waybill(data: bytes) -> object:
     return open_waybill(waybill, signature, look_up)
 
 
+def proof_directory() -> Directory:
+    """The few keys that a small proof needs."""
+    whole = make_directory()
+    uses = {POLICE: KeyUse.SEAL, PROVINCE: KeyUse.RECEIPT}
+    nodes = tuple(
+        replace(node, parent="" if node.code == PROVINCE else PROVINCE,
+                keys=tuple(key for key in node.keys if uses[node.code] in key.uses))
+        for node in whole.nodes if node.code in uses
+    )  # fmt: skip
+    agencies = tuple(agency for agency in whole.agencies if agency.code == POLICE)
+    return replace(whole, nodes=nodes, agencies=agencies, roots=whole.roots[:1], threshold=1)
+
+
+def proof_members(seed: int) -> dict[str, bytes]:
+    """The members of a small proof: a sealed packet was accepted."""
+    sealed = members(seed, [])
+    seal = decode_seal(sealed["seal.xml"])
+    receipt = make_receipt(
+        key=seal.key,
+        content_digest=seal.content_digest,
+        seal_digest=sha256_hex(sealed["seal.xml"]),
+        number=seed + 1,
+    )
+    return {
+        "proof": b"exchanged-proof-1\n",
+        "directory/0001.xml": sign_directory(encode_directory(proof_directory()), ROOTS[:1]),
+        "packet/0001/seal.xml": sealed["seal.xml"],
+        "packet/0001/seal.sig": sealed["seal.sig"],
+        "packet/0001/receipt/0001.xml": sign_receipt(receipt, KEYS[PROVINCE, KeyUse.RECEIPT]),
+    }
+
+
+def make_a_proof(seed: int) -> bytes:
+    """A small proof."""
+    return archive([*proof_members(seed).items()])
+
+
+def open_a_proof(data: bytes) -> object:
+    """Verify a proof with the fingerprint that everybody knows; what is not proven is refused."""
+    directory = proof_directory()
+    answer = verify_proof(BytesIO(data).read, roots_fingerprint(directory.roots, directory.threshold))
+    if answer.verdict is not Proven.PROVEN:
+        raise FormatError("the proof is not proven", found=answer.code)
+    return answer
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of signed document: how one is made from a seed, and how it is read."""
@@ -210,6 +260,7 @@ KINDS = {
     "note": Kind(make_a_note, lambda data: open_note(data, look_up)),
     "directory": Kind(make_a_directory, open_a_directory),
     "waybill": Kind(make_a_waybill, open_a_waybill),
+    "proof": Kind(make_a_proof, open_a_proof),
 }
 
 
@@ -288,6 +339,15 @@ def test_no_mix_of_two_genuine_packets_is_genuine(pair: int) -> None:
         assert bool(taken(KINDS["packet"], iter([(0, mixed)]))) == is_genuine, choice
 
 
+def test_no_mix_of_two_proofs_proves_anything() -> None:
+    one, other = proof_members(0), proof_members(1)
+    for choice in product((one, other), repeat=len(one)):
+        mixed = archive([(name, source[name]) for name, source in zip(one, choice, strict=True)])
+        # The first two members are the same in both.
+        is_genuine = len({id(source) for source in choice[2:]}) == 1
+        assert bool(taken(KINDS["proof"], iter([(0, mixed)]))) == is_genuine, choice
+
+
 def test_no_other_order_of_the_members_is_genuine() -> None:
     genuine = [*members(0, [b"one", b"two"]).items()]
     for order in permutations(genuine):
@@ -295,7 +355,7 @@ def test_no_other_order_of_the_members_is_genuine() -> None:
         assert bool(taken(KINDS["packet"], iter([(0, archive(order))]))) == is_genuine
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"packet", "waybill"}])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"packet", "waybill", "proof"}])
 def test_no_signature_of_another_document_counts(name: str) -> None:
     kind = KINDS[name]
     split = b"<!--exchanged-signature "

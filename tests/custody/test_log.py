@@ -13,6 +13,7 @@ from exchanged.keys import load_key
 from exchanged.ledger import Transaction, log_entries, log_views
 from exchanged.ledger.log_tree import Tree
 from packet_spec.log_head import EntryKind
+from packet_spec.log_recovery import sign_log_recovery
 from tests.support.bridging import in_a_row, point_to_point, send
 from tests.support.logs import (
     Change,
@@ -253,6 +254,31 @@ def test_a_recovery_that_comes_first_leaves_no_alarm_and_excuses_nothing_later(s
     story.tamper(cut_to(2), forget_told)
     story.exchange("third")
     assert len(story.doubts(story.police)) == 1
+
+
+def test_a_recovery_with_signatures_of_others_added_is_the_same_and_told_once(story: LogStory) -> None:
+    story.exchange("first")
+    known = story.head(story.police)
+    story.tamper(cut_to(2), forget_told)
+    document = story.signed(story.recovery(size=2, through=known.size), story.root_key)
+    story.bring(PROVINCE, "recovery-1.xml", document)
+    story.exchange("second")
+    assert story.doubts(story.police) == []
+    told = [len(story.events(code, "log-recovery-taken")) for code in (PROVINCE, POLICE)]
+    assert told == [1, 1]
+
+    # Everybody has it, and everybody can put a signature of his own below it: each makes another file.
+    own = load_key(story.network.layout.data(POLICE) / "keys" / "link.key")
+
+    def send_back(transaction: Transaction) -> None:
+        payload = sign_log_recovery(document, own)
+        assert story.network.nodes[POLICE].opened.statements.send_note(transaction, "log", PROVINCE, payload)
+
+    story.network.nodes[POLICE].opened.ledger.write(send_back)
+    story.network.run()
+    story.wait(minutes=2)
+    assert [len(story.events(code, "log-recovery-taken")) for code in (PROVINCE, POLICE)] == told
+    assert len(log_entries.recoveries(story.read(PROVINCE), PROVINCE)) == 1
 
 
 def test_a_recovery_about_another_log_is_not_taken_by_the_node_itself(story: LogStory) -> None:

@@ -16,6 +16,7 @@ from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
 from exchanged.ledger import open_read_only
 from exchanged.ledger.questions_link import link_facts
+from packet_spec.delivery import decode_delivery
 from tests.process.test_main_job import POLICE, PROCURATORATE, PROVINCE, ctl, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -53,6 +54,26 @@ def state(path: Path) -> str:
     return str(json.loads(path.read_text("utf-8"))["state"]) if path.exists() else ""
 
 
+def delivered(lab: Lab) -> list[str]:
+    """The packets that lie in the receiver's inbox."""
+    inbox = lab.layout.agency(PROCURATORATE) / "inbox"
+    found = [decode_delivery(path.read_bytes()) for path in inbox.glob("*/*/delivery.xml")]
+    return [each.sender_ref for each in found if not each.maybe_duplicate]
+
+
+def told_of(path: Path) -> list[str]:
+    """Statuses of that drop which say that it is in the inbox, or the same as one that is."""
+    return [each.name for each in path.parent.glob(f"{path.name.split('.')[0]}*.status.json")
+            if state(each) in {"delivered", "duplicate"}]  # fmt: skip
+
+
+def held_link(lab: Lab) -> str:
+    """The one link of the province that is held."""
+    listed = json.loads(ctl("--config", lab.layout.config(PROVINCE), "link", "list", "--json").stdout)
+    (held,) = [each["name"] for each in listed["links"] if each["state"] == "held"]
+    return str(held)
+
+
 def test_a_cloned_node_and_its_copy_are_held_and_one_comes_back_from_its_backup(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -65,15 +86,13 @@ def test_a_cloned_node_and_its_copy_are_held_and_one_comes_back_from_its_backup(
     assert ctl("backup", "verify", saved).returncode == 0
     # The copy: everything but lock and socket, of a node that stands still for a moment.
     lab.stop_node(POLICE)
-    clone = tmp_path / "clone"
-    shutil.copytree(data, clone, ignore=shutil.ignore_patterns("lock", "*.sock"))
+    # The configuration names the data beside it, and mailbox and folders by their places.
+    copied = tmp_path / "clone"
+    shutil.copytree(config.parent, copied, ignore=shutil.ignore_patterns("lock", "*.sock"))
+    clone = copied / data.relative_to(config.parent)
     lab.start_node(POLICE)
-    text = config.read_text("utf-8").replace(f'data_dir = "{data}"', f'data_dir = "{clone}"')
-    assert str(clone) in text
-    cloned = tmp_path / "clone.toml"
-    cloned.write_text(text, "utf-8")
     copy = subprocess.Popen(
-        [sys.executable, "-m", "cli.daemon", "--config", str(cloned)],
+        [sys.executable, "-m", "cli.daemon", "--config", str(copied / config.name)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -85,10 +104,12 @@ def test_a_cloned_node_and_its_copy_are_held_and_one_comes_back_from_its_backup(
         for place in (data, clone):
             wait_for(
                 lambda place=place: [*memory(place, "set-back"), *memory(place, "accused")],
-                f"{place.name} to hear of it",
+                f"{place} to hear of it",
             )
-        shown = ctl("--config", lab.layout.config(PROVINCE), "link", "list")
-        assert "two nodes speak as" in shown.stdout
+        shown = ctl("--config", lab.layout.config(PROVINCE), "link", "show", held_link(lab))
+        assert f"two nodes speak as {POLICE}" in " ".join(shown.stdout.split())
+        for place in (config, copied / config.name):
+            assert "held" in ctl("--config", place, "link", "list").stdout
     finally:
         copy.terminate()
         copy.wait(20)
@@ -98,14 +119,13 @@ def test_a_cloned_node_and_its_copy_are_held_and_one_comes_back_from_its_backup(
     lab.start_node(POLICE)
     status = json.loads(ctl("--config", config, "node", "status", "--json").stdout)
     incarnation = status["status"]["facts"]["memory"]["incarnation"]
-    link = json.loads(ctl("--config", lab.layout.config(PROVINCE), "link", "list", "--json").stdout)
-    (held,) = [each["name"] for each in link["links"] if each["state"] == "held"]
+    held = held_link(lab)
     why = ("--reason", "the copy is switched off")
     accept = ("link", "accept", held, "--incarnation", incarnation, *why)
     accepted = ctl("--config", lab.layout.config(PROVINCE), *accept)
     assert accepted.returncode == 0, accepted.stderr
+    # Both had taken drops out of one outbox, and one may have said of the other's that they are gone.
+    wait_for(lambda: len(delivered(lab)) == len(set(delivered(lab))) == 5, "every packet, once")
     for seed in range(2, 6):
         path = lab.layout.agency(POLICE) / "status" / f"more-{seed}.status.json"
-        wait_for(lambda path=path: state(path) == "delivered", f"packet {seed}")
-    inbox = lab.layout.agency(PROCURATORATE) / "inbox" / "info.share"
-    assert len(list(inbox.iterdir())) == 5
+        wait_for(lambda path=path: bool(told_of(path)), f"what became of packet {seed}")

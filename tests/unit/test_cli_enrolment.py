@@ -29,6 +29,7 @@ from packet_spec.directory import decode_directory
 from packet_spec.errors import FormatError, LayoutError
 from packet_spec.model import Edition, KeyUse
 from packet_spec.signing import split_signed
+from packet_spec.ssh_keys import ssh_line
 
 PROVINCE, POLICE, COURT = "620000-00-00", "620199-01-00", "620199-04-00"
 NAMES = (
@@ -263,6 +264,21 @@ def test_a_pack_that_lists_other_keys_for_the_node_changes_nothing(desk: Desk) -
     assert state(desk) == before
 
 
+@pytest.mark.parametrize("use", ["seal", "login", "encrypt"])
+def test_a_pack_that_lists_one_key_more_for_the_node_changes_nothing(desk: Desk, use: str) -> None:
+    """Somebody added a key of his own to the request: with it he could speak for the agency, or read."""
+    request = desk.path("police/enrolment.toml")
+    honest = request.read_text()
+    suites = {"seal": "ed25519-sha256:", "encrypt": "x25519:"}
+    public = f"{suites[use]}{'3b' * 32}" if use in suites else ssh_line(b";" * 32)
+    request.write_text(f'{honest}\n[[node.key]]\npublic = "{public}"\nuses = ["{use}"]\n')
+    made = enrolled(desk)
+    request.write_text(honest)
+    before = state(desk)
+    take(desk, "--root-fingerprint", made["root_fingerprint"], code=5)
+    assert state(desk) == before
+
+
 def test_a_pack_for_another_node_changes_nothing(desk: Desk) -> None:
     made = enrolled(desk)
     desk.make_node("frontend", COURT, PROVINCE, "court")
@@ -459,3 +475,23 @@ def test_a_configuration_is_edited_line_by_line() -> None:
 def test_what_cannot_be_edited_safely_is_left_to_a_person(text: str) -> None:
     with pytest.raises(ConfigurationError):
         edit_config(text, {"keys": {"roots": ["b"]}}, {})
+
+
+def test_new_keys_leave_the_host_key_of_the_server_in_force(desk: Desk) -> None:
+    """No request names it: whoever dials the node would be cut off."""
+    enrolled(desk)
+    generate_ssh_key(desk.path("police-host"), SystemRandomness())
+    desk.call(
+        "directory", "next", desk.path("second.xml"), "--host-key", POLICE, desk.path("police-host.pub"),
+        "--output", desk.path("hosts.xml"),
+    )  # fmt: skip
+    draft = ("--directory", desk.path("hosts.xml"), "--output", desk.path("third.xml"))
+    old = {key.key_id for key in desk.read("hosts.xml").node(POLICE).keys if KeyUse.HOST not in key.uses}
+    for name in ("seal.key", "link.key", "receipt.key", "encrypt.key", "login", "login.pub"):
+        for path in desk.path("police/keys").glob(name):
+            path.unlink()
+    desk.make_node("frontend", POLICE, PROVINCE, "police")
+    desk.call("agency", "enrol", desk.path("police/enrolment.toml"), "--again", *draft)
+    keys = desk.read("third.xml").node(POLICE).keys
+    assert {key.key_id for key in keys if key.revoked_at is not None} == old
+    assert [key.revoked_at for key in keys if KeyUse.HOST in key.uses] == [None]

@@ -150,6 +150,20 @@ def test_a_damaged_cache_is_made_anew(
     assert said(place, capsys) == first
 
 
+@pytest.mark.parametrize("suffix", ["new", "lock"])
+def test_a_full_disk_below_the_cache_locks_nobody_out(
+    place: Place, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    first = said(place, capsys)
+    (kept,) = place.cache.glob("*.json")
+    kept.unlink()
+    full = kept.with_name(f"{kept.name}.{suffix}")
+    full.unlink(missing_ok=True)
+    # Of the lock not even the name can be made.
+    full.symlink_to("/dev/full" if suffix == "new" else "/nowhere/at/all")
+    assert said(place, capsys) == first != []
+
+
 @pytest.mark.parametrize(
     "words", [[], ["x"], ["--config", "/nowhere.toml"], ["--config", "/nowhere.toml", "x"], ["--config"]]
 )
