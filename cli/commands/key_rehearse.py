@@ -90,10 +90,9 @@ def _rehearse_here(settings: Settings, now: datetime, moment: datetime) -> tuple
             raise NoDirectoryError("no directory is installed", where=str(view.config.node.data_dir))
         config = view.config
         editions = {link.peer: neighbour_directory(view.connection, link.name) for link in config.links}
-    here = {use: ids for use, ids in key_ids_here(config).items() if ids}
     return (
         *rehearse(directory, now, moment),
-        *rehearse_here(directory, config.node.code, here, moment),
+        *rehearse_here(directory, config.node.code, key_ids_here(config), moment),
         *rehearse_neighbours(directory, editions, now, moment),
     )
 
