@@ -1,9 +1,10 @@
 """An admitting node tells front-ends of its log: signed heads, proofs, answers, recovery statements.
 
 Guarantees: a front-end is told of every entry about its packets, in groups: one note for whatever was logged
-since the last, at most ``TELL_SECONDS`` later; no receipt waits for it. Each note bears a signed head with
-the proof that it goes on from the head told before; what was told is committed with the note. The heads of a
-node never go back in time. An entry is shown to the parties of its packet alone.
+since the last, at most ``TELL_SECONDS`` later; no receipt waits for it. While a few notes are under way to a
+front-end it gets no more, so that one that fetches nothing costs no more than these. Each note bears a signed
+head with the proof that it goes on from the head told before; what was told is committed with the note. The
+heads of a node never go back in time. An entry is shown to the parties of its packet alone.
 
 A node without a key for the log, or whose key the directory does not list, keeps its log and tells nothing;
 all of it is told once it has one. Known limit: who is asked for by hand (``exchangectl log compare``) waits
@@ -12,7 +13,7 @@ as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from typing import Final
 from exchanged.clock import Clock
 from exchanged.errors import NoKeyInForceError
 from exchanged.keyring import KeyAt
-from exchanged.ledger import Connection, Ledger, Transaction, log_entries
+from exchanged.ledger import Connection, Ledger, Transaction, log_entries, notes
 from exchanged.ledger.log_entries import Asked, Entry, Told
 from exchanged.ledger.log_tree import Tree, size_of
 from exchanged.ledger.log_verify import OWN_HEAD
@@ -45,6 +46,8 @@ HELD: Final = 64
 _REQUESTS: Final = 64
 # Notes of one commit, each of up to half a megabyte.
 _GROUP: Final = 32
+# Notes that may be under way to one front-end; what is owed meanwhile is told with the next.
+_UNDER_WAY: Final = 4
 _LAST_AT: Final = "log-head-at"
 
 
@@ -127,7 +130,13 @@ class LogTelling:
         fronts = {node.code for node in directory.nodes if node.role is NodeRole.FRONTEND}
         newest = recoveries[-1][0] if recoveries else 0
         behind = {node for node in fronts if told.get(node, _NOTHING).recovery < newest}
+        under_way = notes.under_way(connection, LOG)
         for node in sorted({*agencies, *requests, *behind}):
+            if node != self._node and not self._may_be_told(node, under_way):
+                if node in requests:
+                    # Who still wants it asks again.
+                    self._ledger.write(partial(log_entries.answered, number=requests[node].id))
+                continue
             debt = _Debt(
                 node,
                 told.get(node, _NOTHING),
@@ -140,6 +149,9 @@ class LogTelling:
                 self._ledger.write(partial(_forget, debt=debt))
             else:
                 yield debt
+
+    def _may_be_told(self, node: str, under_way: Mapping[str, int]) -> bool:
+        return under_way.get(node, 0) < _UNDER_WAY and self._statements.reaches(node)
 
     def _entries(
         self, connection: Connection, agencies: Sequence[str], size: int

@@ -159,6 +159,11 @@ class Statements:
         row = notes.record(transaction, note, sign_note(note, self._speaker.link_key(transaction.now)))
         return self._queue(transaction, ItemKind.NOTE, row, route)
 
+    def reaches(self, to_node: str) -> bool:
+        """Whether ``send_note`` finds a road to that node."""
+        route = route_to_node(self._trust.directory, self._speaker.node, to_node, "")
+        return route.kind is RouteKind.NEIGHBOUR and bool(self._links.name_of(route.neighbour))
+
     def pass_note_on(self, transaction: Transaction, note: Note, document: bytes, *, came_by: str) -> None:
         """Keep a note of another node and queue it on its way, never back over the link it came by.
 

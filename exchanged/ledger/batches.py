@@ -231,6 +231,9 @@ def need_blobs(transaction: Transaction, batch: int, digests: Iterable[str]) -> 
 
 def settle(transaction: Transaction, batch: int) -> None:
     """Disposed of by the neighbour; what it offered no longer waits. Its file may be removed."""
+    if any(kind is ItemKind.NOTE for kind, _ in still_carried(transaction.connection, batch)):
+        # Who tells in notes waits while too many are under way.
+        transaction.wake("log")
     transaction.execute("DELETE FROM outgoing WHERE batch = ?", batch)
     transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", SETTLED, batch)
 

@@ -30,6 +30,16 @@ def is_known(connection: sqlite3.Connection, document: bytes) -> bool:
     return row is not None
 
 
+def under_way(connection: sqlite3.Connection, kind: str) -> dict[str, int]:
+    """How many notes of that kind wait here, or lie in a mailbox, for each node that they are for."""
+    rows = connection.execute(
+        "SELECT note.to_node, count(*) AS n FROM outgoing CROSS JOIN note ON note.id = outgoing.reference"
+        " WHERE outgoing.kind = 'note' AND note.kind = ? GROUP BY note.to_node",
+        (kind,),
+    )
+    return {row["to_node"]: row["n"] for row in rows}
+
+
 def has_old(connection: sqlite3.Connection, before: datetime) -> bool:
     """Some note is older than ``before`` and under way no longer."""
     return bool(_old(connection, before, 1))

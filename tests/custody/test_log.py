@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.keys import load_key
-from exchanged.ledger import Transaction, log_entries, log_views
+from exchanged.ledger import Transaction, log_entries, log_views, notes
 from exchanged.ledger.log_tree import Tree
 from packet_spec.log_head import EntryKind
 from packet_spec.log_recovery import sign_log_recovery
@@ -300,6 +300,48 @@ def test_two_front_ends_without_a_province_show_each_other_their_logs(tmp_path: 
         later = network.clock.now() + timedelta(days=1)
         assert log_views.awaited(sender.ledger.read(), PROCURATORATE, later, 1) is None
         assert log_entries.owed(receiver.ledger.read()) == ()
+
+
+def test_a_front_end_that_fetches_nothing_costs_a_few_notes(story: LogStory) -> None:
+    """It can ask as often as it likes, and others can send to it: what is owed is told when it comes back."""
+    story.exchange("first")
+    wanted = story.accepted("first")
+    province, police = story.network.nodes[PROVINCE].opened, story.network.nodes[POLICE]
+    police.close()
+
+    def ask(transaction: Transaction) -> None:
+        log_entries.ask(transaction, POLICE, (1,), wanted)
+
+    for _ in range(12):
+        province.ledger.write(ask)
+        story.wait(minutes=1)
+    assert notes.under_way(story.read(PROVINCE), "log") == {POLICE: 4}
+
+    police.open()
+    story.exchange("second")
+    story.wait(minutes=2)
+    assert story.awaited(story.police) == 0
+    assert notes.under_way(story.read(PROVINCE), "log") == {}
+
+
+def test_where_no_road_leads_nothing_is_signed_again_and_again(tmp_path: Path) -> None:
+    """A front-end that left: its link is gone, and the directory lists it for the sake of old receipts."""
+    with LogStory(tmp_path, COURT) as story:
+        story.exchange("first")
+        story.stop()
+        node = story.network.nodes[PROVINCE]
+        links = tuple(link for link in node.config.links if link.peer != COURT)
+        node.config = replace(node.config, links=links)
+        story.start()
+
+        def owe(transaction: Transaction) -> None:
+            transaction.execute("INSERT INTO log_due VALUES (?, 0)", COURT)
+
+        node.opened.ledger.write(owe)
+        signed = len(story.events(PROVINCE, "log-head-signed"))
+        for _ in range(5):
+            story.wait(minutes=1)
+        assert len(story.events(PROVINCE, "log-head-signed")) == signed
 
 
 def test_heads_and_proofs_pass_bridges(tmp_path: Path) -> None:
