@@ -12,7 +12,6 @@ same twice the first goes in; a packet that only passed through a node is not pr
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import NotFoundError
-from exchanged.ledger import blobs, keeping, log_entries, log_views, packets, seals, statements
+from exchanged.ledger import Connection, blobs, keeping, log_entries, log_views, packets, seals, statements
 from exchanged.ledger.log_tree import Tree
 from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadState
@@ -56,12 +55,12 @@ class SealedBytesGoneError(ExchangeError):
 class Books:
     """Where a node keeps what a proof is made of. ``anchor`` is where its chain of directories begins."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     data_dir: Path
     anchor: RootsInForce
 
 
-def packets_of_case(connection: sqlite3.Connection, number: str) -> tuple[PacketKey, ...]:
+def packets_of_case(connection: Connection, number: str) -> tuple[PacketKey, ...]:
     """The packets that bear this case number, of whatever organ, in the order in which they came here."""
     rows = connection.execute(
         "SELECT packet.sender, packet.packet_id FROM search JOIN packet ON packet.id = search.subject"

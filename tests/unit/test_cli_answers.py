@@ -257,7 +257,7 @@ def test_an_event_without_words_or_particulars_hides_nothing() -> None:
 )
 def test_no_answer_reads_a_whole_table(desk: Operator, tmp_path: Path, ask: Callable) -> None:
     """Each statement's plan searches by an index or walks one in its order; nothing large is sorted."""
-    small = {"node", "link_memory", "stream_in"}
+    small = {"node", "link_memory", "stream_in", "restore_peer"}
     with Books(tmp_path / "data") as books:
         connection = books.ledger.read()
         statements: list[str] = []
