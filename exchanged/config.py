@@ -176,7 +176,7 @@ def _keys(section: Section, data_dir: Path) -> KeysConfig:
         encrypt=section.path("encrypt", data_dir / "keys" / "encrypt.key"),
         roots=tuple(roots),
         threshold=threshold,
-        passphrase_file=section.path("passphrase_file") if section.has("passphrase_file") else None,
+        passphrase_file=section.path("passphrase_file") if section.text("passphrase_file", "") else None,
     )
     section.finish()
     return config
