@@ -18,7 +18,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "cryptography": ("exchanged/keys.py", "exchanged/sftp_*.py"),
     "PIL": ("packet_spec/documents/image.py",),
     "lxml": ("packet_spec/xml.py", "packet_spec/schema*.py"),
-    "nacl": ("packet_spec/encryption.py", "packet_spec/part_cipher.py", "packet_spec/suites.py"),
+    "nacl": (
+        "packet_spec/encryption.py",
+        "packet_spec/part_cipher.py",
+        "packet_spec/suites.py",
+        "exchanged/key_lock.py",
+    ),
     "paramiko": ("exchanged/sftp_*.py",),
     "pebble": ("exchanged/pool.py",),
     "pypdf": ("packet_spec/documents/pdf.py",),

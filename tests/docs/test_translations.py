@@ -53,7 +53,7 @@ def test_sentences_of_every_kind_are_found() -> None:
         ("", "delivery-waiting"),  # an event of the ledger
         ("error", "the key file is missing"),  # an error
         ("error", "the key file cannot be read: {system}"),  # with a message of the system in it
-        ("error", "run: chmod 600 {path}; if others could read it, retire the key"),  # a hint
+        ("error", "run: chmod {wanted} {path}; if others could read it, retire the key"),  # a hint
         ("error", "check the disk, then start with: exchanged --recover"),  # a hint of a class
         ("error", "expected {word}, found {word_2}"),  # a problem of a configuration
         ("error", "{value} stands in more than one link"),  # behind its place
