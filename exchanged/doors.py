@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.config import Config, LinkConfig, LinkSide
-from exchanged.directory_folder import STEPS, directory_files, read_folder
+from exchanged.directory_folder import STEPS, DirectoryFolder, directory_files, read_folder
 from exchanged.durable import DurableFiles
 from exchanged.errors import VolumeDamagedError
 from exchanged.log import event_line
@@ -37,6 +37,7 @@ from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 # What such a key may do beside the jail: nothing.
 OPTIONS: Final = "restrict"
+_LOOKS: Final = 3
 
 
 class Why(StrEnum):
@@ -109,11 +110,19 @@ class DirectoryCopy:
 
 
 def read_copy(folder: Path, anchor: RootsInForce) -> Directory | None:
-    """The newest copy that the roots of the configuration prove; None when there is none."""
-    try:
-        found = read_folder(folder, anchor)
-    except OSError:
-        return None
+    """The newest copy that the roots of the configuration prove; None when there is none.
+
+    The daemon may lay a newer one at this very moment, and take away what was listed: then it is looked at
+    again, because for want of a directory every account would be closed, and its sessions ended.
+    """
+    found = DirectoryFolder(anchor)
+    for _ in range(_LOOKS):
+        try:
+            found = read_folder(folder, anchor)
+        except OSError:
+            return None
+        if found.current is not None and not found.passed_over:
+            break
     return None if found.current is None else found.current.directory
 
 
