@@ -14,23 +14,23 @@ from typing import Final
 
 from cli.frame import read_input
 from exchanged.keys import load_key, parse_public_key, read_passphrase
+from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.errors import FormatError
 from packet_spec.model import KeyUse
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
 from packet_spec.ssh_keys import SSH_SUITE, public_of_line
 from packet_spec.suites import is_signing_suite
 
-ENCRYPT_SUITE: Final = "x25519"
 SUITE_OF_USE: Final[Mapping[KeyUse, str]] = MappingProxyType(
     {
         **dict.fromkeys(KeyUse, SUITE),
-        KeyUse.ENCRYPT: ENCRYPT_SUITE,
+        KeyUse.ENCRYPT: ENCRYPTION_SUITE,
         KeyUse.LOGIN: SSH_SUITE,
         KeyUse.HOST: SSH_SUITE,
     }
 )
 _FILE_BYTES: Final = 4096
-_SHAPE: Final = f"{SUITE}:HEX, {ENCRYPT_SUITE}:HEX, ssh-ed25519 BASE64, or the name of a .pub file"
+_SHAPE: Final = f"{SUITE}:HEX, {ENCRYPTION_SUITE}:HEX, ssh-ed25519 BASE64, or the name of a .pub file"
 
 
 def load_root(path: Path, passphrase_file: Path | None) -> PrivateKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,18 +77,24 @@ def _require_ours(config: Config, pack: EnrolmentPack, accepted: Accepted, now: 
     own = {(key.key_id, use) for key in made.keys for use in key.uses}
     # Host keys are those of the machine's SSH server: the desk lists them, not the request.
     strange = {(key_id, use) for key_id, use in counts - own if use is not KeyUse.HOST}
-    for found, why in (
-        (own - counts, "the directory does not list the keys of this node"),
-        (strange, "the directory lists keys that this node did not make"),
-    ):
-        if found:
-            # Either an older request was enrolled, or somebody put his own keys into it on the way.
-            raise EnrolmentRefusedError(
-                why,
-                where=f"node {pack.node}",
-                found=", ".join(sorted(f"{use} {key_id}" for key_id, use in found)),
-                hint="compare enrolment.toml of this node with what the keepers of the directory were given",
-            )
+    # Either an older request was enrolled, or somebody put his own keys into it on the way.
+    where = f"node {pack.node}"
+    hint = "compare enrolment.toml of this node with what the keepers of the directory were given"
+    if missing := own - counts:
+        raise EnrolmentRefusedError(
+            "the directory does not list the keys of this node", where=where, found=_named(missing), hint=hint
+        )
+    if strange:
+        raise EnrolmentRefusedError(
+            "the directory lists keys that this node did not make",
+            where=where,
+            found=_named(strange),
+            hint=hint,
+        )
+
+
+def _named(keys: Iterable[tuple[str, KeyUse]]) -> str:
+    return ", ".join(sorted(f"{use} {key_id}" for key_id, use in keys))
 
 
 def _roots(config: Config, accepted: Accepted) -> dict[str, str | int | list[str]]:

@@ -25,18 +25,25 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.config import Config, LinkConfig, LinkSide
-from exchanged.directory_folder import STEPS, directory_files, read_folder
+from exchanged.directory_folder import (
+    STEPS,
+    DirectoryFolder,
+    directory_files,
+    read_directory_file,
+    read_folder,
+)
 from exchanged.durable import DurableFiles
 from exchanged.errors import VolumeDamagedError
 from exchanged.log import event_line
 from exchanged.trust import Trust
 from packet_spec.directory_trust import RootsInForce
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import ExchangeError, FormatError, SignatureError, VersionError
 from packet_spec.model import NO_EDITION, Directory, DirectoryNode, KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
 # What such a key may do beside the jail: nothing.
 OPTIONS: Final = "restrict"
+_LOOKS: Final = 3
 
 
 class Why(StrEnum):
@@ -69,6 +76,20 @@ class DirectoryCopy:
         self._trust = trust
         self._edition = NO_EDITION
         self._failed = False
+
+    def bring_back(self) -> bool:
+        """Take the copy where it is the newer one: who was set back from a backup forgot the newest (C24).
+
+        Else a key that was revoked since would open its account again. True when it is in force now. Raises
+        what ``Trust.offer`` raises when our own volume cannot take it.
+        """
+        before = self._trust.edition
+        for folder in (self._folder / STEPS, self._folder):
+            with suppress(OSError):
+                for _edition, path in sorted(directory_files(folder).items()):
+                    with suppress(FormatError, SignatureError, VersionError):
+                        self._trust.offer(read_directory_file(path))
+        return self._trust.edition != before
 
     def renew(self) -> None:
         """Lay it there if it is not. A folder that cannot be written is told once, and stops nothing else."""
@@ -109,11 +130,19 @@ class DirectoryCopy:
 
 
 def read_copy(folder: Path, anchor: RootsInForce) -> Directory | None:
-    """The newest copy that the roots of the configuration prove; None when there is none."""
-    try:
-        found = read_folder(folder, anchor)
-    except OSError:
-        return None
+    """The newest copy that the roots of the configuration prove; None when there is none.
+
+    The daemon may lay a newer one at this very moment, and take away what was listed: then it is looked at
+    again, because for want of a directory every account would be closed, and its sessions ended.
+    """
+    found = DirectoryFolder(anchor)
+    for _ in range(_LOOKS):
+        try:
+            found = read_folder(folder, anchor)
+        except OSError:
+            return None
+        if found.current is not None and not found.passed_over:
+            break
     return None if found.current is None else found.current.directory
 
 

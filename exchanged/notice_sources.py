@@ -238,6 +238,10 @@ class Watch:
                 yield Matter(
                     "log-overdue", node, NoticeLevel.ALARM, values, missing.count, missing.packets
                 )
+            brought = log_views.unproved(connection, node, now - deadline)
+            if brought and not log_views.contradictions(connection, node):
+                values = {"node": node, "since": shown(brought[0].taken_at), "deadline": _span(deadline)}
+                yield Matter("log-unproved", node, NoticeLevel.ALARM, values, len(brought))
 
     def _ending(self, now: datetime) -> Iterator[Matter]:
         soon = timedelta(days=self._config.expiry_days)

@@ -96,6 +96,22 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " missing, ask the provincial centre for, in writing.",
             ),
         ),
+        "log-unproved": Words(
+            Bilingual(
+                "从别处带来的 {count} 个日志头，节点 {node} 在 {deadline} 内"
+                "没有证明它们属于给本机看的日志，最早的始于 {since}。",
+                "The node {node} did not prove within {deadline} that {count} heads brought from elsewhere"
+                " are part of the log that it shows here, the oldest since {since}.",
+            ),
+            Bilingual(
+                "收发照常。请先看链路是否中断，再运行 exchangectl log show；"
+                "链路正常而仍无证明的，它给别处看的可能是另一份日志："
+                "请报告主管和省级交换中心以外的监督部门。",
+                "Packets go on. See whether the link is down, then run: exchangectl log show. Where it is up"
+                " and no proof comes, another log may be shown elsewhere: report it to your superiors, and to"
+                " whoever supervises the provincial centre.",
+            ),
+        ),
         "receipt-late": Words(
             Bilingual(
                 "发往 {recipient} 的 {count} 件尚无{kind_zh}回执，最早的始于 {since}；时限为 {deadline}。",

@@ -40,6 +40,7 @@ from exchanged.places import (
     SPOOL_FOLDER,
 )
 from exchanged.pool import WorkPool
+from exchanged.published import take_note_of_directory
 from exchanged.receipts import Links, Speaker, Statements
 from exchanged.reconcile import Reconciled, note_clean_stop, reconcile
 from exchanged.retry import Backoff
@@ -195,6 +196,8 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
+    door = DirectoryCopy(config.node.door, files, trust)
+    was_behind = door.bring_back()
     keyring = Keyring(config, trust, ports.randomness)
     keyring.load()
     decryption_keys = DecryptionKeys(config.keys.encrypt, keyring.passphrase)
@@ -213,7 +216,8 @@ def _open_locked(
     packs.prepare()
     if trust.version:
         packs.keep_shipped(trust.directory)
-    door = DirectoryCopy(config.node.door, files, trust)
+    if was_behind:
+        ledger.write(partial(take_note_of_directory, directory=trust.directory, road="door"))
     door.renew()
     links = Links({link.peer: link.name for link in config.links})
     speaker = speaker_of(config, keyring)

@@ -73,8 +73,7 @@ class SftpSettings:
     ``key`` is the login key: the path of an OpenSSH Ed25519 private key file without passphrase, or
     its 32-byte seed. ``host_key`` is the public key that is pinned where no directory lists one,
     ``ssh-ed25519 AAAA...``. ``mailbox`` is the remote folder that holds ``up/``, ``down/`` and ``bell``, as
-    the
-    account sees it.
+    the account sees it.
     """
 
     host: str

@@ -69,7 +69,7 @@ _WORDS: Final = (
     *("signature", "authority", "directory", "seal", "seal signature", "content", "packet"),
     *("destination", "arrival", "receipt", "hop"),
     *("resolve", "connect", "host-key", "login", "list-down", "list-up", "bell", "space", "folder"),
-    *("ours", "theirs", "network", "by hand", "dial", "serve", "sftp"),
+    *("ours", "theirs", "network", "by hand", "door", "dial", "serve", "sftp"),
     *(f"log-{doubt}" for doubt in ("forked", "rewritten", "shortened", "split")),
     *("log-entry-missing", "log-hash-differs", "receipt-not-logged", "log-entry-without-receipt"),
     *("log-head-unreadable", "log-differs-from-head"),

@@ -140,12 +140,6 @@ def parties_of(connection: sqlite3.Connection, entry: Entry) -> set[str]:
     return {entry.sender} | _recipients(connection, entry.sender, entry.packet_id)
 
 
-def told_to(connection: sqlite3.Connection, node: str) -> Told:
-    """What that front-end was told last; nothing at first."""
-    row = connection.execute("SELECT size, recovery FROM log_told WHERE node = ?", (node,)).fetchone()
-    return Told(0, 0) if row is None else Told(row["size"], row["recovery"])
-
-
 def all_told(connection: sqlite3.Connection) -> dict[str, Told]:
     """Every front-end that was told anything."""
     rows = connection.execute("SELECT node, size, recovery FROM log_told ORDER BY node")

@@ -102,6 +102,12 @@ def in_state(connection: sqlite3.Connection, node: str, state: HeadState) -> tup
     return tuple(_head_row(row) for row in rows)
 
 
+def unproved(connection: sqlite3.Connection, node: str, before: datetime) -> tuple[HeadRow, ...]:
+    """Heads that people brought before that time, and that no head told here was proved to contain."""
+    brought = [row for row in in_state(connection, node, HeadState.COMPARED) if row.taken_at < before]
+    return tuple(sorted(brought, key=lambda row: row.taken_at))
+
+
 def nodes(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Every node of whose log anything is known or awaited here."""
     found: set[str] = set()

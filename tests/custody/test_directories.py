@@ -37,8 +37,8 @@ def test_c24_what_was_held_is_looked_at_after_a_power_cut_too(province: Province
 def test_c24_without_any_directory_packets_are_held(province: Province) -> None:
     province.police.send(province.police.seal(province.request()))
     link_to(province, POLICE).step()
-    folder = node(province).opened.trust.folder
-    saved = {path: path.read_bytes() for path in folder.glob("directory-*.xml")}
+    folder, door = node(province).opened.trust.folder, node(province).config.node.door
+    saved = {path: path.read_bytes() for each in (folder, door) for path in each.glob("directory-*.xml")}
     for path in saved:
         path.unlink()
     node(province).die()

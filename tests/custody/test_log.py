@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged import log_telling
 from exchanged.keys import load_key
 from exchanged.ledger import Transaction, log_entries, log_views, notes
 from exchanged.ledger.log_tree import Tree
@@ -198,6 +199,34 @@ def test_heads_of_other_sizes_are_compared_through_the_province(story: LogStory)
     story.network.run()
     story.wait(minutes=1)
     assert story.doubts(story.procuratorate) == ["log-split"]
+
+
+def test_a_node_that_does_not_prove_a_head_from_elsewhere_is_told_of(
+    story: LogStory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shows two logs proves what he told here and leaves the other one out."""
+    story.exchange("first")
+    forked, same = story.forked_head(reorder, 1), story.forked_head(lambda _: None, 1)
+    proved = log_telling.HELD
+    monkeypatch.setattr(log_telling, "HELD", 0)
+    story.bring(story.police, "head-1.xml", forked)
+    story.bring(story.procuratorate, "head-1.xml", same)
+    story.network.run()
+    story.exchange("second")
+    assert story.doubts(story.police) == []
+    assert story.notices(story.police) == []
+    story.wait(minutes=7 * 60)
+    story.wait(minutes=1)
+    assert "log-unproved" in story.notices(story.police)
+    assert PROVINCE in story.notice_text(story.police, "log-unproved")
+
+    # An honest node that was away proves it in the end.
+    monkeypatch.setattr(log_telling, "HELD", proved)
+    for _ in range(3):
+        story.wait(minutes=2)
+    assert "log-unproved" not in story.notices(story.procuratorate)
+    assert story.doubts(story.police) == ["log-split"]
+    assert "log-unproved" not in story.notices(story.police)
 
 
 def test_heads_of_nobody_and_files_of_no_sense_are_refused(story: LogStory) -> None:

@@ -19,3 +19,13 @@ def test_the_unit_is_not_restarted_where_a_person_must_look() -> None:
     codes = {int(word) for word in service["RestartPreventExitStatus"].split()}
     assert codes == {ExitCode.USAGE, ExitCode.DAMAGED, ExitCode.LOCKED}
     assert int(service["TimeoutStopSec"].rstrip("s")) > 10
+
+
+def test_what_watches_the_doors_starts_before_there_are_any() -> None:
+    """A condition is asked once, when the node starts: the daemon makes its folder only after that."""
+    for kind in ("path", "timer"):
+        text = UNIT.with_name(f"exchanged-doors@.{kind}").read_text(encoding="utf-8")
+        assert f"exchanged-doors@%i.{kind}" in UNIT.read_text(encoding="utf-8")
+        assert "\nCondition" not in text
+    service = UNIT.with_name("exchanged-doors@.service").read_text(encoding="utf-8")
+    assert "ConditionPathExists=/srv/exchanged/doors/%i" in service

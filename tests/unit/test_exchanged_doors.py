@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.directory_trusted import anchor_of
+from exchanged import directory_folder
 from exchanged.config import Config
 from exchanged.doors import DirectoryCopy, DoorAnswer, Why, read_copy, who_may_enter
 from exchanged.durable import DurableFiles, Volume
@@ -139,6 +140,46 @@ def test_a_copy_that_the_roots_do_not_prove_counts_for_nothing(network: Network,
     assert found is not None
     assert found.version == 1
     assert copy_of(network, tmp_path / "nowhere") is None
+
+
+def test_a_copy_that_is_replaced_while_it_is_read_is_found(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every account were closed at that moment, and the sessions of all neighbours ended."""
+    node = network.nodes[PROVINCE]
+    newer = replace(in_force(network), version=2)
+    read = directory_folder.read_directory_file
+
+    def as_it_is_replaced(path: Path) -> bytes:
+        monkeypatch.setattr(directory_folder, "read_directory_file", read)
+        node.opened.trust.offer(signed(network, newer))
+        node.opened.door.renew()
+        return read(path)
+
+    monkeypatch.setattr(directory_folder, "read_directory_file", as_it_is_replaced)
+    assert copy_of(network, node.config.node.door) == newer
+
+
+def test_a_node_that_was_set_back_takes_the_newer_copy_and_opens_no_closed_door(network: Network) -> None:
+    """From a backup of its data: what the SSH server sees lies elsewhere and knows who was closed since."""
+    node = network.nodes[PROVINCE]
+    folder, inside = node.opened.trust.folder, node.config.node.door
+    door = network.layout.root / "doors"
+    node.close()
+    inside.rename(door)
+    node.config = replace(node.config, node=replace(node.config.node, door=door))
+    node.open()
+    newer = replace(with_node(in_force(network), POLICE, disabled=True), version=2)
+    node.opened.trust.offer(signed(network, newer))
+    network.round()
+    node.close()
+    (folder / "directory-2.xml").unlink()
+    (door / "directory-3.xml").write_bytes(b"rubbish")
+    node.open()
+    assert in_force(network) == newer
+    assert (folder / "directory-2.xml").exists()
+    assert copy_of(network, door) == newer
+    network.run()
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing_and_is_tried_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 import pytest
@@ -10,12 +11,13 @@ from lxml import etree
 
 from packet_spec.delivery import encode_delivery
 from packet_spec.directory import encode_directory
+from packet_spec.errors import SchemaError
 from packet_spec.findings_xml import encode_findings
 from packet_spec.hop import encode_hop
 from packet_spec.key_offer import encode_key_offer
 from packet_spec.log_head import encode_log_head
 from packet_spec.log_recovery import encode_log_recovery
-from packet_spec.log_statement import encode_log_request, encode_log_statement
+from packet_spec.log_statement import decode_log_request, encode_log_request, encode_log_statement
 from packet_spec.model import HopNote
 from packet_spec.notice import encode_notice
 from packet_spec.receipt import encode_receipt
@@ -108,3 +110,20 @@ def test_no_type_is_left_over():
         named = {each.get("name") for each in root if each.tag != f"{XS}element"} - {None}
         used = {each.get(name) for each in root.iter() for name in ("type", "base")}
         assert named <= used, (kind, named - used)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_numbers_are_as_short_as_numbers_are(name: str) -> None:
+    """XML Schema allows a sign and any number of zeros before an integer; whoever reads it may not."""
+    schema = etree.fromstring(files("packet_spec").joinpath("schemas", f"{name}.xsd").read_bytes())
+    numbers = [each for each in schema.iter(f"{XS}restriction") if each.get("base") == "xs:long"]
+    assert all(each.find(f"{XS}pattern") is not None for each in numbers)
+    assert not [each.get("type") for each in schema.iter(f"{XS}attribute") if each.get("type") == "xs:long"]
+
+
+@pytest.mark.parametrize("size", ["0" * 5000 + "1", "+1", "-0"])
+def test_a_number_that_cannot_be_read_is_a_fault_of_the_document(size: str) -> None:
+    data = encode_log_request(REQUEST)
+    assert b' size="' in data
+    with pytest.raises(SchemaError):
+        decode_log_request(re.sub(rb' size="\d+"', f' size="{size}"'.encode(), data))
