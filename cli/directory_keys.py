@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Final
 
 from cli.frame import read_input
-from exchanged.keys import parse_public_key
+from exchanged.keys import load_key, parse_public_key, read_passphrase
 from packet_spec.errors import FormatError
 from packet_spec.model import KeyUse
-from packet_spec.signing import SUITE, PublicKey
+from packet_spec.signing import SUITE, PrivateKey, PublicKey
 from packet_spec.ssh_keys import SSH_SUITE, public_of_line
 from packet_spec.suites import is_signing_suite
 
@@ -31,6 +31,14 @@ SUITE_OF_USE: Final[Mapping[KeyUse, str]] = MappingProxyType(
 )
 _FILE_BYTES: Final = 4096
 _SHAPE: Final = f"{SUITE}:HEX, {ENCRYPT_SUITE}:HEX, ssh-ed25519 BASE64, or the name of a .pub file"
+
+
+def load_root(path: Path, passphrase_file: Path | None) -> PrivateKey:
+    """The private root key in ``path``, under the passphrase in the private file ``passphrase_file``, if any.
+
+    Raises KeyFileError for either file.
+    """
+    return load_key(path, None if passphrase_file is None else read_passphrase(passphrase_file))
 
 
 def parse_listed_key(text: str) -> PublicKey:

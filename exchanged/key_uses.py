@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from nacl.public import PrivateKey as ExchangeKey
-
+from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import SignatureError
 from packet_spec.model import KeyUse, NodeRole
 from packet_spec.signing import SUITE, PrivateKey, key_id_of
@@ -90,7 +89,9 @@ class Secret:
         self._signing = None if suite == ENCRYPT_SUITE else PrivateKey.from_seed(seed, signing)
         self.suite = suite
         self.public = (
-            bytes(ExchangeKey(seed).public_key) if self._signing is None else self._signing.public_key.public
+            DecryptionKey(seed).public_key.public
+            if self._signing is None
+            else self._signing.public_key.public
         )
         self.key_id = key_id_of(suite, self.public)
         self._seed = bytes(seed)

@@ -50,9 +50,12 @@ def build(plan: Path, output: Path, *, as_json: bool) -> None:
 @directory.command("sign")
 @click.argument("file", type=_FILE)
 @click.option("--key", "key_file", type=_FILE, required=True, help="The private root key.")
+@click.option("--passphrase-file", type=_FILE, help="A private file with the passphrase of the key, if any.")
 @click.option("--output", type=_FILE, help="Where the signed directory goes; without it, into FILE.")
 @json_option
-def sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) -> None:
+def sign(
+    file: Path, key_file: Path, passphrase_file: Path | None, output: Path | None, *, as_json: bool
+) -> None:
     """Add the signature of one root key to the directory in FILE.
 
     Look at what you sign first: exchangectl directory show FILE
@@ -61,7 +64,7 @@ def sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) -> N
     Example:
       exchangectl directory sign directory.xml --key root.key
     """
-    from exchanged.keys import load_key
+    from cli.directory_keys import load_root
     from packet_spec.directory import add_signature, decode_directory
     from packet_spec.limits import DIRECTORY_BYTES
     from packet_spec.signing import split_signed
@@ -69,7 +72,7 @@ def sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) -> N
     data = read_input(file, DIRECTORY_BYTES)
     content = decode_directory(split_signed(data)[0])
     target = output or file
-    _write(target, add_signature(data, load_key(key_file)))
+    _write(target, add_signature(data, load_root(key_file, passphrase_file)))
     _tell(content, target, as_json=as_json)
 
 

@@ -14,9 +14,12 @@ _FILE = click.Path(path_type=Path)
 @click.command("sign")
 @click.argument("file", type=_FILE)
 @click.option("--key", "key_file", type=_FILE, required=True, help="The private root key.")
+@click.option("--passphrase-file", type=_FILE, help="A private file with the passphrase of the key, if any.")
 @click.option("--output", type=_FILE, help="Where the signed statement goes; without it, into FILE.")
 @json_option
-def log_sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) -> None:
+def log_sign(
+    file: Path, key_file: Path, passphrase_file: Path | None, output: Path | None, *, as_json: bool
+) -> None:
     """Add the signature of one root key to the recovery statement in FILE, and show what it says.
 
     It excuses the loss of part of a node's record: sign it only when you know that, and why, it was lost.
@@ -26,8 +29,8 @@ def log_sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) 
       exchangectl log sign recovery.xml --key root.key
     """
     from cli.commands.log_recovery import tell_recovery
+    from cli.directory_keys import load_root
     from exchanged.durable import DurableFiles, Volume
-    from exchanged.keys import load_key
     from packet_spec.limits import LOG_RECOVERY_BYTES
     from packet_spec.log_recovery import decode_log_recovery, sign_log_recovery
     from packet_spec.signing import split_signed
@@ -35,5 +38,6 @@ def log_sign(file: Path, key_file: Path, output: Path | None, *, as_json: bool) 
     data = read_input(file, LOG_RECOVERY_BYTES)
     recovery = decode_log_recovery(split_signed(data)[0])
     target = output or file
-    DurableFiles(Volume.OWN).write_file(target, (sign_log_recovery(data, load_key(key_file)),), mode=0o644)
+    signed = sign_log_recovery(data, load_root(key_file, passphrase_file))
+    DurableFiles(Volume.OWN).write_file(target, (signed,), mode=0o644)
     tell_recovery(recovery, target, as_json=as_json)

@@ -20,7 +20,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "lxml": ("packet_spec/xml.py", "packet_spec/schema*.py"),
     "nacl": (
         *("packet_spec/encryption.py", "packet_spec/part_cipher.py", "packet_spec/suites.py"),
-        *("exchanged/key_lock.py", "exchanged/key_uses.py"),
+        "exchanged/key_lock.py",
     ),
     "paramiko": ("exchanged/sftp_*.py",),
     "pebble": ("exchanged/pool.py",),

@@ -165,6 +165,20 @@ def test_a_node_starts_with_the_passphrase_of_its_keys_and_not_without(desk: Des
         node.open()
 
 
+def test_a_root_key_under_a_passphrase_signs_with_it_and_not_without(desk: Desk) -> None:
+    root, secret = desk.network.layout.root_key, desk.root / "passphrase"
+    secret.write_bytes("根口令\n".encode())
+    secret.chmod(0o600)
+    desk.call("key", "protect", root, "--passphrase-file", secret)
+    draft = ("--directory", desk.first, "--output", desk.root / "2.xml")
+    desk.call("agency", "disable", POLICE, *draft)
+    sign = ("directory", "sign", desk.root / "2.xml", "--key", root)
+    desk.call(*sign, code=2)
+    assert b"exchanged-signature" not in (desk.root / "2.xml").read_bytes()
+    desk.call(*sign, "--passphrase-file", secret)
+    assert desk.read("2.xml").version == 2
+
+
 def test_a_node_with_keys_that_others_can_reach_does_not_start(network: Network) -> None:
     node = network.nodes[POLICE]
     node.close()
