@@ -117,6 +117,25 @@ def test_c23_a_forgotten_drop_is_the_same_packet_again(world: World, tmp_path: P
     assert json.loads(status.read_text("utf-8"))["packetId"] == packet_id
 
 
+def test_c23_what_a_copy_of_the_node_called_withdrawn_is_the_same_packet(
+    world: World, tmp_path: Path
+) -> None:
+    """Two daemons on one outbox: the one that did not take the drop saw it go."""
+    saved = world.snapshot(POLICE, tmp_path / "backup")
+    path = send(world)
+    world.drain()
+    status = world.network.agency(POLICE) / "status" / f"{path.name}.status.json"
+    said = json.loads(status.read_text("utf-8"))
+    untrue = {key: value for key, value in said.items() if key != "packetId"}
+    world.restore(POLICE, saved)
+    status.write_text(json.dumps({**untrue, "state": "withdrawn", "destination": []}), "utf-8")
+    world.network.nodes[POLICE].open()
+    world.drain()
+    assert len(inbox(world)) == 1
+    assert json.loads(status.read_text("utf-8"))["packetId"] == said["packetId"]
+    check_books(world)
+
+
 def test_c23_what_may_have_been_delivered_before_is_marked(world: World, tmp_path: Path) -> None:
     """Delivered and taken, and neither the ledger nor the province ever heard of it."""
     saved = world.snapshot(PROCURATORATE, tmp_path / "backup")
