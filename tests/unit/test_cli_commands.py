@@ -161,7 +161,7 @@ def test_a_login_key_gives_its_line_for_the_server(run: Run, tmp_path: Path) -> 
 
 def test_key_show_without_files_shows_the_configured_ones(run: Run, lab: Lab) -> None:
     assert len(run("key", "show", config=lab.node_config(lab.agencies[0]))[1]) == 4
-    assert len(run("key", "show", config=lab.node_config(lab.province))[1]) == 2
+    assert len(run("key", "show", config=lab.node_config(lab.province))[1]) == 3
 
 
 def test_a_directory_from_plan_to_node(run: Run, lab: Lab, tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_an_error_is_told_whole(chinese: None) -> None:
         hint="run: chmod 600 /keys/seal.key; if others could read it, retire the key",
     )
     assert describe(error).splitlines() == [
-        "其他用户可以读写密钥文件: /keys/seal.key",
+        "他人可以读写密钥文件: /keys/seal.key",
         "  应为: 权限 0600",
         "  实际: 权限 0644",
-        "建议: 请运行：chmod 600 /keys/seal.key；如他人可能读过，应停用该密钥",
+        "建议: 请运行：chmod 600 /keys/seal.key；如他人曾可读取，请终止该密钥",
         "参见: docs/errors.md#key-file-unusable",
     ]
 
