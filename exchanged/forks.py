@@ -13,7 +13,8 @@ bridge shows by its seal numbers alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -22,6 +23,8 @@ from exchanged.ledger import Connection, Transaction, batches, spoken
 from exchanged.ledger.spoken import Spoken
 from exchanged.ledger.times import moment, stamp
 from exchanged.log import event_line
+from packet_spec.identity import sha256_hex
+from packet_spec.waybill import encode_waybill
 from packet_spec.waybill_model import Acknowledgement, ExceptionKind, Waybill
 
 FORKED: Final = "forked"
@@ -115,14 +118,20 @@ def note_spoken(transaction: Transaction, link: str, waybill: Waybill) -> None:
         spoken.remember(transaction, link, waybill.incarnation, said)
 
 
-def is_same_batch(connection: Connection, link: str, waybill: Waybill, digest: str) -> bool | None:
-    """Of a number that was used before: these very bytes (True), another batch (False), or nobody can tell.
+def is_same_batch(
+    connection: Connection, link: str, waybill: Waybill, digest: str, key_ids: Iterable[str]
+) -> bool | None:
+    """Of a number that was used before: the same batch (True), another one (False), or nobody can tell.
 
-    None also where an operator decided for this incarnation after that: then the batch is answered ``bad``.
+    The same are these very bytes, and these bytes but for the key that they name: one of ``key_ids``, the
+    neighbour's own, had ended, and the batch was signed anew (``resigning``). None also where an operator
+    decided for this incarnation after that: then the batch is answered ``bad``.
     """
     assert waybill.number is not None  # noqa: S101 - only batches have numbers to use twice
     known, is_excused = spoken.waybill_of(connection, link, waybill.incarnation, waybill.number)
-    if known == digest:
+    if known == digest or any(
+        known == sha256_hex(encode_waybill(replace(waybill, key_id=key_id))) for key_id in key_ids
+    ):
         return True
     return None if not known or is_excused else False
 

@@ -35,7 +35,7 @@ from packet_spec.errors import (
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
-from packet_spec.model import Edition
+from packet_spec.model import Edition, KeyUse
 from packet_spec.waybill import SPEAKS
 from packet_spec.waybill_model import ExceptionKind, Waybill
 
@@ -375,7 +375,9 @@ class Landing:
         link, waybill = self.link.name, batch.waybill
         if not batches.number_is_taken(transaction.connection, link, waybill.incarnation, found.number):
             return False
-        is_same = forks.is_same_batch(transaction.connection, link, waybill, batch.digest)
+        is_same = forks.is_same_batch(
+            transaction.connection, link, waybill, batch.digest, self._link_keys()
+        )
         if is_same is False:
             forks.mark(transaction, link, forks.Conflict.NUMBER, waybill.incarnation)
         elif is_same is None:
@@ -383,6 +385,10 @@ class Landing:
             transaction.event("batch-number-used-twice", detail={"link": link, "number": found.number})
             batches.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
         return True
+
+    def _link_keys(self) -> list[str]:
+        node = self.link.trust.directory.node(self.link.peer)
+        return [key.key_id for key in (() if node is None else node.keys) if KeyUse.LINK in key.uses]
 
     def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
         item = entry.item

@@ -1,8 +1,8 @@
 """Open batches whose link key ended or was revoked: nobody takes them so, and they are signed anew (C4).
 
-Guarantees: number, items and acknowledgement stay. The name changes, because the neighbour that refused the
-old file does not look at it again. Whoever has landed the old one answers the second of one number as
-bad, and its items come under a new number: known ones are suppressed there.
+Guarantees: everything that the waybill says stays, but for the key that it names. Whoever has landed the old
+one knows the batch by that, and takes it for no second node of this name (``forks``). The name of the file
+changes, because a neighbour that refused the old one does not look at it again.
 
 Leaves to others: removing the old file (``offering``). Known limit: what the directory has not listed is
 left as it is; others hold it until they know the key.
@@ -42,7 +42,7 @@ def _replace(
     transaction: Transaction, *, link: LinkContext, rows: Sequence[BatchRow], key: PrivateKey
 ) -> None:
     for row in rows:
-        waybill = replace(decode_waybill(row.waybill), key_id=key.key_id, sent_at=transaction.now)
+        waybill = replace(decode_waybill(row.waybill), key_id=key.key_id)
         data = encode_waybill(waybill)
         name = batch_name(row.number, link.randomness.token(8))
         batches.sign_anew(transaction, row.id, name, data, sign_waybill(data, key))

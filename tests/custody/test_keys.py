@@ -158,6 +158,48 @@ def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network
     assert events.fetchall()
 
 
+def test_a_batch_signed_anew_that_was_landed_before_is_no_second_node(network: Network) -> None:
+    """Its key is revoked between the landing and the acknowledgement: the same batch under another key."""
+    rotate(network)
+    network.clock.advance(600)
+    old = used(network, POLICE)
+    province = network.nodes.pop(PROVINCE)
+    drop(network, name="a")
+    network.run()
+    police = network.nodes.pop(POLICE)
+    network.nodes[PROVINCE] = province
+    network.run()
+    # Landed. Before the acknowledgement is there the police learn that their key is revoked.
+    down, aside = network.mailbox(POLICE) / "down", network.mailbox(POLICE) / "aside"
+    down.rename(aside)
+    down.mkdir()
+    network.nodes[POLICE] = police
+    directory, now = in_force(network), network.clock.now()
+    revoked = with_node(
+        directory,
+        POLICE,
+        keys=tuple(
+            replace(key, revoked_at=now) if KeyUse.LINK in key.uses and key.key_id in old else key
+            for key in node_of(directory, POLICE).keys
+        ),
+    )
+    police.opened.trust.offer(signed(network, next_version(revoked)))
+    del network.nodes[PROVINCE]
+    network.run()
+    count = "SELECT COUNT(*) FROM event WHERE kind = ?"
+    assert police.opened.ledger.read().execute(count, ("batch-signed-anew",)).fetchone()[0] > 0
+    down.rmdir()
+    aside.rename(down)
+    network.nodes[PROVINCE] = province
+    put_in(network, next_version(revoked))
+    network.run()
+    assert province.opened.ledger.read().execute(count, ("neighbour-forked",)).fetchone()[0] == 0
+    assert len(inbox(network)) == 1
+    drop(network, name="b", seed=2)
+    network.run()
+    assert len(inbox(network)) == 2
+
+
 def in_force_of(network: Network, code: str) -> Directory:
     return network.nodes[code].opened.trust.directory
 
