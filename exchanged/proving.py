@@ -21,10 +21,9 @@ from typing import Final
 from exchanged.errors import NotFoundError
 from exchanged.ledger import Connection, blobs, keeping, log_entries, log_views, packets, seals, statements
 from exchanged.ledger.log_tree import Tree
-from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.log_views import HeadState
+from exchanged.ledger.questions_proof import own_head
 from exchanged.ledger.rows import PacketRow
-from exchanged.ledger.search import Field, search_key
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, SPOOL_FOLDER
 from exchanged.proof_directories import choose, kept_directories
 from exchanged.ranges import RangeReader, SpoolRange
@@ -58,16 +57,6 @@ class Books:
     connection: Connection
     data_dir: Path
     anchor: RootsInForce
-
-
-def packets_of_case(connection: Connection, number: str) -> tuple[PacketKey, ...]:
-    """The packets that bear this case number, of whatever organ, in the order in which they came here."""
-    rows = connection.execute(
-        "SELECT packet.sender, packet.packet_id FROM search JOIN packet ON packet.id = search.subject"
-        " WHERE word = ? AND field = ? ORDER BY packet.id",
-        (search_key(number), Field.CASE_NUMBER.value),
-    )
-    return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
 
 
 def gather(
@@ -161,9 +150,8 @@ class _Gathering:
     def _included(self, kind: EntryKind, digest: str) -> Iterator[Inclusion]:
         """The entry in this node's own log, or as its admitting node showed it to this front-end."""
         connection = self._books.connection
-        own = connection.execute("SELECT value FROM node WHERE name = ?", (OWN_HEAD,)).fetchone()
-        if own is not None:
-            document = bytes.fromhex(own["value"])
+        document = own_head(connection)
+        if document is not None:
             head = decode_log_head(split_signed(document)[0])
             for entry in log_entries.entries_of(connection, digest, head.size):
                 if entry.kind is kind:

@@ -49,7 +49,8 @@ def build(
     """
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import NotFoundError
-    from exchanged.proving import gather, packets_of_case
+    from exchanged.ledger.questions_proof import packets_of_case
+    from exchanged.proving import gather
     from packet_spec.proof_file import proof_blocks
 
     if (packet is None) == (case is None):
