@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NoReturn
 
+from packet_spec.encryption import KEY_SUITE as ENCRYPT_SUITE
 from packet_spec.encryption import DecryptionKey
 from packet_spec.errors import SignatureError
 from packet_spec.model import KeyUse, NodeRole
@@ -33,7 +34,6 @@ __all__ = [
     "uses_of",
 ]
 
-ENCRYPT_SUITE: Final = "x25519"
 SEED_BYTES: Final = 32
 """Of a key that signs no documents."""
 
@@ -101,11 +101,6 @@ class Secret:
         if self._signing is None:
             raise SignatureError("a key for encryption signs nothing", found=self.key_id)
         return self._signing
-
-    @property
-    def can_sign(self) -> bool:
-        """Whether ``signing`` gives a key."""
-        return self._signing is not None
 
     def export_seed(self) -> bytes:
         """The secret itself, for key files, logins and decryption."""

@@ -268,16 +268,6 @@ def write_public_key(path: Path, key: PublicKey) -> None:
     _write_new(path, f"{public_key_text(key)}\n".encode(), 0o644)
 
 
-def read_public_key(path: Path) -> PublicKey:
-    """The key in a file of ``write_public_key``. Raises KeyFileError when it cannot be read, FormatError."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_FILE_BYTES).decode("ascii", errors="replace")
-    except OSError as error:
-        raise KeyFileError(f"the public key cannot be read: {error.strerror}", where=str(path)) from error
-    return parse_public_key(text.removesuffix("\n"))
-
-
 def generate_ssh_key(path: Path, randomness: Randomness, comment: str = "exchanged") -> str:
     """Make an OpenSSH Ed25519 key pair: ``path`` (mode 0600) and ``path`` + ``.pub``.
 

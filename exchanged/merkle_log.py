@@ -102,7 +102,14 @@ class LogStation:
             return
         for path in sorted(self._incoming.glob("*.xml")):
             try:
-                self._ledger.write(partial(self._take(path), document=_read(path)))
+                document = _read(path)
+            except OSError as error:
+                # Whoever put it there made it so that this process cannot read it; all else goes on.
+                what = error.strerror or ""
+                event_line("log-file-unreadable", level=logging.WARNING, file=path.name, what=what)
+                continue
+            try:
+                self._ledger.write(partial(self._take(path), document=document))
             except VolumeDamagedError:
                 raise
             except ExchangeError as error:

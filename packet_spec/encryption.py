@@ -74,10 +74,6 @@ class DecryptionKey:
         except (CryptoError, ValueError, TypeError) as error:
             raise DecryptionError("a wrapped key does not open", where=f"key {self.key_id}") from error
 
-    def export_secret(self) -> bytes:
-        """The secret itself, for the module that stores key files."""
-        return self._secret
-
     def __repr__(self) -> str:
         return "DecryptionKey(...)"
 

@@ -482,13 +482,3 @@ def offer_again(transaction: Transaction, link: str, packet: int, priority: int)
         link, packet, priority, transaction.stamp,
     )  # fmt: skip
     transaction.wake(f"link:{link}")
-
-
-def open_destinations_of(connection: sqlite3.Connection, packet: int, link: str) -> tuple[str, ...]:
-    """Recipients behind ``link`` for whom the packet is not final."""
-    rows = connection.execute(
-        "SELECT recipient FROM destination WHERE packet = ? AND link = ? AND state IN"
-        " ('queued', 'on-hold', 'offered', 'handed-over', 'accepted')",
-        (packet, link),
-    )
-    return tuple(row["recipient"] for row in rows)

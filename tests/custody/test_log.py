@@ -241,6 +241,14 @@ def test_heads_of_nobody_and_files_of_no_sense_are_refused(story: LogStory) -> N
     assert [*story.incoming(story.police).iterdir()] == []
 
 
+def test_what_cannot_be_read_stops_nothing_else(story: LogStory) -> None:
+    for code in (story.police, PROVINCE):
+        (story.incoming(code) / "head-0.xml").mkdir(parents=True)
+    story.exchange("first")
+    assert story.head(story.police).size > 0
+    assert story.doubts(story.police) == []
+
+
 def test_only_the_roots_excuse_a_log_that_became_shorter(story: LogStory) -> None:
     story.exchange("first")
     known = story.head(story.police)

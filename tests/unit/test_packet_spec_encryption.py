@@ -137,7 +137,7 @@ def test_an_unknown_suite_is_held():
 
 def test_a_box_is_libsodiums_sealed_box():
     box = seal_box(OLD.public_key, b"a message", b"e" * 32)
-    assert SealedBox(BoxKey(OLD.export_secret())).decrypt(box) == b"a message"
+    assert SealedBox(BoxKey(bytes([7]) * 32)).decrypt(box) == b"a message"
 
 
 def test_a_public_key_that_hides_nothing_is_refused():
@@ -155,7 +155,7 @@ def test_a_kept_content_key_opens_for_its_own_ciphertext_only():
 
 
 def test_keys_show_and_pickle_nothing():
-    assert OLD.export_secret().hex() not in repr(OLD)
+    assert (bytes([7]) * 32).hex() not in repr(OLD)
     assert "p" * 32 not in repr(Randomness(b"p" * 32, ()))
     with pytest.raises(TypeError):
         pickle.dumps(OLD)
