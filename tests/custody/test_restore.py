@@ -42,7 +42,7 @@ def restored_at_random(tmp_path: Path, seed: int, who: str) -> None:
         check_books(world)
 
 
-QUICK = 3
+QUICK = 2
 SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(50)]
 
 

@@ -115,6 +115,7 @@ def test_the_run_script_is_one_that_any_shell_reads() -> None:
         assert f"./run {verb}" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     """The only proof that packaging works: data files, scripts, and nothing that does not belong."""

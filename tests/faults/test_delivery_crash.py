@@ -129,6 +129,7 @@ def test_a_crash_at_any_point_delivers_exactly_once_and_whole(world):
     assert len(points) > 50
 
 
+@pytest.mark.slow
 def test_what_shows_up_is_whole_at_once_and_never_shows_up_again(world):
     """The case software takes the folder as soon as it sees it, before the node has started again."""
     seen = 0

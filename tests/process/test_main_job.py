@@ -145,6 +145,7 @@ def test_a_refused_drop_harms_no_other(lab: Lab) -> None:
     (outbox / "链接").unlink()
 
 
+@pytest.mark.slow
 def test_trace_answers_from_the_askers_own_ledger_alone(lab: Lab) -> None:
     """With every other node's folder out of reach."""
     ctl("packet", "new", "--type", "prosecution.transfer", "--name", "追踪", "--seed", "61",

@@ -83,6 +83,7 @@ def test_no_console_encoding_makes_it_stop(tree: Path, encoding: str, language: 
     assert "sealed.packet" in text
 
 
+@pytest.mark.slow
 def test_a_kit_is_built_and_checked_and_is_the_same_as_elsewhere(tmp_path: Path) -> None:
     """The same bytes as on this system, so that a vendor can compare digests."""
     words = ("kit", "build", "--types", "trial.indict", "--types", "common.accept")

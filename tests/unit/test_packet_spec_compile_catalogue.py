@@ -42,6 +42,7 @@ def test_shipped_files_equal_a_fresh_compile() -> None:
     assert set((PACKAGE / "schemas" / "body").glob("*.xsd")) < set(outputs)
 
 
+@pytest.mark.slow
 def test_compiling_writes_what_is_stale_and_then_nothing(
     package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,7 +160,9 @@ def test_a_zip_end_by_chance_is_no_archive() -> None:
     assert codes(pdf("PK\x05\x06 by chance" + "." * 100)) == []
 
 
-@pytest.mark.parametrize("make", [loop_of_kids, endless_xref, deep_arrays, bomb_of_objects])
+@pytest.mark.parametrize(
+    "make", [loop_of_kids, endless_xref, deep_arrays, pytest.param(bomb_of_objects, marks=pytest.mark.slow)]
+)
 def test_hostile_structures_end_within_bounds(make: Callable[[], bytes]) -> None:
     """Refused, held or, where the loop hurts nobody, read; never an exception of the library."""
     try:
