@@ -165,6 +165,38 @@ def test_a_node_starts_with_the_passphrase_of_its_keys_and_not_without(desk: Des
         node.open()
 
 
+def test_a_credential_of_the_unit_counts_before_files(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the service manager hands them over: in a folder that the environment names."""
+    network, node = desk.network, desk.network.nodes[PROVINCE]
+    keys = network.layout.data(PROVINCE) / "keys"
+    before = node.opened.keyring.key_ids(network.clock.now())
+    node.close()
+    credentials = desk.root / "credentials"
+    credentials.mkdir(mode=0o700)
+    secret = credentials / "passphrase"
+    secret.write_bytes(b"correct horse\n")
+    secret.chmod(0o440)
+    desk.call("key", "protect", keys / "link.key", "--passphrase-file", _private_copy(secret, desk.root))
+    (keys / "receipt.key").rename(credentials / "receipt.key")
+    with pytest.raises(KeyFileError):
+        node.open()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    node.open()
+    assert node.opened.keyring.key_ids(network.clock.now()) == before
+    # What others can read is no credential of the service manager's.
+    node.close()
+    secret.chmod(0o444)
+    with pytest.raises(KeyFileError, match="others may read"):
+        node.open()
+
+
+def _private_copy(path: Path, folder: Path) -> Path:
+    copy = folder / "private"
+    copy.write_bytes(path.read_bytes())
+    copy.chmod(0o600)
+    return copy
+
+
 def test_a_root_key_under_a_passphrase_signs_with_it_and_not_without(desk: Desk) -> None:
     root, secret = desk.network.layout.root_key, desk.root / "passphrase"
     secret.write_bytes("根口令\n".encode())
