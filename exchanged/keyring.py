@@ -149,24 +149,28 @@ class Keyring:
     def due(self, moment: datetime) -> tuple[KeyUse, ...]:
         """The uses for which the directory needs a further key of this node; unlisted ones not counted.
 
-        Its newest one began before the directory asked for others, or ends within ``LEAD``.
+        The newest one that lies here began before the directory asked for others, or ends within ``LEAD``,
+        or none is left: all are revoked, or their files are lost.
         """
         node = self._trust.directory.node(self._node) if self._trust.version else None
         if node is None:
             return ()
         found = []
         for use in self._paths:
-            listed = [key for key in self._listed(use).values() if key.revoked_at is None]
+            listed = self._listed(use)
             if not self.has(use):
                 continue
-            newest = max(listed, key=_by_beginning, default=None)
+            held = self._held[use]
+            usable = (key for key in listed.values() if key.revoked_at is None and key.key_id in held)
+            newest = max(usable, key=_by_beginning, default=None)
             is_old = (
                 newest is None
                 or newest.not_after - moment < LEAD
                 or (node.renew_keys is not None and newest.not_before < node.renew_keys)
             )
             # An unlisted configured key was enrolled by hand, and its directory is on its way.
-            if is_old and (newest is not None or node.renew_keys is not None):
+            is_enrolled = not listed or any(key.key_id not in listed for key in self._used_unlisted(use))
+            if is_old and (newest is not None or node.renew_keys is not None or not is_enrolled):
                 found.append(use)
         return tuple(found)
 
