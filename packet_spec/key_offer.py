@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from packet_spec.encryption import KEY_BYTES as ENCRYPTION_KEY_BYTES
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.limits import KEY_OFFER_BYTES
 from packet_spec.model import KeyUse
+from packet_spec.part_cipher import KEY_BYTES as ENCRYPTION_KEY_BYTES
 from packet_spec.signing import SUITE, Domain, PrivateKey, PublicKey, Signature, key_id_of, verify
 from packet_spec.ssh_keys import SSH_SUITE
 from packet_spec.xml import (
