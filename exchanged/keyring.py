@@ -33,6 +33,7 @@ from exchanged.trust import Trust
 from packet_spec.directory import key_valid_at
 from packet_spec.model import DirectoryKey, KeyUse
 from packet_spec.signing import PrivateKey
+from packet_spec.suites import is_signing_suite
 
 KeyAt: TypeAlias = Callable[[datetime], PrivateKey]
 """Gives the key that signs at a moment. Raises NoKeyInForceError."""
@@ -92,7 +93,10 @@ class Keyring:
                 self._held.setdefault(use, {})
                 for file in sorted(path.parent.glob(f"{path.stem}-*.key")):
                     if file not in self._files:
-                        self._keep(use, load_secret(file, self.passphrase))
+                        secret = load_secret(file, self.passphrase)
+                        # `link-city.key` may be the login key of a link: offered as another, nobody takes it.
+                        if _fits(use, secret):
+                            self._keep(use, secret)
                         self._files.add(file)
 
     # --- asking --------------------------------------------------------------------------------
@@ -211,6 +215,11 @@ class Keyring:
     def _listed(self, use: KeyUse) -> dict[str, DirectoryKey]:
         node = self._trust.directory.node(self._node) if self._trust.version else None
         return {key.key_id: key for key in (() if node is None else node.keys) if use in key.uses}
+
+
+def _fits(use: KeyUse, secret: Secret) -> bool:
+    made = KEY_KINDS[use].suite
+    return secret.suite == made or (is_signing_suite(secret.suite) and is_signing_suite(made))
 
 
 def _by_beginning(key: DirectoryKey) -> tuple[datetime, str]:

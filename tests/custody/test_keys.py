@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli.directory_rotation import Schedule, ask_for_keys, take_offers
+from exchanged.clock import SystemRandomness
+from exchanged.keys import generate_ssh_key
 from exchanged.ledger import key_offers
 from packet_spec.directory import key_valid_at
 from packet_spec.key_offer import KeyOffer
@@ -147,6 +149,14 @@ def test_a_node_that_lost_its_new_key_offers_another_before_the_old_one_ends(net
     assert offered.key.use is KeyUse.SEAL
     assert (folder / f"seal-{offered.key.key_id}.key") != lost
     assert (folder / f"seal-{offered.key.key_id}.key").is_file()
+
+
+def test_a_login_key_that_is_named_like_a_link_key_is_not_offered_as_one(network: Network) -> None:
+    folder = network.layout.data(POLICE) / "keys"
+    generate_ssh_key(folder / "link-province.key", SystemRandomness())
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    assert {row.key.use.value for row in offers(network)} == USES[POLICE]
 
 
 def test_an_offer_that_was_withdrawn_does_not_come_back(network: Network) -> None:
