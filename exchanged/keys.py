@@ -158,7 +158,8 @@ def protect(path: Path, passphrase: bytes, randomness: Randomness, old: bytes | 
     """Put the key in ``path`` under ``passphrase``: the file is replaced whole, flushed, mode 0600.
 
     ``old`` is the passphrase that it is under now. It stays its owner's, also when root does this. The bytes
-    that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret`` and ``DurableFiles.write_file``.
+    that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
+    and ``DurableFiles.write_file``.
     """
     secret, owner = load_secret(path, old), path.stat()
     DurableFiles(Volume.OWN).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
