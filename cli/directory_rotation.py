@@ -47,14 +47,23 @@ def take_offers(
 ) -> Directory:
     """List offered keys that are not listed yet, and let those of the same use end after the overlap.
 
-    Raises DeskError when nothing is left to take, or a node is not listed; SignatureError for an offer
-    without proof.
+    Raises DeskError when nothing is left to take, a node is not listed, or a key is offered twice;
+    SignatureError for an offer without proof.
     """
     listed = {key.key_id for node in directory.nodes for key in node.keys}
     by_node: dict[str, list[OfferedKey]] = {}
+    owners: dict[str, str] = {}
     for code, key in offers:
         if key.key_id not in listed:
             check_offered(code, (key,))
+            if key.key_id in owners:
+                # A key for encryption proves nothing: one of them may have taken it from the other.
+                raise DeskError(
+                    "the same key is offered twice",
+                    where=f"nodes {owners[key.key_id]} and {code}, key {key.key_id}",
+                    hint="ask both whose it is, and take the other's out of the file",
+                )
+            owners[key.key_id] = code
             by_node.setdefault(code, []).append(key)
     if not by_node:
         raise DeskError("there is no offered key that is not listed yet", hint="see: exchangectl key offers")
@@ -63,8 +72,23 @@ def take_offers(
 
 
 def end_key(directory: Directory, key_id: str, at: datetime) -> Directory:
-    """The key counts until ``at``: in good order, what it signed before stays good. Raises DeskError."""
-    return _with_key(directory, key_id, lambda key: replace(key, not_after=min(key.not_after, at)))
+    """The key counts until ``at``: in good order, what it signed before stays good.
+
+    Raises DeskError, also where it had not begun by then.
+    """
+
+    def ended(key: DirectoryKey) -> DirectoryKey:
+        if at <= key.not_before:
+            raise DeskError(
+                "the key has not begun to count by then",
+                where=f"key {key_id}",
+                expected=f"after {key.not_before.isoformat()}",
+                found=at.isoformat(),
+                hint="give a later --at, or --revoke it: then it never counts",
+            )
+        return replace(key, not_after=min(key.not_after, at))
+
+    return _with_key(directory, key_id, ended)
 
 
 def revoke_key(directory: Directory, key_id: str, at: datetime) -> Directory:

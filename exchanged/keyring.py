@@ -33,6 +33,7 @@ from exchanged.trust import Trust
 from packet_spec.directory import key_valid_at
 from packet_spec.model import DirectoryKey, KeyUse
 from packet_spec.signing import PrivateKey
+from packet_spec.suites import is_signing_suite
 
 KeyAt: TypeAlias = Callable[[datetime], PrivateKey]
 """Gives the key that signs at a moment. Raises NoKeyInForceError."""
@@ -92,7 +93,10 @@ class Keyring:
                 self._held.setdefault(use, {})
                 for file in sorted(path.parent.glob(f"{path.stem}-*.key")):
                     if file not in self._files:
-                        self._keep(use, load_secret(file, self.passphrase))
+                        secret = load_secret(file, self.passphrase)
+                        # `link-city.key` may be the login key of a link: offered as another, nobody takes it.
+                        if _fits(use, secret):
+                            self._keep(use, secret)
                         self._files.add(file)
 
     # --- asking --------------------------------------------------------------------------------
@@ -149,24 +153,28 @@ class Keyring:
     def due(self, moment: datetime) -> tuple[KeyUse, ...]:
         """The uses for which the directory needs a further key of this node; unlisted ones not counted.
 
-        Its newest one began before the directory asked for others, or ends within ``LEAD``.
+        The newest one that lies here began before the directory asked for others, or ends within ``LEAD``,
+        or none is left: all are revoked, or their files are lost.
         """
         node = self._trust.directory.node(self._node) if self._trust.version else None
         if node is None:
             return ()
         found = []
         for use in self._paths:
-            listed = [key for key in self._listed(use).values() if key.revoked_at is None]
+            listed = self._listed(use)
             if not self.has(use):
                 continue
-            newest = max(listed, key=_by_beginning, default=None)
+            held = self._held[use]
+            usable = (key for key in listed.values() if key.revoked_at is None and key.key_id in held)
+            newest = max(usable, key=_by_beginning, default=None)
             is_old = (
                 newest is None
                 or newest.not_after - moment < LEAD
                 or (node.renew_keys is not None and newest.not_before < node.renew_keys)
             )
             # An unlisted configured key was enrolled by hand, and its directory is on its way.
-            if is_old and (newest is not None or node.renew_keys is not None):
+            is_enrolled = not listed or any(key.key_id not in listed for key in self._used_unlisted(use))
+            if is_old and (newest is not None or node.renew_keys is not None or not is_enrolled):
                 found.append(use)
         return tuple(found)
 
@@ -207,6 +215,11 @@ class Keyring:
     def _listed(self, use: KeyUse) -> dict[str, DirectoryKey]:
         node = self._trust.directory.node(self._node) if self._trust.version else None
         return {key.key_id: key for key in (() if node is None else node.keys) if use in key.uses}
+
+
+def _fits(use: KeyUse, secret: Secret) -> bool:
+    made = KEY_KINDS[use].suite
+    return secret.suite == made or (is_signing_suite(secret.suite) and is_signing_suite(made))
 
 
 def _by_beginning(key: DirectoryKey) -> tuple[datetime, str]:

@@ -157,11 +157,15 @@ def read_public_half(path: Path) -> PublicKey:
 def protect(path: Path, passphrase: bytes, randomness: Randomness, old: bytes | None = None) -> Secret:
     """Put the key in ``path`` under ``passphrase``: the file is replaced whole, flushed, mode 0600.
 
-    ``old`` is the passphrase that it is under now. The bytes that stood there before are free space of the
-    disk from then on, not gone. Raises as ``load_secret`` and ``DurableFiles.write_file``.
+    ``old`` is the passphrase that it is under now. It stays its owner's, also when root does this. The bytes
+    that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
+    and ``DurableFiles.write_file``.
     """
-    secret = load_secret(path, old)
+    secret, owner = load_secret(path, old), path.stat()
     DurableFiles(Volume.OWN).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
+    if os.geteuid() == 0:
+        # The daemon has a user of its own, and must be able to open what root put there.
+        os.chown(path, owner.st_uid, owner.st_gid)
     return secret
 
 
@@ -333,6 +337,12 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES, *, is_credential: 
     except FileNotFoundError as error:
         raise KeyFileError(
             "the key file is missing", where=str(path), hint=f"make one: exchangectl key generate {path}"
+        ) from error
+    except PermissionError as error:
+        raise KeyFileError(
+            f"the key file cannot be opened: {error.strerror}",
+            where=str(path),
+            hint=f"if root made it, run as root: chown {os.geteuid()} {path}",
         ) from error
     except OSError as error:
         raise KeyFileError(f"the key file cannot be opened: {error.strerror}", where=str(path)) from error

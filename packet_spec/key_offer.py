@@ -3,7 +3,7 @@
 The payload of notes of the kind ``keys``, whose signature, by the node's present link key, says who speaks.
 Guarantees of ``decode_key_offer``: whoever made the offer has the private half of every key in it that can
 sign: the key signed node, use, suite and public half (prefix ``exchanged-key-offer-1``). So nobody has
-another node's key listed as his own.
+another node's key listed as his own. One key for each use, and none twice.
 
 Leaves to others: whether a directory takes a key, and from when on. Known limit: a key for encryption signs
 nothing, and is believed to the note alone; who offers one that is not his own cannot read what comes.
@@ -19,6 +19,7 @@ from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.limits import KEY_OFFER_BYTES
 from packet_spec.model import KeyUse
+from packet_spec.part_cipher import KEY_BYTES as ENCRYPTION_KEY_BYTES
 from packet_spec.signing import SUITE, Domain, PrivateKey, PublicKey, Signature, key_id_of, verify
 from packet_spec.ssh_keys import SSH_SUITE
 from packet_spec.xml import (
@@ -92,6 +93,8 @@ def check_offered(node: str, keys: Iterable[OfferedKey]) -> None:
         if key.use is KeyUse.ENCRYPT:
             if key.proof:
                 raise FormatError("a key for encryption proves nothing", where=f"node {node}")
+            if len(key.public) != ENCRYPTION_KEY_BYTES:
+                raise FormatError("an offered key has the wrong length", where=f"node {node}, use {key.use}")
             continue
         # An SSH key is of the same curve, and signs here as any other.
         public = PublicKey(key.suite if signs else SUITE, key.public)
@@ -133,5 +136,9 @@ def decode_key_offer(data: bytes) -> KeyOffer:
         for each in children(root, "key")
     )
     offer = KeyOffer(attribute(root, "node"), keys)
+    for what in ([key.use for key in keys], [key.key_id for key in keys]):
+        # A directory that lists a key twice is none: one node could stop the next one of all others.
+        if len(set(what)) < len(what):
+            raise FormatError("an offer has one key for each use", where=f"node {offer.node}")
     check_offered(offer.node, offer.keys)
     return offer

@@ -70,9 +70,8 @@ def read_file(file):
     need(names == [start + re.sub("/", f"/{number:04d}", kind) for start, place in places
                    for kind, members in place.items() for number in range(1, len(members) + 1)])
     need(len(top["proof"]) == 1 and len(top["case"]) <= 1 and top["directory/.xml"] and folders)
-    need(all(len(each["packet.xml"]) in ((1,) if each["part/"] else (0, 1)) for each in folders))
+    need(all(len(each["seal.sig"]) == 1 >= len(each["packet.xml"]) >= bool(each["part/"]) for each in folders))
     need({int(entry[1]) for each in folders for entry in each["log/"]} == {*range(1, len(top["head/.xml"]) + 1)})
-    need(all(len(each["seal.sig"]) == 1 for each in folders))
     need(len({each["seal.xml"][0] for each in folders}) == len(folders), "packet-twice")
     return top, folders
 def read_member(kind, data):
@@ -201,7 +200,7 @@ def is_included(entry, head):
     return fits and last == 0 and value.hex() == head["root"]
 
 def check_packet(chain, folder, top):
-    """One line that says what the folder shows."""
+    """One line that says what the folder shows. Nobody can write more into it than codes, numbers and times."""
     document, line = folder["seal.xml"][0], re.fullmatch(SIGNATURE + rb"\n", folder["seal.sig"][0])
     suite, sealer, value = (each.decode() for each in line.groups())
     chain.open("seal", document, suite, sealer, bytes.fromhex(value))
@@ -215,6 +214,7 @@ def check_packet(chain, folder, top):
     need([part["index"] for part in parts] == [*map(str, range(1, len(parts) + 1))], "seal-inconsistent")
     sender, sealed, digest = seal["sender"], moment(seal["sealedAt"]), sha(document)
     recipients = [each.text for tag in ("receiver", "copyTo") for each in element.findall(tag)]
+    need(re.fullmatch("([0-9a-f-]{1,36} )+", " ".join([sender, seal["packetId"], seal["attempt"], *recipients, ""])))
     receipts = [chain.read(data, "receipt", "receipt") for data in folder["receipt/.xml"]]
     times = {f"seal {digest}": sealed}
     for data, (said, _) in zip(folder["receipt/.xml"], receipts, strict=True):
@@ -253,7 +253,9 @@ def check_packet(chain, folder, top):
     need(not folder["packet.xml"] or carried == stated, "content-differs")
     for case in top["case"]:
         need(case.decode()[:-1] in do("case-not-shown", numbers_of, folder["packet.xml"], seal), "other-case")
-    return f"{sender} {seal['packetId']} sealed {sealed}Z " + ", ".join(sorted(kinds))
+    told = [f"{each['kind']} {each['to'] or '-'} {each['when']}Z" for each, _ in receipts]
+    told += ["content"] * bool(carried) + [f"case {case.decode()[:-1]!r}" for case in top["case"]]
+    return f"{sender} {seal['packetId']} attempt {seal['attempt']} sealed {sealed}Z, " + ", ".join(told)
 
 def check_receipt(chain, seal, recipients, receipts, said, key_id, seen):
     kind, to, at, sender = said["kind"], said["to"], said["when"], seal["sender"]
@@ -285,7 +287,6 @@ def check(file, fingerprint=""):
     top, folders = do("layout", read_file, file)
     chain = Chain(top["directory/.xml"], fingerprint)
     return chain.all[0].fingerprint, [do("document-malformed", check_packet, chain, each, top) for each in folders]
-
 def main(path, fingerprint=""):
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,7 @@
-"""Keys that nodes offered for the next directory: of each node what it offered last."""
+"""Keys that nodes offered for the next directory: of each node what it offered last.
+
+When that was is kept also of a node that offers nothing any more: what it withdrew does not come back.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,11 @@ class OfferRow:
 
 def replace(transaction: Transaction, offer: KeyOffer, at: datetime) -> bool:
     """Keep ``offer`` instead of what its node offered before. False: a later one is here already."""
-    last = transaction.execute("SELECT max(at) AS at FROM key_offer WHERE node = ?", offer.node).fetchone()
-    if last["at"] is not None and last["at"] > stamp(at):
+    name = f"keys-offered-by {offer.node}"
+    last = transaction.recall(name)
+    if last is not None and last > stamp(at):
         return False
+    transaction.remember(name, stamp(at))
     transaction.execute("DELETE FROM key_offer WHERE node = ?", offer.node)
     for key in offer.keys:
         transaction.execute(

@@ -9,7 +9,7 @@ import importlib.util
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -17,10 +17,15 @@ from types import ModuleType
 
 import pytest
 
+from packet_spec.identity import sha256_hex
+from packet_spec.model import KeyUse, ReceiptKind
 from packet_spec.proof import verify_proof
 from packet_spec.proof_values import CODES, Answer, Proven, State
+from packet_spec.receipt import encode_receipt
+from packet_spec.signing import Domain, sign_document
 from tests.support.forgeries import BAD, GOOD
-from tests.support.proofs import World, make_world
+from tests.support.network import POLICE
+from tests.support.proofs import HOUR, World, make_world
 
 _PROGRAM = Path(__file__).parents[2] / "examples" / "proof" / "verify_proof.py"
 _PACKETS = ("first", "second", "third")
@@ -176,6 +181,46 @@ def test_the_second_verifier_is_a_program_of_its_own(world: World, tmp_path: Pat
     assert run(good, "0" * 64) == (1, "NOT PROVEN: proof-roots-not-trusted")
 
 
+def test_a_sender_cannot_write_words_of_others_into_the_answer(world: World, second: ModuleType) -> None:
+    """With its own keys alone: a packet that went nowhere, under an id that reads as another's receipts."""
+    forgery = world.forge("first sender")
+    expires = forgery.seal.sealed_at + HOUR
+    expired = replace(
+        forgery.receipt("accepted"), kind=ReceiptKind.EXPIRED, issued_by=POLICE, issued_at=expires
+    )
+    forgery.reseal(POLICE, expires_at=expires)
+    forgery.proof.heads = []
+    genuine, words = forgery.seal.key.packet_id, "1, signed for by all of them&#10;GOOD&#10;"
+
+    def data(packet_id: str) -> bytes:
+        seal, key = forgery.folder.seal, forgery.key(POLICE, KeyUse.SEAL)
+        forgery.folder.seal = seal.replace(genuine.encode(), packet_id.encode())
+        forgery.sign_seal(key)
+        said = replace(expired, seal_digest=sha256_hex(forgery.folder.seal))
+        document = encode_receipt(said).replace(genuine.encode(), packet_id.encode())
+        receipt_key = forgery.key(POLICE, KeyUse.RECEIPT)
+        forgery.folder.receipts = [sign_document(document, Domain.RECEIPT, [receipt_key])]
+        return forgery.data()
+
+    found, lines = second.check(BytesIO(data(genuine)), fingerprint_of(world))
+    assert (found, lines[0].count(", expired - ")) == (fingerprint_of(world), 1)
+    assert first_fault(second, data(words), fingerprint_of(world)) == "proof-document-malformed"
+    answer = verify_proof(BytesIO(forgery.data()).read, fingerprint_of(world))
+    assert (answer.verdict, answer.code) == (Proven.REFUSED, "proof-document-malformed")
+
+
+def test_the_second_verifier_says_to_whom_when_and_with_what(world: World, second: ModuleType) -> None:
+    """Who signed for a packet, and whether its content was there, are not left to be guessed."""
+    forgery = world.forge("first content")
+    _, (line,) = second.check(BytesIO(forgery.data()), fingerprint_of(world))
+    said = forgery.receipt("delivered")
+    at = said.issued_at.replace(tzinfo=None)
+    assert f", delivered {said.recipient} {at}Z" in line
+    assert line.endswith(", content")
+    _, (line,) = second.check(BytesIO(world.forge("first sender").data()), fingerprint_of(world))
+    assert "content" not in line
+
+
 def test_the_second_verifier_keeps_its_promises() -> None:
     lines = _PROGRAM.read_text("utf-8").splitlines()
     assert len(lines) <= 300
@@ -192,4 +237,3 @@ def test_every_code_is_seen_or_named_here(world: World) -> None:
         "proof-content-left-out",
     }  # fmt: skip
     assert set(CODES) <= expected | elsewhere, set(CODES) - expected - elsewhere
-

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli.directory_rotation import Schedule, ask_for_keys, take_offers
+from exchanged.clock import SystemRandomness
+from exchanged.keys import generate_ssh_key
 from exchanged.ledger import key_offers
 from packet_spec.directory import key_valid_at
+from packet_spec.key_offer import KeyOffer
 from packet_spec.model import Directory, KeyUse, ReceiptKind
 from packet_spec.receipt import decode_receipt
 from packet_spec.signing import split_signed
@@ -121,6 +124,51 @@ def test_a_key_that_nears_its_end_is_offered_unasked(network: Network) -> None:
     put_in(network, next_version(with_node(in_force(network), POLICE, keys=keys)))
     network.run()
     assert [row.key.use for row in offers(network)] == [KeyUse.SEAL]
+
+
+def test_a_node_whose_only_key_is_revoked_offers_another_at_once(network: Network) -> None:
+    """As the operator's handbook promises: nobody at the agency does anything."""
+    now = network.clock.now()
+    put_in(network, next_version(with_revoked(in_force(network), POLICE, KeyUse.SEAL, now)))
+    network.run()
+    network.clock.advance(3600)
+    network.run()
+    assert [row.key.use for row in offers(network)] == [KeyUse.SEAL]
+
+
+def test_a_node_that_lost_its_new_key_offers_another_before_the_old_one_ends(network: Network) -> None:
+    """It was restored from before the key was made, or somebody offered keys in its name."""
+    rotate(network)
+    folder = network.layout.data(POLICE) / "keys"
+    (lost,) = folder.glob("seal-*.key")
+    network.nodes[POLICE].close()
+    lost.unlink()
+    network.nodes[POLICE].open()
+    network.run()
+    (offered,) = offers(network)
+    assert offered.key.use is KeyUse.SEAL
+    assert (folder / f"seal-{offered.key.key_id}.key") != lost
+    assert (folder / f"seal-{offered.key.key_id}.key").is_file()
+
+
+def test_a_login_key_that_is_named_like_a_link_key_is_not_offered_as_one(network: Network) -> None:
+    folder = network.layout.data(POLICE) / "keys"
+    generate_ssh_key(folder / "link-province.key", SystemRandomness())
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    assert {row.key.use.value for row in offers(network)} == USES[POLICE]
+
+
+def test_an_offer_that_was_withdrawn_does_not_come_back(network: Network) -> None:
+    """A note may come again after its node has said that it offers nothing any more."""
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    rows, ledger = offers(network), network.nodes[PROVINCE].opened.ledger
+    at = rows[0].at
+    first, none = KeyOffer(POLICE, tuple(row.key for row in rows)), KeyOffer(POLICE, ())
+    assert ledger.write(lambda transaction: key_offers.replace(transaction, none, at + OVERLAP))
+    assert not ledger.write(lambda transaction: key_offers.replace(transaction, first, at))
+    assert offers(network) == ()
 
 
 def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network: Network) -> None:

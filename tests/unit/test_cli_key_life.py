@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from cli.directory_desk import DeskError
+from cli.directory_rotation import Schedule, end_key, revoke_key, take_offers
 from cli.key_rehearsal import rehearse, rehearse_neighbours
 from cli.main import main
 from exchanged.config import load_config
 from exchanged.errors import KeyFileError
-from packet_spec.directory import decode_directory
+from packet_spec.directory import decode_directory, encode_directory
+from packet_spec.key_offer import OfferedKey
 from packet_spec.model import Directory, Edition, KeyUse
 from packet_spec.signing import split_signed
 from tests.support.listing import node_of, with_revoked
@@ -108,6 +111,26 @@ def test_a_key_ends_in_good_order_or_is_revoked(desk: Desk) -> None:
     assert ended.not_after == key.not_after
     assert ended.revoked_at is not None
     desk.call("key", "retire", "0" * 32, *common, code=5)
+
+
+def test_a_key_that_has_not_begun_is_not_ended_but_revoked(desk: Desk) -> None:
+    directory = desk.network.nodes[PROVINCE].opened.trust.directory
+    key = node_of(directory, POLICE).keys[0]
+    with pytest.raises(DeskError, match="not begun") as caught:
+        end_key(directory, key.key_id, key.not_before)
+    assert "--revoke" in caught.value.advice
+    revoked = revoke_key(directory, key.key_id, key.not_before)
+    assert node_of(decode_directory(encode_directory(revoked)), POLICE).keys[0].revoked_at == key.not_before
+
+
+def test_a_key_that_two_nodes_offer_is_taken_from_neither(desk: Desk) -> None:
+    """Nobody can prove a key for encryption; the directory could not list it twice."""
+    directory = desk.network.nodes[PROVINCE].opened.trust.directory
+    key = OfferedKey(KeyUse.ENCRYPT, "x25519", bytes([7] * 32))
+    schedule = Schedule(desk.network.clock.now(), timedelta(days=1))
+    with pytest.raises(DeskError, match="twice") as caught:
+        take_offers(directory, [(POLICE, key), (PROCURATORATE, key)], schedule)
+    assert f"nodes {POLICE} and {PROCURATORATE}" in caught.value.where
 
 
 def test_who_breaks_on_a_date(network: Network) -> None:

@@ -16,6 +16,7 @@ from exchanged.keys import (
     generate_ssh_key,
     load_key,
     parse_public_key,
+    protect,
     public_key_text,
 )
 from packet_spec.errors import FormatError, SignatureError
@@ -71,6 +72,31 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="never overwritten"):
         generate_ssh_key(path, randomness)
     assert path.read_bytes() == first
+
+
+def test_a_key_that_root_protects_stays_that_of_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the daemon, which is not root, could not open it at its next start."""
+    path, given = tmp_path / "k", []
+    generate_key(path, Counting())
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
+    owner = path.stat()
+    protect(path, b"a passphrase", Counting())
+    assert given == [(path, owner.st_uid, owner.st_gid)]
+
+
+def test_a_key_that_root_made_for_the_daemon_is_told_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(KeyFileError) as caught:
+        load_key(tmp_path / "k")
+    assert f"chown {os.geteuid()} {tmp_path / 'k'}" in caught.value.advice
 
 
 def test_a_key_is_not_written_through_a_dangling_link(tmp_path: Path) -> None:

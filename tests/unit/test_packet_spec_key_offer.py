@@ -48,8 +48,20 @@ def test_a_key_is_believed_to_whoever_has_it(changed: KeyOffer):
         replace(LOGIN, suite=SUITE),
         replace(ENCRYPT, suite=SUITE),
         replace(ENCRYPT, proof=SEAL.proof),
+        replace(ENCRYPT, public=bytes(16)),
+        replace(ENCRYPT, public=bytes(64)),
     ],
 )
 def test_suites_fit_uses(key: OfferedKey):
     with pytest.raises(FormatError):
         decode_key_offer(encode_key_offer(KeyOffer(POLICE, (key,))))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [(SEAL, prove(POLICE, KeyUse.RECEIPT, SUITE, KEY)), (SEAL, prove(POLICE, KeyUse.SEAL, SUITE, OTHER))],
+    ids=["one key for two uses", "two keys for one use"],
+)
+def test_one_key_for_each_use(keys: tuple[OfferedKey, ...]):
+    with pytest.raises(FormatError):
+        decode_key_offer(encode_key_offer(KeyOffer(POLICE, keys)))
