@@ -19,7 +19,7 @@ from exchanged.ledger.rows import PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from exchanged.receipts import ORDINARY, URGENT
-from exchanged.routing import RouteKind, next_hop
+from exchanged.routing import RouteKind, has_to_do_with, next_hop, way_to
 from packet_spec.model import ItemKind, Priority
 from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import KnownPacket, Page, Want, encode_restoring, pages_of
@@ -51,10 +51,17 @@ class RestoreAnswers:
         link, directory = self._link, self._link.trust.directory
         agencies = tuple(agency.code for agency in directory.agencies if agency.node == asked.node)
         issuers = (asked.node, *agencies)
-        known = tuple(self._known(connection, asked.since))
+        known = tuple(
+            packet
+            for packet in self._known(connection, asked.since)
+            if self._is_about(asked.node, packet.key.sender, (packet.receiver, *packet.copy_to))
+        )
         given = self._statements(connection, asked, issuers, known)
         digests = [
-            statements.digest_of(connection, number) for kind, number in given if kind is ItemKind.RECEIPT
+            statements.digest_of(connection, number)
+            for kind, number in given
+            if kind is ItemKind.RECEIPT
+            and self._comes_to(asked.node, statements.key_of(connection, kind.value, number).sender)
         ]
         at = restoring.restored_at(connection)
         base = Page(
@@ -126,6 +133,23 @@ class RestoreAnswers:
             ):
                 found[ItemKind.RECEIPT, number] = None
         return list(found)
+
+    def _is_about(self, node: str, sender: str, recipients: tuple[str, ...]) -> bool:
+        """Whoever sits behind the same bridge as others hears nothing of theirs."""
+        link = self._link
+        return node == link.peer or has_to_do_with(link.trust.directory, link.node, node, sender, recipients)
+
+    def _comes_to(self, node: str, sender: str) -> bool:
+        """A receipt about a packet of ``sender`` reaches ``node``: only then it may be promised.
+
+        Bridges send it to the admitting node, and from there to the sender.
+        """
+        link = self._link
+        listed = link.trust.directory.agency(sender)
+        if node == link.peer or listed is None:
+            return node == link.peer
+        end = listed.node if listed.admitting_node == link.node else listed.admitting_node
+        return node in way_to(link.trust.directory, link.node, end)
 
     def _is_own(self, agency: str) -> bool:
         listed = self._link.trust.directory.agency(agency)

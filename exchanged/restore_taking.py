@@ -11,7 +11,7 @@ known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchanged.decisions import Suspicious
 from exchanged.ledger import Transaction, cases, effects, packets, restoring, statements
@@ -75,9 +75,14 @@ class RestoreNotes:
             return
         if peer.link != link:
             raise Suspicious("note-by-a-wrong-road")
-        if page.stream is not None:
+        if page.stream is not None and self.links.peer_of(link) == node:
+            # Nobody behind a bridge knows the bridge's batches.
             restoring.dispose_of_lost(transaction, link, page.stream)
-        restoring.skip_numbers(transaction, page.numbers)
+        issued = page.numbers.issued_at
+        if issued is not None and issued > transaction.now:
+            # Receipts of a later time come back themselves, with our own signature.
+            issued = None
+        restoring.skip_numbers(transaction, replace(page.numbers, issued_at=issued))
         restoring.promise(transaction, node, page.receipts)
         wanted = [
             packet.key for packet in page.packets if self._meet(transaction, link, packet, is_sure=page.sure)

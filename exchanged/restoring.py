@@ -18,7 +18,7 @@ from exchanged.ledger.restoring import OVER, Peer, PeerState
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from exchanged.restore_taking import RestoreNotes
-from exchanged.routing import RouteKind, route_to_node
+from exchanged.routing import way_to
 from exchanged.states import ArrivalState, PacketState
 from exchanged.station import NOW, Station
 from packet_spec.identity import PacketKey
@@ -38,22 +38,9 @@ def whom_to_ask(directory: Directory, node: str, neighbours: tuple[str, ...]) ->
     for one in directory.nodes:
         if one.code in {node, *neighbours, *bridges} or one.disabled:
             continue
-        way = _way(directory, node, one.code)
+        way = way_to(directory, node, one.code)
         if way and all(each in bridges for each in way[:-1]):
             yield one.code, way[0]
-
-
-def _way(directory: Directory, node: str, target: str) -> tuple[str, ...]:
-    """The nodes on the way, the target last; empty where no road leads."""
-    way: list[str] = []
-    here, came_from = node, ""
-    while here != target:
-        route = route_to_node(directory, here, target, came_from)
-        if route.kind is not RouteKind.NEIGHBOUR or route.neighbour in way:
-            return ()
-        came_from, here = here, route.neighbour
-        way.append(here)
-    return tuple(way)
 
 
 def _nothing() -> bool:

@@ -62,6 +62,34 @@ def next_hop(directory: Directory, here: str, agency: str, came_from: str) -> Ro
     return route_to_node(directory, here, listed.node, came_from)
 
 
+def way_to(directory: Directory, here: str, target: str) -> tuple[str, ...]:
+    """The nodes on the way from ``here`` to ``target``, the target last; empty where no road leads."""
+    way: list[str] = []
+    came_from = ""
+    while here != target:
+        route = route_to_node(directory, here, target, came_from)
+        if route.kind is not RouteKind.NEIGHBOUR or route.neighbour in way:
+            return ()
+        came_from, here = here, route.neighbour
+        way.append(here)
+    return tuple(way)
+
+
+def has_to_do_with(
+    directory: Directory, here: str, node: str, sender: str, recipients: tuple[str, ...]
+) -> bool:
+    """``node`` seals, admits, passes on or delivers that packet, as seen from ``here``.
+
+    Those who share a link with ``node``, behind a bridge, do not make it so.
+    """
+    listed = directory.agency(sender)
+    ends = {"" if listed is None else listed.admitting_node}
+    for code in (sender, *recipients):
+        agency = directory.agency(code)
+        ends.add("" if agency is None else agency.node)
+    return any(node in way_to(directory, here, end) for end in ends if end)
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Where a node in between hands a packet: recipient -> neighbour. Empty: ``kind`` says why not."""

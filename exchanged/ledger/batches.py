@@ -318,16 +318,24 @@ def land(
     )  # fmt: skip
     batch = cursor.lastrowid
     assert batch is not None  # noqa: S101 - an INSERT always sets it
+    dispose_through(transaction, link, incarnation, 0)
+    return batch
+
+
+def dispose_through(transaction: Transaction, link: str, incarnation: str, number: int) -> None:
+    """All up to ``number``, and what landed right behind it, counts as disposed of; never fewer than before.
+
+    Those numbers have no rows of their own.
+    """
     row = transaction.execute(
         "SELECT through FROM stream_in WHERE link = ? AND incarnation = ?", link, incarnation
     ).fetchone()
-    through = int(row["through"])
+    through = max(int(row["through"]), number)
     while number_is_taken(transaction.connection, link, incarnation, through + 1):
         through += 1
     transaction.execute(
         "UPDATE stream_in SET through = ? WHERE link = ? AND incarnation = ?", through, link, incarnation
     )
-    return batch
 
 
 def mark_needing(transaction: Transaction, batch: int) -> None:

@@ -16,6 +16,7 @@ from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from exchanged.states import PacketState
+from packet_spec.errors import FormatError
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber, ItemKind
 from packet_spec.restoring import KnownPacket, Numbers, Stream
@@ -41,6 +42,10 @@ class PeerState(StrEnum):
 
 
 OVER: Final = frozenset({PeerState.DONE, PeerState.SKIPPED})
+# A number that an honest node never reaches, and far below what a document can hold.
+_MOST_NUMBERS: Final = 10**15
+# Behind a batch that lacks a blob others go on; so many never do.
+_BETWEEN: Final = 100_000
 _ASK_DUE, _ASK_PARTLY, _ASK_DONE = "due", "partly", "answered"
 
 
@@ -258,9 +263,12 @@ def unpin(transaction: Transaction, name: bytes) -> None:
 
 
 def skip_numbers(transaction: Transaction, numbers: Numbers) -> None:
-    """Never use again what a neighbour has seen: sequence, receipt number, time of issue."""
+    """Never use again what a neighbour has seen: sequence, receipt number, time of issue.
+
+    Nobody's bare word uses up the numbers or the time: what no node can have reached is not believed.
+    """
     for name, number in (("seal-sequence", numbers.seal), ("receipt-number", numbers.receipt)):
-        if int(transaction.recall(name) or "0") < number:
+        if int(transaction.recall(name) or "0") < number <= _MOST_NUMBERS:
             transaction.remember(name, str(number))
     issued = numbers.issued_at
     last = transaction.recall("last-issued-at")
@@ -269,8 +277,16 @@ def skip_numbers(transaction: Transaction, numbers: Numbers) -> None:
 
 
 def dispose_of_lost(transaction: Transaction, link: str, stream: Stream) -> None:
-    """What the neighbour sent and we acknowledged before we forgot: it will not come under those numbers."""
+    """What the neighbour sent and we acknowledged before we forgot: it will not come under those numbers.
+
+    Raises FormatError, before anything is written, for more numbers than anybody can have left open between.
+    """
+    first = min(stream.open, default=stream.top + 1)
+    if stream.top - first >= _BETWEEN:
+        raise FormatError("an answer leaves more batches open than there can be", found=str(stream.top))
     batches.meet_incarnation(transaction, link, stream.incarnation)
+    # Rows for those alone that stand behind an open one: a number is only what the neighbour says.
+    batches.dispose_through(transaction, link, stream.incarnation, min(first - 1, stream.top))
     row = transaction.execute(
         "SELECT through FROM stream_in WHERE link = ? AND incarnation = ?", link, stream.incarnation
     ).fetchone()

@@ -1,0 +1,171 @@
+"""C23: what neighbours that lie can and cannot do to a node that was restored, and by saying they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from exchanged import forks
+from exchanged.ledger import batches, restoring
+from packet_spec.identity import sha256_hex
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.note import Note, note_id_of, open_note, sign_note
+from packet_spec.note_rules import RESTORE
+from packet_spec.restoring import Numbers, Page, RestoreDocument, Stream, decode_restoring, encode_restoring
+from packet_spec.waybill_model import WaybillItem
+from tests.support.bridging import one_for_all, rows
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.peer import Peer
+from tests.support.province import Province, node
+from tests.support.restoring import World, check_books
+from tests.support.traffic import drop_packet
+
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+def forget(network: Network, code: str) -> None:
+    """The node's ledger counts as restored from now on."""
+    now = network.clock.now()
+    ledger = network.nodes[code].opened.ledger
+    ledger.write(lambda tx: restoring.begin(tx, now - timedelta(hours=1), ()))
+    network.nodes[code].close()
+    network.nodes[code].open()
+
+
+def tell(peer: Peer, said: RestoreDocument, to: str = PROVINCE) -> None:
+    """A note of that agency's node, well signed, in its mailbox."""
+    now, data = peer.network.clock.now(), encode_restoring(said)
+    note = Note(
+        RESTORE, note_id_of(RESTORE, peer.agency, to, now, peer.number, data), peer.agency, to, now, data
+    )
+    document = sign_note(note, peer.link_key)
+    item = WaybillItem(ItemKind.NOTE, sha256_hex(document), len(document), note.key)
+    peer.put(peer.batch([(item, document)]))
+
+
+@pytest.fixture
+def restored(province: Province) -> Iterator[Province]:
+    """The province was restored and asks its neighbours, who have not answered yet."""
+    province.police.greet()
+    province.procuratorate.greet()
+    province.run()
+    forget(province.network, PROVINCE)
+    province.run()
+    assert restoring.is_going_on(node(province).opened.ledger.read())
+    return province
+
+
+def answer(province: Province, **changes: object) -> Page:
+    page = Page(node(province).opened.incarnation, last=True, final=True, sure=True)
+    return replace(page, **changes)  # type: ignore[arg-type]
+
+
+def skip_others(province: Province) -> None:
+    def skip(tx: object) -> None:
+        for peer in restoring.peers(node(province).opened.ledger.read()):
+            if peer.node != POLICE:
+                restoring.set_peer(tx, peer.node, peer.link, restoring.PeerState.SKIPPED)  # type: ignore[arg-type]
+
+    node(province).opened.ledger.write(skip)
+
+
+def test_c23_a_neighbour_cannot_use_up_the_numbers_and_the_time_of_a_restored_node(
+    restored: Province,
+) -> None:
+    tell(restored.police, answer(restored, numbers=Numbers(2**63 - 1, 2**63 - 1, LAST)))
+    skip_others(restored)
+    restored.run()
+    assert not restoring.is_going_on(node(restored).opened.ledger.read())
+    restored.police.send(restored.police.seal(restored.request(seed=1)))
+    restored.run()
+    (accepted,) = [one for one in restored.receipts(restored.police) if one.kind is ReceiptKind.ACCEPTED]
+    assert accepted.issued_at <= restored.network.clock.now()
+
+
+def test_c23_a_neighbour_cannot_fill_the_ledger_of_a_restored_node_with_lost_batches(
+    restored: Province,
+) -> None:
+    police = restored.police
+    link = node(restored).opened.links.name_of(POLICE)
+    tell(police, answer(restored, stream=Stream(police.incarnation, 2**40, (1,))))
+    restored.run()
+    assert [state for state, _ in restored.arrivals()] == ["quarantined"]
+    tell(police, answer(restored, stream=Stream(police.incarnation, 2**40, ())))
+    restored.run()
+    connection = node(restored).opened.ledger.read()
+    assert connection.execute("SELECT count(*) FROM batch_in WHERE link = ?", (link,)).fetchone()[0] < 10
+    told = batches.acknowledgement(connection, link, POLICE)
+    assert told is not None
+    assert told.through == 2**40
+
+
+def test_c23_what_was_lost_in_front_of_and_behind_an_open_batch_counts_as_disposed_of(
+    restored: Province,
+) -> None:
+    police = restored.police
+    link = node(restored).opened.links.name_of(POLICE)
+    police.number = 9
+    tell(police, answer(restored, stream=Stream(police.incarnation, 9, (5, 8))))
+    restored.run()
+    connection = node(restored).opened.ledger.read()
+
+    def through() -> int:
+        told = batches.acknowledgement(connection, link, POLICE)
+        assert told is not None
+        return told.through
+
+    assert through() == 4
+    for number, reached in ((5, 7), (8, 10)):
+        police.put(police.batch([], number=number), number=number)
+        restored.run()
+        assert through() == reached
+    assert not forks.marks(connection, link)
+
+
+@pytest.fixture
+def behind_one_bridge(tmp_path: Path) -> Iterator[World]:
+    with Network(tmp_path / "lab", one_for_all()) as network:
+        network.run()
+        yield World(network, 1)
+
+
+def drop(world: World, reference: str, sender: str, receiver: str) -> None:
+    path = drop_packet(
+        world.network,
+        seed=len(world.dropped) + 1,
+        sender=sender,
+        receiver=receiver,
+        sender_ref=reference,
+        business_type="info.share",
+    )
+    world.dropped[reference] = (sender, path)
+
+
+def pages_to(world: World, code: str) -> list[Page]:
+    """Every page of an answer that came to that node."""
+    found = rows(world.network, code, "SELECT document FROM note WHERE kind = 'restore'")
+    notes = [open_note(document, world.network.nodes[code].opened.trust.key)[0] for (document,) in found]
+    said = [decode_restoring(note.payload) for note in notes if note.to_node == code]
+    return [each for each in said if isinstance(each, Page)]
+
+
+def test_c23_behind_a_bridge_nobody_hears_or_waits_for_what_is_about_others(
+    behind_one_bridge: World, tmp_path: Path
+) -> None:
+    world = behind_one_bridge
+    saved = world.snapshot(POLICE, tmp_path / "backup")
+    drop(world, "R-1", POLICE, PROCURATORATE)
+    drop(world, "R-2", COURT, POLICE)
+    drop(world, "R-3", COURT, PROCURATORATE)
+    world.drain()
+    world.restore(POLICE, saved)
+    world.network.nodes[POLICE].open()
+    world.drain()
+    told = {packet.sender_ref for page in pages_to(world, POLICE) for packet in page.packets}
+    assert told == {"R-1", "R-2"}
+    assert not restoring.is_going_on(world.network.nodes[POLICE].opened.ledger.read())
+    check_books(world)
