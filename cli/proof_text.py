@@ -130,7 +130,7 @@ def _why(claim: Claim, words: dict[str, str]) -> str:
 def _limits() -> list[str]:
     return [
         _("what happened after it was built: ask the province for its newest directory"),
-        _("receipts that were left out, such as a refusal: ask the sender and the recipients for theirs"),
+        _("receipts that were left out: ask sender and recipients for theirs"),
         _("that clocks were right: times are what each node's clock said"),
         _("who sat there: a seal is the agency's, not a clerk's"),
         _("that the admitting node never showed another log to others"),

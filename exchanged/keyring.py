@@ -64,7 +64,7 @@ class Keyring:
             if link.transport is LinkTransport.SFTP and link.key is not None
         }
         self._guard = threading.Lock()
-        self._files: set[Path] = set()
+        self._files: set[tuple[KeyUse, Path]] = set()
         self._held: dict[KeyUse, dict[str, Secret]] = {}
         self._configured: dict[KeyUse, Secret] = {}
         self._login_of: dict[str, Secret] = {}
@@ -92,12 +92,13 @@ class Keyring:
             for use, path in self._paths.items():
                 self._held.setdefault(use, {})
                 for file in sorted(path.parent.glob(f"{path.stem}-*.key")):
-                    if file not in self._files:
+                    # For each use: two may be configured as one file.
+                    if (use, file) not in self._files:
                         secret = load_secret(file, self.passphrase)
                         # `link-city.key` may be the login key of a link: offered as another, nobody takes it.
                         if _fits(use, secret):
                             self._keep(use, secret)
-                        self._files.add(file)
+                        self._files.add((use, file))
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -183,13 +184,17 @@ class Keyring:
 
         Raises KeyFileError, and what ``DurableFiles.write_new`` raises.
         """
-        return tuple((use, self._spare(use)) for use in self.due(moment))
+        found: dict[KeyUse, Secret] = {}
+        for use in self.due(moment):
+            found[use] = self._spare(use, {secret.key_id for secret in found.values()})
+        return tuple(found.items())
 
-    def _spare(self, use: KeyUse) -> Secret:
-        configured = {secret.key_id for secret in self._used_unlisted(use)}
+    def _spare(self, use: KeyUse, taken: set[str]) -> Secret:
+        """One that is none of ``taken``, which are offered for other uses."""
+        not_these = taken | {secret.key_id for secret in self._used_unlisted(use)}
         with self._guard:
             for key_id in sorted(self._held[use]):
-                if key_id not in configured and self._trust.key(key_id) is None:
+                if key_id not in not_these and self._trust.key(key_id) is None:
                     return self._held[use][key_id]
             secret = generate_beside(
                 self._paths[use], self._randomness, KEY_KINDS[use].suite, self.passphrase

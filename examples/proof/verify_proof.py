@@ -96,7 +96,7 @@ def split(data):
 def parse(data, kind, root):
     """The root element; names lose the namespace of the kind."""
     need(b"<!DOCTYPE" not in data)
-    element = ET.fromstring(data)
+    element = ET.fromstring(data.decode())
     start, _, rest = element.tag.rpartition(":")
     same = rest.startswith("1}") and element.get("formatVersion", "1") == "1"
     need(same or kind == "packet" or start != f"{{urn:exchanged:{kind}", "version")

@@ -209,6 +209,14 @@ def test_a_sender_cannot_write_words_of_others_into_the_answer(world: World, sec
     assert (answer.verdict, answer.code) == (Proven.REFUSED, "proof-document-malformed")
 
 
+def test_the_second_verifier_reads_utf_8_alone(second: ModuleType) -> None:
+    """In UTF-16 a DOCTYPE, and entities that say anything, would not be seen for what they are."""
+    text = '<!DOCTYPE s [<!ENTITY e "2">]><s xmlns="urn:exchanged:seal:1" formatVersion="1">&e;</s>'
+    for data in (text.encode("utf-16"), text.encode(), text.partition("]>")[2].encode("utf-16")):
+        with pytest.raises((second.Fault, *second.BROKEN)):
+            second.parse(data, "seal", "s")
+
+
 def test_the_second_verifier_says_to_whom_when_and_with_what(world: World, second: ModuleType) -> None:
     """Who signed for a packet, and whether its content was there, are not left to be guessed."""
     forgery = world.forge("first content")

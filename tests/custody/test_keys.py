@@ -12,6 +12,7 @@ import pytest
 
 from cli.directory_rotation import Schedule, ask_for_keys, take_offers
 from exchanged.clock import SystemRandomness
+from exchanged.keyring import Keyring
 from exchanged.keys import generate_ssh_key
 from exchanged.ledger import key_offers
 from packet_spec.directory import key_valid_at
@@ -157,6 +158,23 @@ def test_a_login_key_that_is_named_like_a_link_key_is_not_offered_as_one(network
     put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
     network.run()
     assert {row.key.use.value for row in offers(network)} == USES[POLICE]
+
+
+def test_uses_that_share_a_file_keep_their_new_keys_over_a_restart(network: Network) -> None:
+    police = network.nodes[POLICE]
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    for made in (network.layout.data(POLICE) / "keys").glob("seal-*.key"):
+        made.unlink()
+    config = replace(police.config, keys=replace(police.config.keys, receipt=police.config.keys.seal))
+    found = []
+    for _ in range(3):
+        ring = Keyring(config, police.opened.trust, SystemRandomness())
+        ring.load()
+        offered = {use: secret.key_id for use, secret in ring.offered(network.clock.now())}
+        assert offered[KeyUse.SEAL] != offered[KeyUse.RECEIPT]
+        found.append({offered[KeyUse.SEAL], offered[KeyUse.RECEIPT]})
+    assert found[0] == found[1] == found[2]
 
 
 def test_an_offer_that_was_withdrawn_does_not_come_back(network: Network) -> None:
