@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from exchanged import forks
+from exchanged.acts.values import Act
 from exchanged.ledger import batches, restoring
-from packet_spec.identity import sha256_hex
+from exchanged.restore_answers import give_again
+from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.note import Note, note_id_of, open_note, sign_note
 from packet_spec.note_rules import RESTORE
@@ -21,12 +23,14 @@ from packet_spec.restoring import (
     Page,
     RestoreDocument,
     Stream,
+    Want,
     decode_restoring,
     encode_restoring,
 )
 from packet_spec.waybill_model import WaybillItem
+from tests.support.acting import act, outcomes
 from tests.support.bridging import one_for_all, rows
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer, Sealed
 from tests.support.province import Province, node
 from tests.support.restoring import World, check_books
@@ -249,3 +253,25 @@ def test_c23_what_a_recipient_tells_of_a_packet_does_not_outweigh_its_seal(resto
     ]
     link = node(restored).opened.links.name_of(POLICE)
     assert not forks.marks(node(restored).opened.ledger.read(), link)
+
+
+@pytest.mark.parametrize("deed", [Act.CANCEL, Act.HOLD])
+def test_c23_what_was_taken_back_or_is_on_hold_leaves_for_nobody_who_asks_for_it(
+    tmp_path: Path, deed: Act
+) -> None:
+    """Whoever says that he was restored gets nothing that was never on its way to him."""
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        police = network.nodes[POLICE]
+        link = police.opened.links.name_of(PROVINCE)
+        act(police, Act.PAUSE, link)
+        drop_packet(network, seed=1)
+        network.run()
+        ((packet_id,),) = rows(network, POLICE, "SELECT packet_id FROM packet")
+        assert outcomes(act(police, deed, packet_id))
+        act(police, Act.RESUME, link)
+        want = Want("a" * 32, (PacketKey(POLICE, packet_id),))
+        assert police.opened.ledger.write(lambda tx: give_again(tx, link, want)) == 0
+        network.run()
+        assert rows(network, PROVINCE, "SELECT * FROM packet") == []
+        assert rows(network, POLICE, "SELECT * FROM batch_item WHERE kind = 'packet'") == []
