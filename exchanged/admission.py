@@ -18,7 +18,7 @@ from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
 from exchanged.packs import find_pack
-from exchanged.readmission import adopted_verdict, is_remembered, refuse_again, take_back
+from exchanged.readmission import adopted_verdict, is_hearsay, is_remembered, refuse_again, take_back
 from exchanged.receipts import URGENT, Links, Statements
 from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
@@ -73,6 +73,10 @@ class Admission:
         if sender is None or sender.admitting_node != self.node:
             raise Held("no-route")
         known = packets.find(transaction.connection, seal.key)
+        if known is not None and not is_remembered(known, seal) and is_hearsay(transaction, known):
+            # The seal of its sender counts, not what others told of it.
+            packets.forget(transaction, known)
+            known = None
         if known is not None and known.transit:
             # It passed here while another node admitted its sender: nothing was ever decided about it.
             if known.state is PacketState.ACTIVE:
@@ -133,9 +137,7 @@ class Admission:
         roads = {recipient: self._road(row, seal.key.sender, recipient) for recipient in seal.recipients}
         if verdict is None:
             # Known by a recipient's word, and its ``accepted`` receipt is nowhere any more.
-            self.statements.issue(
-                transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest)
-            )
+            self.statements.issue(transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest))
         take_back(transaction, row, known, examined, roads)
         return True
 

@@ -118,6 +118,15 @@ def note_spoken(transaction: Transaction, link: str, waybill: Waybill) -> None:
         spoken.remember(transaction, link, waybill.incarnation, said)
 
 
+def is_left_over(connection: Connection, link: str, waybill: Waybill) -> bool:
+    """A batch that was written before the neighbour's current incarnation began.
+
+    It may be of one that never came here before: of a node that was restored twice while nobody looked.
+    """
+    began = spoken.began_at(connection, link, batches.current_incarnation(connection, link))
+    return waybill.number is not None and bool(began) and waybill.sent_at < moment(began)
+
+
 def is_same_batch(
     connection: Connection, link: str, waybill: Waybill, digest: str, key_ids: Iterable[str]
 ) -> bool | None:

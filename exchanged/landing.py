@@ -375,9 +375,7 @@ class Landing:
         link, waybill = self.link.name, batch.waybill
         if not batches.number_is_taken(transaction.connection, link, waybill.incarnation, found.number):
             return False
-        is_same = forks.is_same_batch(
-            transaction.connection, link, waybill, batch.digest, self._link_keys()
-        )
+        is_same = forks.is_same_batch(transaction.connection, link, waybill, batch.digest, self._link_keys())
         if is_same is False:
             forks.mark(transaction, link, forks.Conflict.NUMBER, waybill.incarnation)
         elif is_same is None:
@@ -426,8 +424,9 @@ class Landing:
         batches.remember(transaction, self.link.name, HEARD_AT, transaction.stamp)
         batches.remember(transaction, self.link.name, CLOCK_AHEAD, str(round(ahead)))
         if batches.meet_incarnation(
-            transaction, self.link.name, waybill.incarnation, forks.began(waybill)
-        ):
+            transaction, self.link.name, waybill.incarnation, forks.began(waybill),
+            is_left_over=forks.is_left_over(transaction.connection, self.link.name, waybill),
+        ):  # fmt: skip
             # Whose number a bad batch bears is known only now.
             self._passed_over.clear()
             transaction.event(

@@ -20,7 +20,7 @@ from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
-from exchanged.errors import ConfigurationError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import ConfigurationError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import jail_of
 from exchanged.keyring import Keyring
@@ -184,6 +184,17 @@ def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]],
     return parts
 
 
+def _require_no_half_restore(data_dir: Path) -> None:
+    """The ledger gets its name last: an empty one in its place would have forgotten everything (C23)."""
+    if not (data_dir / LEDGER_FILE).exists() and (
+        (data_dir / f"{LEDGER_FILE}.restored").exists() or any(data_dir.glob("set-aside-*"))
+    ):
+        raise LedgerDamagedError(
+            "a restore of this node was broken off: its ledger is not in place", where=str(data_dir),
+            hint="do it again: exchangectl node restore BACKUP --yes",
+        )  # fmt: skip
+
+
 def _open_locked(
     config: Config,
     ports: Ports,
@@ -193,6 +204,7 @@ def _open_locked(
 ) -> Parts:
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
+    _require_no_half_restore(data_dir)
     files = DurableFiles(Volume.OWN, ports.crash)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()

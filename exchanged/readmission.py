@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.examine import Examined
-from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, packets, search, statements
+from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, packets, seals, search, statements
 from exchanged.ledger.rows import ArrivalRow, PacketRow, ReceiptRow
 from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
@@ -45,6 +45,18 @@ def is_remembered(known: PacketRow, seal: Seal) -> bool:
         known.state is PacketState.ACTIVE
         and known.bytes_at is None
         and (known.attempt, known.content_digest) == (seal.attempt, seal.content_digest)
+    )
+
+
+def is_hearsay(transaction: Transaction, known: PacketRow) -> bool:
+    """Others told of that packet after a restore, and neither a seal nor a receipt of our own supports it."""
+    if known.own or known.transit or known.bytes_at is not None:
+        return False
+    connection = transaction.connection
+    return seals.find(connection, known.seal_digest) is None and not any(
+        (row.attempt, row.content_digest) == (known.attempt, known.content_digest)
+        for row in statements.receipts_of(connection, known.key)
+        if row.own
     )
 
 

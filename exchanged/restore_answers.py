@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from exchanged.ledger import Connection, Transaction, batches, keeping, packets, restoring, statements
 from exchanged.ledger.restoring import Asked
@@ -20,9 +21,14 @@ from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from exchanged.receipts import ORDINARY, URGENT
 from exchanged.routing import RouteKind, has_to_do_with, next_hop, way_to
+from exchanged.states import DestinationState
 from packet_spec.model import ItemKind, Priority
 from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import KnownPacket, Page, Want, encode_restoring, pages_of
+
+_NOT_TO_GO: Final = frozenset(
+    {DestinationState.ON_HOLD, DestinationState.CANCELLED, DestinationState.EXPIRED}
+)
 
 
 class RestoreAnswers:
@@ -105,7 +111,8 @@ class RestoreAnswers:
     def _known(self, connection: Connection, since: datetime) -> Iterator[KnownPacket]:
         given = restoring.given_packets(connection, self._link.name, since)
         for number in given:
-            yield _known_packet(connection, packets.get(connection, number), given=True)
+            if not _was_kept_here(connection, self._link.name, number):
+                yield _known_packet(connection, packets.get(connection, number), given=True)
         for number in restoring.taken_packets(connection, self._link.name, since):
             if number not in given:
                 yield _known_packet(connection, packets.get(connection, number), given=False)
@@ -173,11 +180,21 @@ def give_again(transaction: Transaction, link: str, want: Want) -> int:
             continue
         if all(row.link != link for row in packets.destinations(connection, packet.id)):
             continue
+        if _was_kept_here(connection, link, packet.id):
+            continue
         priority = URGENT if packet.priority is Priority.URGENT else ORDINARY
         restoring.offer_again(transaction, link, packet.id, priority)
         count += 1
     transaction.event("offered-again", detail={"link": link, "count": count, "wanted": len(want.packets)})
     return count
+
+
+def _was_kept_here(connection: Connection, link: str, packet: int) -> bool:
+    """Taken back, expired or on hold before it was ever offered: nobody who says that he forgot it had it."""
+    states = {row.state for row in packets.destinations(connection, packet) if row.link == link}
+    return (
+        bool(states) and states <= _NOT_TO_GO and not batches.was_offered(connection, ItemKind.PACKET, packet)
+    )
 
 
 def _known_packet(connection: Connection, packet: PacketRow, *, given: bool) -> KnownPacket:

@@ -21,11 +21,11 @@ from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
-from exchanged.routing import ancestors, next_hop, route_to_node
+from exchanged.routing import ancestors, has_to_do_with, next_hop, route_to_node
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
 from exchanged.trust import Trust
 from packet_spec.identity import PacketKey
-from packet_spec.model import DirectoryAgency, ReceiptKind
+from packet_spec.model import ReceiptKind
 from packet_spec.note import Note
 from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import (
@@ -75,6 +75,10 @@ class RestoreNotes:
             return
         if peer.link != link:
             raise Suspicious("note-by-a-wrong-road")
+        is_over = not restoring.is_going_on(transaction.connection)
+        if is_over and peer.state is PeerState.DONE:
+            # Everything that it had to say was said: a node that works takes nobody's word for packets.
+            return
         if page.stream is not None and self.links.peer_of(link) == node:
             # Nobody behind a bridge knows the bridge's batches.
             restoring.dispose_of_lost(transaction, link, page.stream)
@@ -83,15 +87,20 @@ class RestoreNotes:
             # Receipts of a later time come back themselves, with our own signature.
             issued = None
         restoring.skip_numbers(transaction, replace(page.numbers, issued_at=issued))
-        restoring.promise(transaction, node, page.receipts)
+        if not is_over:
+            restoring.promise(transaction, node, page.receipts)
         wanted = [
-            packet.key for packet in page.packets if self._meet(transaction, link, packet, is_sure=page.sure)
+            packet.key
+            for packet in page.packets
+            if self._may_say(node, link, packet)
+            and not (is_over and packets.find(transaction.connection, packet.key))
+            and self._meet(transaction, link, packet, is_sure=page.sure)
         ]
         for start in range(0, len(wanted), WANTED):
             keys = tuple(wanted[start : start + WANTED])
             said = encode_restoring(Want(page.incarnation, keys))
             self.statements.send_note(transaction, RESTORE, node, said)
-        for key in wanted:
+        for key in () if is_over else wanted:
             restoring.want(transaction, key, node)
         if page.last and peer.state not in restoring.OVER:
             is_above = node in ancestors(self.trust.directory, self.node)
@@ -101,7 +110,7 @@ class RestoreNotes:
     def _meet(self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool) -> bool:
         """One packet of an answer. True: its bytes shall come again."""
         sender = self.trust.directory.agency(found.key.sender)
-        if sender is None or not self._may_say(link, found, sender):
+        if sender is None:
             return False
         known = packets.find(transaction.connection, found.key)
         if known is not None and known.attempt > found.attempt:
@@ -123,12 +132,21 @@ class RestoreNotes:
             and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
         )
 
-    def _may_say(self, link: str, found: KnownPacket, sender: DirectoryAgency) -> bool:
-        """Packets come and go by the roads of the directory: nobody speaks of those of others."""
+    def _may_say(self, node: str, link: str, found: KnownPacket) -> bool:
+        """Packets come and go by the roads of the directory: nobody speaks of those of others.
+
+        Neither of those that go over the same link behind a bridge.
+        """
+        sender = self.trust.directory.agency(found.key.sender)
+        recipients = self._recipients(found)
+        if sender is None or not has_to_do_with(
+            self.trust.directory, self.node, node, found.key.sender, () if found.given else recipients
+        ):
+            return False
         if found.given:
             return self._road(found.key.sender) == link
         admitting = route_to_node(self.trust.directory, self.node, sender.admitting_node, came_from="")
-        roads = {self._road(recipient) for recipient in self._recipients(found)}
+        roads = {self._road(recipient) for recipient in recipients}
         return link in {*roads, self.links.name_of(admitting.neighbour)}
 
     def _recipients(self, found: KnownPacket) -> tuple[str, ...]:
@@ -162,7 +180,9 @@ class RestoreNotes:
         is_new: bool,
     ) -> bool:
         if not found.given:
-            self._remember_admitted(transaction, link, known, found, is_new=is_new)
+            if known is None or not is_new or known.state is PacketState.REFUSED:
+                # A later attempt comes from its sender: no recipient's word takes the place of bytes.
+                self._remember_admitted(transaction, link, known, found, is_new=is_new)
             return False
         if not found.has_bytes:
             if is_new:

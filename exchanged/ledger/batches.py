@@ -269,9 +269,12 @@ def current_incarnation(connection: sqlite3.Connection, link: str) -> str:
     return "" if row is None else str(row["incarnation"])
 
 
-def meet_incarnation(transaction: Transaction, link: str, incarnation: str, since: str = "") -> bool:
+def meet_incarnation(
+    transaction: Transaction, link: str, incarnation: str, since: str = "", *, is_left_over: bool = False
+) -> bool:
     """The neighbour speaks in this incarnation, first at ``since`` by its clock.
 
+    ``is_left_over``: what it says was written before the current one began, so it is not the newest.
     True when it is a new one.
     """
     row = transaction.execute(
@@ -280,9 +283,10 @@ def meet_incarnation(transaction: Transaction, link: str, incarnation: str, sinc
     if row is not None:
         return False
     newest = transaction.execute("SELECT coalesce(max(current), 0) AS c FROM stream_in WHERE link = ?", link)
+    current = 0 if is_left_over else int(newest.fetchone()["c"]) + 1
     transaction.execute(
         "INSERT INTO stream_in (link, incarnation, through, current, since) VALUES (?, ?, 0, ?, ?)",
-        link, incarnation, int(newest.fetchone()["c"]) + 1, since,
+        link, incarnation, current, since,
     )  # fmt: skip
     return True
 

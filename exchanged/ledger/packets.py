@@ -61,10 +61,13 @@ def find_same_content(
 
 
 def find_fork(connection: sqlite3.Connection, seal: Seal, seal_digest: str) -> PacketKey | None:
-    """Another packet that bears the same (sender, incarnation, sequence): a fork (C15)."""
+    """Another packet that bears the same (sender, incarnation, sequence): a fork (C15).
+
+    Only one whose seal was here: what neighbours told after a restore convicts nobody (C23).
+    """
     row = connection.execute(
         "SELECT sender, packet_id FROM packet WHERE sender = ? AND incarnation = ? AND sequence = ?"
-        " AND seal_digest <> ?",
+        " AND seal_digest <> ? AND EXISTS (SELECT 1 FROM seal WHERE seal.digest = packet.seal_digest)",
         (seal.key.sender, seal.incarnation, seal.sequence, seal_digest),
     ).fetchone()
     return None if row is None else PacketKey(row["sender"], row["packet_id"])
@@ -163,6 +166,18 @@ def give_bytes(
         *_values(transaction, seal, PacketState.ACTIVE, seal_digest, landed_at, came_by, bytes_at, relations),
         number,
     )
+
+
+def forget(transaction: Transaction, packet: PacketRow) -> None:
+    """Of a packet that was only told of after a restore: it is not what its sender says it is (C23)."""
+    for statement in (
+        "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ?",
+        "DELETE FROM destination WHERE packet = ?",
+        "DELETE FROM packet WHERE id = ?",
+    ):
+        transaction.execute(statement, packet.id)
+    search.forget(transaction, packet.id, search.PACKET_FIELDS)
+    transaction.event("told-otherwise", packet.key, detail={"attempt": packet.attempt})
 
 
 def _values(

@@ -204,6 +204,31 @@ def test_c15_an_earlier_incarnation_that_speaks_again_is_a_fork(province: Provin
     assert forks.marks(connection, province_link).forked == Conflict.EARLIER
 
 
+def test_c23_a_node_that_was_restored_twice_unseen_is_no_fork(province: Province) -> None:
+    """Its first restore left a batch in the mailbox, under an incarnation that nobody met."""
+    police, province_link = province.police, node(province).opened.links.name_of(POLICE)
+    police.greet()
+    province.run()
+    left = police.batch([], incarnation="e" * 32)
+    province.network.clock.advance(3600.0)
+    police.put(police.batch([], bare=True, incarnation="f" * 32), name="ack.batch")
+    police.put(left)
+    province.run()
+    police.put(police.batch([], number=1, incarnation="f" * 32), number=1)
+    province.run()
+    police.put(police.batch([], bare=True, incarnation="f" * 32), name="ack.batch")
+    province.run()
+    connection = node(province).opened.ledger.read()
+    assert forks.marks(connection, province_link).forked == ""
+    acknowledged = police.acknowledgement()
+    assert acknowledged is not None
+    assert (acknowledged.incarnation, acknowledged.through) == ("f" * 32, 1)
+    # If the first one still runs, that shows.
+    police.put(police.batch([], bare=True, incarnation="e" * 32), name="ack.batch")
+    province.run()
+    assert forks.marks(connection, province_link).forked == Conflict.EARLIER
+
+
 def answer_of(peer):
     """An acknowledgement of the province's stream with a given counter."""
     base = answer_or_empty(peer)

@@ -10,16 +10,28 @@ from pathlib import Path
 import pytest
 
 from exchanged import forks
+from exchanged.acts.values import Act
 from exchanged.ledger import batches, restoring
-from packet_spec.identity import sha256_hex
+from exchanged.restore_answers import give_again
+from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.note import Note, note_id_of, open_note, sign_note
 from packet_spec.note_rules import RESTORE
-from packet_spec.restoring import Numbers, Page, RestoreDocument, Stream, decode_restoring, encode_restoring
+from packet_spec.restoring import (
+    KnownPacket,
+    Numbers,
+    Page,
+    RestoreDocument,
+    Stream,
+    Want,
+    decode_restoring,
+    encode_restoring,
+)
 from packet_spec.waybill_model import WaybillItem
+from tests.support.acting import act, outcomes
 from tests.support.bridging import one_for_all, rows
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network
-from tests.support.peer import Peer
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.peer import Peer, Sealed
 from tests.support.province import Province, node
 from tests.support.restoring import World, check_books
 from tests.support.traffic import drop_packet
@@ -169,3 +181,97 @@ def test_c23_behind_a_bridge_nobody_hears_or_waits_for_what_is_about_others(
     assert told == {"R-1", "R-2"}
     assert not restoring.is_going_on(world.network.nodes[POLICE].opened.ledger.read())
     check_books(world)
+
+
+def told_of(sealed: Sealed, **changes: object) -> KnownPacket:
+    """What the court says of somebody else's packet: that it has it from here."""
+    seal = sealed.seal
+    found = KnownPacket(
+        seal.key, seal.attempt, seal.business_type, seal.sender_ref, COURT, (), seal.priority, None,
+        seal.sealed_at, seal.incarnation, seal.sequence, "a" * 64, "b" * 64, "", "", "",
+        given=False, offered=True, has_bytes=False, destinations=((COURT, "delivered"),),
+    )  # fmt: skip
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def packet_rows(province: Province, sealed: Sealed) -> list[tuple[object, ...]]:
+    found = (
+        node(province)
+        .opened.ledger.read()
+        .execute(
+            "SELECT attempt, content_digest, spool IS NULL, recipient, destination.state FROM packet"
+            " JOIN destination ON destination.packet = packet.id WHERE packet_id = ?",
+            (sealed.key.packet_id,),
+        )
+    )
+    return [tuple(row) for row in found]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_c23_nobodys_word_takes_the_place_of_a_packet_that_is_here(
+    province: Province, *, is_over: bool
+) -> None:
+    court = Peer(province.network, COURT)
+    for peer in (province.police, province.procuratorate, court):
+        peer.greet()
+    sealed = province.police.seal(province.request(seed=1))
+    province.police.send(sealed)
+    province.run()
+    forget(province.network, PROVINCE)
+    province.run()
+    if is_over:
+        for peer in (province.police, province.procuratorate, court):
+            tell(peer, answer(province))
+        province.run()
+        assert not restoring.is_going_on(node(province).opened.ledger.read())
+    before = packet_rows(province, sealed)
+    assert [row[:4] for row in before] == [(1, sealed.seal.content_digest, 0, PROCURATORATE)]
+    tell(court, answer(province, packets=(told_of(sealed, attempt=2),)))
+    province.run()
+    assert packet_rows(province, sealed) == before
+
+
+def test_c23_what_a_recipient_tells_of_a_packet_does_not_outweigh_its_seal(restored: Province) -> None:
+    """Neither is the packet refused for other content, nor its sender held as a fork for its number."""
+    court, police = Peer(restored.network, COURT), restored.police
+    first, second = (police.seal(restored.request(seed=seed)) for seed in (1, 2))
+    other = replace(first.key, packet_id=second.key.packet_id[:-4] + "0000")
+    lies = (told_of(first), told_of(second, key=other))
+    tell(court, answer(restored, packets=lies))
+    for peer in (police, restored.procuratorate):
+        tell(peer, answer(restored))
+    restored.run()
+    assert not restoring.is_going_on(node(restored).opened.ledger.read())
+    police.send(first, second)
+    restored.run()
+    assert {(one.kind, one.key) for one in restored.receipts(police)} == {
+        (ReceiptKind.ACCEPTED, first.key),
+        (ReceiptKind.ACCEPTED, second.key),
+    }
+    assert [row[1:4] for row in packet_rows(restored, first)] == [
+        (first.seal.content_digest, 0, PROCURATORATE)
+    ]
+    link = node(restored).opened.links.name_of(POLICE)
+    assert not forks.marks(node(restored).opened.ledger.read(), link)
+
+
+@pytest.mark.parametrize("deed", [Act.CANCEL, Act.HOLD])
+def test_c23_what_was_taken_back_or_is_on_hold_leaves_for_nobody_who_asks_for_it(
+    tmp_path: Path, deed: Act
+) -> None:
+    """Whoever says that he was restored gets nothing that was never on its way to him."""
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        police = network.nodes[POLICE]
+        link = police.opened.links.name_of(PROVINCE)
+        act(police, Act.PAUSE, link)
+        drop_packet(network, seed=1)
+        network.run()
+        ((packet_id,),) = rows(network, POLICE, "SELECT packet_id FROM packet")
+        assert outcomes(act(police, deed, packet_id))
+        act(police, Act.RESUME, link)
+        want = Want("a" * 32, (PacketKey(POLICE, packet_id),))
+        assert police.opened.ledger.write(lambda tx: give_again(tx, link, want)) == 0
+        network.run()
+        assert rows(network, PROVINCE, "SELECT * FROM packet") == []
+        assert rows(network, POLICE, "SELECT * FROM batch_item WHERE kind = 'packet'") == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exchanged import backup, restore_node
 from exchanged.acts.values import Act
-from exchanged.errors import AlreadyRunningError, BackupUnusableError
+from exchanged.errors import AlreadyRunningError, BackupUnusableError, LedgerDamagedError
 from exchanged.ledger import restoring
 from packet_spec.delivery import decode_delivery
 from tests.support.acting import act, outcomes
@@ -242,6 +243,27 @@ def test_what_lies_in_the_data_directory_moves_aside(world: World, tmp_path: Pat
     assert "keys" not in made.moves
     restore_node.restore(node.config, saved, made, world.network.clock)
     assert (made.aside / "ledger.sqlite3").stat().st_ino == ledger
+    node.open()
+    world.drain()
+    check_books(world)
+
+
+def test_a_restore_that_was_broken_off_starts_no_empty_node(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that lost power in the middle starts its daemon by itself."""
+    saved = world.snapshot(POLICE, tmp_path / "backup")
+    node = world.network.nodes[POLICE]
+    node.die()
+    made = restore_node.plan(node.config, saved, world.network.clock.now())
+    with monkeypatch.context() as patched:
+        patched.setattr(restore_node, "_mark", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore_node.restore(node.config, saved, made, world.network.clock)
+    with pytest.raises(LedgerDamagedError, match="broken off"):
+        node.open()
+    again = restore_node.plan(node.config, saved, world.network.clock.now() + timedelta(seconds=1))
+    restore_node.restore(node.config, saved, again, world.network.clock)
     node.open()
     world.drain()
     check_books(world)
