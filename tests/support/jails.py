@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import paramiko
@@ -28,20 +29,24 @@ from exchanged.config import Config, LinkConfig, load_config
 from exchanged.durable import DurableFiles, Volume
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import Jail, jail_of
-from exchanged.keys import generate_ssh_key
+from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.model import Directory, DirectoryAgency, DirectoryNode, NodeRole, RootKey
+from packet_spec.signing import PrivateKey
 
 HOST = "127.0.0.1"
 SRV = Path("/srv")
 SERVICE = "xt-service"
-KEYS_USER = "nobody"
+KEYS_USER = "exchanged-keys"
 CODES = {"a": "620199-01-00", "b": "620199-02-00"}
 _NODE = """
 [node]
 code = "620000-00-00"
 role = "provincial"
 data_dir = "{data}"
+door = "{door}"
 [keys]
-roots = ["ed25519-sha256:{zeros}"]
+roots = ["{root}"]
 """
 _LINK = """
 [[link]]
@@ -191,10 +196,16 @@ class Ground:
         for folder in (self.root, self.jails, self.sshd, self.root / "keys"):
             folder.mkdir(mode=0o755)
         run("useradd", "--system", "--user-group", "--no-create-home", SERVICE)
+        if not _exists(KEYS_USER):
+            run("useradd", "--system", "--user-group", "--no-create-home", KEYS_USER)
         self.data.mkdir(mode=0o750)
         (self.data / "ledger").write_text("a secret of the node")
         run("chown", "-R", f"{SERVICE}:", str(self.data))
-        text = _NODE.format(data=self.data, zeros="0" * 64)
+        root = generate_key(self.root / "keys" / "root.key", SystemRandomness())
+        door = self.root / "doors" / "province"
+        door.mkdir(parents=True, mode=0o755)
+        (door / "directory-1.xml").write_bytes(_directory(root))
+        text = _NODE.format(door=door, data=self.data, root=public_key_text(root.public_key))
         for name, code in CODES.items():
             text += _LINK.format(name=code, peer=code, mailbox=self.jail(name), account=self.account(name))
             generate_ssh_key(self.key(name), SystemRandomness(), code)
@@ -299,6 +310,7 @@ class Ground:
 def ground() -> Iterator[Ground]:
     """Both jails made, sshd running, everything gone afterwards."""
     mount_memory_at_srv()
+    open_the_way_to_python()
     made = Ground(SRV / "xt")
     made.clear()
     try:
@@ -309,6 +321,27 @@ def ground() -> Iterator[Ground]:
         yield made
     finally:
         made.clear()
+
+
+def _directory(root: PrivateKey) -> bytes:
+    """Both agencies directly below the node, without login keys: the keys files count."""
+    province, now = "620000-00-00", datetime.now(UTC)
+    agencies = tuple(
+        DirectoryAgency(
+            code=code, kind="police", level="county", parent="", node=code, admitting_node=province,
+            name_zh="虚构", name_en="fictional",
+        )
+        for code in CODES.values()
+    )  # fmt: skip
+    nodes = (
+        DirectoryNode(province, NodeRole.PROVINCIAL, "", ()),
+        *(DirectoryNode(code, NodeRole.FRONTEND, province, ()) for code in CODES.values()),
+    )
+    public = root.public_key
+    roots = (RootKey(public.key_id, public.suite, public.public),)
+    began = now - timedelta(hours=1)
+    listed = Directory(1, began, now + timedelta(days=30), 1, roots, nodes, agencies)
+    return sign_directory(encode_directory(listed), [root])
 
 
 def _exists(user: str) -> bool:

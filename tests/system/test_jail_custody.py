@@ -284,8 +284,12 @@ def test_an_account_that_fills_its_up_stops_nobody_else(lab: Lab, tmp_path: Path
         assert str(up) in log.read_text()
         accounts = read_accounts(lab.layout)
         assert accounts is not None
-        config = load_config(lab.node_config(lab.province))
-        plan = plan_jail(config, OTHER, sshd=lab.layout.sshd, service=accounts.service)
+        config_path = lab.node_config(lab.province)
+        plan = plan_jail(
+            load_config(config_path), OTHER,
+            config_path=config_path, sshd=lab.layout.sshd, service=accounts.service,
+            keys_user=accounts.service,
+        )  # fmt: skip
         assert "WARNING" not in run_script(making_script(plan)), "another volume than the ledger's"
         (tmp_path / "flood").write_bytes(b"x" * (16 << 20))
         filled = attack(lab, OTHER, "put flood up/flood\n", tmp_path)
