@@ -243,7 +243,12 @@ def test_500_neighbours_at_once_are_all_let_in_and_one_is_answered_meanwhile(ser
                     refused += 1
                 selector.unregister(key.fileobj)
         # Without a fragment it has no key: it gets as far as that is asked.
-        answered = "Permission denied (publickey)" in sftp(server, "ls /").stderr
+        asked = subprocess.run(
+            ["ssh", "-i", "/etc/exchanged/login", "-p", str(server), "-o", "BatchMode=yes",
+             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{ACCOUNT}@127.0.0.1"],
+            capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+        answered = "Permission denied (publickey)" in asked.stderr
     for neighbour in waiting:
         neighbour.close()
     assert (greeted, refused, answered) == (NEIGHBOURS, 0, True)
