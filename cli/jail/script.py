@@ -241,10 +241,10 @@ else
     say "sshd: there is no $config yet; $include"
 fi
 if [ -n "$keys" ]; then
-    put "$keys_file" root:root 644 "$keys" || say "$keys_file: there"
+    put "$keys_file" "root:$(id -gn "$keys_user")" 640 "$keys" || say "$keys_file: there"
 elif [ -f "$keys_file" ]; then
-    chown root:root "$keys_file"
-    chmod 0644 "$keys_file"
+    chown "root:$(id -gn "$keys_user")" "$keys_file"
+    chmod 0640 "$keys_file"
 else
     say "keys: no file of its own; those open the account that the directory lists for its node"
 fi
