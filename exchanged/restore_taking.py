@@ -21,9 +21,10 @@ from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
-from exchanged.routing import ancestors, has_to_do_with, next_hop, route_to_node
+from exchanged.routing import has_to_do_with, next_hop, route_to_node
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
 from exchanged.trust import Trust
+from packet_spec.directory import ancestors
 from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from packet_spec.note import Note

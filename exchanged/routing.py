@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from packet_spec.directory import ancestors
 from packet_spec.model import Directory
 
 
@@ -26,16 +27,6 @@ class Route:
 
     kind: RouteKind
     neighbour: str = ""
-
-
-def ancestors(directory: Directory, node: str) -> tuple[str, ...]:
-    """``node`` and everything above it, nearest first. Stops at a node that is not listed."""
-    way: list[str] = []
-    current = directory.node(node)
-    while current is not None and current.code not in way:
-        way.append(current.code)
-        current = directory.node(current.parent) if current.parent else None
-    return tuple(way)
 
 
 def route_to_node(directory: Directory, here: str, target: str, came_from: str) -> Route:

@@ -168,6 +168,16 @@ def find_key_owner(directory: Directory, key_id: str) -> tuple[DirectoryNode, Di
     return None
 
 
+def ancestors(directory: Directory, node: str) -> tuple[str, ...]:
+    """``node`` and everything above it, nearest first. Stops at a node that is not listed."""
+    way: list[str] = []
+    current = directory.node(node)
+    while current is not None and current.code not in way:
+        way.append(current.code)
+        current = directory.node(current.parent) if current.parent else None
+    return tuple(way)
+
+
 def key_valid_at(key: DirectoryKey, use: KeyUse, moment: datetime) -> bool:
     """What ``key`` signs at ``moment`` counts for ``use``: within its dates and before its revocation."""
     is_in_time = key.not_before <= moment < key.not_after

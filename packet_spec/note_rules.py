@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from packet_spec.directory import ancestors
 from packet_spec.model import Directory, NodeRole
 
 KEYS: Final = "keys"
@@ -31,21 +32,12 @@ def between(directory: Directory, one: str, other: str) -> tuple[str, ...] | Non
 
     Both are left out.
     """
-    ups, downs = _upwards(directory, one), _upwards(directory, other)
+    ups, downs = ancestors(directory, one), ancestors(directory, other)
     meeting = next((code for code in ups if code in downs), None)
     if meeting is None:
         return None
     way = [*ups[: ups.index(meeting) + 1], *downs[: downs.index(meeting)]]
     return tuple(code for code in way if code not in (one, other))
-
-
-def _upwards(directory: Directory, code: str) -> tuple[str, ...]:
-    way: list[str] = []
-    node = directory.node(code)
-    while node is not None and node.code not in way:
-        way.append(node.code)
-        node = directory.node(node.parent) if node.parent else None
-    return tuple(way)
 
 
 def _are_neighbours(directory: Directory, one: str, other: str) -> bool:

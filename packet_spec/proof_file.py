@@ -31,7 +31,6 @@ from packet_spec.ustar import BLOCK, END, SIZE_LIMIT, decode_header, encode_head
 
 FIRST: Final = b"exchanged-proof-1\n"
 _OTHER_VERSION: Final = re.compile(rb"exchanged-proof-[1-9][0-9]{0,8}\n")
-_PATH_STEPS: Final = 64
 _STREAM_BYTES: Final = 256 * KIB
 # One line of signature beside the document.
 _SIGNATURE_BYTES: Final = 1 * KIB
@@ -58,7 +57,6 @@ _LOG: Final = re.compile(
 )
 
 Read = Callable[[int], bytes]
-Write = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +120,6 @@ def proof_blocks(proof: ProofFile) -> Iterator[bytes]:
         _require_written(written == size, name)
         yield bytes(padding(size))
     yield END
-
-
-def write_proof(write: Write, proof: ProofFile) -> None:
-    """Stream ``proof``. Raises as ``proof_blocks``."""
-    for block in proof_blocks(proof):
-        write(block)
 
 
 def _require_written(condition: bool, name: str) -> None:

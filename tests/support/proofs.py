@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.log_head import EntryKind, LogHead, decode_log_head, entry_bytes, sign_log_head
 from packet_spec.merkle import inclusion_path, leaf_hash, root_of
 from packet_spec.model import Directory, DirectoryKey, HopNote, KeyUse, Receipt, Seal
-from packet_spec.proof_file import Folder, Inclusion, Part, ProofFile, write_proof
+from packet_spec.proof_file import Folder, Inclusion, Part, ProofFile, proof_blocks
 from packet_spec.receipt import decode_receipt, sign_receipt
 from packet_spec.seal_document import decode_seal, encode_seal
 from packet_spec.signing import Domain, PrivateKey, encode_signature, split_signed
@@ -122,9 +121,7 @@ class Forgery:
 
     def data(self) -> bytes:
         """The bytes of the file."""
-        target = BytesIO()
-        write_proof(target.write, self.proof)
-        return target.getvalue()
+        return b"".join(proof_blocks(self.proof))
 
     def fingerprint(self) -> str:
         """That of the genuine province."""
