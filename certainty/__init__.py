@@ -1,0 +1,1 @@
+"""The programme that shows whether packets are lost, doubled or altered when things break."""

@@ -1,0 +1,96 @@
+"""What a part of the programme is: a shard, what it is given, and what it says of each row of the matrix.
+
+A shard tries one or several rows of ``certainty/matrix.toml`` in one run of at most twenty minutes. It says
+for each of them how many cases it tried, which of them broke an invariant, and how long recovery took. A
+row that this machine cannot try is told as not run, with the reason; it never counts as passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+# The full size of a shard, wall clock, on two cores.
+MOST_SECONDS: Final = 20 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken promise. ``invariant`` is I1 to I16; ``case`` reproduces it: a seed, a point, a test."""
+
+    invariant: str
+    case: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one shard found about one row.
+
+    ``recovery_seconds``: one figure per recovery that was measured, in seconds. ``measured`` is one plain
+    sentence with the figures that the row's goal asks for. ``not_run`` is the reason why nothing was tried
+    (then ``cases`` is 0); what was tried only in part says so in ``measured``.
+    """
+
+    row: str
+    cases: int
+    violations: tuple[Violation, ...] = ()
+    recovery_seconds: tuple[float, ...] = ()
+    measured: str = ""
+    not_run: str = ""
+
+
+def _silent(_done: int, _total: int, _what: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a shard is given.
+
+    ``quick``: the small set, of about a minute. ``seed``: everything drawn at random follows from it.
+    ``folder``: an empty folder of the shard's own, removed afterwards unless something was violated.
+    ``progress(done, total, what)`` is called as often as there is news. ``seconds``: how long it may take
+    at most; a shard that would take longer stops between two cases and says in ``measured`` what it left out.
+    """
+
+    quick: bool
+    seed: int
+    folder: Path
+    seconds: float = MOST_SECONDS
+    progress: Callable[[int, int, str], None] = _silent
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """No case may be begun any more."""
+        return time.monotonic() - self.began > self.seconds
+
+
+class Work(Protocol):
+    """The body of a shard."""
+
+    def __call__(self, run: Run) -> Iterator[Outcome]:
+        """Try, and tell row by row. An exception means that the shard itself is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One runnable part. ``needs`` are names of programs on the PATH, ``root`` for the user root, and paths
+    that must exist (``/dev/fuse``); what is missing makes all its rows *not run*.
+
+    ``in_quick``: belongs to the quick set. ``module``: where ``work`` is, imported when it runs.
+    """
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    module: str
+    needs: Sequence[str] = ()
+    in_quick: bool = True
+    # How long it takes on two cores, quick and full, as last seen: for the progress display and for planning.
+    quick_seconds: int = 60
+    full_seconds: int = 600
