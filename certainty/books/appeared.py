@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from certainty.books.driver import Dropped
@@ -21,8 +22,9 @@ from packet_spec.signing import Domain, decode_signature, find_key, verify
 
 _NAME: Final = re.compile(r"(\d{6}-\d{2}-\d{2})_([0-9a-f-]{36})(?:_a\d{1,9})?")
 # Written by the daemon into every delivered folder, or by the reader.
-_OURS: Final = frozenset({"packet.utf8.xml", "delivery.xml", "seal.xml", "seal.sig", "accepted.xml", "collected"})
-_NEEDED: Final = ("packet.xml", "delivery.xml", "seal.xml", "seal.sig", "accepted.xml")
+_PAPERS: Final = ("delivery.xml", "seal.xml", "seal.sig", "accepted.xml")
+_OURS: Final = frozenset({"packet.utf8.xml", *_PAPERS, "collected"})
+_NEEDED: Final = ("packet.xml", *_PAPERS)
 
 
 def _broken(invariant: str, what: str) -> Violation:
@@ -36,10 +38,11 @@ def judge_appearances(evidence: Evidence, *, power_cuts: bool) -> Iterator[Viola
     for each in evidence.appearances:
         match = _NAME.fullmatch(each.name)
         if match is None:
-            yield _broken("I3", f"{each.agency}: {each.folder}/{each.name} in the inbox is no packet's folder")
+            yield _broken("I3", f"{_where(each)} is no packet's folder")
             continue
         together[each.agency, f"{match[1]}_{match[2]}"].append(each)
-        yield from (_broken(code, f"{_where(each)}: {what}") for code, what in _judge_one(evidence, each, drops))
+        for code, what in _judge_one(evidence, each, drops):
+            yield _broken(code, f"{_where(each)}: {what}")
     for (agency, name), several in together.items():
         yield from _judge_times(evidence, agency, name, several, power_cuts=power_cuts)
     yield from _judge_contents(evidence)
@@ -55,10 +58,10 @@ def _where(each: Appearance) -> str:
 def _judge_times(
     evidence: Evidence, agency: str, name: str, several: list[Appearance], *, power_cuts: bool
 ) -> Iterator[Violation]:
-    for before, after in zip(several, several[1:], strict=False):
+    for before, after in pairwise(several):
         if not (power_cuts and _may_come_again(evidence, agency, name, before, after)):
             ended = f"{before.ended} at {before.ended_at}" if before.ended else "still there"
-            yield _broken("I2", f"{agency}: {name} appeared again at {after.at}; before: {before.at}, {ended}")
+            yield _broken("I2", f"{agency}: {name} appeared again at {after.at}; at {before.at}, {ended}")
     for index, each in enumerate(several):
         is_undone = power_cuts and _is_cut_after(evidence, agency, each.at, each.ended_at)
         if each.ended == "gone" and not is_undone:

@@ -128,7 +128,8 @@ def _judge_heads(evidence: Evidence) -> Iterator[Violation]:
             chain = chains.get(line["node"])
             # What was heard while the ledgers were exported one after the other may be newer than the chain.
             if chain and line["at"] < evidence.books[line["node"]].at and line["chain"] not in chain:
-                yield _broken("I8", f"{line['node']}: {node} heard a head at {line['at']} that it has forgotten")
+                heard = f"{node} heard a head at {line['at']} that it has forgotten"
+                yield _broken("I8", f"{line['node']}: {heard}")
 
 
 def _judge_agreement(evidence: Evidence) -> Iterator[Violation]:
@@ -168,11 +169,8 @@ def judge_balance(evidence: Evidence) -> Iterator[Violation]:
                     f"{agency}: {entered[account]} {account} by its ledger, {shown[account]} by its receipts"
                     " and statuses",
                 )
-        if sum(entered.values()) != sum(shown.values()):
-            yield _broken(
-                "I16",
-                f"{agency}: {sum(entered.values())} accepted by its ledger, {sum(shown.values())} by its statuses",
-            )
+        if (kept := sum(entered.values())) != (told := sum(shown.values())):
+            yield _broken("I16", f"{agency}: {kept} accepted by its ledger, {told} by its statuses")
 
 
 def _shown(evidence: Evidence, agency: str) -> Counter[str]:

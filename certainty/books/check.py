@@ -6,8 +6,8 @@ balance. A violation names the agency, the drop and what was seen; ``case`` is w
 * I1: what was dropped has ended in exactly one way that is visible at its sender, and none was forgotten;
   until it is taken its original lies untouched, and afterwards in ``sent`` with the same bytes.
 * I2: a packet id appears in a recipient's inbox at most once, and one content is sent once.
-* I3, I4: whenever it was looked at, a delivered folder had all of its files, with the bytes that were dropped,
-  and seal, receipts and delivery.xml name those bytes.
+* I3, I4: whenever it was looked at, a delivered folder had all of its files, with the bytes that were
+  dropped, and seal, receipts and delivery.xml name those bytes.
 * I5, I6: nothing appears that no agency of this world dropped, nothing for anybody whom its sender did not
   name, and nobody else's ledger knows of it.
 * I7: ``delivered`` is said only with a verified receipt, and only of what did appear.
@@ -121,7 +121,7 @@ def _judge_ending(evidence: Evidence, drop: Dropped, said: Status, where: str) -
     elif said.state == "duplicate":
         first = _first_of(evidence, drop)
         if len(first) < 2:
-            yield _broken("I1", f"{where} is called a duplicate of {said.duplicate_of}, and nothing was the same")
+            yield _broken("I1", f"{where} is called a duplicate, and nothing else was the same")
     elif said.state in ARRIVED and drop.expects == "refused":
         yield _broken("I13", f"{where} had to be refused and ended {said.state}")
     elif said.state not in {*ARRIVED, "refused"} and drop.expects == "delivered":
@@ -166,7 +166,8 @@ def _judge_groups(evidence: Evidence, *, drained: bool) -> Iterator[Violation]:
             seen = [
                 each
                 for each in evidence.appearances
-                if each.agency == receiver and any(each.name.startswith(f"{identity[0]}_{one}") for one in ids)
+                if each.agency == receiver
+                if any(each.name.startswith(f"{identity[0]}_{one}") for one in ids)
             ]
             if not seen:
                 yield _broken("I1", f"{where} never appeared in the inbox of {receiver}")
@@ -222,8 +223,9 @@ def _judge_receipts(evidence: Evidence) -> Iterator[Violation]:
             told[filed.packet_id, receipt.kind, receipt.recipient, str(receipt.attempt)] += 1
             drop = contents.get(filed.packet_id)
             if drop is not None and receipt.content_digest != drop.content_digest:
-                yield _broken("I4", f"{where} names content {receipt.content_digest[:16]}, not what was dropped")
-            if receipt.kind is ReceiptKind.DELIVERED and not _appeared(evidence, receipt.recipient, receipt.key):
+                yield _broken("I4", f"{where} names other content than was dropped")
+            is_delivered = receipt.kind is ReceiptKind.DELIVERED
+            if is_delivered and not _appeared(evidence, receipt.recipient, receipt.key):
                 yield _broken("I7", f"{where} says delivered, and {receipt.recipient} never saw it")
         for (packet_id, kind, recipient, _), times in told.items():
             if times > 1:

@@ -1,7 +1,7 @@
 """What outsiders can see of a world at one moment, gathered as values; nothing is judged here.
 
-Read are the two histories, status files, receipts (verified against the directory that the reader of the
-receipt trusts, as ``cli.demo.watch.Proofs`` does), the names in the agencies' folders, and the ledgers through
+Read are the two histories, status files, receipts (verified against the newest directory that a node trusts,
+as ``cli.demo.watch.Proofs`` does), the names in the agencies' folders, and the ledgers through
 ``exchangectl ledger export`` and ``exchangectl ledger verify``, run in this process.
 """
 
@@ -38,7 +38,7 @@ _OWN_IN_OUTBOX = frozenset({".exchanged-marker", "INTAKE-PAUSED.txt"})
 
 @dataclass(frozen=True)
 class Appearance:
-    """One time that one name appeared in one inbox, and every look at it. ``ended``: gone, removed or empty."""
+    """One time that a name appeared in an inbox, and all looks at it. ``ended``: gone, removed, replaced."""
 
     agency: str
     folder: str
@@ -212,7 +212,8 @@ def _originals(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
         folder = root / place
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            yield f"{place}/{path.name}", {each.name: file_digest(each)[1] for each in files if each.is_file()}
+            digests = {each.name: file_digest(each)[1] for each in files if each.is_file()}
+            yield f"{place}/{path.name}", digests
 
 
 def read_books(world: World, node: str) -> Books:

@@ -17,7 +17,7 @@ ARRIVED: Final = frozenset({"delivered", "collected", "signed"})
 
 
 def unsettled(world: World) -> tuple[str, ...]:
-    """What is still in flight, in words: one line for each drop that has not ended and each receipt awaited."""
+    """What is in flight, in words: a line for each drop that has not ended and each receipt awaited."""
     drops, appeared, _ = read_drops(world)
     groups: dict[str, dict[tuple[str, str], list[Dropped]]] = defaultdict(lambda: defaultdict(list))
     for drop in drops:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from certainty.books.world import World, read_lines
 
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS: Final = 20.0
 class Reader:
     """Runs the process; a context manager. ``start`` and ``stop`` may be called again (remounted volumes).
 
-    ``take_seconds``: how long a packet lies before the reader takes it out, drawn between the two; None: never.
+    ``take_seconds``: how long a packet lies before it is taken out, drawn between the two; None: never.
     ``take_share``: which share is taken out; half of the rest is marked ``collected``.
     ``agencies``: only these, for a reader of one agency (several readers: give each a world of its own).
     """
@@ -58,7 +58,7 @@ class Reader:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

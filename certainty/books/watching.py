@@ -153,8 +153,7 @@ class Watching:
         """Whatever changed since the last look is written down whole."""
         path = self._inboxes[key[0]] / key[1] / key[2]
         files, _ = _read(path)
-        files.pop("collected", None)
-        if path.exists() and files != {name: each for name, each in self._present[key]["files"].items()}:
+        if path.exists() and _differs(files, self._present[key]["files"]):
             self._see(key, path, "changed", "")
 
     def _take_out(self) -> None:
@@ -216,6 +215,12 @@ class Watching:
             self._tell("seen", key, how="moved", device=-1, inode=-1, files={}, papers={}, short=True)
             self._tell("gone", key)
             self._ways.pop(key, None)
+
+
+def _differs(now: dict[str, list[Any]], before: dict[str, list[Any]]) -> bool:
+    """The mark that the case software makes does not count."""
+    names = {*now, *before} - {"collected"}
+    return any(now.get(name) != before.get(name) for name in names)
 
 
 def _folders(inbox: Path) -> list[Path]:
