@@ -6,7 +6,19 @@ from collections import Counter
 from collections.abc import Iterable
 
 from certainty.shard import Outcome, Violation
+from certainty.sweep.points import At
 from certainty.sweep.pool import Result
+from certainty.sweep.stage import Ending
+from certainty.sweep.sweeping import Case
+
+
+def result_of(case: Case, at: At, ending: Ending) -> Result:
+    """What a case with one point came to; that the point was not reached is a violation of its own."""
+    violations = list(ending.violations)
+    if not at.hit:
+        violations.append(Violation("I12", str(case), "the point was not reached: the run does not repeat"))
+    drift = "" if at.hit.split(" ")[0] in {"", case.point.name} else f"was {at.hit}"
+    return Result(case.role, str(case), tuple(violations), ending.recovery, drift)
 
 
 class Tally:

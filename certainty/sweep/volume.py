@@ -16,7 +16,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -72,7 +71,7 @@ class Volume:
         count = ["-N", str(inodes)] if inodes else []
         _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard", *count, str(image))
         volume.mount()
-        shutil.rmtree(at / "lost+found", ignore_errors=True)
+        (at / "lost+found").rmdir()
         return volume
 
     @classmethod
