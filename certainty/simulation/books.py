@@ -162,20 +162,25 @@ class Books:
             elif state == "cancelled" and count:
                 world.broken("I1", f"{each.name} was cancelled, and {recipient} saw it")
             elif state not in _DELIVERED | {"cancelled", "refused"}:
-                world.broken("I1", f"{each.name} for {recipient} ended as {state or 'nothing'}")
+                world.broken("I1", f"{each.name} for {recipient} ended as {state or found}")
 
     def _states(self, each: Dropped) -> dict[str, str]:
-        """The state of each recipient in the sender's ledger, by the content that was sealed."""
-        node = self.world.nodes[each.sample.sender]
-        ids = {a.packet_id for watch in self.world.inboxes.values() for a in watch.every if a.sample is each.sample}
-        status = self._status(each)
-        if status is not None:
-            ids |= {status.packet_id or status.duplicate_of or ""}
-        rows = node.opened.ledger.read().execute(
-            "SELECT packet_id, recipient, destination.state FROM destination"
-            " JOIN packet ON packet.id = packet WHERE own = 1"
+        """The state of each recipient in the sender's ledger; one drop became one packet, however often it lay
+        there.
+        """
+        connection = self.world.nodes[each.sample.sender].opened.ledger.read()
+        reference = each.sample.sender_ref
+        ids = connection.execute(
+            "SELECT packet_id FROM packet WHERE own = 1 AND sender_ref = ?", (reference,)
+        ).fetchall()
+        if len(ids) > 1:
+            self.world.broken("I2", f"{each.name} of {each.sample.sender} was sealed {len(ids)} times")
+        rows = connection.execute(
+            "SELECT recipient, destination.state FROM destination JOIN packet ON packet.id = packet"
+            " WHERE own = 1 AND sender_ref = ?",
+            (reference,),
         )
-        return {row["recipient"]: row["state"] for row in rows if row["packet_id"] in ids}
+        return {row["recipient"]: row["state"] for row in rows}
 
     def _destinations(self) -> None:
         """What the sender's and the receiver's ledger say of one packet is the same."""

@@ -25,6 +25,12 @@ _PAIRS: Final = (
     (POLICE, PROCURATORATE), (PROCURATORATE, POLICE), (PROCURATORATE, COURT), (COURT, PROCURATORATE),
     (POLICE, COURT), (COURT, POLICE),
 )  # fmt: skip
+# Types that may go to a third agency as a copy; which of them conforms depends on who sends to whom.
+_COPIED: Final = {
+    (COURT, PROCURATORATE): "trial.judgment",
+    (COURT, POLICE): "correction.revoke.ruling",
+    (PROCURATORATE, COURT): "special.apply",
+}
 _VIDEO_BYTES: Final = 1_150_000
 _NOBODY: Final = "01900000-0000-7000-8000-000000000000"
 
@@ -51,6 +57,11 @@ class Sample:
     has_blob: bool = False
 
     @property
+    def sender_ref(self) -> str:
+        """What its sender calls it; no two samples have the same."""
+        return self.files["packet.xml"].split(b"<senderRef>")[1].split(b"</senderRef>")[0].decode()
+
+    @property
     def mark(self) -> str:
         """SHA-256 of packet.xml: by it what arrives is known again."""
         return mark_of(self.files["packet.xml"])
@@ -74,6 +85,10 @@ def _samples(folder: Path, count: int) -> Iterator[Sample]:
         for _ in range(count):
             for kind in ("lone", "folder", "copies", "blob", "broken", "stranger"):
                 number += 1
+                if kind == "copies" and (sender, receiver) not in _COPIED:
+                    continue
+                if kind == "blob" and (sender, receiver) != (POLICE, PROCURATORATE):
+                    continue
                 request, lone = _request(kind, sender, receiver, third, number)
                 files = _files(folder, request, lone=lone)
                 end = End.DELIVERED
@@ -95,10 +110,11 @@ def _request(kind: str, sender: str, receiver: str, third: str, number: int) -> 
         case "lone" | "broken":
             return DropRequest("common.accept", *head, seed=seed, name=name), True
         case "copies":
-            return DropRequest("case.report.feedback", *head, (third,), seed=seed, name=name), True
+            copied = _COPIED[sender, receiver]
+            return DropRequest(copied, *head, (third,), seed=seed, name=name), False
         case "blob":
             made = DropRequest(
-                "common.supplement.deliver", *head, seed=seed, name=name, extra_documents=("EVD-024",),
+                "prosecution.transfer", *head, seed=seed, name=name, extra_documents=("EVD-024",),
                 video_bytes=_VIDEO_BYTES,
             )  # fmt: skip
             return made, False
