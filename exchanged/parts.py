@@ -50,6 +50,7 @@ from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
+from exchanged.volume import KERNEL, Kernel
 from packet_spec.model import KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
@@ -66,6 +67,7 @@ class Ports:
     pool: WorkPool
     crash: CrashPoints = NO_CRASH
     threaded: bool = True
+    kernel: Kernel = KERNEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _open_locked(
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
     _require_no_half_restore(data_dir)
-    files = DurableFiles(Volume.OWN, ports.crash)
+    files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     door = DirectoryCopy(config.node.door, files, trust)
