@@ -25,7 +25,7 @@ _HEALED_SECONDS = 120.0
 
 
 def cut_again_and_again(run: Run, seconds: float) -> Outcome:
-    """F60: many cuts at any byte in either direction; then a few of a large upload, to see what is sent twice."""
+    """F60: many cuts at any byte, either way; then a few of a large upload, to see what is sent twice."""
     target = 25 if run.quick else 500
     draw = random.Random(run.seed)
 
@@ -36,10 +36,8 @@ def cut_again_and_again(run: Run, seconds: float) -> Outcome:
     found, cases, recovery, measured = _hammer(run, "F60", choose, target, seconds * 0.7)
     overheads, more = _sent_twice(run, 1 if run.quick else 6)
     found += more
-    measured += (
-        f" Of {len(overheads)} large uploads cut once on their way at most {max(overheads, default=0) / MIB:.1f} MiB"
-        " crossed the line twice."
-    )
+    most = max(overheads, default=0) / MIB
+    measured += f" Of {len(overheads)} large uploads cut once, at most {most:.1f} MiB crossed the line twice."
     return Outcome("F60", cases + len(overheads), tuple(found), recovery, measured)
 
 
@@ -97,10 +95,10 @@ def _hammer(
         found = stage.violations(case)
         recovery = outages(stage, _CODES)
         logins = sum(len(line.crossings) for line in lines)
-        short = "" if hits >= target else f" Time was over at {hits} of {target}."
-        told = f"{hits} hits in {logins} connections while {len(stage.sent)} packets moved, all delivered once.{short}"
-        if found:
-            told = f"{hits} hits in {logins} connections while {len(stage.sent)} packets moved.{short}"
+        told = f"{hits} hits in {logins} connections while {len(stage.sent)} packets moved"
+        told += "." if found else ", all delivered once."
+        if hits < target:
+            told += f" Time was over at {hits} of {target}."
         return found, hits, recovery, told
 
 

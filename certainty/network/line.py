@@ -1,8 +1,8 @@
 """A TCP line to a server that can be slow, far, cut, silent, or change bytes: the trial's own relay.
 
-Every connection is relayed by two threads for each direction: one reads, one writes when a byte's time has come. What
-happens to a connection is decided when it is made, by ``Trouble``; what crossed it is counted. Known limit: it
-delays and keeps order within a direction, as TCP does; loss and silence below TCP are the business of namespaces.
+Every connection is relayed by threads of its own. What happens to it is decided when it is made, by
+``Trouble``; what crossed it is counted. Known limit: it delays and keeps order within a direction, as TCP
+does; loss and silence below TCP are the business of namespaces.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Trouble:
     """What befalls one connection.
 
     ``cut_up`` and ``cut_down``: reset after so many bytes towards the server, or from it. ``flip_up`` and
-    ``flip_down``: the byte at that offset changes by ``mask``. ``delay`` and ``jitter``: seconds in each direction.
+    ``flip_down``: the byte at that offset changes by ``mask``. ``delay`` and ``jitter``: seconds, each way.
     """
 
     cut_up: int | None = None

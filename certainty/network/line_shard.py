@@ -1,4 +1,4 @@
-"""Shard ``network-line``: the way between two nodes is cut, silent, slow, lossy, or changes bytes (F60 to F64)."""
+"""Shard ``network-line``: the way between two nodes is cut, silent, slow, lossy, corrupt (F60 to F64)."""
 
 from __future__ import annotations
 

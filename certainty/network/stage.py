@@ -27,7 +27,7 @@ from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import LabPlan, default_plan
-from exchanged.errors import ExchangeError
+from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
 
 POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
@@ -257,7 +257,8 @@ class Stage:
         """When a node wrote events of that kind, and their detail."""
         path = self.lab.layout.data(code) / "ledger.sqlite3"
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20) as ledger:
-            rows = ledger.execute("SELECT at, detail FROM event WHERE kind = ? ORDER BY id", (kind,)).fetchall()
+            asked = ledger.execute("SELECT at, detail FROM event WHERE kind = ? ORDER BY id", (kind,))
+            rows = asked.fetchall()
         return [(datetime.fromisoformat(at), detail) for at, detail in rows]
 
     def log_lines(self, name: str, *words: str) -> list[str]:
