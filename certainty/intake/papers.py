@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tempfile
 import zipfile
@@ -55,7 +56,7 @@ class Paper:
         growing = target.with_name(f".{target.name}"[:200])
         growing.mkdir()
         for name, data in self.files.items():
-            (growing / name.decode("utf-8", "surrogateescape")).write_bytes(data)
+            (growing / os.fsdecode(name)).write_bytes(data)
         (growing / "packet.xml").write_bytes(self.xml)
         growing.rename(target)
 
@@ -87,11 +88,15 @@ class Papers:
         listed: Mapping[bytes, str] | None = None,
         *,
         digests: bool = True,
+        is_quoted: bool = False,
     ) -> Paper:
-        """With these files; ``listed`` gives the text by which packet.xml names a file, where not UTF-8."""
+        """With these files; ``listed`` gives the text by which packet.xml names a file, where not UTF-8.
+
+        ``is_quoted``: as it stands in XML.
+        """
         ref = f"REF-{number:07d}"
         lines = b"".join(
-            _line((listed or {}).get(name) or name.decode(), data, digests=digests) for name, data in parts.items()
+            _line((listed or {}).get(name) or name.decode(), data, digests, is_quoted) for name, data in parts.items()
         )
         xml = _ATTACHMENT.sub(lambda _: lines, self._folder.replace(_REF, ref.encode()), count=1)
         return Paper(ref, xml, dict(parts))
@@ -119,8 +124,8 @@ def _drop(sender: str, name: str, documents: tuple[str, ...]) -> Drop:
     )  # fmt: skip
 
 
-def _line(name: str, data: bytes, *, digests: bool) -> bytes:
-    escaped = name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+def _line(name: str, data: bytes, digests: bool, is_quoted: bool) -> bytes:
+    escaped = name if is_quoted else name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     digest = f' sha256="{hashlib.sha256(data).hexdigest()}"' if digests else ""
     return (
         f'    <attachment file="{escaped}" documentType="COM-012" size="{len(data)}"{digest} title="情况说明"'
