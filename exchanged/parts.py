@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +92,8 @@ class Parts:
     connections: dict[str, SftpConnection]
     reconciled: Reconciled
     door: DirectoryCopy
+    # What a role opened: let go when the node is closed, before the lock.
+    on_close: list[Callable[[], None]] = field(default_factory=list)
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -160,6 +162,8 @@ class Parts:
         self.ledger.close()
         for connection in self.connections.values():
             connection.finish()
+        for let_go in self.on_close:
+            let_go()
         self.lock.release()
 
 
