@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -98,6 +98,8 @@ class Parts:
     reconciled: Reconciled
     door: DirectoryCopy
     machine_clock: Clock
+    # What a role opened: let go when the node is closed, before the lock.
+    on_close: list[Callable[[], None]] = field(default_factory=list)
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -166,6 +168,8 @@ class Parts:
         self.ledger.close()
         for connection in self.connections.values():
             connection.finish()
+        for let_go in self.on_close:
+            let_go()
         self.lock.release()
 
 
