@@ -71,6 +71,8 @@ class Ledger:
             self._connection = _open(path)
             database = Database(self._connection)
             schema.migrate(database)
+            # Only now: the index of a large old ledger is not to be built in memory.
+            _keep_to_itself(self._connection)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True) if threaded else None
         if self._thread is not None:
             self._thread.start()
@@ -229,8 +231,6 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
-    # What a transaction keeps aside are rows of the ledger: never in a folder for temporary files (I11).
-    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
@@ -243,7 +243,13 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
+    _keep_to_itself(connection)
     return connection
+
+
+def _keep_to_itself(connection: sqlite3.Connection) -> None:
+    """What a statement keeps aside are rows of the ledger: never in a folder for temporary files (I11)."""
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
