@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from certainty.shard import Outcome, Violation
 from certainty.sweep.points import At
@@ -30,6 +30,10 @@ class Tally:
             violation for result in self.results for violation in result.violations
         )
         self.recoveries = tuple(result.recovery for result in self.results if result.recovery is not None)
+
+    def part(self, takes: Callable[[Result], bool]) -> Tally:
+        """Some of the results, by themselves."""
+        return Tally(filter(takes, self.results))
 
     def outcome(self, row: str, planned: int, what: str, goal_seconds: float, start: float) -> Outcome:
         """The outcome of a row whose goal is a time of recovery.
