@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
+from exchanged.ledger.writer import name_damage
 from exchanged.log import event_line
+from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff
 from packet_spec.errors import ExchangeError
 
@@ -33,6 +36,14 @@ class Station(Protocol):
 
     def step(self) -> float | None:
         """Do what is due. Seconds until the next look without a wake; None: wait for a wake."""
+
+
+def step_of(station: Station) -> float | None:
+    """One step, with a ledger that cannot be read told by its name. Raises what ``step`` raises."""
+    try:
+        return station.step()
+    except sqlite3.DatabaseError as error:
+        raise name_damage(error, LEDGER_FILE) from error
 
 
 class _Place:
@@ -181,7 +192,7 @@ class Runner:
     def _step(self, place: _Place) -> float | None:
         """One step; a failing station is tried again with back-off and never stops the others."""
         try:
-            delay = place.station.step()
+            delay = step_of(place.station)
         except VolumeDamagedError as error:
             self._on_fatal(error)
             return None

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from cli.wiring import stations_of
@@ -19,7 +20,7 @@ from exchanged.node import sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool
 from exchanged.publishing_desk import PublishingDesk
-from exchanged.station import Station
+from exchanged.station import Station, step_of
 from tests.support.clock import FakeClock, FakeRandomness
 
 # What a station did, or how it failed, is told here.
@@ -76,7 +77,7 @@ class Driven:
                 continue
             self._due[name] = math.inf
             # A failed station is tried again at the next round.
-            delay = attempt(station.step)
+            delay = attempt(partial(step_of, station))
             if delay is not None:
                 self._due[name] = min(self._due[name], now + delay)
 

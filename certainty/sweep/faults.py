@@ -25,7 +25,7 @@ from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Stage, judged
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally
-from certainty.sweep.victim import DAMAGED
+from certainty.sweep.victim import DAMAGED, REFUSED
 from certainty.sweep.world import JOURNEY, ROLES, World
 from exchanged.places import DAMAGE_FILE
 
@@ -119,28 +119,29 @@ def _one(made: Ready, world: World, failing: Failing) -> Result:
     refused: list[str] = []
     stage = Stage(
         world, made.beginnings[JOURNEY], {code: at}, tables=fault.tables,
-        on_death=partial(_recover, world, refused), case=str(failing),
+        on_death=lambda codes: _recover(world, refused, stage.ending.codes, codes), case=str(failing),
     )  # fmt: skip
     ending = judged(stage, made.views[JOURNEY], str(failing))
     told = list(ending.violations)
     if not at.hit:
         told.append(Violation("I12", str(failing), "the site was not reached: the run does not repeat"))
-    if any(found != DAMAGED for found in ending.codes):
+    is_named = bool(ending.errors)
+    if any(found != DAMAGED and not (found == REFUSED and is_named) for found in ending.codes):
         told.append(Violation("I12", str(failing), f"ended with code {ending.codes}"))
     must_stop = fault.row == "F05" and _is_own(case.point.path)
     if must_stop and not ending.codes:
         told.append(Violation("I1", str(failing), "went on after its own volume had failed to flush"))
-    if not must_stop and fault.row != "F10" and ending.codes:
+    if not must_stop and fault.row != "F10" and DAMAGED in ending.codes:
         told.append(Violation("I9", str(failing), "the whole node stopped for a folder that is not its own"))
     told += [Violation("I12", str(failing), f"a node with the mark of damage: {each}") for each in refused]
     group = f"{fault.row} {fault.what}, {'stopped' if ending.codes else 'went on'}"
     return Result(group, str(failing), tuple(told), ending.recovery)
 
 
-def _recover(world: World, refused: list[str], codes: tuple[str, ...]) -> None:
-    """What a person does: see that it does not start, look at the ledger, take the mark away."""
+def _recover(world: World, refused: list[str], ended: list[int], codes: tuple[str, ...]) -> None:
+    """What a person does after damage: take the mark away (a refused start is only repeated)."""
     for code in codes:
         mark = world.layout.data(code) / DAMAGE_FILE
-        if not mark.exists():
+        if ended[-1:] == [DAMAGED] and not mark.exists():
             refused.append("left no mark")
         mark.unlink(missing_ok=True)

@@ -188,9 +188,7 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
     return 0
 
 
-def _try(
-    step: Callable[[], float | None], errors: list[str], bugs: list[str]
-) -> float | None:
+def _try(step: Callable[[], float | None], errors: list[str], bugs: list[str]) -> float | None:
     try:
         return step()
     except VolumeDamagedError:

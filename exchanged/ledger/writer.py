@@ -33,6 +33,7 @@ from exchanged.errors import (
 )
 from exchanged.ledger import schema
 from exchanged.ledger.transaction import Transaction
+from packet_spec.errors import ExchangeError
 
 T = TypeVar("T")
 
@@ -212,16 +213,21 @@ class Ledger:
 
 @contextmanager
 def _naming_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours: full disk, or a volume that cannot be trusted any more."""
+    """Turn SQLite's errors into ours."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        text = str(error).lower()
-        if "full" in text:
-            raise NoSpaceError("no room for the ledger", where=path.name) from error
-        if any(word in text for word in _DAMAGE):
-            raise VolumeDamagedError(f"the ledger cannot be written: {error}", where=path.name) from error
-        raise LedgerDamagedError(f"the ledger refused a statement: {error}", where=path.name) from error
+        raise name_damage(error, path.name) from error
+
+
+def name_damage(error: sqlite3.DatabaseError, where: str) -> ExchangeError:
+    """What an error of SQLite means: a full disk, a volume that cannot be trusted any more, or damage."""
+    text = str(error).lower()
+    if "full" in text:
+        return NoSpaceError("no room for the ledger", where=where)
+    if any(word in text for word in _DAMAGE):
+        return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
+    return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)
 
 
 def _open(path: Path) -> sqlite3.Connection:
