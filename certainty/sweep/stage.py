@@ -62,9 +62,11 @@ class Stage:
         on_round: Callable[[int], None] = lambda number: None,
         on_old: Callable[[], object] = lambda: None,
         on_rest: Callable[[], object] = lambda: None,
+        least_rounds: int = 0,
         case: str = "",
     ) -> None:
         self._world, self._beginning, self._case = world, beginning, case
+        self._least_rounds = least_rounds
         self._decides, self._tables = dict(victims or {}), tables
         self._on_death, self._on_round, self._on_old = on_death, on_round, on_old
         self._on_rest = on_rest
@@ -103,6 +105,23 @@ class Stage:
             for node in self._healthy.values():
                 node.die()
         return self.ending
+
+    def play_until(self, rounds: int) -> None:
+        """Only so many rounds; then everybody is gone in that moment, as if killed between two steps."""
+        try:
+            self._open()
+            for number in range(rounds):
+                self._on_round(number)
+                self._round(is_full=False)
+        finally:
+            for victim in (*self._victims.values(), *self._spares.values()):
+                victim.kill()
+            for node in self._healthy.values():
+                node.die()
+
+    def victim(self, code: str) -> Victim:
+        """The process of that node, as it is now."""
+        return self._victims[code]
 
     def _open(self) -> None:
         for code, decide in self._decides.items():
@@ -195,7 +214,7 @@ class Stage:
             # Nothing rests before everybody has looked at everything.
             self._round(is_full=still > 0)
             still = still + 1 if self._heads() == before else 0
-            if still > QUIET:
+            if still > QUIET and number >= self._least_rounds:
                 return
         self._say("I1", f"did not come to rest within {MOST_ROUNDS} rounds")
 

@@ -69,13 +69,16 @@ class Ready:
 
 
 @contextmanager
-def ready(run: Run, *layouts: str) -> Iterator[dict[str, Ready]]:
-    """The world of one shard in each layout, below its folder, in mounts that end with this process."""
+def ready(run: Run, *layouts: str, inodes: int = 0) -> Iterator[dict[str, Ready]]:
+    """The world of one shard in each layout, below its folder, in mounts that end with this process.
+
+    ``inodes``: so many has each volume; 0 leaves it to mkfs.
+    """
     private_mounts()
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with World(run.folder / "sweep") as world:
+        with World(run.folder / "sweep", inodes) as world:
             made: dict[str, Ready] = {}
             for layout in layouts or ("",):
                 run.progress(len(made), len(layouts) or 1, "making the world")

@@ -32,8 +32,8 @@ JOURNEY: Final = "journey"
 RETENTION: Final = "retention"
 LARGE, BROKEN, LATE, LAST = "large", "broken", "late", "last"
 BLOB_BYTES: Final = 1_200_000
-# The floor of a lab's configuration is 64 MiB.
-_VOLUME_MEBIBYTES: Final = 192
+# Above the floor of a lab and its margin, 320 MiB together.
+_VOLUME_MEBIBYTES: Final = 448
 
 
 def plan() -> LabPlan:
@@ -60,8 +60,9 @@ class World:
     The first volume holds everything that no volume of its own was made for.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, inodes: int = 0) -> None:
         self._place = place
+        self._inodes = inodes
         self.layout = Layout(place / "memory" / "lab")
         self._volumes: list[Volume] = []
 
@@ -166,7 +167,8 @@ class World:
         return [volume for volume in self._volumes if volume.at in places]
 
     def _add(self, index: int, place: Path) -> None:
-        self._volumes.append(Volume.create(self._image(index), place, _VOLUME_MEBIBYTES))
+        made = Volume.create(self._image(index), place, _VOLUME_MEBIBYTES, inodes=self._inodes)
+        self._volumes.append(made)
 
     def _image(self, index: int) -> Path:
         return self._place / "memory" / f"{index}.image"
