@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
-from exchanged.ledger.writer import name_damage
+from exchanged.ledger.damage import name_damage
 from exchanged.log import event_line
 from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff
