@@ -1,4 +1,4 @@
-"""Cases side by side: forked workers, each with the world at the same path in a mount namespace of its own."""
+"""Cases side by side: forked workers, each with the world at one path in a mount namespace of its own."""
 
 from __future__ import annotations
 

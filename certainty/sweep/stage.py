@@ -95,7 +95,7 @@ class Stage:
                 self._advance(0.1 * DAY)
                 self._rest()
                 self._on_rest()
-                # Who was started again has heard nobody since, and takes nothing for old: all speak once more.
+                # Who was started again has heard nobody and takes nothing for old: all speak once more.
                 self._world.drop(LAST)
                 self._rest()
                 self._advance(0.1 * DAY)
