@@ -18,8 +18,14 @@ from certainty.simulation.people import People
 from certainty.simulation.template import PLANS, Templates
 from certainty.simulation.trail import Trail
 from certainty.simulation.world import World
+from exchanged import examine
 from exchanged.config import Config, DropProfile
+from exchanged.packs import find_pack
+from frontend_server.judging import read_directory
 from tests.support.network import COURT
+
+# What the program remembers by path: every world stands at the same one.
+_REMEMBERED: Final = (read_directory, find_pack, examine._directory)  # noqa: SLF001
 
 # So much virtual time passes with faults, and so much at most without until all must have come to rest.
 _CHAOS: Final = (20.0, 60.0, 180.0)
@@ -57,6 +63,8 @@ def run_seed(
 ) -> Result:
     """Play one seed. What is wrong is in the result; an exception is a mistake of the simulation."""
     logging.disable(logging.CRITICAL)
+    for remembered in _REMEMBERED:
+        remembered.cache_clear()
     began = time.perf_counter()
     dice = Random(f"{mode}/{seed}")  # noqa: S311 - one seed is one run
     plan = dice.choice(("two", "two", "three", "three", "bridged", "both-bridged", "encrypted", "pair"))
