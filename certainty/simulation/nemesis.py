@@ -115,7 +115,8 @@ class Nemesis:
         """A wall clock is set, by seconds or by years, or is set right again."""
         world, dice = self.world, self.world.dice
         node = world.nodes[dice.choice(sorted(world.nodes))]
-        node.clock.skew = dice.choice((0.0, -5.0, 90.0, -3600.0, 86400.0, -315_000_000.0, 63_000_000.0))
+        large = dice.choice((-3600.0, 86400.0, -315_000_000.0, 63_000_000.0))
+        node.clock.skew = large if dice.random() < 0.2 else dice.uniform(-60.0, 60.0)
         world.tell(node.code, f"the clock is wrong by {node.clock.skew:.0f} s now")
         self._later(5.0, 60.0, self._jump)
 
