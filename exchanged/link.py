@@ -12,7 +12,7 @@ from exchanged import forks
 from exchanged.bell import ring_again_in
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
-from exchanged.ledger import batches
+from exchanged.ledger import batches, clock_memory
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
@@ -57,6 +57,7 @@ class LinkStation:
 
         A link that an operator paused neither lands nor offers; a step in hand is finished first.
         """
+        clock_memory.keep_doubt(self._link.ledger, self._link.clock_guard.doubtful_since())
         self._paused = bool(batches.paused_because(self._link.ledger.read(), self._link.name))
         if self._paused:
             return None
