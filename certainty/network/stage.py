@@ -26,7 +26,10 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from cli.lab.lab import Lab, create_lab
+from cli.lab.layout import SSHD
 from cli.lab.plan import LabPlan, default_plan
+from cli.lab.processes import descendants, kill, read_record
+from exchanged.clock import SystemClock
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
 
@@ -144,6 +147,29 @@ class Stage:
         """Rewrite the server's configuration; counts from its next start."""
         path = self.folder / "sshd" / "sshd_config"
         path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def stop_sshd(self) -> None:
+        """End the server with all its sessions, as a crash of its machine would; nodes go on."""
+        process = read_record(self.lab.layout.record(SSHD))
+        if process is not None:
+            clock = SystemClock()
+            while sessions := descendants(process):
+                kill(sessions, clock)
+            kill((process,), clock)
+
+    def restart_sshd(self) -> None:
+        """A new server with the configuration as it is now."""
+        self.stop_sshd()
+        self.lab.start()
+
+    def set_sftp(self, command: str) -> None:
+        """What the server runs for each session, instead of its internal one. Counts from its next start."""
+
+        def change(text: str) -> str:
+            text = re.sub(r"^ForceCommand .*$", f"ForceCommand {command}", text, flags=re.MULTILINE)
+            return re.sub(r"^Subsystem sftp .*$", f"Subsystem sftp {command}", text, flags=re.MULTILINE)
+
+        self.change_sshd(change)
 
     def agency(self, code: str) -> Agency:
         """An agency's folders."""
