@@ -12,7 +12,7 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ PROVINCE: Final = "620000-00-00"
 LOOK_SECONDS: Final = 0.1
 _SMALL, _LARGE = "info.share", "prosecution.transfer"
 _VIDEO: Final = "EVD-024"
+_ARRIVED: Final = ("delivered", "collected")
 _FACTOR: Final = 1_000_000
 
 
@@ -208,9 +209,9 @@ class Stage:
         return sent
 
     def is_done(self, sent: Sent) -> bool:
-        """The sender's status file says that it is delivered, and that this is the end."""
+        """The sender's status file says that it was delivered."""
         status = self.agency(sent.sender).status(sent.name)
-        return status is not None and status.final and status.state == "delivered"
+        return status is not None and status.state in _ARRIVED
 
     def wait(self, seconds: float, sent: Iterable[Sent] | None = None) -> bool:
         """Wait until all drops (or these) are delivered and their senders know it."""
@@ -230,8 +231,11 @@ class Stage:
 
     # --- books ----------------------------------------------------------------------------------
 
-    def violations(self, case: str) -> list[Violation]:
-        """Everything that is not as it must be when all has come to rest; ``case`` reproduces it."""
+    def violations(self, case: str, taken: Collection[str] = ()) -> list[Violation]:
+        """Everything that is not as it must be when all has come to rest; ``case`` reproduces it.
+
+        ``taken``: names of folders that a reader took out of inboxes, and judged before that.
+        """
         found: list[Violation] = []
         if not self.sent:
             return found
@@ -247,6 +251,8 @@ class Stage:
                 found.append(Violation("I1", case, f"{each.name} is not delivered at the end: {state}"))
                 continue
             wanted[each.receiver][f"{key.sender}_{key.packet_id}"] += 1
+            if f"{key.sender}_{key.packet_id}" in taken:
+                continue
             folder = self.agency(each.receiver).folder(key, each.business_type)
             if folder is None:
                 found.append(Violation("I7", case, f"{each.name} counts as delivered and lies nowhere"))
@@ -255,7 +261,7 @@ class Stage:
             found += [Violation("I4", case, problem) for problem in problems]
             files = self.agency(each.sender).receipt_files(key.packet_id)
             kinds = sorted(path.name.split("-")[0] for path in files)
-            if kinds != ["accepted", "delivered"]:
+            if [kind for kind in kinds if kind != "collected"] != ["accepted", "delivered"]:
                 found.append(Violation("I7", case, f"{each.name} has the receipts {kinds}"))
         for code, folders in seen.items():
             names = Counter(folder.name for folder in folders)
