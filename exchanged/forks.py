@@ -148,10 +148,15 @@ def is_same_batch(
 def note_answer(transaction: Transaction, link: str, acknowledgement: Acknowledgement) -> bool:
     """What the neighbour's acknowledgement of our own stream says of us. True: we were set back.
 
-    A number that we have not used yet can only come from a ledger that knew more than this one.
+    A number that we have not used yet can only come from a ledger that knew more than this one, unless it was
+    found bad: then nobody's signature stands behind it, but the name of a file that anybody may have put there.
     """
     connection = transaction.connection
-    if acknowledgement.through >= batches.next_number(connection, link):
+    bad = {each.number for each in acknowledgement.exceptions if each.kind is ExceptionKind.BAD}
+    proven = acknowledgement.through
+    while proven in bad:
+        proven -= 1
+    if proven >= batches.next_number(connection, link):
         if not batches.recall(connection, link, SET_BACK):
             batches.remember(transaction, link, SET_BACK, transaction.stamp)
             through = acknowledgement.through
