@@ -163,6 +163,16 @@ class Stage:
         self.stop_sshd()
         self.lab.start()
 
+    def restart_sshd_alone(self) -> None:
+        """A new server, and no node: the lab is asked for nothing else."""
+        lab = self.lab
+        kept = lab.agencies, lab.bridges, lab.province
+        lab.agencies, lab.bridges, lab.province = (), (), ""
+        try:
+            lab.start()
+        finally:
+            lab.agencies, lab.bridges, lab.province = kept
+
     def set_sftp(self, command: str) -> None:
         """What the server runs for each session, instead of its internal one. Counts from its next start."""
 
