@@ -34,7 +34,7 @@ def never_empty(run: Run) -> Outcome:
             found.append(Violation("I9", case, "what has room in the inbox was not delivered"))
         began = time.monotonic()
         large = [stage.drop(POLICE, PROCURATORATE, video_bytes=4 * MIB) for _ in range(4)]
-        told = wait_until(lambda: bool(stage.log_lines(PROCURATORATE, "station=delivery", "error=")), 60)
+        told = wait_until(lambda: bool(stage.events(PROCURATORATE, "delivery-waiting")), 60)
         noticed = time.monotonic() - began
         if not told:
             found.append(Violation("I13", case, "the node does not say within 60 s that the inbox has no room"))
@@ -60,8 +60,8 @@ def never_empty(run: Run) -> Outcome:
         settle(stage, 60)
         found += stage.violations(case, taken)
     told_as = (
-        f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full: told after"
-        f" {noticed:.0f} s; the sender's status said {', '.join(sorted(states))} for {len(large)} large ones, others were"
+        f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full: delivery-waiting, no-space, was"
+        f" written {noticed:.0f} s after the first drop that had no room; the sender's status said {', '.join(sorted(states))} for {len(large)} large ones, others were"
         f" not held up, and all was delivered {back:.0f} s after the reader had come back. There is no limit on the"
         " number of packets in an inbox: the room of its volume is the limit."
     )
