@@ -1,4 +1,4 @@
-"""Shard ``network-batches``: what lies in mailboxes and inboxes is copied, mixed, changed, taken (F70 to F74, F76)."""
+"""Shard ``network-batches``: files in mailboxes and inboxes are copied, mixed, changed, taken (F70-F76)."""
 
 from __future__ import annotations
 

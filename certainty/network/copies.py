@@ -1,4 +1,4 @@
-"""F70: everything that ever lay in a mailbox is put there again, in any order, under its own name and others."""
+"""F70: what ever lay in a mailbox is put there again, in any order, under its own name and others."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Copier:
 def put_again_and_again(run: Run) -> Outcome:
     """Real daemons over folder links, packets both ways, and the copier at work on all mailboxes."""
     target = 400 if run.quick else 10_000
-    with Stage(run.folder / "f70", (POLICE, PROCURATORATE, COURT), seed=run.seed, limits=_LIMITS, link="folder") as stage:
+    with Stage(
+        run.folder / "f70", (POLICE, PROCURATORATE, COURT), seed=run.seed, limits=_LIMITS, link="folder"
+    ) as stage:
         stage.lab.start()
         copier = Copier(stage.folder / "mailboxes", run.seed, target)
         ends = time.monotonic() + (20 if run.quick else 300)
@@ -99,8 +101,10 @@ def put_again_and_again(run: Run) -> Outcome:
         settle(stage, 120)
         found = stage.violations(f"seed {run.seed}")
     told = (
-        f"{copier.placed} copies of {copier.files} batches and acknowledgements, each 2 to 50 times, under their own and"
-        f" other names, in any order, while {len(stage.sent)} packets moved: {sum(each.invariant == 'I2' for each in found)}"
+        f"{copier.placed} copies of {copier.files} batches and acknowledgements, each 2 to 50 times, under"
+        f" their own and"
+        f" other names, in any order, while {len(stage.sent)} packets moved:"
+        f" {sum(each.invariant == 'I2' for each in found)}"
         " doubled."
     )
     short = f"{copier.placed} of {target} copies in the time given" if copier.placed < target else ""

@@ -1,4 +1,4 @@
-"""F77 and F78: a hundred front-ends that come back at once, and one that does all it can against the others."""
+"""F77 and F78: a hundred front-ends that come back at once, and one that does its worst."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,25 +30,28 @@ _BACK_SECONDS = 120.0
 _ROOT = Path(__file__).resolve().parents[2]
 # As a node is shipped: the lab's own pauses are short.
 _SHIPPED = {"retry_first_seconds": "1.0", "retry_max_seconds": "300.0", "link_scan_seconds": "30.0"}
-_LIMITS_OF_SSHD = re.compile(r"^(MaxStartups|MaxSessions|LoginGraceTime|ClientAlive\w+|PerSourceMaxStartups) .*$", re.MULTILINE)
+_LIMITS_OF_SSHD = re.compile(
+    r"^(MaxStartups|MaxSessions|LoginGraceTime|ClientAlive\w+|PerSourceMaxStartups) .*$", re.MULTILINE
+)
 _BODY = "import sys; sys.stdout.write(open({path!r}).read())\n"
 
 
 def shipped_limits(stage: Stage) -> None:
-    """Give the lab's sshd the limits of systemd/sshd_config, and a program that it asks for keys at each login.
+    """Give the lab's sshd the limits of systemd/sshd_config, and a program to ask for keys at each login.
 
     The program costs what the product's key command costs once its answers are kept: a Python that starts.
     """
-    shipped = _LIMITS_OF_SSHD.findall((_ROOT / "systemd" / "sshd_config").read_text(encoding="utf-8"))
-    lines = [match[0] for match in _LIMITS_OF_SSHD.finditer((_ROOT / "systemd" / "sshd_config").read_text("utf-8"))]
-    assert len(lines) == len(shipped)  # noqa: S101 - the same pattern
+    shipped = (_ROOT / "systemd" / "sshd_config").read_text(encoding="utf-8")
+    lines = [match[0] for match in _LIMITS_OF_SSHD.finditer(shipped)]
     script = stage.folder / "sshd" / "keys.py"
     script.write_text(_BODY.format(path=str(stage.folder / "sshd" / "authorized_keys")), encoding="utf-8")
 
     def change(text: str) -> str:
         text = _LIMITS_OF_SSHD.sub("", text)
         asked = f"AuthorizedKeysCommand {sys.executable} -I {script} %u\nAuthorizedKeysCommandUser root"
-        text = re.sub(r"^AuthorizedKeysFile .*$", f"AuthorizedKeysFile none\n{asked}", text, flags=re.MULTILINE)
+        text = re.sub(
+            r"^AuthorizedKeysFile .*$", f"AuthorizedKeysFile none\n{asked}", text, flags=re.MULTILINE
+        )
         return text + "\n".join(lines) + "\n"
 
     stage.change_sshd(change)
@@ -133,12 +136,20 @@ def all_at_once(run: Run) -> Outcome:
         dropped = len(stage.log_lines("sshd", "MaxStartups"))
     middle = statistics.median(waits) if waits else 0.0
     told = (
-        f"{crowd} real daemons (forked from one process that had loaded the program; sshd with the shipped limits and a"
-        f" program asked for keys at each login), down for {outage:.0f} s{'' if downs else ' and more'}: all back within"
-        f" {max(waits, default=0):.0f} s, half of them within {middle:.0f} s; {dropped} connections refused by MaxStartups;"
-        f" {len(during) + len(more)} packets dropped meanwhile and right after were delivered once. 500 were not tried."
+        f"{crowd} real daemons (forked from one process that had loaded the program; sshd with the shipped"
+        f" limits and a"
+        f" program asked for keys at each login), down for {outage:.0f} s{'' if downs else ' and more'}:"
+        f" all back within"
+        f" {max(waits, default=0):.0f} s, half of them within {middle:.0f} s; {dropped} connections"
+        f" refused by MaxStartups;"
+        f" {len(during) + len(more)} packets dropped meanwhile and right after were delivered once. 500"
+        f" were not tried."
     )
-    short = "" if not waits or max(waits) <= 3 * max(middle, 1.0) else "the last waited more than three times the median"
+    short = (
+        ""
+        if not waits or max(waits) <= 3 * max(middle, 1.0)
+        else "the last waited more than three times the median"
+    )
     return Outcome("F77", crowd, tuple(found), tuple(waits), told, short)
 
 
@@ -179,10 +190,16 @@ def flood(run: Run) -> Outcome:
         found += stage.violations(f"seed {run.seed}")
     before, during = _p95(calm), _p95(stormy)
     told = (
-        f"{flooder.logins} logins ({flooder.refused} refused) and {flooder.files} tiny files of one front-end, on the same"
-        f" two cores as everybody: the others' p95 from drop to receipt {before:.1f} s before and {during:.1f} s meanwhile."
+        f"{flooder.logins} logins ({flooder.refused} refused) and {flooder.files} tiny files of one"
+        f" front-end, on the same"
+        f" two cores as everybody: the others' p95 from drop to receipt {before:.1f} s before and"
+        f" {during:.1f} s meanwhile."
     )
-    short = "" if during <= 2 * before else "others' p95 is more than doubled; flooder and server share two cores here"
+    short = (
+        ""
+        if during <= 2 * before
+        else "others' p95 is more than doubled; flooder and server share two cores here"
+    )
     return Outcome("F78", len(stormy), tuple(found), (), told, short)
 
 
@@ -233,7 +250,9 @@ class _Flooder:
     def _litter(self) -> None:
         while not self._ended.wait(0.0005) and self.files < self._most:
             number = 10_000_000 + self.files
-            name = f"tiny-{secrets.token_hex(8)}" if self.files % 2 else f"{number:08d}-feedfeedfeedfeed.batch"
+            name = (
+                f"tiny-{secrets.token_hex(8)}" if self.files % 2 else f"{number:08d}-feedfeedfeedfeed.batch"
+            )
             with suppress(OSError):
                 (self._up / name).write_bytes(b"x")
             self.files += 1

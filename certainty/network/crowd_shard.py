@@ -1,4 +1,4 @@
-"""Shard ``network-crowd``: a reader that never reads, a hundred that come back at once, one that floods (F75, F77, F78)."""
+"""Shard ``network-crowd``: one that never reads, a hundred that come back, one that floods (F75-F78)."""
 
 from __future__ import annotations
 

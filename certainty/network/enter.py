@@ -21,7 +21,7 @@ def main(table: str, config: str) -> None:
     command = [sys.executable, "-P", "-m", "cli.daemon", "--config", config]
     space = json.loads(Path(table).read_text(encoding="utf-8")).get(config, "")
     if not space:
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - this is what it is for
     outside = os.environ.get("NOTIFY_SOCKET", "")
     if outside.startswith("@"):
         folder = Path(tempfile.mkdtemp(prefix="certainty-notify-"))
@@ -32,7 +32,7 @@ def main(table: str, config: str) -> None:
             _pass_on(inside, "\0" + outside[1:], folder)
         inside.close()
         os.environ["NOTIFY_SOCKET"] = path
-    os.execvp("ip", ["ip", "netns", "exec", space, *command])
+    os.execvp("ip", ["ip", "netns", "exec", space, *command])  # noqa: S606 - likewise
 
 
 def _pass_on(inside: socket.socket, outside: str, folder: Path) -> None:

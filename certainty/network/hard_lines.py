@@ -1,10 +1,11 @@
-"""F61 to F63: neighbours behind interfaces that fall silent, are slow, or lose and delay what crosses them."""
+"""F61 to F63: neighbours behind interfaces that fall silent, are slow, or lose and delay."""
 
 from __future__ import annotations
 
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from certainty.network.line import Line, Trouble
 from certainty.network.spaces import Space, daemon_in
@@ -18,7 +19,9 @@ _SMALL_SECONDS = 60.0
 _KILOBITS = 256
 
 
-def _stage(stack: ExitStack, run: Run, name: str, codes: tuple[str, ...], spaces: dict[str, Space], scan: str) -> Stage:
+def _stage(
+    stack: ExitStack, run: Run, name: str, codes: tuple[str, ...], spaces: dict[str, Space], scan: str
+) -> Stage:
     """A lab whose named agencies live in namespaces and dial the host over their interfaces."""
     folder = run.folder / name
     homes = {str(folder / "nodes" / code / "exchanged.toml"): space.name for code, space in spaces.items()}
@@ -39,7 +42,9 @@ def fall_silent(run: Run) -> Outcome:
     back: list[float] = []
     slowest = 0.0
     with ExitStack() as stack:
-        silent = {code: stack.enter_context(Space(number)) for number, code in enumerate((POLICE, PROCURATORATE))}
+        silent = {
+            code: stack.enter_context(Space(number)) for number, code in enumerate((POLICE, PROCURATORATE))
+        }
         codes = (POLICE, PROCURATORATE, COURT, JUSTICE)
         # The shipped pause between two looks: the lab's short one would find silence sooner.
         stage = _stage(stack, run, "f61", codes, silent, "30.0")
@@ -81,7 +86,8 @@ def fall_silent(run: Run) -> Outcome:
         found += stage.violations(f"seed {run.seed}")
         slowest = max(noticed, default=0.0)
     told = (
-        f"Silence noticed after {' and '.join(f'{seconds:.0f} s' for seconds in noticed)} (in mid-upload, and idle),"
+        f"Silence noticed after {' and '.join(f'{seconds:.0f} s' for seconds in noticed)} (in mid-upload,"
+        f" and idle),"
         f" at most {slowest:.0f} s; meanwhile {len(others)} packets of two others passed."
     )
     return Outcome("F61", len(noticed), tuple(found), tuple(back), told)
@@ -94,7 +100,9 @@ def crawl(run: Run) -> Outcome:
     found: list[Violation] = []
     took: list[float] = []
     with ExitStack() as stack:
-        spaces = {code: stack.enter_context(Space(number)) for number, code in enumerate((POLICE, PROCURATORATE))}
+        spaces = {
+            code: stack.enter_context(Space(number)) for number, code in enumerate((POLICE, PROCURATORATE))
+        }
         stage = _stage(stack, run, "f62", (POLICE, PROCURATORATE, COURT), spaces, "5.0")
         stage.lab.start()
         stage.drop(POLICE, COURT)
@@ -118,22 +126,35 @@ def crawl(run: Run) -> Outcome:
         settle(stage, 180)
         found += stage.violations(f"seed {run.seed}")
     told = (
-        f"At 256 kbit/s {len(took)} small packets were in the receiver's inbox after at most {max(took, default=0):.0f} s"
-        f" while a packet of {size // MIB} MiB moved on the same link, up{'' if run.quick else ' and then down'}"
+        f"At 256 kbit/s {len(took)} small packets were in the receiver's inbox after at most"
+        f" {max(took, default=0):.0f} s"
+        f" while a packet of {size // MIB} MiB moved on the same link,"
+        f" up{'' if run.quick else ' and then down'}"
         f"{'' if moving else ' (it had arrived before the last of them)'}; 1 GB would take nine hours there."
     )
     return Outcome("F62", len(took), tuple(found), (), told)
 
 
+def _has_more(stage: Stage, receiver: str, before: int) -> bool:
+    return len(stage.agency(receiver).folders()) > before
+
+
 def _small(
-    run: Run, stage: Stage, sender: str, receiver: str, count: int, took: list[float], found: list[Violation], way: str
+    run: Run,
+    stage: Stage,
+    sender: str,
+    receiver: str,
+    count: int,
+    took: list[float],
+    found: list[Violation],
+    way: str,
 ) -> None:
     for number in range(count):
         if run.is_over:
             return
         before = len(stage.agency(receiver).folders())
         sent = stage.drop(sender, receiver)
-        arrived = wait_until(lambda before=before: len(stage.agency(receiver).folders()) > before, 3 * _SMALL_SECONDS)  # type: ignore[misc]
+        arrived = wait_until(partial(_has_more, stage, receiver, before), 3 * _SMALL_SECONDS)
         seconds = time.monotonic() - sent.at
         took.append(seconds)
         if not arrived or seconds > _SMALL_SECONDS:

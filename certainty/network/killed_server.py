@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from certainty.network.line import Line
@@ -61,9 +62,8 @@ class Onlooker:
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
             except OSError:
                 continue
-            if path.suffix == ".blob" and digest != path.stem:
-                self.partial.append(path.name)
-            elif self._seen.setdefault(path.name, digest) != digest:
+            is_other = self._seen.setdefault(path.name, digest) != digest
+            if is_other or (path.suffix == ".blob" and digest != path.stem):
                 self.partial.append(path.name)
 
 
@@ -73,11 +73,15 @@ def kill_at_every_write(run: Run) -> Outcome:
     back: list[float] = []
     killed = 0
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage(run.folder / "f65", (POLICE, PROCURATORATE), seed=run.seed, limits=_LIMITS))
+        stage = stack.enter_context(
+            Stage(run.folder / "f65", (POLICE, PROCURATORATE), seed=run.seed, limits=_LIMITS)
+        )
         tools = run.folder / "f65-tools"
         tools.mkdir()
         wrapper = tools / "sftp"
-        wrapper.write_text(_WRAPPER.format(folder=tools, server=SFTP_SERVER, options=_OPTIONS), encoding="utf-8")
+        wrapper.write_text(
+            _WRAPPER.format(folder=tools, server=SFTP_SERVER, options=_OPTIONS), encoding="utf-8"
+        )
         wrapper.chmod(0o755)
         (tools / "armed").touch()
         stage.set_sftp(str(wrapper))
@@ -96,7 +100,9 @@ def kill_at_every_write(run: Run) -> Outcome:
             line.cut()
             sent = stage.drop(POLICE, PROCURATORATE, video_bytes=_VIDEO)
             if not stage.wait(90, [sent]):
-                found.append(Violation("I1", f"seed {run.seed} write {number}", "the packet did not get through"))
+                found.append(
+                    Violation("I1", f"seed {run.seed} write {number}", "the packet did not get through")
+                )
             back.append(time.monotonic() - sent.at)
             killed += 2 - len((tools / "armed").read_text(encoding="utf-8").split())
             run.progress(len(back), len(writes), "F65 writes")
@@ -106,11 +112,16 @@ def kill_at_every_write(run: Run) -> Outcome:
         found += [Violation("I3", f"seed {run.seed}", f"{name} lay there half") for name in onlooker.partial]
         found += stage.violations(f"seed {run.seed}")
         told = (
-            f"{killed} server processes armed to die at one of their writes 1 to {writes[-1]}, file bytes and answers alike;"
+            f"{killed} server processes armed to die at one of their writes 1 to {writes[-1]}, file bytes"
+            f" and answers alike;"
             f" {onlooker.looks} looks at the mailbox found no partial file. From drop to receipt at most"
             f" {max(back, default=0):.1f} s."
         )
     return Outcome("F65", len(back), tuple(found), (), told)
+
+
+def _has_batch(folder: Path) -> bool:
+    return any(path.suffix == ".batch" and path.name != "ack.batch" for path in folder.iterdir())
 
 
 def forget_after_ok(run: Run) -> Outcome:
@@ -121,11 +132,15 @@ def forget_after_ok(run: Run) -> Outcome:
     lost = 0
     back: list[float] = []
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage(run.folder / "f67", (POLICE, PROCURATORATE), seed=run.seed, limits=_LIMITS))
+        stage = stack.enter_context(
+            Stage(run.folder / "f67", (POLICE, PROCURATORATE), seed=run.seed, limits=_LIMITS)
+        )
         mailbox = stage.mailbox(POLICE)
         image = run.folder / "f67.img"
         aside = run.folder / "f67-mailbox"
-        shutil.copytree(mailbox, aside, ignore=lambda _folder, names: [name for name in names if name == "bell"])
+        shutil.copytree(
+            mailbox, aside, ignore=lambda _folder, names: [name for name in names if name == "bell"]
+        )
         volume = stack.enter_context(Volume.create(image, mailbox, 64))
         for direction in ("up", "down"):
             shutil.copytree(aside / direction, mailbox / direction)
@@ -140,10 +155,12 @@ def forget_after_ok(run: Run) -> Outcome:
             stage.lab.kill_node(stage.lab.province)
             sent = stage.drop(POLICE, PROCURATORATE, video_bytes=_VIDEO if draw.random() < 0.5 else 0)
             up = mailbox / "up"
-            wait_until(lambda up=up: any(path.suffix == ".batch" and path.name != "ack.batch" for path in up.iterdir()), 60)  # type: ignore[misc]
+            wait_until(partial(_has_batch, up), 60)
             before = {path.name for path in up.iterdir()}
             if stage.is_done(sent):
-                found.append(Violation("I7", f"seed {run.seed} cut {number}", "delivered, though nobody had landed it"))
+                found.append(
+                    Violation("I7", f"seed {run.seed} cut {number}", "delivered, though nobody had landed it")
+                )
             stage.stop_sshd()
             volume.power_cycle()
             lost += len(before - {path.name for path in up.iterdir()})
@@ -155,7 +172,8 @@ def forget_after_ok(run: Run) -> Outcome:
         found += stage.violations(f"seed {run.seed}")
         stage.lab.stop()
     told = (
-        f"{len(back)} power cuts of the server's volume after its OK took {lost} files away that it had renamed;"
+        f"{len(back)} power cuts of the server's volume after its OK took {lost} files away that it had"
+        f" renamed;"
         " no packet counted as delivered before its receipt, and each was put again and delivered once."
     )
     return Outcome("F67", len(back), tuple(found), tuple(back), told)

@@ -2,8 +2,8 @@
 
     python -m certainty.network.many PLAN
 
-``PLAN`` is JSON: a list of [configuration, log]. What each child then does is what the command ``exchanged`` does;
-forking saves the second of processor time and most of the memory that loading takes, nothing else.
+``PLAN`` is JSON: a list of [configuration, log]. What each child then does is what the command ``exchanged``
+does; forking saves the second of processor time and most of the memory that loading takes, nothing else.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _PAUSE_SECONDS = 0.1
 
 def main(plan: str) -> None:
     """Fork all, then wait for the end."""
-    import cli.service  # noqa: PLC0415 - workers of the daemons import this module and need none of it
-    import cli.wiring  # noqa: PLC0415
-    from cli.daemon import exchanged  # noqa: PLC0415
+    import cli.service
+    import cli.wiring
+    from cli.daemon import exchanged
 
     loaded = (cli.service, cli.wiring)
     os.environ.pop("NOTIFY_SOCKET", None)

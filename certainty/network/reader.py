@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import random
 import shutil
 import threading
@@ -66,7 +65,7 @@ class Reader:
         if draw.random() < 0.7:
             return
         mine = self._aside / f"{folder.name}.{threading.get_ident()}.{time.monotonic_ns()}"
-        os.rename(folder, mine)
+        folder.rename(mine)
         self.operations += 1
         with self._lock:
             self.appeared[folder.name] += 1
@@ -118,8 +117,11 @@ def read_greedily(run: Run) -> Outcome:
         ]
         found += stage.violations(case, reader.taken)
     told = (
-        f"{reader.operations} opens, locks and moves by a reader while {len(stage.sent)} packets were delivered;"
+        f"{reader.operations} opens, locks and moves by a reader while {len(stage.sent)} packets were"
+        f" delivered;"
         f" {len(reader.taken)} were taken away the moment they showed, each whole, none came again."
     )
-    short = f"{reader.operations} of {target} operations in the time given" if reader.operations < target else ""
+    short = (
+        f"{reader.operations} of {target} operations in the time given" if reader.operations < target else ""
+    )
     return Outcome("F76", reader.operations, tuple(found), (), told, short)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from certainty.network.killed_server import SFTP_SERVER
@@ -21,13 +23,15 @@ from certainty.shard import Outcome, Run, Violation
 
 _DENIED = "symlink,hardlink,mkdir,rmdir,setstat,fsetstat,lsetstat,copy-data"
 _FIRST, _MOST = 0.5, 4.0
-_FAILED = re.compile(r"^(\S+) .*event=station-failed station=link:\S+ error=(\S+) .*again_in_seconds=([0-9.]+)")
+_FAILED = re.compile(
+    r"^(\S+) .*event=station-failed station=link:\S+ error=(\S+) .*again_in_seconds=([0-9.]+)"
+)
 # An alarm after this long: the shipped quarter of an hour, made short.
 _ALARM = "\n[notices]\nlink_down_minutes = 0.1\n"
 
 
 def refuse(run: Run) -> Outcome:
-    """F66: one trouble of the server after the other, with drops going on; each heals and all is delivered."""
+    """F66: one trouble of the server after the other while drops go on; each heals."""
     found: list[Violation] = []
     told: list[str] = []
     with ExitStack() as stack:
@@ -109,7 +113,9 @@ def _one(
     if not expected and tries:
         found.append(Violation("I13", case, f"the link does not work: {sorted(named)}"))
     if hurried:
-        found.append(Violation("I13", case, f"{hurried} of {len(tries)} tries came before their pause was over"))
+        found.append(
+            Violation("I13", case, f"{hurried} of {len(tries)} tries came before their pause was over")
+        )
     if not settle(stage, 90):
         found.append(Violation("I1", case, "not everything got through afterwards"))
     return f"{name}: {', '.join(sorted(named)) or 'works'}, {len(tries)} tries in {seconds:.0f} s"
@@ -118,7 +124,7 @@ def _one(
 def _hurried(tries: list[re.Match[str]]) -> int:
     """How many tries came earlier than the one before had said."""
     count = 0
-    for one, other in zip(tries, tries[1:], strict=False):
+    for one, other in pairwise(tries):
         gap = (datetime.fromisoformat(other[1]) - datetime.fromisoformat(one[1])).total_seconds()
         count += gap < float(one[3]) * 0.9 - 0.05
     return count
@@ -150,6 +156,10 @@ def _read_only(up: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(up)], check=True)
 
 
+def _says(stage: Stage, since: int, word: str) -> bool:
+    return any(word in line for line in stage.log_lines(POLICE)[since:])
+
+
 def another_host_key(run: Run) -> Outcome:
     """F68: the server comes back with another host key; nothing but the key exchange may cross the line."""
     found: list[Violation] = []
@@ -173,9 +183,7 @@ def another_host_key(run: Run) -> Outcome:
             accepted = len(stage.log_lines("sshd", "Accepted publickey", f"port {''}"))
             stage.restart_sshd()
             stage.drop(POLICE, PROCURATORATE, video_bytes=1_300_000)
-            seen = wait_until(
-                lambda lines=lines: any("host-key-changed" in line for line in stage.log_lines(POLICE)[lines:]), 30  # type: ignore[misc]
-            )
+            seen = wait_until(partial(_says, stage, lines, "host-key-changed"), 30)
             time.sleep(3.0)
             if not seen:
                 found.append(Violation("I13", case, "the link does not say that the host key changed"))
@@ -197,7 +205,8 @@ def another_host_key(run: Run) -> Outcome:
             run.progress(number + 1, count, "F68 changes")
         found += stage.violations(f"seed {run.seed}")
     told = (
-        f"{count} changes of the host key: 0 bytes of a packet, no login (at most {most} bytes of greeting and key"
+        f"{count} changes of the host key: 0 bytes of a packet, no login (at most {most} bytes of greeting"
+        f" and key"
         " exchange in a connection), host-key-changed and a notice; with the right key everything went on."
     )
     return Outcome("F68", count, tuple(found), tuple(back), told)
@@ -238,8 +247,18 @@ def strange_servers(run: Run) -> Outcome:
             return trouble
 
         troubles: list[tuple[str, str, Callable[[], Iterator[None]], float]] = [
-            ("account locked", "login-refused", change_server(r"^AllowUsers .*$", "AllowUsers nobody-here"), 10),
-            ("key refused", "login-refused", change_server(r"^AuthorizedKeysFile .*$", "AuthorizedKeysFile none"), 10),
+            (
+                "account locked",
+                "login-refused",
+                change_server(r"^AllowUsers .*$", "AllowUsers nobody-here"),
+                10,
+            ),
+            (
+                "key refused",
+                "login-refused",
+                change_server(r"^AuthorizedKeysFile .*$", "AuthorizedKeysFile none"),
+                10,
+            ),
             ("rubbish for a greeting", "transport-failed", instead(_rubbish), 10),
             ("a greeting without end", "transport-failed", instead(_endless), 25),
             ("a server that says nothing", "transport-failed", instead(_mute), 50),

@@ -1,7 +1,8 @@
-"""F74 and F73: whoever carries the files between two mailboxes loses, delays, mixes, repeats and changes them.
+"""F74 and F73: who carries the files between two mailboxes loses, delays, mixes, repeats, changes them.
 
-``Relay`` stands between the mailbox that a front-end writes and the one that the province serves, as a relay host or a
-carried disk would, and copies files from one to the other. It has no keys. While it is honest, both are alike.
+``Relay`` stands between the mailbox that a front-end writes and the one that the province serves, as a relay
+host or a carried disk would, and copies files from one to the other. It has no keys. While it is honest, both
+are alike.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Step:
 
 
 class Relay:
-    """Copies between ``near`` (the front-ends' side) and ``far`` (the province's). ``treat`` decides on each file.
+    """Copies between ``near`` (the front-ends' side) and ``far`` (the province's); ``treat`` decides how.
 
     ``treat`` returns what is really put: (folder, name, bytes) for each; nothing to put nothing this time.
     """
@@ -143,7 +144,10 @@ def _strategies(relay: Relay) -> dict[str, Callable[[Step], list[tuple[Path, str
 
     def replay(step: Step) -> list[tuple[Path, str, bytes]]:
         old = draw.choices(relay.history, k=3)
-        return [*relay.honest(step), *((relay.target(each), each.name, each.data) for each in old if each.name != step.name)]
+        return [
+            *relay.honest(step),
+            *((relay.target(each), each.name, each.data) for each in old if each.name != step.name),
+        ]
 
     def mix(step: Step) -> list[tuple[Path, str, bytes]]:
         other = draw.choice([code for code in _CODES if code != step.code])
@@ -219,16 +223,28 @@ def betray(run: Run) -> Outcome:
                 time.sleep(1.0)
             relay.treat = relay.honest
             if not settle(stage, 120):
-                found.append(Violation("I14", f"seed {run.seed} {name}", "not all arrived once the relay was honest"))
+                found.append(
+                    Violation("I14", f"seed {run.seed} {name}", "not all arrived once the relay was honest")
+                )
             tricks, seen = relay.tricks - before, _refusals(stage) - alarms
-            # What forges or confuses must be told; what only loses or waits shows as what is not yet delivered.
-            if name in {"mixes mailboxes", "turns files round", "changes bytes", "shortens"} and tricks and not seen:
-                found.append(Violation("I14", f"seed {run.seed} {name}", f"{tricks} tricks, and no node tells of any"))
+            # What forges or confuses must be told; what only loses shows as what is not yet delivered.
+            if (
+                name in {"mixes mailboxes", "turns files round", "changes bytes", "shortens"}
+                and tricks
+                and not seen
+            ):
+                found.append(
+                    Violation("I14", f"seed {run.seed} {name}", f"{tricks} tricks, and no node tells of any")
+                )
             told.append(f"{name} {tricks} times ({seen} told)")
             run.progress(number + 1, len(chosen), f"F74 {name}")
         relay.stop()
         found += stage.violations(f"seed {run.seed}")
-    tale = "A relay without keys " + ", ".join(told) + "; nothing was lost, doubled or changed after it was honest again."
+    tale = (
+        "A relay without keys "
+        + ", ".join(told)
+        + "; nothing was lost, doubled or changed after it was honest again."
+    )
     return Outcome("F74", len(told), tuple(found), (), tale)
 
 
@@ -258,7 +274,9 @@ def carry(run: Run) -> Outcome:
                     if stage.is_done(sent):
                         found.append(Violation("I7", case, "delivered, though nothing was carried"))
                 elif trick == "read twice":
-                    held = [(path, path.read_bytes()) for path in up.iterdir() if not path.name.startswith(".")]
+                    held = [
+                        (path, path.read_bytes()) for path in up.iterdir() if not path.name.startswith(".")
+                    ]
                     _carry_until(relay, stage, sent)
                     for path, data in held:
                         relay._write(relay.far / POLICE / "up" / path.name, data)
@@ -275,7 +293,8 @@ def carry(run: Run) -> Outcome:
         found += stage.violations(case)
     told = (
         f"{rounds} times a disk of a folder link was lost, read twice and tampered with: delivered once each,"
-        " tampering told. Only folder links whose files are carried both ways; links of their own for carried media"
+        " tampering told. Only folder links whose files are carried both ways; links of their own for"
+        " carried media"
         " (marked carried, one way) are not built."
     )
     return Outcome("F73", 3 * rounds, tuple(found), (), told)

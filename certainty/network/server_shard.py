@@ -1,4 +1,4 @@
-"""Shard ``network-server``: the server's side is killed, full, refuses, forgets, or is not itself (F65 to F69)."""
+"""Shard ``network-server``: the server is killed, full, refuses, forgets, is not itself (F65 to F69)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def never_empty(run: Run) -> Outcome:
         told = wait_until(lambda: bool(stage.events(PROCURATORATE, "delivery-waiting")), 60)
         noticed = time.monotonic() - began
         if not told:
-            found.append(Violation("I13", case, "the node does not say within 60 s that the inbox has no room"))
+            found.append(
+                Violation("I13", case, "the node does not say within 60 s that the inbox has no room")
+            )
         states = {str(getattr(stage.agency(POLICE).status(each.name), "state", "none")) for each in large}
         others = [stage.drop(POLICE, COURT), stage.drop(COURT, POLICE)]
         if not stage.wait(60, others):
@@ -60,9 +62,12 @@ def never_empty(run: Run) -> Outcome:
         settle(stage, 60)
         found += stage.violations(case, taken)
     told_as = (
-        f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full: delivery-waiting, no-space, was"
-        f" written {noticed:.0f} s after the first drop that had no room; the sender's status said {', '.join(sorted(states))} for {len(large)} large ones, others were"
-        f" not held up, and all was delivered {back:.0f} s after the reader had come back. There is no limit on the"
+        f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full:"
+        f" delivery-waiting, no-space, was"
+        f" written {noticed:.0f} s after the first drop that had no room; the sender's status said"
+        f" {', '.join(sorted(states))} for {len(large)} large ones, others were"
+        f" not held up, and all was delivered {back:.0f} s after the reader had come back. There is no"
+        f" limit on the"
         " number of packets in an inbox: the room of its volume is the limit."
     )
     return Outcome("F75", len(small) + len(large), tuple(found), (back,), told_as)

@@ -1,7 +1,7 @@
-"""Network namespaces of the trial's own: a node in one reaches the host over one pair of interfaces that can be broken.
+"""Network namespaces of the trial's own: from one a node reaches the host over interfaces that can be broken.
 
-Names bear the number of the process that made them; what a dead process left is removed by the next that makes
-one. Known limit: this kernel has no netem, so delay comes from a ``Line`` behind the interfaces.
+Names bear the number of the process that made them; what a dead process left is removed by the next that
+makes one. Known limit: this kernel has no netem, so delay comes from a ``Line`` behind the interfaces.
 """
 
 from __future__ import annotations
