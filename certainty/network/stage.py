@@ -8,7 +8,9 @@ for the moments at which a link was noticed to be down.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -28,7 +30,7 @@ from cli.fiction.writer import write_drop
 from cli.lab.lab import Lab, create_lab
 from cli.lab.layout import SSHD
 from cli.lab.plan import LabPlan, default_plan
-from cli.lab.processes import descendants, kill, read_record
+from cli.lab.processes import descendants, kill, read_record, send
 from exchanged.clock import SystemClock
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
@@ -154,8 +156,12 @@ class Stage:
         process = read_record(self.lab.layout.record(SSHD))
         if process is not None:
             clock = SystemClock()
-            while sessions := descendants(process):
-                kill(sessions, clock)
+            # Stopped first: while it listens, new sessions come as fast as old ones go.
+            send(process, signal.SIGSTOP)
+            while sessions := [each for each in descendants(process) if _lives(each.pid)]:
+                for each in sessions:
+                    with suppress(ProcessLookupError):
+                        os.kill(each.pid, signal.SIGKILL)
             kill((process,), clock)
 
     def restart_sshd(self) -> None:
@@ -307,3 +313,12 @@ class Stage:
         """The lines of a log in which all these words stand."""
         text = self.lab.log(name).read_text(encoding="utf-8", errors="replace")
         return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def _lives(pid: int) -> bool:
+    """It runs: a dead child that its stopped parent has not buried is no session any more."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
