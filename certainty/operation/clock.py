@@ -122,7 +122,7 @@ def _try(place: Town, clocks: Path, case: Case, number: int) -> tuple[float, int
     valid = (datetime.now(UTC) + timedelta(days=20)).isoformat(timespec="seconds")
     before = _accepted(place.journeys)
     # Some wait at their sender with a limit, and one is in the middle of its way.
-    place.ctl(SENDER, "link", "pause", _LINK, "--reason", "a fictional reason", "--yes")
+    place.ctl(SENDER, "link", "pause", _LINK, "--reason", "a fictional reason")
     waiting = [place.drop(f"case-{number}-w{each}", expires=valid) for each in range(_PACKETS)]
     _until_taken(place, waiting)
     if case.running:
@@ -131,7 +131,7 @@ def _try(place: Town, clocks: Path, case: Case, number: int) -> tuple[float, int
         place.lab.stop_node(case.node)
         turn(clocks, case.node, case.seconds)
         place.lab.start_node(case.node)
-    place.ctl(SENDER, "link", "resume", _LINK, "--reason", "a fictional reason", "--yes")
+    place.ctl(SENDER, "link", "resume", _LINK, "--reason", "a fictional reason")
     late = [place.drop(f"case-{number}-l{each}", expires=valid) for each in range(_PACKETS)]
     journeys = [*waiting, *late]
     with suppress(TooLateError):

@@ -98,7 +98,7 @@ class Town:
         number = f"A{int.from_bytes(name.encode()[-8:], 'big') % 10**22:022d}".encode()
         xml = _CASE_NUMBER.sub(number, xml)
         if expires:
-            xml = xml.replace(b"</createdAt>", f"</createdAt>\n    <expiresAt>{expires}</expiresAt>".encode(), 1)
+            xml = xml.replace(b"<secrecy>", f"<expiresAt>{expires}</expiresAt>\n    <secrecy>".encode(), 1)
         (place / "packet.xml").write_bytes(xml)
         return place
 
