@@ -108,9 +108,8 @@ def _packet(tx: Transaction, number: int, total: int, where: SpoolRange, provinc
     search.note_cases(tx, row, numbers)
     tx.event("admit", seal.key, detail={"to": "admitted"})
     _receipt(tx, seal, ReceiptKind.ACCEPTED, "", province, number, own=True)
-    cases.record(
-        tx, f"case-{number // 8:022d}", (), numbers, (seal.key.sender, seal.receiver), seal.business_type, seal.key
-    )
+    case, parties = f"case-{number // 8:022d}", (seal.key.sender, seal.receiver)
+    cases.record(tx, case, (), numbers, parties, seal.business_type, seal.key)
     packets.add_destination(tx, row, seal.receiver, DestinationState.QUEUED, seal.receiver)
     batches.enqueue(tx, seal.receiver, ItemKind.PACKET, row)
     if number >= total - total // WAITING:
@@ -157,4 +156,5 @@ def count_rows(connection: Connection) -> int:
     """The rows of all tables together."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     tables = [row[0] for row in names if not row[0].startswith(("sqlite_", "_sqlite"))]
-    return sum(int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables)
+    counts = (f'SELECT count(*) FROM "{name}"' for name in tables)  # noqa: S608 - names of the schema
+    return sum(int(connection.execute(count).fetchone()[0]) for count in counts)
