@@ -1,9 +1,9 @@
 """Log lines: one line per event, ``event=`` first, values escaped, nothing secret representable.
 
 ``text`` lines are ``key=value``; ``json`` lines are one object each. Control characters never reach
-the log: a value is quoted and escaped as JSON whenever it is not a plain word. Nobody waits for the log: where
-its reader does not read, or its disk is full, lines are lost and counted, and the node goes on
-(``exchanged.log_lines``); the audit is in the ledger.
+the log: a value is quoted and escaped as JSON whenever it is not a plain word. Nobody waits for the log:
+where its reader does not read, or its disk is full, lines are lost and counted (``exchanged.log_lines``), and
+the node goes on; the audit is in the ledger.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class LineHandler(logging.Handler):
         self._write = write
         self._lines: queue.Queue[str | None] = queue.Queue(most)
         self._lost = 0
-        self._is_ending = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -60,8 +60,8 @@ class LineHandler(logging.Handler):
 
     def close(self) -> None:
         """Write what is left, for at most a second."""
-        if not self._is_ending:
-            self._is_ending = True
+        if not self._ending.is_set():
+            self._ending.set()
             until = time.monotonic() + _LAST_SECONDS
             with suppress(queue.Full):
                 self._lines.put(None, timeout=_LAST_SECONDS)
@@ -84,10 +84,9 @@ class LineHandler(logging.Handler):
             try:
                 data = data[self._write(data) :]
             except BlockingIOError:
-                if self._is_ending:
+                if self._ending.wait(_AGAIN_SECONDS):
                     return False
-                time.sleep(_AGAIN_SECONDS)
             except OSError:
-                time.sleep(0.0 if self._is_ending else _AGAIN_SECONDS)
+                self._ending.wait(_AGAIN_SECONDS)
                 return False
         return True
