@@ -14,7 +14,6 @@ import logging
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO
@@ -62,10 +61,9 @@ class LineHandler(logging.Handler):
         """Write what is left, for at most a second."""
         if not self._ending.is_set():
             self._ending.set()
-            until = time.monotonic() + _LAST_SECONDS
             with suppress(queue.Full):
-                self._lines.put(None, timeout=_LAST_SECONDS)
-            self._thread.join(max(0.0, until - time.monotonic()))
+                self._lines.put(None, timeout=_LAST_SECONDS / 2)
+            self._thread.join(_LAST_SECONDS / 2)
         super().close()
 
     def _run(self) -> None:

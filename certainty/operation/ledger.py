@@ -72,7 +72,7 @@ def work(run: Run) -> Iterator[Outcome]:
     slowest = max(figures, key=lambda name: figures[name])
     yield Outcome(
         "F108", cases=len(figures) + 2, violations=tuple(violations), recovery_seconds=(start,),
-        measured=f"{rows:,} rows ({packets:,} packets, {size >> 20:,} MiB) written in {writing:.0f} s;"
+        measured=f"{rows:,} rows ({packets:,} packets, {size >> 20} MiB) in {writing:.0f} s;"
         f" started in {start:.1f} s; {len(figures)} questions, the slowest {slowest}: {figures[slowest]:.2f} s;"
         f" verified in {seconds:.0f} s, {rows / seconds:,.0f} rows a second",
     )  # fmt: skip
