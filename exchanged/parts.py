@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +50,7 @@ from exchanged.soundness import ClockGuard, SoundClock
 from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
+from exchanged.volume import KERNEL, Kernel
 from packet_spec.model import KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
@@ -66,6 +67,7 @@ class Ports:
     pool: WorkPool
     crash: CrashPoints = NO_CRASH
     threaded: bool = True
+    kernel: Kernel = KERNEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Parts:
     reconciled: Reconciled
     door: DirectoryCopy
     machine_clock: Clock
+    # What a role opened: let go when the node is closed, before the lock.
+    on_close: list[Callable[[], None]] = field(default_factory=list)
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -164,6 +168,8 @@ class Parts:
         self.ledger.close()
         for connection in self.connections.values():
             connection.finish()
+        for let_go in self.on_close:
+            let_go()
         self.lock.release()
 
 
@@ -212,7 +218,7 @@ def _open_locked(
     machine = ports.clock
     clock = SoundClock(machine)
     ports = replace(ports, clock=clock)
-    files = DurableFiles(Volume.OWN, ports.crash)
+    files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     door = DirectoryCopy(config.node.door, files, trust)

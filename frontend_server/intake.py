@@ -150,7 +150,9 @@ class Intake:
             return self._settings.scan_seconds
         self._tell_floor()
         with self._folders.opened(OUTBOX) as outbox:
-            listing = list_names(outbox, self._settings.scan_names)
+            # What was taken and still lies there must not keep the others from being seen.
+            leaving = drops.leaving(self._ledger.read())
+            listing = list_names(outbox, self._settings.scan_names, leaving)
             if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
                 return self._settings.scan_seconds
             if listing.truncated is not self._is_too_full:
