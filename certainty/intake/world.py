@@ -53,14 +53,23 @@ class World:
     """The lab. A context manager: nothing runs and nothing is mounted afterwards."""
 
     def __init__(
-        self, folder: Path, *, agencies: int = 3, share: bool = False, settings: Mapping[str, Mapping[str, str]]
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, Mapping[str, str]],
+        agencies: int = 3,
+        share: bool = False,
+        user: int = 0,
     ) -> None:
-        """``settings``: node code, or "" for all front-ends, to ``[section] key`` and its TOML text."""
+        """``settings``: node code, or "" for all front-ends, to ``[section] key`` and its TOML text.
+
+        ``share``: the police's folders lie on one. ``user``: who runs the daemons, by number.
+        """
         self.lab: Lab = create_lab(folder / "lab", default_plan(agencies), "folder")
         self.share: Share | None = None
         self._refs: dict[Path, str] = {}
-        root = self.lab.layout.agency(POLICE).parent
         if share:
+            root = self.lab.layout.agency(POLICE)
             root.rename(folder / "server")
             self.share = Share(folder / "server", root, folder / "switches")
         for code in self.lab.nodes:
@@ -68,6 +77,8 @@ class World:
             if code in self.lab.agencies:
                 chosen = {**settings.get("", {}), **chosen}
             self.configure(code, chosen)
+        # The number of the user whose rights the daemons have.
+        self.user = run_powerless(self.lab, folder, user) if user else 0
 
     def configure(self, code: str, values: Mapping[str, str]) -> None:
         """Write keys into a node's configuration, before it starts."""
@@ -106,7 +117,8 @@ class World:
 
     def behind(self, code: str) -> Path:
         """An agency's folders, as whoever works on the file server sees them."""
-        return self.lab.layout.agency(code) if self.share is None else self.share.backing / code
+        is_shared = self.share is not None and code == POLICE
+        return self.share.backing if is_shared and self.share is not None else self.lab.layout.agency(code)
 
     @property
     def outbox(self) -> Path:
@@ -200,6 +212,24 @@ def wait_for(what: Callable[[], T], why: str, seconds: float = 60.0, between: fl
             raise TooLateError(f"waited {seconds:.0f} s in vain: {why}")
         time.sleep(between)
     return found
+
+
+def run_powerless(lab: Lab, folder: Path, user: int) -> int:
+    """Daemons that may do what files' modes allow and nothing else; for root. The user's number that they have.
+
+    Another user, who owns everything of the lab. Where the interpreter lies in a closed home, as some have it, root
+    without any capability: to whom modes apply as to anybody.
+    """
+    places = (Path(sys.executable).resolve(), Path(os.__file__).resolve(), Path(sys.prefix), ROOT / "cli", folder)
+    is_open = all(parent.stat().st_mode & 0o001 for place in places for parent in place.parents if parent != folder)
+    if is_open:
+        for path in (*folder.rglob("*"), folder):
+            os.chown(path, user, user, follow_symlinks=False)
+        become = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    else:
+        become = ("--bounding-set=-all", "--clear-groups")
+    lab._daemon = ("/usr/bin/setpriv", *become, "--inh-caps=-all", "--no-new-privs", *lab._daemon)
+    return user if is_open else 0
 
 
 def stop_signal(share: Share) -> None:
