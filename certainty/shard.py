@@ -31,8 +31,9 @@ class Outcome:
     """What one shard found about one row.
 
     ``recovery_seconds``: one figure per recovery that was measured, in seconds. ``measured`` is one plain
-    sentence with the figures that the row's goal asks for. ``not_run`` is the reason why nothing was tried
-    (then ``cases`` is 0); what was tried only in part says so in ``measured``.
+    sentence with the figures that the row's goal asks for. ``short`` says which figure of the goal was not
+    reached, although no promise was broken. ``not_run`` is the reason why nothing was tried (then ``cases``
+    is 0); what was tried only in part says so in ``measured``.
     """
 
     row: str
@@ -40,6 +41,7 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
     recovery_seconds: tuple[float, ...] = ()
     measured: str = ""
+    short: str = ""
     not_run: str = ""
 
 
@@ -82,7 +84,8 @@ class Shard:
     """One runnable part. ``needs`` are names of programs on the PATH, ``root`` for the user root, and paths
     that must exist (``/dev/fuse``); what is missing makes all its rows *not run*.
 
-    ``in_quick``: belongs to the quick set. ``module``: where ``work`` is, imported when it runs.
+    ``in_quick``: belongs to the quick set. ``module``: where the body is, imported when it runs; the function
+    is called ``work`` unless its name stands behind a colon.
     """
 
     name: str

@@ -1,12 +1,31 @@
-"""The shards of the programme, in the order in which they run. Each module has a function ``work(run)``."""
+"""The shards of the programme, in the order in which they run."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from certainty.matrix import load_matrix
 from certainty.shard import Shard
 
-SHARDS: Final[tuple[Shard, ...]] = (
+_PARTS: Final = {
+    "disk": "Crash, power, disk",
+    "intake": "Intake folder (outbox)",
+    "content": "Content",
+    "network": "Network and transfer",
+    "identity": "Identity, keys, time, receipts",
+    "operation": "Restore, upgrade, operation",
+}
+
+
+def _of_suite(name: str, part: str) -> Shard:
+    rows = tuple(row.id for row in load_matrix() if row.tests and row.part == part)
+    title = f"tests of the suite: {part.lower()}"
+    return Shard(f"suite-{name}", title, rows, f"certainty.suite:{name}", in_quick=False)
+
+
+# The tests of the suite run in `./run test` and `./run long`: the quick set does not run them again.
+_SUITE: Final = tuple(_of_suite(name, part) for name, part in _PARTS.items())
+_INTAKE: Final = (
     Shard(
         "intake-files",
         "What lies in an outbox, and what is done to it while it is taken",
@@ -35,3 +54,4 @@ SHARDS: Final[tuple[Shard, ...]] = (
         full_seconds=1200,
     ),
 )
+SHARDS: Final[tuple[Shard, ...]] = (*_INTAKE, *(shard for shard in _SUITE if shard.rows))

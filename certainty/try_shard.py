@@ -10,9 +10,9 @@ import shutil
 import sys
 import tempfile
 import time
-from importlib import import_module
 from pathlib import Path
 
+from certainty.one import body_of
 from certainty.shard import Run
 
 
@@ -32,7 +32,7 @@ def main() -> int:
     began, violated = time.monotonic(), False
     try:
         run = Run(given.quick, given.seed, folder, progress=_progress)
-        for outcome in import_module(given.module).work(run):
+        for outcome in body_of(given.module)(run):
             slowest = max(outcome.recovery_seconds, default=0.0)
             print(f"{outcome.row}: {outcome.cases} cases, {len(outcome.violations)} violations,"
                   f" slowest recovery {slowest:.2f} s. {outcome.measured}{outcome.not_run}")  # fmt: skip

@@ -51,7 +51,7 @@ NOUNS: Final = {
     "queue": "What waits, for whom, and how long.",
     "receipt": "Verify and show receipts.",
     "event": "What happened at this node, and who did it.",
-    "ledger": "Verify the ledger.",
+    "ledger": "Verify and export the ledger.",
     "backup": "Take backups, and see whether one is whole.",
     "log": "Show and compare the logs of what nodes accepted.",
     "proof": "Build and verify proofs that stand alone.",

@@ -13,7 +13,7 @@ drop counts as withdrawn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,6 +101,7 @@ class Intake:
         randomness: Randomness,
         backoff: Backoff,
         settings: IntakeSettings,
+        dating_doubt: Callable[[], str],
     ) -> None:
         """``files`` are those of our own volume, where spool and blobs lie; ``packs`` is a folder there."""
         self._ledger = ledger
@@ -135,6 +136,7 @@ class Intake:
                 packs=packs,
                 scanner=settings.scanner,
             ),
+            dating_doubt,
         )
         self._still = StandingStill(clock)
         # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.

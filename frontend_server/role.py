@@ -107,6 +107,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
             scan_names=config.limits.scan_names,
             scanner=config.scanner,
         ),
+        dating_doubt=parts.clock_guard.dating_doubt,
     )
     delivery = Delivery(
         agency=agency,

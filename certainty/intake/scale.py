@@ -171,6 +171,7 @@ def burst(run: Run, papers: Papers) -> Outcome:
         wait_for(lambda: world.count_delivered() == 1, "the first drop", 90)
         pid = world.lab.pid(POLICE)
         assert pid is not None
+        idle = max(world.ctl("node", "status")[2] for _ in range(2))
         os.kill(pid, signal.SIGSTOP)
         try:
             for number in range(count):
@@ -212,14 +213,15 @@ def burst(run: Run, papers: Papers) -> Outcome:
             violations.append(Violation("I10", f"seed {run.seed}", f"the daemon took {peak:.0f} MiB"))
         violations += [Violation("I11", "log", line) for line in world.log_problems()[:5]]
     slow = max(answers, default=0.0)
-    if slow > 2 + 4:
+    # On a machine with other work a command takes long before it asks anything.
+    if slow > max(2.0, 6 * idle):
         violations.append(Violation("I9", f"seed {run.seed}", f"a command answered after {slow:.1f} s"))
     how = f"all accepted after {taken:.0f} s" if taken else f"{counted['taken']} accepted before the time was over"
     return Outcome(
         "F25", count, tuple(violations), (first,),
         measured=f"{count} drops while the daemon was stopped; first delivered {first:.1f} s after it went on, {how}"
         f" ({_rates(marks)}), {delivered} delivered by then; most memory {peak:.0f} MiB; slowest answer of exchangectl"
-        f" {slow:.1f} s of {len(answers)}, its start included",
+        f" {slow:.1f} s of {len(answers)}, its start included ({idle:.1f} s at an idle node)",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``exchangectl ledger``: whether the ledger and the files that it names are whole."""
+"""``exchangectl ledger``: whether the ledger and the files that it names are whole, and what it holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option
+from cli.frame import NounGroup, Settings, json_option
 from cli.locale import _, told
 from cli.render import fields, progress, say, say_json, size, table
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from exchanged.ledger.verify import Verified
 
 
-@click.group("ledger")
+@click.group("ledger", cls=NounGroup, members={"export": "ledger_export"})
 def ledger() -> None:
-    """Verify the ledger."""
+    """Verify and export the ledger."""
 
 
 @ledger.command("verify")

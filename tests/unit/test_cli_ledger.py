@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,12 @@ import pytest
 from cli.node_view import LEDGER_FILE
 from exchanged.parts import LEDGER_FILE as DAEMONS_LEDGER_FILE
 from exchanged.states import Event
+from packet_spec.model import ReceiptKind
+from packet_spec.receipt import decode_receipt
+from packet_spec.signing import split_signed
 from tests.support.asking import Operator, make_node, operator
 from tests.support.books import Books
+from tests.support.documents import POLICE
 
 
 @pytest.fixture
@@ -60,3 +68,36 @@ def test_a_file_that_is_no_ledger_ends_with_code_6(desk: Operator, tmp_path: Pat
 
 def test_the_ledger_is_the_daemons() -> None:
     assert LEDGER_FILE == DAEMONS_LEDGER_FILE
+
+
+def test_an_export_has_all_of_one_moment_from_the_first_line_to_the_last(
+    desk: Operator, tmp_path: Path
+) -> None:
+    with Books(tmp_path / "data") as books:
+        books._sequence = 9  # other spool files than those of the fixture
+        books.receipt(books.packet(2), ReceiptKind.ACCEPTED)
+        books.drop("投件 1")
+    file = tmp_path / "books.jsonl"
+    said = desk.json("ledger", "export", file, "--events")
+    text = file.read_bytes()
+    assert said == {"file": str(file), "sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
+    assert said["sha256"] in desk.text("ledger", "export", file, "--events")
+    assert file.stat().st_mode & 0o777 == 0o600
+    lines = [json.loads(line) for line in text.splitlines()]
+    first, last = lines[0], lines[-1]
+    verified = desk.json("ledger", "verify")["verified"]
+    assert (first["line"], first["node"], first["head"]) == ("ledger", POLICE, verified["head"])
+    assert last == {"line": "end", "lines": len(lines)}
+    kinds = Counter(each["line"] for each in lines)
+    assert (kinds["packet"], kinds["destination"], kinds["receipt"], kinds["drop"]) == (2, 2, 1, 1)
+    assert (kinds["event"], lines[-2]["chain"]) == (first["events"], first["head"])
+    (receipt,) = (each for each in lines if each["line"] == "receipt")
+    document = base64.b64decode(receipt["document"])
+    assert hashlib.sha256(document).hexdigest() == receipt["digest"]
+    assert decode_receipt(split_signed(document)[0]).kind is ReceiptKind.ACCEPTED
+
+
+def test_an_export_to_the_screen_is_the_same_without_events(desk: Operator) -> None:
+    lines = [json.loads(line) for line in desk.text("ledger", "export").splitlines()]
+    assert [each["line"] for each in lines] == ["ledger", "packet", "destination", "end"]
+    assert lines[2]["state"] == "handed-over"

@@ -1,0 +1,163 @@
+"""``./run certainty``: try what can break, and say what held.
+
+    ./run certainty [--quick] [--seed N] [--only SHARD ...] [--list] [--json] [--keep] [--report DIR]
+
+Results are kept below ``.certainty/`` for the state of the source that they belong to: a run that was broken
+off goes on where it stood. Exit codes: 0 nothing was violated and no shard broke, 1 otherwise, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from certainty.matrix import load_matrix, rows_without_source
+from certainty.report import make_page, make_report, show
+from certainty.runner import ROOT, Results, ShardResult, run_shard
+from certainty.shard import Shard
+from certainty.shards import SHARDS
+
+KEPT: Final = ROOT / ".certainty"
+_BAD: Final = ("violated", "broken")
+_REFRESH_SECONDS: Final = 0.5
+
+
+def source_of(root: Path) -> str:
+    """The state of the source: its commit, and when files differ from it, a digest of the differences."""
+
+    def git(*arguments: str) -> bytes:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").decode().strip()
+        changed = git("diff", "HEAD", "--binary", "--", ".", ":!docs/certainty")
+        new = git("ls-files", "--others", "--exclude-standard")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    if not changed and not new:
+        return commit
+    digest = hashlib.sha256(changed)
+    for name in new.decode().splitlines():
+        digest.update(name.encode() + (root / name).read_bytes())
+    return f"{commit}-changed-{digest.hexdigest()[:12]}"
+
+
+class Progress:
+    """One line that is written over on a terminal; elsewhere one line per shard."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._began = self._shown = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Show it, not too often."""
+        now = time.monotonic()
+        if not self._is_terminal or (now - self._shown < _REFRESH_SECONDS and done != total):
+            return
+        self._shown = now
+        text = f"{self._label}: {done:,}/{total:,} {what}, {now - self._began:.0f} s"
+        print(f"\r\033[K{text[:79]}", end="", file=sys.stderr, flush=True)
+
+    def end(self, text: str) -> None:
+        """The last word about it."""
+        lead = "\r\033[K" if self._is_terminal else ""
+        print(f"{lead}{self._label}: {text}", file=sys.stderr, flush=True)
+
+
+def run_all(
+    shards: Sequence[Shard], results: Results, *, quick: bool, seed: int, keep: bool, again: bool
+) -> dict[str, ShardResult]:
+    """Every shard once; those that came to their end before are not repeated unless ``again``."""
+    found: dict[str, ShardResult] = {}
+    for number, shard in enumerate(shards, start=1):
+        progress = Progress(f"[{number}/{len(shards)}] {shard.name}")
+        before = None if again else results.read(shard.name)
+        if before is not None and before.seed == seed:
+            found[shard.name] = before
+            progress.end("was run before")
+            continue
+        result = run_shard(shard, quick=quick, seed=seed, progress=progress, keep=keep)
+        results.write(result)
+        found[shard.name] = result
+        violations = sum(len(outcome.violations) for outcome in result.outcomes)
+        cases = sum(outcome.cases for outcome in result.outcomes)
+        told = f"{cases:,} cases, {violations} violations" if result.state == "done" else result.reason
+        progress.end(f"{result.state} in {result.seconds:.0f} s: {told}")
+    return found
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    """``<set>.json`` and ``<set>.html`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, ensure_ascii=False, indent=1)
+    (folder / f"{report['set']}.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / f"{report['set']}.html").write_text(make_page(report), encoding="utf-8")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="./run certainty", description=(__doc__ or "").splitlines()[0], add_help=True
+    )
+    parser.add_argument("--quick", action="store_true", help="the small set, under ten minutes")
+    parser.add_argument("--seed", type=int, default=1, help="what everything drawn at random follows from")
+    parser.add_argument("--only", nargs="+", default=[], metavar="SHARD", help="these shards alone")
+    parser.add_argument("--list", action="store_true", help="show the shards and end")
+    parser.add_argument("--again", action="store_true", help="also what came to its end before")
+    parser.add_argument("--keep", action="store_true", help="keep the folders of the shards")
+    parser.add_argument("--json", action="store_true", help="the report on standard output as JSON")
+    parser.add_argument("--report", type=Path, default=None, metavar="DIR", help="where the report goes")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the set, write the report, show it."""
+    given = parse(arguments)
+    rows = load_matrix()
+    forgotten = rows_without_source(rows, SHARDS)
+    if forgotten:
+        print(f"nobody tries {', '.join(forgotten)}, and no reason is given", file=sys.stderr)
+    shards = [shard for shard in SHARDS if not given.quick or shard.in_quick]
+    chosen = [shard for shard in shards if not given.only or shard.name in given.only]
+    unknown = set(given.only) - {shard.name for shard in shards}
+    if unknown:
+        print(f"there is no shard {', '.join(sorted(unknown))}; --list shows them", file=sys.stderr)
+        return 2
+    if given.list:
+        for shard in shards:
+            seconds = shard.quick_seconds if given.quick else shard.full_seconds
+            print(f"{shard.name:24}{seconds // 60:3} min  {shard.title[:50]}")
+        return 0
+    kind, source = "quick" if given.quick else "full", source_of(ROOT)
+    results = Results(KEPT, source, kind)
+    found = run_all(
+        chosen, results, quick=given.quick, seed=given.seed, keep=given.keep, again=given.again
+    )
+    # What another call of this source found belongs to the report too.
+    for shard in shards:
+        before = results.read(shard.name)
+        if shard.name not in found and before is not None:
+            found[shard.name] = before
+    ordered = {shard.name: found[shard.name] for shard in shards if shard.name in found}
+    report = make_report(rows, shards, ordered, kind=kind, source=source, seed=given.seed)
+    folder = given.report or KEPT / source
+    write_report(report, folder)
+    if given.json:
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        show(report)
+        print(f"report: {folder / kind}.html")
+    return int(any(row["verdict"] in _BAD for row in report["rows"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

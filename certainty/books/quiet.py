@@ -1,0 +1,67 @@
+"""Whether a world has come to rest, told from outside: statuses final, receipts in, nothing on its way."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from certainty.books.driver import Dropped, read_drops
+from certainty.books.world import World
+from packet_spec.status import decode_status_xml
+from packet_spec.told import Status
+
+_LOOK_SECONDS: Final = 0.1
+ARRIVED: Final = frozenset({"delivered", "collected", "signed"})
+
+
+def unsettled(world: World) -> tuple[str, ...]:
+    """What is in flight, in words: a line for each drop that has not ended and each receipt awaited."""
+    drops, appeared, _ = read_drops(world)
+    groups: dict[str, dict[tuple[str, str], list[Dropped]]] = defaultdict(lambda: defaultdict(list))
+    for drop in drops:
+        if drop.drop in appeared:
+            groups[drop.agency][drop.name, drop.sender_ref].append(drop)
+    left = []
+    for agency, of_agency in groups.items():
+        root = world.agencies[agency]
+        found = _statuses(root)
+        for key, several in of_agency.items():
+            ended = [each for each in found[key] if each.final]
+            if len(ended) < len(several):
+                states = ", ".join(each.state for each in found[key]) or "no status"
+                left.append(f"{agency}: {key[0]} ({key[1]}): {states}")
+                continue
+            for each in ended:
+                left += _missing_receipts(root, agency, each)
+    return tuple(left)
+
+
+def _statuses(root: Path) -> dict[tuple[str, str], list[Status]]:
+    found: dict[tuple[str, str], list[Status]] = defaultdict(list)
+    for path in (root / "status").glob("*.status.xml"):
+        status = decode_status_xml(path.read_bytes())
+        found[status.drop, status.sender_ref or ""].append(status)
+    return found
+
+
+def _missing_receipts(root: Path, agency: str, status: Status) -> list[str]:
+    if status.packet_id is None or status.state in {"duplicate", "refused"}:
+        return []
+    folder = root / "receipts" / status.packet_id
+    return [
+        f"{agency}: {status.drop}: no receipt {destination.state} of {destination.agency} is filed"
+        for destination in status.destinations
+        if destination.state in ARRIVED and not any(folder.glob(f"delivered-{destination.agency}-*.xml"))
+    ]
+
+
+def await_quiet(world: World, *, seconds: float) -> bool:
+    """Wait until nothing is in flight; False when the time ran out first (``unsettled`` then says what)."""
+    deadline = time.monotonic() + seconds
+    while unsettled(world):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return True

@@ -1,0 +1,225 @@
+"""The report of a run: one JSON document with everything, and one HTML page that a person reads.
+
+A verdict per row: *violated* when a promise was broken; *broken* when a shard of it did not come to its end;
+*short* when no promise was broken and a figure of the goal was not reached; *not run* when nothing was
+tried; *held in part* when one of several sources did not run; else *held*. Unknown is never held.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final
+
+from certainty.matrix import Row
+from certainty.runner import ShardResult
+from certainty.shard import Outcome, Shard
+
+VERDICTS: Final = ("violated", "broken", "short", "not run", "held in part", "held")
+_STYLE: Final = Path(__file__).with_name("report.css")
+
+
+def machine() -> dict[str, object]:
+    """What the run ran on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr.strip()
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory / 2**30, 1),
+        "python": platform.python_version(),
+        "ssh": ssh.split(",")[0],
+        "libraries": {name: version(name) for name in ("lxml", "paramiko", "pynacl", "xmlschema")},
+    }
+
+
+def row_value(row: Row, shards: Sequence[Shard], results: Mapping[str, ShardResult]) -> dict[str, Any]:
+    """What the report says of one row."""
+    sources = [shard for shard in shards if row.id in shard.rows]
+    outcomes: list[Outcome] = []
+    gaps: list[str] = []
+    broken: list[str] = []
+    for shard in sources:
+        result = results.get(shard.name)
+        mine = [each for each in result.outcomes if each.row == row.id] if result else []
+        outcomes += mine
+        gaps += [f"{shard.name}: {each.not_run}" for each in mine if each.not_run]
+        if result is None:
+            gaps.append(f"{shard.name} was not run")
+        elif result.state == "not-run":
+            gaps.append(f"{shard.name}: {result.reason}")
+        elif result.state == "broken":
+            broken.append(f"{shard.name}: {result.reason}")
+    if not sources:
+        gaps.append(row.without or "nothing tries it")
+    cases = sum(outcome.cases for outcome in outcomes)
+    violations = [
+        {"invariant": each.invariant, "case": each.case, "what": each.what}
+        for outcome in outcomes
+        for each in outcome.violations
+    ]
+    short = [outcome.short for outcome in outcomes if outcome.short]
+    return {
+        "id": row.id,
+        "part": row.part,
+        "fault": row.fault,
+        "promise": row.promise,
+        "invariants": row.invariants,
+        "goal": row.goal,
+        "cases": cases,
+        "violations": violations,
+        "recovery": _recovery([second for outcome in outcomes for second in outcome.recovery_seconds]),
+        "measured": [outcome.measured for outcome in outcomes if outcome.measured],
+        "short": short,
+        "gaps": gaps,
+        "broken": broken,
+        "shards": [shard.name for shard in sources],
+        "verdict": _verdict(cases, violations, short, gaps, broken),
+    }
+
+
+def _verdict(
+    cases: int, violations: Sequence[object], short: Sequence[str], gaps: Sequence[str], broken: Sequence[str]
+) -> str:
+    if violations:
+        return "violated"
+    if broken:
+        return "broken"
+    if not cases:
+        return "not run"
+    if short:
+        return "short"
+    return "held in part" if gaps else "held"
+
+
+def _recovery(seconds: Sequence[float]) -> dict[str, float] | None:
+    if not seconds:
+        return None
+    high = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+    return {
+        "count": len(seconds),
+        "median": round(median(seconds), 3),
+        "p95": round(high, 3),
+        "most": round(max(seconds), 3),
+    }
+
+
+def make_report(
+    rows: Sequence[Row],
+    shards: Sequence[Shard],
+    results: Mapping[str, ShardResult],
+    *,
+    kind: str,
+    source: str,
+    seed: int,
+) -> dict[str, Any]:
+    """The whole report as a value for JSON. ``shards`` are those of the set ``kind`` (quick or full)."""
+    values = [row_value(row, shards, results) for row in rows]
+    done = [result for result in results.values() if result.state != "not-run"]
+    return {
+        "format": 1,
+        "set": kind,
+        "source": source,
+        "seed": seed,
+        "began": min((result.began for result in done), default=""),
+        "seconds": round(sum(result.seconds for result in results.values()), 1),
+        "command": f"./run certainty{' --quick' if kind == 'quick' else ''} --seed {seed}",
+        "machine": machine(),
+        "verdicts": {verdict: sum(v["verdict"] == verdict for v in values) for verdict in VERDICTS},
+        "cases": sum(value["cases"] for value in values),
+        "violations": sum(len(value["violations"]) for value in values),
+        "rows": values,
+        "shards": [
+            {
+                "name": result.name, "title": result.title, "state": result.state, "reason": result.reason,
+                "seed": result.seed, "began": result.began, "seconds": result.seconds,
+            }
+            for result in results.values()
+        ],
+    }  # fmt: skip
+
+
+def make_page(report: Mapping[str, Any]) -> str:
+    """The report as one HTML page that needs nothing else."""
+    counts = "".join(
+        f'<li class="{_class(name)}"><b>{number}</b> {name}</li>'
+        for name, number in report["verdicts"].items()
+        if number
+    )
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for row in report["rows"]:
+        parts.setdefault(row["part"], []).append(row)
+    tables = "".join(f"<h2>{escape(part)}</h2>{_table(rows)}" for part, rows in parts.items())
+    told = report["machine"]
+    head = (
+        f"{report['cases']:,} cases, {report['violations']} violations. {report['set'].capitalize()} set of "
+        f"{escape(report['began'])}, source {escape(report['source'][:19])}, seed {report['seed']}, "
+        f"{report['seconds'] / 60:.0f} minutes on {told['cores']} cores, {told['memory_gib']} GiB, "
+        f"{escape(str(told['system']))}, Python {told['python']}, {escape(str(told['ssh']))}."
+    )
+    shards = "".join(
+        f"<tr><td>{escape(each['name'])}</td><td>{escape(each['title'])}</td><td>{each['state']}</td>"
+        f"<td class=n>{each['seconds']:.0f} s</td><td>{escape(each['reason'])}</td></tr>"
+        for each in report["shards"]
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Certainty: what was tried and what held'
+        '</title><meta name="viewport" content="width=device-width"><style>'
+        f"{_STYLE.read_text(encoding='utf-8')}</style><h1>What was tried, and what held</h1>"
+        f"<p>{head} Again: <code>{escape(report['command'])}</code></p><ul class=counts>{counts}</ul>{tables}"
+        f"<h2>Shards</h2><table><tr><th>Shard<th>What<th>State<th>Time<th>Reason</tr>{shards}</table></html>\n"
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = ("Row", "Fault and promise", "Cases", "Violations", "Recovery", "Goal and figures", "Verdict")
+    head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
+    return f"<table>{head}{''.join(_line(row) for row in rows)}</table>"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    recovery = row["recovery"]
+    took = (
+        f"{recovery['median']:.2f} s, p95 {recovery['p95']:.2f}, most {recovery['most']:.2f}"
+        if recovery
+        else ""
+    )
+    figures = [f"Goal: {row['goal']}.", *row["measured"]]
+    figures += [f"Short: {each}" for each in row["short"]]
+    figures += [f"Broken: {each}" for each in row["broken"]]
+    figures += [f"Not run: {each}" for each in row["gaps"]]
+    figures += [f"{each['invariant']}, {each['case']}: {each['what']}" for each in row["violations"][:10]]
+    told = "<br>".join(escape(each) for each in figures)
+    return (
+        f'<tr id="{row["id"]}"><td>{row["id"]}<td><b>{escape(row["fault"])}</b><br>{escape(row["promise"])}'
+        f"<br><small>{row['invariants']}</small><td class=n>{row['cases']:,}<td class=n>"
+        f'{len(row["violations"])}<td>{took}<td>{told}'
+        f'<td class="{_class(row["verdict"])}">{row["verdict"]}</tr>'
+    )
+
+
+def _class(verdict: str) -> str:
+    return verdict.replace(" ", "-")
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """The report for a terminal of 80 columns."""
+    for row in report["rows"]:
+        if row["verdict"] == "not run" and report["set"] == "quick" and not row["shards"]:
+            continue
+        recovery = f"{row['recovery']['most']:5.2f} s" if row["recovery"] else "       "
+        line = f"{row['id']:5}{row['fault'][:38]:39}{row['cases']:8,}{len(row['violations']):4} {recovery}"
+        print(f"{line}  {row['verdict']}")
+        for violation in row["violations"][:5]:
+            print(f"     {violation['invariant']} {violation['case']}: {violation['what']}"[:400])
+        for text in (*row["broken"], *row["short"]):
+            print(f"     {text}"[:400])
+    told = ", ".join(f"{number} {name}" for name, number in report["verdicts"].items() if number)
+    print(f"{report['cases']:,} cases, {report['violations']} violations; rows: {told}", file=sys.stdout)

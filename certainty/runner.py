@@ -1,0 +1,187 @@
+"""Runs shards one after the other, each in a process of its own, and keeps what they found.
+
+Guarantees: a shard that crashes, hangs or is killed is told as *broken* and stops no other; a shard whose
+needs are missing is *not run*; what a shard found is on disk before the next one begins, so that a run that
+was broken off goes on where it stood, as long as the source is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+QUICK_SECONDS: Final = 4 * 60.0
+# A shard stops between two cases; what does not end this long after its time hangs.
+_GRACE_SECONDS: Final = 180.0
+_LAST_LINES: Final = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What one run of a shard gave. ``state`` is done, broken or not-run; ``reason`` says why not done."""
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    state: str
+    reason: str
+    seed: int
+    began: str
+    seconds: float
+    outcomes: tuple[Outcome, ...]
+
+
+def missing_needs(shard: Shard) -> tuple[str, ...]:
+    """What this machine lacks for a shard."""
+    return tuple(need for need in shard.needs if not _has(need))
+
+
+def _has(need: str) -> bool:
+    if need == "root":
+        return os.geteuid() == 0
+    if need.startswith("/"):
+        return Path(need).exists()
+    # Programs of the system's administrator are not on every user's path.
+    return shutil.which(need, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def run_shard(
+    shard: Shard, *, quick: bool, seed: int, progress: Callable[[int, int, str], None], keep: bool = False
+) -> ShardResult:
+    """Run one shard to its end, or to the end of its time. ``keep``: its folder stays in any case."""
+    began, clock = datetime.now(UTC), time.monotonic()
+
+    def result(state: str, reason: str, outcomes: tuple[Outcome, ...] = ()) -> ShardResult:
+        seconds = round(time.monotonic() - clock, 1)
+        when = began.isoformat(timespec="seconds")
+        return ShardResult(
+            shard.name, shard.title, shard.rows, state, reason, seed, when, seconds, outcomes
+        )
+
+    missing = missing_needs(shard)
+    if missing:
+        return result("not-run", f"this machine has no {', '.join(missing)}")
+    folder = Path(tempfile.mkdtemp(prefix=f"certainty-{shard.name}-"))
+    folder.chmod(0o755)
+    allowed = QUICK_SECONDS if quick else MOST_SECONDS
+    outcomes, last, is_done = _run_process(shard, folder, seed, allowed, progress, quick=quick)
+    told = {outcome.row for outcome in outcomes}
+    silent = [row for row in shard.rows if row not in told]
+    if is_done and silent:
+        last = f"it said nothing about {', '.join(silent)}"
+    is_whole = is_done and not silent
+    is_clean = is_whole and not any(outcome.violations for outcome in outcomes)
+    if is_clean and not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        last = f"{last} (see {folder})" if not is_whole else ""
+    return result("done" if is_whole else "broken", last if not is_whole else "", outcomes)
+
+
+def _run_process(
+    shard: Shard,
+    folder: Path,
+    seed: int,
+    seconds: float,
+    progress: Callable[[int, int, str], None],
+    *,
+    quick: bool,
+) -> tuple[tuple[Outcome, ...], str, bool]:
+    work = folder / "work"
+    work.mkdir()
+    command = [sys.executable, "-m", "certainty.one", shard.module, str(work), str(seed), str(seconds)]
+    if quick:
+        command.append("--quick")
+    outcomes: list[Outcome] = []
+    is_done = False
+    errors = folder / "stderr.log"
+    with (
+        errors.open("wb") as log,
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        ) as process,
+    ):
+        timer = threading.Timer(seconds + _GRACE_SECONDS, _kill_group, [process.pid])
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                value = json.loads(line)
+                if "progress" in value:
+                    progress(*value["progress"])
+                elif "outcome" in value:
+                    outcomes.append(outcome_from(value["outcome"]))
+                is_done = is_done or "done" in value
+            code = process.wait()
+        except BaseException:
+            # Ctrl-C: the shard cleans up what it mounted, then it is ended for certain.
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                _kill_group(process.pid)
+            raise
+        finally:
+            timer.cancel()
+    tail = errors.read_text(errors="replace")[-_LAST_LINES:].strip()
+    reason = (tail.splitlines() or ["it said nothing"])[-1]
+    return tuple(outcomes), f"ended with {code}: {reason}", is_done and code == 0
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def outcome_from(value: dict[str, Any]) -> Outcome:
+    """The outcome that ``asdict`` and JSON made of one."""
+    violations = tuple(Violation(**each) for each in value["violations"])
+    return Outcome(**{
+        **value,
+        "violations": violations,
+        "recovery_seconds": tuple(value["recovery_seconds"]),
+    })
+
+
+class Results:
+    """The results of one set on one state of the source, below ``folder``."""
+
+    def __init__(self, folder: Path, source: str, kind: str) -> None:
+        self._folder = folder / source / kind
+
+    def read(self, name: str) -> ShardResult | None:
+        """What a shard found before; None when it did not come to its end. Not-run is looked at anew."""
+        try:
+            value = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        value["rows"] = tuple(value["rows"])
+        value["outcomes"] = tuple(outcome_from(each) for each in value["outcomes"])
+        result = ShardResult(**value)
+        return result if result.state == "done" else None
+
+    def write(self, result: ShardResult) -> None:
+        """Keep what a shard found."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f"{result.name}.part"
+        partial.write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), encoding="utf-8")
+        partial.replace(self._folder / f"{result.name}.json")
+
+

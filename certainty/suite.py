@@ -1,0 +1,98 @@
+"""Rows that tests of the suite prove: the tests are run once more, and counted row by row.
+
+A test that fails is a violation of its row; a test that was skipped or not found means that the shard is
+broken, since nothing was shown.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from certainty.matrix import Row, load_matrix
+from certainty.shard import Outcome, Run, Violation, Work
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+class SuiteError(RuntimeError):
+    """The tests could not be run, or some of them were not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestCase:
+    """One test that ran: its node id without parameters, and what went wrong (empty: nothing)."""
+
+    node: str
+    seconds: float
+    failure: str
+
+
+def work_of(*parts: str) -> Work:
+    """The body of a shard for the rows of these parts of the matrix."""
+
+    def work(run: Run) -> Iterator[Outcome]:
+        rows = [row for row in load_matrix() if row.tests and row.part in parts]
+        nodes = sorted({node for row in rows for node in row.tests})
+        run.progress(0, len(nodes), "tests")
+        cases = run_tests(nodes, run.folder)
+        run.progress(len(nodes), len(nodes), "tests")
+        yield from (outcome_of(row, cases) for row in rows)
+
+    return work
+
+
+def outcome_of(row: Row, cases: Sequence[TestCase]) -> Outcome:
+    """What the tests say of a row. Raises SuiteError when one of its tests did not run at all."""
+    of_row: list[TestCase] = []
+    for node in row.tests:
+        found = [case for case in cases if case.node == node or case.node.startswith(f"{node}::")]
+        if not found:
+            raise SuiteError(f"{row.id}: no test ran for {node}")
+        of_row += [case for case in found if case not in of_row]
+    violations = tuple(Violation(row.invariants, case.node, case.failure) for case in of_row if case.failure)
+    return Outcome(row.id, len(of_row), violations, measured=f"{len(of_row)} tests of the suite.")
+
+
+def run_tests(nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
+    """Run these tests on two processes. Raises SuiteError when pytest itself fails or a test is skipped."""
+    report = folder / "junit.xml"
+    # An option on the command line replaces the markers that would leave slow tests out.
+    command = [
+        *(sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-n", "2", "--dist", "load"),
+        *("-o", "faulthandler_timeout=900", "-o", "junit_family=xunit1", f"--junit-xml={report}"),
+        *(f"--basetemp={folder / 'tests'}", *nodes),
+    ]  # fmt: skip
+    with (folder / "pytest.log").open("wb") as log:
+        code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if code not in {0, 1} or not report.exists():
+        raise SuiteError((folder / "pytest.log").read_text(errors="replace")[-2000:])
+    return read_junit(report)
+
+
+def read_junit(report: Path) -> tuple[TestCase, ...]:
+    """The cases of a report of pytest. Raises SuiteError for a skipped one."""
+    cases = []
+    # Written by pytest a moment ago.
+    for element in ET.parse(report).getroot().iter("testcase"):  # noqa: S314
+        name = f"{element.get('file')}::{str(element.get('name')).split('[', 1)[0]}"
+        if element.find("skipped") is not None:
+            raise SuiteError(f"{name} was skipped")
+        problem = element.find("failure")
+        problem = element.find("error") if problem is None else problem
+        failure = "" if problem is None else (problem.get("message") or "failed")[:300]
+        cases.append(TestCase(name, float(element.get("time") or 0), failure))
+    return tuple(cases)
+
+
+disk = work_of("Crash, power, disk")
+intake = work_of("Intake folder (outbox)")
+content = work_of("Content")
+network = work_of("Network and transfer")
+identity = work_of("Identity, keys, time, receipts")
+operation = work_of("Restore, upgrade, operation")

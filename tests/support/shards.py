@@ -1,0 +1,30 @@
+"""Bodies of shards for the tests of the programme that runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from certainty.shard import Outcome, Run, Violation
+
+
+def held(run: Run) -> Iterator[Outcome]:
+    print("a library prints something")  # noqa: T201 - as a library may
+    run.progress(1, 2, "halves")
+    yield Outcome("R1", 5, recovery_seconds=(0.1, 0.3), measured=f"seed {run.seed}.")
+    yield Outcome("R2", 7)
+
+
+def violated(run: Run) -> Iterator[Outcome]:
+    (run.folder / "evidence").write_text("what an engineer wants to see")
+    yield Outcome("R1", 5, (Violation("I2", "seed 5", "twice in the inbox"),))
+    yield Outcome("R2", 1)
+
+
+def dies(run: Run) -> Iterator[Outcome]:
+    yield Outcome("R1", 5)
+    os.abort()
+
+
+def silent(run: Run) -> Iterator[Outcome]:
+    yield Outcome("R1", 5)

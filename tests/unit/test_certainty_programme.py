@@ -1,0 +1,173 @@
+"""The programme of faults: what it takes for held, what for unknown, and that a run can be gone on with."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from certainty.__main__ import run_all, source_of
+from certainty.matrix import Row, load_matrix, rows_without_source
+from certainty.report import make_page, make_report, row_value
+from certainty.runner import Results, ShardResult, run_shard
+from certainty.shard import Outcome, Shard, Violation
+from certainty.shards import SHARDS
+from certainty.suite import SuiteError, outcome_of, read_junit
+
+SHARD = Shard("s", "a shard", ("R1", "R2"), "tests.support.shards:held")
+ROW = Row("R1", "Part", "<fault>", "promise", "I1", "goal", (), "")
+
+
+def result(*outcomes: Outcome, state: str = "done", name: str = "s") -> ShardResult:
+    return ShardResult(name, "a shard", ("R1", "R2"), state, "why", 1, "2026-01-01", 1.0, outcomes)
+
+
+def run(module: str, **changes: object) -> ShardResult:
+    shard = replace(SHARD, module=f"tests.support.shards:{module}", **changes)
+    return run_shard(shard, quick=True, seed=9, progress=lambda done, total, what: None)
+
+
+@pytest.fixture(autouse=True)
+def _folders_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_shard_in_its_own_process_tells_what_it_found(tmp_path: Path) -> None:
+    found = run("held")
+    assert (found.state, found.seed) == ("done", 9)
+    assert found.outcomes == (
+        Outcome("R1", 5, recovery_seconds=(0.1, 0.3), measured="seed 9."),
+        Outcome("R2", 7),
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_violated_stays_on_disk_for_whoever_looks_into_it(tmp_path: Path) -> None:
+    found = run("violated")
+    assert found.outcomes[0].violations == (Violation("I2", "seed 5", "twice in the inbox"),)
+    assert [path.name for path in tmp_path.glob("*/work/*")] == ["evidence"]
+
+
+@pytest.mark.parametrize("module", ["dies", "silent", "is_not_there"])
+def test_a_shard_that_does_not_come_to_its_end_or_forgets_a_row_is_broken(module: str) -> None:
+    found = run(module)
+    assert found.state == "broken"
+    assert found.reason
+
+
+def test_what_the_machine_lacks_is_not_run_and_named() -> None:
+    found = run("held", needs=("no-such-program", "/no/such/path"))
+    assert (found.state, found.outcomes) == ("not-run", ())
+    assert "no-such-program, /no/such/path" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        ([result(Outcome("R1", 5))], "held"),
+        ([result(Outcome("R1", 5, (Violation("I1", "c", "w"),)), state="broken")], "violated"),
+        ([result(Outcome("R1", 5), state="broken")], "broken"),
+        ([result(state="not-run")], "not run"),
+        ([], "not run"),
+        ([result(Outcome("R1", 0, not_run="no device"))], "not run"),
+        ([result(Outcome("R1", 5, short="11 s"))], "short"),
+        ([result(Outcome("R1", 5)), result(state="not-run", name="other")], "held in part"),
+    ],
+)
+def test_the_verdict_of_a_row(results: list[ShardResult], verdict: str) -> None:
+    """Unknown is never taken for held."""
+    shards = [SHARD, *(replace(SHARD, name=each.name) for each in results if each.name != "s")]
+    found = row_value(ROW, shards, {each.name: each for each in results})
+    assert found["verdict"] == verdict
+
+
+def test_a_row_that_nobody_tries_is_told_with_its_reason() -> None:
+    found = row_value(replace(ROW, without="no such link exists"), [], {})
+    assert (found["verdict"], found["gaps"]) == ("not run", ["no such link exists"])
+
+
+def test_every_row_of_the_matrix_is_tried_or_has_a_reason() -> None:
+    assert rows_without_source(load_matrix(), SHARDS) == ()
+    assert rows_without_source([ROW], []) == ("R1",)
+
+
+def test_shards_and_matrix_name_the_same_rows_and_tests_that_exist() -> None:
+    ids = {row.id for row in load_matrix()}
+    assert {row for shard in SHARDS for row in shard.rows} <= ids
+    root = Path(__file__).resolve().parents[2]
+    for row in load_matrix():
+        for node in row.tests:
+            path, _, name = node.partition("::")
+            text = (root / path).read_text(encoding="utf-8")
+            assert not name or f"def {name}(" in text, (row.id, node)
+
+
+def test_a_run_that_was_broken_off_goes_on_where_it_stood(tmp_path: Path) -> None:
+    results = Results(tmp_path / "kept", "source", "quick")
+    second = replace(SHARD, name="t", module="tests.support.shards:dies")
+
+    def go_on(seed: int = 1) -> dict[str, ShardResult]:
+        return run_all([SHARD, second], results, quick=True, seed=seed, keep=False, again=False)
+
+    first = go_on()
+    again = go_on()
+    assert [first[name].state for name in "st"] == ["done", "broken"]
+    # What came to its end is the very result of then; what broke is tried anew.
+    assert again["s"] == first["s"]
+    assert again["t"].began >= first["t"].began
+    assert results.read("t") is None
+    assert go_on(seed=2)["s"].seed == 2
+
+
+def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "first")
+    committed = source_of(tmp_path)
+    (tmp_path / "a").write_text("2")
+    changed = source_of(tmp_path)
+    (tmp_path / "b").write_text("3")
+    assert len({committed, changed, source_of(tmp_path)}) == 3
+    assert changed.startswith(f"{committed}-changed-")
+
+
+def test_the_page_shows_every_row_and_escapes_what_it_is_told() -> None:
+    outcome = Outcome("R1", 1234, (Violation("I1", "<seed>", "lost"),), (0.5, 4.0), "most of it.")
+    report = make_report(
+        [ROW], [SHARD], {"s": result(outcome)}, kind="full", source="0123456789abcdef", seed=1
+    )
+    page = make_page(report)
+    assert report["verdicts"]["violated"] == 1
+    assert "&lt;fault&gt;" in page
+    assert "&lt;seed&gt;" in page
+    assert "1,234" in page
+    assert "most 4.00" in page
+
+
+JUNIT = """<testsuites><testsuite>
+<testcase file="tests/a.py" name="test_x[1]" time="0.1"/>
+<testcase file="tests/a.py" name="test_x[2]" time="0.1"><failure message="no"/></testcase>
+<testcase file="tests/b.py" name="test_y" time="0.1">{}</testcase>
+</testsuite></testsuites>"""
+
+
+def test_tests_of_the_suite_count_for_their_rows(tmp_path: Path) -> None:
+    (tmp_path / "r.xml").write_text(JUNIT.format(""))
+    cases = read_junit(tmp_path / "r.xml")
+    found = outcome_of(replace(ROW, tests=("tests/a.py::test_x", "tests/b.py")), cases)
+    assert (found.cases, found.violations) == (3, (Violation("I1", "tests/a.py::test_x", "no"),))
+    with pytest.raises(SuiteError, match="no test ran"):
+        outcome_of(replace(ROW, tests=("tests/c.py",)), cases)
+
+
+def test_a_test_that_was_skipped_proves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "r.xml").write_text(JUNIT.format("<skipped/>"))
+    with pytest.raises(SuiteError, match="skipped"):
+        read_junit(tmp_path / "r.xml")
