@@ -193,7 +193,8 @@ class AgencyFolders:
 
         Raises ForeignVolumeError, also where it would lie in an empty mount point.
         """
-        if path.parent == self.root and _look_at(path) is None and _look_at(self.outbox / MARKER_NAME) is None:
+        is_missing = path.parent == self.root and _look_at(path) is None
+        if is_missing and _look_at(self.outbox / MARKER_NAME) is None:
             raise ForeignVolumeError("the agency folders are not there", where=str(self.root))
         self._make(path, self.mode)
 

@@ -54,8 +54,8 @@ _GROUP_DROPS: Final = 64
 _GROUP_BYTES: Final = 64 * MIB
 # Groups of one step: then a stop is heard.
 _GROUPS: Final = 16
-# So long after a scan its findings are worked off before the outbox is listed again; and a scan of a very full
-# outbox takes so little of the whole time. What changed meanwhile shows when it is read.
+# So long after a scan its findings are worked off before the outbox is listed again, and so many times as
+# long as the scan took. What changed meanwhile shows when it is read.
 _STALE_SECONDS: Final = 30.0
 _SCANS_SHARE: Final = 5.0
 _SOONEST_SECONDS: Final = 0.05
@@ -149,7 +149,10 @@ class Intake:
         self._sign_problem = ""
 
     def step(self) -> float | None:
-        """One scan, or more of what the last one found. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
+        """One scan, or more of what the last one found.
+
+        Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError.
+        """
         if not self._is_in_order:
             self._recover()
         if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:

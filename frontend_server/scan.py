@@ -18,7 +18,7 @@ from frontend_server import taking
 from frontend_server.outbox import Observation, OutboxListing, drop_names, marker_name, observe
 from packet_spec.names import status_name
 
-# Drops that are new are written in so many transactions more, so that nobody else's work waits for all of them.
+# So many new drops are written in one transaction: nobody else's work waits for all of a full outbox.
 _GROUP = 512
 _OPEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 

@@ -62,16 +62,24 @@ def permissions(run: Run, papers: Papers) -> Outcome:
             place.rename(outbox / f"good-{number}.xml")
         refs = {paper.ref for paper in good}
         try:
-            wait_for(lambda: refs <= set(world.delivered_refs()), "good drops beside closed ones", 60, 0.25)
+            wait_for(
+                lambda: refs <= set(world.delivered_refs()), "good drops beside closed ones", 60, 0.25
+            )
         except TooLateError as error:
             violations.append(Violation("I9", f"seed {run.seed}", str(error)))
         others = time.monotonic() - put_at
         named = {}
         with suppress(TooLateError):
-            wait_for(lambda: all(world.status(name).get("state") == "held" for name in closed), "closed drops", 30)
+            wait_for(
+                lambda: all(world.status(name).get("state") == "held" for name in closed),
+                "closed drops",
+                30,
+            )
         named = {name: world.status(name).get("state") for name in closed}
         violations += [
-            Violation("I13", name, f"it is told as {state}") for name, state in named.items() if state != "held"
+            Violation("I13", name, f"it is told as {state}")
+            for name, state in named.items()
+            if state != "held"
         ]
         _, said, _ = world.ctl("queue", "summary")
         if "held" not in said:
@@ -90,8 +98,9 @@ def permissions(run: Run, papers: Papers) -> Outcome:
         violations += [Violation("I11", "log", line) for line in world.log_problems()[:5]]
     return Outcome(
         "F31", count, tuple(violations), (recovery,),
-        measured=f"daemons of {'a user of their own' if world.user else 'root without any capability'}; {count} drops of another user were held and told, {len(good)} good"
-        f" ones beside them delivered within {others:.1f} s; once opened, the others followed in {recovery:.1f} s",
+        measured=f"daemons of {'a user of their own' if world.user else 'root without any capability'};"
+        f" {count} drops of another user were held and told, {len(good)} good ones beside"
+        f" them delivered within {others:.1f} s; once opened, the others followed in {recovery:.1f} s",
     )  # fmt: skip
 
 
@@ -102,7 +111,9 @@ def two_daemons(run: Run, papers: Papers) -> Outcome:
         lab = world.lab
         said, code = _run_second(lab.node_config(POLICE))
         if code == 0 or "another daemon runs on this data directory" not in said:
-            violations.append(Violation("I13", "one data directory", f"the second said {code}: {said[-300:]!r}"))
+            violations.append(
+                Violation("I13", "one data directory", f"the second said {code}: {said[-300:]!r}")
+            )
         for _ in range(1 if run.quick else 10):
             lab.kill_node(POLICE)
             began = time.monotonic()
@@ -131,9 +142,9 @@ def two_daemons(run: Run, papers: Papers) -> Outcome:
         violations += _other_name(world, papers)
     return Outcome(
         "F34", count + len(recovery) + 3, tuple(violations), tuple(recovery),
-        measured=f"a second daemon on one data directory ends with a message; of two with data directories and networks"
-        f" of their own on one outbox the second takes nothing and says so ({count} drops, none double); one of another"
-        f" name takes nothing; after {len(recovery)} kills the lock was free at once",
+        measured=f"a second daemon on one data directory ends with a message; of two with data directories"
+        f" and networks of their own on one outbox the second takes nothing and says so ({count} drops, none"
+        f" double); one of another name takes nothing; after {len(recovery)} kills the lock was free at once",
     )  # fmt: skip
 
 
@@ -169,14 +180,20 @@ def _drop_for_two(world: World, papers: Papers, count: int) -> list[Violation]:
         place.write_bytes(paper.xml)
         place.rename(world.outbox / f"two-{number}.xml")
     try:
-        wait_for(lambda: refs <= set(world.delivered_refs()), "drops with two daemons", 60 + count / 5, 0.5)
+        wait_for(
+            lambda: refs <= set(world.delivered_refs()), "drops with two daemons", 60 + count / 5, 0.5
+        )
     except TooLateError as error:
         return [Violation("I1", "one outbox", str(error))]
     counted = world.delivered_refs()
     ends = [Violation("I2", ref, f"delivered {counted[ref]} times") for ref in refs if counted[ref] != 1]
     mine = world.lab.layout.root / "nodes" / "second" / "mailbox" / "up"
-    batches = [path for path in mine.glob("*.batch") if any(ref.encode() in path.read_bytes() for ref in refs)]
-    return ends + [Violation("I2", path.name, "the second daemon sent a drop as well") for path in batches]
+    batches = [
+        path for path in mine.glob("*.batch") if any(ref.encode() in path.read_bytes() for ref in refs)
+    ]
+    return ends + [
+        Violation("I2", path.name, "the second daemon sent a drop as well") for path in batches
+    ]
 
 
 def _other_name(world: World, papers: Papers) -> list[Violation]:

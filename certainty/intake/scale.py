@@ -1,7 +1,8 @@
-"""The shard ``intake-scale``: overflow of the watch queue, 100,000 drops at once, 100,000 files in one, 1 GiB in one.
+"""The shard ``intake-scale``: an overflow, 100,000 drops at once, 100,000 files in one drop, 1 GiB in one.
 
-What a machine did not come to within the time of a shard is said with its figures. The number of drops known to the
-node is counted in its ledger, read-only, since nothing that case software sees tells it before each is taken.
+What a machine did not come to within the time of a shard is said with its figures. The number of drops
+known to the node is counted in its ledger, read-only, since nothing that case software sees tells it before
+each is taken.
 """
 
 from __future__ import annotations
@@ -69,7 +70,12 @@ def overflow(run: Run, world: World, papers: Papers) -> Outcome:
         os.kill(pid, signal.SIGCONT)
     woken = time.time()
     try:
-        wait_for(lambda: refs.keys() <= world.delivered_refs().keys(), "drops after an overflow", 60 + count / 5, 0.5)
+        wait_for(
+            lambda: refs.keys() <= world.delivered_refs().keys(),
+            "drops after an overflow",
+            60 + count / 5,
+            0.5,
+        )
     except TooLateError as error:
         violations.append(Violation("I1", f"seed {run.seed}", str(error)))
     sealed = sorted(sealed_at(each) - woken for each in world.delivered() if each.ref in refs)
@@ -79,8 +85,9 @@ def overflow(run: Run, world: World, papers: Papers) -> Outcome:
         path.unlink()
     return Outcome(
         "F23", noise + count, tuple(violations), (sealed[0],) if sealed else (),
-        measured=f"{noise} files made and {count} drops put while the daemon was stopped, with a queue for {events}"
-        f" events; {len(sealed)} of {count} found, the first sealed {sealed[0] if sealed else -1:.1f} s after it went on"
+        measured=f"{noise} files made and {count} drops put while the daemon was stopped, with a queue for"
+        f" {events} events; {len(sealed)} of {count} found, the first sealed"
+        f" {sealed[0] if sealed else -1:.1f} s after it went on"
         " (the 100,000 of F25 come while it is stopped as well)",
     )  # fmt: skip
 
@@ -93,10 +100,14 @@ def many_files(run: Run, world: World, papers: Papers) -> Outcome:
         cases.insert(0, ("at", PARTS))
     for number, (name, count) in enumerate(cases):
         pdf = papers.pdf(_MANY + number)
-        paper = papers.with_parts(_MANY + number, {f"{index:06d}.pdf".encode(): pdf for index in range(count)})
+        paper = papers.with_parts(
+            _MANY + number, {f"{index:06d}.pdf".encode(): pdf for index in range(count)}
+        )
         if name == "far":
             # More than may be listed at all: packet.xml names a few, the rest just lies there.
-            paper = papers.with_parts(_MANY + number, {f"{index:06d}.pdf".encode(): pdf for index in range(10)})
+            paper = papers.with_parts(
+                _MANY + number, {f"{index:06d}.pdf".encode(): pdf for index in range(10)}
+            )
             growing = world.outbox / ".growing"
             growing.mkdir()
             for index in range(count):
@@ -141,7 +152,8 @@ def large_file(run: Run, world: World) -> Outcome:
     if shutil.disk_usage(run.folder).free < 8 * size:
         return Outcome("F27", 0, not_run="less than 8 GiB are free for the copies of 1 GiB on its way")
     request = DropRequest(
-        "prosecution.transfer", POLICE, PROCURATORATE, datetime.now(UTC), seed=27, sender_ref=f"REF-{_LARGE:07d}",
+        "prosecution.transfer", POLICE, PROCURATORATE, datetime.now(UTC), seed=27,
+        sender_ref=f"REF-{_LARGE:07d}",
         name="large", extra_documents=("EVD-024",), video_bytes=size,
     )  # fmt: skip
     write_drop(make_drop(request), world.outbox)
@@ -153,11 +165,13 @@ def large_file(run: Run, world: World) -> Outcome:
     seconds = time.monotonic() - began
     peaks = {code: world.peak_mib(code) for code in world.lab.nodes}
     if max(peaks.values()) > _MIB_LIMIT:
-        violations.append(Violation("I10", "large", f"a daemon took {max(peaks.values()):.0f} MiB of memory"))
+        violations.append(
+            Violation("I10", "large", f"a daemon took {max(peaks.values()):.0f} MiB of memory")
+        )
     return Outcome(
         "F27", 1, tuple(violations),
-        measured=f"1 GiB (not 10 GB) from outbox to inbox over folder links in {seconds:.0f} s; most memory of a daemon"
-        f" {max(peaks.values()):.0f} MiB; resuming and SFTP are measured elsewhere",
+        measured=f"1 GiB (not 10 GB) from outbox to inbox over folder links in {seconds:.0f} s; most"
+        f" memory of a daemon {max(peaks.values()):.0f} MiB; resuming and SFTP are measured elsewhere",
     )  # fmt: skip
 
 
@@ -203,12 +217,18 @@ def burst(run: Run, papers: Papers) -> Outcome:
         violations += [Violation("I2", ref, "delivered twice") for ref in twice[:5]]
         lost = count + 1 - counted["taken"] - counted["seen"] - _unknown(world)
         if taken and lost:
-            violations.append(Violation("I1", f"seed {run.seed}", f"{lost} drops are neither taken nor waiting"))
+            violations.append(
+                Violation("I1", f"seed {run.seed}", f"{lost} drops are neither taken nor waiting")
+            )
         if not first or first > 15 + 15:
-            violations.append(Violation("I9", f"seed {run.seed}", f"the first was delivered after {first:.0f} s"))
+            violations.append(
+                Violation("I9", f"seed {run.seed}", f"the first was delivered after {first:.0f} s")
+            )
         rate = counted["taken"] / max(1.0, time.monotonic() - began)
         if taken > 1_800 or (not taken and count / rate > 1_800):
-            violations.append(Violation("I9", f"seed {run.seed}", f"{rate:.0f} drops a second are too few"))
+            violations.append(
+                Violation("I9", f"seed {run.seed}", f"{rate:.0f} drops a second are too few")
+            )
         if peak > _MIB_LIMIT:
             violations.append(Violation("I10", f"seed {run.seed}", f"the daemon took {peak:.0f} MiB"))
         violations += [Violation("I11", "log", line) for line in world.log_problems()[:5]]
@@ -216,12 +236,17 @@ def burst(run: Run, papers: Papers) -> Outcome:
     # On a machine with other work a command takes long before it asks anything.
     if slow > max(2.0, 6 * idle):
         violations.append(Violation("I9", f"seed {run.seed}", f"a command answered after {slow:.1f} s"))
-    how = f"all accepted after {taken:.0f} s" if taken else f"{counted['taken']} accepted before the time was over"
+    how = (
+        f"all accepted after {taken:.0f} s"
+        if taken
+        else f"{counted['taken']} accepted before the time was over"
+    )
     return Outcome(
         "F25", count, tuple(violations), (first,),
-        measured=f"{count} drops while the daemon was stopped; first delivered {first:.1f} s after it went on, {how}"
-        f" ({_rates(marks)}), {delivered} delivered by then; most memory {peak:.0f} MiB; slowest answer of exchangectl"
-        f" {slow:.1f} s of {len(answers)}, its start included ({idle:.1f} s at an idle node)",
+        measured=f"{count} drops while the daemon was stopped; first delivered {first:.1f} s after it went"
+        f" on, {how} ({_rates(marks)}), {delivered} delivered by then; most memory {peak:.0f} MiB; slowest"
+        f" answer of exchangectl {slow:.1f} s of {len(answers)}, its start"
+        f" included ({idle:.1f} s at an idle node)",
     )  # fmt: skip
 
 
@@ -241,7 +266,9 @@ def _count(world: World) -> dict[str, int]:
     """Drops by what the node knows of them."""
     path = world.lab.layout.data(POLICE) / "ledger.sqlite3"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as ledger:
-        rows: list[tuple[str, Any]] = ledger.execute('SELECT state, count(*) FROM "drop" GROUP BY state').fetchall()
+        rows: list[tuple[str, Any]] = ledger.execute(
+            'SELECT state, count(*) FROM "drop" GROUP BY state'
+        ).fetchall()
     return {"taken": 0, "seen": 0, **{state: int(number) for state, number in rows}}
 
 
@@ -249,5 +276,8 @@ def _unknown(world: World) -> int:
     """Names in the outbox of which the node knows nothing yet."""
     path = world.lab.layout.data(POLICE) / "ledger.sqlite3"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as ledger:
-        known = {bytes(row[0]).decode("utf-8", "surrogateescape") for row in ledger.execute('SELECT name FROM "drop"')}
+        known = {
+            bytes(row[0]).decode("utf-8", "surrogateescape")
+            for row in ledger.execute('SELECT name FROM "drop"')
+        }
     return sum(name not in known for name in world.waiting())

@@ -1,7 +1,8 @@
 """The shard ``intake-shares``: folders of which no event comes, that vanish, hang, fill up, or belong to two.
 
-The share is a FUSE file system served by a process of its own; what another machine does is done in the folder behind
-it. A hang is that process stopped by a signal: every call into the share then waits in the kernel.
+The share is a FUSE file system served by a process of its own; what another machine does is done in the
+folder behind it. A hang is that process stopped by a signal: every call into the share then waits in the
+kernel.
 """
 
 from __future__ import annotations
@@ -12,20 +13,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from certainty.intake.owners import permissions, two_daemons
 from certainty.intake.papers import POLICE, Paper, Papers
 from certainty.intake.slow import sealed_at
-from certainty.intake.world import (
-    SCAN_SECONDS,
-    TooLateError,
-    World,
-    stop_signal,
-    wait_for,
-    wake,
-)
+from certainty.intake.world import SCAN_SECONDS, TooLateError, World, stop_signal, wait_for, wake
 from certainty.shard import Outcome, Run, Violation
 
 DETENTION: Final = "620199-02-00"
@@ -76,7 +71,11 @@ def _all_delivered(world: World, refs: set[str], why: str, seconds: float) -> li
     except TooLateError as error:
         return [Violation("I1", why, str(error))]
     counted = world.delivered_refs()
-    return [Violation("I2", ref, f"delivered {counted[ref]} times") for ref in sorted(refs) if counted[ref] > 1]
+    return [
+        Violation("I2", ref, f"delivered {counted[ref]} times")
+        for ref in sorted(refs)
+        if counted[ref] > 1
+    ]
 
 
 def without_events(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome:
@@ -94,8 +93,8 @@ def without_events(run: Run, world: World, papers: Papers, _others: Papers) -> O
     slowest = delays[-1] if delays else 0.0
     return Outcome(
         "F24", count, tuple(violations),
-        measured=f"no event comes of the share; sealed at most {slowest:.2f} s after the drop, with a scan every"
-        f" {SCAN_SECONDS:g} s",
+        measured=f"no event comes of the share; sealed at most {slowest:.2f} s after the drop, with a scan"
+        f" every {SCAN_SECONDS:g} s",
     )  # fmt: skip
 
 
@@ -109,7 +108,9 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
         folder = world.outbox / f"half-{turn}"
         folder.mkdir()
         (folder / "packet.xml").write_bytes(half.xml)
-        wait_for(lambda turn=turn: world.status(f"half-{turn}").get("state") == "incomplete", "a half drop", 60)  # type: ignore[misc]
+        wait_for(
+            partial(_is_incomplete, world, f"half-{turn}"), "a half drop", 60
+        )
         if turn % 2:
             # The server dies: every call on the mount fails until somebody unmounts it.
             assert share._process is not None
@@ -135,7 +136,9 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
             violations.append(Violation("I1", f"turn {turn}", "the empty mount point was worked on"))
         shutil.rmtree(mount / "outbox")
         for left in mount.iterdir():
-            violations.append(Violation("I1", f"turn {turn}", f"{left.name} was made on the empty mount point"))
+            violations.append(
+                Violation("I1", f"turn {turn}", f"{left.name} was made on the empty mount point")
+            )
             shutil.rmtree(left, ignore_errors=True)
         state = world.status(f"half-{turn}").get("state")
         if state != "incomplete":
@@ -153,9 +156,13 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
         violations.append(Violation("I12", f"seed {run.seed}", "a drop counts as withdrawn"))
     return Outcome(
         "F32", rounds, tuple(violations), tuple(recovery),
-        measured=f"unmounted {rounds - rounds // 2} times, server killed {rounds // 2} times; delivered at most"
-        f" {max(recovery):.1f} s after the share was back; false states 0 unless told",
+        measured=f"unmounted {rounds - rounds // 2} times, server killed {rounds // 2} times; delivered at"
+        f" most {max(recovery):.1f} s after the share was back; false states 0 unless told",
     )  # fmt: skip
+
+
+def _is_incomplete(world: World, name: str) -> bool:
+    return world.state(name) == "incomplete"
 
 
 def _told(world: World, reference: str) -> bool:
@@ -179,11 +186,15 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
             wait_for(lambda: _told(world, "folder-hangs"), "the alarm", 100)
         alarm = time.monotonic() - stopped
         if not _told(world, "folder-hangs") or alarm > 60 + _BUSY:
-            violations.append(Violation("I9", f"seed {run.seed}", f"no alarm within 60 s ({alarm:.0f} s)"))
+            violations.append(
+                Violation("I9", f"seed {run.seed}", f"no alarm within 60 s ({alarm:.0f} s)")
+            )
         code, said, seconds = world.ctl("node", "status", seconds=60)
         # Long paths are wrapped.
         if code == 0 or "does not answer" not in " ".join(said.split()):
-            violations.append(Violation("I13", f"seed {run.seed}", f"node status said {code} after {seconds:.0f} s"))
+            violations.append(
+                Violation("I13", f"seed {run.seed}", f"node status said {code} after {seconds:.0f} s")
+            )
     finally:
         wake(world.share)
     began = time.monotonic()
@@ -192,13 +203,17 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
     slower = _p95(after) > _p95(before) * 1.2 + 2.0
     if slower or len(after) < probes:
         violations.append(
-            Violation("I9", f"seed {run.seed}", f"others: p95 {_p95(before):.2f} s before, {_p95(after):.2f} s while")
+            Violation(
+                "I9",
+                f"seed {run.seed}",
+                f"others: p95 {_p95(before):.2f} s before, {_p95(after):.2f} s while",
+            )
         )
     return Outcome(
         "F33", 2 * probes, tuple(violations), (recovery,),
-        measured=f"others' drops to delivered: p95 {_p95(before):.2f} s before and {_p95(after):.2f} s while the share"
-        f" hung; alarm after {alarm:.0f} s; node status answered after {seconds:.0f} s; delivered {recovery:.1f} s"
-        " after it went on",
+        measured=f"others' drops to delivered: p95 {_p95(before):.2f} s before and {_p95(after):.2f} s while"
+        f" the share hung; alarm after {alarm:.0f} s; node status answered after {seconds:.0f} s; delivered"
+        f" {recovery:.1f} s after it went on",
     )  # fmt: skip
 
 
@@ -210,7 +225,7 @@ def _pace(world: World, papers: Papers, first: int, count: int) -> list[float]:
         began = time.monotonic()
         put(world, paper, f"other-{number}.xml", DETENTION)
         try:
-            wait_for(lambda ref=paper.ref: world.delivered_refs()[ref], "another agency's drop", 30, 0.05)  # type: ignore[misc]
+            wait_for(partial(world.has, paper.ref), "another agency's drop", 30, 0.05)
         except TooLateError:
             break
         found.append(time.monotonic() - began)
@@ -229,7 +244,9 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
     aside = root.with_name("aside")
     root.rename(aside)
     root.mkdir(mode=0o755)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", f"certainty-{os.getpid()}", str(root)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", f"certainty-{os.getpid()}", str(root)], check=True
+    )
     try:
         shutil.copytree(aside, root, dirs_exist_ok=True, symlinks=True)
         with world:
@@ -241,7 +258,9 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
                 put(world, paper, f"full-{number}.xml")
             _fill(root / "dossiers")
             world.lab.start_node(POLICE)
-            violations += _all_delivered(world, {each.ref for each in chosen}, "drops on a full volume", 90)
+            violations += _all_delivered(
+                world, {each.ref for each in chosen}, "drops on a full volume", 90
+            )
             late = papers.lone(1500)
             shutil.rmtree(root / "dossiers")
             began = time.monotonic()
@@ -249,7 +268,9 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
             violations += _all_delivered(world, {late.ref}, "a drop after there was room again", 60)
             names = {f"full-{number}.xml" for number in range(count)}
             try:
-                wait_for(lambda: names <= set(os.listdir(root / "sent")), "the originals to be put away", 60)
+                wait_for(
+                    lambda: names <= {path.name for path in (root / "sent").iterdir()}, "originals", 60
+                )
                 wait_for(lambda: all(map(world.status, names)), "the status files", 60)
             except TooLateError as error:
                 violations.append(Violation("I16", f"seed {run.seed}", str(error)))
@@ -259,8 +280,8 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
         subprocess.run(["umount", "--lazy", str(root)], check=False)
     return Outcome(
         "F37", count + 1, tuple(violations), (recovery,),
-        measured=f"{count} drops were taken and delivered while the agency's volume had no byte free; originals and"
-        f" status files followed {recovery:.1f} s after there was room",
+        measured=f"{count} drops were taken and delivered while the agency's volume had no byte free; "
+        f" originals and status files followed {recovery:.1f} s after there was room",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Case software that writes slowly: in blocks, one byte at a time, in random order, and on after it was picked up.
+"""Case software that writes slowly: in blocks, one byte at a time, in random order, also after pick-up.
 
-Each writer keeps the rule of its folder (``rename``, ``marker`` or ``settled``), so its drop must arrive whole and
-once. All of them write side by side, in one thread, from one seed.
+Each writer keeps the rule of its folder (``rename``, ``marker`` or ``settled``), so its drop must arrive
+whole and once. All of them write side by side, in one thread, from one seed.
 """
 
 from __future__ import annotations
@@ -148,4 +148,4 @@ def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: floa
 
 def _pause(rng: random.Random, longest: float) -> float:
     """From 0.1 s to ``longest``, most of them short."""
-    return min(longest, 0.1 * (longest / 0.1) ** (rng.random() ** 2))
+    return min(longest, 0.1 * float((longest / 0.1) ** (rng.random() ** 2)))
