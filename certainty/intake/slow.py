@@ -83,7 +83,7 @@ def slow_writers(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
     writers |= {writer.paper.ref: writer for writer in longer}
     violations: list[Violation] = []
     with suppress(TooLateError):
-        wait_for(lambda: world.count_delivered() >= len(writers), "all slow drops to be delivered", 120)
+        wait_for(lambda: world.count_delivered() >= len(writers), "all slow drops to be delivered", 300)
     seen: Counter[str] = Counter()
     delays: list[float] = []
     for packet in world.delivered():

@@ -101,6 +101,10 @@ def _steps(outbox: Path, writer: Writer, rng: random.Random, longest: float) -> 
     else:
         stated = writer.paper.zipped if writer.form == "zip" else writer.paper.xml
         yield from _grow(place, stated, writer.style, rng, longest)
+    # Whole now, where nothing more says so.
+    writer.done_at = time.time()
+    if in_place and writer.rule == "settled":
+        return
     yield _pause(rng, longest)
     if writer.rule == "marker":
         says = f"{len(stated)} {sha256(stated).hexdigest()}" if stated and rng.random() < 0.5 else ""
