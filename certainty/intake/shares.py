@@ -125,9 +125,11 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
         decoy = papers.lone(400 + turn)
         (mount / "outbox").mkdir(parents=True, exist_ok=True)
         (mount / "outbox" / f"decoy-{turn}.xml").write_bytes(decoy.xml)
+        # The small set is content with the line of the log, which comes at once.
+        noticed = partial(_told, world, "folder-marker-bad", in_log="state=missing" if run.quick else "")
         with suppress(TooLateError):
-            wait_for(lambda: _told(world, "folder-marker-bad"), "the alarm", 75)
-        if not _told(world, "folder-marker-bad"):
+            wait_for(noticed, "the alarm", 75)
+        if not noticed():
             violations.append(Violation("I13", f"turn {turn}", "no alarm within 75 s"))
         code, said, _ = world.ctl("node", "status")
         if code == 0 or "marker" not in said:
@@ -165,8 +167,10 @@ def _is_incomplete(world: World, name: str) -> bool:
     return world.state(name) == "incomplete"
 
 
-def _told(world: World, reference: str) -> bool:
-    """An open notice below the node's own data directory."""
+def _told(world: World, reference: str, *, in_log: str) -> bool:
+    """An open notice below the node's own data directory, or that text in its log."""
+    if in_log and in_log in world.log():
+        return True
     folder = world.lab.layout.data(POLICE) / "notices"
     return any(b'state="open"' in path.read_bytes() for path in folder.glob(f"*-{reference}-*.xml"))
 
@@ -182,10 +186,11 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
     try:
         put(world, waits, "waits.xml")
         after = _pace(world, others, 600, probes)
+        noticed = partial(_told, world, "folder-hangs", in_log="event=station-slow" if run.quick else "")
         with suppress(TooLateError):
-            wait_for(lambda: _told(world, "folder-hangs"), "the alarm", 100)
+            wait_for(noticed, "the alarm", 100)
         alarm = time.monotonic() - stopped
-        if not _told(world, "folder-hangs") or alarm > 60 + _BUSY:
+        if not noticed() or alarm > 60 + _BUSY:
             violations.append(
                 Violation("I9", f"seed {run.seed}", f"no alarm within 60 s ({alarm:.0f} s)")
             )
