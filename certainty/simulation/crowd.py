@@ -18,7 +18,7 @@ from certainty.simulation.drops import Sample, make_samples
 from certainty.simulation.run import Mode, Result, run_seed
 from certainty.simulation.template import PLANS, Templates
 
-_MEMORY: Final = "/dev/shm"  # noqa: S108 - durability is simulated, so nothing need reach a disk
+_MEMORY: Final = "/dev/shm"
 
 _templates: Templates | None = None
 _samples: tuple[Sample, ...] = ()
@@ -78,12 +78,13 @@ def _one(asked: tuple[int, str, float]) -> dict[str, Any]:
     seed, mode, until = asked
     if time.monotonic() > until:
         return {"seed": seed, "skipped": True, "violations": []}
-    assert _templates is not None  # noqa: S101 - made by _begin
+    assert _templates is not None
     try:
         return to_json(run_seed(seed, Mode(mode), _templates, _samples))
-    except Exception:  # noqa: BLE001 - handed to the parent: the simulation itself is broken
+    except Exception:
         what = traceback.format_exc(limit=-8)
-        return {"seed": seed, "broken": what, "violations": [{"invariant": "I16", "case": "", "what": what}]}
+        violation = {"invariant": "I16", "case": "", "what": what}
+        return {"seed": seed, "broken": what, "violations": [violation]}
 
 
 def to_json(result: Result) -> dict[str, Any]:

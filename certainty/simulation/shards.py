@@ -31,6 +31,7 @@ class Tally:
     steps: int = 0
     starts: int = 0
     drops: int = 0
+    shown: int = 0
     violations: list[Violation] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     drained: list[float] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Tally:
         self.steps += result["steps"]
         self.starts += result["starts"]
         self.drops += result["packets"]
+        self.shown += result["shown"]
         self.kinds.update(result["kinds"])
         if result["drained"]:
             self.drained.append(result["drained"])
@@ -85,7 +87,7 @@ def _seeds(
     with (folder / "simulation.log").open("a") as log, subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=root, env=environment
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None
         try:
             for line in process.stdout:
                 result = json.loads(line)
