@@ -14,6 +14,7 @@ _PARTS: Final = {
     "network": "Network and transfer",
     "identity": "Identity, keys, time, receipts",
     "operation": "Restore, upgrade, operation",
+    "simulation": "Simulation",
 }
 
 
@@ -62,4 +63,27 @@ _NETWORK: Final = (
         full_seconds=480,
     ),
 )
-SHARDS: Final[tuple[Shard, ...]] = (*(shard for shard in _SUITE if shard.rows), *_NETWORK)
+_SIMULATED: Final = ("F70", "F80", "F89", "F92", "F93")
+_SIMULATION: Final = (
+    Shard(
+        "simulation-safety",
+        "simulated provinces in which faults never end",
+        ("S1", *_SIMULATED),
+        "certainty.simulation.safety",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+    Shard(
+        "simulation-liveness",
+        "simulated provinces that heal and must come to rest",
+        ("S2", *_SIMULATED),
+        "certainty.simulation.liveness",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+)
+SHARDS: Final[tuple[Shard, ...]] = (
+    *(shard for shard in _SUITE if shard.rows),
+    *_NETWORK,
+    *_SIMULATION,
+)

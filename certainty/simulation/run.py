@@ -105,7 +105,9 @@ def _configure(config: Config, dice: Random) -> Config:
     """A node's settings, as different as installations are. Waiting costs nothing here, so looks are rare."""
     limits = replace(
         config.limits,
-        link_scan_seconds=dice.choice((5.0, 10.0, 20.0)),
+        link_scan_seconds=dice.choice((10.0, 20.0, 30.0)),
+        retry_first_seconds=dice.choice((0.5, 2.0)),
+        retry_max_seconds=dice.choice((10.0, 30.0)),
         open_batches=dice.choice((1, 2, 8)),
         batch_items=dice.choice((1, 3, 200)),
     )
@@ -114,7 +116,7 @@ def _configure(config: Config, dice: Random) -> Config:
         folders = replace(
             folders,
             profile=dice.choice((DropProfile.RENAME, DropProfile.RENAME, DropProfile.SETTLED)),
-            scan_seconds=dice.choice((5.0, 10.0)),
+            scan_seconds=dice.choice((10.0, 20.0)),
             collected_hours=dice.choice((0.001, 0.01, 24.0)),
         )
     return replace(config, limits=limits, folders=folders)
