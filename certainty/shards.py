@@ -62,6 +62,30 @@ _NETWORK: Final = (
         full_seconds=480,
     ),
 )
+_KILLS: Final = tuple(
+    Shard(
+        f"kills-{number}",
+        f"Random SIGKILL under load, part {number} of 4",
+        ("F02",),
+        f"certainty.kills.parts:{name}",
+        ("sshd",),
+        in_quick=number == 1,
+        quick_seconds=90,
+        full_seconds=420,
+    )
+    for number, name in enumerate(("first", "second", "third", "fourth"), start=1)
+)
+_MUTANTS: Final = (
+    Shard(
+        "mutants",
+        "Seeded bugs, found by the checker alone",
+        ("SB",),
+        "certainty.mutants.shard",
+        ("root", "mkfs.ext4"),
+        quick_seconds=90,
+        full_seconds=900,
+    ),
+)
 _INTAKE: Final = (
     Shard(
         "intake-files",
@@ -91,5 +115,30 @@ _INTAKE: Final = (
         full_seconds=1200,
     ),
 )
-
-SHARDS: Final[tuple[Shard, ...]] = (*_NETWORK, *_INTAKE, *(shard for shard in _SUITE if shard.rows))
+_SIMULATED: Final = ("F70", "F80", "F89", "F92", "F93")
+_SIMULATION: Final = (
+    Shard(
+        "simulation-safety",
+        "simulated provinces in which faults never end",
+        ("S1", *_SIMULATED),
+        "certainty.simulation.safety",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+    Shard(
+        "simulation-liveness",
+        "simulated provinces that heal and must come to rest",
+        ("S2", *_SIMULATED),
+        "certainty.simulation.liveness",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+)
+SHARDS: Final[tuple[Shard, ...]] = (
+    *_KILLS,
+    *_SIMULATION,
+    *_INTAKE,
+    *_NETWORK,
+    *_MUTANTS,
+    *(shard for shard in _SUITE if shard.rows),
+)
