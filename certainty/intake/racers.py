@@ -32,6 +32,7 @@ _WINDOW: Final = 100
 _RACED_SECONDS: Final = 5.0
 _SIZE: Final = 60_000
 _FIRST: Final = 100_000
+_ENDS: Final = {"delivered", "collected", "refused", "incomplete", "duplicate", "withdrawn"}
 _OWN: Final = frozenset({"packet.xml", "seal.xml", "seal.sig", "delivery.xml", "accepted.xml"})
 
 Deed = Callable[[Path, bytes, bytes, Path, random.Random], None]
@@ -252,7 +253,7 @@ def _row(run: Run, world: World, outside: Path, count: int) -> Outcome:
             racer.kill()
     # What was left whole goes its way; then nothing changes any more.
     with suppress(TooLateError):
-        wait_for(partial(_is_quiet, world), "everything to come to rest", 300, 2.0)
+        wait_for(partial(_is_quiet, world, count), "everything to come to rest", 300, 2.0)
     violations, found = judge(world, _FIRST, count)
     if not found["delivered"]:
         violations.append(Violation("I9", f"seed {run.seed}", "nothing at all got through"))
@@ -270,10 +271,11 @@ def _row(run: Run, world: World, outside: Path, count: int) -> Outcome:
     )  # fmt: skip
 
 
-def _is_quiet(world: World) -> bool:
-    """Nothing is on its way any more; what lies in the outbox was left unfinished, and is told so."""
-    states = {str(each["state"]) for each in world.all_status()}
-    return bool(states) and states <= {"delivered", "collected", "refused", "incomplete", "duplicate", "withdrawn"}
+def _is_quiet(world: World, count: int) -> bool:
+    """Of every drop it is told how it ended, or that it was left unfinished."""
+    found = world.all_status()
+    names = {str(each["drop"]) for each in found}
+    return len(names) >= count and {str(each["state"]) for each in found} <= _ENDS
 
 
 def _is_anywhere(world: World, what: bytes) -> bool:
