@@ -6,7 +6,7 @@ second line says that it appeared. A drop appears by one rename. With ``synced``
 flushed too, as a careful program would, so that a power cut may not take it away.
 
 What is sent: small packets without attachments between any two agencies that may exchange them, packets with
-documents, the same content under another name (must not be sent twice), and other content under a name that
+documents and with a part that travels as a blob, the same content under another name (must not be sent twice), and other content under a name that
 was used before (must be sent). Everything is fictional.
 """
 
@@ -37,6 +37,9 @@ _BLOCK: Final = 1 << 20
 _SMALL: Final = "interrogation.cancel"
 _EXCHANGING: Final = frozenset({"01", "02", "03", "04"})
 _WITH_DOCUMENTS: Final = "case.report"
+# With a part above 1 MiB, which travels beside its batch.
+_WITH_VIDEO: Final = "prosecution.evidence.deliver"
+_VIDEO: Final = "EVD-015"
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,16 @@ class Driver:
         number = len(self.dropped)
         kinds = [code for code in self._world.agencies if code[7:9] in _EXCHANGING and code != agency]
         receiver = self._random.choice(kinds)
-        has_documents = agency[7:9] == "01" and receiver[7:9] == "03" and self._random.random() < 0.3
+        business_type, chance = _SMALL, self._random.random()
+        if agency[7:9] == "01" and receiver[7:9] == "03" and chance < 0.3:
+            business_type = _WITH_VIDEO if chance < 0.06 else _WITH_DOCUMENTS
         request = DropRequest(
-            _WITH_DOCUMENTS if has_documents else _SMALL,
+            business_type,
             agency,
             receiver,
             _DAY + timedelta(minutes=number % 1000),
+            extra_documents=(_VIDEO,) if business_type == _WITH_VIDEO else (),
+            video_bytes=(1 << 20) + self._random.randrange(1 << 20),
             seed=self._seed * 100_000 + number,
             sender_ref=f"FIC-{self._seed}-{number:05d}",
             name=f"d{number:05d}",
