@@ -241,8 +241,8 @@ def unreadable(name: str, path: Path) -> Check | None:
     return None
 
 
-def _answers(path: Path) -> bool:
-    """On a share, ask from another process first.
+def answers(path: Path) -> bool:
+    """False for a folder on a share that hangs. Asked from another process, which is left behind then.
 
     A call into a share that hangs may not even be killed, and a process with such a thread never ends:
     the one that is left behind must not be the operator's own.
@@ -269,7 +269,7 @@ def _answers(path: Path) -> bool:
 
 def within(path: Path, work: Callable[[], T]) -> T | None:
     """What ``work`` on the folder ``path`` gives, or None when a share hangs. Raises what ``work`` raises."""
-    if not _answers(path):
+    if not answers(path):
         return None
     result: list[T] = []
     error: list[BaseException] = []

@@ -19,7 +19,17 @@ from cli.link_view import LinkState, LinkView, link_views, state_words
 from cli.locale import _, told
 from cli.node_view import NodeView, shown_key
 from cli.render import age, local_time, size
-from cli.status_lines import StatusLine, configured, damage, disks, good, markers, problem, warning
+from cli.status_lines import (
+    StatusLine,
+    configured,
+    damage,
+    disks,
+    good,
+    markers,
+    problem,
+    warning,
+    without_what_hangs,
+)
 from exchanged.config import Config
 from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError, NotFoundError
 from exchanged.ledger import open_read_only, require_newest_form
@@ -60,12 +70,14 @@ class NodeStatus:
 def look_at(config: Config, now: datetime) -> NodeStatus:
     """The status of the configured node. Raises nothing about what is wrong with it: that is the answer."""
     node, process = config.node, _process(config)
+    config, hanging = without_what_hangs(config)
     found = _read(config, now)
     facts: NodeFacts | None = None
     links: tuple[LinkView, ...] = ()
     if isinstance(found, StatusLine):
         lines: tuple[StatusLine, ...] = (
             _daemon(process, None, now),
+            *hanging,
             *disks(config),
             *markers(config, None),
             found,
@@ -74,7 +86,7 @@ def look_at(config: Config, now: datetime) -> NodeStatus:
         )
     else:
         facts, links = found
-        lines = tuple(_lines(config, now, process, facts, links))
+        lines = (*hanging, *_lines(config, now, process, facts, links))
     known = process if isinstance(process, int) else None
     return NodeStatus(node.code, node.role.value, node.agency, now, known, lines, facts, links)
 

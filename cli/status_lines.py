@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from cli.checks import CheckState, check_node
+from cli.checks_folders import answers
 from cli.directory_trusted import find_directory
 from cli.exit_codes import ExitCode
 from cli.locale import _, told
@@ -61,6 +62,17 @@ def warning(name: str, detail: str) -> StatusLine:
 def problem(name: str, detail: str, code: ExitCode) -> StatusLine:
     """It does not work."""
     return StatusLine(name, CheckState.PROBLEM, detail, code)
+
+
+def without_what_hangs(config: Config) -> tuple[Config, tuple[StatusLine, ...]]:
+    """The configuration to ask the other questions of: without folders on a share that does not answer.
+
+    Who asked such a share would wait as long as it hangs, and could not even be ended.
+    """
+    if config.folders is None or answers(config.folders.root):
+        return config, ()
+    text = _("{path} does not answer").format(path=config.folders.root)
+    return replace(config, folders=None), (problem(_("folders"), text, ExitCode.TEMPORARY),)
 
 
 def disks(config: Config) -> Iterator[StatusLine]:

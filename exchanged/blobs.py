@@ -33,14 +33,17 @@ class BlobStore:
 
     def take_in(
         self, digest: str, generation: int, size: int, fetch: Callable[[Path], Fetched], label: str
-    ) -> bool:
+    ) -> bool | None:
         """Fetch a blob of ``size`` bytes into a partial file, verify it whole, give it its name.
 
         ``label`` keeps two links' partial files apart. False when the bytes are others, or another
-        number of them: the partial is removed and the next attempt starts at zero (C8).
+        number of them: the partial is removed and the next attempt starts at zero (C8). None when its turn
+        was over first: the partial stays, and the next call goes on.
         """
         partial = self.incoming / f"{digest}.{label}"
         fetched = fetch(partial)
+        if not fetched.whole:
+            return None
         if (fetched.digest, fetched.size) != (digest, size):
             self._files.unlink(partial)
             return False

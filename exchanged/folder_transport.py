@@ -116,8 +116,8 @@ class FolderTransport:
         finally:
             os.close(descriptor)
 
-    def put(self, name: str, source: Source) -> None:
-        """Make ``source`` visible as ``name``; a blob resumes a partial of an earlier put.
+    def put(self, name: str, source: Source) -> bool:
+        """Make ``source`` visible as ``name``; a blob resumes a partial of an earlier put. Always True.
 
         Raises TransportError, NoSpaceError when the volume is full; then no new file is visible
         and an older one of that name is untouched.
@@ -144,6 +144,7 @@ class FolderTransport:
                     found=f"{written.size} bytes",
                 )
             self._mailbox_files.replace(partial, final)
+        return True
 
     def remove_own(self, name: str) -> None:
         """Remove a file of this side; missing is fine, a missing mailbox is TransportError."""

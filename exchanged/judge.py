@@ -82,6 +82,8 @@ class JudgeTools:
     links: Links
     blobs: BlobStore
     scanner: ScannerConfig | None = None
+    # Nothing is held for a longer time; what is, was held by a clock that has been set back since.
+    longest_hold_seconds: float = 90_000.0
 
 
 class Judge:
@@ -103,6 +105,7 @@ class Judge:
         due = arrivals.next_release(ledger.read())
         if due is not None and due <= clock.now():
             ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
+        self._release_astray()
         is_restoring = restoring.is_going_on(ledger.read())
         rows = arrivals.due(ledger.read(), _GROUP, is_restoring=is_restoring)
         alone = [row for row in rows if row.id in self._alone]
@@ -115,6 +118,12 @@ class Judge:
             return NOW
         due = arrivals.next_release(ledger.read())
         return None if due is None else max(0.05, (due - clock.now()).total_seconds())
+
+    def _release_astray(self) -> None:
+        until = self._tools.clock.now() + timedelta(seconds=self._tools.longest_hold_seconds)
+        last = arrivals.last_release(self._tools.ledger.read())
+        if last is not None and last > until:
+            self._tools.ledger.write(lambda transaction: arrivals.release_astray(transaction, until))
 
     def _judge_alone(self, row: ArrivalRow) -> None:
         """An item that was in work when the process died: only a crash while alone counts.

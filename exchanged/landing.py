@@ -23,7 +23,7 @@ from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
-from exchanged.transport import Listing
+from exchanged.transport import TURN_SECONDS, Listing
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -86,11 +86,15 @@ class _AckFile:
 
 @dataclass(slots=True)
 class Landing:
-    """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good."""
+    """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
+
+    ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
+    """
 
     link: LinkContext
     settling: Settling
     corrupt: dict[str, Corrupt] = field(default_factory=dict)
+    is_unfinished: bool = False
     _refused: dict[str, Edition] = field(default_factory=dict)
     _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
@@ -105,6 +109,7 @@ class Landing:
 
         What was fetched whole before the transport failed is landed all the same.
         """
+        self.is_unfinished = False
         files = {file.name: file.size for file in listing.files}
         self._forget_absent(files)
         self._published.land(files)
@@ -273,23 +278,30 @@ class Landing:
                     if not blobs.is_present_for(connection, blob.digest, self.link.peer):
                         sizes[blob.digest] = blob.size
         self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
-        for digest, size in sizes.items():
+        ends = self.link.clock.monotonic() + TURN_SECONDS
+        for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
             name = blob_name(digest)
             if name not in files or not self._is_worth_reading(digest):
                 continue
+            if self.is_unfinished or self.link.clock.monotonic() >= ends:
+                self.is_unfinished = True
+                break
             if files[name] != size:
                 self._note_corrupt(digest)
                 continue
             self._require_room(size)
             generation = blobs.next_generation(connection, digest)
-            if self._take_in(digest, generation, size):
+            taken = self._take_in(digest, generation, size)
+            if taken is None:
+                self.is_unfinished = True
+            elif taken:
                 fetched[digest] = (generation, size)
                 self.corrupt.pop(digest, None)
             else:
                 self._note_corrupt(digest)
 
-    def _take_in(self, digest: str, generation: int, size: int) -> bool:
-        """Fetch one blob. False: what lies there is not that blob."""
+    def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
+        """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
         try:
             return self.link.blobs.take_in(
                 digest,

@@ -1,7 +1,7 @@
 """The life of one link as a station: land, settle, offer, acknowledge, ring.
 
-The scan of the mailbox is the truth; bells and file-system events only make it look sooner. Known
-limit: one link works on one thing at a time, so a very large blob delays what follows on that link.
+The scan of the mailbox is the truth; bells and file-system events only make it look sooner. One link works
+on one thing at a time, and a large blob has turns, so that what is small does not wait for the whole of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from exchanged import forks
 from exchanged.bell import ring_again_in
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
-from exchanged.ledger import batches
+from exchanged.ledger import batches, clock_memory
 from exchanged.link_context import LinkContext
 from exchanged.link_health import LinkHealth
 from exchanged.offering import Offering
@@ -57,6 +57,7 @@ class LinkStation:
 
         A link that an operator paused neither lands nor offers; a step in hand is finished first.
         """
+        clock_memory.keep_doubt(self._link.ledger, self._link.clock_guard.doubtful_since())
         self._paused = bool(batches.paused_because(self._link.ledger.read(), self._link.name))
         if self._paused:
             return None
@@ -89,6 +90,9 @@ class LinkStation:
         self._health.note_up()
         self._down = False
         if more:
+            return NOW
+        if self._landing.is_unfinished or self._offering.is_unfinished:
+            self._ring(changed=changed)
             return NOW
         delays = [self._link.limits.scan_seconds]
         if waits is not None:

@@ -67,5 +67,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # What a library warns of through the language would be printed past us, on several lines.
+    logging.captureWarnings(capture=True)
     logging.getLogger(_LOGGER).setLevel(level.upper())
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)

@@ -107,7 +107,7 @@ class Node:
         desk: Desk | None = None,
     ) -> None:
         self._parts = parts
-        self._alarm = AlarmClock(parts.ports.clock, parts.ports.randomness)
+        self._alarm = AlarmClock(parts.machine_clock, parts.ports.randomness)
         self._fatal: ExchangeError | None = None
         self._stopped = threading.Event()
         self._links = [
@@ -229,7 +229,7 @@ class Node:
         self._told_slow = set(slow)
 
     def _call_later(self, seconds: float, name: str, callback: Callable[[], None]) -> None:
-        self._alarm.at(self._parts.ports.clock.now() + timedelta(seconds=seconds), name, callback)
+        self._alarm.at(self._parts.machine_clock.now() + timedelta(seconds=seconds), name, callback)
 
     def _mailboxes(self) -> dict[Path, str]:
         """Local incoming directions, watched as hints."""

@@ -286,6 +286,29 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " by itself.",
             ),
         ),
+        "folder-hangs": Words(
+            Bilingual(
+                "单位文件夹 {root} 所在的共享盘没有响应：现在既不接收存放的数据包，也不投递。",
+                "The share with the agency's folders {root} does not answer: nothing is taken from there or"
+                " delivered now.",
+            ),
+            Bilingual(
+                "请检查文件服务器和网络，无需重启本程序；恢复响应后自动继续，数据包不会丢失，链路照常工作。",
+                "Check the file server and the network. Do not restart the daemon: it goes on by itself when the"
+                " share answers. No packet is lost, and the links work.",
+            ),
+        ),
+        "folder-in-use": Words(
+            Bilingual(
+                "另一个 exchanged 进程正在使用文件夹 {folder} 所在的目录：本机不使用它。",
+                "Another daemon works in the folders of {folder}: this node leaves them alone.",
+            ),
+            Bilingual(
+                "两个节点配置了同一个 [folders] root。请停止多余的一个，或为其指定自己的文件夹。",
+                "Two nodes are configured with one [folders] root. Stop the one that is wrong there, or give it"
+                " folders of its own.",
+            ),
+        ),
         "folder-marker-bad": Words(
             Bilingual(
                 "文件夹 {folder} 的标记文件{state_zh}，已停止使用该文件夹。",

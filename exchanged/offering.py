@@ -6,21 +6,21 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from exchanged import forks
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.disabling import is_disabled_now, take_back
-from exchanged.errors import NoSpaceError, VolumeDamagedError
+from exchanged.errors import VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
     Transaction,
     batches,
     blobs,
     effects,
-    keeping,
     packets,
     restoring,
     statements,
@@ -30,18 +30,18 @@ from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
 from exchanged.order import Candidate, choose, needs_no_offer
 from exchanged.published import lacked_here, published_for, published_source
+from exchanged.putting import Putting
 from exchanged.ranges import SpoolRange
 from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
-from exchanged.sources import BlobSource
 from exchanged.states import DestinationState, Event, PacketState
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
 from packet_spec.signing import PrivateKey, new_hasher
 from packet_spec.ustar import member_size
-from packet_spec.waybill import SPEAKS, decode_waybill, encode_waybill, sign_waybill
+from packet_spec.waybill import SPEAKS, encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
     Acknowledgement,
     BatchException,
@@ -53,6 +53,8 @@ from packet_spec.waybill_model import (
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
+# Looked at again so soon when a packet waits for the blobs of an earlier one.
+_LATE_SECONDS: Final = 1.0
 # Neither accepted nor final (C15).
 _UNDECIDED: Final = (
     DestinationState.QUEUED,
@@ -80,14 +82,22 @@ class _Planned:
 
 @dataclass(slots=True)
 class Offering:
-    """Offers for one link. ``_put`` are names known to lie whole in the mailbox."""
+    """Offers for one link."""
 
     link: LinkContext
     settling: Settling
     landing: Landing
-    _put: set[str] = field(default_factory=set)
+    _putting: Putting = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._putting = Putting(self.link, self.settling)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """A blob has had its turn and is not whole there: go on with it after whatever else is due."""
+        return self._putting.is_unfinished
 
     def step(self) -> tuple[bool, float | None]:
         """Compose and put what is due.
@@ -98,7 +108,7 @@ class Offering:
         self._look_at_own_files()
         if is_disabled_now(self.link):
             self._expire()
-            take_back(self.link, self._put)
+            take_back(self.link, self._putting.there)
             return False, None
         sign_anew(self.link, self._open())
         # First: on a full volume nothing can be put before what is settled is gone.
@@ -106,13 +116,13 @@ class Offering:
         self._expire()
         changed = self._offer_published()
         waits: float | None = None
-        while len(self._open()) < self.link.limits.open_batches:
+        while self._has_room():
             planned, waits = self._plan()
             if not planned:
                 break
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge()
-        changed |= self._put_open()
+        changed |= self._putting.put_open(self._open())
         self._tidy()
         return changed, waits
 
@@ -133,12 +143,17 @@ class Offering:
         rows = batches.open_batches(self.link.ledger.read(), self.link.name)
         return [row for row in rows if row.state in (batches.COMMITTED, batches.NEEDING)]
 
+    def _has_room(self) -> bool:
+        """One more batch may be opened. What waits there for its blobs alone leaves room for others."""
+        rows, limit = self._open(), self.link.limits.open_batches
+        return sum(row.state == batches.COMMITTED for row in rows) < limit and len(rows) < 4 * limit
+
     def _look_at_own_files(self) -> None:
         """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
         now = self.link.clock.monotonic()
         if self._looked_at is not None and now - self._looked_at < self.link.limits.scan_seconds:
             return
-        self._put = {file.name for file in self.link.transport.list_own().files}
+        self._putting.there = {file.name for file in self.link.transport.list_own().files}
         self._looked_at = now
 
     # composing
@@ -150,15 +165,18 @@ class Offering:
         is_restoring = restoring.is_going_on(connection)
         rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
         asked = (row for row in rows if row.kind is ItemKind.PACKET)
-        found = {row.id: self._with_bytes(packets.get(connection, row.reference)) for row in asked}
+        found = {row.id: self._putting.with_bytes(packets.get(connection, row.reference)) for row in asked}
         if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan()
         # What comes again came in its order before.
         again = {row.id for row in rows if row.again}
-        ordered = {number: packet for number, packet in found.items() if number not in again}
+        behind = self._behind_late_blobs(found) - again
+        ordered = {number: packet for number, packet in found.items() if number not in again | behind}
         allowed, waits = self._in_order(ordered)
         allowed |= again
+        if behind:
+            waits = _LATE_SECONDS if waits is None else min(waits, _LATE_SECONDS)
         planned: list[_Planned] = []
         head = self._head_bytes()
         lines = WAYBILL_BYTES - head
@@ -178,12 +196,14 @@ class Offering:
             planned.append(entry)
         return planned, waits
 
-    def _with_bytes(self, packet: PacketRow) -> PacketRow:
-        """A finished packet of our own still has its sealed bytes for the restore window (C23)."""
-        if packet.bytes_at is not None or not packet.own:
-            return packet
-        kept = keeping.kept_bytes(self.link.ledger.read(), packet.id, packet.attempt)
-        return replace(packet, bytes_at=kept)
+    def _behind_late_blobs(self, found: Mapping[int, PacketRow]) -> set[int]:
+        """Which of these would overtake an earlier one of their case whose blobs are on their way (C15)."""
+        streams = self._putting.late_streams(self._open())
+        return {
+            number
+            for number, packet in found.items()
+            if streams.get((packet.case_key, packet.receiver), packet.id) < packet.id
+        }
 
     def _head_bytes(self) -> int:
         """At most how many bytes the next waybill takes before its items."""
@@ -259,7 +279,8 @@ class Offering:
             try:
                 digest = self._digest(packet.bytes_at)
             except VolumeDamagedError:
-                if self._with_bytes(packets.get(connection, row.reference)).bytes_at == packet.bytes_at:
+                now = self._putting.with_bytes(packets.get(connection, row.reference))
+                if now.bytes_at == packet.bytes_at:
                     raise
                 # It became final, and its bytes went, between looking and reading.
                 return None
@@ -387,7 +408,7 @@ class Offering:
     def _acknowledge(self) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
-        if news == self._told and ACKNOWLEDGEMENT_NAME in self._put:
+        if news == self._told and ACKNOWLEDGEMENT_NAME in self._putting.there:
             return False
         key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
@@ -395,86 +416,18 @@ class Offering:
         )
         source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
-        self._put.add(ACKNOWLEDGEMENT_NAME)
+        self._putting.there.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
         return True
-
-    # putting
-
-    def _put_open(self) -> bool:
-        """Blobs first, then the batches that name them, in order of number.
-
-        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6).
-        """
-        connection = self.link.ledger.read()
-        changed = False
-        full: NoSpaceError | None = None
-        for digest, generation in sorted(batches.wanted_blobs(connection, self.link.name).items()):
-            try:
-                changed |= self._put_blob(digest, generation)
-            except NoSpaceError as error:
-                full = error
-        for row in self._open():
-            if row.name not in self._put:
-                changed |= self._put_batch(row)
-        if full is not None:
-            raise full
-        return changed
-
-    def _put_batch(self, row: BatchRow) -> bool:
-        contents = self._contents(row)
-        items = decode_waybill(row.waybill).items
-        source = BatchSource(self.link.spool, row.waybill, row.signature, items, contents)
-        try:
-            self.link.transport.put(row.name, source)
-        except VolumeDamagedError:
-            if self._contents(row) == contents:
-                raise
-            # A packet in it became final, and its bytes went, while it was being put.
-            return False
-        self._put.add(row.name)
-        return True
-
-    def _put_blob(self, digest: str, generation: int) -> bool:
-        name = blob_name(digest)
-        if digest in self.settling.again:
-            self.link.transport.discard_partial(name)
-            self._put.discard(name)
-        if name in self._put:
-            return False
-        generation = blobs.live_generation(self.link.ledger.read(), digest) or generation
-        size = self.link.blobs.size(digest, generation)
-        if size is None:
-            return False
-        self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size))
-        self._put.add(name)
-        self.settling.again.discard(digest)
-        return True
-
-    def _contents(self, row: BatchRow) -> list[Content]:
-        """The items of a committed batch.
-
-        A packet that is final everywhere has no bytes any more: then the neighbour finds the batch bad,
-        and what else is in it goes out again under a new number.
-        """
-        connection = self.link.ledger.read()
-        contents: list[Content] = []
-        for kind, reference in batches.batch_items(connection, row.id):
-            if kind is ItemKind.PACKET:
-                where = self._with_bytes(packets.get(connection, reference)).bytes_at
-                contents.append(where if where is not None else b"")
-            else:
-                contents.append(statements.get_document(connection, kind.value, reference))
-        return contents
 
     def _offer_published(self) -> bool:
         """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""
         changed = False
         for name, what in published_for(self.link).items():
-            if name in self._put:
+            if name in self._putting.there:
                 continue
             self.link.transport.put(name, published_source(self.link, what))
-            self._put.add(name)
+            self._putting.there.add(name)
             changed = True
         return changed
 
@@ -488,9 +441,9 @@ class Offering:
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
         if not restoring.is_going_on(connection):
             # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
-            for name in sorted(self._put - keep):
+            for name in sorted(self._putting.there - keep):
                 self.link.transport.remove_own(name)
-                self._put.discard(name)
+                self._putting.there.discard(name)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from exchanged.errors import ConfigurationError, LedgerDamagedError, NoSpaceErro
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import jail_of
 from exchanged.keyring import Keyring
-from exchanged.ledger import Ledger
+from exchanged.ledger import Ledger, clock_memory
 from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
@@ -46,10 +46,11 @@ from exchanged.reconcile import Reconciled, note_clean_stop, reconcile
 from exchanged.retry import Backoff
 from exchanged.sftp_connection import SftpConnection, SftpSettings
 from exchanged.sftp_transport import SftpTransport
-from exchanged.soundness import ClockGuard
+from exchanged.soundness import ClockGuard, SoundClock
 from exchanged.spool import Spool
 from exchanged.transport import Transport
 from exchanged.trust import Trust
+from exchanged.volume import KERNEL, Kernel
 from packet_spec.model import KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
 
@@ -66,11 +67,15 @@ class Ports:
     pool: WorkPool
     crash: CrashPoints = NO_CRASH
     threaded: bool = True
+    kernel: Kernel = KERNEL
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One opened node, before any station works."""
+    """One opened node, before any station works.
+
+    ``ports.clock`` is the time that the node goes by, ``machine_clock`` that of the machine, for alarms.
+    """
 
     config: Config
     ports: Ports
@@ -92,6 +97,9 @@ class Parts:
     connections: dict[str, SftpConnection]
     reconciled: Reconciled
     door: DirectoryCopy
+    machine_clock: Clock
+    # What a role opened: let go when the node is closed, before the lock.
+    on_close: list[Callable[[], None]] = field(default_factory=list)
 
     def link_context(self, config: LinkConfig) -> LinkContext:
         """The context of one configured link, with its transport."""
@@ -160,6 +168,8 @@ class Parts:
         self.ledger.close()
         for connection in self.connections.values():
             connection.finish()
+        for let_go in self.on_close:
+            let_go()
         self.lock.release()
 
 
@@ -205,7 +215,10 @@ def _open_locked(
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
     _require_no_half_restore(data_dir)
-    files = DurableFiles(Volume.OWN, ports.crash)
+    machine = ports.clock
+    clock = SoundClock(machine)
+    ports = replace(ports, clock=clock)
+    files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     door = DirectoryCopy(config.node.door, files, trust)
@@ -218,6 +231,9 @@ def _open_locked(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
     undo.callback(ledger.close)
+    # Before this start writes its own first event.
+    known = clock_memory.last_sound(ledger.read())
+    clock_guard = clock.guard = ClockGuard(machine, config.limits.clock_skew_seconds, known)
     spool = Spool(data_dir / SPOOL_FOLDER, files, ports.randomness)
     store = BlobStore(data_dir / BLOB_FOLDER, files)
     spool.prepare()
@@ -249,7 +265,7 @@ def _open_locked(
         packs=packs,
         links=links,
         statements=Statements(speaker, trust, links),
-        clock_guard=ClockGuard(ports.clock, config.limits.clock_skew_seconds),
+        clock_guard=clock_guard,
         floor=DiskFloor(spool, config.limits.free_space_bytes, config.limits.free_space_margin_bytes),
         keyring=keyring,
         decryption_keys=decryption_keys,
@@ -266,6 +282,7 @@ def _open_locked(
         },
         reconciled=reconciled,
         door=door,
+        machine_clock=machine,
     )
 
 

@@ -39,6 +39,7 @@ class Settling:
 
     link: _Link
     again: set[str] = field(default_factory=set)
+    _asked: dict[int, str] = field(default_factory=dict)
 
     def apply(self, transaction: Transaction, waybill: Waybill) -> None:
         """Apply the acknowledgement that ``waybill`` carries; an older one is ignored (C5)."""
@@ -84,6 +85,7 @@ class Settling:
             for digest in batches.batch_blobs(transaction.connection, batch.id):
                 blobs.entitle(transaction, digest, self.link.peer)
             batches.settle(transaction, batch.id)
+            self._asked.pop(batch.number, None)
         elif exception.kind is ExceptionKind.BAD:
             self._give_back(transaction, batch, exception.detail)
         elif exception.kind is ExceptionKind.NEED:
@@ -99,7 +101,9 @@ class Settling:
         needed = frozenset(exception.blobs)
         for digest in needed:
             blobs.strip_title(transaction, digest, self.link.peer)
-        if exception.detail.startswith("again"):
+        # Told in every acknowledgement until the blob is good; only when it happened once more it is news.
+        if exception.detail.startswith("again") and self._asked.get(batch.number) != exception.detail:
+            self._asked[batch.number] = exception.detail
             self.again |= needed.intersection(batches.batch_blobs(transaction.connection, batch.id))
         batches.need_blobs(transaction, batch.id, needed)
         self._hand_over(transaction, batch, needed)

@@ -15,11 +15,13 @@ acknowledgement is custody (C5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from exchanged.clock import SystemClock
 from exchanged.durable import DurableFiles
 from exchanged.errors import MailboxFullError, RemoteRefusedError, TransportError, TransportFileError
 from exchanged.folder_transport import resume_offset
@@ -35,11 +37,12 @@ from exchanged.mailbox import (
 from exchanged.sftp_connection import SftpConnection, SftpSettings
 from exchanged.sftp_protocol import Attributes, RemoteEntry, Status
 from exchanged.sftp_window import SftpWindow
-from exchanged.transport import Fetched, Listing, MailboxFile, Source
+from exchanged.transport import TURN_SECONDS, Fetched, Listing, MailboxFile, Source
 
 _MODE: Final = 0o640
 # A volume needs a little more than the bytes of a file.
 _SLACK_BYTES: Final = 64 * 1024
+_MONOTONIC: Final = SystemClock().monotonic
 
 
 class SftpTransport:
@@ -47,15 +50,22 @@ class SftpTransport:
 
     Given settings, it has a connection of its own; given an ``SftpConnection``, it shares that one
     and leaves closing it to its owner. ``durable`` belongs to the volume that takes fetched files.
+    ``monotonic`` measures the turns of blobs.
     """
 
     def __init__(
-        self, server: SftpSettings | SftpConnection, durable: DurableFiles, *, scan_names: int = SCAN_NAMES
+        self,
+        server: SftpSettings | SftpConnection,
+        durable: DurableFiles,
+        *,
+        scan_names: int = SCAN_NAMES,
+        monotonic: Callable[[], float] = _MONOTONIC,
     ) -> None:
         self._owns_connection = isinstance(server, SftpSettings)
         self._connection = SftpConnection(server) if isinstance(server, SftpSettings) else server
         self._durable = durable
         self._scan_names = scan_names
+        self._monotonic = monotonic
         self._window: SftpWindow | None = None
 
     def list_names(self) -> Listing:
@@ -67,7 +77,7 @@ class SftpTransport:
         return self._list(Direction.UP)
 
     def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
-        """Copy ``down/<name>`` to ``target``, flushed; a blob resumes what ``target`` holds.
+        """Copy ``down/<name>`` to ``target``, flushed; a blob resumes what ``target`` holds, in turns.
 
         Raises TransportFileError for what is missing, no plain file, or over ``limit_bytes``.
         """
@@ -82,12 +92,18 @@ class SftpTransport:
                 size = self._check(window.fstat(handle), limit_bytes)
                 offset = resume_offset(target, size) if known.kind is MailboxKind.BLOB else 0
                 blocks = window.read_blocks(handle, offset, size)
-                return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
+                if known.kind is not MailboxKind.BLOB:
+                    return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
+                turn = _Turn(blocks, self._monotonic)
+                copied = self._durable.copy_blocks(
+                    target, turn.blocks(), limit_bytes=limit_bytes, offset=offset
+                )
+                return replace(copied, whole=not (turn.is_over and copied.size < size))
             finally:
                 window.close_quietly(handle)
 
-    def put(self, name: str, source: Source) -> None:
-        """Make ``source`` visible as ``up/<name>``; a blob resumes a partial of an earlier put.
+    def put(self, name: str, source: Source) -> bool:
+        """Make ``source`` visible as ``up/<name>``; a blob resumes a partial of an earlier put, in turns.
 
         Raises MailboxFullError when the server's volume is full, TransportError otherwise; then no new
         file is visible and an older one of that name is untouched.
@@ -100,12 +116,16 @@ class SftpTransport:
                     handle, offset = _resume(window, partial, source.size)
                 else:
                     handle, offset = _begin(window, partial), 0
-                end = window.write_and_close(handle, offset, source.blocks(offset))
+                turn = _Turn(source.blocks(offset), self._monotonic)
+                whole = turn.blocks() if known.kind is MailboxKind.BLOB else source.blocks(offset)
+                end = window.write_and_close(handle, offset, whole)
             except RemoteRefusedError as error:
                 # After a refused write the partial may have a hole: it cannot be built on.
                 with suppress(TransportError):
                     window.remove(partial)
                 raise self._told_by_volume(window, error, source.size) from error
+            if turn.is_over and end < source.size:
+                return False
             if end != source.size:
                 window.remove(partial)
                 raise TransportError(
@@ -114,6 +134,7 @@ class SftpTransport:
                     found=f"{end} bytes",
                 )
             window.rename(partial, self._path(Direction.UP, name))
+        return True
 
     def remove_own(self, name: str) -> None:
         """Remove ``up/<name>``; missing is fine, a missing mailbox is TransportError."""
@@ -201,6 +222,26 @@ class SftpTransport:
                 self._window = None
                 window.close()
                 self._connection.drop()
+
+
+class _Turn:
+    """Blocks until a turn is over, but at least one. ``is_over``: that is why they ended."""
+
+    def __init__(self, blocks: Iterator[bytes], monotonic: Callable[[], float]) -> None:
+        self._blocks = blocks
+        self._monotonic = monotonic
+        self.is_over = False
+
+    def blocks(self) -> Iterator[bytes]:
+        ends = self._monotonic() + TURN_SECONDS
+        for block in self._blocks:
+            yield block
+            if self._monotonic() >= ends:
+                self.is_over = True
+                break
+        if isinstance(self._blocks, Generator):
+            # What was asked for ahead is not wanted any more.
+            self._blocks.close()
 
 
 @contextmanager

@@ -17,11 +17,13 @@ from __future__ import annotations
 import re
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from exchanged.clock import SystemClock
 from exchanged.errors import RemoteRefusedError, TransportError, TransportFileError
+from exchanged.sftp_pace import Pace
 from exchanged.sftp_protocol import (
     PACKET_BYTES,
     PROTOCOL_VERSION,
@@ -57,6 +59,7 @@ _LIMITS: Final = b"limits@openssh.com"
 _STATVFS: Final = b"statvfs@openssh.com"
 _UNSAFE: Final = re.compile(r"[^ -~]")
 _SHOWN_BYTES: Final = 100
+_MONOTONIC: Final = SystemClock().monotonic
 # Where a packet's own fields begin, behind its type and the number of its request.
 _BODY: Final = 5
 
@@ -87,7 +90,7 @@ class ByteChannel(Protocol):
 class SftpWindow:
     """One SFTP session on one channel. The constructor does the greeting (raises TransportError)."""
 
-    def __init__(self, channel: ByteChannel) -> None:
+    def __init__(self, channel: ByteChannel, monotonic: Callable[[], float] = _MONOTONIC) -> None:
         self._channel = channel
         self._received = bytearray()
         self._request = 0
@@ -96,6 +99,8 @@ class SftpWindow:
         self._usable = True
         self.read_bytes = _SAFE_REQUEST_BYTES
         self.write_bytes = _SAFE_REQUEST_BYTES
+        self._reading = Pace(_READ_WINDOW_BYTES, monotonic)
+        self._writing = Pace(_WRITE_WINDOW_BYTES, monotonic)
         self._extensions = self._greet()
         if _POSIX_RENAME not in self._extensions:
             self.close()
@@ -211,21 +216,26 @@ class SftpWindow:
         return self._attributes(self._submit(Kind.FSTAT, string(handle)))
 
     def read_blocks(self, handle: bytes, offset: int, size: int) -> Iterator[bytes]:
-        """The bytes from ``offset`` to ``size`` in order, with up to 8 MiB of requests under way.
+        """The bytes from ``offset`` to ``size`` in order, with at most 8 MiB of requests under way.
 
         Raises TransportFileError when the file ends before ``size``.
         """
-        window = max(1, _READ_WINDOW_BYTES // self.read_bytes)
+        pace = self._reading
+        pace.begin()
+        in_flight = 0
         under_way: deque[tuple[int, int, int]] = deque()
         position = offset
         try:
             while position < size or under_way:
-                while position < size and len(under_way) < window:
-                    length = min(self.read_bytes, size - position)
+                while position < size and (not under_way or in_flight < pace.window_bytes):
+                    length = min(pace.request_bytes(self.read_bytes), size - position)
                     under_way.append((self._submit_read(handle, position, length), position, length))
                     position += length
+                    in_flight += length
                 request, start, length = under_way.popleft()
                 block = self._data(request, length)
+                in_flight -= length
+                pace.answered(length)
                 yield block
                 # A server may answer with less than was asked for: fetch the rest before going on.
                 while len(block) < length:
@@ -255,16 +265,19 @@ class SftpWindow:
         When it returns, every single answer was OK. When it raises, the handle is closed or the
         window unusable. An error raised by ``blocks`` passes through.
         """
+        pace = self._writing
+        pace.begin()
         under_way: deque[tuple[int, int]] = deque()
         in_flight = 0
         unflushed = 0
         position = offset
         try:
-            for piece in _pieces(blocks, self.write_bytes):
-                while in_flight and in_flight + len(piece) > _WRITE_WINDOW_BYTES:
+            for piece in _pieces(blocks, lambda: pace.request_bytes(self.write_bytes)):
+                while in_flight and in_flight + len(piece) > pace.window_bytes:
                     request, length = under_way.popleft()
                     in_flight -= length
                     self._finish(request)
+                    pace.answered(length)
                 body = string(handle) + struct.pack(">QI", position, len(piece))
                 under_way.append((self._submit(Kind.WRITE, body, piece), len(piece)))
                 in_flight += len(piece)
@@ -443,18 +456,18 @@ class SftpWindow:
         return error
 
 
-def _pieces(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of exactly ``size``, but for the last."""
+def _pieces(blocks: Iterable[bytes], size: Callable[[], int]) -> Iterator[bytes]:
+    """The same bytes in pieces of ``size()`` each, but for the last. Asked anew for each piece."""
     rest = bytearray()
     for block in blocks:
-        if not rest and len(block) == size:
+        if not rest and len(block) == size():
             yield block
             continue
         rest += block
-        while len(rest) >= size:
+        while len(rest) >= (length := size()):
             with memoryview(rest) as view:
-                piece = view[:size].tobytes()
-            del rest[:size]
+                piece = view[:length].tobytes()
+            del rest[:length]
             yield piece
     if rest:
         yield bytes(rest)

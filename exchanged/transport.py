@@ -7,6 +7,9 @@ The contract, proved by one test class against every transport (tests/contract):
   Calling it again with the same bytes is harmless. A blob put resumes a partial upload.
 * ``list_names`` gives names and sizes of what lies in the other direction, capped; temporary
   names and names of no known pattern are left out and counted in ``Listing.strangers``.
+* A transport over a line that may be slow gives a blob turns of ``TURN_SECONDS``: ``put`` then returns False,
+  ``fetch`` something that is not ``whole``, and the next call goes on where this one stopped, so that other
+  files may pass in between. In each turn it comes further.
 * ``fetch`` copies one file into a local file through one descriptor (C3), hashing while copying.
 * ``remove_own`` removes a file that this side put. A missing file is not an error.
 * Every failure is a ``TransportError`` (or a subclass); no foreign exception leaves a transport.
@@ -21,7 +24,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+TURN_SECONDS: Final = 10.0
+"""How long a blob has a link for itself. Short enough that what is small passes a slow line within a minute,
+long enough that what each turn costs (a flush, and reading again what is there) does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file copied out of a mailbox: its size and the SHA-256 of the copied bytes."""
+    """A file copied out of a mailbox: its size and the SHA-256 of the copied bytes.
+
+    ``whole`` is False for a blob whose turn was over: these are its first bytes, flushed.
+    """
 
     size: int
     digest: str
+    whole: bool = True
 
 
 class Source(Protocol):
@@ -85,8 +96,11 @@ class Transport(Protocol):
         Raises TransportFileError when the file is missing, no plain file, or over ``limit_bytes``.
         """
 
-    def put(self, name: str, source: Source) -> None:
-        """Make ``source`` visible as ``name`` in the outgoing direction, whole or not at all."""
+    def put(self, name: str, source: Source) -> bool:
+        """Make ``source`` visible as ``name`` in the outgoing direction, whole or not at all.
+
+        False: the turn of this blob was over; put it again to go on.
+        """
 
     def remove_own(self, name: str) -> None:
         """Remove ``name`` from the outgoing direction; a missing file is fine."""

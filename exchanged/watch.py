@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -63,6 +64,8 @@ class FolderWatch:
 
     def start(self) -> None:
         """Begin to watch what was added. A system without free inotify instances is logged only."""
+        # It warns of each folder that appears in a watched tree, with the path, which case software chose.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.")
         try:
             observer = Observer()
             observer.start()

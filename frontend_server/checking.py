@@ -100,7 +100,10 @@ class Checker:
         dispose: Dispose,
         clock: Clock,
         settings: CheckSettings,
+        dating_doubt: Callable[[], str],
     ) -> None:
+        """``dating_doubt``: why nothing may be sealed now because of the clock, or empty."""
+        self._dating_doubt = dating_doubt
         self._ledger = ledger
         self._trust = trust
         self._links = links
@@ -124,9 +127,10 @@ class Checker:
         Raises what is no drop's fault: VolumeDamagedError, and NoSpaceError, FileOperationError or
         NotFoundError (no incarnation); then nobody's attempt counts as a crash.
         """
-        if not self._trust.is_current(self._clock.now()):
+        reason = self._dating_doubt() if self._trust.is_current(self._clock.now()) else NO_DIRECTORY
+        if reason:
             for drop in group:
-                outcomes.hold(drop.row, NO_DIRECTORY)
+                outcomes.hold(drop.row, reason)
             outcomes.commit()
             return
         if alone:

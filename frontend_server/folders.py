@@ -32,6 +32,7 @@ from exchanged.errors import ForeignVolumeError, TransportFileError
 from exchanged.ledger import Ledger, Transaction
 from exchanged.log import event_line
 from exchanged.mailbox import open_foreign
+from frontend_server.claim import FolderClaim
 from packet_spec.identity import is_node_code
 
 MARKER_NAME: Final = ".exchanged-marker"
@@ -56,6 +57,7 @@ class MarkerState(StrEnum):
     MISSING = "missing"
     FOREIGN = "foreign"
     READ_ONLY = "read-only"
+    IN_USE = "in-use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,22 @@ class AgencyFolders:
     """
 
     def __init__(
-        self, root: Path, files: DurableFiles, *, node: str, mode: int = 0o2770, group: str = ""
+        self,
+        root: Path,
+        files: DurableFiles,
+        *,
+        node: str,
+        mode: int = 0o2770,
+        group: str = "",
+        claim: FolderClaim | None = None,
     ) -> None:
+        """``claim``: of the daemon, which works there alone; who only looks has none."""
         self.root = root
         self.files = files
         self.node = node
         self.mode = mode
         self._group = group
+        self._claim = claim
         self._guard = threading.Lock()
         self._tokens: dict[str, str] = {}
         self._states: dict[str, MarkerState] = {}
@@ -277,7 +288,9 @@ class AgencyFolders:
             flags = os.statvfs(self.root / folder).f_flag
         except OSError:
             return MarkerState.MISSING
-        return MarkerState.READ_ONLY if flags & os.ST_RDONLY else MarkerState.GOOD
+        if flags & os.ST_RDONLY:
+            return MarkerState.READ_ONLY
+        return MarkerState.GOOD if self._claim is None or self._claim.is_ours() else MarkerState.IN_USE
 
     def _read(self, folder: str) -> Marker | None:
         """The marker of a folder, or None when there is none that can be read."""

@@ -13,7 +13,7 @@ drop counts as withdrawn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -97,6 +97,7 @@ class Intake:
         randomness: Randomness,
         backoff: Backoff,
         settings: IntakeSettings,
+        dating_doubt: Callable[[], str],
     ) -> None:
         """``files`` are those of our own volume, where spool and blobs lie; ``packs`` is a folder there."""
         self._ledger = ledger
@@ -131,6 +132,7 @@ class Intake:
                 packs=packs,
                 scanner=settings.scanner,
             ),
+            dating_doubt,
         )
         self._still = StandingStill(clock)
         # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.
@@ -148,7 +150,9 @@ class Intake:
             return self._settings.scan_seconds
         self._tell_floor()
         with self._folders.opened(OUTBOX) as outbox:
-            listing = list_names(outbox, self._settings.scan_names)
+            # What was taken and still lies there must not keep the others from being seen.
+            leaving = drops.leaving(self._ledger.read())
+            listing = list_names(outbox, self._settings.scan_names, leaving)
             if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
                 return self._settings.scan_seconds
             if listing.truncated is not self._is_too_full:

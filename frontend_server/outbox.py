@@ -107,15 +107,22 @@ class OutboxListing:
     truncated: bool
 
 
-def list_names(descriptor: int, cap: int) -> OutboxListing:
-    """The names in an open folder, at most ``cap``. Raises ForeignVolumeError."""
+def list_names(descriptor: int, cap: int, uncounted: Collection[bytes] = ()) -> OutboxListing:
+    """The names in an open folder, at most ``cap`` beside those that are ``uncounted``.
+
+    Raises ForeignVolumeError.
+    """
     names: set[bytes] = set()
+    counted = 0
     try:
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                if len(names) == cap:
-                    return OutboxListing(frozenset(names), truncated=True)
-                names.add(os.fsencode(entry.name))
+                name = os.fsencode(entry.name)
+                if name not in uncounted:
+                    if counted == cap:
+                        return OutboxListing(frozenset(names), truncated=True)
+                    counted += 1
+                names.add(name)
     except OSError as error:
         raise ForeignVolumeError("the outbox cannot be read", found=error.strerror or "") from error
     return OutboxListing(frozenset(names), truncated=False)

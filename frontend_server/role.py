@@ -25,15 +25,17 @@ from exchanged.reception import Reception
 from exchanged.restoring import AfterRestoring, Restoring
 from exchanged.station import Station
 from exchanged.volume import Volume
+from frontend_server.claim import FolderClaim
 from frontend_server.collected import Collected
 from frontend_server.counts import Counts
 from frontend_server.delivery import Delivery
 from frontend_server.dispositions import Dispositions, why_not_answer
 from frontend_server.effects import Effects, EffectSettings
-from frontend_server.folders import AgencyFolders, MarkedFolders
+from frontend_server.folders import STAGING, AgencyFolders, MarkedFolders
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.opening import Opener
+from frontend_server.patience import Patience
 from frontend_server.removal import Remover
 from frontend_server.restored import RestoredFolders
 from frontend_server.retention import Retention
@@ -63,8 +65,10 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         raise ConfigurationError(("[folders]: a front-end needs its agency's folders",))
     agency, settings = config.node.agency, config.folders
     foreign = parts.files.for_volume(Volume.FOREIGN)
+    claim = FolderClaim(settings.root / STAGING)
+    parts.on_close.append(claim.release)
     folders = AgencyFolders(
-        settings.root, foreign, node=config.node.code, mode=settings.mode, group=settings.group
+        settings.root, foreign, node=config.node.code, mode=settings.mode, group=settings.group, claim=claim
     )
     folders.ensure()
     marked = MarkedFolders(folders, parts.ledger)
@@ -103,6 +107,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
             scan_names=config.limits.scan_names,
             scanner=config.scanner,
         ),
+        dating_doubt=parts.clock_guard.dating_doubt,
     )
     delivery = Delivery(
         agency=agency,
@@ -155,8 +160,9 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         proven=parts.clock_guard.proven,
         keep=config.retention,
     )
-    place = AgencyPlace(folders, parts.ledger, foreign, file_mode=settings.mode & _FILE_BITS)
-    notices = notices_of(parts, (FolderWatch(folders, parts.ledger).matters,), (place,))
+    patience = Patience()
+    place = AgencyPlace(folders, parts.ledger, foreign, patience, file_mode=settings.mode & _FILE_BITS)
+    notices = notices_of(parts, (FolderWatch(folders, parts.ledger, patience).matters,), (place,))
     # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
     # (C23).
     after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))

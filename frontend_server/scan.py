@@ -20,7 +20,7 @@ from packet_spec.names import status_name
 _OPEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 
 Books = tuple[Mapping[bytes, DropRow], dict[bytes, Observation]]
-"""The rows of live drops by name, and what lies there of those that are not disposed of."""
+"""The rows of drops that are not disposed of by name, and what lies there of them."""
 
 
 def bring_together(
@@ -34,10 +34,12 @@ def bring_together(
 
     ``passed_over`` are names under which a file of our own lies in the outbox now.
     """
-    rows = drops.live(ledger.read())
+    # In this order: what is disposed of between the two is among the leaving.
+    rows = drops.waiting(ledger.read())
+    leaving = drops.leaving(ledger.read())
     seen = {
         name: observation
-        for name, observation in _look(outbox, listing, rows, profile).items()
+        for name, observation in _look(outbox, listing, leaving, profile).items()
         if name not in passed_over
     }
     if not listing.truncated:
@@ -52,17 +54,16 @@ def bring_together(
     # Where standing still is all that counts, a drop is seen long before it is read.
     will_wait = profile is DropProfile.SETTLED
     ledger.write(lambda tx: _write_seen(tx, changed, rows, will_wait=will_wait))
-    return drops.live(ledger.read()), seen
+    return drops.waiting(ledger.read()), seen
 
 
 def _look(
-    outbox: int, listing: OutboxListing, rows: Mapping[bytes, DropRow], profile: DropProfile
+    outbox: int, listing: OutboxListing, leaving: Collection[bytes], profile: DropProfile
 ) -> dict[bytes, Observation]:
     with_markers = profile is DropProfile.MARKER
     seen: dict[bytes, Observation] = {}
     for name in drop_names(listing.names, with_markers=with_markers):
-        row = rows.get(name)
-        if row is not None and row.state not in _OPEN and row.original is Original.OUTBOX:
+        if name in leaving:
             continue
         marker = marker_name(name, listing.names) if with_markers else None
         observation = observe(outbox, name, marker)

@@ -76,6 +76,10 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
     }
 )
 
+_CLOCK: Final = (
+    "前置机的系统时间不可信，时间确认后自动发送，请联系运维人员。",
+    "The front-end's clock cannot be trusted; sent once its time is confirmed. Tell your IT staff.",
+)
 # Why a drop is held, where there is more to say than that it is tried again.
 REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -87,6 +91,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "机构名录尚未安装或已过期，更新后自动发送。",
             "The directory is missing or out of date; it is sent once that is renewed.",
         ),
+        "clock-jumped": _CLOCK,
+        "clock-not-confirmed": _CLOCK,
         "no-space": (
             "前置机磁盘空间不足，清理后自动发送，请联系运维人员。",
             "The front-end is short of disk space; it is sent once there is room. Tell your IT staff.",

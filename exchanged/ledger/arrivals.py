@@ -201,9 +201,27 @@ def release_due(transaction: Transaction, now: datetime) -> int:
     return len(rows)
 
 
+def release_astray(transaction: Transaction, until: datetime) -> int:
+    """Judge again what is held until after ``until``, which nothing here waits for: the clock was wrong."""
+    rows = transaction.execute(f"{_SELECT} WHERE state = 'held' AND retry_at > ?", stamp(until)).fetchall()
+    for row in rows:
+        keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
+    return len(rows)
+
+
+def last_release(connection: sqlite3.Connection) -> datetime | None:
+    """The time that an arrival is held until, the latest of all."""
+    return _held_until(connection, "max")
+
+
 def next_release(connection: sqlite3.Connection) -> datetime | None:
     """When the next held arrival is due again."""
-    row = connection.execute("SELECT min(retry_at) AS at FROM arrival WHERE state = 'held'").fetchone()
+    return _held_until(connection, "min")
+
+
+def _held_until(connection: sqlite3.Connection, which: str) -> datetime | None:
+    statement = f"SELECT {which}(retry_at) AS at FROM arrival WHERE state = 'held'"  # noqa: S608 - ours
+    row = connection.execute(statement).fetchone()
     if row is None or row["at"] is None:
         return None
     text: str = row["at"]

@@ -202,6 +202,24 @@ def live(connection: sqlite3.Connection) -> dict[bytes, DropRow]:
     return {bytes(row["name"]): _drop_row(row) for row in rows}
 
 
+def waiting(connection: sqlite3.Connection) -> dict[bytes, DropRow]:
+    """Live drops that are not disposed of, and what was left lying."""
+    rows = connection.execute(
+        "SELECT * FROM \"drop\" WHERE original IN ('outbox', 'kept')"
+        " AND (original = 'kept' OR state IN ('seen', 'incomplete', 'held'))"
+    )
+    return {bytes(row["name"]): _drop_row(row) for row in rows}
+
+
+def leaving(connection: sqlite3.Connection) -> frozenset[bytes]:
+    """The names of drops that are disposed of, and whose originals still lie in the outbox."""
+    rows = connection.execute(
+        "SELECT name FROM \"drop\" WHERE original IN ('outbox', 'kept')"
+        " AND original = 'outbox' AND state NOT IN ('seen', 'incomplete', 'held')"
+    )
+    return frozenset(bytes(row["name"]) for row in rows)
+
+
 def find(connection: sqlite3.Connection, number: int) -> DropRow | None:
     """The drop of that row number, or None."""
     row = connection.execute('SELECT * FROM "drop" WHERE id = ?', (number,)).fetchone()

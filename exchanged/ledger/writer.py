@@ -229,6 +229,8 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
+    # What a transaction keeps aside are rows of the ledger: never in a folder for temporary files (I11).
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 

@@ -21,6 +21,7 @@ from exchanged.config import DropProfile
 from exchanged.states import DropState
 from frontend_server.folders import OUTBOX, MarkerState
 from frontend_server.notice_place import FolderWatch
+from frontend_server.patience import Patience
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import MIB, ZIP_ENTRIES
 from tests.support.outbox import SETTLE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
@@ -375,7 +376,7 @@ def test_a_lost_foreign_or_read_only_share_stops_the_intake_with_an_alarm(
     frontend.run()
     assert frontend.rows() == []
     assert frontend.events("folder-marker")[-1] == {"folder": OUTBOX, "state": state}
-    (alarm, *_) = FolderWatch(frontend.folders, frontend.ledger).matters(frontend.clock.now())
+    (alarm, *_) = FolderWatch(frontend.folders, frontend.ledger, Patience()).matters(frontend.clock.now())
     assert (alarm.reference, alarm.level.value) == ("folder-marker-bad", "alarm")
     assert alarm.values["state"] == state
     monkeypatch.undo()

@@ -20,6 +20,7 @@ from exchanged.errors import (
 )
 from exchanged.sftp_connection import SftpConnection
 from exchanged.sftp_transport import SftpTransport
+from exchanged.transport import TURN_SECONDS
 from tests.support.sftp_server import SftpServer, cuttable_line
 from tests.support.transports import BytesSource, digest_of
 
@@ -198,3 +199,39 @@ def test_closing_from_another_thread_breaks_off(server: SftpServer) -> None:
     thread.join(WAIT_SECONDS)
     assert len(failures) == 1
     assert not (server.mailbox / "up" / BATCH).exists()
+
+
+class Hurried:
+    """A clock on which each look takes so long that a turn holds a few blocks only."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += TURN_SECONDS / 3
+        return self.now
+
+
+def test_a_blob_goes_up_and_comes_down_in_turns(server: SftpServer, tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    name = f"{digest_of(content)}.blob"
+    transport = SftpTransport(server.settings(), SPOOL, monotonic=Hurried())
+    source = BytesSource(content)
+    turns = 1
+    while not transport.put(name, source):
+        turns += 1
+        assert not (server.mailbox / "up" / name).exists()
+        # Other files pass in between, on the same session.
+        transport.put(BATCH, BytesSource(b"small"))
+    assert turns > 3
+    assert source.offsets_asked == sorted(set(source.offsets_asked))
+    assert (server.mailbox / "up" / name).read_bytes() == content
+    (server.mailbox / "up" / name).rename(server.mailbox / "down" / name)
+    sizes = []
+    while not (fetched := transport.fetch(name, tmp_path / "target", limit_bytes=LIMIT)).whole:
+        sizes.append(fetched.size)
+        assert transport.list_names().files[0].name == name
+    assert len(sizes) > 3
+    assert sizes == sorted(set(sizes))
+    assert (fetched.size, fetched.digest) == (len(content), digest_of(content))
+    transport.close()

@@ -157,6 +157,8 @@ class SendingFrontend:
             self.ledger.close()
             raise
         backoff = Backoff(first_seconds=1.0, max_seconds=8.0, jitter=0.0)
+        # Why the clock cannot be trusted, as the guard of a node would say.
+        self.clock_doubt = ""
         self.intake = Intake(
             ledger=self.ledger,
             folders=self.folders,
@@ -184,6 +186,7 @@ class SendingFrontend:
                 scan_names=scan_names,
                 scanner=scanner,
             ),
+            dating_doubt=lambda: self.clock_doubt,
         )
         self.effects = Effects(
             ledger=self.ledger,

@@ -101,7 +101,7 @@ class MemoryTransport:
         rest = BytesSource(content).blocks(offset)
         return self._durable.copy_blocks(target, rest, limit_bytes=limit_bytes, offset=offset)
 
-    def put(self, name: str, source: Source) -> None:
+    def put(self, name: str, source: Source) -> bool:
         known = require_known(name)
         folder = self._folder(self._outgoing)
         partial = partial_name(name)
@@ -115,6 +115,7 @@ class MemoryTransport:
             del folder[partial]
             raise TransportError("the bytes to put do not match their stated size")
         folder[name] = folder.pop(partial)
+        return True
 
     def remove_own(self, name: str) -> None:
         self._folder(self._outgoing).pop(require_known(name).name, None)
@@ -170,10 +171,9 @@ class ScriptedTransport:
         letter = self._begin(f"fetch {name}")
         return self._end(letter, self.inner.fetch(name, target, limit_bytes=limit_bytes))
 
-    def put(self, name: str, source: Source) -> None:
+    def put(self, name: str, source: Source) -> bool:
         letter = self._begin(f"put {name}")
-        self.inner.put(name, source)
-        self._end(letter, None)
+        return self._end(letter, self.inner.put(name, source))
 
     def remove_own(self, name: str) -> None:
         letter = self._begin(f"remove_own {name}")

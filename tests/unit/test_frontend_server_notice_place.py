@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from exchanged.ledger import notices
 from exchanged.notices import LOOK_SECONDS, NodePlace, Notices
 from frontend_server.folders import INBOX, MARKER_NAME, OUTBOX, write_marker
 from frontend_server.notice_place import AgencyPlace, FolderWatch
+from frontend_server.patience import Patience
 from packet_spec.notice import decode_notice
 from tests.support.documents import POLICE
 from tests.support.outbox import SendingFrontend, names_in
@@ -23,13 +25,15 @@ class Desk:
         self.frontend = SendingFrontend(root)
         write_marker(self.frontend.folders.inbox, POLICE, "cd" * 16)
         self.own = root / "node" / "notices"
+        self.patience = Patience(0.2)
         self.place = AgencyPlace(
-            self.frontend.folders, self.frontend.ledger, self.frontend.foreign, file_mode=0o660
-        )
+            self.frontend.folders, self.frontend.ledger, self.frontend.foreign, self.patience,
+            file_mode=0o660,
+        )  # fmt: skip
         self.station = Notices(
             node=POLICE, ledger=self.frontend.ledger, clock=self.frontend.clock,
             clock_is_sound=lambda: True,
-            sources=(FolderWatch(self.frontend.folders, self.frontend.ledger).matters,),
+            sources=(FolderWatch(self.frontend.folders, self.frontend.ledger, self.patience).matters,),
             places=(NodePlace(self.own, DurableFiles(Volume.OWN)), self.place),
             proven=lambda: None, keep_days=90,
         )  # fmt: skip
@@ -93,3 +97,24 @@ def test_only_what_was_written_is_removed(desk: Desk) -> None:
     assert path.exists()
     desk.place.remove(path.name, b"changed")
     assert not path.exists()
+
+
+def test_f33_folders_that_hang_are_told_and_hold_up_no_notice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    folders = desk.frontend.folders
+    ask = folders.check_marker
+    monkeypatch.setattr(folders, "check_marker", lambda *words: (goes_on.wait(), ask(*words))[1])
+    desk.look()
+    (path,) = desk.own.glob("*.xml")
+    notice = decode_notice(path.read_bytes())
+    assert (notice.reference, notice.level.value) == ("folder-hangs", "alarm")
+    assert str(folders.root) in notice.message.en
+    assert [*desk.agency.iterdir()] == []
+    goes_on.set()
+    assert desk.patience._open is not None
+    desk.patience._open.result(10)
+    desk.look()
+    (told,) = desk.agency.glob("*.xml")
+    assert decode_notice(told.read_bytes()).over_at is not None

@@ -253,6 +253,18 @@ def test_a_clock_that_ran_years_ahead_holds_nothing_for_years(
     assert states(frontend) == [DropState.TAKEN]
 
 
+def test_c18_nothing_is_sealed_by_a_clock_that_cannot_be_trusted(frontend: SendingFrontend) -> None:
+    """A seal dated years ahead would be held by everybody else for as long."""
+    frontend.clock_doubt = "clock-jumped"
+    frontend.drop_xml()
+    frontend.run()
+    assert (frontend.rows()[0].state, frontend.rows()[0].reason) == (DropState.HELD, "clock-jumped")
+    frontend.clock_doubt = ""
+    frontend.clock.advance(61)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
 def test_a_way_without_a_link_holds(frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exchanged.receipts.Links.name_of", lambda *_: "")
     frontend.drop_xml()

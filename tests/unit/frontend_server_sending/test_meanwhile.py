@@ -114,7 +114,7 @@ def test_a_mount_that_goes_while_it_is_listed_means_nothing(
 ) -> None:
     frontend.drop_folder(leave_out=tuple(SMALL))
     frontend.run()
-    def gone(descriptor: int, cap: int) -> OutboxListing:
+    def gone(descriptor: int, cap: int, _uncounted: object) -> OutboxListing:
         (frontend.outbox / MARKER_NAME).rename(frontend.root / "marker")
         return OutboxListing(frozenset(), truncated=False)
 
@@ -166,3 +166,15 @@ def test_blobs_are_stored_once(frontend: SendingFrontend) -> None:
     assert len(frontend.blobs.files_on_disk()) == 1
     for packet in frontend.packets():
         assert frontend.open(packet)[2] == LARGE
+
+
+def test_what_was_taken_and_still_lies_there_hides_nothing_new(start: Open) -> None:
+    """Case software drops more than one scan looks at, and putting them away takes longer than taking them."""
+    frontend = start(scan_names=3)
+    for number in range(8):
+        frontend.drop_xml(f"{number}.xml", acceptance_xml(senderRef=f"R-{number}"))
+    for _ in range(8):
+        frontend.intake.step()
+    assert len(frontend.packets()) == 8
+    frontend.run(2)
+    assert len(names_in(frontend.folders.sent)) == 8

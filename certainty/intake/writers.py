@@ -1,0 +1,151 @@
+"""Case software that writes slowly: in blocks, one byte at a time, in random order, and on after it was picked up.
+
+Each writer keeps the rule of its folder (``rename``, ``marker`` or ``settled``), so its drop must arrive whole and
+once. All of them write side by side, in one thread, from one seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from certainty.intake.papers import Paper
+
+FORMS: Final = ("folder", "zip", "xml")
+STYLES: Final = ("blocks", "bytes", "random")
+_ENDINGS: Final = (".tmp", ".part")
+
+
+@dataclass(slots=True)
+class Writer:
+    """One drop being written. ``done_at`` is the wall clock of its last write."""
+
+    name: str
+    paper: Paper
+    rule: str
+    form: str
+    style: str
+    steps: Iterator[float] = field(default_factory=lambda: iter(()))
+    done_at: float = 0.0
+    is_longer: bool = False
+
+
+def make_writer(outbox: Path, paper: Paper, rule: str, number: int, longest: float, seed: int) -> Writer:
+    """The writer of that number. ``longest`` is its longest pause, in seconds."""
+    rng = random.Random(f"{seed}-{number}")
+    form, style = FORMS[number % 3], STYLES[number // 3 % 3]
+    suffix = "" if form == "folder" else f".{form}"
+    writer = Writer(f"w{number:04d}{suffix}", paper, rule, form, style)
+    writer.steps = _steps(outbox, writer, rng, longest)
+    return writer
+
+
+def write_all(writers: Sequence[Writer], until: float) -> None:
+    """Let all of them write side by side. ``until`` is when to give up, by the monotonic clock."""
+    now = time.monotonic()
+    heap = [(now + number % 50 / 50, number) for number in range(len(writers))]
+    heapq.heapify(heap)
+    while heap and time.monotonic() < until:
+        due, number = heapq.heappop(heap)
+        if (wait := due - time.monotonic()) > 0:
+            time.sleep(wait)
+        pause = next(writers[number].steps, None)
+        if pause is not None:
+            heapq.heappush(heap, (time.monotonic() + pause, number))
+
+
+def append_after(outbox: Path, writers: Sequence[Writer]) -> int:
+    """Hold the drops' files open, and write on as soon as they were picked up. How many were written to."""
+    held = []
+    for writer in writers:
+        data = writer.paper.zipped if writer.form == "zip" else writer.paper.xml
+        growing = outbox / f".{writer.name}"
+        growing.write_bytes(data)
+        held.append(os.open(growing, os.O_WRONLY | os.O_APPEND))
+        writer.done_at = time.time()
+        growing.rename(outbox / writer.name)
+    deadline = time.monotonic() + 30
+    left = dict(zip(held, writers, strict=True))
+    while left and time.monotonic() < deadline:
+        for descriptor, writer in list(left.items()):
+            if not (outbox / writer.name).exists():
+                os.write(descriptor, b"<written after it was picked up")
+                os.close(descriptor)
+                del left[descriptor]
+        time.sleep(0.005)
+    for descriptor in left:
+        os.close(descriptor)
+    return len(held) - len(left)
+
+
+def _steps(outbox: Path, writer: Writer, rng: random.Random, longest: float) -> Iterator[float]:
+    target = outbox / writer.name
+    in_place = writer.rule != "rename"
+    place = target if in_place else outbox / (writer.name + rng.choice(_ENDINGS))
+    if writer.form == "folder":
+        place.mkdir()
+        files = [(name.decode(), data) for name, data in writer.paper.files.items()]
+        files.insert(rng.randrange(len(files) + 1), ("packet.xml", writer.paper.xml))
+        for name, data in files:
+            yield _pause(rng, longest)
+            yield from _grow(place / name, data, writer.style, rng, longest)
+        stated = b""
+    else:
+        stated = writer.paper.zipped if writer.form == "zip" else writer.paper.xml
+        yield from _grow(place, stated, writer.style, rng, longest)
+    yield _pause(rng, longest)
+    if writer.rule == "marker":
+        says = f"{len(stated)} {sha256(stated).hexdigest()}" if stated and rng.random() < 0.5 else ""
+        (outbox / f"{writer.name}.ok").write_text(says)
+    elif not in_place:
+        place.rename(target)
+    writer.done_at = time.time()
+
+
+def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: float) -> Iterator[float]:
+    """Write ``data``; a pause now and then, in which everything stands still."""
+    stops = set(rng.sample(range(1, max(2, len(data))), min(4, len(data) - 1)))
+    size = {"blocks": 4096, "bytes": 1, "random": 1024}[style]
+    if style == "bytes":
+        # One at a time for the first and the last 600, else nobody would live to see the end.
+        edges = [*range(min(600, len(data))), *range(max(600, len(data) - 600), len(data))]
+        pieces = [(place, 1) for place in edges]
+        if len(data) > 1200:
+            pieces.insert(600, (600, len(data) - 1200))
+    else:
+        pieces = [(place, size) for place in range(0, len(data), size)]
+    if style == "random":
+        rng.shuffle(pieces)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        if style == "random":
+            # As copying programs do that ask for the room first.
+            os.ftruncate(descriptor, len(data))
+        written = 0
+        for place, length in pieces:
+            piece = data[place : place + length]
+            os.pwrite(descriptor, piece, place)
+            if any(written <= stop < written + len(piece) for stop in stops):
+                if rng.random() < 0.5:
+                    with suppress(OSError):
+                        os.close(descriptor)
+                    descriptor = os.open(path, os.O_WRONLY)
+                yield _pause(rng, longest)
+            elif style == "bytes" and place % 16 == 0:
+                yield 0.001
+            written += len(piece)
+    finally:
+        os.close(descriptor)
+
+
+def _pause(rng: random.Random, longest: float) -> float:
+    """From 0.1 s to ``longest``, most of them short."""
+    return min(longest, 0.1 * (longest / 0.1) ** (rng.random() ** 2))

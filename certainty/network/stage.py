@@ -1,0 +1,267 @@
+"""A province of real daemons and a real sshd whose lines can be broken, and its outward books.
+
+``Stage`` makes a lab, lets each front-end dial through a line of its own where a trial wants one, drops
+packets, and says at the end what an outsider finds wrong: a drop that was not delivered whole, exactly once,
+with its receipts. It looks at folders alone, as case software does; only ``events`` asks a node's own ledger,
+for the moments at which a link was noticed to be down.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self
+
+from certainty.shard import Violation
+from cli.demo.watch import Agency, Original, Proofs, read_original
+from cli.fiction.agencies import DEFAULT_AGENCIES, LabAgency, more_agencies
+from cli.fiction.drop import make_drop
+from cli.fiction.request import DropRequest
+from cli.fiction.writer import write_drop
+from cli.lab.lab import Lab, create_lab
+from cli.lab.plan import LabPlan, default_plan
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import PacketKey
+
+POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
+PROVINCE: Final = "620000-00-00"
+LOOK_SECONDS: Final = 0.1
+_SMALL, _LARGE = "info.share", "prosecution.transfer"
+_VIDEO: Final = "EVD-024"
+_FACTOR: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One drop: who sent it to whom, its name, what it was, and when it was dropped (monotonic)."""
+
+    name: str
+    sender: str
+    receiver: str
+    business_type: str
+    original: Original
+    at: float
+
+
+def plan_of(*codes: str) -> LabPlan:
+    """A province with these agencies directly below it; further counties are known as well."""
+    plan = default_plan()
+    known: dict[str, LabAgency] = {agency.code: agency for agency in (*DEFAULT_AGENCIES, *more_agencies(200))}
+    return LabPlan(plan.province, tuple(replace(known[code], parent=PROVINCE) for code in codes))
+
+
+def wait_until(seen: Callable[[], bool], seconds: float, look_seconds: float = LOOK_SECONDS) -> bool:
+    """Look until it is so; False when it was not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(look_seconds)
+    return True
+
+
+class Stage:
+    """One lab in ``folder``. Use as a context manager: whatever happens, no process stays.
+
+    ``limits`` replaces lines of ``[limits]`` in every configuration; ``daemon`` is the command of a node.
+    Without ``asks`` sshd reads the login keys from a file: a lab's key command has no cache, and thousands of
+    logins would measure little else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        codes: Iterable[str],
+        *,
+        seed: int = 1,
+        limits: dict[str, str] | None = None,
+        daemon: tuple[str, ...] = (),
+        link: str = "sftp",
+        asks: bool = False,
+    ) -> None:
+        self.folder = folder
+        create_lab(folder, plan_of(*codes), link)
+        self.lab = Lab.open(folder, daemon=daemon) if daemon else Lab.open(folder)
+        self.sent: list[Sent] = []
+        self._seed = seed * _FACTOR
+        for code in self.lab.nodes:
+            for key, value in (limits or {}).items():
+                self.set_line(code, key, value)
+        if link == "sftp" and not asks:
+            self.change_sshd(self._keys_from_file)
+
+    def _keys_from_file(self, text: str) -> str:
+        public = "".join(
+            self.lab.layout.login_key(code).with_suffix(".pub").read_text(encoding="utf-8")
+            for code in self.lab.agencies
+        )
+        keys = self.folder / "sshd" / "authorized_keys"
+        keys.write_text(public, encoding="utf-8")
+        lines = [line for line in text.splitlines() if not line.startswith("AuthorizedKeys")]
+        return "\n".join([*lines[:2], f'AuthorizedKeysFile "{keys}"', *lines[2:], ""])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lab.stop()
+
+    # --- the lab --------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """Where the lab's sshd listens."""
+        text = (self.folder / "sshd" / "sshd_config").read_text(encoding="utf-8")
+        found = re.search(r"^ListenAddress \S+:(\d+)$", text, re.MULTILINE)
+        if found is None:
+            raise RuntimeError("the lab's sshd has no port")
+        return int(found[1])
+
+    def set_line(self, code: str, key: str, value: str) -> None:
+        """Replace ``key = ...`` in a node's configuration, or put it in front of its ``[limits]``' keys."""
+        path = self.lab.node_config(code)
+        text = path.read_text(encoding="utf-8")
+        pattern = re.compile(rf"^{key} = .*$", re.MULTILINE)
+        if pattern.search(text):
+            text = pattern.sub(f"{key} = {value}", text)
+        else:
+            text = text.replace("[limits]\n", f"[limits]\n{key} = {value}\n", 1)
+        path.write_text(text, encoding="utf-8")
+
+    def dial(self, code: str, port: int, host: str = "127.0.0.1") -> None:
+        """Let a front-end dial elsewhere, from its next start on."""
+        self.set_line(code, "host", f'"{host}"')
+        self.set_line(code, "port", str(port))
+
+    def change_sshd(self, change: Callable[[str], str]) -> None:
+        """Rewrite the server's configuration; counts from its next start."""
+        path = self.folder / "sshd" / "sshd_config"
+        path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def agency(self, code: str) -> Agency:
+        """An agency's folders."""
+        return Agency(code, self.lab.agency_root(code))
+
+    def mailbox(self, code: str) -> Path:
+        """The mailbox between an agency and the province."""
+        return self.lab.layout.mailbox(code)
+
+    # --- packets --------------------------------------------------------------------------------
+
+    def drop(self, sender: str, receiver: str, *, video_bytes: int = 0, name: str = "") -> Sent:
+        """Drop one packet: a small one, or one of police to procuratorate with a video of that size."""
+        self._seed += 1
+        name = name or f"d{self._seed}"
+        kind = _LARGE if video_bytes else _SMALL
+        request = DropRequest(
+            kind,
+            sender,
+            receiver,
+            datetime.now(UTC),
+            seed=self._seed,
+            name=name,
+            extra_documents=(_VIDEO,) if video_bytes else (),
+            video_bytes=video_bytes or 1,
+        )
+        made = make_drop(request)
+        # Noted before the exchange can see it: written elsewhere, then moved in with one rename.
+        aside = self.folder / "aside"
+        aside.mkdir(exist_ok=True)
+        write_drop(made, aside)
+        original = read_original(aside / name)
+        (aside / name).rename(self.agency(sender).outbox / name)
+        sent = Sent(name, sender, receiver, kind, original, time.monotonic())
+        self.sent.append(sent)
+        return sent
+
+    def is_done(self, sent: Sent) -> bool:
+        """The sender's status file says that it is delivered, and that this is the end."""
+        status = self.agency(sent.sender).status(sent.name)
+        return status is not None and status.final and status.state == "delivered"
+
+    def wait(self, seconds: float, sent: Iterable[Sent] | None = None) -> bool:
+        """Wait until all drops (or these) are delivered and their senders know it."""
+        open_ = list(self.sent if sent is None else sent)
+
+        def look() -> bool:
+            open_[:] = [each for each in open_ if not self._is_done_quietly(each)]
+            return not open_
+
+        return wait_until(look, seconds, 0.2)
+
+    def _is_done_quietly(self, sent: Sent) -> bool:
+        try:
+            return self.is_done(sent)
+        except (OSError, ExchangeError):
+            return False
+
+    # --- books ----------------------------------------------------------------------------------
+
+    def violations(self, case: str) -> list[Violation]:
+        """Everything that is not as it must be when all has come to rest; ``case`` reproduces it."""
+        found: list[Violation] = []
+        if not self.sent:
+            return found
+        moment = datetime.now(UTC)
+        proofs = Proofs.of(self.lab, self.sent[0].sender)
+        seen = {code: self.agency(code).folders() for code in self.lab.agencies}
+        wanted: dict[str, Counter[str]] = {code: Counter() for code in self.lab.agencies}
+        for each in self.sent:
+            key = self._key_of(each)
+            if key is None or not self._is_done_quietly(each):
+                status = self.agency(each.sender).status(each.name)
+                state = "no status" if status is None else status.state
+                found.append(Violation("I1", case, f"{each.name} is not delivered at the end: {state}"))
+                continue
+            wanted[each.receiver][f"{key.sender}_{key.packet_id}"] += 1
+            folder = self.agency(each.receiver).folder(key, each.business_type)
+            if folder is None:
+                found.append(Violation("I7", case, f"{each.name} counts as delivered and lies nowhere"))
+                continue
+            problems = proofs.problems_of(folder, each.original, each.receiver, moment)
+            found += [Violation("I4", case, problem) for problem in problems]
+            files = self.agency(each.sender).receipt_files(key.packet_id)
+            kinds = sorted(path.name.split("-")[0] for path in files)
+            if kinds != ["accepted", "delivered"]:
+                found.append(Violation("I7", case, f"{each.name} has the receipts {kinds}"))
+        for code, folders in seen.items():
+            names = Counter(folder.name for folder in folders)
+            found += [
+                Violation("I2", case, f"{code}: {name} lies in the inbox {count} times")
+                for name, count in names.items()
+                if count > max(1, wanted[code][name])
+            ]
+            strangers = [name for name in names if not wanted[code][name]]
+            known = all(self._key_of(each) for each in self.sent)
+            if known:
+                found += [Violation("I2", case, f"{code}: {name} was never sent here") for name in strangers]
+        return found
+
+    def _key_of(self, sent: Sent) -> PacketKey | None:
+        with suppress(OSError, ExchangeError):
+            status = self.agency(sent.sender).status(sent.name)
+            if status is not None and status.packet_id:
+                return PacketKey(sent.sender, status.packet_id)
+        return None
+
+    # --- what a node noticed --------------------------------------------------------------------
+
+    def events(self, code: str, kind: str) -> list[tuple[datetime, str]]:
+        """When a node wrote events of that kind, and their detail."""
+        path = self.lab.layout.data(code) / "ledger.sqlite3"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20) as ledger:
+            asked = ledger.execute("SELECT at, detail FROM event WHERE kind = ? ORDER BY id", (kind,))
+            rows = asked.fetchall()
+        return [(datetime.fromisoformat(at), detail) for at, detail in rows]
+
+    def log_lines(self, name: str, *words: str) -> list[str]:
+        """The lines of a log in which all these words stand."""
+        text = self.lab.log(name).read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.splitlines() if all(word in line for word in words)]

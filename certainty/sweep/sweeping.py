@@ -1,0 +1,90 @@
+"""What the sweeps share: the world made ready, and the points of every role in both runs."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from certainty.shard import Run
+from certainty.sweep.calls import CHANGES
+from certainty.sweep.points import Point, Recorder, chosen
+from certainty.sweep.reader import View
+from certainty.sweep.stage import Stage, prepare
+from certainty.sweep.volume import private_mounts
+from certainty.sweep.world import JOURNEY, RETENTION, ROLES, Beginning, World
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One point of one role, in the run from ``beginning``."""
+
+    role: str
+    beginning: str
+    point: Point
+
+    def __str__(self) -> str:
+        return f"{self.beginning} {self.role} {self.point}"
+
+
+class Ready:
+    """A world with both templates and what an undisturbed run of each looks like."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.beginnings: dict[str, Beginning]
+        self.views: dict[str, View]
+        self.beginnings, self.views = prepare(world)
+
+    def cases(self, tables: tuple[dict[str, int], ...] = (CHANGES,)) -> list[Case]:
+        """All points of all roles: of the journey all, of retention what follows when the days are over."""
+        found: list[Case] = []
+        for name in (JOURNEY, RETENTION):
+            for role in ROLES:
+                found += [
+                    Case(role, name, self._shown(point)) for point in chosen(self.points(role, name, tables))
+                ]
+        return found
+
+    def points(self, role: str, name: str, tables: tuple[dict[str, int], ...]) -> list[Point]:
+        """Every trapped call of that role in an undisturbed run."""
+        recorder = Recorder(armed=name == JOURNEY)
+        self.world.restore(self.beginnings[name])
+        stage = Stage(
+            self.world, self.beginnings[name], ROLES[role], decide=recorder, tables=tables,
+            on_old=lambda: setattr(recorder, "armed", True),
+            on_rest=lambda: setattr(recorder, "armed", False),
+        )  # fmt: skip
+        stage.play()
+        return recorder.points
+
+    def _shown(self, point: Point) -> Point:
+        root = f"{self.world.layout.root}/"
+        return Point(point.number, point.name, point.path.removeprefix(root), point.is_idle)
+
+
+@contextmanager
+def ready(run: Run) -> Iterator[Ready]:
+    """The world of one shard, below its folder, in mounts that end with this process."""
+    private_mounts()
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with World(run.folder / "sweep") as world:
+            run.progress(0, 1, "making the world")
+            yield Ready(world)
+    finally:
+        logging.disable(level)
+
+
+@cache
+def start_seconds() -> float:
+    """How long an interpreter takes until the daemon's modules are there: part of every real recovery."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import cli.wiring"], check=True)
+    return time.monotonic() - began

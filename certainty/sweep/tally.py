@@ -1,0 +1,44 @@
+"""Results of many cases added up to what a shard says of a row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from certainty.shard import Outcome, Violation
+from certainty.sweep.pool import Result
+
+
+class Tally:
+    """All results, taken in at once."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self.results = list(results)
+        self.violations: tuple[Violation, ...] = tuple(
+            violation for result in self.results for violation in result.violations
+        )
+        self.recoveries = tuple(result.recovery for result in self.results if result.recovery is not None)
+
+    def outcome(self, row: str, planned: int, what: str, goal_seconds: float, start: float) -> Outcome:
+        """The outcome of a row whose goal is a time of recovery.
+
+        ``planned`` is how many cases there should have been, ``start`` the seconds that an interpreter takes
+        before the first line of ours runs: it belongs to every recovery.
+        """
+        recoveries = tuple(start + seconds for seconds in self.recoveries)
+        groups = Counter(result.group for result in self.results)
+        late = sum(seconds > goal_seconds for seconds in recoveries)
+        said = [
+            f"{len(self.results)} of {planned} cases tried ({what}): "
+            + ", ".join(f"{group} {count}" for group, count in sorted(groups.items())),
+        ]
+        if recoveries:
+            said.append(
+                f"recovery, with {start:.1f} s for the interpreter, until every station had looked once:"
+                f" median {sorted(recoveries)[len(recoveries) // 2]:.1f} s, slowest {max(recoveries):.1f} s,"
+                f" {late} above {goal_seconds:.0f} s"
+            )
+        drifted = sum(bool(result.note) for result in self.results)
+        if drifted:
+            said.append(f"{drifted} points came a call earlier or later than in the undisturbed run")
+        return Outcome(row, len(self.results), self.violations, recoveries, "; ".join(said) + ".")

@@ -1,0 +1,186 @@
+"""The world that every case begins with: four nodes in a row over folder links, put back in milliseconds.
+
+police - bridge - province - procuratorate, built once as the lab builds it, with drops that lie in the outbox
+already. Two beginnings: ``journey`` (everything still to be done) and ``retention`` (all of it done and
+collected, ninety-two days later, one more small drop: what was kept may go). The world stands at one path,
+in a file system in memory; the folders of one role may instead lie on ext4 volumes of its own, one for the
+node and one for each folder that it serves or owns, so that a flush of one flushes nothing of another.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from certainty.sweep.volume import Volume, VolumeToolError, copy_image, private_mounts
+from cli.fiction.drop import make_drop
+from cli.fiction.request import DropRequest
+from cli.fiction.writer import write_drop
+from cli.lab.build import build_lab
+from cli.lab.layout import Layout
+from cli.lab.plan import LabPlan, parse_plan
+from exchanged.config import LinkTransport
+from tests.support.clock import FakeClock, FakeRandomness
+
+SENDER, RECEIVER, PROVINCE, BRIDGE = "620199-01-00", "620199-03-00", "620000-00-00", "bridge-x"
+ROLES: Final = {"sender": SENDER, "bridge": BRIDGE, "province": PROVINCE, "receiver": RECEIVER}
+JOURNEY: Final = "journey"
+RETENTION: Final = "retention"
+LARGE, SMALL, BROKEN, LATE, LAST = "large", "small", "broken", "late", "last"
+BLOB_BYTES: Final = 1_200_000
+# The floor of a lab's configuration is 64 MiB.
+_VOLUME_MEBIBYTES: Final = 192
+
+
+def plan() -> LabPlan:
+    """Police behind a bridge, procuratorate directly below the province."""
+    return parse_plan(
+        {
+            "agency": [{"code": SENDER, "via": BRIDGE}, {"code": RECEIVER}],
+            "bridge": [{"name": "x", "between": ["province"]}],
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """One template: what it is called and how many seconds after the start of the clock it begins."""
+
+    name: str
+    elapsed: float = 0.0
+
+
+class World:
+    """The place of one worker, below ``place``, an empty folder of its own. A context manager."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.layout = Layout(place / "memory" / "lab")
+        self._volumes: list[Volume] = []
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """All nodes, in the order in which they are stepped."""
+        return tuple(sorted(ROLES.values()))
+
+    def __enter__(self) -> World:
+        for name in ("memory", "kept"):
+            (self._place / name).mkdir(parents=True)
+            self._mount(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+        for name in ("memory", "kept"):
+            subprocess.run(["umount", "-l", str(self._place / name)], capture_output=True, check=False)
+
+    def stand_alone(self) -> None:
+        """In a forked process: the same path, and nothing of what others do there shows. Templates are shared."""
+        private_mounts()
+        self._volumes.clear()
+        self._mount("memory")
+
+    def _mount(self, name: str) -> None:
+        _run("mount", "-t", "tmpfs", "-o", "size=2g", "none", str(self._place / name))
+
+    def build(self) -> None:
+        """A new world with its first drops, at ``layout``."""
+        self.clear()
+        build_lab(self.layout, plan(), LinkTransport.FOLDER, FakeClock(), FakeRandomness("build"))
+        self.drop(LARGE, "prosecution.transfer", video=BLOB_BYTES)
+        self.drop(SMALL)
+        broken = self.drop(BROKEN)
+        document = broken / "packet.xml"
+        document.write_bytes(document.read_bytes().replace(b'sha256="', b'sha256="0', 1))
+
+    def drop(self, name: str, business_type: str = "case.report", *, video: int = 0) -> Path:
+        """The case software of the sender puts a drop into its outbox, in one rename."""
+        extra = ("EVD-024",) if video else ()
+        request = DropRequest(
+            business_type, SENDER, RECEIVER, FakeClock().now(), extra_documents=extra,
+            video_bytes=video or 1024, name=name, seed=len(name),
+        )  # fmt: skip
+        return write_drop(make_drop(request), self.layout.agency(SENDER) / "outbox")
+
+    def keep(self, beginning: Beginning) -> None:
+        """What stands now is from now on the template of that name, as a folder and as images."""
+        template = self._template(beginning)
+        shutil.rmtree(template, ignore_errors=True)
+        _run("cp", "-a", str(self.layout.root), str(template))
+        for code in self.codes:
+            for index, folder in enumerate(self.folders(code)):
+                image = self._image(beginning, code, index)
+                with self._mounted(image) as volume:
+                    _run("cp", "-a", f"{folder}/.", str(volume.at))
+
+    def restore(self, beginning: Beginning, on_volumes: tuple[str, ...] = ()) -> None:
+        """Put the template back; the folders of these nodes lie on volumes of their own."""
+        self.clear()
+        _run("cp", "-a", str(self._template(beginning)), str(self.layout.root))
+        for code in on_volumes:
+            for index, folder in enumerate(self.folders(code)):
+                shutil.rmtree(folder)
+                image = self._place / "memory" / f"{code}-{index}.image"
+                self._volumes.append(Volume.restored(self._image(beginning, code, index), image, folder))
+
+    def folders(self, code: str) -> tuple[Path, ...]:
+        """What lies on the machine of a node: the node itself, its agency's folders, mailboxes it serves."""
+        served = {BRIDGE: (SENDER,), PROVINCE: (BRIDGE, RECEIVER)}.get(code, ())
+        agency = () if code in {BRIDGE, PROVINCE} else (self.layout.agency(code),)
+        return (self.layout.node(code), *agency, *(self.layout.mailbox(lower) for lower in served))
+
+    def cut(self, code: str) -> None:
+        """The power of that node's machine is gone."""
+        for volume in self._of(code):
+            volume.cut()
+
+    def revive(self, code: str) -> None:
+        """And it is back. Everything that had files open there must have ended."""
+        for volume in self._of(code):
+            volume.unmount()
+        for volume in self._of(code):
+            volume.mount()
+
+    def volumes(self, code: str) -> list[Volume]:
+        """The volumes of that node, the node's own first."""
+        return self._of(code)
+
+    def clear(self) -> None:
+        """Nothing stands any more."""
+        for volume in self._volumes:
+            volume.remove()
+        self._volumes.clear()
+        shutil.rmtree(self.layout.root, ignore_errors=True)
+
+    def _of(self, code: str) -> list[Volume]:
+        places = self.folders(code)
+        return [volume for volume in self._volumes if volume.at in places]
+
+    def _template(self, beginning: Beginning) -> Path:
+        return self._place / "kept" / beginning.name
+
+    def _image(self, beginning: Beginning, code: str, index: int) -> Path:
+        return self._place / "kept" / f"{beginning.name}-{code}-{index}.image"
+
+    @contextmanager
+    def _mounted(self, image: Path) -> Iterator[Volume]:
+        volume = Volume.create(image, self._place / "memory" / "making", _VOLUME_MEBIBYTES)
+        try:
+            yield volume
+            volume.unmount()
+            copy_image(image, image.with_suffix(".whole"))
+            image.with_suffix(".whole").rename(image)
+        finally:
+            if volume.is_mounted:
+                volume.remove()
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise VolumeToolError(f"{' '.join(command)}: {done.stderr.strip()}")
