@@ -143,7 +143,7 @@ class ProcessWorkPool:
         return [answers[index] for index in range(len(pieces))]
 
     def await_ready(self) -> None:
-        """Started, with its modules loaded. Raises WorkerDiedError when the pool is closed or cannot start."""
+        """Started, with its modules loaded. Raises WorkerDiedError when closed, or when none can start."""
         self.run(ready, (0,))
 
     def close(self) -> None:

@@ -92,6 +92,8 @@ def _judge_packets(
         drop = contents.get((line["sender"], line["sender_ref"], line["content_digest"]))
         if drop is None and line["sender"] in evidence.world.agencies and not line["transit"]:
             yield _broken("I5", f"{about} ({line['sender_ref']}) was dropped by nobody")
+        if line["own"] and drop is not None and drop.expects == "refused":
+            yield _broken("I4", f"{about} was sealed, and what was dropped could not be judged good")
         if line["own"] and drop is not None:
             sent[line["sender"], line["sender_ref"], line["content_digest"]] += 1
             if set(recipients) != set(drop.receivers):

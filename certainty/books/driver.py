@@ -46,7 +46,8 @@ _VIDEO: Final = "EVD-015"
 class Dropped:
     """One line of the history. ``files`` are the logical members of the packet: name -> [size, SHA-256].
 
-    ``expects`` is ``delivered``, ``refused``, or ``any`` for a drop that may end either way.
+    ``expects`` is ``delivered``, ``refused``, or ``any`` for a drop that its own software may take back or
+    write over. ``original`` is the digest of the file that was dropped; empty for a folder.
     """
 
     drop: int
@@ -59,6 +60,7 @@ class Dropped:
     business_type: str
     receivers: tuple[str, ...]
     expects: str = "delivered"
+    original: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -172,7 +174,19 @@ class Driver:
         return self.hand_in(target, earlier.agency)
 
     def hand_in(self, written: Path, agency: str, *, expects: str = "delivered") -> Dropped:
-        """Write down and let appear what lies whole in ``prepared(agency)``."""
+        """Write down and let appear what lies whole in ``prepared(agency)``, in place of a file of its name."""
+        dropped = self.write_down(written, agency, expects=expects)
+        outbox = self._world.agencies[agency] / "outbox"
+        if self._synced:
+            _flush(written)
+        written.rename(outbox / written.name)
+        if self._synced:
+            _flush_one(outbox)
+        append_line(self._world.outbox_history, {"appeared": dropped.drop})
+        return dropped
+
+    def write_down(self, written: Path, agency: str, *, expects: str) -> Dropped:
+        """The line alone: for bytes that may lie in the outbox, though they were not dropped like others."""
         original = read_original(written)
         files = _listing(written)
         if not written.is_dir():
@@ -193,16 +207,10 @@ class Driver:
             envelope.business_type,
             tuple(envelope.recipients),
             expects,
+            "" if written.is_dir() else file_digest(written)[1],
         )
         self.dropped = (*self.dropped, dropped)
-        outbox = self._world.agencies[agency] / "outbox"
-        if self._synced:
-            _flush(written)
         append_line(self._world.outbox_history, asdict(dropped), durable=True)
-        written.rename(outbox / written.name)
-        if self._synced:
-            _flush_one(outbox)
-        append_line(self._world.outbox_history, {"appeared": dropped.drop})
         return dropped
 
 

@@ -207,12 +207,14 @@ def _leftovers(root: Path) -> Iterator[str]:
 
 
 def _originals(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """``sent/NAME`` and ``refused/NAME`` -> their files and digests (a single file: its own name)."""
+    """``sent/NAME`` and ``refused/NAME`` -> their files and digests (a single file: under no name)."""
     for place in ("sent", "refused"):
         folder = root / place
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            digests = {each.name: file_digest(each)[1] for each in files if each.is_file()}
+            digests = {
+                each.name if path.is_dir() else "": file_digest(each)[1] for each in files if each.is_file()
+            }
             yield f"{place}/{path.name}", digests
 
 

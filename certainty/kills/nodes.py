@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from cli.lab.lab import Lab
 from cli.lab.starting import last_word
@@ -74,8 +74,8 @@ class Nodes:
             self._zygote.wait(10)
         self.lab.stop()
 
-    def start(self, code: str) -> None:
-        """Fork a daemon for this node; ``await_ready`` tells how long it took."""
+    def start(self, code: str, *, cut: int = 0) -> None:
+        """Fork a daemon for this node; ``await_ready`` tells how long it took. ``cut``: see ``cutting``."""
         assert self._zygote is not None
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
@@ -84,11 +84,13 @@ class Nodes:
         ear.setblocking(False)
         log = self.lab.log(code)
         log.parent.mkdir(parents=True, exist_ok=True)
-        order = {
+        order: dict[str, Any] = {
             "config": str(self.lab.node_config(code)),
             "log": str(log),
             "environment": {"NOTIFY_SOCKET": "@" + ear.getsockname()[1:].decode("ascii")},
         }
+        if cut:
+            order["cut"] = cut
         began = time.monotonic()
         self._zygote.stdin.write(json.dumps(order) + "\n")
         self._zygote.stdin.flush()
@@ -130,6 +132,22 @@ class Nodes:
     def has_ended(self, code: str) -> bool:
         """It ended by itself."""
         return bool(select.select([self._running[code].pidfd], [], [], 0)[0])
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The nodes that were started and not ended by us."""
+        return tuple(self._running)
+
+    def arm(self, code: str) -> None:
+        """From now on its steps count towards its end."""
+        os.kill(self._running[code].pid, signal.SIGUSR2)
+
+    def await_end(self, code: str, seconds: float) -> bool:
+        """It ended by itself within that time; then it is forgotten, with its workers."""
+        if not select.select([self._running[code].pidfd], [], [], seconds)[0]:
+            return False
+        self.kill(code)
+        return True
 
     def kill(self, code: str, number: signal.Signals = signal.SIGKILL) -> None:
         """SIGKILL to the daemon and its workers at the same moment; returns when the daemon is no more."""

@@ -3,7 +3,7 @@
 The daemons are real: each is a process of its own in a session of its own, runs ``cli.daemon``, starts its own
 workers, and is ended by SIGKILL. Only reading the program from disk anew is left out.
 
-It reads lines of JSON from its standard input, ``{"config", "log", "environment"}``, and answers each with the
+It reads lines of JSON from its standard input, ``{"config", "log", "environment", "cut"?}``, and answers each with the
 process number of the daemon that it forked. It ends when its input ends.
 """
 
@@ -13,22 +13,18 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 
 def _preload() -> None:
     """Everything that a daemon of any role would import."""
-    import cli.daemon
-    import cli.wiring
-    import exchanged.pool
-    import exchanged.sftp_transport
     import frontend_server.role  # noqa: F401
-
     from packet_spec.catalogue import load_catalogue
 
     load_catalogue()
 
 
-def _become_daemon(order: dict[str, str]) -> None:
+def _become_daemon(order: dict[str, Any]) -> None:
     """In the child: what a service manager would have set up."""
     import random
 
@@ -42,6 +38,10 @@ def _become_daemon(order: dict[str, str]) -> None:
     os.dup2(log, 2)
     os.closerange(3, 256)
     os.environ.update(order["environment"])
+    if "cut" in order:
+        from certainty.kills.cutting import install
+
+        install(int(order["cut"]))
     sys.argv = ["exchanged", "--config", order["config"]]
 
 

@@ -142,7 +142,7 @@ def test_i9_only_a_death_at_work_on_an_item_alone_counts_against_it(province: Pr
 
 
 def test_i9_three_deaths_at_work_on_an_item_alone_quarantine_it(province: Province) -> None:
-    packet, pool = _landed(province)
+    _, pool = _landed(province)
     for _ in range(4):
         _kill(province, pool, "working")
     province.run()
