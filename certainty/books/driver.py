@@ -5,9 +5,9 @@ the digest and size of every file, the content digest that packet and receipts m
 second line says that it appeared. A drop appears by one rename. With ``synced`` its files and the outbox are
 flushed too, as a careful program would, so that a power cut may not take it away.
 
-What is sent: small packets without attachments between any two agencies that may exchange them, packets with
-documents and with a part that travels as a blob, the same content under another name (must not be sent twice), and other content under a name that
-was used before (must be sent). Everything is fictional.
+What is sent: small packets without attachments between any two agencies that may exchange them, packets
+with documents and with a part that travels as a blob, the same content under another name (must not be sent
+twice), and other content under a name that was used before (must be sent). Everything is fictional.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Driver:
         return self.hand_in(target, earlier.agency)
 
     def hand_in(self, written: Path, agency: str, *, expects: str = "delivered") -> Dropped:
-        """Write down and let appear what lies whole in ``prepared(agency)``, in place of a file of its name."""
+        """Write down and let appear what lies whole in ``prepared(agency)``, over a file of its name."""
         dropped = self.write_down(written, agency, expects=expects)
         outbox = self._world.agencies[agency] / "outbox"
         if self._synced:

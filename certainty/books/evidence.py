@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -33,6 +34,8 @@ from packet_spec.told import Status
 
 # Names that the daemon's own files bear while they are written, and those of whoever writes beside it.
 _TEMPORARY = (".tmp", ".part")
+# Where a command prints to belongs to the process.
+_ONE_AT_A_TIME = threading.Lock()
 _OWN_IN_OUTBOX = frozenset({".exchanged-marker", "INTAKE-PAUSED.txt"})
 
 
@@ -249,7 +252,7 @@ def ledger_time(moment: datetime) -> str:
 def run_exchangectl(world: World, node: str, *words: str) -> tuple[int, str]:
     """The command for that node, in this process: exit code and what it printed."""
     out = io.StringIO()
-    with redirect_stdout(out), redirect_stderr(out):
+    with _ONE_AT_A_TIME, redirect_stdout(out), redirect_stderr(out):
         code = main(["--config", str(world.configs[node]), *words])
     return int(code), out.getvalue()
 

@@ -43,7 +43,7 @@ def install(number: int) -> None:
         return called
 
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        connection = opened(*args, **kwargs)
+        connection: sqlite3.Connection = opened(*args, **kwargs)
         connection.set_trace_callback(lambda text: point() if text == "COMMIT" else None)
         return connection
 

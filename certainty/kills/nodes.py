@@ -47,7 +47,8 @@ class Nodes:
         self._zygote: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "PYTHONPATH": f"{self._home}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        above = os.environ.get("PYTHONPATH", "")
+        environment = {**os.environ, "PYTHONPATH": f"{self._home}{os.pathsep}{above}"}
         environment.pop("NOTIFY_SOCKET", None)
         self._zygote = subprocess.Popen(
             (sys.executable, "-P", "-m", "certainty.kills.zygote"),
@@ -107,7 +108,7 @@ class Nodes:
     def is_ready(self, code: str) -> bool:
         """Whether it said READY. Raises NotReadyError when it ended instead, or took a minute."""
         one = self._running[code]
-        if not one.ready and not select.select([one.ear, one.pidfd], [], [], 0)[0]:
+        if not one.ready and not select.select([one.ear.fileno(), one.pidfd], [], [], 0)[0]:
             if time.monotonic() - one.began > _PATIENCE_SECONDS:
                 raise NotReadyError(f"{code} was not ready in time: {last_word(self.lab.log(code))}")
             return False
@@ -119,8 +120,9 @@ class Nodes:
         one = self._running[code]
         deadline = one.began + seconds
         while not one.ready:
-            found, _, _ = select.select([one.ear, one.pidfd], [], [], max(0.0, deadline - time.monotonic()))
-            if one.ear in found:
+            rest = max(0.0, deadline - time.monotonic())
+            found, _, _ = select.select([one.ear.fileno(), one.pidfd], [], [], rest)
+            if one.ear.fileno() in found:
                 one.ready = _READY in one.ear.recv(4096)
             elif found or time.monotonic() >= deadline:
                 what = "ended" if found else "was not ready in time"

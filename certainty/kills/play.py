@@ -54,7 +54,7 @@ class Played:
 
 
 class Play:
-    """One lab in ``folder``. ``run`` may be a thread; ``judge`` belongs to the main one."""
+    """One lab in ``folder``; ``run`` may be called in a thread. Then ``played`` tells what came of it."""
 
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
         self.played = Played(seed)
@@ -69,7 +69,7 @@ class Play:
         return f"seed {self.played.seed}, {self._kills} kills"
 
     def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Send and kill until the kills are done or ``is_over``; then wait until everything has ended."""
+        """Send and kill until the kills are done or ``is_over``; then let all end, and ask the checker."""
         with Nodes(self.lab) as nodes, Reader(self.world, seed=self.played.seed):
             try:
                 nodes.start_all()
@@ -84,8 +84,7 @@ class Play:
                 what = f"{len(waiting)} have not ended after {_DRAIN_SECONDS:.0f} s: {waiting[0]}"
                 self.played.problems.append(Violation("I1", self._case, what))
             self.played.drained_seconds = time.monotonic() - began
-            for code in self.lab.nodes:
-                nodes.stop(code)
+            self.played.violations = (*self.played.problems, *check(self.world, case=self._case))
         self.played.dropped = len(Driver(self.world, 0).dropped)
 
     def _send_and_kill(self, nodes: Nodes, is_over: Callable[[], bool]) -> None:
@@ -126,9 +125,3 @@ class Play:
     def _interval(self) -> float:
         spread = math.log(_MOST_SECONDS / _LEAST_SECONDS)
         return _LEAST_SECONDS * math.exp(self._random.random() * spread)
-
-    def judge(self) -> Played:
-        """What the checker says, once nothing runs any more."""
-        broken = check(self.world, case=self._case)
-        self.played.violations = (*self.played.problems, *broken)
-        return self.played

@@ -25,7 +25,7 @@ _RESERVE_SECONDS: Final = 240.0
 
 
 def work(run: Run, part: int = 1) -> Iterator[Outcome]:
-    """Play two labs at once, then judge one after the other."""
+    """Play two labs at once."""
     kills = (_QUICK if run.quick else _FULL) // _LABS
     plays = [
         Play(run.folder / f"lab{number}", run.seed * 1000 + part * 10 + number, kills)
@@ -52,7 +52,7 @@ def work(run: Run, part: int = 1) -> Iterator[Outcome]:
         threads[-1].join(0.5)
     if errors:
         raise errors[0]
-    yield told([one.judge() for one in plays])
+    yield told([one.played for one in plays])
 
 
 def told(played: list[Played]) -> Outcome:

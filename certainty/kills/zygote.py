@@ -1,10 +1,10 @@
 """A process that has loaded the program and forks daemons on demand, so that a restart costs no import.
 
-The daemons are real: each is a process of its own in a session of its own, runs ``cli.daemon``, starts its own
-workers, and is ended by SIGKILL. Only reading the program from disk anew is left out.
+The daemons are real: each is a process of its own in a session of its own, runs ``cli.daemon``, starts its
+own workers, and is ended by SIGKILL. Only reading the program from disk anew is left out.
 
-It reads lines of JSON from its standard input, ``{"config", "log", "environment", "cut"?}``, and answers each with the
-process number of the daemon that it forked. It ends when its input ends.
+It reads lines of JSON from its standard input, ``{"config", "log", "environment", "cut"?}``, and answers
+each with the process number of the daemon that it forked. It ends when its input ends.
 """
 
 from __future__ import annotations

@@ -24,11 +24,11 @@ from packet_spec.told import Status
 
 
 def forge_delivered(lab: Lab, bridge: str, status: Status, dropped: Dropped, receiver: str) -> None:
-    """Let ``bridge`` tell the sender that ``receiver`` has the packet. The receipt bears the bridge's own key."""
+    """Let ``bridge`` tell the sender that ``receiver`` has the packet, signed with the bridge's own key."""
     config = load_config(lab.node_config(bridge))
     data = config.node.data_dir
     key = load_key(data / "keys" / "link.key")
-    ledger = Ledger(data / LEDGER_FILE, SystemClock(), on_wake=lambda names: None, threaded=False)
+    ledger = Ledger(data / LEDGER_FILE, SystemClock(), on_wake=lambda _names: None, threaded=False)
     try:
         packet_key = PacketKey(dropped.agency, status.packet_id or "")
         accepted = next(

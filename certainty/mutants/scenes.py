@@ -40,9 +40,10 @@ def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
             stage.driver.drop_any()
             pause(0.05)
         # Names that are free again are used again.
-        pause(4.0)
         for agency in (POL, PRO, CRT):
             for each in [each for each in stage.driver.dropped if each.agency == agency][:2]:
+                if not stage.await_free(each):
+                    continue
                 name = each.name.removesuffix(".xml").removesuffix(".zip")
                 request = _small(stage, agency, CRT if agency != CRT else PRO, name)
                 stage.driver.drop(request, drop_format=DropFormat(each.form))

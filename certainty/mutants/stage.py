@@ -30,7 +30,9 @@ QUIET_SECONDS: Final = 25.0
 class Stage:
     """One lab over folder links. ``tree``: whose program the nodes run. Everything else is this program's."""
 
-    def __init__(self, lab: Lab, world: World, nodes: Nodes, reader: Reader, seed: int, *, synced: bool) -> None:
+    def __init__(
+        self, lab: Lab, world: World, nodes: Nodes, reader: Reader, seed: int, *, synced: bool
+    ) -> None:
         self.lab = lab
         self.world = world
         self.nodes = nodes
@@ -72,7 +74,7 @@ class Stage:
             yield stage
 
     def judge(self, *, drained: bool = True, power_cuts: bool = False) -> tuple[Violation, ...]:
-        """Let everything come to its end, stop, and ask the checker."""
+        """Let everything come to its end, and ask the checker beside the running nodes."""
         case = f"seed {self.seed}"
         try:
             for code in self.lab.nodes:
@@ -84,9 +86,15 @@ class Stage:
         if drained:
             await_quiet(self.world, seconds=QUIET_SECONDS)
         self.reader.stop()
-        for code in self.lab.nodes:
-            self.nodes.stop(code)
         return check(self.world, case=case, drained=drained, power_cuts=power_cuts)
+
+    def await_free(self, dropped: Dropped) -> bool:
+        """The name of that drop is free again in the outbox."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        path = self.world.agencies[dropped.agency] / "outbox" / dropped.name
+        while path.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not path.exists()
 
     def await_accepted(self, dropped: Dropped) -> Status:
         """The status of that drop, once its packet was accepted."""

@@ -1,7 +1,7 @@
 """The seeded bugs, named in advance: what is changed, which promise that breaks, and where it is to show.
 
-Each is a small change of text in one or two files of a copy of the program. A test holds that every one still
-applies. ``scenes`` are tried in turn until the checker finds something; ``certainty.mutants.scenes`` has them.
+Each is a small change of text in one or two files of a copy of the program. A test holds that every one
+still applies. ``scenes`` (``certainty.mutants.scenes``) are tried in turn until the checker finds something.
 """
 
 from __future__ import annotations
@@ -107,10 +107,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/scan.py",
-                "    rows = drops.live(ledger.read())\n    seen = {\n",
-                "    rows = drops.live(ledger.read())\n"
+                "    seen = {\n        name: observation\n",
                 "    known = {bytes(row[0]) for row in ledger.read().execute('SELECT name FROM \"drop\"')}\n"
-                "    seen = {\n",
+                "    seen = {\n        name: observation\n",
             ),
             Edit(
                 "frontend_server/scan.py",
@@ -239,7 +238,8 @@ MUTANTS: Final = (
             ),
             Edit(
                 "exchanged/applying.py",
-                "            check_receipt_authority(self.trust.directory, receipt, key_id, transaction.now)\n",
+                "            check_receipt_authority("
+                "self.trust.directory, receipt, key_id, transaction.now)\n",
                 "            pass\n",
             ),
         ),
