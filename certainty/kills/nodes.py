@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +50,9 @@ class Nodes:
     def __enter__(self) -> Self:
         above = os.environ.get("PYTHONPATH", "")
         environment = {**os.environ, "PYTHONPATH": f"{self._home}{os.pathsep}{above}"}
-        environment.pop("NOTIFY_SOCKET", None)
+        # Workers are fresh interpreters: without compiled files each of them would compile the whole program.
+        for name in ("NOTIFY_SOCKET", "PYTHONDONTWRITEBYTECODE"):
+            environment.pop(name, None)
         self._zygote = subprocess.Popen(
             (sys.executable, "-P", "-m", "certainty.kills.zygote"),
             stdin=subprocess.PIPE,
@@ -156,9 +159,9 @@ class Nodes:
         one = self._running.pop(code)
         try:
             if not select.select([one.pidfd], [], [], 0)[0]:
-                os.killpg(one.pid, number)
+                _signal(one, number)
             if not select.select([one.pidfd], [], [], _STOP_SECONDS)[0]:
-                os.killpg(one.pid, signal.SIGKILL)
+                _signal(one, signal.SIGKILL)
                 select.select([one.pidfd], [], [], _STOP_SECONDS)
         finally:
             os.close(one.pidfd)
@@ -167,3 +170,12 @@ class Nodes:
     def stop(self, code: str) -> None:
         """As a service manager stops it."""
         self.kill(code, signal.SIGTERM)
+
+
+def _signal(one: _Running, number: signal.Signals) -> None:
+    """To its whole session; to itself alone before it has one."""
+    try:
+        os.killpg(one.pid, number)
+    except ProcessLookupError:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(one.pidfd, number)

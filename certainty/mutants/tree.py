@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 from pathlib import Path
 from typing import Final
@@ -17,10 +18,11 @@ class PatchError(Exception):
 
 
 def copy_tree(to: Path) -> Path:
-    """The program as it is, with what Python compiled of it."""
+    """The program as it is, compiled: workers are fresh interpreters and would all do it again."""
     to.mkdir(parents=True)
     for name in _PACKAGES:
         shutil.copytree(ROOT / name, to / name, symlinks=True)
+        compileall.compile_dir(to / name, quiet=2)
     return to
 
 
@@ -40,7 +42,9 @@ def apply(mutant: Mutant, tree: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
         before.setdefault(edit.file, text)
         path.write_text(patched(text, edit), encoding="utf-8")
-        compile(path.read_text(encoding="utf-8"), edit.file, "exec")
+    for file in before:
+        if not compileall.compile_file(tree / file, quiet=2):
+            raise PatchError(f"{mutant.name}: {file} is no program any more")
     return before
 
 
@@ -48,3 +52,4 @@ def restore(tree: Path, before: dict[str, str]) -> None:
     """The tree as it was."""
     for file, text in before.items():
         (tree / file).write_text(text, encoding="utf-8")
+        compileall.compile_file(tree / file, quiet=2)
