@@ -78,7 +78,7 @@ def judge(
         _judge_receipts(evidence),
         judge_appearances(evidence, power_cuts=power_cuts),
         judge_ledgers(evidence, drained=drained),
-        judge_balance(evidence),
+        judge_balance(evidence, drained=drained),
         _judge_leftovers(evidence) if drained else (),
     ):
         found += judged
