@@ -1,8 +1,9 @@
 """F21: somebody unlinks, replaces, cuts, writes and swaps the files of a drop all the while it is taken.
 
-Two processes keep a few dozen drops each in an outbox whose attachments have no listed digests, the weakest that a
-deployment may choose, and disturb them until they are gone. Every file of a drop exists in two versions of one size,
-A and B, and every 16 bytes of both say which drop and which version they are of. Outside lie files with a canary.
+Two processes keep a few dozen drops each in an outbox whose attachments have no listed digests, the weakest
+that a deployment may choose, and disturb them until they are gone. Every file of a drop exists in two
+versions of one size, A and B, and every 16 bytes of both say which drop and which version they are of.
+Outside lie files with a canary.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ def judge(world: World, first: int, count: int) -> tuple[list[Violation], Counte
 
 def rows(run: Run) -> Iterator[Outcome]:
     """F21, in a world in memory: what is raced for is what is read, not whether it lasts."""
-    count = 300 if run.quick else 10_000
+    count = 120 if run.quick else 10_000
     with memory_folder("racers") as folder:
         outside = folder / "outside"
         (outside / "folder").mkdir(parents=True)
@@ -212,7 +213,9 @@ def rows(run: Run) -> Iterator[Outcome]:
         canary = pdf.replace(b"[9999999 A     ]", (CANARY + b"-" * 16)[:16])
         (outside / "file").write_bytes(canary)
         (outside / "folder" / PART).write_bytes(canary)
-        (outside / "folder" / "packet.xml").write_bytes(Papers().folder(9_999_999, _SIZE, digests=False).xml)
+        (outside / "folder" / "packet.xml").write_bytes(
+            Papers().folder(9_999_999, _SIZE, digests=False).xml
+        )
         settings = {POLICE: {"[folders] optional_sha256": "true"}, "": {"[folders] scan_seconds": "0.5"}}
         world = World(folder, settings=settings)
         with world:
@@ -254,12 +257,15 @@ def _row(run: Run, world: World, outside: Path, count: int) -> Outcome:
         violations.append(Violation("I9", f"seed {run.seed}", "nothing at all got through"))
     violations += [Violation("I11", f"seed {run.seed}", line) for line in world.log_problems()[:10]]
     if _is_anywhere(world, CANARY):
-        violations.append(Violation("I6", f"seed {run.seed}", "bytes from outside lie in the node's own store"))
+        violations.append(
+            Violation("I6", f"seed {run.seed}", "bytes from outside lie in the node's own store")
+        )
     deeds = ", ".join(f"{name} {times}" for name, times in sorted(done.items()))
     return Outcome(
         "F21", count, tuple(violations),
-        measured=f"{count} drops raced for, {found['delivered']} packets delivered ({found['version A']} attachments"
-        f" of version A, {found['version B']} of version B), 0 mixed unless told; deeds: {deeds or 'cut short'}",
+        measured=f"{count} drops raced for, {found['delivered']} packets delivered ({found['version A']}"
+        f" attachments of version A, {found['version B']} of version B), 0 mixed unless told; deeds:"
+        f" {deeds or 'cut short'}",
     )  # fmt: skip
 
 
@@ -275,5 +281,3 @@ def _is_anywhere(world: World, what: bytes) -> bool:
 if __name__ == "__main__":
     where, beyond, start, how_many, chosen = sys.argv[1:]
     print(json.dumps(race(Path(where), Path(beyond), int(start), int(how_many), int(chosen))))
-
-

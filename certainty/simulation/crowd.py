@@ -69,7 +69,6 @@ def _begin(folder: Path, counter: Any) -> None:
         counter.value += 1
         own = folder / f"worker-{counter.value}"
     own.mkdir()
-    os.nice(5)
     _templates = Templates(own)
     for plan in PLANS:
         _templates.copy(plan)

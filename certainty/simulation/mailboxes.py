@@ -9,7 +9,7 @@ lose them, bring old ones back, exchange them or hold them back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -42,13 +42,14 @@ class LineFaults:
     late: float = 0.0
     lost_file: float = 0.0
     lost_ring: float = 0.0
+    turn: float = 0.0
     # A file's time stamp is rounded down to so many seconds; below zero the medium tells none.
     stamp_seconds: float = 0.0
 
     def heal(self) -> None:
         """From now on everything passes."""
         self.refused = self.cut = self.lost_answer = self.wrong_bytes = 0.0
-        self.late = self.lost_file = self.lost_ring = 0.0
+        self.late = self.lost_file = self.lost_ring = self.turn = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,16 @@ class SimulatedTransport:
             raise TransportFileError("a file cannot be opened", found="missing")
         content = self._maybe_wrong(found.content, name)
         offset = resume_offset(target, len(content)) if known.kind is MailboxKind.BLOB else 0
-        fetched = self._files.copy_blocks(
-            target, self._perhaps_cut(content, offset, name), limit_bytes=limit_bytes, offset=offset
-        )
+        end, blob = len(content), known.kind is MailboxKind.BLOB
+        if blob and end - offset > 1 and self._dice.random() < self._faults.turn:
+            end = self._dice.randint(offset + 1, end - 1)
+        blocks = self._perhaps_cut(content[:end], offset, name)
+        fetched = self._files.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
         self._answer(f"fetch {_short(name)}")
-        return fetched
+        return replace(fetched, whole=end == len(content))
 
-    def put(self, name: str, source: Source) -> None:
-        """Show a file whole; a blob goes on where an earlier try was cut."""
+    def put(self, name: str, source: Source) -> bool:
+        """Show a file whole; a blob goes on where an earlier try was cut, or its turn was over."""
         known = require_known(name)
         self._try(f"put {_short(name)}")
         folder = self._mailbox.files[self._outgoing]
@@ -137,6 +140,10 @@ class SimulatedTransport:
             upto = self._dice.randint(0, len(rest))
             folder[partial] = _File(kept + rest[:upto], self._time(), 0.0)
             self._fail(f"put {_short(name)} is cut after {len(kept) + upto} bytes")
+        if known.kind is MailboxKind.BLOB and len(rest) > 1 and self._dice.random() < self._faults.turn:
+            folder[partial] = _File(kept + rest[: self._dice.randint(1, len(rest) - 1)], self._time(), 0.0)
+            self._tell(f"{self._mailbox.name}: the turn of {_short(name)} is over")
+            return False
         content = kept + rest
         folder.pop(partial, None)
         if len(content) != source.size:
@@ -153,6 +160,7 @@ class SimulatedTransport:
             self._mailbox.show(self._outgoing, name, content, now, seen_from)
         self._hint()
         self._answer(f"put {_short(name)}")
+        return True
 
     def remove_own(self, name: str) -> None:
         """Remove a file of this side."""
@@ -243,7 +251,9 @@ class Relay:
         self._mailboxes = mailboxes
         self._dice = dice
         self._tell = tell
-        self._deeds = (self._replay, self._replay, self._lose, self._spoil, self._misplace, self._rename)
+        self._deeds = (
+            self._replay, self._replay, self._lose, self._spoil, self._misplace, self._rename, self._junk
+        )  # fmt: skip
 
     def act(self, now: float) -> str:
         """One deed; returns the name of the mailbox, empty where nothing could be done."""
@@ -295,7 +305,7 @@ class Relay:
 
     def _rename(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
         """An old batch lies there under another random."""
-        past = [entry for entry in mailbox.past if entry[0] is direction and "-" in entry[1]]
+        past = [entry for entry in mailbox.past if entry[0] is direction and entry[1][8:9] == "-"]
         if not past:
             return ""
         _, name, content = self._dice.choice(past)
@@ -305,6 +315,17 @@ class Relay:
             return ""
         mailbox.files[direction][other] = _File(content, now, now)
         return f"{_short(name)} lies here as {_short(other)}"
+
+
+    def _junk(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
+        """A file that bears a number to come and nothing else."""
+        numbers = [int(entry[1][:8]) for entry in mailbox.past if entry[0] is direction and entry[1][8:9] == "-"]
+        number = max(numbers, default=0) + self._dice.choice((1, 1, 2, 3, 40))
+        if self._dice.random() < 0.2:
+            number = 99_999_999
+        name = f"{number:08d}-{self._dice.randbytes(8).hex()}.batch"
+        mailbox.files[direction][name] = _File(self._dice.randbytes(600), now, now)
+        return f"{_short(name)} is junk"
 
 
 def _short(name: str) -> str:

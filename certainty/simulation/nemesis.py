@@ -15,7 +15,7 @@ from certainty.simulation.world import World
 
 KINDS: Final = (
     "deaths", "disk errors", "full disks", "short writes", "share errors", "no renameat2",
-    "line", "cuts", "partitions", "wrong bytes", "late files", "lost files", "lost hints",
+    "line", "cuts", "turns", "partitions", "wrong bytes", "late files", "lost files", "lost hints",
     "relay", "clocks", "coarse stamps", "operators",
 )  # fmt: skip
 
@@ -43,6 +43,7 @@ class Nemesis:
         line.lost_answer = self._rate("line", 0.02, 0.15)
         line.cut = self._rate("cuts", 0.05, 0.4)
         line.wrong_bytes = self._rate("wrong bytes", 0.02, 0.2)
+        line.turn = self._rate("turns", 0.1, 0.8)
         line.late = self._rate("late files", 0.1, 0.5)
         line.lost_file = self._rate("lost files", 0.05, 0.3)
         line.lost_ring = self._rate("lost hints", 0.2, 1.0)
@@ -114,7 +115,8 @@ class Nemesis:
         """A wall clock is set, by seconds or by years, or is set right again."""
         world, dice = self.world, self.world.dice
         node = world.nodes[dice.choice(sorted(world.nodes))]
-        node.clock.skew = dice.choice((0.0, -5.0, 90.0, -3600.0, 86400.0, -315_000_000.0, 63_000_000.0))
+        large = dice.choice((-3600.0, 86400.0, -315_000_000.0, 63_000_000.0))
+        node.clock.skew = large if dice.random() < 0.2 else dice.uniform(-60.0, 60.0)
         world.tell(node.code, f"the clock is wrong by {node.clock.skew:.0f} s now")
         self._later(5.0, 60.0, self._jump)
 

@@ -131,8 +131,7 @@ class SimNode:
             own, _ = stations_of(parts)
             links = [self._link(link, parts) for link in self.config.links]
         except BaseException:
-            parts.ledger.close()
-            parts.lock.release()
+            _let_go(parts)
             raise
         self.parts = parts
         stations: list[Station] = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
@@ -203,8 +202,7 @@ class SimNode:
     def die(self) -> None:
         """The process is gone: what it held open is let go, nothing more is written."""
         if self.parts is not None:
-            self.parts.ledger.close()
-            self.parts.lock.release()
+            _let_go(self.parts)
         self.parts, self.stations, self.due = None, {}, {}
         self.crash.revive()
 
@@ -213,3 +211,11 @@ class SimNode:
         (self.data_dir / DAMAGE_FILE).touch()
         self.is_damaged = True
         self.die()
+
+
+def _let_go(parts: Parts) -> None:
+    """What the kernel does for a process that is gone."""
+    for let_go in parts.on_close:
+        let_go()
+    parts.ledger.close()
+    parts.lock.release()

@@ -121,6 +121,8 @@ class People:
         if key in self.answered or each.sample is None:
             return
         self.answered[key] = kind
+        if kind == "refused":
+            self.world.inboxes[agency].refused.add(each.packet_id)
         text = _DISPOSITION.format(
             packet=each.packet_id, sender=each.sample.sender, kind=kind,
             findings=_FINDING if kind == "refused" else "",

@@ -46,6 +46,8 @@ class InboxWatch:
     samples: dict[str, Sample]
     broken: Callable[[str, str], None]
     time: Callable[[], float]
+    # Packets that its people refused: a higher attempt of them may come (C12).
+    refused: set[str] = field(default_factory=set)
     present: dict[str, Appearance] = field(default_factory=dict)
     every: list[Appearance] = field(default_factory=list)
 
@@ -65,14 +67,13 @@ class InboxWatch:
     def appeared(self, folder: str) -> None:
         """A folder appeared under its final name; it must be whole at once."""
         path = self.inbox / folder
-        packet_id = folder.rpartition("_")[2]
-        if packet_id.startswith("a") and packet_id[1:].isdigit():
-            packet_id = folder.split("_")[-2]
+        _, packet_id, *attempt = path.name.split("_")
         sample = self._judge(folder, path)
         new = Appearance(folder, sample, packet_id, self.time())
         for old in self.every:
             same = old.packet_id == packet_id or (sample is not None and old.sample is sample)
-            if same and not old.may_come_again:
+            is_attempt = packet_id in self.refused and (bool(attempt) or old.gone != "")
+            if same and not old.may_come_again and not is_attempt:
                 self.broken("I2", f"{self.agency}: {folder} appears again, before as {old.folder}")
         self.every.append(new)
         self.present[folder] = new
