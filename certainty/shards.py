@@ -62,6 +62,30 @@ _NETWORK: Final = (
         full_seconds=480,
     ),
 )
+_KILLS: Final = tuple(
+    Shard(
+        f"kills-{number}",
+        f"Random SIGKILL under load, part {number} of 4",
+        ("F02",),
+        f"certainty.kills.parts:{name}",
+        ("sshd",),
+        in_quick=number == 1,
+        quick_seconds=90,
+        full_seconds=420,
+    )
+    for number, name in enumerate(("first", "second", "third", "fourth"), start=1)
+)
+_MUTANTS: Final = (
+    Shard(
+        "mutants",
+        "Seeded bugs, found by the checker alone",
+        ("SB",),
+        "certainty.mutants.shard",
+        ("root", "mkfs.ext4"),
+        quick_seconds=90,
+        full_seconds=900,
+    ),
+)
 _INTAKE: Final = (
     Shard(
         "intake-files",
@@ -92,4 +116,4 @@ _INTAKE: Final = (
     ),
 )
 
-SHARDS: Final[tuple[Shard, ...]] = (*_NETWORK, *_INTAKE, *(shard for shard in _SUITE if shard.rows))
+SHARDS: Final[tuple[Shard, ...]] = (*_NETWORK, *_KILLS, *_INTAKE, *_MUTANTS, *(shard for shard in _SUITE if shard.rows))

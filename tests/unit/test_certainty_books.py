@@ -1,10 +1,10 @@
-"""The checker of the programme of faults finds what is broken, each promise by itself, and nothing in a good run."""
+"""The checker of the programme of faults finds what is broken, promise by promise, and nothing else."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Networ
 
 
 @pytest.fixture(scope="module")
-def gathered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """A good run: three drops of the police for the procuratorate, all delivered. All data is fictional."""
     folder = tmp_path_factory.mktemp("books")
     with Network(folder / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
@@ -47,7 +47,7 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
         watching.look()
         network.before_round = watching.look
         network.run()
-    yield gather(world)
+    return gather(world)
 
 
 @pytest.fixture
