@@ -31,6 +31,8 @@ from cli.fiction.writer import DropFormat, write_drop
 Scene = Callable[[Path, Path, int], tuple[Violation, ...]]
 _MOST_STEPS: Final = 26
 _TURNS: Final = 14
+# What a start does by itself is over then.
+_SETTLED_SECONDS: Final = 1.5
 
 
 def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
@@ -70,23 +72,28 @@ def steps(
     """A drop, the victim's end at a step, and its next life; many times."""
     with Stage.open(tree, folder, seed) as stage:
         for _ in range(_TURNS):
-            stage.nodes.kill(victim)
-            stage.nodes.start(victim, cut=stage.random.randint(1, _MOST_STEPS))
-            stage.nodes.await_ready(victim)
-            stage.nodes.arm(victim)
+            begin_life(stage, victim)
             request = _small(stage, sender, PRO)
             expects = "any" if replaced else "delivered"
+            stage.nodes.arm(victim)
             stage.driver.drop(request, drop_format=DropFormat.XML, expects=expects)
-            has_ended = stage.nodes.await_end(victim, 3.0)
+            stage.nodes.await_end(victim, 3.0)
             # So long that whatever appeared was taken out of the inbox before the next life begins.
             pause(0.6)
             lies_there = stage.world.agencies[sender] / "outbox" / f"{request.name}.xml"
             if replaced and lies_there.exists():
                 other = _small(stage, sender, PRO, request.name or "")
                 stage.driver.drop(other, drop_format=DropFormat.XML)
-            if has_ended:
-                stage.nodes.start(victim)
         return stage.judge()
+
+
+def begin_life(stage: Stage, victim: str) -> None:
+    """The victim runs, will end at a step that is drawn, and has done what a start does by itself."""
+    if victim in stage.nodes.running:
+        stage.nodes.kill(victim)
+    stage.nodes.start(victim, cut=stage.random.randint(1, _MOST_STEPS))
+    stage.nodes.await_ready(victim)
+    pause(_SETTLED_SECONDS)
 
 
 def power(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
@@ -105,9 +112,7 @@ def power_steps(tree: Path, folder: Path, seed: int, victim: str = PRO) -> tuple
     """The power goes when the receiver is at a step, with what it did not flush."""
     with Stage.open(tree, folder, seed, volumes=True) as stage:
         for _ in range(_TURNS // 2):
-            stage.nodes.kill(victim)
-            stage.nodes.start(victim, cut=stage.random.randint(1, _MOST_STEPS))
-            stage.nodes.await_ready(victim)
+            begin_life(stage, victim)
             stage.nodes.arm(victim)
             stage.driver.drop(_small(stage, POL, victim))
             stage.nodes.await_end(victim, 3.0)

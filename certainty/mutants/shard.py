@@ -29,7 +29,7 @@ def told(tried: list[Tried]) -> Outcome:
     """The outcome of all. A mutant that was not tried is said, and is no success."""
     bugs = [one for one in tried if one.name]
     violations = [
-        Violation("I16", f"seed {one.seed}, {one.scene}", f"the unchanged program: {each.invariant} {each.what}")
+        Violation(each.invariant, f"seed {one.seed}, {one.scene}", f"the unchanged program: {each.what}")
         for one in tried
         if not one.name
         for each in one.violations
