@@ -1,12 +1,12 @@
 """F104, F109, F110: configurations reloaded under load, a log that nobody reads, and signals in every state.
 
 F104: a front-end's file is replaced by a random one and SIGHUP sent, again and again, while packets pass. A
-valid file moves the control socket and changes the form of the log together; a wrong one wants the same and
-is wrong somewhere. After each reload both must be as the last valid file says: neither one alone.
+valid file moves the control socket and changes the form of the log together; a wrong one wants the same
+and is wrong somewhere. After each reload both must be as the last valid file says: neither one alone.
 
 F109: a node's standard error is a pipe that is full and that nobody reads; its packets must go on as before.
 
-F110: nodes are stopped at random moments of traffic and started again; each stop is clean, within ten seconds.
+F110: nodes are stopped at random moments of traffic and started again; a stop is clean, within ten seconds.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def try_reloads(run: Run) -> Iterator[Outcome]:
             "F104", cases=done,
             violations=(*reloads.wrong, *(Violation("I12", "reloads", each) for each in problems)),
             measured=f"{done} of {wanted} reloads under load, {reloads.good} of valid and {reloads.bad} of"
-            f" wrong files, the slowest {slowest:.1f} s; none half applied; {len(place.journeys)} packets passed",
+            f" wrong files, the slowest {slowest:.1f} s; none half applied",
         )  # fmt: skip
         yield _stops(run, place, chance, stops)
         yield _blocked_log(place)

@@ -135,7 +135,7 @@ def try_upgrade(run: Run) -> Iterator[Outcome]:
     yield Outcome(
         "F105", cases=kills + forms + 1, violations=tuple(violations),
         measured=f"{forms} of {len(names) - 1} earlier forms with a full queue, killed before {kills}"
-        " statements of their upgrade, each time finished by the next start; a ledger of a later program refused",
+        " statements of their upgrade, each time finished by the next start; a later program's refused",
     )  # fmt: skip
 
 
