@@ -9,6 +9,7 @@ say so; and where ``ledger verify`` calls it sound, it must be sound: a part of 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ _QUICK: Final = 12
 _NODES: Final = (PROVINCE, SENDER, RECEIVER)
 # One in so many goes through the command line, as an operator types it.
 _BY_COMMAND: Final = 20
+_BETWEEN_SECONDS: Final = 0.15
 
 
 def work(run: Run) -> Iterator[Outcome]:
@@ -49,7 +51,8 @@ def work(run: Run) -> Iterator[Outcome]:
                 place.drop(f"load-{done}-{each}")
             case = f"{node} number {done}"
             with suppress(FileNotFoundError):
-                violations += [Violation("I8", case, what) for what in _backup(place, folder / "b", node, done)]
+                wrong = list(_backup(place, folder / "b", node, done))
+                violations += [Violation("I8", case, what) for what in wrong]
             copied, found = _plain_copy(place, folder / "c", node)
             sound += copied
             violations += [Violation("I8", f"plain copy, {case}", what) for what in found]
@@ -64,7 +67,7 @@ def work(run: Run) -> Iterator[Outcome]:
             violations.append(Violation("I1", "afterwards", str(error)))
     yield Outcome(
         "F103", cases=2 * done, violations=tuple(violations),
-        measured=f"{done} of {wanted} backups while packets passed, all whole and openable; {done} plain copies,"
+        measured=f"{done} of {wanted} backups while packets passed, whole and openable; {done} plain copies,"
         f" {sound} of them called sound by ledger verify and openable, {done - sound} refused",
     )  # fmt: skip
 
@@ -76,7 +79,8 @@ def _backup(place: Town, target: Path, node: str, number: int) -> Iterator[str]:
         done = place.ctl(node, "backup", "create", str(target))
         checked = place.ctl(node, "backup", "verify", str(target))
         if done.returncode or checked.returncode:
-            yield f"the commands said {done.returncode} and {checked.returncode}: {done.stderr}{checked.stdout}"
+            said = f"{done.returncode} and {checked.returncode}: {done.stderr}{checked.stdout}"
+            yield f"the commands ended with {said}"
             return
     else:
         create(load_config(path), path, target, datetime.now(UTC))
@@ -134,4 +138,7 @@ def _copy(source: str, target: str) -> str:
     """A file that vanishes meanwhile is passed over, as cp does with a word of warning."""
     with suppress(FileNotFoundError):
         shutil.copyfile(source, target)
+    if LEDGER_FILE in source:
+        # A slow disk: what was copied and what will be are of different moments.
+        time.sleep(_BETWEEN_SECONDS)
     return target

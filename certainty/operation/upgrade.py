@@ -77,7 +77,7 @@ def open_killed(path: Path, number: int) -> bool:
 
 def _open_until(path: Path, number: int) -> None:
     seen = 0
-    really = writer._open  # noqa: SLF001 - the fail point stands around the product, not in it
+    really = writer._open
 
     def counted(_statement: str) -> None:
         nonlocal seen
@@ -98,14 +98,16 @@ def fingerprint(path: Path) -> str:
     """Form and rows of a ledger, without when its steps were taken."""
     digest = hashlib.sha256()
     with closing(open_read_only(path)) as connection:
-        objects = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
+        everything = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+        objects = connection.execute(everything).fetchall()
         for row in objects:
             digest.update(repr(tuple(row)).encode())
         for kind, name, _ in objects:
             if kind == "table" and not name.startswith(("sqlite_", "_sqlite")):
                 rows = connection.execute(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
                 digest.update("\n".join(sorted(repr(tuple(row)) for row in rows)).encode())
-        digest.update(repr([step.name for step in schema.migrations.applied(Database(connection))]).encode())
+        taken = [step.name for step in schema.migrations.applied(Database(connection))]
+        digest.update(repr(taken).encode())
     return digest.hexdigest()
 
 
@@ -132,8 +134,8 @@ def try_upgrade(run: Run) -> Iterator[Outcome]:
     violations += list(_downgrade(newest))
     yield Outcome(
         "F105", cases=kills + forms + 1, violations=tuple(violations),
-        measured=f"{forms} of {len(names) - 1} earlier forms with a full queue, killed before {kills} statements"
-        " of their upgrade, each time finished by the next start; a ledger of a later program refused",
+        measured=f"{forms} of {len(names) - 1} earlier forms with a full queue, killed before {kills}"
+        " statements of their upgrade, each time finished by the next start; a later program's refused",
     )  # fmt: skip
 
 
