@@ -116,4 +116,10 @@ _INTAKE: Final = (
     ),
 )
 
-SHARDS: Final[tuple[Shard, ...]] = (*_NETWORK, *_KILLS, *_INTAKE, *_MUTANTS, *(shard for shard in _SUITE if shard.rows))
+SHARDS: Final[tuple[Shard, ...]] = (
+    *_NETWORK,
+    *_KILLS,
+    *_INTAKE,
+    *_MUTANTS,
+    *(shard for shard in _SUITE if shard.rows),
+)
