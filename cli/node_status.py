@@ -31,7 +31,13 @@ from cli.status_lines import (
     without_what_hangs,
 )
 from exchanged.config import Config
-from exchanged.errors import FileOperationError, LedgerBehindError, LedgerDamagedError, NotFoundError
+from exchanged.errors import (
+    FileOperationError,
+    LedgerAheadError,
+    LedgerBehindError,
+    LedgerDamagedError,
+    NotFoundError,
+)
 from exchanged.ledger import open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.ledger.times import moment
@@ -116,6 +122,8 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         # Told to restart it, a person would interrupt a daemon that is just bringing a large one up to date.
         text = _("of an older version; a daemon that starts updates it (see its log), an old one: restart it")
         return problem(name, text, ExitCode.TEMPORARY)
+    except LedgerAheadError as error:
+        return problem(name, told(str(error)), ExitCode.USAGE)
     except LedgerDamagedError as error:
         return problem(name, told(str(error)), ExitCode.DAMAGED)
 

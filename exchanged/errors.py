@@ -191,6 +191,13 @@ class LedgerBehindError(ExchangeError):
     hint = "restart the daemon with this version, then ask again"
 
 
+class LedgerAheadError(ExchangeError):
+    """The ledger has the form of a newer version, which this one can neither read nor write."""
+
+    reference = "ledger-ahead"
+    hint = "install the newer version again; an older one works only with a backup from before the update"
+
+
 class NotFoundError(ExchangeError):
     """No such packet, key, receipt or node."""
 

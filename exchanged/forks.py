@@ -148,13 +148,15 @@ def is_same_batch(
 def note_answer(transaction: Transaction, link: str, acknowledgement: Acknowledgement) -> bool:
     """What the neighbour's acknowledgement of our own stream says of us. True: we were set back.
 
-    A number that we have not used yet can only come from a ledger that knew more than this one.
+    A number that we have not used yet, and whose batch was found good there, can only come from a ledger that
+    knew more than this one. What was found bad or of another format there bore our signature on nothing but a
+    file name, which whoever carries the mailbox can write.
     """
     connection = transaction.connection
-    if acknowledgement.through >= batches.next_number(connection, link):
+    through = _proved(acknowledgement)
+    if through >= batches.next_number(connection, link):
         if not batches.recall(connection, link, SET_BACK):
             batches.remember(transaction, link, SET_BACK, transaction.stamp)
-            through = acknowledgement.through
             transaction.event("node-set-back", detail={"link": link, "acknowledged": through})
             transaction.wake(f"link:{link}")
             transaction.wake("notices")
@@ -193,6 +195,15 @@ def clear(transaction: Transaction, link: str) -> None:
 def began(waybill: Waybill) -> str:
     """When this incarnation began to speak, if this is its first waybill."""
     return stamp(waybill.sent_at)
+
+
+def _proved(acknowledgement: Acknowledgement) -> int:
+    """The highest number up to ``through`` whose batch the neighbour verified."""
+    unproved = {each.number for each in acknowledgement.exceptions if each.kind is not ExceptionKind.NEED}
+    through = acknowledgement.through
+    while through in unproved:
+        through -= 1
+    return through
 
 
 def _says_set_back(acknowledgement: Acknowledgement) -> bool:

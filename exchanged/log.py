@@ -1,7 +1,9 @@
 """Log lines: one line per event, ``event=`` first, values escaped, nothing secret representable.
 
 ``text`` lines are ``key=value``; ``json`` lines are one object each. Control characters never reach
-the log: a value is quoted and escaped as JSON whenever it is not a plain word.
+the log: a value is quoted and escaped as JSON whenever it is not a plain word. Nobody waits for the log:
+where its reader does not read, or its disk is full, lines are lost and counted (``exchanged.log_lines``), and
+the node goes on; the audit is in the ledger.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import re
 import sys
 from datetime import UTC, datetime
 from typing import Final
+
+from exchanged.log_lines import LineHandler
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+@-]+")
 _LOGGER: Final = "exchanged"
@@ -62,9 +66,11 @@ def _text(value: Value) -> str:
 
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Send log lines to standard error at ``level`` (error, warning, info, debug)."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler.of(sys.stderr)
     handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
     root = logging.getLogger()
+    for former in root.handlers:
+        former.close()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     # What a library warns of through the language would be printed past us, on several lines.

@@ -2,27 +2,30 @@
 
 A station's ``step`` does what is due and says when to look again. Wakes are hints and coalesce: a
 station that is woken while it works runs once more afterwards. Nothing depends on a wake arriving,
-for every station is also run by a slow alarm. One station never runs twice at once. A station that hangs
-(a dead share) keeps its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
+for every station is also run by a slow alarm. A station that failed is not run before its pause is
+over, whoever wakes it; of a long pause only the first half minute is kept from hints, so that what
+came back is met soon. One station never runs twice at once. A station that hangs (a dead share) keeps
+its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
-from exchanged.ledger.damage import name_damage
+from exchanged.ledger.damage import damage_by_name
 from exchanged.log import event_line
 from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff
 from packet_spec.errors import ExchangeError
 
+# What is written, rings and looks anew may each wake a link; a server that refuses is not asked each time.
+_DEAF_SECONDS: Final = 30.0
 NOW: Final = 0.0
 """Returned by ``step`` when more work is known to wait."""
 
@@ -40,10 +43,8 @@ class Station(Protocol):
 
 def step_of(station: Station) -> float | None:
     """One step, with a ledger that cannot be read told by its name. Raises what ``step`` raises."""
-    try:
+    with damage_by_name(LEDGER_FILE):
         return station.step()
-    except sqlite3.DatabaseError as error:
-        raise name_damage(error, LEDGER_FILE) from error
 
 
 class _Place:
@@ -51,6 +52,7 @@ class _Place:
         self.station = station
         self.backoff = backoff
         self.failures = 0
+        self.deaf_until = 0.0
         self.queued = False
         self.running = False
         self.again = False
@@ -146,11 +148,17 @@ class Runner:
             return all(thread.is_alive() for thread in self._threads)
 
     def wake(self, name: str) -> None:
-        """Look at a station soon. Unknown names are ignored: the role may lack that station."""
+        """Look at a station soon; at one that failed, when its pause is over.
+
+        Unknown names are ignored: the role may lack that station.
+        """
         place = self._places.get(name)
         if place is None or self._stopping:
             return
         with self._guard:
+            if place.failures and self._clock.monotonic() < place.deaf_until:
+                # Its alarm is set.
+                return
             if place.running:
                 place.again = True
                 return
@@ -158,6 +166,11 @@ class Runner:
                 return
             place.queued = True
         self._ready.put(place)
+
+    def _look(self, name: str) -> None:
+        """The station's own alarm: its pause is over, by whatever clock the alarm goes."""
+        self._places[name].deaf_until = 0.0
+        self.wake(name)
 
     def wake_all(self) -> None:
         """Look at everything: the slow alarm."""
@@ -179,7 +192,7 @@ class Runner:
             delay = self._step(place)
             with self._guard:
                 place.running = False
-                again = place.again
+                again = place.again and not place.failures
                 is_spare, place.relieved = place.relieved, False
                 if is_spare:
                     self._threads.remove(threading.current_thread())
@@ -187,7 +200,7 @@ class Runner:
                 self.wake(place.station.name)
             elif delay is not None:
                 name = place.station.name
-                self._call_later(delay, f"look:{name}", lambda name=name: self.wake(name))  # type: ignore[misc]
+                self._call_later(delay, f"look:{name}", lambda name=name: self._look(name))  # type: ignore[misc]
 
     def _step(self, place: _Place) -> float | None:
         """One step; a failing station is tried again with back-off and never stops the others."""
@@ -208,6 +221,7 @@ class Runner:
     def _failed(self, place: _Place, error: Exception, level: int) -> float:
         place.failures += 1
         delay = place.backoff.delay(place.failures, self._randomness.fraction())
+        place.deaf_until = self._clock.monotonic() + min(delay, _DEAF_SECONDS)
         reference = getattr(error, "reference", type(error).__name__)
         event_line(
             "station-failed",

@@ -60,13 +60,9 @@ def _hammer(
     run: Run, row: str, choose: Callable[[int], Trouble], target: int, seconds: float
 ) -> tuple[list[Violation], int, tuple[float, ...], str]:
     with ExitStack() as stack:
-        stage = stack.enter_context(
-            Stage(run.folder / row.lower(), _CODES, seed=run.seed, limits=_LIMITS)
-        )
+        stage = stack.enter_context(Stage(run.folder / row.lower(), _CODES, seed=run.seed, limits=_LIMITS))
         # Nothing befalls the first connection of each line: all nodes have met before the trouble begins.
-        lines = [
-            stack.enter_context(Line(("127.0.0.1", stage.port), seed=run.seed)) for _ in _CODES
-        ]
+        lines = [stack.enter_context(Line(("127.0.0.1", stage.port), seed=run.seed)) for _ in _CODES]
         for code, line in zip(_CODES, lines, strict=True):
             stage.dial(code, line.port)
         stage.lab.start()

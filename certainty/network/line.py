@@ -65,7 +65,7 @@ class Line:
         host: str = HOST,
         seed: int = 0,
     ) -> None:
-        self._target = target
+        self.target = target
         self.choose = choose
         self._random = random.Random(seed)
         self._listener = socket.create_server((host, 0), backlog=512)
@@ -116,7 +116,7 @@ class Line:
             except OSError:
                 return
             try:
-                far = socket.create_connection(self._target, timeout=20)
+                far = socket.create_connection(self.target, timeout=20)
             except OSError:
                 _reset(near)
                 continue

@@ -8,11 +8,13 @@ for the moments at which a link was noticed to be down.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +28,10 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from cli.lab.lab import Lab, create_lab
+from cli.lab.layout import SSHD
 from cli.lab.plan import LabPlan, default_plan
+from cli.lab.processes import descendants, kill, read_record, send
+from exchanged.clock import SystemClock
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
 
@@ -35,6 +40,7 @@ PROVINCE: Final = "620000-00-00"
 LOOK_SECONDS: Final = 0.1
 _SMALL, _LARGE = "info.share", "prosecution.transfer"
 _VIDEO: Final = "EVD-024"
+_ARRIVED: Final = ("delivered", "collected")
 _FACTOR: Final = 1_000_000
 
 
@@ -145,6 +151,43 @@ class Stage:
         path = self.folder / "sshd" / "sshd_config"
         path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
+    def stop_sshd(self) -> None:
+        """End the server with all its sessions, as a crash of its machine would; nodes go on."""
+        process = read_record(self.lab.layout.record(SSHD))
+        if process is not None:
+            clock = SystemClock()
+            # Stopped first: while it listens, new sessions come as fast as old ones go.
+            send(process, signal.SIGSTOP)
+            while sessions := [each for each in descendants(process) if _lives(each.pid)]:
+                for each in sessions:
+                    with suppress(ProcessLookupError):
+                        os.kill(each.pid, signal.SIGKILL)
+            kill((process,), clock)
+
+    def restart_sshd(self) -> None:
+        """A new server with the configuration as it is now."""
+        self.stop_sshd()
+        self.lab.start()
+
+    def restart_sshd_alone(self) -> None:
+        """A new server, and no node: the lab is asked for nothing else."""
+        lab = self.lab
+        kept = lab.agencies, lab.bridges, lab.province
+        lab.agencies, lab.bridges, lab.province = (), (), ""
+        try:
+            lab.start()
+        finally:
+            lab.agencies, lab.bridges, lab.province = kept
+
+    def set_sftp(self, command: str) -> None:
+        """What the server runs for each session, instead of its internal one. Counts from its next start."""
+
+        def change(text: str) -> str:
+            text = re.sub(r"^ForceCommand .*$", f"ForceCommand {command}", text, flags=re.MULTILINE)
+            return re.sub(r"^Subsystem sftp .*$", f"Subsystem sftp {command}", text, flags=re.MULTILINE)
+
+        self.change_sshd(change)
+
     def agency(self, code: str) -> Agency:
         """An agency's folders."""
         return Agency(code, self.lab.agency_root(code))
@@ -182,9 +225,9 @@ class Stage:
         return sent
 
     def is_done(self, sent: Sent) -> bool:
-        """The sender's status file says that it is delivered, and that this is the end."""
+        """The sender's status file says that it was delivered."""
         status = self.agency(sent.sender).status(sent.name)
-        return status is not None and status.final and status.state == "delivered"
+        return status is not None and status.state in _ARRIVED
 
     def wait(self, seconds: float, sent: Iterable[Sent] | None = None) -> bool:
         """Wait until all drops (or these) are delivered and their senders know it."""
@@ -204,8 +247,11 @@ class Stage:
 
     # --- books ----------------------------------------------------------------------------------
 
-    def violations(self, case: str) -> list[Violation]:
-        """Everything that is not as it must be when all has come to rest; ``case`` reproduces it."""
+    def violations(self, case: str, taken: Collection[str] = ()) -> list[Violation]:
+        """Everything that is not as it must be when all has come to rest; ``case`` reproduces it.
+
+        ``taken``: names of folders that a reader took out of inboxes, and judged before that.
+        """
         found: list[Violation] = []
         if not self.sent:
             return found
@@ -221,6 +267,8 @@ class Stage:
                 found.append(Violation("I1", case, f"{each.name} is not delivered at the end: {state}"))
                 continue
             wanted[each.receiver][f"{key.sender}_{key.packet_id}"] += 1
+            if f"{key.sender}_{key.packet_id}" in taken:
+                continue
             folder = self.agency(each.receiver).folder(key, each.business_type)
             if folder is None:
                 found.append(Violation("I7", case, f"{each.name} counts as delivered and lies nowhere"))
@@ -229,7 +277,7 @@ class Stage:
             found += [Violation("I4", case, problem) for problem in problems]
             files = self.agency(each.sender).receipt_files(key.packet_id)
             kinds = sorted(path.name.split("-")[0] for path in files)
-            if kinds != ["accepted", "delivered"]:
+            if [kind for kind in kinds if kind != "collected"] != ["accepted", "delivered"]:
                 found.append(Violation("I7", case, f"{each.name} has the receipts {kinds}"))
         for code, folders in seen.items():
             names = Counter(folder.name for folder in folders)
@@ -265,3 +313,12 @@ class Stage:
         """The lines of a log in which all these words stand."""
         text = self.lab.log(name).read_text(encoding="utf-8", errors="replace")
         return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def _lives(pid: int) -> bool:
+    """It runs: a dead child that its stopped parent has not buried is no session any more."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -56,9 +56,9 @@ def cases(*, quick: bool) -> tuple[Case, ...]:
     found = []
     for node in (SENDER, PROVINCE, RECEIVER):
         for seconds in (-3652 * DAY, 730 * DAY, 2 * _HOUR):
-            found += [Case(node, seconds, running=False, lasts=4.0), Case(node, seconds, running=True, lasts=4.0)]
+            found += [Case(node, seconds, running, lasts=4.0) for running in (False, True)]
     # Longer than a doubt lasts by itself, and back without a restart.
-    found += [Case(SENDER, 730 * DAY, running=True, lasts=70.0), Case(PROVINCE, 730 * DAY, running=True, lasts=70.0)]
+    found += [Case(node, 730 * DAY, running=True, lasts=70.0) for node in (SENDER, PROVINCE)]
     return tuple(found)
 
 
@@ -100,7 +100,8 @@ def try_clock(run: Run) -> Iterator[Outcome]:
             done += 1
             run.progress(done, len(wanted), f"clock: {case.name}")
         receipts = [each for journey in place.journeys for each in journey.received.values()]
-        violations += [Violation("I15", "all", each) for each in judge_receipts(receipts, began, datetime.now(UTC))]
+        wrong = judge_receipts(receipts, began, datetime.now(UTC))
+        violations += [Violation("I15", "all", each) for each in wrong]
         violations += [Violation("I16", "all", each) for each in (*place.differences(), *place.unsound())]
         packets = len(place.journeys)
     yield Outcome(
@@ -122,7 +123,7 @@ def _try(place: Town, clocks: Path, case: Case, number: int) -> tuple[float, int
     valid = (datetime.now(UTC) + timedelta(days=20)).isoformat(timespec="seconds")
     before = _accepted(place.journeys)
     # Some wait at their sender with a limit, and one is in the middle of its way.
-    place.ctl(SENDER, "link", "pause", _LINK, "--reason", "a fictional reason", "--yes")
+    place.ctl(SENDER, "link", "pause", _LINK, "--reason", "a fictional reason")
     waiting = [place.drop(f"case-{number}-w{each}", expires=valid) for each in range(_PACKETS)]
     _until_taken(place, waiting)
     if case.running:
@@ -131,7 +132,7 @@ def _try(place: Town, clocks: Path, case: Case, number: int) -> tuple[float, int
         place.lab.stop_node(case.node)
         turn(clocks, case.node, case.seconds)
         place.lab.start_node(case.node)
-    place.ctl(SENDER, "link", "resume", _LINK, "--reason", "a fictional reason", "--yes")
+    place.ctl(SENDER, "link", "resume", _LINK, "--reason", "a fictional reason")
     late = [place.drop(f"case-{number}-l{each}", expires=valid) for each in range(_PACKETS)]
     journeys = [*waiting, *late]
     with suppress(TooLateError):

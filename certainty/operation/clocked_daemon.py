@@ -38,7 +38,8 @@ def main() -> None:
     """Become the daemon, with the library before it."""
     folder, config = Path(sys.argv[1]), Path(sys.argv[-1])
     more = {"LD_PRELOAD": str(folder / _LIBRARY), "CERTAINTY_CLOCK": str(folder / config.parent.name)}
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "cli.daemon", *sys.argv[2:]], os.environ | more)
+    line = [sys.executable, "-P", "-m", "cli.daemon", *sys.argv[2:]]
+    os.execve(sys.executable, line, os.environ | more)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

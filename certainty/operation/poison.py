@@ -92,9 +92,10 @@ def try_poison(run: Run) -> Iterator[Outcome]:
             done += 1
             run.progress(done, len(todo), f"poison: {sum(tally.deaths.values())} deaths")
         differences = place.differences()
-        tally.violations += [Violation("I16", "all rounds", each) for each in (*differences, *place.unsound())]
+        wrong = (*differences, *place.unsound())
+        tally.violations += [Violation("I16", "all rounds", each) for each in wrong]
     tally.violations += judge_deaths(tally.poisons, tally.deaths)
-    left = "" if done == len(todo) else f" Not tried for lack of time: {len(todo) - done} of {len(todo)} rounds."
+    left = "" if done == len(todo) else f" No time for {len(todo) - done} of {len(todo)} rounds."
     for row, ways in (("F46", WORKER_WAYS), ("F52", DAEMON_WAYS)):
         mine = tally.ways(ways)
         deaths = sum(tally.deaths[mark] for mark in mine)
@@ -131,13 +132,15 @@ def _round(place: Town, poisons: tuple[tuple[str, str], ...], marks: Path, tally
     try:
         wait_until(lambda: _go_on(place, tally) and place.is_complete(*good), "the other packets", 120.0)
         tally.good_seconds = max(tally.good_seconds, time.monotonic() - began)
-        wait_until(lambda: _go_on(place, tally) and _all_aside(place, aside), "the poison to be set aside", 60.0)
+        aside_now = lambda: _go_on(place, tally) and _all_aside(place, aside)  # noqa: E731
+        wait_until(aside_now, "the poison to be set aside", 60.0)
     except TooLateError as error:
         tally.violations.append(Violation("I9", names[0], str(error)))
     died = {node for node, way in poisons if way in DAEMON_WAYS}
     for code in _NODES:
         if code not in died and place.lab.pid(code) != pids[code]:
-            tally.violations.append(Violation("I9", f"round {number}", f"the daemon of {code} died of a worker"))
+            what = f"the daemon of {code} died of a worker"
+            tally.violations.append(Violation("I9", f"round {number}", what))
     for name, node in aside.items():
         tally.violations += judge_set_aside(name, _rows(place, node, name))
     _mend(place, marks, tally, names, journeys)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from certainty.operation.clock import try_clock
 from certainty.operation.poison import try_poison
+from certainty.operation.town import in_memory
 from certainty.shard import Outcome, Run
 
 
 def work(run: Run) -> Iterator[Outcome]:
     """Poison first, then the clock."""
-    yield from try_poison(run)
-    yield from try_clock(run)
+    with in_memory(run) as folder:
+        placed = replace(run, folder=folder)
+        yield from try_poison(placed)
+        yield from try_clock(placed)

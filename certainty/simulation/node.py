@@ -1,4 +1,4 @@
-"""One simulated node: the real stations of its role, stepped by hand, on a disk, clock and lines of the world's."""
+"""One simulated node: the real stations of its role, stepped by hand, in the surroundings of its world."""
 
 from __future__ import annotations
 
@@ -131,14 +131,13 @@ class SimNode:
             own, _ = stations_of(parts)
             links = [self._link(link, parts) for link in self.config.links]
         except BaseException:
-            parts.ledger.close()
-            parts.lock.release()
+            _let_go(parts)
             raise
         self.parts = parts
         stations: list[Station] = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
         self.stations = {station.name: station for station in stations}
         now = self.around.time()
-        self.due = {name: now for name in self.stations}
+        self.due = dict.fromkeys(self.stations, now)
         self._failures = {}
 
     def _link(self, link: LinkConfig, parts: Parts) -> LinkStation:
@@ -171,7 +170,7 @@ class SimNode:
         except ExchangeError as error:
             self.around.tell(f"{name} failed: {error.reference}")
             delay = self._failed(name)
-        except Exception as error:  # noqa: BLE001 - a mistake of the product, which the run shall show
+        except Exception as error:
             self.around.bug(f"{name}: {type(error).__name__}: {error}")
             delay = self._failed(name)
         else:
@@ -203,8 +202,7 @@ class SimNode:
     def die(self) -> None:
         """The process is gone: what it held open is let go, nothing more is written."""
         if self.parts is not None:
-            self.parts.ledger.close()
-            self.parts.lock.release()
+            _let_go(self.parts)
         self.parts, self.stations, self.due = None, {}, {}
         self.crash.revive()
 
@@ -213,3 +211,11 @@ class SimNode:
         (self.data_dir / DAMAGE_FILE).touch()
         self.is_damaged = True
         self.die()
+
+
+def _let_go(parts: Parts) -> None:
+    """What the kernel does for a process that is gone."""
+    for let_go in parts.on_close:
+        let_go()
+    parts.ledger.close()
+    parts.lock.release()

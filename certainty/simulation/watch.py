@@ -1,8 +1,8 @@
 """The invariants that are looked at all the time, from what anybody can see in the folders.
 
 I2: a packet appears in an inbox once. I3, I4: whole, and with the bytes that were dropped. I6: at the right
-recipient. I7: no receipt says what did not happen. What is allowed is C19 alone: after a power cut between the
-rename and the flushing of the folder, one packet may be shown a second time.
+recipient. I7: no receipt says what did not happen. What is allowed is C19 alone: after a power cut between
+the rename and the flushing of the folder, one packet may be shown a second time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MADE_BY_PACKET: Final = "packet.xml"
 
 @dataclass
 class Appearance:
-    """One time that a folder appeared in an inbox. ``gone``: by whom it was taken away, empty while it lies."""
+    """One time that a folder appeared in an inbox. ``gone``: who took it, empty while it lies."""
 
     folder: str
     sample: Sample | None
@@ -46,6 +46,8 @@ class InboxWatch:
     samples: dict[str, Sample]
     broken: Callable[[str, str], None]
     time: Callable[[], float]
+    # Packets that its people refused: a higher attempt of them may come (C12).
+    refused: set[str] = field(default_factory=set)
     present: dict[str, Appearance] = field(default_factory=dict)
     every: list[Appearance] = field(default_factory=list)
 
@@ -65,14 +67,13 @@ class InboxWatch:
     def appeared(self, folder: str) -> None:
         """A folder appeared under its final name; it must be whole at once."""
         path = self.inbox / folder
-        packet_id = folder.rpartition("_")[2]
-        if packet_id.startswith("a") and packet_id[1:].isdigit():
-            packet_id = folder.split("_")[-2]
+        _, packet_id, *attempt = path.name.split("_")
         sample = self._judge(folder, path)
         new = Appearance(folder, sample, packet_id, self.time())
         for old in self.every:
             same = old.packet_id == packet_id or (sample is not None and old.sample is sample)
-            if same and not old.may_come_again:
+            is_attempt = packet_id in self.refused and (bool(attempt) or old.gone != "")
+            if same and not old.may_come_again and not is_attempt:
                 self.broken("I2", f"{self.agency}: {folder} appears again, before as {old.folder}")
         self.every.append(new)
         self.present[folder] = new

@@ -6,6 +6,8 @@ A damaged file may also fail while its own error text is decoded (bytes of the f
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
@@ -33,3 +35,12 @@ def name_damage(error: Exception, where: str) -> ExchangeError:
     if any(word in text for word in _DAMAGE):
         return VolumeDamagedError(f"the ledger's volume failed: {said}", where=where)
     return LedgerDamagedError(f"the ledger refused a statement: {said}", where=where)
+
+
+@contextmanager
+def damage_by_name(where: str) -> Iterator[None]:
+    """What reads the ledger directly raises what the ledger itself would (``name_damage``)."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise name_damage(error, where) from error

@@ -2,7 +2,7 @@
 
 Times are UTC text with microseconds (they sort as text); digests are hexadecimal text; documents
 that were signed are kept as the exact bytes. ``packet.id`` and the like are local numbers and never
-leave the node. Known limit: there is no downgrade.
+leave the node. Known limit: there is no downgrade; a ledger that took a step of a newer program is refused.
 """
 
 from __future__ import annotations
@@ -360,6 +360,12 @@ def _seals(database: Database) -> None:
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)
+
+
+def strange(database: Database) -> tuple[str, ...]:
+    """Names of the steps that the ledger has taken and this program does not know; reads only."""
+    known = {step.name for step in migrations.pending(Database(memory=True))}
+    return tuple(step.name for step in migrations.applied(database) if step.name not in known)
 
 
 def lacks(database: Database) -> tuple[str, ...]:

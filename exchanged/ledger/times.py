@@ -13,4 +13,5 @@ def stamp(moment: datetime) -> str:
 
 def moment(text: str) -> datetime:
     """The aware datetime behind ``stamp``'s text."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    # Not strptime, which takes ten times as long: every row that is read has some.
+    return datetime.fromisoformat(text)

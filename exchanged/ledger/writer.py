@@ -25,6 +25,7 @@ from exchanged.clock import Clock
 from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.errors import (
     FileOperationError,
+    LedgerAheadError,
     LedgerBehindError,
     LedgerDamagedError,
     NoSpaceError,
@@ -70,6 +71,7 @@ class Ledger:
         with _naming_damage(path):
             self._connection = _open(path)
             database = Database(self._connection)
+            _require_known_form(database, self._connection, path)
             schema.migrate(database)
             # Only now: the index of a large old ledger is not to be built in memory.
             _keep_to_itself(self._connection)
@@ -278,8 +280,23 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _require_known_form(database: Database, connection: sqlite3.Connection, path: Path) -> None:
+    """Raises LedgerAheadError, with the ledger let go, when a newer program has changed its form."""
+    if strange := schema.strange(database):
+        connection.close()
+        raise LedgerAheadError(
+            "the ledger was written by a newer version of this program",
+            where=str(path),
+            found=f"with {', '.join(strange)}",
+        )
+
+
 def require_newest_form(connection: sqlite3.Connection) -> None:
     """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it."""
+    if strange := schema.strange(Database(connection)):
+        raise LedgerAheadError(
+            "the ledger was written by a newer version of this program", found=f"with {', '.join(strange)}"
+        )
     lacking = schema.lacks(Database(connection))
     if lacking:
         raise LedgerBehindError(

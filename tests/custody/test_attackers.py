@@ -380,6 +380,13 @@ def test_c18_a_doubtful_clock_issues_no_accepted(province: Province) -> None:
     province.network.nodes[PROVINCE].step()
     province.network.nodes[PROVINCE].step()
     assert [reason for _, reason in province.arrivals()] == ["clock-jumped"]
+    # Waiting alone makes no clock right.
+    for _ in range(5):
+        province.network.clock.advance(60)
+        province.network.nodes[PROVINCE].step()
+    assert [reason for _, reason in province.arrivals()] == ["clock-not-confirmed"]
+    province.police.greet()
+    province.network.nodes[PROVINCE].step()
     province.network.clock.advance(60)
     province.run()
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]

@@ -75,6 +75,43 @@ def test_c5_what_the_neighbour_found_damaged_goes_out_again_once_and_is_an_alarm
     assert notices_of(province) == ["batch-damaged"]
 
 
+def test_c5_junk_under_a_number_to_come_passes_no_custody(province: Province) -> None:
+    """Whoever carries the mailbox can write any number into a file's name; it signs nothing."""
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    for number in (2, 99_999_999):
+        province.police.put(b"no batch at all", number=number)
+    province.run()
+    packet = province.police.seal(province.request(seed=2))
+    province.police.send(packet)
+    province.run()
+    acknowledged = province.police.acknowledgement()
+    assert acknowledged is not None
+    assert acknowledged.through == 2
+    assert (2, ExceptionKind.BAD) in [(one.number, one.kind) for one in acknowledged.exceptions]
+    # The police have it still, and send it again as they do whatever came damaged.
+    province.police.send(packet)
+    province.run()
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 2
+
+
+def test_c5_what_was_bad_at_the_neighbour_does_not_show_that_we_were_set_back(province: Province) -> None:
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    receiver = province.procuratorate
+    (first,) = [one.number for one in receiver.waybills() if one.number]
+    junk = [BatchException(first + 1, ExceptionKind.BAD, "format-unusable", ())]
+    junk.append(BatchException(first + 2, ExceptionKind.HELD, "speaks 1", ()))
+    told = answer(receiver, *junk, through=first + 2)
+    receiver.put(receiver.batch([], bare=True, acknowledgement=told), name="ack.batch")
+    province.run()
+    assert province.events("node-set-back") == []
+    province.police.send(province.police.seal(province.request(seed=2)))
+    province.run()
+    assert len(receiver.items(ItemKind.PACKET)) == 1
+    assert [one.number for one in receiver.waybills() if one.number][-1] > first
+
+
 def notices_of(province: Province) -> list[str]:
     """The references of the notices that the province's operator has, once it looked."""
     province.network.clock.advance(LOOK_SECONDS)

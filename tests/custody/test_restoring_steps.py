@@ -158,7 +158,7 @@ def test_c23_what_may_have_been_delivered_before_is_marked(world: World, tmp_pat
     (folder,) = inbox(world)
     assert decode_delivery((folder / "delivery.xml").read_bytes()).maybe_duplicate
     check_books(world)
-    receiver.opened.ports.clock.advance(61.0)
+    receiver.clock.advance(61.0)
     world.drain()
     notices = [
         path.name for path in (receiver.config.node.data_dir / "notices").glob("*maybe-duplicate*.xml")

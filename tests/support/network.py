@@ -76,6 +76,8 @@ class SimulatedNode:
     def die(self) -> None:
         """The process is gone: what it held open is let go, nothing is written."""
         if self.parts is not None:
+            for let_go in self.parts.on_close:
+                let_go()
             self.parts.ledger.close()
             self.parts.lock.release()
         self.parts, self.stations = None, []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from exchanged.errors import LedgerBehindError
+from exchanged.errors import LedgerAheadError, LedgerBehindError
 from exchanged.ledger import Ledger, open_read_only, questions_list, questions_queue, require_newest_form
 from exchanged.ledger.cases import cases_of, record
 from exchanged.ledger.questions_find import find
@@ -143,3 +143,26 @@ def test_open_packets_of_a_case_stay_in_order_whatever_its_brackets(tmp_path: Pa
     with closing(open_read_only(path)) as connection:
         (row,) = connection.execute("SELECT case_key FROM packet").fetchall()
     assert row["case_key"] == "court:（2022）甘0102刑初123号"
+
+
+def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Downgrade: an older program would not know what the newer one wrote."""
+    config = make_node(tmp_path)
+    write_rows(tmp_path / "data")
+    path = tmp_path / "data" / "ledger.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        row = ("exchanged-ledger", "9999-of-tomorrow", "2030-01-01")
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)", row
+        )
+        before = connection.execute("SELECT count(*) FROM event").fetchone()
+    with pytest.raises(LedgerAheadError, match="newer version") as caught:
+        Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False)
+    assert "9999-of-tomorrow" in str(caught.value)
+    desk = operator(config, capsys)
+    assert desk.json("packet", "list", code=2)["error"]["reference"] == "ledger-ahead"
+    assert "backup from before the update" in desk.errors
+    with closing(open_read_only(path)) as connection:
+        assert tuple(connection.execute("SELECT count(*) FROM event").fetchone()) == before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from exchanged.errors import LedgerDamagedError, VolumeDamagedError
+from exchanged.errors import LedgerDamagedError, TransportError, VolumeDamagedError
 from exchanged.retry import Backoff
 from exchanged.station import Runner
 from packet_spec.errors import ExchangeError
@@ -109,6 +110,73 @@ def test_a_station_that_hangs_is_told_at_the_end(share: Hanging) -> None:
     bench.runner.relieve(["delivery"])
     share.released.set()
     assert bench.runner.stop(PATIENCE)
+
+
+class Failing:
+    """Fails each time. ``runs`` says how often it was tried."""
+
+    name = "link:x"
+
+    def __init__(self) -> None:
+        self.runs: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def step(self) -> float | None:
+        self.runs.put(1)
+        raise TransportError("the server refuses")
+
+
+class Refused:
+    """A runner with one failing station and one that works; alarms are kept, and called by hand."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self.clock = FakeClock()
+        self.alarms: queue.SimpleQueue[tuple[float, Callable[[], None]]] = queue.SimpleQueue()
+        self.station, self.other = Failing(), Counting()
+        self.runner = Runner(
+            self.clock,
+            FakeRandomness(),
+            lambda seconds, _name, call: self.alarms.put((seconds, call)),
+            lambda _: None,
+            threads=1,
+        )
+        self.runner.add(self.station, backoff)
+        self.runner.add(self.other, Backoff())
+        self.runner.start()
+        self.station.runs.get(timeout=PATIENCE)
+        self.pause, self.call = self.alarms.get(timeout=PATIENCE)
+
+    def hear(self) -> None:
+        """Wake it ten times; the only thread has then done whatever came of that."""
+        for _ in range(10):
+            self.runner.wake("link:x")
+        self.runner.wake_all()
+        self.other.ran.clear()
+        self.runner.wake("other")
+        assert self.other.ran.wait(PATIENCE)
+
+
+def test_hints_do_not_shorten_the_pause_of_a_station_that_failed() -> None:
+    world = Refused(Backoff(first_seconds=4.0, max_seconds=20.0))
+    world.hear()
+    assert world.station.runs.empty()
+    # The alarm counts, not our own look at the clock: they may differ by a moment.
+    world.clock.advance(world.pause - 0.01)
+    world.call()
+    world.station.runs.get(timeout=PATIENCE)
+    longer, _ = world.alarms.get(timeout=PATIENCE)
+    assert longer > world.pause
+    world.runner.stop(PATIENCE)
+
+
+def test_of_a_long_pause_only_the_first_half_minute_is_deaf() -> None:
+    world = Refused(Backoff(first_seconds=1000.0, max_seconds=1000.0))
+    world.clock.advance(29)
+    world.hear()
+    assert world.station.runs.empty()
+    world.clock.advance(2)
+    world.runner.wake("link:x")
+    world.station.runs.get(timeout=PATIENCE)
+    world.runner.stop(PATIENCE)
 
 
 class Unreadable:

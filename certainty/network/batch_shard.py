@@ -1,0 +1,23 @@
+"""Shard ``network-batches``: files in mailboxes and inboxes are copied, mixed, changed, taken (F70-F76)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from certainty.network.copies import put_again_and_again
+from certainty.network.reader import read_greedily
+from certainty.network.relay import betray, carry
+from certainty.shard import Outcome, Run
+
+_ONE_WAY = "links without a way back are not built: the product has no sender or receiver of that kind"
+
+
+def work(run: Run) -> Iterator[Outcome]:
+    """Row by row."""
+    yield put_again_and_again(run)
+    yield Outcome("F71", 0, not_run=_ONE_WAY)
+    yield Outcome("F72", 0, not_run=_ONE_WAY)
+    if not run.quick:
+        yield carry(run)
+    yield betray(run)
+    yield read_greedily(run)

@@ -1,0 +1,123 @@
+"""What the two shards of the simulation have in common: play seeds in a process of its own, and count."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from certainty.shard import Outcome, Run, Violation
+from certainty.simulation.regressions import seeds_of
+
+WORKERS: Final = 2
+# As long as the programme wants it: a minute, or a quarter of an hour.
+QUICK_SECONDS: Final = 60.0
+FULL_SECONDS: Final = 420.0
+_LAST_SEED: Final = 10**9
+
+
+@dataclass
+class Tally:
+    """What many seeds showed together."""
+
+    seeds: int = 0
+    steps: int = 0
+    starts: int = 0
+    drops: int = 0
+    shown: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    # What was violated, and which kinds of faults there were in that world.
+    found: list[tuple[Violation, frozenset[str]]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    drained: list[float] = field(default_factory=list)
+
+    def add(self, result: dict[str, Any]) -> None:
+        """One seed more. Raises RuntimeError when the simulation itself is broken."""
+        if "broken" in result:
+            raise RuntimeError(f"seed {result['seed']}: {result['broken']}")
+        self.seeds += 1
+        self.steps += result["steps"]
+        self.starts += result["starts"]
+        self.drops += result["packets"]
+        self.shown += result["shown"]
+        self.kinds.update(result["kinds"])
+        if result["drained"]:
+            self.drained.append(result["drained"])
+        for each in result["violations"]:
+            case = f"python -m certainty.simulation --seed {result['seed']} --mode {result['mode']} --trail"
+            violation = Violation(each["invariant"], case, each["what"])
+            self.violations.append(violation)
+            self.found.append((violation, frozenset(result["kinds"])))
+
+
+def play(run: Run, mode: str) -> Tally:
+    """The seeds that once failed, then as many as fit into the time."""
+    tally = Tally()
+    seconds = min(QUICK_SECONDS if run.quick else FULL_SECONDS, run.seconds)
+    known = seeds_of(mode)
+    for seed in known:
+        for result in _seeds(seed, seed + 1, mode, seconds, run.folder):
+            tally.add(result)
+    began = time.monotonic()
+    first = 1 + run.seed * 1_000_000
+    for result in _seeds(first, _LAST_SEED, mode, seconds, run.folder):
+        tally.add(result)
+        share = min(int(time.monotonic() - began), int(seconds))
+        run.progress(share, int(seconds), f"{tally.seeds} seeds, {len(tally.violations)} violations")
+        if run.is_over:
+            break
+    return tally
+
+
+def _seeds(
+    first: int, until: int, mode: str, seconds: float, folder: Path
+) -> Iterator[dict[str, Any]]:
+    command = [
+        sys.executable, "-m", "certainty.simulation", "--seed", str(first), "--until", str(until),
+        "--mode", mode, "--workers", str(WORKERS if until - first > 1 else 1), "--seconds", str(seconds),
+        "--json",
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join((str(root), os.environ.get("PYTHONPATH", ""))).rstrip(os.pathsep)
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": path}
+    with (folder / "simulation.log").open("a") as log, subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=root, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+    if process.returncode not in (0, 1, -15):
+        raise RuntimeError((folder / "simulation.log").read_text()[-2000:])
+
+
+# What each row of the matrix asks for, and which kinds of faults of a seed bear on it.
+EVIDENCE: Final[dict[str, tuple[str, ...]]] = {
+    "F70": ("relay", "late files", "lost files"),
+    "F80": ("relay",),
+    "F89": ("clocks",),
+    "F92": ("deaths",),
+    "F93": ("late files", "partitions", "relay", "operators"),
+}
+
+
+def outcomes(row: str, tally: Tally, measured: str) -> Iterator[Outcome]:
+    """The shard's own row, then what its seeds say of rows that ask for the same faults."""
+    yield Outcome(row, tally.seeds, tuple(tally.violations), tuple(tally.drained), measured)
+    for other, kinds in EVIDENCE.items():
+        cases = max(tally.kinds[kind] for kind in kinds)
+        violations = tuple(violation for violation, there in tally.found if there & {*kinds})
+        yield Outcome(
+            other, cases, violations,
+            measured=f"further evidence: {cases} simulated worlds ({row}) with {', '.join(kinds)}",
+        )  # fmt: skip
