@@ -178,8 +178,10 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
                 commands.send(pickle.dumps(Told()))
                 return 0
         except VolumeDamagedError as error:
-            with suppress(OSError):
-                (node.config.node.data_dir / DAMAGE_FILE).touch()
+            if what != OPEN:
+                # As the node's own ``_on_fatal`` does; on the way up it is ``open_parts`` that does.
+                with suppress(OSError):
+                    (node.config.node.data_dir / DAMAGE_FILE).touch()
             commands.send(pickle.dumps(Told(-1, (error.reference,))))
             return DAMAGED
         head = -1
