@@ -22,6 +22,7 @@ SHARDS: Final = (
     _shard("power-middle", "bridge and province: power cut before each call", ("F03",), _VOLUMES, 800),
     _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 900),
     _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 900),
+    _shard("daemons", "real daemons whose flush fails", ("F05",), (), 250),
     _shard(
         "disk", "volumes full, read-only, below the floor", ("F06", "F07", "F08", "F09", "F14"), _VOLUMES, 300
     ),
