@@ -245,6 +245,8 @@ def _open_locked(
     spool.prepare()
     store.prepare()
     reconciled = reconcile(ledger, spool, store)
+    # The engine hears no error when it flushes the names of its own files; without them nothing is durable.
+    files.sync_dir(data_dir)
     incarnation = _incarnation(ledger, ports.randomness)
     packs = PackStore(data_dir / PACK_FOLDER, files)
     packs.prepare()

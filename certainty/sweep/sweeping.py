@@ -40,6 +40,7 @@ class Ready:
         self.layout = layout
         # Of the sender: the call with which it begins to send. Who needs it, sets it.
         self.first_put = 0
+        self._known: dict[tuple[str, str, frozenset[str]], list[Point]] = {}
         self.beginnings: dict[str, Beginning]
         self.views: dict[str, View]
         self.beginnings, self.views = prepare(world, layout)
@@ -54,7 +55,13 @@ class Ready:
         ]
 
     def points(self, role: str, name: str, tables: tuple[dict[str, int], ...]) -> list[Point]:
-        """Every trapped call of that role in an undisturbed run."""
+        """Every trapped call of that role in an undisturbed run, which is played once."""
+        key = role, name, frozenset(call for table in tables for call in table)
+        if key not in self._known:
+            self._known[key] = self._recorded(role, name, tables)
+        return self._known[key]
+
+    def _recorded(self, role: str, name: str, tables: tuple[dict[str, int], ...]) -> list[Point]:
         recorder = Recorder(armed=name == JOURNEY)
         self.world.restore(self.beginnings[name], self.layout)
         stage = Stage(

@@ -224,7 +224,11 @@ def _naming_damage(path: Path) -> Iterator[None]:
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        # The engine tells a failed flush or a file system without shared memory only by staying as it was.
+        connection.close()
+        raise VolumeDamagedError("the volume does not take the ledger's write-ahead log", where=path.name)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")

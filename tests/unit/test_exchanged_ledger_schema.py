@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from sqlite_utils import Database, Migrations
 
+from exchanged.errors import VolumeDamagedError
 from exchanged.ledger import Ledger, drops, keeping, notices, schema
 from exchanged.ledger.keeping import Kind
 from tests.support.clock import FakeClock
@@ -70,3 +73,23 @@ def _open_files() -> list[str]:
         with suppress(FileNotFoundError):
             found.append(str(path.readlink()))
     return found
+
+
+def test_i12_a_ledger_that_stays_without_its_write_ahead_log_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine does not raise then: it only answers with the mode that it stayed in."""
+    connect = sqlite3.connect
+
+    class Stubborn(sqlite3.Connection):
+        def execute(self, statement: str, *parameters: object) -> sqlite3.Cursor:
+            return super().execute(
+                statement.replace("journal_mode = WAL", "journal_mode = DELETE"), *parameters
+            )
+
+    def stubborn(path: Path, **options: object) -> sqlite3.Connection:
+        return connect(path, factory=Stubborn, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", stubborn)
+    with pytest.raises(VolumeDamagedError):
+        Ledger(tmp_path / "ledger.sqlite3", FakeClock(), on_wake=lambda names: None, threaded=False)
