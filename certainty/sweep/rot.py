@@ -16,7 +16,7 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -138,7 +138,7 @@ def _verdict(
             problems = examine_ledger(connection, data).problems
         if problems:
             return "named by verify", ()
-        rows = _rows(data / LEDGER_FILE)
+        rows = _rows(data / LEDGER_FILE, original)
     except ExchangeError:
         return "refused to open", ()
     except Exception as error:
@@ -172,8 +172,8 @@ def _events(path: Path) -> list[bytes]:
         return []
 
 
-def _rows(path: Path) -> dict[str, int]:
-    """A fingerprint of every table. Works on a copy: reading must change nothing. Raises DatabaseError."""
+def _rows(path: Path, known: Iterable[str] = ()) -> dict[str, int]:
+    """A fingerprint of every table, or of those known. Of a copy: reading changes nothing. Raises DatabaseError."""
     copy = path.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
@@ -187,7 +187,7 @@ def _rows(path: Path) -> dict[str, int]:
             ).fetchall()
             return {
                 name: hash(tuple(connection.execute(f'SELECT * FROM "{name}"').fetchall()))  # noqa: S608
-                for name in (bytes(row[0]).decode() for row in tables)
+                for name in known or [bytes(row[0]).decode() for row in tables]
             }
     finally:
         shutil.rmtree(copy)

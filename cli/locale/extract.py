@@ -72,6 +72,7 @@ _WORDS: Final = (
     *("ours", "theirs", "network", "by hand", "door", "dial", "serve", "sftp"),
     *(f"log-{doubt}" for doubt in ("forked", "rewritten", "shortened", "split")),
     *("log-entry-missing", "log-hash-differs", "receipt-not-logged", "log-entry-without-receipt"),
+    *("receipt-differs", "receipt-listed-wrongly", "log-entry-listed-wrongly"),
     *("log-head-unreadable", "log-differs-from-head"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
 )

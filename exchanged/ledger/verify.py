@@ -2,9 +2,9 @@
 
 Guarantees: reads only; every event's link is computed anew from the row and the link before it, so a change,
 a removal or an insertion names the first row where it shows; the Merkle log is computed anew and held
-against the receipts; what a running daemon changes in the meantime is not taken for damage. Leaves to
-others: repair, and the fork that only neighbours can see (a chain that was cut at its end is whole in
-itself; they remember its earlier head, invariant I8).
+against the receipts, and each receipt against its own bytes; what a running daemon changes in the meantime
+is not taken for damage. Leaves to others: repair, and the fork that only neighbours can see (a chain that was
+cut at its end is whole in itself; they remember its earlier head, invariant I8).
 
 Known limit: files are compared by size here, not read; packets are verified when they are used.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import blobs, log_verify, spool
+from exchanged.ledger import blobs, log_verify, receipt_verify, spool
 from exchanged.ledger.damage import UNREADABLE, text_of
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
@@ -94,6 +94,7 @@ def examine_ledger(
         problems += _database_problems(connection)
         log_size, found_in_log = log_verify.examine_log(connection, _MOST_PROBLEMS)
         problems += [Problem(*each) for each in found_in_log]
+        problems += [Problem(*each) for each in receipt_verify.examine_receipts(connection, _MOST_PROBLEMS)]
         rows = {table: _count(connection, table) for table in _COUNTED}
         books = _Books(spool.names(connection), blobs.all_files(connection))
         if data_dir is not None:

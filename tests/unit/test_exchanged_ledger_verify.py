@@ -13,8 +13,11 @@ from exchanged.ledger import Ledger, open_read_only
 from exchanged.ledger.transaction import GENESIS
 from exchanged.ledger.verify import Verified, count_events, examine_ledger, verify_ledger
 from exchanged.states import Event
-from tests.support.books import Books
+from packet_spec.identity import PacketKey
+from packet_spec.model import ReceiptKind
+from tests.support.books import Books, packet_id
 from tests.support.clock import FakeClock
+from tests.support.documents import POLICE, PROCURATORATE
 
 
 @pytest.fixture
@@ -202,3 +205,33 @@ def test_i12_a_ledger_whose_schema_holds_no_text_any_more_is_told_as_damage(book
         open_read_only(books.path)
     with pytest.raises(VolumeDamagedError, match="malformed"):
         Ledger(books.path, FakeClock(), on_wake=lambda _: None, threaded=False)
+
+
+@pytest.mark.parametrize(
+    "column", ["sender", "packet_id", "kind", "recipient", "issued_by", "content_digest", "seal_digest"]
+)
+def test_i8_a_receipt_that_is_listed_as_what_it_is_not_is_named(books: Books, column: str) -> None:
+    books.receipt(_key(books), ReceiptKind.DELIVERED, PROCURATORATE, by=PROCURATORATE)
+    assert examine(books).is_sound
+    tamper(books, f"UPDATE receipt SET {column} = {column} || 'x'")  # noqa: S608 - our own names
+    assert problems(examine(books)) == [("receipt-listed-wrongly", "receipt 1")]
+
+
+def test_i8_a_receipt_with_other_bytes_is_named(books: Books) -> None:
+    books.receipt(_key(books), ReceiptKind.DELIVERED, PROCURATORATE, by=PROCURATORATE)
+    tamper(books, "UPDATE receipt SET document = CAST(document || ' ' AS BLOB)")
+    assert problems(examine(books)) == [("receipt-differs", "receipt 1")]
+
+
+def test_i8_a_log_entry_that_is_listed_under_another_packet_is_named(books: Books) -> None:
+    books.receipt(_key(books), ReceiptKind.ACCEPTED)
+    (digest,) = books.ledger.read().execute("SELECT digest FROM receipt").fetchone()
+    insert = (
+        "INSERT INTO log_entry (position, kind, digest, sender, packet_id) VALUES (9, 'receipt', ?, 'x', 'y')"
+    )
+    tamper(books, insert, digest)
+    assert ("log-entry-listed-wrongly", "log entry 9") in problems(examine(books))
+
+
+def _key(books: Books) -> PacketKey:
+    return PacketKey(POLICE, packet_id(1))
