@@ -173,7 +173,7 @@ def _events(path: Path) -> list[bytes]:
 
 
 def _rows(path: Path, known: Iterable[str] = ()) -> dict[str, int]:
-    """A fingerprint of every table, or of those known. Of a copy: reading changes nothing. Raises DatabaseError."""
+    """A fingerprint of every table, or of those known. Of a copy: reading changes nothing."""
     copy = path.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()

@@ -26,15 +26,15 @@ def text_of(error: Exception) -> str:
     return str(error)
 
 
-def name_damage(error: Exception, where: str) -> ExchangeError:
-    """A full disk, a volume that cannot be trusted any more, or damage. ``error`` is one of UNREADABLE."""
-    said = text_of(error)
-    text = said.lower()
+def name_damage(raised: Exception, where: str) -> ExchangeError:
+    """A full disk, a volume that cannot be trusted any more, or damage. ``raised`` is one of UNREADABLE."""
+    error = text_of(raised)
+    text = error.lower()
     if "full" in text:
         return NoSpaceError("no room for the ledger", where=where)
     if any(word in text for word in _DAMAGE):
-        return VolumeDamagedError(f"the ledger's volume failed: {said}", where=where)
-    return LedgerDamagedError(f"the ledger refused a statement: {said}", where=where)
+        return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
+    return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)
 
 
 @contextmanager

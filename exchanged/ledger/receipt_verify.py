@@ -8,7 +8,9 @@ signature, which is verified when it lands and whenever it is shown.
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, Final
 
 from packet_spec.identity import sha256_hex
 
@@ -21,42 +23,39 @@ Found = tuple[str, str, str, str]
 
 
 def examine_receipts(connection: sqlite3.Connection, most: int) -> list[Found]:
-    """At most about ``most`` problems."""
-    problems: list[Found] = []
+    """At most ``most`` problems."""
+    return [*islice(chain(_receipts(connection), _listed_wrongly(connection)), most)]
+
+
+def _receipts(connection: sqlite3.Connection) -> Iterator[Found]:
     last = 0
-    while len(problems) < most:
+    page: list[Any] = [None]
+    while page:
         page = connection.execute(
             f"SELECT id, digest, document, {_COLUMNS} FROM receipt WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608
             (last, _PAGE),
         ).fetchall()
-        if not page:
-            break
         for number, digest, document, *named in page:
             last = number
             found = sha256_hex(document)
             if found != digest:
-                problems.append(("receipt-differs", f"receipt {number}", digest, found))
+                yield "receipt-differs", f"receipt {number}", digest, found
                 continue
-            problems += [
-                ("receipt-listed-wrongly", f"receipt {number}", f"the {column} that it names", value)
-                for column, value in zip(_NAMED, named, strict=True)
-                if value.encode() not in document
-            ]
-    return problems + _listed_wrongly(connection)
+            for column, value in zip(_NAMED, named, strict=True):
+                if value.encode() not in document:
+                    yield "receipt-listed-wrongly", f"receipt {number}", f"the {column} that it names", value
 
 
-def _listed_wrongly(connection: sqlite3.Connection) -> list[Found]:
+def _listed_wrongly(connection: sqlite3.Connection) -> Iterator[Found]:
     """Log entries of receipts that are found under another packet than the receipt."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_entry'").fetchone()
     if known is None:
-        return []
+        return
     rows = connection.execute(
         "SELECT log_entry.position, receipt.sender, receipt.packet_id, log_entry.sender, log_entry.packet_id"
         " FROM log_entry JOIN receipt ON receipt.digest = log_entry.digest WHERE log_entry.kind = 'receipt'"
         " AND (log_entry.sender <> receipt.sender OR log_entry.packet_id <> receipt.packet_id)"
-        " ORDER BY log_entry.position LIMIT 100"
+        " ORDER BY log_entry.position"
     )
-    return [
-        ("log-entry-listed-wrongly", f"log entry {position}", f"{sender} {packet}", f"{said} {listed}")
-        for position, sender, packet, said, listed in rows
-    ]
+    for position, sender, packet, said, listed in rows:
+        yield "log-entry-listed-wrongly", f"log entry {position}", f"{sender} {packet}", f"{said} {listed}"

@@ -279,9 +279,13 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         is_open = path.with_name(path.name + "-wal").exists()
         connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
-    except UNREADABLE as error:
-        raise LedgerDamagedError(f"the ledger cannot be read: {text_of(error)}", where=str(path)) from error
+    except UNREADABLE as raised:
+        raise _unreadable(text_of(raised), path) from raised
     return connection
+
+
+def _unreadable(error: str, path: Path) -> LedgerDamagedError:
+    return LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path))
 
 
 def _require_known_form(database: Database, connection: sqlite3.Connection, path: Path) -> None:
