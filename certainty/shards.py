@@ -14,7 +14,6 @@ _PARTS: Final = {
     "network": "Network and transfer",
     "identity": "Identity, keys, time, receipts",
     "operation": "Restore, upgrade, operation",
-    "simulation": "Simulation",
 }
 
 
@@ -63,6 +62,59 @@ _NETWORK: Final = (
         full_seconds=480,
     ),
 )
+_KILLS: Final = tuple(
+    Shard(
+        f"kills-{number}",
+        f"Random SIGKILL under load, part {number} of 4",
+        ("F02",),
+        f"certainty.kills.parts:{name}",
+        ("sshd",),
+        in_quick=number == 1,
+        quick_seconds=90,
+        full_seconds=420,
+    )
+    for number, name in enumerate(("first", "second", "third", "fourth"), start=1)
+)
+_MUTANTS: Final = (
+    Shard(
+        "mutants",
+        "Seeded bugs, found by the checker alone",
+        ("SB",),
+        "certainty.mutants.shard",
+        ("root", "mkfs.ext4"),
+        quick_seconds=90,
+        full_seconds=900,
+    ),
+)
+_INTAKE: Final = (
+    Shard(
+        "intake-files",
+        "What lies in an outbox, and what is done to it while it is taken",
+        ("F20", "F21", "F22", "F28", "F29", "F30", "F35", "F36"),
+        "certainty.intake.files",
+        needs=("root",),
+        quick_seconds=60,
+        full_seconds=900,
+    ),
+    Shard(
+        "intake-shares",
+        "Folders without events, that vanish, hang, are full, closed, or belong to two daemons",
+        ("F24", "F31", "F32", "F33", "F34", "F37"),
+        "certainty.intake.shares",
+        needs=("root", "/dev/fuse", "fusermount3", "mount", "umount", "setpriv", "unshare"),
+        quick_seconds=120,
+        full_seconds=600,
+    ),
+    Shard(
+        "intake-scale",
+        "Overflow of the watch queue, 100,000 drops at once, 100,000 files and 1 GiB in one drop",
+        ("F23", "F25", "F26", "F27"),
+        "certainty.intake.scale",
+        needs=("root",),
+        quick_seconds=60,
+        full_seconds=1200,
+    ),
+)
 _SIMULATED: Final = ("F70", "F80", "F89", "F92", "F93")
 _SIMULATION: Final = (
     Shard(
@@ -82,8 +134,47 @@ _SIMULATION: Final = (
         full_seconds=440,
     ),
 )
+_OPERATION: Final = (
+    Shard(
+        "operation-poison-clock",
+        "packets that crash workers and daemons, and clocks that go wrong",
+        ("F46", "F52", "F89"),
+        "certainty.operation.poison_clock",
+        needs=("cc",),
+        quick_seconds=60,
+        full_seconds=900,
+    ),
+    Shard(
+        "operation-config-upgrade",
+        "reloads, upgrades killed half-way, a log that nobody reads, stops at any moment",
+        ("F104", "F105", "F109", "F110"),
+        "certainty.operation.config_upgrade",
+        quick_seconds=60,
+        full_seconds=1200,
+    ),
+    Shard(
+        "operation-ledger",
+        "the ledger of ten years",
+        ("F108",),
+        "certainty.operation.ledger",
+        quick_seconds=20,
+        full_seconds=900,
+    ),
+    Shard(
+        "operation-backup",
+        "backups and plain copies of nodes at work",
+        ("F103",),
+        "certainty.operation.backups",
+        quick_seconds=30,
+        full_seconds=400,
+    ),
+)
 SHARDS: Final[tuple[Shard, ...]] = (
-    *(shard for shard in _SUITE if shard.rows),
-    *_NETWORK,
+    *_KILLS,
     *_SIMULATION,
+    *_INTAKE,
+    *_NETWORK,
+    *_MUTANTS,
+    *_OPERATION,
+    *(shard for shard in _SUITE if shard.rows),
 )

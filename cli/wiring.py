@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Final
 
 from cli.exit_codes import ExitCode
 from cli.locale import _
@@ -31,6 +32,12 @@ from exchanged.station import Station
 from frontend_server.role import frontend_agency, frontend_stations
 from packet_spec.limits import MIB
 from packet_spec.model import NodeRole
+
+# What worker processes load before they take anything up, at front-ends and at others.
+_WORK: Final = {
+    True: ("exchanged.examine", "frontend_server.judging", "frontend_server.documents"),
+    False: ("exchanged.examine",),
+}
 
 
 class _Wakes:
@@ -72,7 +79,12 @@ def set_log(config: Config) -> None:
 def open_node(config: Config) -> Node:
     """Open a node and let it work. Raises ExchangeError, with everything let go, when it cannot."""
     limits = config.limits
-    pool = ProcessWorkPool(limits.workers, limits.check_timeout_seconds, limits.check_memory_mib * MIB)
+    pool = ProcessWorkPool(
+        limits.workers,
+        limits.check_timeout_seconds,
+        limits.check_memory_mib * MIB,
+        modules=_WORK[config.node.role is NodeRole.FRONTEND],
+    )
     wakes = _Wakes()
     parts = open_parts(config, Ports(SystemClock(), SystemRandomness(), pool), wakes)
     with ExitStack() as undo:

@@ -126,15 +126,15 @@ class Judge:
             self._tools.ledger.write(lambda transaction: arrivals.release_astray(transaction, until))
 
     def _judge_alone(self, row: ArrivalRow) -> None:
-        """An item that was in work when the process died: only a crash while alone counts."""
+        """An item that was in work when the process died: only a crash while alone counts.
+
+        The workers are up before it begins: starting them takes a hundred times longer than the work, and
+        who is killed in that time proves nothing against the item.
+        """
         assert self._alone is not None  # noqa: S101 - set at the first step
+        self._tools.pool.await_ready()
         self._alone.discard(row.id)
-        if row.crashes >= _CRASHES:
-            self._tools.ledger.write(
-                lambda transaction: arrivals.keep(transaction, row, Event.QUARANTINE, "crashed-three-times")
-            )
-            return
-        self._tools.ledger.write(lambda transaction: arrivals.count_crash(transaction, row))
+        self._tools.ledger.write(lambda transaction: arrivals.begin_work(transaction, (row.id,), alone=True))
         self._judge_group((row,))
 
     def _judge_group(self, rows: tuple[ArrivalRow, ...]) -> None:
@@ -324,6 +324,11 @@ def _begin(transaction: Transaction) -> tuple[int, ...]:
     The reason to hold may be gone without anybody having been told: a directory taken in the moment of
     a power cut, a newer program.
     """
-    alone = arrivals.after_unclean_stop(transaction)
+    alone = []
+    for row, was_alone in arrivals.after_unclean_stop(transaction):
+        if was_alone and arrivals.count_crash(transaction, row) >= _CRASHES:
+            arrivals.keep(transaction, row, Event.QUARANTINE, "crashed-three-times")
+        else:
+            alone.append(row.id)
     arrivals.release_held(transaction)
-    return alone
+    return tuple(alone)

@@ -294,8 +294,8 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "请检查文件服务器和网络，无需重启本程序；恢复响应后自动继续，数据包不会丢失，链路照常工作。",
-                "Check the file server and the network. Do not restart the daemon: it goes on by itself when the"
-                " share answers. No packet is lost, and the links work.",
+                "Check the file server and the network. Do not restart the daemon: it goes on by itself when"
+                " the share answers. No packet is lost, and the links work.",
             ),
         ),
         "folder-in-use": Words(
@@ -305,8 +305,8 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "两个节点配置了同一个 [folders] root。请停止多余的一个，或为其指定自己的文件夹。",
-                "Two nodes are configured with one [folders] root. Stop the one that is wrong there, or give it"
-                " folders of its own.",
+                "Two nodes are configured with one [folders] root. Stop the one that is wrong there, or give"
+                " it folders of its own.",
             ),
         ),
         "folder-marker-bad": Words(

@@ -32,7 +32,8 @@ from packet_spec.identity import PacketKey
 from packet_spec.notice import Bilingual, Notice, NoticeLevel, encode_notice, encode_notice_text
 from packet_spec.xml import write_moment
 
-LOOK_SECONDS: Final = 60.0
+# Folders that hang are told after a look and the patience with them: within a minute (matrix F33).
+LOOK_SECONDS: Final = 45.0
 _RENEW: Final = timedelta(hours=1)
 _GROUP: Final = 64
 NODE_PLACE: Final = 1
@@ -98,7 +99,7 @@ class NodePlace:
 
 
 class Notices:
-    """The station ``notices``: looks once a minute, and writes what is to be written."""
+    """The station ``notices``: looks every LOOK_SECONDS, and writes what is to be written."""
 
     name = "notices"
 

@@ -30,7 +30,7 @@ from pebble import ProcessExpired, ProcessPool
 from exchanged.clock import Clock, SystemClock
 from exchanged.errors import WorkerDiedError
 from exchanged.slow_lane import Done, Piece, SlowLane, takes_long
-from exchanged.worker import OUT_OF_MEMORY, Failed, begin, each
+from exchanged.worker import OUT_OF_MEMORY, Failed, begin, each, ready
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import MIB
 
@@ -67,6 +67,9 @@ class WorkPool(Protocol):
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """One answer for each piece of work, in order. Never raises for a single piece."""
 
+    def await_ready(self) -> None:
+        """Return when a worker is up, so that work that begins now is not waiting for one."""
+
     def close(self) -> None:
         """Stop the workers."""
 
@@ -84,6 +87,9 @@ class InlinePool:
                 answers.append(error)
         return answers
 
+    def await_ready(self) -> None:
+        """The caller is."""
+
     def close(self) -> None:
         """Nothing to stop."""
 
@@ -98,15 +104,19 @@ class ProcessWorkPool:
         memory_bytes: int = MEMORY_BYTES,
         patience_seconds: float = _PATIENCE_SECONDS,
         clock: Clock | None = None,
+        modules: tuple[str, ...] = (),
     ) -> None:
-        """``timeout_seconds`` is the time of a slow piece, ``memory_bytes`` the address space of a worker."""
+        """``timeout_seconds`` is the time of a slow piece, ``memory_bytes`` the address space of a worker.
+
+        ``modules`` are loaded before a worker takes its first piece, outside of anybody's time.
+        """
         self._clock = clock or SystemClock()
         self._timeout = timeout_seconds
         self._memory = memory_bytes
         self._patience = min(patience_seconds, timeout_seconds)
         self._at_once = workers + 1  # one chunk waits, so that no worker does
-        self._fast = _Processes(workers)
-        self._slow = _Processes(1)
+        self._fast = _Processes(workers, modules)
+        self._slow = _Processes(1, modules)
         self._slow_lane = SlowLane(self._start_slow)
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
@@ -131,6 +141,10 @@ class ProcessWorkPool:
             self._one_by_one(pool, pieces, again, answers)
         self._fast.refuse_if_closed()
         return [answers[index] for index in range(len(pieces))]
+
+    def await_ready(self) -> None:
+        """Started, with its modules loaded. Raises WorkerDiedError when closed, or when none can start."""
+        self.run(ready, (0,))
 
     def close(self) -> None:
         """End the workers without waiting for the work in hand."""
@@ -240,9 +254,10 @@ class ProcessWorkPool:
 class _Processes:
     """A pool of the library, made when first needed and made anew when it broke."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, modules: tuple[str, ...]) -> None:
         self.is_closed = False
         self._workers = workers
+        self._modules = modules
         # Not a fork server: that one leaves a socket folder behind whenever this process is killed.
         self._context = multiprocessing.get_context("spawn")
         self._pool: ProcessPool | None = None
@@ -262,6 +277,7 @@ class _Processes:
                     max_workers=self._workers,
                     max_tasks=_CHUNKS_OF_A_WORKER,
                     initializer=begin,
+                    initargs=self._modules,
                     context=self._context,
                 )
             return self._pool

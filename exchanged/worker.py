@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import connection
 from typing import Any, Final
 
@@ -36,8 +37,8 @@ class Failed:
     error: str
 
 
-def begin() -> None:
-    """At the start of a worker: how it ends."""
+def begin(*modules: str) -> None:
+    """At the start of a worker: how it ends, and the ``modules`` that its work will need."""
     # Not the handler of the pool's library: Python runs handlers only between two steps of its own, so a
     # worker inside libxml2 would be waited for, for seconds, with the channel to all workers locked.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -46,6 +47,13 @@ def begin() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     _end_with_parent()
+    for module in modules:
+        import_module(module)
+
+
+def ready(_work: int) -> bool:
+    """A piece of work that is done as soon as a worker is up: for who must not wait for it later."""
+    return True
 
 
 def each(function: Callable[[Any], Any], works: Sequence[Any], memory_bytes: int) -> bytes:

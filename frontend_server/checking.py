@@ -133,6 +133,9 @@ class Checker:
                 outcomes.hold(drop.row, reason)
             outcomes.commit()
             return
+        if alone:
+            # Whoever is killed while the workers start proves nothing against the drop.
+            self._pool.await_ready()
         self._ledger.write(lambda tx: _begin(tx, group, alone=alone))
         try:
             disposed = self._work(outbox, group, outcomes)

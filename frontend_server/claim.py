@@ -1,12 +1,13 @@
 """One daemon for one agency's folders, whatever its data directory (matrix F34).
 
-Guarantees: of two daemons on one machine that are configured with one root, the second leaves the folders alone and
-says so; the claim is the kernel's and ends with the process, however that ends, and moves to what is mounted in place
-of an earlier folder. It lies on the private folder beside the inbox, so nobody but the daemon's user can take it.
+Guarantees: of two daemons on one machine that are configured with one root, the second leaves the folders
+alone and says so; the claim is the kernel's and ends with the process, however that ends, and moves to what
+is mounted in place of an earlier folder. It lies on the private folder beside the inbox, so nobody but the
+daemon's user can take it.
 
-Known limits: daemons on two machines do not see each other's claim (their markers and the neighbour tell two nodes of
-one name apart); a file system without locks gives every claim. While it is held, a mount is busy: unmount it lazily,
-or after the daemon was stopped.
+Known limits: daemons on two machines do not see each other's claim (their markers and the neighbour tell two
+nodes of one name apart); a file system without locks gives every claim. While it is held, a mount is busy:
+unmount it lazily, or after the daemon was stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class FolderClaim:
         self._is_over = False
 
     def is_ours(self) -> bool:
-        """No other daemon has the folder that lies there now. Never raises: a folder that cannot be asked is free."""
+        """No other daemon has the folder that lies there now. Never raises: what cannot be asked is free."""
         try:
             found = self._folder.stat(follow_symlinks=False)
         except OSError:

@@ -189,7 +189,13 @@ class AgencyFolders:
         return tuple(self._mend(path, mode, group) for path, mode in self._modes().items())
 
     def make_folder(self, path: Path) -> None:
-        """Make one folder below an agency folder, with its mode and group. Raises ForeignVolumeError."""
+        """Make one folder, an agency folder or below one, with its mode and group.
+
+        Raises ForeignVolumeError, also where it would lie in an empty mount point.
+        """
+        is_missing = path.parent == self.root and _look_at(path) is None
+        if is_missing and _look_at(self.outbox / MARKER_NAME) is None:
+            raise ForeignVolumeError("the agency folders are not there", where=str(self.root))
         self._make(path, self.mode)
 
     @contextmanager

@@ -52,8 +52,12 @@ from packet_spec.limits import MIB, PACKET_XML_BYTES
 # One group is sealed into one spool file and committed at once; its documents are held in memory.
 _GROUP_DROPS: Final = 64
 _GROUP_BYTES: Final = 64 * MIB
-# Groups of one scan: then the outbox is listed again, and a stop is heard.
+# Groups of one step: then a stop is heard.
 _GROUPS: Final = 16
+# So long after a scan its findings are worked off before the outbox is listed again, and so many times as
+# long as the scan took. What changed meanwhile shows when it is read.
+_STALE_SECONDS: Final = 30.0
+_SCANS_SHARE: Final = 5.0
 _SOONEST_SECONDS: Final = 0.05
 _FILE_BITS: Final = 0o666
 
@@ -138,18 +142,26 @@ class Intake:
         # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.
         self._resting: dict[bytes, tuple[object, float]] = {}
         self._alone: set[int] = set()
+        self._ready: list[ReadyDrop] = []
+        self._ready_until = 0.0
         self._is_in_order = False
         self._is_too_full = False
         self._sign_problem = ""
 
     def step(self) -> float | None:
-        """One scan. Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError."""
+        """One scan, or more of what the last one found.
+
+        Raises ForeignVolumeError when the outbox cannot be read, VolumeDamagedError.
+        """
         if not self._is_in_order:
             self._recover()
         if self._folders.check_marker(self._ledger, OUTBOX) is not MarkerState.GOOD:
             return self._settings.scan_seconds
         self._tell_floor()
         with self._folders.opened(OUTBOX) as outbox:
+            if self._ready and self._clock.monotonic() < self._ready_until:
+                return self._go_on(outbox)
+            began = self._clock.monotonic()
             # What was taken and still lies there must not keep the others from being seen.
             leaving = drops.leaving(self._ledger.read())
             listing = list_names(outbox, self._settings.scan_names, leaving)
@@ -160,9 +172,18 @@ class Intake:
                 event_line("outbox-too-full", level=logging.ERROR, is_so=listing.truncated)
             # Should a bug raise in the middle, what was in work is done alone, as after a crash.
             self._is_in_order = False
-            delay = self._scan(outbox, listing)
+            again = self._scan(outbox, listing)
+            took = self._clock.monotonic() - began
+            self._ready_until = began + _STALE_SECONDS + took * _SCANS_SHARE
+            self._work_off(outbox, again)
             self._is_in_order = True
-            return delay
+            return NOW if self._ready else max(min(again), _SOONEST_SECONDS)
+
+    def _go_on(self, outbox: int) -> float:
+        self._is_in_order = False
+        self._work_off(outbox, [])
+        self._is_in_order = True
+        return NOW
 
     def _tell_floor(self) -> None:
         """Below the disk floor the outbox says so; a sign that cannot be put up stops no drop."""
@@ -177,6 +198,7 @@ class Intake:
 
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
+        self._ready.clear()
         self._checker.keep_only(())
         self._copier.remove_leftovers()
         outcomes = self._outcomes()
@@ -190,7 +212,8 @@ class Intake:
             self._ledger.write(lambda tx: drops.end_work(tx, [row.id for row in interrupted]))
         self._is_in_order = True
 
-    def _scan(self, outbox: int, listing: OutboxListing) -> float:
+    def _scan(self, outbox: int, listing: OutboxListing) -> list[float]:
+        """Find what is ready. After how many seconds time alone changes what was found, each."""
         rows, seen = bring_together(
             self._ledger, outbox, listing, self._settings.profile, passed_over=self._sign.names()
         )
@@ -201,25 +224,28 @@ class Intake:
             del self._resting[name]
         outcomes = self._outcomes()
         again = [self._settings.scan_seconds]
-        ready: list[ReadyDrop] = []
+        self._ready.clear()
         for name in sorted(seen, key=lambda name: (seen[name].identity.mtime, name)):
             drop = self._sort_out(rows[name], seen[name], outcomes, again)
             if drop is not None:
-                ready.append(drop)
+                self._ready.append(drop)
         outcomes.commit()
         self._rest(outcomes, seen)
+        return again
+
+    def _work_off(self, outbox: int, again: list[float]) -> None:
+        """Some groups of what is ready, the oldest first."""
         for _ in range(_GROUPS):
-            group = self._choose(ready)
+            group = self._choose(self._ready)
             if not group:
                 break
-            del ready[: len(group)]
+            del self._ready[: len(group)]
             outcomes = self._outcomes()
             is_alone = group[0].row.id in self._alone
             self._alone.difference_update(drop.row.id for drop in group)
             self._checker.work(outbox, group, outcomes, alone=is_alone)
-            self._rest(outcomes, seen)
+            self._rest(outcomes, {drop.observation.name: drop.observation for drop in group})
             again.extend(outcomes.rests.values())
-        return NOW if ready else max(min(again), _SOONEST_SECONDS)
 
     def _sort_out(
         self, row: DropRow, observation: Observation, outcomes: Outcomes, again: list[float]

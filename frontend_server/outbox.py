@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -72,15 +72,19 @@ class Observation:
     marker: SeenFile | None = None
     oddity: Finding | None = None
     problem: str = ""
+    identity: DropIdentity = field(init=False, compare=False)
+    """As the ledger keeps it (C13). The marker is no part of it."""
+
+    def __post_init__(self) -> None:
+        # Asked for several times in every scan.
+        object.__setattr__(self, "identity", self._identify())
 
     @property
     def look(self) -> tuple[str, SeenFile | None]:
         """Everything that is seen of the drop: its fingerprint and its marker."""
         return self.identity.fingerprint, self.marker
 
-    @property
-    def identity(self) -> DropIdentity:
-        """The drop's identity as the ledger keeps it (C13). The marker is no part of it."""
+    def _identify(self) -> DropIdentity:
         listing = hashlib.sha256(f"{self.kind} {self.device} {self.inode} {self.problem}\n".encode())
         for file in self.files:
             numbers = f"{file.device} {file.inode} {file.size} {file.mtime}"

@@ -1,8 +1,9 @@
 """Asking folders that may hang, from a thread that need not (matrix F33).
 
-Guarantees: whoever asks waits for a limited time; while an earlier question still hangs in the kernel, a new one is
-answered at once by ``FolderHangsError``, so nothing piles up. What is asked runs in one thread, in order.
-Leaves to others: what a hang means. Known limit: what was begun may still happen after the asker gave up.
+Guarantees: whoever asks waits for a limited time; while an earlier question still hangs in the kernel, a new
+one is answered at once by ``FolderHangsError``, so nothing piles up. What is asked runs in one thread, in
+order. Leaves to others: what a hang means. Known limit: what was begun may still happen after the asker gave
+up.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ looked at; one that was left lying is reported again only when something else li
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from exchanged.config import DropProfile
 from exchanged.ledger import Ledger, Transaction, drops
@@ -17,6 +18,8 @@ from frontend_server import taking
 from frontend_server.outbox import Observation, OutboxListing, drop_names, marker_name, observe
 from packet_spec.names import status_name
 
+# So many new drops are written in one transaction: nobody else's work waits for all of a full outbox.
+_GROUP = 512
 _OPEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 
 Books = tuple[Mapping[bytes, DropRow], dict[bytes, Observation]]
@@ -53,7 +56,9 @@ def bring_together(
         return rows, seen
     # Where standing still is all that counts, a drop is seen long before it is read.
     will_wait = profile is DropProfile.SETTLED
-    ledger.write(lambda tx: _write_seen(tx, changed, rows, will_wait=will_wait))
+    for start in range(0, len(changed), _GROUP):
+        group = changed[start : start + _GROUP]
+        ledger.write(partial(_write_seen, changed=group, rows=rows, will_wait=will_wait))
     return drops.waiting(ledger.read()), seen
 
 

@@ -64,7 +64,7 @@ def _judge_times(
             yield _broken("I2", f"{agency}: {name} appeared again at {after.at}; at {before.at}, {ended}")
     for index, each in enumerate(several):
         is_undone = power_cuts and _is_cut_after(evidence, agency, each.at, each.ended_at)
-        if each.ended == "gone" and not is_undone:
+        if each.ended == "gone" and not (is_undone and index + 1 < len(several)):
             yield _broken("I2", f"{agency}: {name} vanished from the inbox at {each.ended_at}")
         if each.ended == "replaced" and not (power_cuts and index + 1 < len(several)):
             yield _broken("I2", f"{agency}: {name} was replaced in the inbox at {each.ended_at}")

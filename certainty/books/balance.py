@@ -92,6 +92,8 @@ def _judge_packets(
         drop = contents.get((line["sender"], line["sender_ref"], line["content_digest"]))
         if drop is None and line["sender"] in evidence.world.agencies and not line["transit"]:
             yield _broken("I5", f"{about} ({line['sender_ref']}) was dropped by nobody")
+        if line["own"] and drop is not None and drop.expects == "refused":
+            yield _broken("I4", f"{about} was sealed, and what was dropped could not be judged good")
         if line["own"] and drop is not None:
             sent[line["sender"], line["sender_ref"], line["content_digest"]] += 1
             if set(recipients) != set(drop.receivers):
@@ -149,7 +151,7 @@ def _judge_agreement(evidence: Evidence) -> Iterator[Violation]:
 # --- the balance ----------------------------------------------------------------------------------
 
 
-def judge_balance(evidence: Evidence) -> Iterator[Violation]:
+def judge_balance(evidence: Evidence, *, drained: bool) -> Iterator[Violation]:
     """Per agency: what its ledger accepted is what receipts and statuses account for."""
     for agency, books in evidence.books.items():
         if agency not in evidence.world.agencies or not books.of("ledger"):
@@ -163,7 +165,8 @@ def judge_balance(evidence: Evidence) -> Iterator[Violation]:
         shown = _shown(evidence, agency)
         # What is moving while it is looked at may have moved between the two looks.
         for account in sorted({*entered, *shown} - {_IN_FLIGHT}):
-            if entered[account] != shown[account] and not (entered[_IN_FLIGHT] or shown[_IN_FLIGHT]):
+            is_moving = not drained and bool(entered[_IN_FLIGHT] or shown[_IN_FLIGHT])
+            if entered[account] != shown[account] and not is_moving:
                 yield _broken(
                     "I16",
                     f"{agency}: {entered[account]} {account} by its ledger, {shown[account]} by its receipts"

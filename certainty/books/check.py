@@ -78,7 +78,7 @@ def judge(
         _judge_receipts(evidence),
         judge_appearances(evidence, power_cuts=power_cuts),
         judge_ledgers(evidence, drained=drained),
-        judge_balance(evidence),
+        judge_balance(evidence, drained=drained),
         _judge_leftovers(evidence) if drained else (),
     ):
         found += judged
@@ -95,7 +95,7 @@ def _broken(invariant: str, what: str) -> Violation:
 def _judge_drops(evidence: Evidence, *, drained: bool) -> Iterator[Violation]:
     by_name: dict[tuple[str, str, str], list[Dropped]] = defaultdict(list)
     for drop in evidence.drops:
-        if drop.drop in evidence.appeared:
+        if drop.drop in evidence.appeared and drop.expects != "any":
             by_name[drop.agency, drop.name, drop.sender_ref].append(drop)
     for (agency, name, reference), drops in by_name.items():
         said = [
@@ -180,9 +180,11 @@ def _judge_originals(evidence: Evidence, *, drained: bool) -> Iterator[Violation
         for files in evidence.originals[agency].values():
             there[tuple(sorted(files.items()))] += 1
         for drop in evidence.drops:
-            if drop.agency != agency or drop.drop not in evidence.appeared or drop.form != "folder":
+            if drop.agency != agency or drop.drop not in evidence.appeared or drop.expects == "any":
                 continue
             wanted = tuple(sorted((name, digest) for name, (_, digest) in drop.files.items()))
+            if drop.original:
+                wanted = (("", drop.original),)
             lies_there = (evidence.world.agencies[agency] / "outbox" / drop.name).exists()
             if there[wanted] > 0:
                 there[wanted] -= 1

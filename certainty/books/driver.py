@@ -5,9 +5,9 @@ the digest and size of every file, the content digest that packet and receipts m
 second line says that it appeared. A drop appears by one rename. With ``synced`` its files and the outbox are
 flushed too, as a careful program would, so that a power cut may not take it away.
 
-What is sent: small packets without attachments between any two agencies that may exchange them, packets with
-documents, the same content under another name (must not be sent twice), and other content under a name that
-was used before (must be sent). Everything is fictional.
+What is sent: small packets without attachments between any two agencies that may exchange them, packets
+with documents and with a part that travels as a blob, the same content under another name (must not be sent
+twice), and other content under a name that was used before (must be sent). Everything is fictional.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ _BLOCK: Final = 1 << 20
 _SMALL: Final = "interrogation.cancel"
 _EXCHANGING: Final = frozenset({"01", "02", "03", "04"})
 _WITH_DOCUMENTS: Final = "case.report"
+# With a part above 1 MiB, which travels beside its batch.
+_WITH_VIDEO: Final = "prosecution.evidence.deliver"
+_VIDEO: Final = "EVD-015"
 
 
 @dataclass(frozen=True)
 class Dropped:
     """One line of the history. ``files`` are the logical members of the packet: name -> [size, SHA-256].
 
-    ``expects`` is ``delivered``, ``refused``, or ``any`` for a drop that may end either way.
+    ``expects`` is ``delivered``, ``refused``, or ``any`` for a drop that its own software may take back or
+    write over. ``original`` is the digest of the file that was dropped; empty for a folder.
     """
 
     drop: int
@@ -56,6 +60,7 @@ class Dropped:
     business_type: str
     receivers: tuple[str, ...]
     expects: str = "delivered"
+    original: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -101,12 +106,16 @@ class Driver:
         number = len(self.dropped)
         kinds = [code for code in self._world.agencies if code[7:9] in _EXCHANGING and code != agency]
         receiver = self._random.choice(kinds)
-        has_documents = agency[7:9] == "01" and receiver[7:9] == "03" and self._random.random() < 0.3
+        business_type, chance = _SMALL, self._random.random()
+        if agency[7:9] == "01" and receiver[7:9] == "03" and chance < 0.3:
+            business_type = _WITH_VIDEO if chance < 0.06 else _WITH_DOCUMENTS
         request = DropRequest(
-            _WITH_DOCUMENTS if has_documents else _SMALL,
+            business_type,
             agency,
             receiver,
             _DAY + timedelta(minutes=number % 1000),
+            extra_documents=(_VIDEO,) if business_type == _WITH_VIDEO else (),
+            video_bytes=(1 << 20) + self._random.randrange(1 << 20),
             seed=self._seed * 100_000 + number,
             sender_ref=f"FIC-{self._seed}-{number:05d}",
             name=f"d{number:05d}",
@@ -165,7 +174,19 @@ class Driver:
         return self.hand_in(target, earlier.agency)
 
     def hand_in(self, written: Path, agency: str, *, expects: str = "delivered") -> Dropped:
-        """Write down and let appear what lies whole in ``prepared(agency)``."""
+        """Write down and let appear what lies whole in ``prepared(agency)``, over a file of its name."""
+        dropped = self.write_down(written, agency, expects=expects)
+        outbox = self._world.agencies[agency] / "outbox"
+        if self._synced:
+            _flush(written)
+        written.rename(outbox / written.name)
+        if self._synced:
+            _flush_one(outbox)
+        append_line(self._world.outbox_history, {"appeared": dropped.drop})
+        return dropped
+
+    def write_down(self, written: Path, agency: str, *, expects: str) -> Dropped:
+        """The line alone: for bytes that may lie in the outbox, though they were not dropped like others."""
         original = read_original(written)
         files = _listing(written)
         if not written.is_dir():
@@ -186,16 +207,10 @@ class Driver:
             envelope.business_type,
             tuple(envelope.recipients),
             expects,
+            "" if written.is_dir() else file_digest(written)[1],
         )
         self.dropped = (*self.dropped, dropped)
-        outbox = self._world.agencies[agency] / "outbox"
-        if self._synced:
-            _flush(written)
         append_line(self._world.outbox_history, asdict(dropped), durable=True)
-        written.rename(outbox / written.name)
-        if self._synced:
-            _flush_one(outbox)
-        append_line(self._world.outbox_history, {"appeared": dropped.drop})
         return dropped
 
 

@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -33,6 +34,8 @@ from packet_spec.told import Status
 
 # Names that the daemon's own files bear while they are written, and those of whoever writes beside it.
 _TEMPORARY = (".tmp", ".part")
+# Where a command prints to belongs to the process.
+_ONE_AT_A_TIME = threading.Lock()
 _OWN_IN_OUTBOX = frozenset({".exchanged-marker", "INTAKE-PAUSED.txt"})
 
 
@@ -207,12 +210,14 @@ def _leftovers(root: Path) -> Iterator[str]:
 
 
 def _originals(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """``sent/NAME`` and ``refused/NAME`` -> their files and digests (a single file: its own name)."""
+    """``sent/NAME`` and ``refused/NAME`` -> their files and digests (a single file: under no name)."""
     for place in ("sent", "refused"):
         folder = root / place
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            digests = {each.name: file_digest(each)[1] for each in files if each.is_file()}
+            digests = {
+                each.name if path.is_dir() else "": file_digest(each)[1] for each in files if each.is_file()
+            }
             yield f"{place}/{path.name}", digests
 
 
@@ -247,7 +252,7 @@ def ledger_time(moment: datetime) -> str:
 def run_exchangectl(world: World, node: str, *words: str) -> tuple[int, str]:
     """The command for that node, in this process: exit code and what it printed."""
     out = io.StringIO()
-    with redirect_stdout(out), redirect_stderr(out):
+    with _ONE_AT_A_TIME, redirect_stdout(out), redirect_stderr(out):
         code = main(["--config", str(world.configs[node]), *words])
     return int(code), out.getvalue()
 

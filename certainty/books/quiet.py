@@ -21,7 +21,7 @@ def unsettled(world: World) -> tuple[str, ...]:
     drops, appeared, _ = read_drops(world)
     groups: dict[str, dict[tuple[str, str], list[Dropped]]] = defaultdict(lambda: defaultdict(list))
     for drop in drops:
-        if drop.drop in appeared:
+        if drop.drop in appeared and drop.expects != "any":
             groups[drop.agency][drop.name, drop.sender_ref].append(drop)
     left = []
     for agency, of_agency in groups.items():

@@ -90,6 +90,15 @@ class Reader:
         if code != 0:
             raise RuntimeError(f"the reader process ended with {code}: its history has a gap")
 
+    def kill(self) -> None:
+        """End it at once, whatever it is at; fine when it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(_PATIENCE_SECONDS)
+            if process.stdout is not None:
+                process.stdout.close()
+
     @property
     def seen(self) -> int:
         """How many appearances stand in the history so far."""

@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +47,9 @@ class Watching:
         self._descriptor = _LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._watches: dict[int, tuple[str, str]] = {}
         self._watched: dict[tuple[str, str], int] = {}
-        self._went: dict[tuple[str, str, str], int] = {}
+        # How often each came by a rename, as events tell, and how often it was seen to come.
+        self._came: Counter[tuple[str, str, str]] = Counter()
+        self._met: Counter[tuple[str, str, str]] = Counter()
         self._taken = 0
         for line in read_lines(self._history):
             self._remember(line)
@@ -102,6 +105,7 @@ class Watching:
                 return
             # Another one under the same name: the first has gone.
             self._lose(key)
+        self._met[key] += 1
         self._see(key, path, "seen", self._ways.pop(key, "found"))
         now = time.monotonic()
         self._again[key] = now + _AGAIN_SECONDS
@@ -206,12 +210,17 @@ class Watching:
             if mask & _CREATE:
                 self._ways[key] = "created"
             elif mask & _MOVED_TO:
+                self._came[key] += 1
                 self._ways.setdefault(key, "moved")
                 self._note_short_life(key)
 
     def _note_short_life(self, key: tuple[str, str, str]) -> None:
         """It came by a rename: if it is not there any more at this look, it was there all the same."""
-        if not (self._inboxes[key[0]] / key[1] / key[2]).exists() and key not in self._present:
+        if self._came[key] <= self._met[key]:
+            # The look before was faster than the event.
+            self._ways.pop(key, None)
+        elif not (self._inboxes[key[0]] / key[1] / key[2]).exists() and key not in self._present:
+            self._met[key] += 1
             self._tell("seen", key, how="moved", device=-1, inode=-1, files={}, papers={}, short=True)
             self._tell("gone", key)
             self._ways.pop(key, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from certainty.intake import hostile, racers, slow
+from certainty.intake import contents, hostile, racers, slow, specials
 from certainty.intake.papers import POLICE, Papers
 from certainty.intake.world import World
 from certainty.shard import Outcome, Run
@@ -14,10 +14,10 @@ def work(run: Run) -> Iterator[Outcome]:
     """F20, F21, F22, F28, F29, F30, F35 and F36."""
     settings = {code: {"[folders] profile": f'"{rule}"'} for code, rule in slow.RULES.items()}
     with World(run.folder, agencies=4, settings=settings) as world:
-        yield from slow.rows(run, world, slow.papers_of())
+        yield from contents.rows(run, world, slow.papers_of())
         papers = Papers(POLICE)
         run.progress(5, 8, "special files")
-        yield hostile.special(run, world, papers)
+        yield specials.special(run, world, papers)
         run.progress(6, 8, "hostile names")
         yield hostile.names(run, world, papers)
     run.progress(7, 8, "racers")

@@ -1,7 +1,8 @@
-"""Drops by the thousand: one invented packet of each form, written once by the product's own tool, then varied.
+"""Drops by the thousand: an invented packet of each form, written by the product's own tool, then varied.
 
-Guarantees: no two drops of one ``Papers`` are equal in content; the same number gives the same bytes. All persons
-and cases are fictional and marked so. Leaves to others: where and how a drop is put (``writers``, the shards).
+Guarantees: no two drops of one ``Papers`` are equal in content; the same number gives the same bytes. All
+persons and cases are fictional and marked so. Leaves to others: where and how a drop is put (``writers``,
+the shards).
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Papers:
     def __init__(self, sender: str = POLICE) -> None:
         with tempfile.TemporaryDirectory(prefix="papers-") as folder:
             scratch = Path(folder)
-            self._lone = write_drop(_drop(sender, "lone", ()), scratch, drop_format=DropFormat.XML).read_bytes()
+            self._lone = write_drop(
+                _drop(sender, "lone", ()), scratch, drop_format=DropFormat.XML
+            ).read_bytes()
             path = write_drop(_drop(sender, "folder", ("COM-012",)), scratch)
             self._folder = (path / "packet.xml").read_bytes()
             self._pdf = (path / PART).read_bytes()
@@ -96,7 +99,8 @@ class Papers:
         """
         ref = f"REF-{number:07d}"
         lines = b"".join(
-            _line((listed or {}).get(name) or name.decode(), data, digests, is_quoted) for name, data in parts.items()
+            _line((listed or {}).get(name) or name.decode(), data, digests, is_quoted)
+            for name, data in parts.items()
         )
         xml = _ATTACHMENT.sub(lambda _: lines, self._folder.replace(_REF, ref.encode()), count=1)
         return Paper(ref, xml, dict(parts))
@@ -110,7 +114,9 @@ class Papers:
         place = self._pdf.rindex(b"xref\n0 ")
         mark = f"[{number:07d} {variant:<6.6}]".encode()
         filler = b"%" + mark * max(1, (size - len(self._pdf)) // len(mark)) + b"\n"
-        tail = _START.sub(lambda match: b"startxref\n%d\n" % (int(match[1]) + len(filler)), self._pdf[place:])
+        tail = _START.sub(
+            lambda match: b"startxref\n%d\n" % (int(match[1]) + len(filler)), self._pdf[place:]
+        )
         return self._pdf[:place] + filler + tail
 
 
@@ -118,14 +124,17 @@ def _drop(sender: str, name: str, documents: tuple[str, ...]) -> Drop:
     # Each agency has a case of its own: nobody else may send in it.
     return make_drop(
         DropRequest(
-            TYPE, sender, PROCURATORATE, datetime.now(UTC), seed=int(sender[7:9]), sender_ref=_REF.decode(), name=name,
+            TYPE, sender, PROCURATORATE, datetime.now(UTC), seed=int(sender[7:9]),
+            sender_ref=_REF.decode(), name=name,
             extra_documents=documents,
         )
     )  # fmt: skip
 
 
 def _line(name: str, data: bytes, digests: bool, is_quoted: bool) -> bytes:
-    escaped = name if is_quoted else name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    escaped = (
+        name if is_quoted else name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    )
     digest = f' sha256="{hashlib.sha256(data).hexdigest()}"' if digests else ""
     return (
         f'    <attachment file="{escaped}" documentType="COM-012" size="{len(data)}"{digest} title="情况说明"'

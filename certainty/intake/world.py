@@ -1,7 +1,8 @@
 """A small province with real daemons, for what is done to one outbox: police, procuratorate, province.
 
-Only what an outsider can have is looked at: folders, status files, receipts, log lines, ``exchangectl``. The agencies'
-folders may lie on a stand-in for a file server's share (``tests.support.share``), served by a process of its own.
+Only what an outsider can have is looked at: folders, status files, receipts, log lines, ``exchangectl``.
+The agencies' folders may lie on a stand-in for a file server's share (``tests.support.share``), served by a
+process of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ T = TypeVar("T")
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCAN_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 1.0
-_LINE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:error|warning|info|debug) event=\S+( \S.*)?")
+_LINE: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:error|warning|info|debug) event=\S+( \S.*)?"
+)
 _RSS: Final = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _REF_IN: Final = re.compile(rb"REF-\d{7}")
 
@@ -53,14 +56,23 @@ class World:
     """The lab. A context manager: nothing runs and nothing is mounted afterwards."""
 
     def __init__(
-        self, folder: Path, *, agencies: int = 3, share: bool = False, settings: Mapping[str, Mapping[str, str]]
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, Mapping[str, str]],
+        agencies: int = 3,
+        share: bool = False,
+        user: int = 0,
     ) -> None:
-        """``settings``: node code, or "" for all front-ends, to ``[section] key`` and its TOML text."""
+        """``settings``: node code, or "" for all front-ends, to ``[section] key`` and its TOML text.
+
+        ``share``: the police's folders lie on one. ``user``: who runs the daemons, by number.
+        """
         self.lab: Lab = create_lab(folder / "lab", default_plan(agencies), "folder")
         self.share: Share | None = None
         self._refs: dict[Path, str] = {}
-        root = self.lab.layout.agency(POLICE).parent
         if share:
+            root = self.lab.layout.agency(POLICE)
             root.rename(folder / "server")
             self.share = Share(folder / "server", root, folder / "switches")
         for code in self.lab.nodes:
@@ -68,6 +80,8 @@ class World:
             if code in self.lab.agencies:
                 chosen = {**settings.get("", {}), **chosen}
             self.configure(code, chosen)
+        # The number of the user whose rights the daemons have.
+        self.user = run_powerless(self.lab, folder, user) if user else 0
 
     def configure(self, code: str, values: Mapping[str, str]) -> None:
         """Write keys into a node's configuration, before it starts."""
@@ -106,7 +120,10 @@ class World:
 
     def behind(self, code: str) -> Path:
         """An agency's folders, as whoever works on the file server sees them."""
-        return self.lab.layout.agency(code) if self.share is None else self.share.backing / code
+        is_shared = self.share is not None and code == POLICE
+        return (
+            self.share.backing if is_shared and self.share is not None else self.lab.layout.agency(code)
+        )
 
     @property
     def outbox(self) -> Path:
@@ -116,7 +133,9 @@ class World:
     def status(self, name: str, code: str = POLICE) -> dict[str, Any]:
         """What status/ says of a drop; empty before it says anything."""
         try:
-            found: dict[str, Any] = json.loads((self.behind(code) / "status" / f"{name}.status.json").read_bytes())
+            found: dict[str, Any] = json.loads(
+                (self.behind(code) / "status" / f"{name}.status.json").read_bytes()
+            )
         except (FileNotFoundError, ValueError):
             return {}
         return found
@@ -148,21 +167,51 @@ class World:
             counted[self._refs[folder]] += 1
         return counted
 
+    def has(self, ref: str) -> bool:
+        """That drop was delivered to the procuratorate."""
+        return self.delivered_refs()[ref] > 0
+
+    def finding(self, name: str) -> str:
+        """The code of the first finding about a drop; empty before there is one."""
+        found = self.status(name).get("finding") or ()
+        return str(found[0]["code"]) if found else ""
+
+    def state(self, name: str) -> str:
+        """How far a drop is; empty before it is told."""
+        return str(self.status(name).get("state", ""))
+
     def count_delivered(self, code: str = PROCURATORATE) -> int:
         """How many packets lie in the inbox, without reading them."""
         return sum(
-            1 for kind in (self.behind(code) / "inbox").glob("*.*") if kind.is_dir() for _ in os.scandir(kind)
+            1
+            for kind in (self.behind(code) / "inbox").glob("*.*")
+            if kind.is_dir()
+            for _ in os.scandir(kind)
         )
 
     def waiting(self, code: str = POLICE) -> list[str]:
         """What lies in the outbox, but for marks of our own."""
-        return [each.name for each in os.scandir(self.behind(code) / "outbox") if not each.name.startswith(".")]
+        return [
+            each.name
+            for each in os.scandir(self.behind(code) / "outbox")
+            if not each.name.startswith(".")
+        ]
 
     # --- processes -------------------------------------------------------------------------------
 
-    def ctl(self, *words: str | Path, code: str = POLICE, seconds: float = 120.0) -> tuple[int, str, float]:
+    def ctl(
+        self, *words: str | Path, code: str = POLICE, seconds: float = 120.0
+    ) -> tuple[int, str, float]:
         """Exit code, what was said, and seconds of an ``exchangectl`` at a node."""
-        command = [sys.executable, "-P", "-m", "cli", "--config", str(self.lab.node_config(code)), *map(str, words)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "cli",
+            "--config",
+            str(self.lab.node_config(code)),
+            *map(str, words),
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
         began = time.monotonic()
         try:
@@ -187,8 +236,8 @@ class World:
         found = []
         for code in self.lab.nodes:
             for line in self.log(code).split("\n"):
-                if line and (_LINE.fullmatch(line) is None or "trace=" in line or any(map(_is_control, line))):
-                    found.append(f"{code}: {line[:300]!r}")
+                is_one = _LINE.fullmatch(line) and "trace=" not in line and not any(map(_is_control, line))
+                found += [] if is_one or not line else [f"{code}: {line[:300]!r}"]
         return found
 
 
@@ -200,6 +249,33 @@ def wait_for(what: Callable[[], T], why: str, seconds: float = 60.0, between: fl
             raise TooLateError(f"waited {seconds:.0f} s in vain: {why}")
         time.sleep(between)
     return found
+
+
+def run_powerless(lab: Lab, folder: Path, user: int) -> int:
+    """Daemons that may do what files' modes allow and nothing else; for root. The number of their user.
+
+    Another user, who owns everything of the lab. Where the interpreter lies in a closed home, as some have,
+    it is root without any capability: to whom modes apply as to anybody.
+    """
+    places = (
+        Path(sys.executable).resolve(),
+        Path(os.__file__).resolve(),
+        Path(sys.prefix),
+        ROOT / "cli",
+        folder,
+    )
+    is_open = all(
+        parent.stat().st_mode & 0o001 for place in places for parent in place.parents if parent != folder
+    )
+    become: tuple[str, ...]
+    if is_open:
+        for path in (*folder.rglob("*"), folder):
+            os.chown(path, user, user, follow_symlinks=False)
+        become = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    else:
+        become = ("--bounding-set=-all", "--clear-groups")
+    lab._daemon = ("/usr/bin/setpriv", *become, "--inh-caps=-all", "--no-new-privs", *lab._daemon)
+    return user if is_open else 0
 
 
 def stop_signal(share: Share) -> None:
@@ -234,7 +310,7 @@ def refs_in(data: bytes) -> set[str]:
 
 
 def _is_control(sign: str) -> bool:
-    return (ord(sign) < 32 or 0x7F <= ord(sign) < 0xA0 or sign in "\u2028\u2029\u202e\ufffe")
+    return ord(sign) < 32 or 0x7F <= ord(sign) < 0xA0 or sign in "\u2028\u2029\u202e\ufffe"
 
 
 __all__ = ["POLICE", "PROCURATORATE", "PROVINCE", "TooLateError", "World", "memory_folder", "wait_for"]

@@ -1,7 +1,7 @@
-"""Case software that writes slowly: in blocks, one byte at a time, in random order, and on after it was picked up.
+"""Case software that writes slowly: in blocks, one byte at a time, in random order, also after pick-up.
 
-Each writer keeps the rule of its folder (``rename``, ``marker`` or ``settled``), so its drop must arrive whole and
-once. All of them write side by side, in one thread, from one seed.
+Each writer keeps the rule of its folder (``rename``, ``marker`` or ``settled``), so its drop must arrive
+whole and once. All of them write side by side, in one thread, from one seed.
 """
 
 from __future__ import annotations
@@ -101,6 +101,10 @@ def _steps(outbox: Path, writer: Writer, rng: random.Random, longest: float) -> 
     else:
         stated = writer.paper.zipped if writer.form == "zip" else writer.paper.xml
         yield from _grow(place, stated, writer.style, rng, longest)
+    # Whole now, where nothing more says so.
+    writer.done_at = time.time()
+    if in_place and writer.rule == "settled":
+        return
     yield _pause(rng, longest)
     if writer.rule == "marker":
         says = f"{len(stated)} {sha256(stated).hexdigest()}" if stated and rng.random() < 0.5 else ""
@@ -148,4 +152,4 @@ def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: floa
 
 def _pause(rng: random.Random, longest: float) -> float:
     """From 0.1 s to ``longest``, most of them short."""
-    return min(longest, 0.1 * (longest / 0.1) ** (rng.random() ** 2))
+    return min(longest, 0.1 * float((longest / 0.1) ** (rng.random() ** 2)))

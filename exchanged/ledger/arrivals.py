@@ -99,21 +99,25 @@ def in_state(connection: sqlite3.Connection, state: ArrivalState, link: str = ""
     return tuple(arrival_row(row) for row in rows)
 
 
-def begin_work(transaction: Transaction, numbers: tuple[int, ...]) -> None:
-    """Count the attempt before the work (a crash must find it counted)."""
+def begin_work(transaction: Transaction, numbers: tuple[int, ...], *, alone: bool = False) -> None:
+    """Count the attempt before the work: a crash must find it counted (1: with others, 2: alone)."""
     for number in numbers:
-        transaction.execute("UPDATE arrival SET tries = tries + 1, in_work = 1 WHERE id = ?", number)
+        transaction.execute(
+            "UPDATE arrival SET tries = tries + 1, in_work = ? WHERE id = ?", 2 if alone else 1, number
+        )
 
 
-def after_unclean_stop(transaction: Transaction) -> tuple[int, ...]:
-    """What was in work when the process died: to be run alone. Called once at start."""
-    rows = transaction.execute("SELECT id FROM arrival WHERE in_work = 1 AND state = 'landed'").fetchall()
-    return tuple(row["id"] for row in rows)
+def after_unclean_stop(transaction: Transaction) -> tuple[tuple[ArrivalRow, bool], ...]:
+    """What was in work when the process died, and whether it was alone. Called once at start."""
+    rows = transaction.execute(f"{_SELECT} WHERE in_work > 0 AND state = 'landed' ORDER BY arrival.id")
+    return tuple((arrival_row(row), row["in_work"] > 1) for row in rows.fetchall())
 
 
 def count_crash(transaction: Transaction, row: ArrivalRow) -> int:
     """The work on this arrival, alone, ended its worker or the process. Returns the count so far."""
-    transaction.execute("UPDATE arrival SET crashes = crashes + 1 WHERE id = ?", row.id)
+    transaction.execute(
+        "UPDATE arrival SET crashes = crashes + 1, in_work = min(in_work, 1) WHERE id = ?", row.id
+    )
     transaction.event("crashed-while-judging", row.key, detail={"count": row.crashes + 1})
     return row.crashes + 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 
 from exchanged.admission import Admission
-from exchanged.errors import WorkerDiedError
+from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.ledger.times import moment, stamp
-from exchanged.pool import ProcessWorkPool
+from exchanged.pool import InlinePool, ProcessWorkPool
 from packet_spec.model import ItemKind, ReceiptKind
-from tests.support.province import Province, receipt_item
+from tests.support.peer import Sealed
+from tests.support.province import Province, node, receipt_item, rows, station
 
 
 def test_c18_a_sender_cannot_take_back_what_was_accepted_by_saying_that_it_expired(
@@ -82,3 +84,82 @@ def test_a_stop_in_the_middle_of_a_check_is_no_crash_of_the_packet(monkeypatch: 
     monkeypatch.setattr(pool, "_started", lambda: _EndedPool(pool))
     with pytest.raises(WorkerDiedError):
         pool.run(len, ["one", "two"])
+
+
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+class _MortalPool(InlinePool):
+    """The process is killed while workers start, or while they work, as ``when`` says."""
+
+    when = ""
+
+    def await_ready(self) -> None:
+        if self.when == "starting":
+            raise _Killed
+
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+        if works and self.when == "working":
+            raise _Killed
+        return super().run(function, works)
+
+
+def _kill(province: Province, pool: _MortalPool, when: str) -> None:
+    """The province dies at ``when`` while it judges, and is started again."""
+    pool.when = when
+    with pytest.raises(_Killed):
+        station(province, "judge").step()
+    node(province).die()
+    node(province).open()
+    pool.when = ""
+
+
+def _landed(province: Province) -> tuple[Sealed, _MortalPool]:
+    """A packet that lies at the province, which judges it with a mortal pool."""
+    pool = node(province).pool = _MortalPool()
+    node(province).die()
+    node(province).open()
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    for name in [each.name for each in node(province).stations if each.name.startswith("link:")]:
+        station(province, name).step()
+    return packet, pool
+
+
+def test_i9_only_a_death_at_work_on_an_item_alone_counts_against_it(province: Province) -> None:
+    packet, pool = _landed(province)
+    # Together with others, and five times while the workers were started for it: it proves nothing.
+    _kill(province, pool, "working")
+    for _ in range(5):
+        _kill(province, pool, "starting")
+    for _ in range(2):
+        _kill(province, pool, "working")
+    assert rows(province, "SELECT state, crashes FROM arrival") == [("landed", 1)]
+    # Read by the next start: two deaths alone. It is judged, and nothing is left of them.
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+
+
+def test_i9_three_deaths_at_work_on_an_item_alone_quarantine_it(province: Province) -> None:
+    _, pool = _landed(province)
+    for _ in range(4):
+        _kill(province, pool, "working")
+    province.run()
+    assert province.arrivals() == [("quarantined", "crashed-three-times")]
+    assert province.procuratorate.items(ItemKind.PACKET) == []
+
+
+def test_i9_what_was_held_when_it_was_judged_alone_did_not_crash(province: Province) -> None:
+    """Each time the process dies while others are judged too, and each time the item alone is only held."""
+    packet, pool = _landed(province)
+    for _ in range(4):
+        _kill(province, pool, "working")
+        node(province).opened.ledger.write(lambda tx: tx.execute("UPDATE arrival SET in_work = 1"))
+        pool.run = lambda _function, works: [CheckTakesLongError("it takes long") for _ in works]
+        station(province, "judge").step()
+        assert province.arrivals() == [("held", "check-takes-long")]
+        del pool.run
+        province.network.clock.advance(600)
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]

@@ -232,3 +232,13 @@ def test_who_may_not_look_is_told_so_and_sent_to_make_nothing_new(
     moved = replace(node.config.folders, root=node.config.folders.root / "unseen")
     lines = status_lines.markers(replace(node.config, folders=moved), None)
     assert ["as root" in line.detail for line in lines] == [True, True]
+
+
+def test_f33_a_share_that_hangs_is_told_and_not_asked(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = network.nodes[POLICE]
+    monkeypatch.setattr("cli.status_lines.answers", lambda _: False)
+    monkeypatch.setattr("cli.status_lines.AgencyFolders", None)
+    found = wrong(status(node))
+    assert "does not answer" in found["folders"]

@@ -54,7 +54,8 @@ def test_f34_a_second_daemon_takes_nothing_and_says_why(tmp_path: Path) -> None:
     (root / STAGING).mkdir(exist_ok=True)
     other, own = FolderClaim(root / STAGING), FolderClaim(root / STAGING)
     assert other.is_ours()
-    frontend.folders = frontend.intake._folders = AgencyFolders(root, frontend.foreign, node=POLICE, claim=own)
+    folders = AgencyFolders(root, frontend.foreign, node=POLICE, claim=own)
+    frontend.folders = frontend.intake._folders = folders
     frontend.drop_xml()
     frontend.intake.step()
     assert frontend.rows() == []

@@ -250,3 +250,17 @@ def test_a_folder_is_opened_without_following(folders: AgencyFolders, tmp_path: 
     folders.outbox.symlink_to(tmp_path)
     with pytest.raises(ForeignVolumeError), folders.opened(OUTBOX):
         pass
+
+
+def test_f32_nothing_is_made_on_an_empty_mount_point(folders: AgencyFolders) -> None:
+    write_marker(folders.outbox, NODE, TOKEN)
+    folders.status.joinpath("by-id").rmdir()
+    folders.status.rmdir()
+    folders.make_folder(folders.status)
+    assert folders.status.is_dir()
+    # The share goes: what is left is the folder that it was mounted on.
+    folders.root.rename(folders.root.with_name("share"))
+    folders.root.mkdir()
+    with pytest.raises(ForeignVolumeError):
+        folders.make_folder(folders.status)
+    assert [*folders.root.iterdir()] == []

@@ -169,7 +169,7 @@ def test_blobs_are_stored_once(frontend: SendingFrontend) -> None:
 
 
 def test_what_was_taken_and_still_lies_there_hides_nothing_new(start: Open) -> None:
-    """Case software drops more than one scan looks at, and putting them away takes longer than taking them."""
+    """More is dropped than one scan looks at, and putting away takes longer than taking."""
     frontend = start(scan_names=3)
     for number in range(8):
         frontend.drop_xml(f"{number}.xml", acceptance_xml(senderRef=f"R-{number}"))

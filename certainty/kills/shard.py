@@ -1,0 +1,75 @@
+"""Random SIGKILL under load (F02): labs over SFTP with a bridge, any node killed every 0.2 to 3 seconds.
+
+The full size is 2,000 kills in four shards of 500, each with a seed of its own; the quick size 100. Two labs
+play at once. Goal: 0 violations, every recovery within 5 s.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from certainty.kills.play import Play, Played
+from certainty.shard import Outcome, Run
+
+ROW: Final = "F02"
+_LABS: Final = 2
+_FULL: Final = 500
+_QUICK: Final = 100
+# What ending and judging may take after the last kill.
+_RESERVE_SECONDS: Final = 240.0
+
+
+def work(run: Run, part: int = 1) -> Iterator[Outcome]:
+    """Play two labs at once."""
+    kills = (_QUICK if run.quick else _FULL) // _LABS
+    plays = [
+        Play(run.folder / f"lab{number}", run.seed * 1000 + part * 10 + number, kills)
+        for number in range(_LABS)
+    ]
+    errors: list[BaseException] = []
+
+    def is_over() -> bool:
+        return time.monotonic() - run.began > run.seconds - _RESERVE_SECONDS
+
+    def play(one: Play) -> None:
+        try:
+            one.run(is_over)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=partial(play, one)) for one in plays]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        done = sum(one.done for one in plays)
+        run.progress(done, kills * _LABS, "kills" if done < kills * _LABS else "kills; all must drain now")
+        threads[0].join(1.0)
+        threads[-1].join(0.5)
+    if errors:
+        raise errors[0]
+    yield told([one.played for one in plays])
+
+
+def told(played: list[Played]) -> Outcome:
+    """The outcome of several labs as one."""
+    kills: Counter[str] = Counter()
+    for one in played:
+        kills += one.kills
+    recoveries = tuple(seconds for one in played for seconds in one.recoveries)
+    roles = ", ".join(f"{code} {times}" for code, times in sorted(kills.items()))
+    dropped = sum(one.dropped for one in played)
+    drained = max((one.drained_seconds for one in played), default=0.0)
+    seeds = ", ".join(str(one.seed) for one in played)
+    return Outcome(
+        ROW,
+        cases=kills.total(),
+        violations=tuple(each for one in played for each in one.violations),
+        recovery_seconds=recoveries,
+        measured=f"{kills.total()} kills ({roles}) while {dropped} packets were dropped; all had ended"
+        f" {drained:.0f} s after the last kill; seeds {seeds}",
+    )

@@ -1,0 +1,71 @@
+"""Try the seeded bugs: ``./run mutants [NAME ...]``.
+
+    python -m certainty.mutants [NAME ...] [--quick] [--seed N] [--rounds N] [--json] [--list]
+
+Each mutant is killed by the checker alone (``certainty.books``), which sees nothing of how a node works. The
+unchanged program must pass the same scenes. Exit code 1 when a mutant lives or the program does not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from certainty.mutants.running import POWER, Tried, chosen, try_all
+from certainty.mutants.table import MUTANTS
+from certainty.sweep.volume import private_mounts
+
+
+def main() -> int:
+    """Exit code."""
+    parser = argparse.ArgumentParser(prog="certainty.mutants", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="only those of the quick set")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3, help="how often the scenes are played, at most")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--list", action="store_true", help="the names, and which promise each breaks")
+    given = parser.parse_args()
+    if given.list:
+        for mutant in MUTANTS:
+            print(f"{mutant.name:28} {mutant.promise}")
+        return 0
+    mutants = chosen(given.names, quick=given.quick)
+    if any(POWER & set(mutant.scenes) for mutant in mutants):
+        try:
+            private_mounts()
+        except OSError as error:
+            print(f"no mounts of our own: {error}", file=sys.stderr)
+    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    every: list[Tried] = []
+    try:
+        for tried in try_all(mutants, folder, given.seed, rounds=given.rounds):
+            every.append(tried)
+            print(told(tried), file=sys.stderr if given.json else sys.stdout, flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if given.json:
+        print(json.dumps([{**asdict(one), "killed": one.is_killed} for one in every], indent=2))
+    return int(any(one.is_killed != bool(one.name) and not one.not_run for one in every))
+
+
+def told(tried: Tried) -> str:
+    """One line, and the first thing that was found."""
+    name = tried.name or "(unchanged)"
+    if tried.not_run:
+        return f"{name:28} NOT RUN: {tried.not_run}"
+    word = "killed" if tried.is_killed else "LIVES" if tried.name else "passes"
+    if not tried.name and tried.is_killed:
+        word = "FAILS"
+    line = f"{name:28} {word:7} {tried.seconds:6.1f} s  {tried.scene}, seed {tried.seed}"
+    shown = tried.violations[: 1 if tried.name else 9]
+    return line + "".join(f"\n{'':28} {one.invariant}: {one.what}" for one in shown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""A small real province whose daemons run from a given copy of the program, for the scenes of the mutants."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from certainty.books import Driver, Reader, World, await_quiet, check
+from certainty.books.driver import Dropped
+from certainty.kills.nodes import Nodes, NotReadyError
+from certainty.shard import Violation
+from certainty.sweep.volume import Volume
+from cli.lab.lab import Lab, create_lab
+from cli.lab.plan import parse_plan
+from packet_spec.status import decode_status_xml
+from packet_spec.told import Status
+
+POL: Final = "620199-01-00"
+PRO: Final = "620199-03-00"
+CRT: Final = "620199-04-00"
+BRIDGE: Final = "bridge-x"
+QUIET_SECONDS: Final = 25.0
+
+
+class Stage:
+    """One lab over folder links. ``tree``: whose program the nodes run. Everything else is this program's."""
+
+    def __init__(
+        self, lab: Lab, world: World, nodes: Nodes, reader: Reader, seed: int, *, synced: bool
+    ) -> None:
+        self.lab = lab
+        self.world = world
+        self.nodes = nodes
+        self.reader = reader
+        self.random = random.Random(seed)
+        self.driver = Driver(world, seed, synced=synced)
+        self.volumes: tuple[Volume, ...] = ()
+        self.seed = seed
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        tree: Path,
+        folder: Path,
+        seed: int,
+        *,
+        bridge: bool = False,
+        volumes: bool = False,
+        take_seconds: tuple[float, float] = (0.05, 0.4),
+    ) -> Iterator[Stage]:
+        """A running stage. ``volumes``: data and agencies on two volumes whose power can be cut (root)."""
+        folder.mkdir(parents=True)
+        with ExitStack() as stack:
+            made = []
+            if volumes:
+                made.append(stack.enter_context(Volume.create(folder / "data.img", folder / "lab", 192)))
+            lab = create_lab(folder / "lab", parse_plan(_plan(bridge=bridge)), "folder")
+            if volumes:
+                made.append(_move(stack, folder, folder / "lab" / "agencies"))
+            world = World.of_lab(lab, folder / "books")
+            nodes = stack.enter_context(Nodes(lab, home=tree))
+            reader = Reader(world, take_seconds=take_seconds, take_share=0.8, seed=seed)
+            stage = cls(lab, world, nodes, reader, seed, synced=volumes)
+            stage.volumes = tuple(made)
+            stage.nodes.start_all()
+            reader.start()
+            stack.callback(reader.kill)
+            yield stage
+
+    def judge(self, *, drained: bool = True, power_cuts: bool = False) -> tuple[Violation, ...]:
+        """Let everything come to its end, and ask the checker beside the running nodes."""
+        case = f"seed {self.seed}"
+        try:
+            for code in self.lab.nodes:
+                if code not in self.nodes.running:
+                    self.nodes.start(code)
+                self.nodes.await_ready(code)
+        except NotReadyError as error:
+            return (Violation("I12", case, str(error)),)
+        if drained:
+            await_quiet(self.world, seconds=QUIET_SECONDS)
+        self.reader.stop()
+        return check(self.world, case=case, drained=drained, power_cuts=power_cuts)
+
+    def await_free(self, dropped: Dropped) -> bool:
+        """The name of that drop is free again in the outbox."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        path = self.world.agencies[dropped.agency] / "outbox" / dropped.name
+        while path.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not path.exists()
+
+    def await_accepted(self, dropped: Dropped) -> Status:
+        """The status of that drop, once its packet was accepted."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        folder = self.world.agencies[dropped.agency] / "status"
+        while time.monotonic() < deadline:
+            for path in folder.glob("*.status.xml"):
+                status = decode_status_xml(path.read_bytes())
+                if status.drop == dropped.name and status.state == "accepted":
+                    return status
+            time.sleep(0.1)
+        raise RuntimeError(f"{dropped.name} was not accepted in time")
+
+    def cut_power(self) -> None:
+        """Every node dies, and what was not flushed on the volumes is gone; then all is started again."""
+        for code in tuple(self.nodes.running):
+            self.nodes.kill(code)
+        self.reader.stop()
+        for volume in self.volumes:
+            volume.cut()
+        for code in self.lab.nodes:
+            self.world.note_power_cut(code)
+        for volume in reversed(self.volumes):
+            volume.unmount()
+        for volume in self.volumes:
+            volume.mount()
+        self.reader.start()
+        self.nodes.start_all()
+
+
+def _plan(*, bridge: bool) -> dict[str, object]:
+    agencies = [{"code": POL, "via": BRIDGE} if bridge else {"code": POL}, {"code": PRO}, {"code": CRT}]
+    if not bridge:
+        return {"agency": agencies}
+    return {"agency": agencies, "bridge": [{"name": BRIDGE, "between": ["province"]}]}
+
+
+def _move(stack: ExitStack, folder: Path, agencies: Path) -> Volume:
+    """The agencies' folders onto a volume of their own, mounted where they lay."""
+    volume = stack.enter_context(Volume.create(folder / "agencies.img", folder / "moving", 96))
+    subprocess.run(["cp", "-a", f"{agencies}/.", str(volume.at)], check=True)
+    volume.unmount()
+    volume.at = agencies
+    volume.mount()
+    # What was made until now was there long before the power went.
+    subprocess.run(["sync", "-f", str(agencies), str(agencies.parent)], check=True)
+    return volume
+
+
+def pause(seconds: float) -> None:
+    """Let the world go on."""
+    time.sleep(seconds)

@@ -1,0 +1,256 @@
+"""The checker of the programme of faults finds what is broken, promise by promise, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from certainty.books import World
+from certainty.books.check import judge
+from certainty.books.driver import Driver
+from certainty.books.evidence import Evidence, gather
+from certainty.books.watching import Watching
+from certainty.mutants.table import MUTANTS, Mutant
+from certainty.mutants.tree import ROOT, patched
+from cli.fiction.writer import DropFormat
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """A good run: three drops of the police for the procuratorate, all delivered. All data is fictional."""
+    folder = tmp_path_factory.mktemp("books")
+    with Network(folder / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
+        (folder / "history").mkdir()
+        agencies = {code: network.agency(code) for code in (POLICE, PROCURATORATE, COURT)}
+        configs = {code: network.layout.config(code) for code in (*agencies, PROVINCE)}
+        world = World(folder / "history", agencies, configs)
+        watching = Watching(
+            {
+                "inboxes": {code: str(root / "inbox") for code, root in agencies.items()},
+                "history": str(world.inbox_history),
+                "trash": {},
+                "take_seconds": None,
+                "take_share": 0.0,
+                "seed": 1,
+            }
+        )
+        driver = Driver(world, 1)
+        for drop_format in DropFormat:
+            request = driver.request(POLICE, receiver=PROCURATORATE, business_type="interrogation.cancel")
+            driver.drop(replace(request, extra_documents=()), drop_format=drop_format)
+        watching.look()
+        network.before_round = watching.look
+        network.run()
+    return gather(world)
+
+
+@pytest.fixture
+def evidence(gathered: Evidence) -> Evidence:
+    """A copy that a test may spoil."""
+    proofs = gathered.proofs
+    spoilt = copy.deepcopy(replace(gathered, proofs=None))
+    spoilt.proofs = proofs
+    return spoilt
+
+
+def broken(evidence: Evidence, **how: bool) -> set[str]:
+    """The invariants that are broken."""
+    return {each.invariant for each in judge(evidence, **how)}
+
+
+def test_a_good_run_breaks_nothing(gathered: Evidence) -> None:
+    assert judge(gathered) == ()
+    assert len(gathered.appearances) == 3
+    assert {each.state for each in gathered.statuses[POLICE]} == {"delivered"}
+
+
+def _lines(evidence: Evidence, node: str, kind: str, change: Callable[[dict], dict | None]) -> None:
+    """The first line of that kind in a ledger becomes another, or goes."""
+    books = evidence.books[node]
+    first, *rest = books.of(kind)
+    changed = change(dict(first))
+    evidence.books[node] = replace(
+        books, lines={**books.lines, kind: (*([changed] if changed else []), *rest)}
+    )
+
+
+def _look(evidence: Evidence, change: Callable[[dict], None]) -> None:
+    """What was seen first becomes something else."""
+    look = copy.deepcopy(evidence.appearances[0].looks[0])
+    change(look)
+    first = replace(evidence.appearances[0], looks=(look,))
+    evidence.appearances = (first, *evidence.appearances[1:])
+
+
+def _never_seen(evidence: Evidence) -> None:
+    evidence.appearances = evidence.appearances[1:]
+
+
+def _seen_twice(evidence: Evidence) -> None:
+    first = evidence.appearances[0]
+    again = replace(first, at="2030-01-01T00:00:00+00:00")
+    evidence.appearances = (replace(first, ended="removed"), *evidence.appearances[1:], again)
+
+
+def _vanished(evidence: Evidence) -> None:
+    evidence.appearances = (replace(evidence.appearances[0], ended="gone"), *evidence.appearances[1:])
+
+
+def _elsewhere(evidence: Evidence) -> None:
+    evidence.appearances = (*evidence.appearances, replace(evidence.appearances[0], agency=COURT))
+
+
+def _receipts_lost(evidence: Evidence) -> None:
+    evidence.receipts[POLICE] = ()
+
+
+def _receipt_forged(evidence: Evidence) -> None:
+    first, *rest = evidence.receipts[POLICE]
+    evidence.receipts[POLICE] = (replace(first, receipt=None, error="a bad signature"), *rest)
+
+
+def _status_lost(evidence: Evidence) -> None:
+    evidence.statuses[POLICE] = evidence.statuses[POLICE][1:]
+
+
+def _dropped_by_nobody(evidence: Evidence) -> None:
+    evidence.drops = evidence.drops[1:]
+
+
+def _other_bytes(evidence: Evidence) -> None:
+    first, *rest = evidence.drops
+    evidence.drops = (replace(first, files={"packet.xml": (1, "0" * 64)}), *rest)
+
+
+def _refused_one_sealed(evidence: Evidence) -> None:
+    first, *rest = evidence.drops
+    evidence.drops = (replace(first, expects="refused"), *rest)
+
+
+def _other_receiver(evidence: Evidence) -> None:
+    evidence.drops = tuple(replace(each, receivers=(COURT,)) for each in evidence.drops)
+
+
+def _original_lost(evidence: Evidence) -> None:
+    evidence.originals[POLICE].popitem()
+
+
+def _left_behind(evidence: Evidence) -> None:
+    evidence.leftovers[PROCURATORATE] = (".exchanged/620199-01-00_x",)
+
+
+def _number_used_twice(evidence: Evidence) -> None:
+    _lines(evidence, POLICE, "packet", lambda line: {**line, "sequence": 2})
+
+
+def _told_otherwise(evidence: Evidence) -> None:
+    _lines(evidence, PROVINCE, "destination", lambda line: line | {"state": "refused"})
+
+
+def _unsound(evidence: Evidence) -> None:
+    evidence.books[PROVINCE] = replace(evidence.books[PROVINCE], problems=("event-chain-broken",))
+
+
+def _head_forgotten(evidence: Evidence) -> None:
+    chain = evidence.books[POLICE].of("event")
+    heard = {line["chain"] for line in evidence.books[PROVINCE].of("head") if line["node"] == POLICE}
+    kept = tuple(line for line in chain if line["chain"] not in heard)
+    books = evidence.books[POLICE]
+    evidence.books[POLICE] = replace(books, lines={**books.lines, "event": kept}, at="9999")
+
+
+SPOILT = (
+    (_never_seen, "I1"),
+    (_status_lost, "I1"),
+    (_original_lost, "I1"),
+    (_seen_twice, "I2"),
+    (_vanished, "I2"),
+    (lambda evidence: _look(evidence, lambda look: look["files"].pop("packet.xml")), "I3"),
+    (lambda evidence: _look(evidence, lambda look: look["files"].pop("seal.sig")), "I3"),
+    (lambda evidence: _look(evidence, lambda look: look["files"].update(new=[1, 1, "0" * 64])), "I4"),
+    (_other_bytes, "I4"),
+    (_refused_one_sealed, "I4"),
+    (_dropped_by_nobody, "I5"),
+    (_elsewhere, "I6"),
+    (_other_receiver, "I6"),
+    (_never_seen, "I7"),
+    (_receipts_lost, "I7"),
+    (_receipt_forged, "I7"),
+    (_number_used_twice, "I8"),
+    (_unsound, "I8"),
+    (_head_forgotten, "I8"),
+    (_left_behind, "I12"),
+    (_receipts_lost, "I16"),
+    (lambda evidence: _lines(evidence, POLICE, "destination", lambda _: None), "I16"),
+    (_told_otherwise, "I16"),
+)
+
+
+@pytest.mark.parametrize(("spoil", "invariant"), SPOILT)
+def test_what_is_broken_is_found(
+    evidence: Evidence, spoil: Callable[[Evidence], None], invariant: str
+) -> None:
+    spoil(evidence)
+    assert invariant in broken(evidence)
+
+
+def test_a_folder_that_was_made_in_the_inbox_did_not_appear_whole(evidence: Evidence) -> None:
+    evidence.appearances = (replace(evidence.appearances[0], how="created"), *evidence.appearances[1:])
+    assert broken(evidence) == {"I3"}
+
+
+def test_across_a_power_cut_a_packet_may_be_seen_twice_but_not_after_its_receipt(evidence: Evidence) -> None:
+    _seen_twice(evidence)
+    assert broken(evidence, power_cuts=True) == set()
+    # Cuts that were written down: only across one of them, and not when it was receipted as delivered.
+    begun = evidence.appearances[0].at
+    evidence.cuts = ((PROCURATORATE, begun),)
+    receipted = [line for line in evidence.books[PROCURATORATE].of("receipt") if line["own"]]
+    assert all(line["issued_at"] < begun for line in receipted if line["kind"] == "delivered")
+    assert broken(evidence, power_cuts=True) == {"I2"}
+
+
+def test_what_vanished_with_a_power_cut_and_never_came_again_is_lost(evidence: Evidence) -> None:
+    _vanished(evidence)
+    assert "I2" in broken(evidence, power_cuts=True)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_seeded_bug_still_applies_and_is_a_program(mutant: Mutant) -> None:
+    texts: dict[str, str] = {}
+    for edit in mutant.edits:
+        text = texts.get(edit.file) or (ROOT / edit.file).read_text(encoding="utf-8")
+        texts[edit.file] = patched(text, edit)
+    for file, text in texts.items():
+        compile(text, file, "exec")
+
+
+def test_at_least_twelve_bugs_are_seeded_under_names_of_their_own() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 12
+    assert all(mutant.promise.startswith("I") for mutant in MUTANTS)
+
+
+def test_the_driver_writes_down_a_drop_before_it_can_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agency" / "outbox").mkdir(parents=True)
+    world = World(tmp_path, {POLICE: tmp_path / "agency", PROCURATORATE: tmp_path / "other"}, {})
+    seen: list[bool] = []
+    rename = Path.rename
+
+    def renaming(path: Path, target: Path) -> Path:
+        if target.parent.name == "outbox":
+            last = json.loads(world.outbox_history.read_bytes().splitlines()[-1])
+            seen.append(last["name"] == target.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+    driver = Driver(world, 1)
+    driver.drop(driver.request(POLICE, business_type="interrogation.cancel", extra_documents=()))
+    assert seen == [True]
