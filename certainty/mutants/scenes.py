@@ -84,6 +84,9 @@ def steps(
             if replaced and lies_there.exists():
                 other = _small(stage, sender, PRO, request.name or "")
                 stage.driver.drop(other, drop_format=DropFormat.XML)
+        if victim in stage.nodes.running:
+            # Its end is still drawn; the last life is a whole one.
+            stage.nodes.kill(victim)
         return stage.judge()
 
 
