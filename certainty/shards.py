@@ -6,6 +6,7 @@ from typing import Final
 
 from certainty.matrix import load_matrix
 from certainty.shard import Shard
+from certainty.sweep.table import SHARDS as _SWEEP
 
 _PARTS: Final = {
     "disk": "Crash, power, disk",
@@ -171,6 +172,7 @@ _OPERATION: Final = (
 )
 SHARDS: Final[tuple[Shard, ...]] = (
     *_KILLS,
+    *_SWEEP,
     *_SIMULATION,
     *_INTAKE,
     *_NETWORK,

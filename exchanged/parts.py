@@ -177,7 +177,7 @@ def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]],
     """Open a node; ``on_wake`` hears which stations have work after each commit.
 
     Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError, and
-    VolumeDamagedError when an earlier run ended on a damaged volume and nobody confirmed it since.
+    VolumeDamagedError when the volume fails now, or an earlier run ended so and nobody confirmed it since.
     """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
@@ -189,7 +189,13 @@ def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]],
     with ExitStack() as undo:
         lock = NodeLock(data_dir / LOCK_FILE)
         undo.callback(lock.release)
-        parts = _open_locked(config, ports, on_wake, lock, undo)
+        try:
+            parts = _open_locked(config, ports, on_wake, lock, undo)
+        except VolumeDamagedError:
+            # Also what fails on the way up is started again only by a person's word.
+            with suppress(OSError):
+                (data_dir / DAMAGE_FILE).touch()
+            raise
         undo.pop_all()
     return parts
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
-from exchanged.ledger.writer import damage_by_name
+from exchanged.ledger.damage import damage_by_name
 from exchanged.log import event_line
 from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff

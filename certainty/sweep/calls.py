@@ -20,8 +20,10 @@ import signal
 import stat
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 # What changes a file, a name or a folder, and what makes it durable. openat only where it may create.
@@ -106,7 +108,7 @@ def trap(*tables: dict[str, int]) -> int:
     opens = {number: _OPENS[name] for name, number in numbers.items() if name in _OPENS}
     plain = [number for number in numbers.values() if number not in opens]
     program = [(_LOAD, 0, 0, 0)]
-    # Jumps are counted in instructions to leave out: plain calls, then four per call that opens, then two ends.
+    # Jumps are counted in instructions to leave out: plain calls, four per call that opens, two ends.
     tail = 4 * len(opens)
     for index, number in enumerate(plain):
         program.append((_JUMP_EQUAL, len(plain) - index - 1 + tail + 1, 0, number))
@@ -137,11 +139,9 @@ class Listener:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._names = {number: name for table in (CHANGES, READS) for name, number in table.items()}
-        try:
-            # Wake the one that waits on this processor at once: twice as fast (kernel 6.6).
+        # Wake the one that waits on this processor at once: twice as fast (kernel 6.6).
+        with suppress(OSError):
             fcntl.ioctl(descriptor, _SET_FLAGS, 1)
-        except OSError:
-            pass
 
     def fileno(self) -> int:
         """For select and poll."""
@@ -198,16 +198,16 @@ def _path(name: str, pid: int, arguments: list[int]) -> str:
         base = arguments[0] & 0xFFFFFFFF
         if at and not text.startswith("/"):
             folder = "cwd" if base == (-100 & 0xFFFFFFFF) else f"fd/{base}"
-            text = os.path.join(os.readlink(f"/proc/{pid}/{folder}"), text)  # noqa: PTH118 - bytes from outside
+            text = str(Path(f"/proc/{pid}/{folder}").readlink() / text)
     except OSError:
         return ""
     return text
 
 
 def _of_descriptor(pid: int, number: int) -> str:
-    place = f"/proc/{pid}/fd/{number & 0xFFFFFFFF}"
-    path = os.readlink(place)
-    kind = os.stat(place).st_mode
+    place = Path(f"/proc/{pid}/fd/{number & 0xFFFFFFFF}")
+    path = str(place.readlink())
+    kind = place.stat().st_mode
     return path if stat.S_ISREG(kind) or stat.S_ISDIR(kind) else ""
 
 

@@ -1,7 +1,7 @@
 """F06, F07, F08, F09, F14: a role's volumes are full, without inodes, below the floor, read-only; no handles.
 
-The trouble begins before a round and ends some rounds later, at each role, on its own volume or on that of its
-agency or mailbox. While it lasts nothing may be lost, shown in parts or told as done; when it is over
+The trouble begins before a round and ends some rounds later, at each role, on its own volume or on that of
+its agency or mailbox. While it lasts nothing may be lost, shown in parts or told as done; when it is over
 everything must come to the end it would have had, and no half-written file may be left. Where the node's own
 volume turns read-only the process ends with code 6; it starts again on the repaired volume.
 

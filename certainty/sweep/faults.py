@@ -20,7 +20,7 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES, READS, SYNCS, Fate
-from certainty.sweep.points import At, Point, spread
+from certainty.sweep.points import At, Point
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Stage, judged
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
@@ -49,12 +49,16 @@ def _is_ledger(point: Point) -> bool:
     return "/ledger.sqlite3" in point.path
 
 
+def _is_site(_: Point) -> bool:
+    return True
+
+
 def _is_own(path: str) -> bool:
     return path.startswith("nodes/")
 
 
 FAULTS: Final = (
-    Fault("F05", errno.EIO, "EIO at fsync", (SYNCS,), lambda point: True),
+    Fault("F05", errno.EIO, "EIO at fsync", (SYNCS,), _is_site),
     Fault("F06", errno.ENOSPC, "no room", (_WRITES,), lambda point: not point.is_idle),
     Fault("F06", Fate.SHORT, "short write", (_WRITES,), lambda point: point.name in {"write", "pwrite64"}),
     Fault("F10", errno.EIO, "EIO at the ledger", (CHANGES, READS), _is_ledger),
@@ -99,7 +103,7 @@ def _thinned(cases: Sequence[Failing], most: int) -> list[Failing]:
 
 
 def _sites(made: Ready, index: int) -> list[Failing]:
-    """Every call of the fault's table that it picks; of the same call on the same file in one run of calls one."""
+    """Every call of the fault's table that it picks; of one call on one file, again and again, the first."""
     fault, found = FAULTS[index], []
     for role in ROLES:
         last = ""

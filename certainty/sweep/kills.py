@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from certainty.shard import Outcome, Run
-from certainty.sweep.points import At, spread
+from certainty.sweep.points import At, shuffled, spread
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Stage, judged
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
@@ -27,7 +27,8 @@ def sweep(run: Run, *roles: str) -> Iterator[Outcome]:
     with ready(run) as layouts:
         made = layouts[""]
         every = made.cases(roles)
-        cases = spread(every, _QUICK) if run.quick else every
+        # In a full run by lot, so that what is left out for want of time is spread as well.
+        cases = spread(every, _QUICK) if run.quick else shuffled(every, run.seed)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "killed at"))
         what = f"{len(every)} points of {' and '.join(roles)}"
         yield tally.outcome("F01", len(cases), what, GOAL_SECONDS, start_seconds())

@@ -9,9 +9,10 @@ a file without its name is no file). Everything else is one.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from certainty.sweep.calls import Call, Fate
 
@@ -19,6 +20,9 @@ _WRITES: Final = frozenset({"write", "pwrite64", "writev", "pwritev"})
 _MODES: Final = frozenset({"chmod", "fchmod", "fchmodat", "chown", "fchown"})
 _REMOVES: Final = frozenset({"unlink", "unlinkat", "rmdir"})
 _MAKES: Final = frozenset({"mkdir", "mkdirat", "mknod", "mknodat"})
+
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,12 @@ def chosen(points: Sequence[Point]) -> list[Point]:
     return found
 
 
-def spread(points: Sequence[Point], most: int) -> list[Point]:
+def shuffled(cases: Sequence[C], seed: int) -> list[C]:
+    """All of them in an order that follows from the seed."""
+    return random.Random(seed).sample(cases, len(cases))
+
+
+def spread(points: Sequence[C], most: int) -> list[C]:
     """At most ``most`` of them, evenly, always the same ones."""
     if len(points) <= most:
         return list(points)

@@ -1,4 +1,4 @@
-"""Cases side by side: forked workers, each with the same world at the same path in a mount namespace of its own."""
+"""Cases side by side: forked workers, each with the world at one path in a mount namespace of its own."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _work(
                 break
             results.put(("result", function(world, cases[index])))
         world.clear()
-    except BaseException:  # noqa: BLE001 - told to the one who waits
+    except BaseException:
         results.put(("error", traceback.format_exc()))
         return
     results.put(("end", None))

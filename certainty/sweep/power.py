@@ -12,14 +12,12 @@ may show one packet twice, whole both times.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from certainty.shard import Outcome, Run
-from certainty.sweep.calls import Fate
-from certainty.sweep.points import At, spread
+from certainty.sweep.points import At, shuffled, spread
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Stage, judged
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
@@ -36,7 +34,8 @@ def sweep(run: Run, *roles: str) -> Iterator[Outcome]:
     """F03: all points of these roles; in the quick set a fixed spread."""
     with ready(run, *(ROLES[role] for role in roles)) as layouts:
         every = [case for role in roles for case in layouts[ROLES[role]].cases([role])]
-        cases = spread(every, _QUICK) if run.quick else every
+        # In a full run by lot, so that what is left out for want of time is spread as well.
+        cases = spread(every, _QUICK) if run.quick else shuffled(every, run.seed)
         world = next(iter(layouts.values())).world
         tally = Tally(each(run, world, cases, partial(_one, layouts), "power cut at"))
         what = f"{len(every)} points of {' and '.join(roles)}"

@@ -2,7 +2,7 @@
 
 The reader looks at the inbox after every round, writes down each packet that it has not seen lying there the
 time before, takes it away (with its folder flushed, so that a power cut does not bring it back), and signs
-once for what has a large part. A packet that appears twice, in parts, or with other bytes shows here and nowhere else.
+once for what has a large part. A packet that appears twice, in parts, or with other bytes shows here.
 """
 
 from __future__ import annotations
@@ -141,18 +141,20 @@ def differences(expected: View, found: View, case: str, *, may_show_twice: bool 
             told.append(Violation("I3", case, f"appeared with other bytes or in parts: {name}"))
         elif times > wanted[files] + may_show_twice:
             told.append(Violation("I2", case, f"appeared {times} times: {name}"))
-    for files in wanted.keys() - got.keys():
-        told.append(Violation("I1", case, f"never appeared: {', '.join(file for file, _ in files)}"))
+    told += [
+        Violation("I1", case, f"never appeared: {', '.join(file for file, _ in files)}")
+        for files in wanted.keys() - got.keys()
+    ]
     for what, invariant, left, right in (
         ("status", "I1", expected.statuses, found.statuses),
         ("receipts", "I7", expected.receipts, found.receipts),
         ("lying about", "I16", expected.lying, found.lying),
     ):
-        for key in sorted({*left, *right}):
-            if left.get(key) != right.get(key):
-                told.append(
-                    Violation(invariant, case, f"{what} of {key}: {right.get(key)}, expected {left.get(key)}")
-                )
+        told += [
+            Violation(invariant, case, f"{what} of {key}: {right.get(key)}, expected {left.get(key)}")
+            for key in sorted({*left, *right})
+            if left.get(key) != right.get(key)
+        ]
     return told
 
 

@@ -34,7 +34,7 @@ _KEPT_DAYS: Final = 92.0
 
 @dataclass
 class Ending:
-    """How a case ended. ``recovery`` in seconds: from the new process's first line until its first look at everything."""
+    """How a case ended. ``recovery`` in seconds: from the first line until all was looked at."""
 
     view: View
     violations: list[Violation]
@@ -43,6 +43,8 @@ class Ending:
     errors: list[str] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+    # So many ended together in the middle of a call.
+    inside: int = 0
 
 
 class Stage:
@@ -58,15 +60,16 @@ class Stage:
         victims: Mapping[str, Decide] | None = None,
         *,
         tables: tuple[dict[str, int], ...] = (CHANGES,),
-        on_death: Callable[[tuple[str, ...]], None] = lambda codes: None,
-        on_round: Callable[[int], None] = lambda number: None,
+        on_death: Callable[[tuple[str, ...]], None] = lambda _: None,
+        on_round: Callable[[int], None] = lambda _: None,
         on_old: Callable[[], object] = lambda: None,
         on_rest: Callable[[], object] = lambda: None,
         least_rounds: int = 0,
+        falls_together: bool = False,
         case: str = "",
     ) -> None:
         self._world, self._beginning, self._case = world, beginning, case
-        self._least_rounds = least_rounds
+        self._least_rounds, self._falls_together = least_rounds, falls_together
         self._decides, self._tables = dict(victims or {}), tables
         self._on_death, self._on_round, self._on_old = on_death, on_round, on_old
         self._on_rest = on_rest
@@ -92,7 +95,7 @@ class Stage:
                 self._advance(0.1 * DAY)
                 self._rest()
                 self._on_rest()
-                # Who was started again has heard nobody since, and takes nothing for old: so all speak once more.
+                # Who was started again has heard nobody and takes nothing for old: all speak once more.
                 self._world.drop(LAST)
                 self._rest()
                 self._advance(0.1 * DAY)
@@ -118,6 +121,7 @@ class Stage:
                 victim.kill()
             for node in self._healthy.values():
                 node.die()
+            self._healthy.clear()
 
     def victim(self, code: str) -> Victim:
         """The process of that node, as it is now."""
@@ -159,7 +163,9 @@ class Stage:
 
     def _died(self, code: str, exit_code: int, what: str) -> None:
         """That process has ended; what is held in the middle of a call ends in the same moment."""
-        together = tuple(dict.fromkeys((*self._held, code)))
+        others = tuple(self._spares) if self._falls_together and code in self._spares else ()
+        together = tuple(dict.fromkeys((*self._held, code, *others)))
+        self.ending.inside = max(self.ending.inside, len(self._held | {code}))
         self._held.clear()
         self.ending.deaths += 1
         self.ending.codes.append(exit_code)
@@ -189,12 +195,20 @@ class Stage:
             if is_full:
                 self._healthy[code].wake_all()
             self._healthy[code].step(self._trying)
-        for code in tuple(self._held):
-            # The other one did not come to its point in this round: then it is this one's power alone.
-            self._victims[code].kill()
-            self._died(code, self._victims[code].wait(), STEP)
+        self._let_fall()
         self.reader.look()
         self._advance(ROUND_SECONDS)
+
+    def _let_fall(self) -> None:
+        """Who stands in the middle of a call falls; with ``falls_together`` when all do, or at rest."""
+        waiting = self._held & self._spares.keys()
+        if waiting and (not self._falls_together or waiting == self._spares.keys()):
+            self._fall()
+
+    def _fall(self) -> None:
+        code = next(iter(self._held))
+        self._victims[code].kill()
+        self._died(code, self._victims[code].wait(), STEP)
 
     @staticmethod
     def _trying(step: Callable[[], float | None]) -> float | None:
@@ -214,6 +228,10 @@ class Stage:
             # Nothing rests before everybody has looked at everything.
             self._round(is_full=still > 0)
             still = still + 1 if self._heads() == before else 0
+            if still > 0 and self._held:
+                # Nothing moves any more while they stand there: the other one will not come to its call.
+                self._fall()
+                still = 0
             if still > QUIET and number >= self._least_rounds:
                 return
         self._say("I1", f"did not come to rest within {MOST_ROUNDS} rounds")

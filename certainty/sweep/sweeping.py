@@ -38,6 +38,8 @@ class Ready:
     def __init__(self, world: World, layout: str = "") -> None:
         self.world = world
         self.layout = layout
+        # Of the sender: the call with which it begins to send. Who needs it, sets it.
+        self.first_put = 0
         self.beginnings: dict[str, Beginning]
         self.views: dict[str, View]
         self.beginnings, self.views = prepare(world, layout)
@@ -78,7 +80,7 @@ def ready(run: Run, *layouts: str, inodes: int = 0) -> Iterator[dict[str, Ready]
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with World(run.folder / "sweep", inodes) as world:
+        with World(run.folder / f"sweep-{len(layouts)}", inodes) as world:
             made: dict[str, Ready] = {}
             for layout in layouts or ("",):
                 run.progress(len(made), len(layouts) or 1, "making the world")

@@ -57,4 +57,15 @@ class Tally:
         drifted = sum(bool(result.note) for result in self.results)
         if drifted:
             said.append(f"{drifted} points came a call earlier or later than in the undisturbed run")
-        return Outcome(row, len(self.results), self.violations, recoveries, "; ".join(said) + ".")
+        left = planned - len(self.results)
+        short = f"{left} of {planned} cases were left out for want of time" if left else ""
+        told = "; ".join(said) + "."
+        return Outcome(row, len(self.results), self.violations, recoveries, told, short=short)
+
+    def plain(self, row: str, planned: int, said: str) -> Outcome:
+        """The outcome of a row whose goal is no time."""
+        groups = Counter(result.group.removeprefix(f"{row} ") for result in self.results)
+        told = ", ".join(f"{group} {count}" for group, count in sorted(groups.items()))
+        left = planned - len(self.results)
+        short = f"{left} of {planned} cases were left out for want of time" if left else ""
+        return Outcome(row, len(self.results), self.violations, (), f"{told}. {said}.", short=short)

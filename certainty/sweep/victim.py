@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,7 @@ _PATIENCE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a step came to. ``head`` is the number of the last event; errors by reference; bugs are nameless."""
+    """What a step came to. ``head`` is the number of the last event; bugs are errors without a name."""
 
     head: int = 0
     errors: tuple[str, ...] = ()
@@ -164,21 +165,23 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
         bugs: list[str] = []
         try:
             if what == OPEN:
-                _try(node.open, errors, bugs)
+                _try(errors, bugs, node.open)
                 if not node.is_open:
                     commands.send(pickle.dumps(Told(0, tuple(errors), tuple(bugs))))
                     return REFUSED
             elif what in {STEP, LOOK}:
                 if what == LOOK:
                     node.wake_all()
-                node.step(lambda step: _try(step, errors, bugs))
+                node.step(partial(_try, errors, bugs))
             else:
                 node.close()
                 commands.send(pickle.dumps(Told()))
                 return 0
         except VolumeDamagedError as error:
-            with suppress(OSError):
-                (node.config.node.data_dir / DAMAGE_FILE).touch()
+            if what != OPEN:
+                # As the node's own ``_on_fatal`` does; on the way up it is ``open_parts`` that does.
+                with suppress(OSError):
+                    (node.config.node.data_dir / DAMAGE_FILE).touch()
             commands.send(pickle.dumps(Told(-1, (error.reference,))))
             return DAMAGED
         head = -1
@@ -188,7 +191,7 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
     return 0
 
 
-def _try(step: Callable[[], float | None], errors: list[str], bugs: list[str]) -> float | None:
+def _try(errors: list[str], bugs: list[str], step: Callable[[], float | None]) -> float | None:
     try:
         return step()
     except VolumeDamagedError:

@@ -10,8 +10,11 @@ flushes nothing of another, and each can lose its power alone.
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -121,6 +124,7 @@ class World:
 
         Volumes are kept as images, so that files keep their identity (an original is known by its inode).
         """
+        self._let_go()
         for index, volume in reversed(list(enumerate(self._volumes))):
             volume.unmount()
             copy_image(volume.image, self._kept(beginning, layout, index))
@@ -135,7 +139,12 @@ class World:
             self._volumes.append(Volume.restored(kept, self._image(index), place))
 
     def folders(self, code: str) -> tuple[Path, ...]:
-        """What lies on the machine of a node: the node itself, its agency's folders, mailboxes it serves."""
+        """What lies on the machine of a node: the node itself, its agency's folders, mailboxes it serves.
+
+        Of two nodes, joined by a plus sign, what lies on both machines.
+        """
+        if "+" in code:
+            return tuple(folder for each in code.split("+") for folder in self.folders(each))
         served = {BRIDGE: (SENDER,), PROVINCE: (BRIDGE, RECEIVER)}.get(code, ())
         agency = () if code in {BRIDGE, PROVINCE} else (self.layout.agency(code),)
         return (self.layout.node(code), *agency, *(self.layout.mailbox(lower) for lower in served))
@@ -158,9 +167,18 @@ class World:
 
     def clear(self) -> None:
         """Nothing stands any more."""
+        self._let_go()
         for volume in reversed(self._volumes):
             volume.remove()
         self._volumes.clear()
+
+    def _let_go(self) -> None:
+        """Nodes that were stepped here and are gone held folders open, as a daemon does to its end."""
+        gc.collect()
+        for entry in list(Path("/proc/self/fd").iterdir()):
+            with suppress(OSError):
+                if entry.readlink().is_relative_to(self.layout.root):
+                    os.close(int(entry.name))
 
     def _of(self, code: str) -> list[Volume]:
         places = self.folders(code)

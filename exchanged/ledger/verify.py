@@ -19,6 +19,7 @@ from typing import Final
 
 from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import blobs, log_verify, spool
+from exchanged.ledger.damage import UNREADABLE, text_of
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
 
@@ -97,8 +98,8 @@ def examine_ledger(
         books = _Books(spool.names(connection), blobs.all_files(connection))
         if data_dir is not None:
             problems += _ranges(connection)
-    except sqlite3.DatabaseError as error:
-        problems.append(Problem("database-unreadable", "ledger", "a readable database", str(error)))
+    except UNREADABLE as error:
+        problems.append(Problem("database-unreadable", "ledger", "a readable database", text_of(error)))
         data_dir = None
     spares = 0
     if data_dir is not None:

@@ -33,13 +33,12 @@ from exchanged.errors import (
     VolumeDamagedError,
 )
 from exchanged.ledger import schema
+from exchanged.ledger.damage import UNREADABLE, name_damage, text_of
 from exchanged.ledger.transaction import Transaction
-from packet_spec.errors import ExchangeError
 
 T = TypeVar("T")
 
 _GROUP: Final = 256
-_DAMAGE: Final = ("disk i/o error", "malformed", "not a database", "readonly database")
 
 
 @dataclass(slots=True)
@@ -218,27 +217,8 @@ def _naming_damage(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise name_damage(error, path.name) from error
-
-
-def name_damage(error: sqlite3.DatabaseError, where: str) -> ExchangeError:
-    """What an error of SQLite means: a full disk, a volume that cannot be trusted any more, or damage."""
-    text = str(error).lower()
-    if "full" in text:
-        return NoSpaceError("no room for the ledger", where=where)
-    if any(word in text for word in _DAMAGE):
-        return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
-    return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)
-
-
-@contextmanager
-def damage_by_name(where: str) -> Iterator[None]:
-    """What reads the ledger directly raises what the ledger itself would (``name_damage``)."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise name_damage(error, where) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -295,8 +275,8 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         is_open = path.with_name(path.name + "-wal").exists()
         connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path)) from error
+    except UNREADABLE as error:
+        raise LedgerDamagedError(f"the ledger cannot be read: {text_of(error)}", where=str(path)) from error
     return connection
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -59,11 +59,14 @@ def test_i11_no_row_goes_through_a_folder_for_temporary_files(tmp_path: Path) ->
         assert connection.execute(sort).fetchone()["i"] == 1
         rows = connection.execute(sort)
         rows.fetchone()
-        assert [name for name in map(os.readlink, _descriptors()) if "etilqs" in name] == []
+        assert [name for name in _open_files() if "etilqs" in name] == []
         rows.close()
     ledger.close()
 
 
-def _descriptors() -> list[str]:
-    found = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
-    return [path for path in found if os.path.islink(path)]
+def _open_files() -> list[str]:
+    found = []
+    for path in list(Path("/proc/self/fd").iterdir()):
+        with suppress(FileNotFoundError):
+            found.append(str(path.readlink()))
+    return found

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import open_read_only
+from exchanged.errors import LedgerDamagedError, VolumeDamagedError
+from exchanged.ledger import Ledger, open_read_only
 from exchanged.ledger.transaction import GENESIS
 from exchanged.ledger.verify import Verified, count_events, examine_ledger, verify_ledger
 from exchanged.states import Event
 from tests.support.books import Books
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture
@@ -189,3 +190,15 @@ def test_who_needs_a_sound_ledger_gets_the_first_problem_as_an_error(books: Book
     connection.close()
     assert raised.value.where == "event 2"
     assert "event-chain-broken" in raised.value.summary
+
+
+def test_i12_a_ledger_whose_schema_holds_no_text_any_more_is_told_as_damage(books: Books) -> None:
+    """The engine's own words then hold bytes of the file, which are no text either."""
+    books.ledger.close()
+    data = books.path.read_bytes()
+    place = data.index(b"CREATE TABLE")
+    books.path.write_bytes(data[:place] + b"\xc5\xff" * 6 + data[place + 12 :])
+    with pytest.raises(LedgerDamagedError, match="malformed"):
+        open_read_only(books.path)
+    with pytest.raises(VolumeDamagedError, match="malformed"):
+        Ledger(books.path, FakeClock(), on_wake=lambda _: None, threaded=False)

@@ -1,0 +1,120 @@
+"""F04 and F15, by lot: sectors that half arrived at a cut, and two machines that lose power together.
+
+F04: a random point of a random role; the cut tears what was on its way (``torn``). F15: the province and an
+agency, each at a random call of its own in the same round: the first stands in the middle of its call when
+the other comes to its own (or to rest without coming there), and both lose what they had not flushed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from certainty.shard import Outcome, Run
+from certainty.sweep.calls import Fate
+from certainty.sweep.points import At
+from certainty.sweep.pool import Result, each
+from certainty.sweep.stage import Stage, judged
+from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
+from certainty.sweep.tally import Tally, result_of
+from certainty.sweep.torn import tear
+from certainty.sweep.world import JOURNEY, PROVINCE, RECEIVER, ROLES, SENDER, World
+
+IMAGES: Final = 500
+PAIRS: Final = 500
+_QUICK: Final = 4
+_GOAL_SECONDS: Final = 5.0
+_AGENCIES: Final = {"sender": SENDER, "receiver": RECEIVER}
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """One torn image: the case and the seed of its sectors."""
+
+    case: Case
+    seed: int
+
+    def __str__(self) -> str:
+        return f"torn {self.seed}: {self.case}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two points, the agency's and the province's."""
+
+    agency: Case
+    province: Case
+
+    def __str__(self) -> str:
+        return f"{self.agency} with {self.province}"
+
+
+def work(run: Run) -> Iterator[Outcome]:
+    """As many of each as the goal says, or as the time allows."""
+    rng = random.Random(run.seed)
+    with ready(run, *ROLES.values()) as layouts:
+        cases = {role: layouts[ROLES[role]].cases([role]) for role in ROLES}
+        world = next(iter(layouts.values())).world
+        images = [
+            Torn(rng.choice(cases[rng.choice(tuple(ROLES))]), rng.getrandbits(32))
+            for _ in range(_QUICK if run.quick else IMAGES)
+        ]
+        tally = Tally(each(run, world, images, partial(_tear, layouts), "torn at"))
+        yield tally.outcome("F04", len(images), "torn images", _GOAL_SECONDS, start_seconds())
+    with ready(run, *(f"{code}+{PROVINCE}" for code in _AGENCIES.values())) as both:
+        world = next(iter(both.values())).world
+        journeys = {
+            role: [case for case in found if case.beginning == JOURNEY] for role, found in cases.items()
+        }
+        pairs = [_pair(rng, journeys) for _ in range(_QUICK if run.quick else PAIRS)]
+        tally = Tally(each(run, world, pairs, partial(_cut_both, both), "both cut at"))
+        yield tally.outcome("F15", len(pairs), "pairs of machines", _GOAL_SECONDS, start_seconds())
+
+
+def _pair(rng: random.Random, journeys: dict[str, list[Case]]) -> Pair:
+    """An agency's point, and one of the province's from about the same time."""
+    agency, province = journeys[rng.choice(tuple(_AGENCIES))], journeys["province"]
+    when = rng.random()
+    index = min(len(province) - 1, max(0, int((when + rng.uniform(-0.1, 0.1)) * len(province))))
+    return Pair(agency[int(when * len(agency))], province[index])
+
+
+def _tear(layouts: dict[str, Ready], world: World, torn: Torn) -> Result:
+    case, rng = torn.case, random.Random(torn.seed)
+    code, at = ROLES[case.role], At(case.point.number)
+    made = layouts[code]
+    world.restore(made.beginnings[case.beginning], code)
+
+    def on_death(codes: tuple[str, ...]) -> None:
+        for each_code in codes:
+            for volume in world.volumes(each_code):
+                tear(volume, rng)
+
+    stage = Stage(world, made.beginnings[case.beginning], {code: at}, on_death=on_death, case=str(torn))
+    twice = code == RECEIVER
+    ending = judged(stage, made.views[case.beginning], str(torn), may_show_twice=twice)
+    return result_of(case, at, ending)
+
+
+def _cut_both(layouts: dict[str, Ready], world: World, pair: Pair) -> Result:
+    code = ROLES[pair.agency.role]
+    made = layouts[f"{code}+{PROVINCE}"]
+    world.restore(made.beginnings[JOURNEY], made.layout)
+    at = {
+        code: At(pair.agency.point.number, Fate.HOLD),
+        PROVINCE: At(pair.province.point.number, Fate.HOLD),
+    }
+
+    def on_death(codes: tuple[str, ...]) -> None:
+        for each_code in codes:
+            world.cut(each_code)
+        for each_code in codes:
+            world.revive(each_code)
+
+    stage = Stage(world, made.beginnings[JOURNEY], at, on_death=on_death, falls_together=True, case=str(pair))
+    ending = judged(stage, made.views[JOURNEY], str(pair), may_show_twice=code == RECEIVER)
+    group = f"{pair.agency.role} and province, {ending.inside} of them in the middle of a call"
+    return Result(group, str(pair), tuple(ending.violations), ending.recovery)

@@ -1,0 +1,259 @@
+"""F11 and F12: bytes that changed by themselves, in the ledger and in the spool.
+
+F11: the world is stopped in the middle of its journey by killing one role, so that its ledger still has its
+write-ahead log. Then one byte of it is another, or its end is gone, or a side file is, or two pages have
+changed places. ``ledger verify`` must name it (or refuse to open it), unless not one row of the ledger reads
+otherwise. What it does not name is listed with the table that reads otherwise. For a part of them, named or
+not, the node is started on the changed ledger and everything runs on: it may refuse, stop or hold, but no
+inbox may show other bytes or one packet twice.
+
+F12: a byte of a file in the sender's spool or blob store is another before it was sent.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from certainty.shard import Outcome, Run, Violation
+from certainty.sweep.calls import CHANGES
+from certainty.sweep.points import At
+from certainty.sweep.pool import Result, each
+from certainty.sweep.stage import Ending, Stage, judged
+from certainty.sweep.sweeping import Ready, ready
+from certainty.sweep.tally import Tally
+from certainty.sweep.world import JOURNEY, ROLES, Beginning, World
+from exchanged.ledger import open_read_only
+from exchanged.ledger.verify import examine_ledger
+from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
+from packet_spec.errors import ExchangeError
+
+_PAGE: Final = 4096
+_ROUNDS: Final = 7
+_FLIPS, _CUTS, _PLAYED, _ROTTEN = 1000, 100, 120, 120
+_QUICK: Final = (40, 6, 4, 4)
+# The share of the ledgers whose log was folded in before, as an hour of work does.
+_FOLDED: Final = 0.7
+_WRONG: Final = frozenset({"I2", "I3", "I4"})
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One change of a role's files, made by ``seed``. ``plays``: the world runs on with it."""
+
+    row: str
+    kind: str
+    role: str
+    seed: int
+    plays: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.seed} at {self.role}"
+
+
+def work(run: Run) -> Iterator[Outcome]:
+    """The ledger of each role, then the sender's spool."""
+    rng = random.Random(run.seed)
+    flips, cuts, played, rotten = _QUICK if run.quick else (_FLIPS, _CUTS, _PLAYED, _ROTTEN)
+    kinds = ["flip"] * flips + ["truncate"] * cuts + ["swap"] * (cuts // 2) + ["wal", "shm", "both"] * 2
+    cases = [Damage("F11", kind, rng.choice(tuple(ROLES)), rng.getrandbits(32)) for kind in kinds]
+    cases += [
+        Damage("F11", rng.choice(kinds), rng.choice(tuple(ROLES)), rng.getrandbits(32), plays=True)
+        for _ in range(played)
+    ]
+    cases += [Damage("F12", "rot", "sender", rng.getrandbits(32), plays=True) for _ in range(rotten)]
+    with ready(run) as layouts:
+        made = layouts[""]
+        middles = {role: _middle(made, role) for role in ROLES}
+        made.first_put = _first_put(made)
+        tally = Tally(each(run, made.world, cases, partial(_one, made, middles), "damaged"))
+        for row in ("F11", "F12"):
+            part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
+            planned = sum(case.row == row for case in cases)
+            notes = Counter(result.note for result in part.results if result.note)
+            said = "; ".join(f"{note}: {count}" for note, count in sorted(notes.items()))
+            yield part.plain(row, planned, said)
+
+
+def _first_put(made: Ready) -> int:
+    """The call with which the sender begins to put things into its mailbox: all sealed, nothing sent."""
+    points = made.points("sender", JOURNEY, (CHANGES,))
+    return next(point.number for point in points if "/up/." in point.path and point.name == "openat")
+
+
+def _rotten(made: Ready, world: World, damage: Damage, rng: random.Random) -> Result:
+    """The sender dies there; a byte changes; it starts again. Wrong bytes may not come out anywhere."""
+    world.restore(made.beginnings[JOURNEY])
+    code = ROLES[damage.role]
+    changed: list[str] = []
+
+    def on_death(codes: tuple[str, ...]) -> None:
+        if not changed:
+            changed.append(_rot(world.layout.data(code), rng))
+        (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True)
+
+    at = At(made.first_put)
+    stage = Stage(world, made.beginnings[JOURNEY], {code: at}, on_death=on_death, case=str(damage))
+    ending = judged(stage, made.views[JOURNEY], str(damage))
+    return _judged(damage, f"F12 {changed[0] if changed else 'was not reached'}", ending)
+
+
+def _middle(made: Ready, role: str) -> Beginning:
+    """The world after some rounds, with that role killed between two steps and its log not folded in."""
+    made.world.restore(made.beginnings[JOURNEY])
+    stage = Stage(made.world, made.beginnings[JOURNEY], {ROLES[role]: lambda _: 0}, tables=())
+    stage.play_until(_ROUNDS)
+    beginning = Beginning(f"middle-{role}", stage.elapsed)
+    made.world.keep(beginning)
+    return beginning
+
+
+def _one(made: Ready, middles: dict[str, Beginning], world: World, damage: Damage) -> Result:
+    code, rng = ROLES[damage.role], random.Random(damage.seed)
+    data = world.layout.data(code)
+    if damage.row == "F12":
+        return _rotten(made, world, damage, rng)
+    world.restore(middles[damage.role])
+    original, events = _rows(data / LEDGER_FILE), _events(data / LEDGER_FILE)
+    _damage_ledger(data, damage.kind, rng)
+    if damage.plays:
+        return _played(made, middles, world, damage, f"F11 {damage.kind} and run on")
+    verdict, told = _verdict(data, original, events, str(damage))
+    return Result(f"F11 {damage.kind}", str(damage), told, None, verdict)
+
+
+def _verdict(
+    data: Path, original: dict[str, int], events: list[bytes], case: str
+) -> tuple[str, tuple[Violation, ...]]:
+    try:
+        with closing(open_read_only(data / LEDGER_FILE)) as connection:
+            problems = examine_ledger(connection, data).problems
+        if problems:
+            return "named by verify", ()
+        rows = _rows(data / LEDGER_FILE)
+    except ExchangeError:
+        return "refused to open", ()
+    except Exception as error:
+        said = f"an error without a name: {type(error).__name__}: {error}"
+        return "", (Violation("I12", case, said[:300]),)
+    other = sorted(table for table in original if rows.get(table) != original[table])
+    if not other:
+        return "no row reads otherwise", ()
+    left = _events(data / LEDGER_FILE)
+    if len(left) < len(events) and left == events[: len(left)]:
+        # What a chain that was cut at its end cannot show by itself; the neighbours remember its head (I8).
+        return "an earlier commit, whole", ()
+    if set(other) & _CHAINED:
+        return "", (Violation("I8", case, f"verify does not see that {', '.join(other)} read otherwise"),)
+    return f"not under the chain: {', '.join(other)}", ()
+
+
+# What the chain of events and the log of receipts cover.
+_CHAINED: Final = frozenset({"event", "receipt", "log_entry"})
+
+
+def _events(path: Path) -> list[bytes]:
+    """The links of the chain, in order; none where they cannot be read."""
+    try:
+        with closing(open_read_only(path)) as connection:
+            return [
+                bytes(str(tuple(row)), "utf-8")
+                for row in connection.execute("SELECT * FROM event ORDER BY id")
+            ]
+    except (ExchangeError, sqlite3.DatabaseError):
+        return []
+
+
+def _rows(path: Path) -> dict[str, int]:
+    """A fingerprint of every table. Works on a copy: reading must change nothing. Raises DatabaseError."""
+    copy = path.with_name("copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for file in path.parent.glob(f"{path.name}*"):
+        shutil.copy(file, copy / file.name)
+    try:
+        with closing(sqlite3.connect(copy / path.name)) as connection:
+            connection.text_factory = bytes
+            tables = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            ).fetchall()
+            return {
+                name: hash(tuple(connection.execute(f'SELECT * FROM "{name}"').fetchall()))  # noqa: S608
+                for name in (bytes(row[0]).decode() for row in tables)
+            }
+    finally:
+        shutil.rmtree(copy)
+
+
+def _damage_ledger(data: Path, kind: str, rng: random.Random) -> None:
+    path = data / LEDGER_FILE
+    if kind == "swap" or (kind in {"flip", "truncate"} and rng.random() < _FOLDED):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    log, shared = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    match kind:
+        case "wal" | "shm" | "both":
+            for name, file in (("wal", log), ("shm", shared)):
+                if kind in {name, "both"}:
+                    file.unlink(missing_ok=True)
+        case "swap":
+            content = bytearray(path.read_bytes())
+            one, two = rng.sample(range(len(content) // _PAGE), 2)
+            first = bytes(content[one * _PAGE : (one + 1) * _PAGE])
+            content[one * _PAGE : (one + 1) * _PAGE] = content[two * _PAGE : (two + 1) * _PAGE]
+            content[two * _PAGE : (two + 1) * _PAGE] = first
+            path.write_bytes(content)
+        case _:
+            target = rng.choice([file for file in (path, log) if file.exists() and file.stat().st_size])
+            _change(target, kind, rng)
+
+
+def _change(path: Path, kind: str, rng: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    # What is not zero is more likely to mean something.
+    place = rng.choice([index for index, byte in enumerate(content) if byte] or [0])
+    if kind == "truncate":
+        del content[place:]
+    else:
+        content[place] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def _rot(data: Path, rng: random.Random) -> str:
+    folders = (data / SPOOL_FOLDER, data / BLOB_FOLDER)
+    files = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and path.stat().st_size
+    )
+    if not files:
+        return "nothing lay there"
+    path = rng.choice(files)
+    _change(path, "flip", rng)
+    return f"{path.parent.name} {path.suffix}"
+
+
+def _played(made: Ready, middles: dict[str, Beginning], world: World, damage: Damage, group: str) -> Result:
+    """Run on. Whatever is missing afterwards is the damage's; what is there must be right."""
+    code = ROLES[damage.role]
+    stage = Stage(
+        world, middles[damage.role], {code: lambda _: 0}, tables=(), case=str(damage),
+        on_death=lambda _: (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True),
+    )  # fmt: skip
+    return _judged(damage, group, judged(stage, made.views[JOURNEY], str(damage)))
+
+
+def _judged(damage: Damage, group: str, ending: Ending) -> Result:
+    told = tuple(
+        violation
+        for violation in ending.violations
+        if violation.invariant in _WRONG and "half a file" not in violation.what
+    )
+    came = "refused or stopped" if len(ending.codes) > (damage.row == "F12") else "held or named"
+    return Result(group, str(damage), told, None, came if ending.violations else "everything came whole")
