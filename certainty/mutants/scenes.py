@@ -170,7 +170,7 @@ def forger(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
         stage.nodes.start(BRIDGE)
         stage.nodes.await_ready(BRIDGE)
         pause(6.0)
-        return stage.judge(drained=False)
+        return stage.judge_now(BRIDGE)
 
 
 def _small(stage: Stage, sender: str, receiver: str, name: str = "") -> DropRequest:
