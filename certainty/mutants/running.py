@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certainty.kills.nodes import NotReadyError
 from certainty.mutants.scenes import SCENES
 from certainty.mutants.table import MUTANTS, Mutant
 from certainty.mutants.tree import apply, copy_tree
@@ -109,7 +110,10 @@ def _play(mutant: Mutant | None, scene: str, tree: Path, folder: Path, seed: int
     if missing:
         return Tried(name, promise, scene, seed, 0.0, (), missing)
     began = time.monotonic()
-    found = SCENES[scene](tree, folder, seed)
+    try:
+        found = SCENES[scene](tree, folder, seed)
+    except NotReadyError as error:
+        found = (Violation("I12", f"seed {seed}", f"a node does not start again: {error}"),)
     if mutant is not None or not found:
         shutil.rmtree(folder, ignore_errors=True)
     return Tried(name, promise, scene, seed, time.monotonic() - began, found)

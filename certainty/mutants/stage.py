@@ -95,8 +95,8 @@ class Stage:
         self.reader.stop()
         return check(self.world, case=case, drained=drained, power_cuts=power_cuts)
 
-    def await_free(self, dropped: Dropped) -> bool:
-        """The name of that drop is free again in the outbox."""
+    def await_taken(self, dropped: Dropped) -> bool:
+        """That drop has left the outbox."""
         deadline = time.monotonic() + QUIET_SECONDS
         path = self.world.agencies[dropped.agency] / "outbox" / dropped.name
         while path.exists() and time.monotonic() < deadline:
