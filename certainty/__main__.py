@@ -1,6 +1,7 @@
 """``./run certainty``: try what can break, and say what held.
 
-    ./run certainty [--quick] [--seed N] [--only SHARD ...] [--list] [--json] [--keep] [--report DIR]
+    ./run certainty [--quick] [--seed N] [--only SHARD ...] [--jobs N] [--again] [--keep]
+                    [--list] [--json] [--report DIR]
 
 Results are kept below ``.certainty/`` for the state of the source that they belong to: a run that was broken
 off goes on where it stood. Exit codes: 0 nothing was violated and no shard broke, 1 otherwise, 2 usage.
@@ -15,12 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from certainty.matrix import load_matrix, rows_without_source
 from certainty.report import make_page, make_report, show
-from certainty.runner import ROOT, Results, ShardResult, run_shard
+from certainty.runner import ROOT, Results, ShardResult, end_all, run_shard
 from certainty.shard import Shard
 from certainty.shards import SHARDS
 
@@ -53,10 +55,10 @@ def source_of(root: Path) -> str:
 class Progress:
     """One line that is written over on a terminal; elsewhere one line per shard."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, shows_steps: bool = True) -> None:
         self._label = label
         self._began = self._shown = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and shows_steps
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Show it, not too often."""
@@ -74,25 +76,38 @@ class Progress:
 
 
 def run_all(
-    shards: Sequence[Shard], results: Results, *, quick: bool, seed: int, keep: bool, again: bool
+    shards: Sequence[Shard],
+    results: Results,
+    *,
+    quick: bool,
+    seed: int,
+    keep: bool = False,
+    again: bool = False,
+    jobs: int = 1,
 ) -> dict[str, ShardResult]:
     """Every shard once; those that came to their end before are not repeated unless ``again``."""
-    found: dict[str, ShardResult] = {}
-    for number, shard in enumerate(shards, start=1):
-        progress = Progress(f"[{number}/{len(shards)}] {shard.name}")
+
+    def run_one(number: int, shard: Shard) -> ShardResult:
+        progress = Progress(f"[{number}/{len(shards)}] {shard.name}", shows_steps=jobs == 1)
         before = None if again else results.read(shard.name)
         if before is not None and before.seed == seed:
-            found[shard.name] = before
             progress.end("was run before")
-            continue
+            return before
         result = run_shard(shard, quick=quick, seed=seed, progress=progress, keep=keep)
         results.write(result)
-        found[shard.name] = result
         violations = sum(len(outcome.violations) for outcome in result.outcomes)
         cases = sum(outcome.cases for outcome in result.outcomes)
         told = f"{cases:,} cases, {violations} violations" if result.state == "done" else result.reason
         progress.end(f"{result.state} in {result.seconds:.0f} s: {told}")
-    return found
+        return result
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return {each.name: each for each in pool.map(run_one, range(1, len(shards) + 1), shards)}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def write_report(report: dict[str, Any], folder: Path) -> None:
@@ -114,6 +129,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show the shards and end")
     parser.add_argument("--again", action="store_true", help="also what came to its end before")
     parser.add_argument("--keep", action="store_true", help="keep the folders of the shards")
+    parser.add_argument("--jobs", type=int, default=1, help="as many shards side by side")
     parser.add_argument("--json", action="store_true", help="the report on standard output as JSON")
     parser.add_argument("--report", type=Path, default=None, metavar="DIR", help="where the report goes")
     return parser.parse_args(arguments)
@@ -140,7 +156,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kind, source = "quick" if given.quick else "full", source_of(ROOT)
     results = Results(KEPT, source, kind)
     found = run_all(
-        chosen, results, quick=given.quick, seed=given.seed, keep=given.keep, again=given.again
+        chosen,
+        results,
+        quick=given.quick,
+        seed=given.seed,
+        keep=given.keep,
+        again=given.again,
+        jobs=given.jobs,
     )
     # What another call of this source found belongs to the report too.
     for shard in shards:

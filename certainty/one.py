@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from importlib import import_module
@@ -35,6 +36,9 @@ def main(arguments: list[str]) -> int:
     # What the body or its libraries print must not get between the lines.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+
+    # Whoever ends it lets it clean up what it mounted.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
 
     def progress(done: int, total: int, what: str) -> None:
         _write(lines, {"progress": [done, total, what]})

@@ -29,6 +29,9 @@ QUICK_SECONDS: Final = 4 * 60.0
 # A shard stops between two cases; what does not end this long after its time hangs.
 _GRACE_SECONDS: Final = 180.0
 _LAST_LINES: Final = 3000
+_CLEANING_SECONDS: Final = 30.0
+# The processes of shards that run now.
+_running: dict[int, subprocess.Popen[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def _run_process(
     ):
         timer = threading.Timer(seconds + _GRACE_SECONDS, _kill_group, [process.pid])
         timer.start()
+        _running[process.pid] = process
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -128,19 +132,23 @@ def _run_process(
                     outcomes.append(outcome_from(value["outcome"]))
                 is_done = is_done or "done" in value
             code = process.wait()
-        except BaseException:
-            # Ctrl-C: the shard cleans up what it mounted, then it is ended for certain.
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                _kill_group(process.pid)
-            raise
         finally:
             timer.cancel()
+            del _running[process.pid]
     tail = errors.read_text(errors="replace")[-_LAST_LINES:].strip()
     reason = (tail.splitlines() or ["it said nothing"])[-1]
     return tuple(outcomes), f"ended with {code}: {reason}", is_done and code == 0
+
+
+def end_all() -> None:
+    """Ctrl-C: every shard cleans up what it mounted, then it is ended for certain."""
+    for process in tuple(_running.values()):
+        process.terminate()
+    for process in tuple(_running.values()):
+        try:
+            process.wait(_CLEANING_SECONDS)
+        except subprocess.TimeoutExpired:
+            _kill_group(process.pid)
 
 
 def _kill_group(pid: int) -> None:

@@ -115,11 +115,66 @@ _INTAKE: Final = (
         full_seconds=1200,
     ),
 )
-
+_SIMULATED: Final = ("F70", "F80", "F89", "F92", "F93")
+_SIMULATION: Final = (
+    Shard(
+        "simulation-safety",
+        "simulated provinces in which faults never end",
+        ("S1", *_SIMULATED),
+        "certainty.simulation.safety",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+    Shard(
+        "simulation-liveness",
+        "simulated provinces that heal and must come to rest",
+        ("S2", *_SIMULATED),
+        "certainty.simulation.liveness",
+        quick_seconds=70,
+        full_seconds=440,
+    ),
+)
+_OPERATION: Final = (
+    Shard(
+        "operation-poison-clock",
+        "packets that crash workers and daemons, and clocks that go wrong",
+        ("F46", "F52", "F89"),
+        "certainty.operation.poison_clock",
+        needs=("cc",),
+        quick_seconds=60,
+        full_seconds=900,
+    ),
+    Shard(
+        "operation-config-upgrade",
+        "reloads, upgrades killed half-way, a log that nobody reads, stops at any moment",
+        ("F104", "F105", "F109", "F110"),
+        "certainty.operation.config_upgrade",
+        quick_seconds=60,
+        full_seconds=1200,
+    ),
+    Shard(
+        "operation-ledger",
+        "the ledger of ten years",
+        ("F108",),
+        "certainty.operation.ledger",
+        quick_seconds=20,
+        full_seconds=900,
+    ),
+    Shard(
+        "operation-backup",
+        "backups and plain copies of nodes at work",
+        ("F103",),
+        "certainty.operation.backups",
+        quick_seconds=30,
+        full_seconds=400,
+    ),
+)
 SHARDS: Final[tuple[Shard, ...]] = (
-    *_NETWORK,
     *_KILLS,
+    *_SIMULATION,
     *_INTAKE,
+    *_NETWORK,
     *_MUTANTS,
+    *_OPERATION,
     *(shard for shard in _SUITE if shard.rows),
 )

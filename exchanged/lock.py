@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import AlreadyRunningError, FileOperationError
+from exchanged.volume import KERNEL, NO_CRASH, Volume, VolumeAccess
 
 _KERNEL_LOCKS: Final = Path("/proc/locks")
+_ON_OUR_VOLUME: Final = VolumeAccess(Volume.OWN, NO_CRASH, KERNEL)
 
 
 def holder(path: Path) -> int | None:
@@ -61,10 +63,22 @@ class NodeLock:
 
     Raises AlreadyRunningError, naming the holder, when another process has it. Only an act of an operator
     is waited for, at most five minutes: the service manager does not start a daemon again that found the
-    lock taken.
+    lock taken. NoSpaceError, VolumeDamagedError or FileOperationError where the volume does not take it;
+    that the folder is not there or not ours stays what it is, FileNotFoundError or PermissionError.
     """
 
     def __init__(self, path: Path, purpose: Purpose = Purpose.DAEMON) -> None:
+        self._descriptor = -1
+        try:
+            self._take(path, purpose)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            self.release()
+            raise
+        except OSError as error:
+            self.release()
+            raise _ON_OUR_VOLUME.failure(error, "lock", path) from error
+
+    def _take(self, path: Path, purpose: Purpose) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         for looks_left in reversed(range(_LOOKS)):
             try:
@@ -74,7 +88,7 @@ class NodeLock:
                 holder, _, holds_for = self._holder().partition(" ")
                 is_new = looks_left >= _LOOKS - _FIRST_LOOKS
                 if not looks_left or (holds_for != Purpose.ACT and not is_new):
-                    os.close(self._descriptor)
+                    self.release()
                     raise AlreadyRunningError(
                         "another daemon runs on this data directory",
                         where=str(path),

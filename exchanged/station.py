@@ -2,10 +2,10 @@
 
 A station's ``step`` does what is due and says when to look again. Wakes are hints and coalesce: a
 station that is woken while it works runs once more afterwards. Nothing depends on a wake arriving,
-for every station is also run by a slow alarm. A station that failed is not run before its pause is over, whoever
-wakes it; of a long pause only the first half minute is kept from hints, so that what came back is met soon. One
-station never runs twice at once. A station that hangs
-(a dead share) keeps its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
+for every station is also run by a slow alarm. A station that failed is not run before its pause is
+over, whoever wakes it; of a long pause only the first half minute is kept from hints, so that what
+came back is met soon. One station never runs twice at once. A station that hangs (a dead share) keeps
+its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
+from exchanged.ledger.writer import damage_by_name
 from exchanged.log import event_line
+from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff
 from packet_spec.errors import ExchangeError
 
-# What is written, rings and looks anew may each wake a link; a server that refuses must not be asked each time.
+# What is written, rings and looks anew may each wake a link; a server that refuses is not asked each time.
 _DEAF_SECONDS: Final = 30.0
 NOW: Final = 0.0
 """Returned by ``step`` when more work is known to wait."""
@@ -37,6 +39,12 @@ class Station(Protocol):
 
     def step(self) -> float | None:
         """Do what is due. Seconds until the next look without a wake; None: wait for a wake."""
+
+
+def step_of(station: Station) -> float | None:
+    """One step, with a ledger that cannot be read told by its name. Raises what ``step`` raises."""
+    with damage_by_name(LEDGER_FILE):
+        return station.step()
 
 
 class _Place:
@@ -197,7 +205,7 @@ class Runner:
     def _step(self, place: _Place) -> float | None:
         """One step; a failing station is tried again with back-off and never stops the others."""
         try:
-            delay = place.station.step()
+            delay = step_of(place.station)
         except VolumeDamagedError as error:
             self._on_fatal(error)
             return None

@@ -169,13 +169,21 @@ class Effects:
     def _write_status(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
         kind, _, number = effect.subject.partition(":")
-        find = drops.get if kind == "drop" else drops.of_packet
-        drop = find(connection, int(number))
-        if drop is None:
+        if kind == "drop":
+            told: tuple[DropRow, ...] = (drops.get(connection, int(number)),)
+        else:
+            # A higher attempt may have come before anybody wrote how the one before it had ended.
+            told = drops.all_of_packet(connection, int(number))
+        if not told:
             return None
-        number_of_drop = drop.id
-        self._write_status_of(connection, drop)
-        return lambda tx: keeping.lies_again(tx, Kind.STATUS, number_of_drop)
+        for drop in told:
+            self._write_status_of(connection, drop)
+
+        def after(tx: Transaction) -> None:
+            for drop in told:
+                keeping.lies_again(tx, Kind.STATUS, drop.id)
+
+        return after
 
     def _write_status_of(self, connection: Connection, drop: DropRow) -> None:
         status = build_status(connection, drop)

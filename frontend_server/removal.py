@@ -3,7 +3,8 @@
 Guarantees: what goes is, byte for byte or file for file, what the ledger says; anything else that lies
 under the name stays where it is. No link is followed. Originals are taken into the private staging folder,
 looked at again where nobody else can reach them, and only then removed; a stranger goes back without
-replacing anything. Every step may be repeated after a crash:
+replacing anything. Every step may be repeated after a crash, and after ``settle`` nothing comes back when the
+power goes:
 
     sent/NAME  ->  .exchanged/checking-<row>  ->  .exchanged/retired-<row>  ->  gone
 
@@ -47,6 +48,18 @@ class Remover:
     def __init__(self, folders: AgencyFolders, files: DurableFiles) -> None:
         self._folders = folders
         self._files = files
+        # Below the root: where something was removed that a power cut could bring back.
+        self._touched: set[tuple[str, ...]] = set()
+
+    def settle(self) -> None:
+        """Make what was removed so far durable, before the ledger says that it is gone.
+
+        Raises ForeignVolumeError; then it may be tried again.
+        """
+        for below in sorted(self._touched):
+            with self._folders.pinned(*below) as folder:
+                self._files.sync_dir(folder)
+            self._touched.discard(below)
 
     def remove_original(self, folder: str, name: bytes, number: int, is_ours: IsOurs) -> Removed:
         """Remove the original ``name`` of the drop row ``number`` from ``folder`` (sent or refused).
@@ -68,6 +81,7 @@ class Remover:
                     self._give_back(checking, source)
                     return Removed.STRANGER
                 self._files.rename_new(checking, retired)
+            self._touched.add((staging,))
             if kind_of(retired) == stat.S_IFDIR:
                 self._files.remove_tree(retired)
             else:
@@ -82,6 +96,7 @@ class Remover:
                 if found not in ours:
                     return Removed.GONE if kind_of(folder / name) is None else Removed.STRANGER
                 self._files.unlink(folder / name)
+                self._touched.add(below)
         except ForeignVolumeError:
             if self._is_there(below):
                 raise
@@ -94,7 +109,12 @@ class Remover:
         Raises ForeignVolumeError.
         """
         with self._folders.pinned(*below) as folder:
-            return self._files.remove_empty_dir(folder / name)
+            if not self._files.remove_empty_dir(folder / name):
+                return False
+        # What was removed in there went with it.
+        self._touched.discard((*below, name))
+        self._touched.add(below)
+        return True
 
     def _is_there(self, below: tuple[str, ...]) -> bool:
         """Something stands in the last folder's place, and the one above it is a folder of ours."""

@@ -159,6 +159,8 @@ class Retention:
         # Without the marker, that a file is not there says nothing.
         if not self._is_there():
             return False
+        # Else a power cut could bring back what the ledger says is gone, and nobody would remove it again.
+        self._remover.settle()
         self._ledger.write(lambda tx: keeping.end(tx, kind, gone))
         return True
 

@@ -79,12 +79,11 @@ def overflow(run: Run, world: World, papers: Papers) -> Outcome:
     except TooLateError as error:
         violations.append(Violation("I1", f"seed {run.seed}", str(error)))
     sealed = sorted(sealed_at(each) - woken for each in world.delivered() if each.ref in refs)
-    if not sealed or sealed[0] > 5 + 5:
-        violations.append(Violation("I1", f"seed {run.seed}", f"first seal after {sealed[:1]} s"))
     for path in world.outbox.glob("n*.part"):
         path.unlink()
     return Outcome(
         "F23", noise + count, tuple(violations), (sealed[0],) if sealed else (),
+        short=f"the first was sealed after {sealed[0]:.1f} s" if sealed and sealed[0] > 5 else "",
         measured=f"{noise} files made and {count} drops put while the daemon was stopped, with a queue for"
         f" {events} events; {len(sealed)} of {count} found, the first sealed"
         f" {sealed[0] if sealed else -1:.1f} s after it went on"
@@ -94,7 +93,7 @@ def overflow(run: Run, world: World, papers: Papers) -> Outcome:
 
 def many_files(run: Run, world: World, papers: Papers) -> Outcome:
     """F26: at the limit taken, one above it refused, and 100,000 refused, each with a reason."""
-    violations, told = [], []
+    violations, told, late = [], [], []
     cases = [("over", PARTS + 1), ("far", 20_000 if run.quick else 100_000)]
     if not run.quick:
         cases.insert(0, ("at", PARTS))
@@ -134,7 +133,7 @@ def many_files(run: Run, world: World, papers: Papers) -> Outcome:
         if (said == "taken") != (name == "at"):
             violations.append(Violation("I10", name, f"{count} files: {said}"))
         if seconds > 60:
-            violations.append(Violation("I10", name, f"the verdict took {seconds:.0f} s"))
+            late.append(f"the verdict on {count} files took {seconds:.0f} s")
     # Beside it another drop goes its way.
     after = papers.lone(_MANY + 50)
     put(world, after, "after-many.xml")
@@ -143,7 +142,8 @@ def many_files(run: Run, world: World, papers: Papers) -> Outcome:
     except TooLateError as error:
         violations.append(Violation("I9", "after", str(error)))
     shutil.rmtree(world.outbox / "far", ignore_errors=True)
-    return Outcome("F26", len(cases), tuple(violations), measured=f"files in one drop: {'; '.join(told)}")
+    return Outcome("F26", len(cases), tuple(violations), short="; ".join(late),
+                   measured=f"files in one drop: {'; '.join(told)}")  # fmt: skip
 
 
 def large_file(run: Run, world: World) -> Outcome:
@@ -220,29 +220,25 @@ def burst(run: Run, papers: Papers) -> Outcome:
             violations.append(
                 Violation("I1", f"seed {run.seed}", f"{lost} drops are neither taken nor waiting")
             )
-        if not first or first > 15 + 15:
-            violations.append(
-                Violation("I9", f"seed {run.seed}", f"the first was delivered after {first:.0f} s")
-            )
+        late = [f"the first was delivered after {first:.0f} s"] if first > 15 else []
+        if not first:
+            violations.append(Violation("I1", f"seed {run.seed}", "nothing was delivered"))
         rate = counted["taken"] / max(1.0, time.monotonic() - began)
         if taken > 1_800 or (not taken and count / rate > 1_800):
-            violations.append(
-                Violation("I9", f"seed {run.seed}", f"{rate:.0f} drops a second are too few")
-            )
+            late.append(f"{rate:.0f} drops a second, too few for 100,000 within 30 minutes")
         if peak > _MIB_LIMIT:
             violations.append(Violation("I10", f"seed {run.seed}", f"the daemon took {peak:.0f} MiB"))
         violations += [Violation("I11", "log", line) for line in world.log_problems()[:5]]
     slow = max(answers, default=0.0)
-    # On a machine with other work a command takes long before it asks anything.
-    if slow > max(2.0, 6 * idle):
-        violations.append(Violation("I9", f"seed {run.seed}", f"a command answered after {slow:.1f} s"))
+    if slow > 2.0:
+        late.append(f"a command answered after {slow:.1f} s")
     how = (
         f"all accepted after {taken:.0f} s"
         if taken
         else f"{counted['taken']} accepted before the time was over"
     )
     return Outcome(
-        "F25", count, tuple(violations), (first,),
+        "F25", count, tuple(violations), (first,), short="; ".join(late),
         measured=f"{count} drops while the daemon was stopped; first delivered {first:.1f} s after it went"
         f" on, {how} ({_rates(marks)}), {delivered} delivered by then; most memory {peak:.0f} MiB; slowest"
         f" answer of exchangectl {slow:.1f} s of {len(answers)}, its start"

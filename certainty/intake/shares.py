@@ -25,7 +25,6 @@ from certainty.shard import Outcome, Run, Violation
 
 DETENTION: Final = "620199-02-00"
 # Beside the goal of two seconds more than a scan, for a machine with other work.
-_BUSY: Final = 5.0
 _BACK: Final = 60.0
 _QUICK_SCAN: Final = {"": {"[folders] scan_seconds": f"{SCAN_SECONDS}"}}
 
@@ -88,11 +87,10 @@ def without_events(run: Run, world: World, papers: Papers, _others: Papers) -> O
         time.sleep(SCAN_SECONDS * (number % 7 + 1) / 8)
     violations = _all_delivered(world, set(put_at), "drops without events", 60)
     delays = _delays(world, put_at)
-    if delays and delays[-1] > SCAN_SECONDS + 2 + _BUSY:
-        violations.append(Violation("I1", f"seed {run.seed}", f"picked up after {delays[-1]:.1f} s"))
     slowest = delays[-1] if delays else 0.0
     return Outcome(
         "F24", count, tuple(violations),
+        short=f"picked up after {slowest:.1f} s" if slowest > SCAN_SECONDS + 2 else "",
         measured=f"no event comes of the share; sealed at most {slowest:.2f} s after the drop, with a scan"
         f" every {SCAN_SECONDS:g} s",
     )  # fmt: skip
@@ -190,10 +188,8 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
         with suppress(TooLateError):
             wait_for(noticed, "the alarm", 100)
         alarm = time.monotonic() - stopped
-        if not noticed() or alarm > 60 + _BUSY:
-            violations.append(
-                Violation("I9", f"seed {run.seed}", f"no alarm within 60 s ({alarm:.0f} s)")
-            )
+        if not noticed():
+            violations.append(Violation("I9", f"seed {run.seed}", f"no alarm within {alarm:.0f} s"))
         code, said, seconds = world.ctl("node", "status", seconds=60)
         # Long paths are wrapped.
         if code == 0 or "does not answer" not in " ".join(said.split()):
@@ -205,17 +201,14 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
     began = time.monotonic()
     violations += _all_delivered(world, {waits.ref}, "the drop that waited", _BACK)
     recovery = time.monotonic() - began
-    slower = _p95(after) > _p95(before) * 1.2 + 2.0
-    if slower or len(after) < probes:
-        violations.append(
-            Violation(
-                "I9",
-                f"seed {run.seed}",
-                f"others: p95 {_p95(before):.2f} s before, {_p95(after):.2f} s while",
-            )
-        )
+    if len(after) < probes:
+        case = f"seed {run.seed}"
+        violations.append(Violation("I9", case, f"{len(after)} of {probes} drops of others were delivered"))
+    late = [f"alarm after {alarm:.0f} s"] if alarm > 60 else []
+    if _p95(after) > _p95(before) * 1.2:
+        late.append(f"others: p95 {_p95(before):.2f} s before, {_p95(after):.2f} s while")
     return Outcome(
-        "F33", 2 * probes, tuple(violations), (recovery,),
+        "F33", 2 * probes, tuple(violations), (recovery,), short="; ".join(late),
         measured=f"others' drops to delivered: p95 {_p95(before):.2f} s before and {_p95(after):.2f} s while"
         f" the share hung; alarm after {alarm:.0f} s; node status answered after {seconds:.0f} s; delivered"
         f" {recovery:.1f} s after it went on",

@@ -26,7 +26,6 @@ DETENTION, COURT = "620199-02-00", "620199-04-00"
 RULES: Final = {POLICE: "rename", DETENTION: "marker", COURT: "settled"}
 # The goal: the settle time and two seconds. A machine with other work on it gets this much more.
 DELAY: Final = SETTLE_SECONDS + 2.0
-BUSY: Final = 10.0
 _SEALED: Final = re.compile(rb"<sealedAt>([^<]+)</sealedAt>")
 _CONTENT: Final = re.compile(rb"<contentDigest>([^<]+)</contentDigest>")
 
@@ -108,15 +107,11 @@ def slow_writers(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
                 Violation("I1" if seen[ref] == 0 else "I2", case,
                           f"delivered {seen[ref]} times; status {said.get('state')} {codes}")
             )  # fmt: skip
-    late = [delay for delay in delays if delay > DELAY + BUSY]
-    if late:
-        violations.append(
-            Violation("I9", f"seed {run.seed}", f"{len(late)} taken later than {DELAY + BUSY} s")
-        )
     ordered = sorted(delays) or [0.0]
     within = sum(delay <= DELAY for delay in delays)
     return Outcome(
         "F20", len(writers), tuple(violations),
+        short="" if within == len(delays) else f"{len(delays) - within} taken later than {DELAY:g} s",
         measured=f"{len(writers)} writers with pauses up to {longest:g} s, {appended} of them written to"
         f" after they were picked up; sealed after the last byte: median {ordered[len(ordered) // 2]:.2f} s,"
         f" p95 {ordered[int(len(ordered) * 0.95)]:.2f} s, longest {ordered[-1]:.2f} s; {within} within the"

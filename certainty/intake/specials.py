@@ -62,15 +62,12 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
                         Violation("I6", str(path), "bytes from outside the outbox were taken")
                     )
     slower = max(after) - max(before)
-    if slower > 1.0 + 5.0:
-        violations.append(
-            Violation("I9", f"seed {run.seed}", f"a good drop beside them took {slower:.1f} s longer")
-        )
     for name in made:
         _remove(outbox / name)
     codes = in_words(Counter(told.values()))
     return Outcome(
         "F30", len(made), tuple(violations),
+        short=f"a good drop beside them took {slower:.1f} s longer" if slower > 1.0 else "",
         measured=f"{codes}; a good drop was sealed after"
         f" at most {max(before):.2f} s before and {max(after):.2f} s beside them",
     )  # fmt: skip

@@ -73,7 +73,7 @@ def work(run: Run) -> Iterator[Outcome]:
     yield Outcome(
         "F108", cases=len(figures) + 2, violations=tuple(violations), recovery_seconds=(start,),
         measured=f"{rows:,} rows ({packets:,} packets, {size >> 20} MiB) in {writing:.0f} s;"
-        f" started in {start:.1f} s; {len(figures)} questions, the slowest {slowest}: {figures[slowest]:.2f} s;"
+        f" started in {start:.1f} s; {len(figures)} questions, slowest {slowest}: {figures[slowest]:.2f} s;"
         f" verified in {seconds:.0f} s, {rows / seconds:,.0f} rows a second",
     )  # fmt: skip
 

@@ -81,9 +81,9 @@ class Town:
 
     @property
     def proofs(self) -> Proofs:
-        """Verifies with the directory of the sender's node."""
+        """Verifies with the directory of the province's node."""
         if self._proofs is None:
-            self._proofs = Proofs.of(self.lab, SENDER)
+            self._proofs = Proofs.of(self.lab, PROVINCE)
         return self._proofs
 
     def agency(self, code: str) -> Agency:

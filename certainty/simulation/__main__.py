@@ -33,17 +33,17 @@ def main() -> int:
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != _HASH_SEED:
         command = [sys.executable, "-m", "certainty.simulation", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": _HASH_SEED})
+        os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": _HASH_SEED})  # noqa: S606
     # Not before: everything below takes a while to load.
-    from certainty.simulation import crowd  # noqa: PLC0415
-    from certainty.simulation.run import Mode  # noqa: PLC0415
+    from certainty.simulation import crowd
+    from certainty.simulation.run import Mode
 
     mode = Mode(given.mode)
     if given.until is not None:
         return crowd.play(
             range(given.seed, given.until), mode, given.workers, given.seconds, as_json=given.json
         )
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - durability is simulated
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=memory) as folder:
         return crowd.tell(Path(folder), given.seed, mode, with_trail=given.trail)
 

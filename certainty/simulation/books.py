@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from certainty.simulation.drops import End
 from certainty.simulation.node import SimNode
 from certainty.simulation.people import Dropped, People
+from certainty.simulation.watch import Appearance
 from certainty.simulation.world import World
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import examine_ledger
@@ -65,7 +66,7 @@ class Books:
             if said != "signed":
                 self.world.broken("I7", f"{node.code} has {path.name} for {receipt.key}, which nobody signed")
 
-    def _was_taken(self, each: Any) -> bool:
+    def _was_taken(self, each: Appearance) -> bool:
         watch = self.world.inboxes
         for inbox in watch.values():
             if each in inbox.every:
@@ -106,10 +107,7 @@ class Books:
             status = self._status(each)
             if status is None or not status.final:
                 return False
-        for node in self.world.nodes.values():
-            if not node.is_up or self._under_way(node):
-                return False
-        return True
+        return not any(not node.is_up or self._under_way(node) for node in self.world.nodes.values())
 
     def _under_way(self, node: SimNode) -> str:
         connection = node.opened.ledger.read()
@@ -158,16 +156,15 @@ class Books:
                 if count or state in _DELIVERED:
                     world.broken("I13", f"{each.name}, which must be refused, was shown to {recipient}")
             elif state in _DELIVERED and not count:
-                world.broken("I7", f"{each.name} is {state} at {sample.sender}, and {recipient} never saw it")
+                what = f"{each.name} is {state} at {sample.sender}, and {recipient} never saw it"
+                world.broken("I7", what)
             elif state == "cancelled" and count:
                 world.broken("I1", f"{each.name} was cancelled, and {recipient} saw it")
             elif state not in _DELIVERED | {"cancelled", "refused"}:
                 world.broken("I1", f"{each.name} for {recipient} ended as {state or found}")
 
     def _states(self, each: Dropped) -> dict[str, str]:
-        """The state of each recipient in the sender's ledger; one drop became one packet, however often it lay
-        there.
-        """
+        """The state of each recipient in the sender's ledger; one drop is one packet."""
         connection = self.world.nodes[each.sample.sender].opened.ledger.read()
         reference = each.sample.sender_ref
         ids = connection.execute(
@@ -200,7 +197,8 @@ class Books:
             if len(set(states.values())) > 1:
                 self.world.broken("I16", f"{sender}/{packet[-6:]} to {recipient}: {states}")
             if states.get(recipient) in _DELIVERED and sender not in states:
-                self.world.broken("I16", f"{recipient} has {sender}/{packet[-6:]}, which {sender} does not know")
+                what = f"{recipient} has {sender}/{packet[-6:]}, which {sender} does not know"
+                self.world.broken("I16", what)
 
     def _receipts(self) -> None:
         """Every receipt that was issued lies in the sender's folder."""

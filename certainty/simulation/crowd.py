@@ -9,29 +9,29 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
 
 from certainty.simulation.drops import Sample, make_samples
 from certainty.simulation.run import Mode, Result, run_seed
-from certainty.simulation.template import PLANS, Templates
+from certainty.simulation.template import Templates
 
-_MEMORY: Final = "/dev/shm"  # noqa: S108 - durability is simulated, so nothing need reach a disk
+_MEMORY: Final = "/dev/shm"
 
-_templates: Templates | None = None
-_samples: tuple[Sample, ...] = ()
-
-
-def play(seeds: Iterable[int], mode: Mode, workers: int, seconds: float, *, as_json: bool) -> int:
+def play(seeds: range, mode: Mode, workers: int, seconds: float, *, as_json: bool) -> int:
     """Play these seeds and print a line for each that violated something, or for all as JSON."""
     failed = count = 0
     for result in results(seeds, mode, workers, seconds):
         count += 1
-        failed += bool(result["violations"])
+        failed += bool(result["violations"] or "broken" in result)
         if as_json:
             print(json.dumps(result, ensure_ascii=False), flush=True)
+        elif "broken" in result:
+            print(f"seed {result['seed']}: {result['broken']}", flush=True)
         elif result["violations"]:
             first = result["violations"][0]
             print(f"seed {result['seed']}: {first['invariant']} {first['what']}", flush=True)
@@ -40,50 +40,62 @@ def play(seeds: Iterable[int], mode: Mode, workers: int, seconds: float, *, as_j
     return 1 if failed else 0
 
 
-def results(
-    seeds: Iterable[int], mode: Mode, workers: int, seconds: float
-) -> Iterator[dict[str, Any]]:
+def results(seeds: range, mode: Mode, workers: int, seconds: float) -> Iterator[dict[str, Any]]:
     """What each seed showed, as it comes in. No seed is begun after ``seconds``."""
-    global _samples  # noqa: PLW0603 - inherited by the forked workers
-    until = time.monotonic() + seconds
-    _samples = make_samples()
+    samples = make_samples()
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=memory) as folder:
-        context = multiprocessing.get_context("fork")
-        begin = (Path(folder), context.Value("i", 0))
-        with context.Pool(workers, _begin, begin) as pool:
-            # In small handfuls, so that the time is kept.
-            yield from pool.imap(_one, _while_time(seeds, mode, until), chunksize=1)
+        told: multiprocessing.SimpleQueue[dict[str, Any] | None] = context.SimpleQueue()
+        turn = context.Value("q", seeds.start)
+        until = time.monotonic() + seconds
+        work = partial(_work, samples=samples, mode=mode, turn=turn, end=seeds.stop, until=until, told=told)
+        processes = [
+            context.Process(target=work, args=(Path(folder) / f"worker-{number}",))
+            for number in range(workers)
+        ]
+        for process in processes:
+            process.start()
+        try:
+            yield from _told(told, processes)
+        finally:
+            for process in processes:
+                process.terminate()
+                process.join()
 
 
-def _while_time(seeds: Iterable[int], mode: Mode, until: float) -> Iterator[tuple[int, str, float]]:
-    for seed in seeds:
-        if time.monotonic() > until:
-            return
-        yield seed, mode.value, until
+def _told(told: Any, processes: Sequence[BaseProcess]) -> Iterator[dict[str, Any]]:
+    """What the workers tell, until all of them said that they are done. Raises RuntimeError when one died."""
+    working = len(processes)
+    while working:
+        while told.empty():
+            if any(process.exitcode for process in processes):
+                raise RuntimeError("a process of the simulation died")
+            time.sleep(0.02)
+        result = told.get()
+        if result is None:
+            working -= 1
+        else:
+            yield result
 
 
-def _begin(folder: Path, counter: Any) -> None:
-    global _templates  # noqa: PLW0603 - one for each worker
-    with counter.get_lock():
-        counter.value += 1
-        own = folder / f"worker-{counter.value}"
-    own.mkdir()
-    _templates = Templates(own)
-    for plan in PLANS:
-        _templates.copy(plan)
-
-
-def _one(asked: tuple[int, str, float]) -> dict[str, Any]:
-    seed, mode, until = asked
-    if time.monotonic() > until:
-        return {"seed": seed, "skipped": True, "violations": []}
-    assert _templates is not None  # noqa: S101 - made by _begin
-    try:
-        return to_json(run_seed(seed, Mode(mode), _templates, _samples))
-    except Exception:  # noqa: BLE001 - handed to the parent: the simulation itself is broken
-        what = traceback.format_exc(limit=-8)
-        return {"seed": seed, "broken": what, "violations": [{"invariant": "I16", "case": "", "what": what}]}
+def _work(
+    folder: Path, *, samples: tuple[Sample, ...], mode: Mode, turn: Any, end: int, until: float, told: Any
+) -> None:
+    """One worker: take the next seed as long as there is one, and time."""
+    folder.mkdir()
+    templates = Templates(folder)
+    while time.monotonic() < until:
+        with turn.get_lock():
+            seed = turn.value
+            turn.value += 1
+        if seed >= end:
+            break
+        try:
+            told.put(to_json(run_seed(seed, mode, templates, samples)))
+        except Exception:
+            told.put({"seed": seed, "broken": traceback.format_exc(limit=-8), "violations": []})
+    told.put(None)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -95,7 +107,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def tell(folder: Path, seed: int, mode: Mode, *, with_trail: bool) -> int:
-    """Play one seed twice, print its story and its end; exit code as ``certainty.simulation.__main__`` says."""
+    """Play one seed twice and tell its story; the exit code is as ``certainty.simulation.__main__`` says."""
     samples, templates = make_samples(), Templates(folder)
     first = run_seed(seed, mode, templates, samples, keeps_trail=True)
     again = run_seed(seed, mode, templates, samples, keeps_trail=True)

@@ -1,9 +1,10 @@
 """A virtual disk: what of a node's files would be left if the power went now.
 
 The files are real ones in memory; this keeps beside them what was flushed: the content of each file and the
-names in each folder, as of their last fsync. ``cut`` makes a power cut out of that: whatever was not flushed is
-there, gone or there in part, as the dice say. A rename is one step of the file system, as on every journalled
-one: a file is never under both names or under none. The order of steps that were not flushed is not kept.
+names in each folder, as of their last fsync. ``cut`` makes a power cut out of that: whatever was not
+flushed is there, gone or there in part, as the dice say. A rename is one step of the file system, as on
+every journalled one: a file is never under both names or under none. The order of steps that were not
+flushed is not kept.
 
 The ledger is not tracked: what SQLite committed is durable by its own promise, and the rest is rolled back.
 """
@@ -47,7 +48,7 @@ class VirtualDisk:
         self._dirty.add(inode)
 
     def flushed(self, descriptor: int) -> None:
-        """fsync of this file or folder went well."""
+        """Fsync of this file or folder went well."""
         found = os.fstat(descriptor)
         if not stat.S_ISDIR(found.st_mode):
             self._content[found.st_ino] = Path(f"/proc/self/fd/{descriptor}").read_bytes()
@@ -134,7 +135,7 @@ class VirtualDisk:
         survives: Callable[[], bool] = lambda: dice.random() < keeps  # noqa: E731
         wanted = self._wanted(current, survives)
         told = self._make(current, wanted, paths)
-        told += self._tear(wanted, paths, survives, dice)
+        told += self._tear(survives, dice)
         self.settle()
         return told
 
@@ -169,7 +170,7 @@ class VirtualDisk:
         told: list[str] = []
         self._limbo.mkdir(exist_ok=True)
         leaving = [(spot, inode) for spot, inode in current.items() if wanted.get(spot) != inode]
-        for spot, inode in sorted(leaving, key=lambda entry: -len(paths[entry[1]].parts)):
+        for _, inode in sorted(leaving, key=lambda entry: -len(paths[entry[1]].parts)):
             # Deepest first: what is below a folder that leaves as well has left before.
             paths[inode].rename(self._limbo / str(inode))
             told.append(f"lost {self._name(paths[inode])}")
@@ -200,13 +201,7 @@ class VirtualDisk:
         else:
             path.write_bytes(self._content[inode])
 
-    def _tear(
-        self,
-        wanted: dict[Spot, int],
-        paths: dict[int, Path],
-        survives: Callable[[], bool],
-        dice: Random,
-    ) -> list[str]:
+    def _tear(self, survives: Callable[[], bool], dice: Random) -> list[str]:
         """Content that was not flushed: there, not there, or there in part, zeros where it is not."""
         told: list[str] = []
         left = {inode: path for root in self._roots for _, inode, path in self._walk_below(root)}

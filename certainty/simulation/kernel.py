@@ -1,4 +1,4 @@
-"""The system calls of one simulated node: they keep the books of the virtual disk, and fail as the dice say."""
+"""The system calls of one simulated node: they keep the books of its disk, and fail as the dice say."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class CountdownCrash:
 
 
 class SimulatedKernel(Kernel):
-    """Real files, and what of them is durable. ``renamed`` hears of everything that appears under a new name."""
+    """Real files, and what of them is durable. ``renamed`` hears of what appears under a new name."""
 
     def __init__(
         self,
@@ -110,11 +110,11 @@ class SimulatedKernel(Kernel):
         faults = self._faults
         if not (faults.own_eio or faults.foreign_eio):
             return
-        is_own = os.readlink(f"/proc/self/fd/{descriptor}").startswith(self._own)
+        is_own = str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith(self._own)
         if self._dice.random() < (faults.own_eio if is_own else faults.foreign_eio):
             self._fail(errno.EIO, call, descriptor)
 
     def _fail(self, number: int, call: str, descriptor: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
         self._tell(f"{errno.errorcode[number]} at {call} of {name}")
         raise OSError(number, os.strerror(number))

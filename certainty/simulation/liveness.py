@@ -15,6 +15,7 @@ def work(run: Run) -> Iterator[Outcome]:
     yield from outcomes(
         "S2",
         tally,
-        f"{tally.seeds} seeds: {tally.drops} drops, {tally.starts} starts of nodes, {tally.steps} steps;"
+        f"{tally.seeds} seeds: {tally.drops} drops, {tally.shown} packets shown,"
+        f" {tally.starts} starts of nodes, {tally.steps} steps;"
         f" at rest at most {slowest:.0f} s of simulated time after everything healed",
     )

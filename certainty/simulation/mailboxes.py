@@ -1,9 +1,9 @@
 """The virtual network: mailboxes in memory, transports to them, and everything that may happen in between.
 
-A mailbox keeps the contract of ``exchanged.transport`` and no more: a put shows a file whole or not at all, and
-says nothing about who reads it when. The way to it may be cut in the middle of a put or a fetch, answers may be
-lost after the deed, bytes may come wrong, a listing comes in any order, and a relay that carries the files may
-lose them, bring old ones back, exchange them or hold them back.
+A mailbox keeps the contract of ``exchanged.transport`` and no more: a put shows a file whole or not at all,
+and says nothing about who reads it when. The way to it may be cut in the middle of a put or a fetch, answers
+may be lost after the deed, bytes may come wrong, a listing comes in any order, and a relay that carries the
+files may lose them, bring old ones back, exchange them or hold them back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import TransportError, TransportFileError
 from exchanged.folder_transport import resume_offset
 from exchanged.mailbox import (
-    ACKNOWLEDGEMENT_NAME,
     Direction,
     MailboxKind,
     classify,
@@ -53,7 +52,9 @@ class LineFaults:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class MailFile:
+    """A file in a mailbox: its bytes, when it was put, and from when on the other side sees it."""
+
     content: bytes
     put_at: float
     seen_from: float
@@ -61,10 +62,10 @@ class _File:
 
 @dataclass
 class Mailbox:
-    """Both directions of one mailbox; ``past`` is everything that ever lay there, for relays that bring it back."""
+    """Both directions of one mailbox; ``past`` is what ever lay there, for relays that bring it back."""
 
     name: str
-    files: dict[Direction, dict[str, _File]] = field(
+    files: dict[Direction, dict[str, MailFile]] = field(
         default_factory=lambda: {Direction.UP: {}, Direction.DOWN: {}}
     )
     past: list[tuple[Direction, str, bytes]] = field(default_factory=list)
@@ -72,12 +73,12 @@ class Mailbox:
 
     def show(self, direction: Direction, name: str, content: bytes, now: float, seen_from: float) -> None:
         """``content`` lies there as ``name``, to be seen from then on."""
-        self.files[direction][name] = _File(content, now, seen_from)
+        self.files[direction][name] = MailFile(content, now, seen_from)
         self.past.append((direction, name, content))
 
 
 class SimulatedTransport:
-    """One node's side of a mailbox, over a line that may fail. See the contract in ``exchanged.transport``."""
+    """One node's side of a mailbox, over a line that may fail: the contract of ``exchanged.transport``."""
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class SimulatedTransport:
     def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
         """Copy a file; a blob goes on where ``target`` ends."""
         known = require_known(name)
-        self._try(f"fetch {_short(name)}")
+        self._try(f"fetch {short(name)}")
         found = self._mailbox.files[self._outgoing.opposite].get(name)
         if found is None or found.seen_from > self._time():
             raise TransportFileError("a file cannot be opened", found="missing")
@@ -123,13 +124,13 @@ class SimulatedTransport:
             end = self._dice.randint(offset + 1, end - 1)
         blocks = self._perhaps_cut(content[:end], offset, name)
         fetched = self._files.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
-        self._answer(f"fetch {_short(name)}")
+        self._answer(f"fetch {short(name)}")
         return replace(fetched, whole=end == len(content))
 
     def put(self, name: str, source: Source) -> bool:
         """Show a file whole; a blob goes on where an earlier try was cut, or its turn was over."""
         known = require_known(name)
-        self._try(f"put {_short(name)}")
+        self._try(f"put {short(name)}")
         folder = self._mailbox.files[self._outgoing]
         partial = partial_name(name)
         kept = folder[partial].content if known.kind is MailboxKind.BLOB and partial in folder else b""
@@ -138,11 +139,11 @@ class SimulatedTransport:
         rest = b"".join(source.blocks(len(kept)))
         if self._dice.random() < self._faults.cut:
             upto = self._dice.randint(0, len(rest))
-            folder[partial] = _File(kept + rest[:upto], self._time(), 0.0)
-            self._fail(f"put {_short(name)} is cut after {len(kept) + upto} bytes")
+            folder[partial] = MailFile(kept + rest[:upto], self._time(), 0.0)
+            self._fail(f"put {short(name)} is cut after {len(kept) + upto} bytes")
         if known.kind is MailboxKind.BLOB and len(rest) > 1 and self._dice.random() < self._faults.turn:
-            folder[partial] = _File(kept + rest[: self._dice.randint(1, len(rest) - 1)], self._time(), 0.0)
-            self._tell(f"{self._mailbox.name}: the turn of {_short(name)} is over")
+            folder[partial] = MailFile(kept + rest[: self._dice.randint(1, len(rest) - 1)], self._time(), 0.0)
+            self._tell(f"{self._mailbox.name}: the turn of {short(name)} is over")
             return False
         content = kept + rest
         folder.pop(partial, None)
@@ -154,23 +155,23 @@ class SimulatedTransport:
         seen_from = now + self._dice.uniform(0.1, 60.0) if late else now
         if self._dice.random() < self._faults.lost_file:
             # Told as done and then lost: only an acknowledgement is custody.
-            self._tell(f"{self._mailbox.name}: {_short(name)} was put and is lost")
+            self._tell(f"{self._mailbox.name}: {short(name)} was put and is lost")
             folder.pop(name, None)
         else:
             self._mailbox.show(self._outgoing, name, content, now, seen_from)
         self._hint()
-        self._answer(f"put {_short(name)}")
+        self._answer(f"put {short(name)}")
         return True
 
     def remove_own(self, name: str) -> None:
         """Remove a file of this side."""
-        self._try(f"remove {_short(name)}")
+        self._try(f"remove {short(name)}")
         self._mailbox.files[self._outgoing].pop(require_known(name).name, None)
-        self._answer(f"remove {_short(name)}")
+        self._answer(f"remove {short(name)}")
 
     def discard_partial(self, name: str) -> None:
         """Remove what a put that was cut left behind."""
-        self._try(f"discard {_short(name)}")
+        self._try(f"discard {short(name)}")
         self._mailbox.files[self._outgoing].pop(partial_name(require_known(name).name), None)
 
     def ring(self) -> bool:
@@ -207,7 +208,7 @@ class SimulatedTransport:
         if not content or not self._faults.wrong_bytes or self._dice.random() >= self._faults.wrong_bytes:
             return content
         at = self._dice.randrange(len(content))
-        self._tell(f"{self._mailbox.name}: byte {at} of {_short(name)} comes wrong")
+        self._tell(f"{self._mailbox.name}: byte {at} of {short(name)} comes wrong")
         return content[:at] + bytes((content[at] ^ (1 << self._dice.randrange(8)),)) + content[at + 1 :]
 
     def _perhaps_cut(self, content: bytes, offset: int, name: str) -> Iterator[bytes]:
@@ -218,7 +219,7 @@ class SimulatedTransport:
         for start in range(offset, end, _BLOCK):
             yield content[start : min(start + _BLOCK, end)]
         if is_cut:
-            self._fail(f"fetch {_short(name)} is cut after {end} of {len(content)} bytes")
+            self._fail(f"fetch {short(name)} is cut after {end} of {len(content)} bytes")
 
     def _list(self, direction: Direction) -> Listing:
         self._try("list")
@@ -236,7 +237,7 @@ class SimulatedTransport:
         self._dice.shuffle(known)
         return Listing(tuple(known), len(names) - len(known))
 
-    def _stamp(self, file: _File) -> float | None:
+    def _stamp(self, file: MailFile) -> float | None:
         step = self._faults.stamp_seconds
         if step < 0:
             return None
@@ -244,89 +245,6 @@ class SimulatedTransport:
         return at if not step else at // step * step
 
 
-class Relay:
-    """What carries the files of a mailbox, when it means harm: it forges nothing, for it has no keys."""
-
-    def __init__(self, mailboxes: list[Mailbox], dice: Random, tell: Callable[[str], None]) -> None:
-        self._mailboxes = mailboxes
-        self._dice = dice
-        self._tell = tell
-        self._deeds = (
-            self._replay, self._replay, self._lose, self._spoil, self._misplace, self._rename, self._junk
-        )  # fmt: skip
-
-    def act(self, now: float) -> str:
-        """One deed; returns the name of the mailbox, empty where nothing could be done."""
-        mailbox = self._dice.choice(self._mailboxes)
-        direction = self._dice.choice((Direction.UP, Direction.DOWN))
-        done = self._dice.choice(self._deeds)(mailbox, direction, now)
-        if done:
-            self._tell(f"relay at {mailbox.name}/{direction}: {done}")
-        return mailbox.name if done else ""
-
-    def _replay(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
-        """An old file lies there again: the bytes were good once."""
-        past = [entry for entry in mailbox.past if entry[0] is direction]
-        if not past:
-            return ""
-        _, name, content = self._dice.choice(past)
-        mailbox.files[direction][name] = _File(content, now, now)
-        return f"{_short(name)} is back"
-
-    def _lose(self, mailbox: Mailbox, direction: Direction, _now: float) -> str:
-        files = mailbox.files[direction]
-        if not files:
-            return ""
-        name = self._dice.choice(sorted(files))
-        del files[name]
-        return f"{_short(name)} is gone"
-
-    def _spoil(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
-        """What lies there is other bytes now."""
-        files = mailbox.files[direction]
-        names = [name for name in sorted(files) if files[name].content]
-        if not names:
-            return ""
-        name = self._dice.choice(names)
-        content = bytearray(files[name].content)
-        content[self._dice.randrange(len(content))] ^= 0x55
-        files[name] = _File(bytes(content), now, now)
-        return f"{_short(name)} is spoilt"
-
-    def _misplace(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
-        """A file of another link, or of the other direction, lies here."""
-        others = [entry for each in self._mailboxes for entry in each.past]
-        others = [entry for entry in others if entry[1] != ACKNOWLEDGEMENT_NAME or self._dice.random() < 0.5]
-        if not others:
-            return ""
-        _, name, content = self._dice.choice(others)
-        mailbox.files[direction][name] = _File(content, now, now)
-        return f"{_short(name)} of somewhere lies here"
-
-    def _rename(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
-        """An old batch lies there under another random."""
-        past = [entry for entry in mailbox.past if entry[0] is direction and entry[1][8:9] == "-"]
-        if not past:
-            return ""
-        _, name, content = self._dice.choice(past)
-        number = name.split("-")[0]
-        other = f"{number}-{self._dice.randbytes(8).hex()}.batch"
-        if classify(other) is None:
-            return ""
-        mailbox.files[direction][other] = _File(content, now, now)
-        return f"{_short(name)} lies here as {_short(other)}"
-
-
-    def _junk(self, mailbox: Mailbox, direction: Direction, now: float) -> str:
-        """A file that bears a number to come and nothing else."""
-        numbers = [int(entry[1][:8]) for entry in mailbox.past if entry[0] is direction and entry[1][8:9] == "-"]
-        number = max(numbers, default=0) + self._dice.choice((1, 1, 2, 3, 40))
-        if self._dice.random() < 0.2:
-            number = 99_999_999
-        name = f"{number:08d}-{self._dice.randbytes(8).hex()}.batch"
-        mailbox.files[direction][name] = _File(self._dice.randbytes(600), now, now)
-        return f"{_short(name)} is junk"
-
-
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name for the trail: long ones have their middle left out."""
     return name if len(name) < 30 else f"{name[:14]}~{name[-6:]}"

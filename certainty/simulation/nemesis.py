@@ -1,6 +1,6 @@
 """What goes wrong in one world: which kinds of faults there are, how often, and when, all from its seed.
 
-Each seed draws its own few kinds of faults: where everything fails at once, little is reached that fails late.
+Each seed draws its own few kinds of faults: where everything fails at once, nothing gets far.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from certainty.simulation.mailboxes import Relay
 from certainty.simulation.people import People
+from certainty.simulation.relay import Relay
 from certainty.simulation.world import World
 
 KINDS: Final = (
@@ -39,21 +39,21 @@ class Nemesis:
         self.kinds |= {"deaths"} if dice.random() < 0.5 else set()
         world.tell("world", f"plan {world.plan}; faults: {', '.join(sorted(self.kinds)) or 'none'}")
         line = world.line
-        line.refused = self._rate("line", 0.02, 0.2)
-        line.lost_answer = self._rate("line", 0.02, 0.15)
-        line.cut = self._rate("cuts", 0.05, 0.4)
-        line.wrong_bytes = self._rate("wrong bytes", 0.02, 0.2)
+        line.refused = self._rate("line", 0.005, 0.1)
+        line.lost_answer = self._rate("line", 0.005, 0.1)
+        line.cut = self._rate("cuts", 0.02, 0.2)
+        line.wrong_bytes = self._rate("wrong bytes", 0.005, 0.08)
         line.turn = self._rate("turns", 0.1, 0.8)
-        line.late = self._rate("late files", 0.1, 0.5)
-        line.lost_file = self._rate("lost files", 0.05, 0.3)
+        line.late = self._rate("late files", 0.05, 0.3)
+        line.lost_file = self._rate("lost files", 0.02, 0.15)
         line.lost_ring = self._rate("lost hints", 0.2, 1.0)
         line.stamp_seconds = dice.choice((1.0, 2.0, -1.0)) if "coarse stamps" in self.kinds else 0.0
         world.lost_wakes = self._rate("lost hints", 0.05, 0.5)
         world.keeps = dice.choice((0.0, 0.3, 0.5, 0.9))
         for node in world.nodes.values():
-            node.faults.own_eio = self._rate("disk errors", 0.0005, 0.004)
-            node.faults.foreign_eio = self._rate("share errors", 0.005, 0.05)
-            node.faults.full = self._rate("full disks", 0.005, 0.05)
+            node.faults.own_eio = self._rate("disk errors", 0.0003, 0.002)
+            node.faults.foreign_eio = self._rate("share errors", 0.002, 0.03)
+            node.faults.full = self._rate("full disks", 0.002, 0.02)
             node.faults.short = self._rate("short writes", 0.1, 0.9)
             node.faults.unlinkable = "no renameat2" in self.kinds and dice.random() < 0.5
         if "relay" in self.kinds:

@@ -1,4 +1,4 @@
-"""One simulated node: the real stations of its role, stepped by hand, on a disk, clock and lines of the world's."""
+"""One simulated node: the real stations of its role, stepped by hand, in the surroundings of its world."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class SimNode:
         stations: list[Station] = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
         self.stations = {station.name: station for station in stations}
         now = self.around.time()
-        self.due = {name: now for name in self.stations}
+        self.due = dict.fromkeys(self.stations, now)
         self._failures = {}
 
     def _link(self, link: LinkConfig, parts: Parts) -> LinkStation:
@@ -170,7 +170,7 @@ class SimNode:
         except ExchangeError as error:
             self.around.tell(f"{name} failed: {error.reference}")
             delay = self._failed(name)
-        except Exception as error:  # noqa: BLE001 - a mistake of the product, which the run shall show
+        except Exception as error:
             self.around.bug(f"{name}: {type(error).__name__}: {error}")
             delay = self._failed(name)
         else:

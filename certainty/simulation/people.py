@@ -13,13 +13,11 @@ from certainty.simulation.drops import Sample
 from certainty.simulation.kernel import PowerGone
 from certainty.simulation.watch import Appearance
 from certainty.simulation.world import World
-from exchanged.acts.desk import Desk
-from exchanged.acts.opening import desk_of, no_agency
+from exchanged.acts.opening import desk_of
 from exchanged.acts.values import Act, Operator, Request
 from exchanged.errors import VolumeDamagedError
 from frontend_server.role import frontend_agency
 from packet_spec.errors import ExchangeError
-from packet_spec.identity import PacketKey
 
 _OPERATOR: Final = Operator("root", 0, "operator", 1000, "kernel")
 _DISPOSITION: Final = (
@@ -148,7 +146,8 @@ class People:
         link = node.config.links[0].name
         if act is Act.PAUSE:
             self._act(agency, Act.PAUSE, link)
-            self.world.at(self.world.now + dice.uniform(1, 40), "", partial(self._act, agency, Act.RESUME, link))
+            later = self.world.now + dice.uniform(1, 40)
+            self.world.at(later, "", partial(self._act, agency, Act.RESUME, link))
         elif ids:
             packet = dice.choice(ids)
             self._act(agency, act, packet)
@@ -161,7 +160,7 @@ class People:
         if not node.is_up:
             self.world.at(node.up_at + 1.0, "", partial(self._act, agency, act, what))
             return
-        desk: Desk = desk_of(node.opened, frontend_agency(node.config) if agency in self.world.inboxes else no_agency)
+        desk = desk_of(node.opened, frontend_agency(node.config))
         request = Request(act, node.randomness.token(16).hex(), "a fictional reason", what)
         try:
             answer = desk.handle(request, _OPERATOR)

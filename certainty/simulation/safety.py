@@ -1,4 +1,4 @@
-"""``simulation-safety``: faults without end, and at no moment is anything doubled, torn, misled or promised wrongly."""
+"""``simulation-safety``: faults without end; at no moment is anything doubled, torn or promised wrongly."""
 
 from __future__ import annotations
 
@@ -14,5 +14,6 @@ def work(run: Run) -> Iterator[Outcome]:
     yield from outcomes(
         "S1",
         tally,
-        f"{tally.seeds} seeds: {tally.drops} drops, {tally.starts} starts of nodes, {tally.steps} steps",
+        f"{tally.seeds} seeds: {tally.drops} drops, {tally.shown} packets shown,"
+        f" {tally.starts} starts of nodes, {tally.steps} steps",
     )

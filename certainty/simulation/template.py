@@ -47,7 +47,7 @@ PLANS: Final[dict[str, LabPlan]] = {
 
 
 class Templates:
-    """The built plans below ``folder``; a world always stands at ``folder/world``, whose path is in its files."""
+    """The built plans below ``folder``; a world stands at ``folder/world``: its path is in its files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -80,7 +80,7 @@ class Templates:
 def _open_once(configs: dict[str, Config]) -> None:
     for code, config in configs.items():
         ports = Ports(FakeClock(EPOCH), FakeRandomness(f"first-{code}"), InlinePool(), threaded=False)
-        parts = open_parts(config, ports, lambda names: None)
+        parts = open_parts(config, ports, lambda _names: None)
         parts.close(clean=True)
 
 

@@ -1,8 +1,8 @@
 """The invariants that are looked at all the time, from what anybody can see in the folders.
 
 I2: a packet appears in an inbox once. I3, I4: whole, and with the bytes that were dropped. I6: at the right
-recipient. I7: no receipt says what did not happen. What is allowed is C19 alone: after a power cut between the
-rename and the flushing of the folder, one packet may be shown a second time.
+recipient. I7: no receipt says what did not happen. What is allowed is C19 alone: after a power cut between
+the rename and the flushing of the folder, one packet may be shown a second time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MADE_BY_PACKET: Final = "packet.xml"
 
 @dataclass
 class Appearance:
-    """One time that a folder appeared in an inbox. ``gone``: by whom it was taken away, empty while it lies."""
+    """One time that a folder appeared in an inbox. ``gone``: who took it, empty while it lies."""
 
     folder: str
     sample: Sample | None

@@ -52,13 +52,13 @@ class World:
     violations: list[Violation] = field(default_factory=list)
     layout: Layout = field(init=False)
     # Hear of every step: the books look at what it changed.
-    after_step: Callable[[SimNode, str], None] = lambda node, station: None
-    after_cut: Callable[[SimNode], None] = lambda node: None
+    after_step: Callable[[SimNode, str], None] = lambda _node, _station: None
+    after_cut: Callable[[SimNode], None] = lambda _node: None
     _events: list[tuple[float, int, str, Callable[[], None]]] = field(default_factory=list)
     _ordered: int = 0
 
     def __post_init__(self) -> None:
-        self.dice = Random(f"exchanged/{self.seed}")  # noqa: S311 - one seed is one run
+        self.dice = Random(f"exchanged/{self.seed}")
         self.layout = Layout(self.templates.world)
         configs = self.templates.copy(self.plan)
         for code, config in configs.items():
@@ -71,7 +71,7 @@ class World:
         roots = (config.node.data_dir, *((agency,) if agency else ()))
         disk = VirtualDisk(roots, self.templates.world / f"limbo-{code}")
         faults, tell = DiskFaults(), partial(self.tell, code)
-        dice = Random(f"disk/{self.seed}/{code}")  # noqa: S311
+        dice = Random(f"disk/{self.seed}/{code}")
         if agency is not None:
             self.inboxes[code] = InboxWatch(
                 code, agency, disk, self.samples, self.broken, lambda: self.now

@@ -69,6 +69,8 @@ class Fate(StrEnum):
 
     PASS = "pass"  # noqa: S105 - the word of the trade
     KILL = "kill"
+    HOLD = "hold"
+    """It waits for ever: until its process is killed."""
     SHORT = "short"
     """Only the first half of what was to be written is written."""
 
@@ -145,14 +147,14 @@ class Listener:
         """For select and poll."""
         return self._descriptor
 
-    def answer(self, decide: Decide) -> None:
+    def answer(self, decide: Decide) -> Fate | int:
         """Answer one waiting call as ``decide`` says; a caller that has gone meanwhile is no matter."""
         buffer = bytearray(_NOTIFICATION.size)
         try:
             fcntl.ioctl(self._descriptor, _RECEIVE, buffer)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.EINTR}:
-                return
+                return Fate.PASS
             raise
         number, pid, _, call, _, _, *arguments = _NOTIFICATION.unpack(buffer)
         name = self._names[call]
@@ -161,7 +163,8 @@ class Listener:
         answer = _ANSWER.pack(number, 0, 0, _CONTINUE)
         if fate is Fate.KILL:
             os.kill(_leader(pid), signal.SIGKILL)
-            return
+        if fate in {Fate.KILL, Fate.HOLD}:
+            return fate
         if fate is Fate.SHORT:
             written = _write_half(found)
             answer = _ANSWER.pack(number, written, 0, 0)
@@ -172,6 +175,7 @@ class Listener:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+        return fate
 
     def close(self) -> None:
         """What still waits fails then. Again is fine."""

@@ -1,28 +1,30 @@
-"""One case: the world put back, three nodes stepped here and one that is the victim, to the end.
+"""One case: the world put back, healthy nodes stepped here, one or two that are victims, to the end.
 
 Everything is in one order and follows from the template, the clock and the seeds: the same point is the same
-case in every run. What may happen to the victim is its ``decide``; when it dies, ``on_death`` does what the
+case in every run. What may happen to a victim is its ``decide``; when it dies, ``on_death`` does what the
 case is about (nothing, or the power goes), and the same role starts again in a fresh process, at once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from certainty.shard import Violation
 from certainty.sweep.calls import CHANGES, Decide
+from certainty.sweep.driven import Driven
 from certainty.sweep.reader import Reader, View, differences, ledger_problems, temporaries, view
-from certainty.sweep.victim import CLOSE, OPEN, STEP, Victim, VictimGoneError
+from certainty.sweep.victim import CLOSE, LOOK, OPEN, STEP, Victim, VictimGoneError, VictimHeldError
 from certainty.sweep.world import JOURNEY, LAST, LATE, RECEIVER, RETENTION, SENDER, Beginning, World
 from exchanged.config import load_config
-from tests.support.clock import FakeClock, FakeRandomness
-from tests.support.network import SimulatedNode
+from exchanged.errors import VolumeDamagedError
+from packet_spec.errors import ExchangeError
+from tests.support.clock import FakeClock
 
-QUIET: Final = 3
+QUIET: Final = 2
 # As long as the agency's folders are looked at in between.
 ROUND_SECONDS: Final = 2.0
 MOST_ROUNDS: Final = 120
@@ -44,34 +46,39 @@ class Ending:
 
 
 class Stage:
-    """One case over ``world``. Use ``play`` once."""
+    """One case over ``world``. ``victims``: what is decided of each call of these nodes. Use ``play`` once.
+
+    ``on_death`` is told which nodes ended together and with what codes, before they start again.
+    """
 
     def __init__(
         self,
         world: World,
         beginning: Beginning,
-        victim: str = "",
+        victims: Mapping[str, Decide] | None = None,
         *,
-        decide: Decide | None = None,
         tables: tuple[dict[str, int], ...] = (CHANGES,),
-        on_death: Callable[[int], None] = lambda code: None,
+        on_death: Callable[[tuple[str, ...]], None] = lambda codes: None,
         on_round: Callable[[int], None] = lambda number: None,
         on_old: Callable[[], object] = lambda: None,
         on_rest: Callable[[], object] = lambda: None,
+        least_rounds: int = 0,
         case: str = "",
     ) -> None:
         self._world, self._beginning, self._case = world, beginning, case
-        self._victim_code, self._decide, self._tables = victim, decide, tables
+        self._least_rounds = least_rounds
+        self._decides, self._tables = dict(victims or {}), tables
         self._on_death, self._on_round, self._on_old = on_death, on_round, on_old
         self._on_rest = on_rest
-        self._head = 0
         self.clock = FakeClock()
         self.clock.advance(beginning.elapsed)
         self.elapsed = beginning.elapsed
         self.reader = Reader(world.layout.agency(RECEIVER))
-        self._healthy: dict[str, SimulatedNode] = {}
-        self._victim: Victim | None = None
-        self._spare: Victim | None = None
+        self._healthy: dict[str, Driven] = {}
+        self._victims: dict[str, Victim] = {}
+        self._spares: dict[str, Victim] = {}
+        self._heads_told: dict[str, int] = {}
+        self._held: set[str] = set()
         self.ending = Ending(View((), {}, {}, {}), [])
 
     def play(self) -> Ending:
@@ -93,100 +100,135 @@ class Stage:
             self._close()
             self._judge()
         finally:
-            for victim in (self._victim, self._spare):
-                if victim is not None:
-                    victim.kill()
+            for victim in (*self._victims.values(), *self._spares.values()):
+                victim.kill()
             for node in self._healthy.values():
                 node.die()
         return self.ending
 
+    def play_until(self, rounds: int) -> None:
+        """Only so many rounds; then everybody is gone in that moment, as if killed between two steps."""
+        try:
+            self._open()
+            for number in range(rounds):
+                self._on_round(number)
+                self._round(is_full=False)
+        finally:
+            for victim in (*self._victims.values(), *self._spares.values()):
+                victim.kill()
+            for node in self._healthy.values():
+                node.die()
+
+    def victim(self, code: str) -> Victim:
+        """The process of that node, as it is now."""
+        return self._victims[code]
+
     def _open(self) -> None:
-        if self._victim_code:
-            config = str(self._world.layout.config(self._victim_code))
-            # Both are forked before anything is open here; the spare waits untrapped.
-            self._spare = Victim(self._victim_code, config, "again", ())
-            self._victim = Victim(self._victim_code, config, "first", self._tables)
-            if self._decide is not None:
-                self._victim.decide = self._decide
+        for code, decide in self._decides.items():
+            config = str(self._world.layout.config(code))
+            # All are forked before anything is open here; the spares wait, and nothing of theirs is trapped.
+            self._spares[code] = Victim(code, config, "again", ())
+            self._victims[code] = Victim(code, config, "first", self._tables)
+            self._victims[code].decide = decide
         for code in self._world.codes:
-            if code == self._victim_code:
-                self._ask(OPEN)
+            if code in self._victims:
+                self._ask(code, OPEN)
                 continue
-            config = load_config(self._world.layout.config(code))
-            node = SimulatedNode(code, config, self.clock, FakeRandomness(f"{code} first"))
+            node = Driven(load_config(self._world.layout.config(code)), self.clock, f"{code} first")
             node.open()
             self._healthy[code] = node
 
-    def _ask(self, what: str) -> None:
-        assert self._victim is not None
+    def _ask(self, code: str, what: str) -> None:
+        if code in self._held:
+            return
+        victim = self._victims[code]
         try:
-            told = self._victim.ask(what, self.elapsed)
-            if told.head >= 0:
-                self._note(told.errors, told.bugs)
-                self._head = told.head
-                return
-            self._note(told.errors, told.bugs)
-            code = self._victim.wait()
+            told = victim.ask(what, self.elapsed)
+        except VictimHeldError:
+            self._held.add(code)
+            return
         except VictimGoneError as gone:
-            code = gone.code
-        self._died(code, what)
+            self._died(code, gone.code, what)
+            return
+        self.ending.errors.extend(told.errors)
+        self.ending.bugs.extend(told.bugs)
+        if told.head >= 0:
+            self._heads_told[code] = told.head
+        else:
+            self._died(code, victim.wait(), what)
 
-    def _note(self, errors: tuple[str, ...], bugs: tuple[str, ...]) -> None:
-        self.ending.errors.extend(errors)
-        self.ending.bugs.extend(bugs)
-
-    def _died(self, code: int, what: str) -> None:
-        assert self._victim is not None
+    def _died(self, code: str, exit_code: int, what: str) -> None:
+        """That process has ended; what is held in the middle of a call ends in the same moment."""
+        together = tuple(dict.fromkeys((*self._held, code)))
+        self._held.clear()
         self.ending.deaths += 1
-        self.ending.codes.append(code)
-        self._victim.kill()
-        if self._spare is None:
-            self._say(
-                "I12", f"the node that was started again ended with code {code}: {self.ending.errors[-1:]}"
-            )
-            raise CaseOverError
+        self.ending.codes.append(exit_code)
+        for each in together:
+            self._victims[each].kill()
+            if each not in self._spares:
+                last = self.ending.errors[-1:] + self.ending.bugs[-1:]
+                self._say("I12", f"{each}, started again, ended with code {exit_code}: {last}")
+                raise CaseOverError
         self.reader.look(may_take=False)
-        self._on_death(code)
-        self._victim, self._spare = self._spare, None
-        began = time.monotonic()
-        self._ask(OPEN)
-        if what != CLOSE:
-            self._ask(STEP)
-        self.ending.recovery = time.monotonic() - began
+        self._on_death(together)
+        for each in together:
+            self._victims[each] = self._spares.pop(each)
+            began = time.monotonic()
+            self._ask(each, OPEN)
+            if what != CLOSE:
+                self._ask(each, STEP)
+            self.ending.recovery = max(self.ending.recovery or 0.0, time.monotonic() - began)
         if what == CLOSE:
-            self._ask(CLOSE)
+            self._ask(code, CLOSE)
 
-    def _round(self) -> None:
+    def _round(self, *, is_full: bool) -> None:
         for code in self._world.codes:
-            if code == self._victim_code:
-                self._ask(STEP)
-            else:
-                self._healthy[code].step()
+            if code in self._victims:
+                self._ask(code, LOOK if is_full else STEP)
+                continue
+            if is_full:
+                self._healthy[code].wake_all()
+            self._healthy[code].step(self._trying)
+        for code in tuple(self._held):
+            # The other one did not come to its point in this round: then it is this one's power alone.
+            self._victims[code].kill()
+            self._died(code, self._victims[code].wait(), STEP)
         self.reader.look()
         self._advance(ROUND_SECONDS)
+
+    @staticmethod
+    def _trying(step: Callable[[], float | None]) -> float | None:
+        """A healthy node may have trouble with the other's folders for a moment; it tries again."""
+        try:
+            return step()
+        except VolumeDamagedError:
+            raise
+        except ExchangeError:
+            return 0.0
 
     def _rest(self) -> None:
         still = 0
         for number in range(MOST_ROUNDS):
             before = self._heads()
             self._on_round(number)
-            self._round()
+            # Nothing rests before everybody has looked at everything.
+            self._round(is_full=still > 0)
             still = still + 1 if self._heads() == before else 0
-            if still >= QUIET:
+            if still > QUIET and number >= self._least_rounds:
                 return
         self._say("I1", f"did not come to rest within {MOST_ROUNDS} rounds")
 
     def _heads(self) -> tuple[int, ...]:
-        own = (self._head,) if self._victim_code else ()
-        return (len(self.reader.appeared), *own, *(node.head() for node in self._healthy.values()))
+        own = (node.head() for node in self._healthy.values())
+        return (len(self.reader.appeared), *self._heads_told.values(), *own)
 
     def _advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.elapsed += seconds
 
     def _close(self) -> None:
-        if self._victim is not None:
-            self._ask(CLOSE)
+        for code in self._victims:
+            self._ask(code, CLOSE)
         for node in self._healthy.values():
             node.close()
 
@@ -209,17 +251,18 @@ class CaseOverError(Exception):
     """The victim does not come up any more: what is to be said was said."""
 
 
-def prepare(world: World) -> tuple[dict[str, Beginning], dict[str, View]]:
-    """Make both templates, and the view of each that was not disturbed."""
-    world.build()
+def prepare(world: World, layout: str = "") -> tuple[dict[str, Beginning], dict[str, View]]:
+    """Make both templates of a layout, and the view of each that was not disturbed."""
     beginnings = {JOURNEY: Beginning(JOURNEY)}
-    world.keep(beginnings[JOURNEY])
-    views: dict[str, View] = {}
+    world.build(layout)
+    world.keep(beginnings[JOURNEY], layout)
+    world.restore(beginnings[JOURNEY], layout)
     stage = Stage(world, beginnings[JOURNEY])
-    views[JOURNEY] = stage.play().view
+    views = {JOURNEY: stage.play().view}
     beginnings[RETENTION] = Beginning(RETENTION, stage.elapsed + _KEPT_DAYS * DAY)
     world.drop(LATE)
-    world.keep(beginnings[RETENTION])
+    world.keep(beginnings[RETENTION], layout)
+    world.restore(beginnings[RETENTION], layout)
     views[RETENTION] = Stage(world, beginnings[RETENTION]).play().view
     return beginnings, views
 

@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,30 +33,30 @@ class Case:
 
 
 class Ready:
-    """A world with both templates and what an undisturbed run of each looks like."""
+    """A world with both templates and what an undisturbed run of each looks like, for one layout."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, layout: str = "") -> None:
         self.world = world
+        self.layout = layout
         self.beginnings: dict[str, Beginning]
         self.views: dict[str, View]
-        self.beginnings, self.views = prepare(world)
+        self.beginnings, self.views = prepare(world, layout)
 
-    def cases(self, tables: tuple[dict[str, int], ...] = (CHANGES,)) -> list[Case]:
-        """All points of all roles: of the journey all, of retention what follows when the days are over."""
-        found: list[Case] = []
-        for name in (JOURNEY, RETENTION):
-            for role in ROLES:
-                found += [
-                    Case(role, name, self._shown(point)) for point in chosen(self.points(role, name, tables))
-                ]
-        return found
+    def cases(self, roles: Iterable[str], tables: tuple[dict[str, int], ...] = (CHANGES,)) -> list[Case]:
+        """All points of these roles: of the journey all, of retention what follows when the days are over."""
+        return [
+            Case(role, name, self._shown(point))
+            for name in (JOURNEY, RETENTION)
+            for role in roles
+            for point in chosen(self.points(role, name, tables))
+        ]
 
     def points(self, role: str, name: str, tables: tuple[dict[str, int], ...]) -> list[Point]:
         """Every trapped call of that role in an undisturbed run."""
         recorder = Recorder(armed=name == JOURNEY)
-        self.world.restore(self.beginnings[name])
+        self.world.restore(self.beginnings[name], self.layout)
         stage = Stage(
-            self.world, self.beginnings[name], ROLES[role], decide=recorder, tables=tables,
+            self.world, self.beginnings[name], {ROLES[role]: recorder}, tables=tables,
             on_old=lambda: setattr(recorder, "armed", True),
             on_rest=lambda: setattr(recorder, "armed", False),
         )  # fmt: skip
@@ -69,15 +69,21 @@ class Ready:
 
 
 @contextmanager
-def ready(run: Run) -> Iterator[Ready]:
-    """The world of one shard, below its folder, in mounts that end with this process."""
+def ready(run: Run, *layouts: str, inodes: int = 0) -> Iterator[dict[str, Ready]]:
+    """The world of one shard in each layout, below its folder, in mounts that end with this process.
+
+    ``inodes``: so many has each volume; 0 leaves it to mkfs.
+    """
     private_mounts()
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with World(run.folder / "sweep") as world:
-            run.progress(0, 1, "making the world")
-            yield Ready(world)
+        with World(run.folder / "sweep", inodes) as world:
+            made: dict[str, Ready] = {}
+            for layout in layouts or ("",):
+                run.progress(len(made), len(layouts) or 1, "making the world")
+                made[layout] = Ready(world, layout)
+            yield made
     finally:
         logging.disable(level)
 

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from certainty.shard import Outcome, Violation
+from certainty.sweep.points import At
 from certainty.sweep.pool import Result
+from certainty.sweep.stage import Ending
+from certainty.sweep.sweeping import Case
+
+
+def result_of(case: Case, at: At, ending: Ending) -> Result:
+    """What a case with one point came to; that the point was not reached is a violation of its own."""
+    violations = list(ending.violations)
+    if not at.hit:
+        violations.append(Violation("I12", str(case), "the point was not reached: the run does not repeat"))
+    drift = "" if at.hit.split(" ")[0] in {"", case.point.name} else f"was {at.hit}"
+    return Result(case.role, str(case), tuple(violations), ending.recovery, drift)
 
 
 class Tally:
@@ -18,6 +30,10 @@ class Tally:
             violation for result in self.results for violation in result.violations
         )
         self.recoveries = tuple(result.recovery for result in self.results if result.recovery is not None)
+
+    def part(self, takes: Callable[[Result], bool]) -> Tally:
+        """Some of the results, by themselves."""
+        return Tally(filter(takes, self.results))
 
     def outcome(self, row: str, planned: int, what: str, goal_seconds: float, start: float) -> Outcome:
         """The outcome of a row whose goal is a time of recovery.

@@ -17,17 +17,18 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from certainty.sweep.calls import CHANGES, Call, Decide, Fate, Listener, die_with_parent, trap
+from certainty.sweep.driven import Driven
 from exchanged.config import load_config
 from exchanged.errors import VolumeDamagedError
 from exchanged.places import DAMAGE_FILE
 from packet_spec.errors import ExchangeError
-from tests.support.clock import FakeClock, FakeRandomness
-from tests.support.network import SimulatedNode
+from tests.support.clock import FakeClock
 
-OPEN, STEP, CLOSE = "open", "step", "close"
+OPEN, STEP, LOOK, CLOSE = "open", "step", "look", "close"
 DAMAGED: Final = 6
 REFUSED: Final = 5
 _MESSAGE_BYTES: Final = 60_000
@@ -51,6 +52,10 @@ class VictimGoneError(Exception):
         self.code = code
 
 
+class VictimHeldError(Exception):
+    """It stands in the middle of a call and stays there until it is killed."""
+
+
 class VictimHangsError(Exception):
     """No answer for a minute: the harness or the product is stuck."""
 
@@ -63,7 +68,6 @@ class Victim:
     ) -> None:
         self.code = code
         self.decide: Decide = _let_pass
-        self.alone = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         self._listener: Listener | None = None
@@ -92,11 +96,12 @@ class Victim:
                 if descriptor == self._socket.fileno():
                     message = self._received()
                     if message:
-                        told: Told = pickle.loads(message)
+                        told: Told = pickle.loads(message)  # noqa: S301 - our own child
                         return told
                     raise VictimGoneError(self.wait())
                 if events & select.POLLIN and self._listener is not None:
-                    self._listener.answer(self.decide)
+                    if self._listener.answer(self.decide) is Fate.HOLD:
+                        raise VictimHeldError
                 else:
                     poll.unregister(descriptor)
         raise VictimHangsError(f"{self.code}: {what}")
@@ -136,25 +141,23 @@ def _live(commands: socket.socket, config: str, seed: str, tables: tuple[dict[st
         die_with_parent()
         logging.disable(logging.CRITICAL)
         clock = FakeClock()
-        from pathlib import Path  # noqa: PLC0415
-
-        node = SimulatedNode("", load_config(Path(config)), clock, FakeRandomness(seed))
+        node = Driven(load_config(Path(config)), clock, seed)
         if tables:
             listener = trap(*tables)
             socket.send_fds(commands, [b"x"], [listener])
             os.close(listener)
         code = _obey(commands, node, clock)
-    except BaseException as error:  # noqa: BLE001 - told by the exit code alone
+    except BaseException as error:
         with suppress(OSError):
             commands.send(pickle.dumps(Told(bugs=(f"{type(error).__name__}: {error}"[:500],))))
     finally:
         os._exit(code)
 
 
-def _obey(commands: socket.socket, node: SimulatedNode, clock: FakeClock) -> int:
+def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
     elapsed = 0.0
     while message := commands.recv(_MESSAGE_BYTES):
-        what, at = pickle.loads(message)
+        what, at = pickle.loads(message)  # noqa: S301 - our own child
         clock.advance(at - elapsed)
         elapsed = at
         errors: list[str] = []
@@ -162,12 +165,13 @@ def _obey(commands: socket.socket, node: SimulatedNode, clock: FakeClock) -> int
         try:
             if what == OPEN:
                 _try(node.open, errors, bugs)
-                if node.parts is None:
+                if not node.is_open:
                     commands.send(pickle.dumps(Told(0, tuple(errors), tuple(bugs))))
                     return REFUSED
-            elif what == STEP:
-                for station in node.stations:
-                    _try(station.step, errors, bugs)
+            elif what in {STEP, LOOK}:
+                if what == LOOK:
+                    node.wake_all()
+                node.step(lambda step: _try(step, errors, bugs))
             else:
                 node.close()
                 commands.send(pickle.dumps(Told()))
@@ -184,12 +188,14 @@ def _obey(commands: socket.socket, node: SimulatedNode, clock: FakeClock) -> int
     return 0
 
 
-def _try(step: Callable[[], object], errors: list[str], bugs: list[str]) -> None:
+def _try(step: Callable[[], float | None], errors: list[str], bugs: list[str]) -> float | None:
     try:
-        step()
+        return step()
     except VolumeDamagedError:
         raise
     except ExchangeError as error:
         errors.append(f"{error.reference}: {error}"[:300])
-    except Exception as error:  # noqa: BLE001 - what the runner logs as station-bug
+    except Exception as error:
+        # The runner logs it as a bug of a station and tries again.
         bugs.append(f"{type(error).__name__}: {error}"[:300])
+    return 0.0

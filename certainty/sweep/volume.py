@@ -72,7 +72,7 @@ class Volume:
         count = ["-N", str(inodes)] if inodes else []
         _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard", *count, str(image))
         volume.mount()
-        shutil.rmtree(at / "lost+found", ignore_errors=True)
+        (at / "lost+found").rmdir()
         return volume
 
     @classmethod
@@ -114,6 +114,24 @@ class Volume:
         """Change the options of a mounted volume in place, for example ``ro``. Raises VolumeToolError."""
         _run("mount", "-o", ",".join(("remount", *options)), str(self.at))
 
+    def abort(self) -> None:
+        """The file system gives up as after an error of its journal: read-only, until ``revive``."""
+        _run("mount", "-o", "remount,abort", str(self.at))
+
+    def use_up_inodes(self, name: str = "inodes") -> Path:
+        """A folder of empty files that leaves no inode free. Removing it gives them back."""
+        folder = self.at / name
+        folder.mkdir()
+        number = 0
+        try:
+            while True:
+                (folder / str(number)).touch()
+                number += 1
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        return folder
+
     def unmount(self) -> None:
         """Unmount, waiting for the last descriptors of killed processes. Raises VolumeToolError."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -136,9 +154,29 @@ class Volume:
         path = self.at / name
         size = max(0, self.free_bytes() - leave_bytes)
         with path.open("wb") as file:
-            if size:
-                os.posix_fallocate(file.fileno(), 0, size)
+            step = size
+            while size > 0 and step > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, step)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    step //= 2
+                step = min(step, self.free_bytes() - leave_bytes)
         return path
+
+    def give_back(self, path: Path) -> None:
+        """Remove what ``fill`` or ``use_up_inodes`` made; its room is free at once."""
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        descriptor = os.open(self.at, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # What is freed can be had again when the journal was committed.
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Unmount and delete the image; whatever still holds it open loses it by and by. Never raises."""

@@ -3,19 +3,18 @@
 police - bridge - province - procuratorate, built once as the lab builds it, with drops that lie in the outbox
 already. Two beginnings: ``journey`` (everything still to be done) and ``retention`` (all of it done and
 collected, ninety-two days later, one more small drop: what was kept may go). The world stands at one path,
-in a file system in memory; the folders of one role may instead lie on ext4 volumes of its own, one for the
-node and one for each folder that it serves or owns, so that a flush of one flushes nothing of another.
+on an ext4 volume whose image is copied back for each case. In the *layout* of a role its folders lie on
+volumes of their own, one for the node and one for each folder that it serves or owns, so that a flush of one
+flushes nothing of another, and each can lose its power alone.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from certainty.sweep.volume import Volume, VolumeToolError, copy_image, private_mounts
 from cli.fiction.drop import make_drop
@@ -31,10 +30,10 @@ SENDER, RECEIVER, PROVINCE, BRIDGE = "620199-01-00", "620199-03-00", "620000-00-
 ROLES: Final = {"sender": SENDER, "bridge": BRIDGE, "province": PROVINCE, "receiver": RECEIVER}
 JOURNEY: Final = "journey"
 RETENTION: Final = "retention"
-LARGE, SMALL, BROKEN, LATE, LAST = "large", "small", "broken", "late", "last"
+LARGE, BROKEN, LATE, LAST = "large", "broken", "late", "last"
 BLOB_BYTES: Final = 1_200_000
-# The floor of a lab's configuration is 64 MiB.
-_VOLUME_MEBIBYTES: Final = 192
+# Above the floor of a lab and its margin, 320 MiB together.
+_VOLUME_MEBIBYTES: Final = 448
 
 
 def plan() -> LabPlan:
@@ -56,10 +55,14 @@ class Beginning:
 
 
 class World:
-    """The place of one worker, below ``place``, an empty folder of its own. A context manager."""
+    """The place of all workers, below ``place``, an empty folder of its own. A context manager.
 
-    def __init__(self, place: Path) -> None:
+    The first volume holds everything that no volume of its own was made for.
+    """
+
+    def __init__(self, place: Path, inodes: int = 0) -> None:
         self._place = place
+        self._inodes = inodes
         self.layout = Layout(place / "memory" / "lab")
         self._volumes: list[Volume] = []
 
@@ -68,7 +71,7 @@ class World:
         """All nodes, in the order in which they are stepped."""
         return tuple(sorted(ROLES.values()))
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         for name in ("memory", "kept"):
             (self._place / name).mkdir(parents=True)
             self._mount(name)
@@ -80,7 +83,7 @@ class World:
             subprocess.run(["umount", "-l", str(self._place / name)], capture_output=True, check=False)
 
     def stand_alone(self) -> None:
-        """In a forked process: the same path, and nothing of what others do there shows. Templates are shared."""
+        """In a forked process: the same path, nothing of what others do there shows; templates are shared."""
         private_mounts()
         self._volumes.clear()
         self._mount("memory")
@@ -88,45 +91,48 @@ class World:
     def _mount(self, name: str) -> None:
         _run("mount", "-t", "tmpfs", "-o", "size=2g", "none", str(self._place / name))
 
-    def build(self) -> None:
-        """A new world with its first drops, at ``layout``."""
+    def build(self, layout: str = "") -> None:
+        """A new world with its first drops; the folders of the node ``layout`` on volumes of their own."""
         self.clear()
+        self._add(0, self.layout.root)
         build_lab(self.layout, plan(), LinkTransport.FOLDER, FakeClock(), FakeRandomness("build"))
         self.drop(LARGE, "prosecution.transfer", video=BLOB_BYTES)
-        self.drop(SMALL)
         broken = self.drop(BROKEN)
         document = broken / "packet.xml"
         document.write_bytes(document.read_bytes().replace(b'sha256="', b'sha256="0', 1))
+        for index, folder in enumerate(self.folders(layout) if layout else (), start=1):
+            aside = folder.with_name(f"{folder.name}.aside")
+            folder.rename(aside)
+            self._add(index, folder)
+            _run("cp", "-a", f"{aside}/.", str(folder))
+            shutil.rmtree(aside)
 
     def drop(self, name: str, business_type: str = "case.report", *, video: int = 0) -> Path:
         """The case software of the sender puts a drop into its outbox, in one rename."""
         extra = ("EVD-024",) if video else ()
         request = DropRequest(
             business_type, SENDER, RECEIVER, FakeClock().now(), extra_documents=extra,
-            video_bytes=video or 1024, name=name, seed=len(name),
+            video_bytes=video or 1024, name=name, seed=sum(name.encode()),
         )  # fmt: skip
         return write_drop(make_drop(request), self.layout.agency(SENDER) / "outbox")
 
-    def keep(self, beginning: Beginning) -> None:
-        """What stands now is from now on the template of that name, as a folder and as images."""
-        template = self._template(beginning)
-        shutil.rmtree(template, ignore_errors=True)
-        _run("cp", "-a", str(self.layout.root), str(template))
-        for code in self.codes:
-            for index, folder in enumerate(self.folders(code)):
-                image = self._image(beginning, code, index)
-                with self._mounted(image) as volume:
-                    _run("cp", "-a", f"{folder}/.", str(volume.at))
+    def keep(self, beginning: Beginning, layout: str = "") -> None:
+        """What stands now, closed, is from now on the template of that name; nothing stands afterwards.
 
-    def restore(self, beginning: Beginning, on_volumes: tuple[str, ...] = ()) -> None:
-        """Put the template back; the folders of these nodes lie on volumes of their own."""
+        Volumes are kept as images, so that files keep their identity (an original is known by its inode).
+        """
+        for index, volume in reversed(list(enumerate(self._volumes))):
+            volume.unmount()
+            copy_image(volume.image, self._kept(beginning, layout, index))
         self.clear()
-        _run("cp", "-a", str(self._template(beginning)), str(self.layout.root))
-        for code in on_volumes:
-            for index, folder in enumerate(self.folders(code)):
-                shutil.rmtree(folder)
-                image = self._place / "memory" / f"{code}-{index}.image"
-                self._volumes.append(Volume.restored(self._image(beginning, code, index), image, folder))
+
+    def restore(self, beginning: Beginning, layout: str = "") -> None:
+        """Put the template of that layout back."""
+        self.clear()
+        places = (self.layout.root, *(self.folders(layout) if layout else ()))
+        for index, place in enumerate(places):
+            kept = self._kept(beginning, layout, index)
+            self._volumes.append(Volume.restored(kept, self._image(index), place))
 
     def folders(self, code: str) -> tuple[Path, ...]:
         """What lies on the machine of a node: the node itself, its agency's folders, mailboxes it serves."""
@@ -152,32 +158,23 @@ class World:
 
     def clear(self) -> None:
         """Nothing stands any more."""
-        for volume in self._volumes:
+        for volume in reversed(self._volumes):
             volume.remove()
         self._volumes.clear()
-        shutil.rmtree(self.layout.root, ignore_errors=True)
 
     def _of(self, code: str) -> list[Volume]:
         places = self.folders(code)
         return [volume for volume in self._volumes if volume.at in places]
 
-    def _template(self, beginning: Beginning) -> Path:
-        return self._place / "kept" / beginning.name
+    def _add(self, index: int, place: Path) -> None:
+        made = Volume.create(self._image(index), place, _VOLUME_MEBIBYTES, inodes=self._inodes)
+        self._volumes.append(made)
 
-    def _image(self, beginning: Beginning, code: str, index: int) -> Path:
-        return self._place / "kept" / f"{beginning.name}-{code}-{index}.image"
+    def _image(self, index: int) -> Path:
+        return self._place / "memory" / f"{index}.image"
 
-    @contextmanager
-    def _mounted(self, image: Path) -> Iterator[Volume]:
-        volume = Volume.create(image, self._place / "memory" / "making", _VOLUME_MEBIBYTES)
-        try:
-            yield volume
-            volume.unmount()
-            copy_image(image, image.with_suffix(".whole"))
-            image.with_suffix(".whole").rename(image)
-        finally:
-            if volume.is_mounted:
-                volume.remove()
+    def _kept(self, beginning: Beginning, layout: str, index: int) -> Path:
+        return self._place / "kept" / f"{beginning.name}-{layout or 'whole'}-{index}.image"
 
 
 def _run(*command: str) -> None:

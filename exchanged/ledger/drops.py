@@ -242,6 +242,14 @@ def of_packet(connection: sqlite3.Connection, packet: int) -> DropRow | None:
     return None if row is None else _drop_row(row)
 
 
+def all_of_packet(connection: sqlite3.Connection, packet: int) -> tuple[DropRow, ...]:
+    """Every drop that became this packet, one for each attempt, the oldest first."""
+    rows = connection.execute(
+        'SELECT * FROM "drop" WHERE packet = ? AND state = ? ORDER BY id', (packet, DropState.TAKEN.value)
+    )
+    return tuple(map(_drop_row, rows))
+
+
 def count_put_away(connection: sqlite3.Connection, name: bytes) -> int:
     """How many drops of that name were put away into sent/, or are about to be."""
     row = connection.execute(

@@ -34,6 +34,7 @@ from exchanged.errors import (
 )
 from exchanged.ledger import schema
 from exchanged.ledger.transaction import Transaction
+from packet_spec.errors import ExchangeError
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Ledger:
             database = Database(self._connection)
             _require_known_form(database, self._connection, path)
             schema.migrate(database)
+            # Only now: the index of a large old ledger is not to be built in memory.
+            _keep_to_itself(self._connection)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True) if threaded else None
         if self._thread is not None:
             self._thread.start()
@@ -212,16 +215,30 @@ class Ledger:
 
 @contextmanager
 def _naming_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours: full disk, or a volume that cannot be trusted any more."""
+    """Turn SQLite's errors into ours."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        text = str(error).lower()
-        if "full" in text:
-            raise NoSpaceError("no room for the ledger", where=path.name) from error
-        if any(word in text for word in _DAMAGE):
-            raise VolumeDamagedError(f"the ledger cannot be written: {error}", where=path.name) from error
-        raise LedgerDamagedError(f"the ledger refused a statement: {error}", where=path.name) from error
+        raise name_damage(error, path.name) from error
+
+
+def name_damage(error: sqlite3.DatabaseError, where: str) -> ExchangeError:
+    """What an error of SQLite means: a full disk, a volume that cannot be trusted any more, or damage."""
+    text = str(error).lower()
+    if "full" in text:
+        return NoSpaceError("no room for the ledger", where=where)
+    if any(word in text for word in _DAMAGE):
+        return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
+    return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)
+
+
+@contextmanager
+def damage_by_name(where: str) -> Iterator[None]:
+    """What reads the ledger directly raises what the ledger itself would (``name_damage``)."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise name_damage(error, where) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -231,8 +248,6 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
-    # What a transaction keeps aside are rows of the ledger: never in a folder for temporary files (I11).
-    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
@@ -245,7 +260,13 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
+    _keep_to_itself(connection)
     return connection
+
+
+def _keep_to_itself(connection: sqlite3.Connection) -> None:
+    """What a statement keeps aside are rows of the ledger: never in a folder for temporary files (I11)."""
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

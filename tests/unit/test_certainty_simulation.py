@@ -93,23 +93,25 @@ def test_a_program_that_receipts_before_it_delivers_is_found(
 ) -> None:
     monkeypatch.setattr("frontend_server.delivery.kind_of", lambda path: None)
     monkeypatch.setattr(Delivery, "_require_good_folders", lambda self: None)
-    assert "I7" in found(Mode.SAFETY, templates, samples, 6)
+    monkeypatch.setattr("certainty.simulation.run._PATIENCE", 60.0)
+    assert "I7" in found(Mode.LIVENESS, templates, samples, 6)
 
 
 def test_a_program_that_forgets_what_it_delivered_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
-    commit = Delivery._commit_placed  # noqa: SLF001
+    commit = Delivery._commit_placed
 
     def forget(self: Delivery, tx: object, done: object) -> bool:
         is_done = commit(self, tx, done)  # type: ignore[arg-type]
         tx.execute(  # type: ignore[attr-defined]
-            "UPDATE destination SET state = 'arrived', folder = '' WHERE state = 'delivered' AND abs(random()) % 2"
+            "UPDATE destination SET state = 'arrived', folder = '' WHERE state = 'delivered'"
         )
         return is_done
 
     monkeypatch.setattr(Delivery, "_commit_placed", forget)
-    assert "I2" in found(Mode.SAFETY, templates, samples, 6)
+    monkeypatch.setattr("certainty.simulation.run._PATIENCE", 60.0)
+    assert found(Mode.LIVENESS, templates, samples, 12)
 
 
 class TestVirtualDisk:

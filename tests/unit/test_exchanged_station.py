@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from exchanged.errors import TransportError
+from exchanged.errors import LedgerDamagedError, TransportError, VolumeDamagedError
 from exchanged.retry import Backoff
 from exchanged.station import Runner
+from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock, FakeRandomness
 
 PATIENCE = 20.0
@@ -46,9 +48,7 @@ class Counting:
 class Bench:
     def __init__(self, *stations: Hanging | Counting, threads: int = 1) -> None:
         self.clock = FakeClock()
-        self.runner = Runner(
-            self.clock, FakeRandomness(), lambda *_: None, lambda _: None, threads=threads
-        )
+        self.runner = Runner(self.clock, FakeRandomness(), lambda *_: None, lambda _: None, threads=threads)
         for station in stations:
             self.runner.add(station, Backoff())
         self.runner.start()
@@ -177,3 +177,44 @@ def test_of_a_long_pause_only_the_first_half_minute_is_deaf() -> None:
     world.runner.wake("link:x")
     world.station.runs.get(timeout=PATIENCE)
     world.runner.stop(PATIENCE)
+
+
+class Unreadable:
+    """Its ledger cannot be read."""
+
+    name = "judge"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def step(self) -> float | None:
+        raise sqlite3.DatabaseError(self.what)
+
+
+def test_i12_a_ledger_that_cannot_be_read_stops_the_node_by_its_name() -> None:
+    told: list[ExchangeError] = []
+    stopped = threading.Event()
+
+    def on_fatal(error: ExchangeError) -> None:
+        told.append(error)
+        stopped.set()
+
+    runner = Runner(FakeClock(), FakeRandomness(), lambda *_: None, on_fatal, threads=1)
+    runner.add(Unreadable("disk I/O error"), Backoff())
+    runner.start()
+    assert stopped.wait(PATIENCE)
+    assert runner.stop(PATIENCE)
+    assert [type(error) for error in told] == [VolumeDamagedError]
+
+
+def test_i12_a_refused_reading_of_the_ledger_is_named_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    again = threading.Event()
+    runner = Runner(FakeClock(), FakeRandomness(), lambda *_: again.set(), lambda _: None, threads=1)
+    runner.add(Unreadable("no such table: packet"), Backoff())
+    runner.start()
+    assert again.wait(PATIENCE)
+    assert runner.stop(PATIENCE)
+    (record,) = caplog.records
+    assert (record.message, record.fields["error"]) == ("station-failed", LedgerDamagedError.reference)

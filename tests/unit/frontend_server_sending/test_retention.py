@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -408,6 +409,43 @@ def test_f107_a_crash_at_any_step_removes_neither_too_much_nor_too_little(tmp_pa
     assert [*keeper.frontend.folders.staging.iterdir()] == []
     connection = keeper.frontend.ledger.read()
     assert all(keeping.going(connection, kind, 10) == () for kind in Kind)
+    keeper.frontend.close()
+
+
+class _Order:
+    """Remembers the durable steps in their order, once armed."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.is_armed = False
+
+    def point(self, name: str) -> None:
+        if self.is_armed:
+            self.names.append(name)
+
+
+def test_f107_the_ledger_calls_gone_only_what_a_power_cut_cannot_bring_back(tmp_path: Path) -> None:
+    order = _Order()
+    keeper = Keeper(tmp_path, crash=order)
+    keeper.sent("A")
+    keeper.frontend.drop_zip("B.zip", document=REFUSED)
+    keeper.frontend.run()
+    keeper.after()
+    keeper.frontend.clock.advance(1000 * DAY)
+    keeper.hear()
+    keeper.sweep.step()
+    order.is_armed = True
+    while keeper.retention.step() == NOW:
+        pass
+    steps = {
+        "durable:after-remove:remove-tree": "removed", "durable:after-unlink:unlink": "removed",
+        "durable:after-fsync:sync-dir": "flushed", "ledger:before-commit": "commit",
+    }  # fmt: skip
+    seen = [steps[name] for name in order.names if name in steps]
+    before_commits = [earlier for earlier, later in itertools.pairwise(seen) if later == "commit"]
+    assert seen.count("removed") > 5
+    assert before_commits.count("flushed") == len(Kind)
+    assert "removed" not in before_commits
     keeper.frontend.close()
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from exchanged.ledger import batches, packets
+from exchanged.ledger import batches, effects, packets
 from exchanged.states import DestinationState, DropState, Event, PacketState
 from packet_spec.model import ItemKind
 from tests.support.documents import COURT, KEY, PROCURATORATE
-from tests.support.outbox import LINK, SendingFrontend, acceptance_xml, names_in
+from tests.support.outbox import LINK, SETTLE, SendingFrontend, acceptance_xml, names_in
 from tests.support.sending import in_order, states
 
 
@@ -73,6 +73,25 @@ def test_what_failed_may_be_sent_again(
     assert frontend.open(again)[0].attempt == 2
     assert frontend.status("A.xml")["attempt"] == 2
     assert len(batches.due(frontend.ledger.read(), LINK, 10)) == 1
+
+
+def test_how_an_attempt_ended_is_told_though_the_next_came_before_it_was_written(
+    frontend: SendingFrontend,
+) -> None:
+    document = acceptance_xml()
+    frontend.drop_xml("A.xml", document)
+    frontend.run()
+    (first,) = frontend.packets()
+    frontend.end_packet(first, Event.OFFER, Event.RECEIPT_REFUSED)
+    frontend.ledger.write(lambda tx: effects.intend(tx, "status", f"packet:{first.id}"))
+    frontend.drop_xml("B.xml", document)
+    frontend.intake.step()
+    frontend.clock.advance(SETTLE)
+    frontend.intake.step()
+    assert frontend.packets()[0].attempt == 2
+    frontend.effects.step()
+    assert frontend.status("A.xml")["final"] is True
+    assert (frontend.status("B.xml")["attempt"], frontend.status("B.xml")["final"]) == (2, False)
 
 
 def test_a_delivered_packet_is_not_sent_again(frontend: SendingFrontend) -> None:

@@ -1,0 +1,223 @@
+"""F104, F109, F110: configurations reloaded under load, a log that nobody reads, and signals in every state.
+
+F104: a front-end's file is replaced by a random one and SIGHUP sent, again and again, while packets pass. A
+valid file moves the control socket and changes the form of the log together; a wrong one wants the same
+and is wrong somewhere. After each reload both must be as the last valid file says: neither one alone.
+
+F109: a node's standard error is a pipe that is full and that nobody reads; its packets must go on as before.
+
+F110: nodes are stopped at random moments of traffic and started again; a stop is clean, within ten seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certainty.operation.town import PROVINCE, RECEIVER, SENDER, TooLateError, Town, town, wait_until
+from certainty.shard import Outcome, Run, Violation
+from exchanged.places import CONTROL_SOCKET
+
+_FULL_RELOADS: Final = 1_000
+_QUICK_RELOADS: Final = 12
+_FULL_STOPS: Final = 60
+_QUICK_STOPS: Final = 3
+_STOP_SECONDS: Final = 10.0
+_STALL_SECONDS: Final = 1.0
+_BROKEN: Final[tuple[Callable[[str], str], ...]] = (
+    lambda text: text + "\n[limits\n",
+    lambda text: text.replace("workers = 1", 'workers = "many"'),
+    lambda text: text.replace("workers = 1", "workers = 1\nwrokers = 2"),
+    lambda text: text.replace(SENDER, RECEIVER, 1),
+    lambda text: text.replace('role = "frontend"', 'role = "bridge"'),
+    lambda text: text.replace("roots = [", 'roots = ["no key", '),
+    lambda text: text + '\n[[link]]\nname = "x"\n',
+    lambda text: text.replace("[limits]\n", "[limits]\nretry_first_seconds = -1\n"),
+    lambda _text: "",
+)
+
+
+@dataclass
+class Reloads:
+    """The file of one node, what it said last that was valid, and what was seen."""
+
+    place: Town
+    chance: random.Random
+    base: str
+    form: str = "text"
+    socket: str = CONTROL_SOCKET
+    good: int = 0
+    bad: int = 0
+    wrong: list[Violation] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.place.lab.node_config(SENDER)
+
+    @property
+    def log(self) -> str:
+        """What the node said so far."""
+        return self.place.lab.log(SENDER).read_text("utf-8", errors="replace")
+
+    def text(self, form: str, socket: str) -> str:
+        """A valid file."""
+        path = self.place.lab.layout.node(SENDER) / "data" / socket
+        return f'{self.base}\n[log]\nformat = "{form}"\n[control]\nsocket = "{path}"\n'
+
+    def once(self, number: int) -> None:
+        """One reload, of a valid or an invalid file."""
+        form, socket = self.chance.choice(("text", "json")), f"c{number}.sock"
+        text, is_good = self.text(form, socket), self.chance.random() < 0.5
+        if not is_good:
+            text = self.chance.choice(_BROKEN)(text)
+        self.config.write_text(text, encoding="utf-8")
+        said = len(self.log)
+        began = time.monotonic()
+        pid = self.place.lab.pid(SENDER)
+        if pid is None:
+            raise TooLateError("the node has died")
+        os.kill(pid, signal.SIGHUP)
+        ended = re.compile(r"(reloaded|reload-refused|reload-failed)\b")
+        wait_until(lambda: ended.search(self.log[said:]), f"reload {number} to be told", 60.0)
+        self.seconds.append(time.monotonic() - began)
+        told = {found[1] for found in ended.finditer(self.log[said:])}
+        if is_good:
+            self.form, self.socket = form, socket
+        self.good, self.bad = self.good + is_good, self.bad + (not is_good)
+        self._judge(f"reload {number}", told, is_good=is_good)
+
+    def _judge(self, case: str, told: set[str], *, is_good: bool) -> None:
+        if told != ({"reloaded"} if is_good else {"reload-refused"}):
+            self.wrong.append(Violation("I12", case, f"a {'valid' if is_good else 'wrong'} file: {told}"))
+        data = self.place.lab.layout.node(SENDER) / "data"
+        sockets = sorted(path.name for path in data.glob("*.sock"))
+        if sockets != [self.socket]:
+            self.wrong.append(Violation("I12", case, f"sockets {sockets}, and not {self.socket}"))
+        last = self.log.splitlines()[-1]
+        if last.startswith("{") is not (self.form == "json"):
+            self.wrong.append(Violation("I12", case, f"the log is not {self.form}: {last[:80]}"))
+
+
+def try_reloads(run: Run) -> Iterator[Outcome]:
+    """F104 and F110 in one town, then F109 in it too."""
+    wanted = _QUICK_RELOADS if run.quick else _FULL_RELOADS
+    stops = _QUICK_STOPS if run.quick else _FULL_STOPS
+    # A fifth of the time is for the stops and the log.
+    limit = run.began + 0.75 * run.seconds
+    chance = random.Random(run.seed)
+    with town(run.folder / "reloads") as place:
+        base = place.lab.node_config(SENDER).read_text("utf-8")
+        reloads = Reloads(place, chance, base)
+        done, problems = 0, []
+        try:
+            while done < wanted and time.monotonic() < limit:
+                if done % 5 == 0:
+                    place.drop(f"reload-{done}")
+                reloads.once(done)
+                done += 1
+                run.progress(done, wanted, "reloads")
+            place.wait(place.journeys, 60.0)
+        except TooLateError as error:
+            problems.append(str(error))
+        reloads.config.write_text(base, encoding="utf-8")
+        place.lab.stop_node(SENDER)
+        place.lab.start_node(SENDER)
+        problems += place.differences()
+        slowest = max(reloads.seconds, default=0.0)
+        yield Outcome(
+            "F104", cases=done,
+            violations=(*reloads.wrong, *(Violation("I12", "reloads", each) for each in problems)),
+            measured=f"{done} of {wanted} reloads under load, {reloads.good} of valid and {reloads.bad} of"
+            f" wrong files, the slowest {slowest:.1f} s; none half applied",
+        )  # fmt: skip
+        yield _stops(run, place, chance, stops)
+        yield _blocked_log(place)
+
+
+def _stops(run: Run, place: Town, chance: random.Random, wanted: int) -> Outcome:
+    violations, slowest, done = [], 0.0, 0
+    recoveries = []
+    for done in range(1, wanted + 1):
+        node = chance.choice((SENDER, PROVINCE, RECEIVER))
+        for each in range(3):
+            place.drop(f"stop-{done}-{each}")
+        time.sleep(chance.random())
+        clean = place.lab.log(node).read_text("utf-8").count("event=stopped clean=true")
+        began = time.monotonic()
+        place.lab.stop_node(node)
+        seconds = time.monotonic() - began
+        slowest = max(slowest, seconds)
+        if seconds > _STOP_SECONDS:
+            violations.append(Violation("I12", f"stop {done} of {node}", f"took {seconds:.1f} s"))
+        if place.lab.log(node).read_text("utf-8").count("event=stopped clean=true") != clean + 1:
+            violations.append(Violation("I12", f"stop {done} of {node}", "was not clean"))
+        began = time.monotonic()
+        place.lab.start_node(node)
+        recoveries.append(time.monotonic() - began)
+        run.progress(done, wanted, "stops")
+        if run.is_over:
+            break
+    violations += _drained(place)
+    measured = f"{done} of {wanted} stops at random moments, all clean, the slowest {slowest:.1f} s"
+    return Outcome("F110", done, tuple(violations), tuple(recoveries), measured)
+
+
+def _blocked_log(place: Town) -> Outcome:
+    """The sender's standard error becomes a full pipe."""
+    violations = []
+    before = place.wait([place.drop("log-before")], 60.0)
+    place.lab.stop_node(SENDER)
+    log = place.lab.log(SENDER)
+    log.rename(log.with_suffix(".kept"))
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(log, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        _fill(writer)
+        place.lab.start_node(SENDER)
+        after = [place.wait([place.drop(f"log-{each}")], 60.0) for each in range(5)]
+        began = time.monotonic()
+        place.lab.stop_node(SENDER)
+        stopped = time.monotonic() - began
+    except TooLateError as error:
+        return Outcome("F109", 1, (Violation("I9", "full pipe", str(error)),), measured="the node stalled")
+    finally:
+        os.close(writer)
+        os.close(reader)
+        log.unlink()
+    # A packet alone takes what it takes here; what is more is the log's.
+    stall = max(0.0, sorted(after)[len(after) // 2] - before)
+    if stall > _STALL_SECONDS:
+        violations.append(Violation("I9", "full pipe", f"a packet took {stall:.1f} s longer"))
+    if stopped > _STOP_SECONDS:
+        violations.append(Violation("I12", "full pipe", f"the stop took {stopped:.1f} s"))
+    place.lab.start_node(SENDER)
+    violations += _drained(place)
+    measured = f"{len(after)} packets with a log that nobody reads: {stall:.1f} s longer; "
+    measured += f"stopped in {stopped:.1f} s"
+    return Outcome("F109", len(after), tuple(violations), measured=measured)
+
+
+def _fill(writer: int) -> None:
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        pass
+
+
+def _drained(place: Town) -> Iterator[Violation]:
+    try:
+        place.wait(place.journeys, 120.0)
+    except TooLateError as error:
+        yield Violation("I1", "afterwards", str(error))
+    yield from (Violation("I16", "afterwards", each) for each in (*place.differences(), *place.unsound()))

@@ -1,0 +1,201 @@
+"""F06, F07, F08, F09, F14: a role's volumes are full, without inodes, below the floor, read-only; no handles.
+
+The trouble begins before a round and ends some rounds later, at each role, on its own volume or on that of its
+agency or mailbox. While it lasts nothing may be lost, shown in parts or told as done; when it is over
+everything must come to the end it would have had, and no half-written file may be left. Where the node's own
+volume turns read-only the process ends with code 6; it starts again on the repaired volume.
+
+F08 fills the own volume to below the floor: what is new stays in the outbox, and what is under way gets its
+receipts all the same.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from certainty.shard import Outcome, Run, Violation
+from certainty.sweep.pool import Result, each
+from certainty.sweep.stage import Ending, Stage, judged
+from certainty.sweep.sweeping import Ready, ready, start_seconds
+from certainty.sweep.tally import Tally
+from certainty.sweep.victim import DAMAGED
+from certainty.sweep.volume import Volume
+from certainty.sweep.world import JOURNEY, LARGE, LATE, ROLES, SENDER, World
+from exchanged.places import DAMAGE_FILE
+from frontend_server.pause_sign import SIGN_NAME
+
+_INODES: Final = 1024
+_ROUNDS: Final = (0, 1, 2, 3, 4, 5, 6, 8)
+_QUICK_ROUNDS: Final = (1,)
+_LASTS: Final = 4
+_GOAL_SECONDS: Final = 30.0
+# A lab's floor and its margin, and what a full ledger may still need.
+_FLOOR_BYTES: Final = 64 * 1024 * 1024
+
+Undo = Callable[[], object]
+
+
+def _full(volume: Volume) -> Undo:
+    return partial(volume.give_back, volume.fill(0))
+
+
+def _no_inodes(volume: Volume) -> Undo:
+    return partial(volume.give_back, volume.use_up_inodes())
+
+
+def _read_only(volume: Volume) -> Undo:
+    volume.remount("ro")
+    return partial(volume.remount, "rw")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One kind of trouble. ``own``: on the node's own volume, else on each of the others."""
+
+    row: str
+    what: str
+    own: bool
+    begin: Callable[[Volume], Undo] | None = None
+
+
+TROUBLES: Final = (
+    Trouble("F06", "own volume full", own=True, begin=_full),
+    Trouble("F06", "agency or mailbox full", own=False, begin=_full),
+    Trouble("F07", "own volume without inodes", own=True, begin=_no_inodes),
+    Trouble("F07", "agency or mailbox without inodes", own=False, begin=_no_inodes),
+    Trouble("F09", "agency or mailbox read-only", own=False, begin=_read_only),
+    Trouble("F09", "own volume gives up", own=True),
+    Trouble("F14", "no file handles", own=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """One case."""
+
+    trouble: int
+    role: str
+    round: int
+
+    def __str__(self) -> str:
+        return f"{TROUBLES[self.trouble].what}: {self.role}, from round {self.round}"
+
+
+def work(run: Run) -> Iterator[Outcome]:
+    """Every kind of trouble at every role, beginning at each of the rounds; then the floor."""
+    with ready(run, *ROLES.values(), inodes=_INODES) as layouts:
+        rounds = _QUICK_ROUNDS if run.quick else _ROUNDS
+        roles = ("sender", "receiver") if run.quick else tuple(ROLES)
+        cases = [
+            Troubled(index, role, number)
+            for number in rounds
+            for index in range(len(TROUBLES))
+            for role in roles
+        ]
+        world = next(iter(layouts.values())).world
+        tally = Tally(each(run, world, cases, partial(_one, layouts), "in trouble"))
+        for row in dict.fromkeys(trouble.row for trouble in TROUBLES):
+            planned = sum(TROUBLES[case.trouble].row == row for case in cases)
+            part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
+            yield part.outcome(row, planned, "begun at rounds of the journey", _GOAL_SECONDS, start_seconds())
+        floors = Tally([_floor(layouts[SENDER])])
+        yield floors.outcome("F08", 1, "the sender, filled to below its floor", _GOAL_SECONDS, 0.0)
+
+
+def _one(layouts: dict[str, Ready], world: World, case: Troubled) -> Result:
+    trouble, code = TROUBLES[case.trouble], ROLES[case.role]
+    made = layouts[code]
+    world.restore(made.beginnings[JOURNEY], code)
+    undo: list[Undo] = []
+    told: list[Violation] = []
+
+    def on_round(number: int) -> None:
+        if number == case.round:
+            undo.extend(_begin(world, stage, trouble, code))
+        if number == case.round + _LASTS:
+            while undo:
+                undo.pop()()
+
+    def on_death(codes: tuple[str, ...]) -> None:
+        undo.clear()
+        world.revive(code)
+        (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True)
+
+    stage = Stage(
+        world, made.beginnings[JOURNEY], {code: _pass}, tables=(), on_round=on_round, on_death=on_death,
+        least_rounds=case.round + _LASTS + 1, case=str(case),
+    )  # fmt: skip
+    ending = judged(stage, made.views[JOURNEY], str(case))
+    told += ending.violations
+    may_end = trouble.what == "own volume gives up"
+    if ending.codes and not (may_end and ending.codes == [DAMAGED]):
+        told.append(Violation("I12", str(case), f"ended with code {ending.codes}: {ending.errors[-1:]}"))
+    for volume in world.volumes(code):
+        for name in ("ballast", "inodes"):
+            if (volume.at / name).exists():
+                told.append(Violation("I10", str(case), "the trouble itself was not taken away"))
+    return Result(f"{trouble.row} {trouble.what}", str(case), tuple(told), ending.recovery)
+
+
+def _begin(world: World, stage: Stage, trouble: Trouble, code: str) -> list[Undo]:
+    own, *others = world.volumes(code)
+    if trouble.begin is not None:
+        return [trouble.begin(volume) for volume in ((own,) if trouble.own else others)]
+    if trouble.row == "F09":
+        own.abort()
+        return []
+    pid = stage.victim(code).pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # What is open stays open; not one more can be had.
+    most = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
+    return [partial(_give_handles, pid, before)]
+
+
+def _give_handles(pid: int, limits: tuple[int, int]) -> None:
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+def _pass(_: object) -> int:
+    raise AssertionError("nothing is trapped here")
+
+
+def _floor(made: Ready) -> Result:
+    """Below the floor a new drop waits in the outbox, and the packet under way is delivered and receipted."""
+    world, case = made.world, "sender below its floor"
+    world.restore(made.beginnings[JOURNEY], SENDER)
+    seen: dict[str, bool] = {}
+    own = world.volumes(SENDER)[0]
+    agency = world.layout.agency(SENDER)
+    ballast: list[Path] = []
+    begins, ends = 3, 24
+
+    def on_round(number: int) -> None:
+        if number == begins:
+            ballast.append(own.fill(_FLOOR_BYTES // 2))
+            world.drop(LATE)
+        if number == ends:
+            status = agency / "status" / f"{LARGE}.status.json"
+            seen["receipted"] = '"signed"' in status.read_text("utf-8")
+            seen["waits"] = (agency / "outbox" / LATE).exists()
+            seen["told"] = (agency / "outbox" / SIGN_NAME).exists()
+            seen["reserve"] = own.free_bytes() > _FLOOR_BYTES // 4
+            own.give_back(ballast.pop())
+
+    stage = Stage(
+        world, made.beginnings[JOURNEY], {SENDER: _pass}, tables=(), on_round=on_round, least_rounds=ends + 2,
+        case=case,
+    )  # fmt: skip
+    ending: Ending = stage.play()
+    told = list(ending.violations)
+    for what, invariant in (("receipted", "I10"), ("waits", "I10"), ("told", "I10"), ("reserve", "I10")):
+        if not seen.get(what):
+            told.append(Violation(invariant, case, f"while the room was short: not {what}"))
+    if ending.view.statuses.get(f"{LATE}.status.json", "").split(" ")[-1] != "True":
+        told.append(Violation("I1", case, "what had waited was not sent when there was room again"))
+    return Result("F08 floor", case, tuple(told), None)
