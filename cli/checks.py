@@ -21,11 +21,13 @@ from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
 from cli.directory_trusted import find_directory
+from cli.floors import require_libraries
 from cli.locale import _
 from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config
+from exchanged.errors import DependencyError
 from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.key_credentials import passphrase_of
 from exchanged.key_files import key_ids_here, key_in_use
@@ -75,6 +77,10 @@ def _check_installation() -> Iterator[Check]:
                 names=", ".join(distributions)
             )
             yield Check(f"package {package}", CheckState.PROBLEM, detail)
+    try:
+        require_libraries()
+    except DependencyError as error:
+        yield Check("libraries", CheckState.PROBLEM, str(error))
 
 
 def _who(data_dir: Path) -> Check:

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
+from cli.floors import require_libraries
 from cli.frame import config_option, translate_help
 from cli.locale import _
 from cli.locale.click_texts import translate_click
@@ -39,6 +40,11 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     Example:
       exchanged --config /etc/exchanged/exchanged.toml
     """
+    try:
+        require_libraries()
+    except ExchangeError as error:
+        print(describe(error), file=sys.stderr)
+        sys.exit(int(exit_code_of(error)))
     from cli.wiring import become_owner, recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
     from exchanged.config import load_config  # noqa: PLC0415 - likewise
 

@@ -58,6 +58,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (CatalogueError, ExitCode.USAGE),
     (errors.RequestError, ExitCode.USAGE),
     (errors.AmbiguousError, ExitCode.USAGE),
+    (errors.DependencyError, ExitCode.USAGE),
     (errors.LedgerAheadError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),

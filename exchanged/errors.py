@@ -191,6 +191,13 @@ class LedgerBehindError(ExchangeError):
     hint = "restart the daemon with this version, then ask again"
 
 
+class DependencyError(ExchangeError):
+    """A library that the program needs is missing, too old or too new: nothing is tried with it."""
+
+    reference = "dependency-unfit"
+    hint = "install the program again into its own environment, with the libraries that it names"
+
+
 class LedgerAheadError(ExchangeError):
     """The ledger has the form of a newer version, which this one can neither read nor write."""
 

@@ -89,12 +89,15 @@ class Landing:
     """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
 
     ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
+    ``lying`` are batches that were disposed of here and lay in the mailbox at the last look all the same: the
+    neighbour has not heard of it, or not tidied up yet.
     """
 
     link: LinkContext
     settling: Settling
     corrupt: dict[str, Corrupt] = field(default_factory=dict)
     is_unfinished: bool = False
+    lying: frozenset[str] = frozenset()
     _refused: dict[str, Edition] = field(default_factory=dict)
     _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
@@ -198,6 +201,7 @@ class Landing:
     def _new_batches(self, files: Mapping[str, int]) -> list[str]:
         connection = self.link.ledger.read()
         found: list[tuple[int, str]] = []
+        lying: set[str] = set()
         for name in files:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
@@ -206,6 +210,9 @@ class Landing:
                 continue
             if not batches.is_landed(connection, self.link.name, name):
                 found.append((known.number, name))
+            else:
+                lying.add(name)
+        self.lying = frozenset(lying)
         return [name for _, name in sorted(found)]
 
     def _fetch_batch(self, name: str) -> _Landed | None:

@@ -52,6 +52,8 @@ from packet_spec.waybill_model import (
 )
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
+# An acknowledgement that nobody seems to have read is put again after so long, then after twice as long ...
+_AGAIN_SECONDS: Final = 60.0
 _SIGNATURE_BYTES: Final = 512
 # Looked at again so soon when a packet waits for the blobs of an earlier one.
 _LATE_SECONDS: Final = 1.0
@@ -90,6 +92,9 @@ class Offering:
     _putting: Putting = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
+    _lying: frozenset[str] = frozenset()
+    _again_at: float = 0.0
+    _again_in: float = _AGAIN_SECONDS
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
@@ -408,7 +413,8 @@ class Offering:
     def _acknowledge(self) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""
         news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
-        if news == self._told and ACKNOWLEDGEMENT_NAME in self._putting.there:
+        is_there = ACKNOWLEDGEMENT_NAME in self._putting.there
+        if news == self._told and is_there and not self._seems_lost():
             return False
         key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
@@ -418,6 +424,18 @@ class Offering:
         self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
         self._putting.there.add(ACKNOWLEDGEMENT_NAME)
         self._told = news
+        return True
+
+    def _seems_lost(self) -> bool:
+        """What was acknowledged lies there still: the acknowledgement may be damaged on its way (C5)."""
+        now, lying = self.link.clock.monotonic(), self.landing.lying
+        if lying != self._lying:
+            self._lying, self._again_in = lying, _AGAIN_SECONDS
+            self._again_at = now + self._again_in
+        if not lying or now < self._again_at:
+            return False
+        self._again_in = min(2 * self._again_in, SIGN_OF_LIFE_SECONDS)
+        self._again_at = now + self._again_in
         return True
 
     def _offer_published(self) -> bool:

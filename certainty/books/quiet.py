@@ -58,10 +58,14 @@ def _missing_receipts(root: Path, agency: str, status: Status) -> list[str]:
 
 
 def await_quiet(world: World, *, seconds: float) -> bool:
-    """Wait until nothing is in flight; False when the time ran out first (``unsettled`` then says what)."""
-    deadline = time.monotonic() + seconds
-    while unsettled(world):
-        if time.monotonic() > deadline:
+    """Wait until nothing is in flight; False when nothing moved for ``seconds`` (``unsettled`` says what)."""
+    deadline, before = time.monotonic() + seconds, unsettled(world)
+    while left := unsettled(world):
+        now = time.monotonic()
+        if left != before:
+            # A busy machine is slow; what stands still is what counts.
+            deadline, before = now + seconds, left
+        elif now > deadline:
             return False
         time.sleep(_LOOK_SECONDS)
     return True

@@ -44,7 +44,7 @@ def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
         # Names that are free again are used again.
         for agency in (POL, PRO, CRT):
             for each in [each for each in stage.driver.dropped if each.agency == agency][:2]:
-                if not stage.await_free(each):
+                if not stage.await_taken(each):
                     continue
                 name = each.name.removesuffix(".xml").removesuffix(".zip")
                 request = _small(stage, agency, CRT if agency != CRT else PRO, name)
@@ -106,7 +106,9 @@ def power(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
             for _ in range(8):
                 stage.driver.drop_any()
                 pause(stage.random.uniform(0.0, 0.3))
-            pause(stage.random.uniform(0.0, 2.0))
+            # On a busy machine a moment may be too early for anything to be at stake.
+            stage.await_taken(stage.driver.dropped[-3])
+            pause(stage.random.uniform(0.0, 1.0))
             stage.cut_power()
         return stage.judge(power_cuts=True)
 
@@ -170,7 +172,7 @@ def forger(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
         stage.nodes.start(BRIDGE)
         stage.nodes.await_ready(BRIDGE)
         pause(6.0)
-        return stage.judge(drained=False)
+        return stage.judge_now(BRIDGE)
 
 
 def _small(stage: Stage, sender: str, receiver: str, name: str = "") -> DropRequest:

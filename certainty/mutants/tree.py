@@ -34,22 +34,11 @@ def patched(text: str, edit: Edit) -> str:
     return text.replace(edit.old, edit.new)
 
 
-def apply(mutant: Mutant, tree: Path) -> dict[str, str]:
-    """Change the tree; returns the former texts by file, for ``restore``. Raises PatchError."""
-    before: dict[str, str] = {}
+def apply(mutant: Mutant, tree: Path) -> None:
+    """Change the tree. Raises PatchError when an edit does not apply, or leaves no program."""
     for edit in mutant.edits:
         path = tree / edit.file
-        text = path.read_text(encoding="utf-8")
-        before.setdefault(edit.file, text)
-        path.write_text(patched(text, edit), encoding="utf-8")
-    for file in before:
+        path.write_text(patched(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
+    for file in {edit.file for edit in mutant.edits}:
         if not compileall.compile_file(tree / file, quiet=2):
             raise PatchError(f"{mutant.name}: {file} is no program any more")
-    return before
-
-
-def restore(tree: Path, before: dict[str, str]) -> None:
-    """The tree as it was."""
-    for file, text in before.items():
-        (tree / file).write_text(text, encoding="utf-8")
-        compileall.compile_file(tree / file, quiet=2)

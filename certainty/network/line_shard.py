@@ -11,9 +11,9 @@ from certainty.shard import Outcome, Run
 
 def work(run: Run) -> Iterator[Outcome]:
     """Row by row. The quick set leaves out silence and loss: their time-outs alone take minutes."""
-    yield cut_again_and_again(run, 20 if run.quick else 240)
+    yield cut_again_and_again(run, 20 if run.quick else 330)
     yield crawl(run)
-    yield corrupt_again_and_again(run, 20 if run.quick else 330)
+    yield corrupt_again_and_again(run, 20 if run.quick else 300)
     if not run.quick:
         yield fall_silent(run)
         yield lose_and_delay(run)

@@ -62,7 +62,7 @@ class Reader:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.read(1 + draw.randrange(4096))
                 self.operations += 1
-        if draw.random() < 0.7:
+        if draw.random() < 0.93:
             return
         mine = self._aside / f"{folder.name}.{threading.get_ident()}.{time.monotonic_ns()}"
         folder.rename(mine)

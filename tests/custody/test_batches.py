@@ -112,6 +112,30 @@ def test_c5_what_was_bad_at_the_neighbour_does_not_show_that_we_were_set_back(pr
     assert [one.number for one in receiver.waybills() if one.number][-1] > first
 
 
+def test_c5_an_acknowledgement_that_was_damaged_on_its_way_comes_again(province: Province) -> None:
+    """Not only with the next news or sign of life: what lies there unheard of may be all that may be open."""
+    path = province.police.send(province.police.seal(province.request()))
+    province.run()
+    before = province.police.acknowledgement()
+    assert before is not None
+    lost = province.police.mailbox / "down" / "ack.batch"
+    lost.write_bytes(b"damaged")
+    for _ in range(3):
+        province.network.clock.advance(30.0)
+        province.run()
+    assert lost.read_bytes() != b"damaged"
+    told = province.police.acknowledgement()
+    assert told is not None
+    assert (told.through, told.counter > before.counter) == (before.through, True)
+    # Once the police have heard it, they take their batch away, and nothing is said again.
+    path.unlink()
+    province.run()
+    for _ in range(3):
+        province.network.clock.advance(300.0)
+        province.run()
+    assert province.police.acknowledgement() == told
+
+
 def notices_of(province: Province) -> list[str]:
     """The references of the notices that the province's operator has, once it looked."""
     province.network.clock.advance(LOOK_SECONDS)

@@ -46,17 +46,19 @@ def found(mode: Mode, templates: Templates, samples: tuple[Sample, ...], most: i
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", Mode)
 def test_one_seed_is_one_run_and_a_sound_program_has_nothing_to_hide(
     mode: Mode, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
-    for seed in (1, 2):
+    for seed in (2,):
         first = run_seed(seed, mode, templates, samples)
         again = run_seed(seed, mode, templates, samples)
         assert first.violations == ()
         assert replace(again, seconds=0.0) == replace(first, seconds=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", Mode)
 def test_seeds_that_once_failed_pass(mode: Mode) -> None:
     """In a process of their own, whose sets have the order that they had when the seed was found."""
@@ -73,6 +75,7 @@ def test_a_program_that_flushes_nothing_is_found(
     assert found(Mode.SAFETY, templates, samples, 12)
 
 
+@pytest.mark.slow
 def test_a_program_that_flushes_no_folder_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
@@ -88,6 +91,7 @@ def test_a_program_that_acknowledges_what_it_does_not_keep_is_found(
     assert found(Mode.LIVENESS, templates, samples, 3)
 
 
+@pytest.mark.slow
 def test_a_program_that_receipts_before_it_delivers_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
@@ -97,6 +101,7 @@ def test_a_program_that_receipts_before_it_delivers_is_found(
     assert "I7" in found(Mode.LIVENESS, templates, samples, 6)
 
 
+@pytest.mark.slow
 def test_a_program_that_forgets_what_it_delivered_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
