@@ -25,6 +25,7 @@ _LOOK_SECONDS: Final = 0.05
 _AGAIN_SECONDS: Final = 0.4
 # The daemon's own papers in a delivered folder are small; their bytes are kept for the checker.
 PAPERS: Final = ("delivery.xml", "seal.xml", "seal.sig", "accepted.xml")
+_ANY_DEVICE: Final = -2
 _PAPER_BYTES: Final = 1 << 20
 _CREATE, _MOVED_FROM, _MOVED_TO, _DELETE = 0x100, 0x40, 0x80, 0x200
 _OVERFLOW: Final = 0x4000
@@ -60,7 +61,8 @@ class Watching:
             return
         key = (line["agency"], line["type"], line["name"])
         if line["what"] in {"seen", "changed"}:
-            self._present[key] = line
+            # A volume that was mounted again may be another device by number.
+            self._present[key] = {**line, "device": _ANY_DEVICE}
         elif line["what"] in {"gone", "removed"}:
             self._present.pop(key, None)
 
@@ -101,7 +103,8 @@ class Watching:
             return
         known = self._present.get(key)
         if known is not None:
-            if (known["device"], known["inode"]) == (found.st_dev, found.st_ino):
+            if known["inode"] == found.st_ino and known["device"] in {found.st_dev, _ANY_DEVICE}:
+                known["device"] = found.st_dev
                 return
             # Another one under the same name: the first has gone.
             self._lose(key)

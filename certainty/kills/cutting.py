@@ -1,8 +1,10 @@
 """Ends a daemon by SIGKILL at its n-th step on the disk, counted from a signal on.
 
-Steps are: before an fsync, after a rename, before a commit of the ledger. The signal is SIGUSR2, so that
-starting up does not count. Used by the parent that forks daemons, when it is asked to; a real end of a real
-process, at a moment that is drawn instead of hit by chance.
+Steps are: before an fsync, before and after a rename, before a commit of the ledger. The signal is SIGUSR2, so
+that starting up does not count. With ``under``, a folder, only flushes of that folder's volume count, from the
+first rename into it on: so a power cut can meet what was renamed there and not flushed yet. Used by the parent
+that forks daemons, when it is asked to; a real end of a real process, at a moment that is drawn instead of hit
+by chance.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
-def install(number: int) -> None:
+def install(number: int, under: str = "") -> None:
     """Die at step ``number`` after SIGUSR2. Call before the daemon opens anything."""
-    state = {"armed": False, "left": number}
+    state = {"armed": False, "counting": not under, "left": number}
+    device = Path(under).stat().st_dev if under else -1
 
     def point() -> None:
-        if state["armed"]:
+        if state["armed"] and state["counting"]:
             state["left"] -= 1
             if state["left"] <= 0:
                 os.killpg(os.getpid(), signal.SIGKILL)
@@ -27,24 +31,34 @@ def install(number: int) -> None:
     def arm(*_: object) -> None:
         state["armed"] = True
 
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*args: Any, **kwargs: Any) -> Any:
-            point()
-            return function(*args, **kwargs)
+    def flushing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(descriptor: int) -> Any:
+            if not under or os.fstat(descriptor).st_dev == device:
+                point()
+            return function(descriptor)
 
         return called
 
-    def after(function: Callable[..., Any]) -> Callable[..., Any]:
+    def renaming(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(*args: Any, **kwargs: Any) -> Any:
+            if not under:
+                point()
             answer = function(*args, **kwargs)
-            point()
+            if not under:
+                point()
+            elif state["armed"] and os.fsdecode(args[-1]).startswith(under):
+                state["counting"] = True
             return answer
 
         return called
 
+    def committing(text: str) -> None:
+        if text == "COMMIT" and not under:
+            point()
+
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
         connection: sqlite3.Connection = opened(*args, **kwargs)
-        connection.set_trace_callback(lambda text: point() if text == "COMMIT" else None)
+        connection.set_trace_callback(committing)
         return connection
 
     from exchanged import volume
@@ -52,7 +66,7 @@ def install(number: int) -> None:
     signal.signal(signal.SIGUSR2, arm)
     opened = sqlite3.connect
     sqlite3.connect = connect  # type: ignore[assignment]
-    os.fsync = before(os.fsync)
-    os.rename = after(os.rename)
-    os.replace = after(os.replace)
-    volume.Kernel.rename_new = after(volume.Kernel.rename_new)  # type: ignore[method-assign]
+    os.fsync = flushing(os.fsync)
+    os.rename = renaming(os.rename)
+    os.replace = renaming(os.replace)
+    volume.Kernel.rename_new = renaming(volume.Kernel.rename_new)  # type: ignore[method-assign]

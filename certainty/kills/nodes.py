@@ -78,8 +78,11 @@ class Nodes:
             self._zygote.wait(10)
         self.lab.stop()
 
-    def start(self, code: str, *, cut: int = 0) -> None:
-        """Fork a daemon for this node; ``await_ready`` tells how long it took. ``cut``: see ``cutting``."""
+    def start(self, code: str, *, cut: int = 0, under: str = "") -> None:
+        """Fork a daemon for this node; ``await_ready`` tells how long it took.
+
+        ``cut``, ``under``: see ``cutting``.
+        """
         assert self._zygote is not None
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
@@ -94,7 +97,7 @@ class Nodes:
             "environment": {"NOTIFY_SOCKET": "@" + ear.getsockname()[1:].decode("ascii")},
         }
         if cut:
-            order["cut"] = cut
+            order |= {"cut": cut, "under": under}
         began = time.monotonic()
         self._zygote.stdin.write(json.dumps(order) + "\n")
         self._zygote.stdin.flush()

@@ -3,8 +3,8 @@
 The daemons are real: each is a process of its own in a session of its own, runs ``cli.daemon``, starts its
 own workers, and is ended by SIGKILL. Only reading the program from disk anew is left out.
 
-It reads lines of JSON from its standard input, ``{"config", "log", "environment", "cut"?}``, and answers
-each with the process number of the daemon that it forked. It ends when its input ends.
+It reads lines of JSON from its standard input, ``{"config", "log", "environment", "cut"?, "under"?}``, and
+answers each with the process number of the daemon that it forked. It ends when its input ends.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _become_daemon(order: dict[str, Any]) -> None:
     if "cut" in order:
         from certainty.kills.cutting import install
 
-        install(int(order["cut"]))
+        install(int(order["cut"]), order["under"])
     sys.argv = ["exchanged", "--config", order["config"]]
 
 

@@ -5,7 +5,7 @@
 ``steps-ROLE``       one node ends at its n-th step on the disk after a drop, n drawn anew each time
 ``steps-replaced``   the same at a sender whose case software writes other drops over those that lie there
 ``power``            all nodes end and un-synced data is lost, at a random moment
-``power-steps``      the same at the n-th step of a receiver
+``power-steps``      the same before one of the first flushes after a packet was renamed into an inbox
 ``racer``            a file in the outbox changes all the time between a good and a bad form
 ``forger``           a bridge gives its agency a receipt that nobody issued
 """
@@ -90,11 +90,11 @@ def steps(
         return stage.judge()
 
 
-def begin_life(stage: Stage, victim: str) -> None:
+def begin_life(stage: Stage, victim: str, cut: int = 0, under: str = "") -> None:
     """The victim runs, will end at a step that is drawn, and has done what a start does by itself."""
     if victim in stage.nodes.running:
         stage.nodes.kill(victim)
-    stage.nodes.start(victim, cut=stage.random.randint(1, _MOST_STEPS))
+    stage.nodes.start(victim, cut=cut or stage.random.randint(1, _MOST_STEPS), under=under)
     stage.nodes.await_ready(victim)
     pause(_SETTLED_SECONDS)
 
@@ -117,7 +117,9 @@ def power_steps(tree: Path, folder: Path, seed: int, victim: str = PRO) -> tuple
     """The power goes when the receiver is at a step, with what it did not flush."""
     with Stage.open(tree, folder, seed, volumes=True) as stage:
         for _ in range(_TURNS // 2):
-            begin_life(stage, victim)
+            # Before one of the first flushes after the rename into the inbox: what was promised by then?
+            inbox = str(stage.world.agencies[victim] / "inbox")
+            begin_life(stage, victim, stage.random.randint(1, 3), inbox)
             stage.nodes.arm(victim)
             stage.driver.drop(_small(stage, POL, victim))
             stage.nodes.await_end(victim, 3.0)

@@ -66,7 +66,9 @@ class Stage:
                 made.append(_move(stack, folder, folder / "lab" / "agencies"))
             world = World.of_lab(lab, folder / "books")
             nodes = stack.enter_context(Nodes(lab, home=tree))
-            reader = Reader(world, take_seconds=take_seconds, take_share=0.8, seed=seed)
+            # What a reader takes out and does not flush would come back with the power.
+            taken = None if volumes else take_seconds
+            reader = Reader(world, take_seconds=taken, take_share=0.8, seed=seed)
             stage = cls(lab, world, nodes, reader, seed, synced=volumes)
             stage.volumes = tuple(made)
             stage.nodes.start_all()

@@ -166,6 +166,11 @@ MUTANTS: Final = (
                 'self._alarm.every(scan, "slow-scan", self._runner.wake_all)',
                 'self._alarm.every(scan * 100_000, "slow-scan", self._runner.wake_all)',
             ),
+            Edit(
+                "exchanged/station.py",
+                "            elif delay is not None:\n",
+                "            elif delay is not None and delay > 1_000_000:\n",
+            ),
         ),
         ("traffic",),
         in_quick=True,
