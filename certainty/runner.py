@@ -85,9 +85,10 @@ def run_shard(
     outcomes, last, is_done = _run_process(shard, folder, seed, allowed, progress, quick=quick)
     told = {outcome.row for outcome in outcomes}
     silent = [row for row in shard.rows if row not in told]
-    if is_done and silent:
-        last = f"it said nothing about {', '.join(silent)}"
-    is_whole = is_done and not silent
+    idle = [outcome.row for outcome in outcomes if not (outcome.cases or outcome.not_run)]
+    if is_done and (silent or idle):
+        last = f"it said nothing about {', '.join((*silent, *idle))}"
+    is_whole = is_done and not silent and not idle
     is_clean = is_whole and not any(outcome.violations for outcome in outcomes)
     if is_clean and not keep:
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,8 +20,8 @@ ROW: Final = "F02"
 _LABS: Final = 2
 _FULL: Final = 500
 _QUICK: Final = 100
-# What ending and judging may take after the last kill.
-_RESERVE_SECONDS: Final = 240.0
+# The part of the time that is kept for ending and judging after the last kill.
+_RESERVE: Final = 0.3
 
 
 def work(run: Run, part: int = 1) -> Iterator[Outcome]:
@@ -34,7 +34,7 @@ def work(run: Run, part: int = 1) -> Iterator[Outcome]:
     errors: list[BaseException] = []
 
     def is_over() -> bool:
-        return time.monotonic() - run.began > run.seconds - _RESERVE_SECONDS
+        return time.monotonic() - run.began > run.seconds * (1 - _RESERVE)
 
     def play(one: Play) -> None:
         try:

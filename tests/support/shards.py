@@ -28,3 +28,8 @@ def dies(run: Run) -> Iterator[Outcome]:
 
 def silent(run: Run) -> Iterator[Outcome]:
     yield Outcome("R1", 5)
+
+
+def idle(run: Run) -> Iterator[Outcome]:
+    yield Outcome("R1", 5)
+    yield Outcome("R2", 0)

@@ -50,7 +50,7 @@ def test_what_was_violated_stays_on_disk_for_whoever_looks_into_it(tmp_path: Pat
     assert [path.name for path in tmp_path.glob("*/work/*")] == ["evidence"]
 
 
-@pytest.mark.parametrize("module", ["dies", "silent", "is_not_there"])
+@pytest.mark.parametrize("module", ["dies", "silent", "idle", "is_not_there"])
 def test_a_shard_that_does_not_come_to_its_end_or_forgets_a_row_is_broken(module: str) -> None:
     found = run(module)
     assert found.state == "broken"
