@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -153,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds = shard.quick_seconds if given.quick else shard.full_seconds
             print(f"{shard.name:24}{seconds // 60:3} min  {shard.title[:50]}")
         return 0
+    # As Ctrl-C: the shards are ended, and clean up.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     kind, source = "quick" if given.quick else "full", source_of(ROOT)
     results = Results(KEPT, source, kind)
     found = run_all(
