@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
+from certainty.sweep.points import shuffled
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Ending, Stage, judged
 from certainty.sweep.sweeping import Ready, ready, start_seconds
@@ -91,12 +92,13 @@ def work(run: Run) -> Iterator[Outcome]:
     with ready(run, *ROLES.values(), inodes=_INODES) as layouts:
         rounds = _QUICK_ROUNDS if run.quick else _ROUNDS
         roles = ("sender", "receiver") if run.quick else tuple(ROLES)
-        cases = [
+        every = [
             Troubled(index, role, number)
             for number in rounds
             for index in range(len(TROUBLES))
             for role in roles
         ]
+        cases = shuffled(every, run.seed)
         world = next(iter(layouts.values())).world
         tally = Tally(each(run, world, cases, partial(_one, layouts), "in trouble"))
         for row in dict.fromkeys(trouble.row for trouble in TROUBLES):

@@ -20,7 +20,7 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES, READS, SYNCS, Fate
-from certainty.sweep.points import At, Point
+from certainty.sweep.points import At, Point, shuffled
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Stage, judged
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
@@ -91,7 +91,7 @@ def work(run: Run) -> Iterator[Outcome]:
         made = layouts[""]
         sites = [_sites(made, index) for index in range(len(FAULTS))]
         most = _QUICK if run.quick else _most(run)
-        cases = [case for found in sites for case in _thinned(found, most)]
+        cases = shuffled([case for found in sites for case in _thinned(found, most)], run.seed)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "failed at"))
         for row in dict.fromkeys(fault.row for fault in FAULTS):
             chosen = [index for index, fault in enumerate(FAULTS) if fault.row == row]

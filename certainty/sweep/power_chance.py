@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -62,7 +62,8 @@ def work(run: Run) -> Iterator[Outcome]:
             Torn(rng.choice(cases[rng.choice(tuple(ROLES))]), rng.getrandbits(32))
             for _ in range(_QUICK if run.quick else IMAGES)
         ]
-        tally = Tally(each(run, world, images, partial(_tear, layouts), "torn at"))
+        half = replace(run, seconds=run.seconds / 2)
+        tally = Tally(each(half, world, images, partial(_tear, layouts), "torn at"))
         yield tally.outcome("F04", len(images), "torn images", _GOAL_SECONDS, start_seconds())
     with ready(run, *(f"{code}+{PROVINCE}" for code in _AGENCIES.values())) as both:
         world = next(iter(both.values())).world

@@ -25,7 +25,7 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES
-from certainty.sweep.points import At
+from certainty.sweep.points import At, shuffled
 from certainty.sweep.pool import Result, each
 from certainty.sweep.stage import Ending, Stage, judged
 from certainty.sweep.sweeping import Ready, ready
@@ -70,6 +70,7 @@ def work(run: Run) -> Iterator[Outcome]:
         for _ in range(played)
     ]
     cases += [Damage("F12", "rot", "sender", rng.getrandbits(32), plays=True) for _ in range(rotten)]
+    cases = shuffled(cases, run.seed)
     with ready(run) as layouts:
         made = layouts[""]
         middles = {role: _middle(made, role) for role in ROLES}

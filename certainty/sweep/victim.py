@@ -34,6 +34,7 @@ DAMAGED: Final = 6
 REFUSED: Final = 5
 _MESSAGE_BYTES: Final = 60_000
 _PATIENCE_SECONDS: Final = 60.0
+_LOOK_MILLISECONDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,26 @@ class Victim:
             self._listener.close()
 
     def wait(self) -> int:
-        """The exit code; of a killed process the negative number of the signal."""
-        if self._ended is None:
-            _, status = os.waitpid(self.pid, 0)
-            self._ended = os.waitstatus_to_exitcode(status)
+        """The exit code; of a killed process the negative number of the signal.
+
+        What it lets go of on its way out makes calls as well, which are answered here.
+        """
+        poll = select.poll()
+        if self._listener is not None and self._listener.fileno() >= 0:
+            poll.register(self._listener, select.POLLIN)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._ended is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                self._ended = os.waitstatus_to_exitcode(status)
+                break
+            if time.monotonic() > deadline:
+                raise VictimHangsError(f"{self.code} does not end")
+            for descriptor, events in poll.poll(_LOOK_MILLISECONDS):
+                if events & select.POLLIN and self._listener is not None:
+                    self._listener.answer(self.decide)
+                else:
+                    poll.unregister(descriptor)
         return self._ended
 
     def _received(self) -> bytes:
