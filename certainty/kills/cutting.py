@@ -1,10 +1,10 @@
 """Ends a daemon by SIGKILL at its n-th step on the disk, counted from a signal on.
 
-Steps are: before an fsync, before and after a rename, before a commit of the ledger. The signal is SIGUSR2, so
-that starting up does not count. With ``under``, a folder, only flushes of that folder's volume count, from the
-first rename into it on: so a power cut can meet what was renamed there and not flushed yet. Used by the parent
-that forks daemons, when it is asked to; a real end of a real process, at a moment that is drawn instead of hit
-by chance.
+Steps are: before an fsync, before and after a rename, before a commit of the ledger. The signal is SIGUSR2,
+so that starting up does not count. With ``under``, a folder, only flushes of that folder's volume count, from
+the first rename into it on: so a power cut can meet what was renamed there and not flushed yet. Used by the
+parent that forks daemons, when it is asked to; a real end of a real process, at a moment that is drawn
+instead of hit by chance.
 """
 
 from __future__ import annotations
