@@ -43,7 +43,10 @@ def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
             pause(0.05)
         # Names that are free again are used again.
         for agency in (POL, PRO, CRT):
-            stage.await_taken(next(each for each in stage.driver.dropped if each.agency == agency))
+            for each in stage.driver.dropped:
+                if each.agency == agency:
+                    stage.await_taken(each)
+                    break
             for each in stage.driver.reusable(agency)[:2]:
                 name = each.name.removesuffix(".xml").removesuffix(".zip")
                 request = _small(stage, agency, CRT if agency != CRT else PRO, name)
