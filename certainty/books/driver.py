@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -126,6 +127,20 @@ class Driver:
         """The agencies that send."""
         return tuple(code for code in self._world.agencies if code[7:9] in _EXCHANGING)
 
+    def reusable(self, agency: str) -> tuple[Dropped, ...]:
+        """Drops whose names are free again, so that something else may bear them.
+
+        Not of contents that were dropped twice: one of them has a status under its name alone, which a later
+        drop of that name would replace.
+        """
+        times = Counter(each.identity for each in self.dropped)
+        outbox = self._world.agencies[agency] / "outbox"
+        return tuple(
+            each
+            for each in self.dropped
+            if each.agency == agency and times[each.identity] == 1 and not (outbox / each.name).exists()
+        )
+
     def drop_any(self, agency: str = "") -> Dropped:
         """Something, drawn from the seed, from ``agency`` or from any."""
         agency = agency or self._random.choice(self.senders())
@@ -134,7 +149,7 @@ class Driver:
         if own and chance < 0.06:
             return self.drop_again(self._random.choice(own))
         request = self.request(agency)
-        free = [each for each in own if not (self._world.agencies[agency] / "outbox" / each.name).exists()]
+        free = [each for each in self.reusable(agency) if each.form == "folder"]
         if free and chance < 0.14:
             return self.drop(replace(request, name=self._random.choice(free).name))
         if request.business_type == _SMALL and chance < 0.5:

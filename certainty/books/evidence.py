@@ -110,7 +110,7 @@ def gather(world: World, *, with_ledgers: bool = True) -> Evidence:
         appeared,
         cuts,
         appearances(world),
-        {code: tuple(_statuses(root)) for code, root in world.agencies.items()},
+        {code: read_statuses(root) for code, root in world.agencies.items()},
         {code: tuple(_receipts(root, proofs, moment)) for code, root in world.agencies.items()},
         {code: read_books(world, code) for code in world.configs} if with_ledgers else {},
         proofs,
@@ -173,14 +173,19 @@ def papers_of(look: dict[str, Any]) -> dict[str, bytes]:
     return {name: base64.b64decode(text) for name, text in look["papers"].items()}
 
 
-def _statuses(root: Path) -> Iterator[Status]:
-    folder = root / "status"
-    for path in sorted(folder.glob("*.status.xml")) if folder.is_dir() else ():
-        try:
-            yield decode_status_xml(path.read_bytes())
-        except FileNotFoundError:
-            # Replaced whole between two looks.
-            yield decode_status_xml(path.read_bytes())
+def read_statuses(root: Path) -> tuple[Status, ...]:
+    """What an agency is told of its drops, each once.
+
+    A later drop of the same name takes the place of one that has ended; what became a packet stands under its
+    id as well.
+    """
+    found: dict[tuple[str, str, str], Status] = {}
+    for path in (*(root / "status").glob("*.status.xml"), *(root / "status" / "by-id").glob("*.status.xml")):
+        status = decode_status_xml(path.read_bytes())
+        key = (status.drop, status.sender_ref or "", status.packet_id or "")
+        if key not in found or found[key].updated_at <= status.updated_at:
+            found[key] = status
+    return tuple(found[key] for key in sorted(found))
 
 
 def _receipts(root: Path, proofs: Proofs, moment: datetime) -> Iterator[Filed]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from certainty.books.driver import Dropped, read_drops
+from certainty.books.evidence import read_statuses
 from certainty.books.world import World
-from packet_spec.status import decode_status_xml
 from packet_spec.told import Status
 
 _LOOK_SECONDS: Final = 0.1
@@ -40,8 +40,7 @@ def unsettled(world: World) -> tuple[str, ...]:
 
 def _statuses(root: Path) -> dict[tuple[str, str], list[Status]]:
     found: dict[tuple[str, str], list[Status]] = defaultdict(list)
-    for path in (root / "status").glob("*.status.xml"):
-        status = decode_status_xml(path.read_bytes())
+    for status in read_statuses(root):
         found[status.drop, status.sender_ref or ""].append(status)
     return found
 

@@ -43,9 +43,11 @@ def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
             pause(0.05)
         # Names that are free again are used again.
         for agency in (POL, PRO, CRT):
-            for each in [each for each in stage.driver.dropped if each.agency == agency][:2]:
-                if not stage.await_taken(each):
-                    continue
+            for each in stage.driver.dropped:
+                if each.agency == agency:
+                    stage.await_taken(each)
+                    break
+            for each in stage.driver.reusable(agency)[:2]:
                 name = each.name.removesuffix(".xml").removesuffix(".zip")
                 request = _small(stage, agency, CRT if agency != CRT else PRO, name)
                 stage.driver.drop(request, drop_format=DropFormat(each.form))
