@@ -38,10 +38,12 @@ from packet_spec.model import (
     ReceiptKind,
     Seal,
 )
+from packet_spec.receipt import encode_receipt
 
 GROUP: Final = 2_000
 WAITING: Final = 50
-_DOCUMENT: Final = b"<receipt>" + b"a stand-in for a signed statement; " * 20
+# As long as a signature and its line are.
+_SIGNATURE: Final = b"<!-- a stand-in for a signature -->" * 6
 _TYPES: Final = ("prosecution.transfer", "case.report", "custody.change.receipt")
 _YEARS: Final = 10
 
@@ -117,7 +119,7 @@ def _packet(tx: Transaction, number: int, total: int, where: SpoolRange, provinc
     for event in (Event.OFFER, Event.ACKNOWLEDGE):
         _move(tx, row, event)
     hop = HopNote(province, seal.key, _digest(number, 2), tx.now, tx.now, seal.receiver)
-    statements.record_hop(tx, hop, _DOCUMENT + f"hop {number}".encode())
+    statements.record_hop(tx, hop, _SIGNATURE + f"hop {number}".encode())
     _receipt(tx, seal, ReceiptKind.DELIVERED, seal.receiver, seal.receiver, number, own=False)
     _move(tx, row, Event.RECEIPT_DELIVERED)
 
@@ -133,7 +135,7 @@ def _receipt(tx: Transaction, seal: Seal, kind: ReceiptKind, recipient: str, iss
         kind, seal.key, 1, seal.content_digest, _digest(number, 2), seal.business_type, recipient, issuer,
         tx.issue_time() if own else tx.now, tx.next_number("receipt-number") if own else number,
     )  # fmt: skip
-    statements.record_receipt(tx, receipt, _DOCUMENT + f"{kind} {number}".encode(), own=own)
+    statements.record_receipt(tx, receipt, encode_receipt(receipt) + _SIGNATURE, own=own)
 
 
 def _seal(number: int, agencies: Sequence[str], at: datetime) -> Seal:

@@ -13,6 +13,8 @@ from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Network]:

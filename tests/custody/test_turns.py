@@ -17,6 +17,8 @@ from exchanged.folder_transport import FolderTransport
 from exchanged.transport import Fetched, Source
 from tests.support.network import POLICE, PROCURATORATE, Network, small_plan
 
+pytestmark = pytest.mark.slow
+
 LARGE, SMALL = "prosecution.transfer", "info.share"
 
 
@@ -128,7 +130,6 @@ def test_c15_a_later_packet_of_the_same_case_waits_for_the_blob_of_the_earlier_o
     assert delivered(world) == sorted([SMALL, LARGE, LARGE])
 
 
-@pytest.mark.slow
 def test_many_packets_that_wait_for_their_blobs_leave_room_for_small_ones(
     world: Network, line: SlowLine
 ) -> None:
@@ -144,7 +145,6 @@ def test_many_packets_that_wait_for_their_blobs_leave_room_for_small_ones(
     assert len(delivered(world)) == limit + 2
 
 
-@pytest.mark.slow
 def test_c8_a_blob_that_was_corrupt_begins_at_zero_once_not_with_each_acknowledgement(
     world: Network, line: SlowLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,9 +34,11 @@ OPTIONS = (
     f"-i {LOGIN}"
 )
 # What the account could reach for outside its own up/: owner, group, mode, number, and content.
+# Acknowledgements of others come and go by themselves.
 SEEN = f"""
 find /srv/exchanged/jails /etc/exchanged /etc/passwd /etc/shadow \\
-    -path {JAIL}/up -prune -o -path '*/down/*' -prune -o -printf '%p %U %G %m %i\\n' | sort
+    -path {JAIL}/up -prune -o -path '*/down/*' -prune -o -path '*/up/ack.batch' -prune -o \\
+    -printf '%p %U %G %m %i\\n' | sort
 cat /etc/passwd /etc/shadow /etc/exchanged/sshd/keys/* /etc/exchanged/sshd/accounts.d/* | sha256sum
 """
 # What OpenSSH's client would not send; run with the library of the node.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -22,6 +23,16 @@ from exchanged.durable import DurableFiles, DurableWriter, Volume
 from exchanged.landing import Landing
 from exchanged.volume import Kernel
 from frontend_server.delivery import Delivery
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Simulated nodes do not log; what is tested after them does."""
+    level = logging.root.manager.disable
+    yield
+    logging.disable(level)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +57,6 @@ def found(mode: Mode, templates: Templates, samples: tuple[Sample, ...], most: i
     return set()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", Mode)
 def test_one_seed_is_one_run_and_a_sound_program_has_nothing_to_hide(
     mode: Mode, templates: Templates, samples: tuple[Sample, ...]
@@ -58,7 +68,6 @@ def test_one_seed_is_one_run_and_a_sound_program_has_nothing_to_hide(
         assert replace(again, seconds=0.0) == replace(first, seconds=0.0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", Mode)
 def test_seeds_that_once_failed_pass(mode: Mode) -> None:
     """In a process of their own, whose sets have the order that they had when the seed was found."""
@@ -75,7 +84,6 @@ def test_a_program_that_flushes_nothing_is_found(
     assert found(Mode.SAFETY, templates, samples, 12)
 
 
-@pytest.mark.slow
 def test_a_program_that_flushes_no_folder_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
@@ -91,7 +99,6 @@ def test_a_program_that_acknowledges_what_it_does_not_keep_is_found(
     assert found(Mode.LIVENESS, templates, samples, 3)
 
 
-@pytest.mark.slow
 def test_a_program_that_receipts_before_it_delivers_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:
@@ -101,7 +108,6 @@ def test_a_program_that_receipts_before_it_delivers_is_found(
     assert "I7" in found(Mode.LIVENESS, templates, samples, 6)
 
 
-@pytest.mark.slow
 def test_a_program_that_forgets_what_it_delivered_is_found(
     monkeypatch: pytest.MonkeyPatch, templates: Templates, samples: tuple[Sample, ...]
 ) -> None:

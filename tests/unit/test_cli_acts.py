@@ -111,6 +111,8 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
 ) -> None:
     """The same code under the node's lock; what a daemon that starts then sees is as if it had done it."""
     monkeypatch.setattr("cli.acting._LOOKS", 2)
+    # Operators here act at the machine's time, nodes at the test's: that is no clock that somebody set.
+    monkeypatch.setattr("exchanged.ledger.clock_memory.last_sound", lambda _connection: None)
     link = police.opened.links.name_of(PROVINCE)
     police.die()
     asked.text("link", "pause", link, *WHY)
