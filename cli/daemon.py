@@ -16,7 +16,6 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.floors import require_libraries
 from cli.frame import config_option, translate_help
 from cli.locale import _
 from cli.locale.click_texts import translate_click
@@ -40,6 +39,8 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     Example:
       exchanged --config /etc/exchanged/exchanged.toml
     """
+    from cli.floors import require_libraries  # noqa: PLC0415 - worker processes need not ask
+
     try:
         require_libraries()
     except ExchangeError as error:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
-from exchanged.ledger.damage import damage_by_name
+from exchanged.ledger.damage import REFUSED, damage_by_name
 from exchanged.log import event_line
 from exchanged.places import LEDGER_FILE
 from exchanged.retry import Backoff
@@ -43,7 +43,7 @@ class Station(Protocol):
 
 def step_of(station: Station) -> float | None:
     """One step, with a ledger that cannot be read told by its name. Raises what ``step`` raises."""
-    with damage_by_name(LEDGER_FILE):
+    with damage_by_name(LEDGER_FILE, REFUSED):
         return station.step()
 
 

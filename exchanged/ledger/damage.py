@@ -13,7 +13,10 @@ from typing import Final
 from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from packet_spec.errors import ExchangeError
 
-UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+REFUSED: Final = (sqlite3.DatabaseError,)
+"""What the engine itself raises."""
+
+UNREADABLE: Final = (*REFUSED, UnicodeDecodeError)
 """What reading or writing a ledger raises when the disk is full, the volume fails or the file is damaged."""
 
 _DAMAGE: Final = ("disk i/o error", "malformed", "not a database", "readonly database")
@@ -38,9 +41,12 @@ def name_damage(raised: Exception, where: str) -> ExchangeError:
 
 
 @contextmanager
-def damage_by_name(where: str) -> Iterator[None]:
-    """What reads the ledger directly raises what the ledger itself would (``name_damage``)."""
+def damage_by_name(where: str, errors: tuple[type[Exception], ...] = UNREADABLE) -> Iterator[None]:
+    """Any of ``errors`` is raised as what it means (``name_damage``).
+
+    Around work that decodes other texts too, ``errors`` are REFUSED alone.
+    """
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except errors as error:
         raise name_damage(error, where) from error

@@ -12,9 +12,9 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -33,7 +33,7 @@ from exchanged.errors import (
     VolumeDamagedError,
 )
 from exchanged.ledger import schema
-from exchanged.ledger.damage import UNREADABLE, name_damage, text_of
+from exchanged.ledger.damage import UNREADABLE, damage_by_name, text_of
 from exchanged.ledger.transaction import Transaction
 
 T = TypeVar("T")
@@ -68,10 +68,14 @@ class Ledger:
         self._all_readers: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._broken: VolumeDamagedError | None = None
-        with _naming_damage(path):
+        with damage_by_name(path.name):
             self._connection = _open(path)
             database = Database(self._connection)
-            _require_known_form(database, self._connection, path)
+            try:
+                _refuse_newer_form(database, str(path))
+            except LedgerAheadError:
+                self._connection.close()
+                raise
             schema.migrate(database)
             # Only now: the index of a large old ledger is not to be built in memory.
             _keep_to_itself(self._connection)
@@ -120,7 +124,7 @@ class Ledger:
 
     def fold(self) -> None:
         """Fold the write-ahead log into the file, which then is the whole ledger. Only without other work."""
-        with self._guard, _naming_damage(self.path):
+        with self._guard, damage_by_name(self.path.name):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def close(self) -> None:
@@ -168,7 +172,7 @@ class Ledger:
         try:
             if self._broken is not None:
                 raise self._broken
-            with _naming_damage(self.path):
+            with damage_by_name(self.path.name):
                 self._connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._connection, self._clock.now())
                 answers.extend(self._one(transaction, work) for work in group)
@@ -210,15 +214,6 @@ class Ledger:
         self._connection.execute("RELEASE work")
         transaction.head, transaction.head_id, transaction.wakes = head, head_id, wakes
         return work, None, raised
-
-
-@contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except UNREADABLE as error:
-        raise name_damage(error, path.name) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -288,24 +283,24 @@ def _unreadable(error: str, path: Path) -> LedgerDamagedError:
     return LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path))
 
 
-def _require_known_form(database: Database, connection: sqlite3.Connection, path: Path) -> None:
-    """Raises LedgerAheadError, with the ledger let go, when a newer program has changed its form."""
+def _refuse_newer_form(database: Database, where: str = "") -> None:
+    """Raises LedgerAheadError when a newer program has changed the ledger's form."""
     if strange := schema.strange(database):
-        connection.close()
         raise LedgerAheadError(
             "the ledger was written by a newer version of this program",
-            where=str(path),
+            where=where,
             found=f"with {', '.join(strange)}",
         )
 
 
 def require_newest_form(connection: sqlite3.Connection) -> None:
-    """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it."""
-    if strange := schema.strange(Database(connection)):
-        raise LedgerAheadError(
-            "the ledger was written by a newer version of this program", found=f"with {', '.join(strange)}"
-        )
-    lacking = schema.lacks(Database(connection))
+    """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it.
+
+    Raises LedgerAheadError for one of a newer version.
+    """
+    database = Database(connection)
+    _refuse_newer_form(database)
+    lacking = schema.lacks(database)
     if lacking:
         raise LedgerBehindError(
             "the ledger was written by an older version and was not brought up to this one yet",
