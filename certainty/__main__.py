@@ -98,7 +98,8 @@ def run_all(
         results.write(result)
         violations = sum(len(outcome.violations) for outcome in result.outcomes)
         cases = sum(outcome.cases for outcome in result.outcomes)
-        told = f"{cases:,} cases, {violations} violations" if result.state == "done" else result.reason
+        told = f"{cases:,} cases, {violations} violations" if result.state == "done" else ""
+        told = ", ".join(filter(None, (told, result.reason)))
         progress.end(f"{result.state} in {result.seconds:.0f} s: {told}")
         return result
 

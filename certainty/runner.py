@@ -87,14 +87,13 @@ def run_shard(
     silent = [row for row in shard.rows if row not in told]
     idle = [outcome.row for outcome in outcomes if not (outcome.cases or outcome.not_run)]
     if is_done and (silent or idle):
-        last = f"it said nothing about {', '.join((*silent, *idle))}"
-    is_whole = is_done and not silent and not idle
-    is_clean = is_whole and not any(outcome.violations for outcome in outcomes)
-    if is_clean and not keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        last = f"{last} (see {folder})" if not is_whole else ""
-    return result("done" if is_whole else "broken", last if not is_whole else "", outcomes)
+        last, is_done = f"it said nothing about {', '.join((*silent, *idle))}", False
+    if not is_done:
+        return result("broken", f"{last} (see {folder})", outcomes)
+    if keep or any(outcome.violations for outcome in outcomes):
+        return result("done", f"see {folder}", outcomes)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result("done", "", outcomes)
 
 
 def _run_process(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from exchanged.pool import InlinePool
 from exchanged.publishing_desk import PublishingDesk
 from exchanged.station import Station
 from packet_spec.errors import ExchangeError
+from tests.support.clock import FakeRandomness
 
 # Everybody looks again after so long, whether woken or not, as the slow alarm of a running node has it.
 SLOW_ALARM_SECONDS: Final = 30.0
@@ -50,23 +50,6 @@ class NodeClock:
         return self._origin + self._time()
 
 
-class NodeRandomness:
-    """Bytes of one node, all from the seed; a restarted node draws other ones than before."""
-
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
-        self._calls = 0
-
-    def token(self, size_bytes: int) -> bytes:
-        """The next bytes."""
-        self._calls += 1
-        return hashlib.shake_256(f"{self._seed}/{self._calls}".encode()).digest(size_bytes)
-
-    def fraction(self) -> float:
-        """The next float in [0, 1)."""
-        return int.from_bytes(self.token(4), "big") / 2**32
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a node needs of its world. ``transport`` makes the way of one link; ``tell`` writes the trail."""
@@ -87,7 +70,7 @@ class SimNode:
     config: Config
     around: Surroundings
     clock: NodeClock
-    randomness: NodeRandomness
+    randomness: FakeRandomness
     disk: VirtualDisk
     kernel: SimulatedKernel
     crash: CountdownCrash

@@ -15,7 +15,7 @@ from certainty.simulation.disk import VirtualDisk
 from certainty.simulation.drops import EPOCH, Sample
 from certainty.simulation.kernel import CountdownCrash, DiskFaults, PowerGone, SimulatedKernel
 from certainty.simulation.mailboxes import LineFaults, Mailbox, SimulatedTransport
-from certainty.simulation.node import NodeClock, NodeRandomness, SimNode, Surroundings
+from certainty.simulation.node import NodeClock, SimNode, Surroundings
 from certainty.simulation.template import Templates
 from certainty.simulation.trail import Trail
 from certainty.simulation.watch import InboxWatch
@@ -25,6 +25,7 @@ from exchanged.errors import VolumeDamagedError
 from exchanged.mailbox import Direction
 from exchanged.parts import Parts
 from packet_spec.errors import ExchangeError
+from tests.support.clock import FakeRandomness
 
 # One step of a station takes at most so long.
 _STEP_SECONDS: Final = 0.02
@@ -89,7 +90,7 @@ class World:
         )
         clock = NodeClock(EPOCH, lambda: self.now, 0.0, self.dice.uniform(100.0, 1e6))
         self.nodes[code] = SimNode(
-            code, config, around, clock, NodeRandomness(f"{self.seed}/{code}"), disk, kernel,
+            code, config, around, clock, FakeRandomness(f"{self.seed}/{code}"), disk, kernel,
             CountdownCrash(tell), faults,
         )  # fmt: skip
 
