@@ -243,7 +243,7 @@ def test_a_packet_that_does_not_get_on_is_named_with_the_next_command(tmp_path: 
         lab.start()
         province = lab.pid(lab.province)
         assert province is not None
-        play = play_in(lab, Waits(lambda: os.kill(province, signal.SIGSTOP)), Pace(still_seconds=4.0))
+        play = play_in(lab, Waits(lambda: os.kill(province, signal.SIGSTOP)), Pace(still_seconds=20.0))
         try:
             with pytest.raises(DemoStuckError, match="packet 01 of the demo is stuck") as caught:
                 play.run()

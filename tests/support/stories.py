@@ -186,7 +186,9 @@ class Story:
 
     def wait(self, *journeys: Journey) -> None:
         """Until these have ended as they were to end. Fails for another end, and for none."""
-        wait_until(lambda: all(self._has_ended(each) for each in journeys), lambda: tell(*journeys))
+        wait_until(
+            lambda: all(self._has_ended(each) for each in journeys), lambda: self._whereabouts(journeys)
+        )
         for journey in journeys:
             if journey.reply_key is not None and journey.label == f"{self.run}-{journey.row.number:02d}":
                 self.keys[journey.row.number] = journey.reply_key
@@ -205,6 +207,20 @@ class Story:
     def refused(self, journey: Journey) -> Path:
         """The original of a refused drop, which lies beside its findings."""
         return self.lab.agency_root(journey.sender) / "refused" / journey.name
+
+    def _whereabouts(self, journeys: tuple[Journey, ...]) -> str:
+        """What is told of these, and what each node knows of those that have not ended."""
+        told = [tell(*journeys)]
+        for each in journeys:
+            if each.is_complete or each.status is None or each.status.packet_id is None:
+                continue
+            for code in (each.sender, self.lab.province, *each.recipients):
+                done = exchangectl(self.lab, code, "packet", "trace", each.status.packet_id)
+                told.append(f"--- {code}\n{done.stdout}{done.stderr}")
+        for code in self.lab.nodes:
+            lines = self.lab.layout.log(code).read_text(encoding="utf-8").splitlines()
+            told.append("\n".join((f"--- log of {code}", *lines[-15:])))
+        return "\n".join(told)
 
     def _has_ended(self, journey: Journey) -> bool:
         journey.look(self.agency, self.proofs, SystemClock().now())
