@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from certainty.operation.clock import judge_receipts
 from certainty.operation.failing_daemon import FailPoint
 from certainty.operation.growth import BookClock, count_rows, fill
-from certainty.operation.ledger import judge
+from certainty.operation.ledger import missed
 from certainty.operation.poison import judge_deaths, judge_set_aside
 from certainty.operation.upgrade import as_earlier, fingerprint, open_killed, spread, steps
 from exchanged.ledger import Ledger, open_read_only, schema
@@ -66,8 +66,8 @@ def test_a_receipt_of_a_wrong_time_and_times_that_go_back_are_told() -> None:
 
 
 def test_each_goal_of_the_large_ledger_can_be_missed() -> None:
-    assert not list(judge({"queue list": 1.0}, 50_000, 10.0))
-    assert len(list(judge({"queue list": 1.1}, 49_999, 10.1))) == 3
+    assert not list(missed({"queue list": 1.0}, 50_000, 10.0))
+    assert len(list(missed({"queue list": 1.1}, 49_999, 10.1))) == 3
 
 
 def test_the_ledger_that_is_written_is_a_sound_one(tmp_path: Path) -> None:
