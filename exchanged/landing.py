@@ -206,12 +206,12 @@ class Landing:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if name in self._passed_over or self._refused.get(name) == self.link.trust.edition:
+            if self._refused.get(name) == self.link.trust.edition:
                 continue
-            if not batches.is_landed(connection, self.link.name, name):
-                found.append((known.number, name))
-            else:
+            if name in self._passed_over or batches.is_landed(connection, self.link.name, name):
                 lying.add(name)
+            else:
+                found.append((known.number, name))
         self.lying = frozenset(lying)
         return [name for _, name in sorted(found)]
 

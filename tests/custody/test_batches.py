@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from exchanged.notices import LOOK_SECONDS
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
@@ -112,9 +114,16 @@ def test_c5_what_was_bad_at_the_neighbour_does_not_show_that_we_were_set_back(pr
     assert [one.number for one in receiver.waybills() if one.number][-1] > first
 
 
-def test_c5_an_acknowledgement_that_was_damaged_on_its_way_comes_again(province: Province) -> None:
+@pytest.mark.parametrize("is_good", [True, False], ids=["good", "bad"])
+def test_c5_an_acknowledgement_that_was_damaged_on_its_way_comes_again(
+    province: Province, is_good: bool
+) -> None:
     """Not only with the next news or sign of life: what lies there unheard of may be all that may be open."""
+    province.police.greet()
+    province.run()
     path = province.police.send(province.police.seal(province.request()))
+    if not is_good:
+        path.write_bytes(path.read_bytes()[:-2000])
     province.run()
     before = province.police.acknowledgement()
     assert before is not None
