@@ -31,7 +31,7 @@ from packet_spec.limits import FINDINGS, KIB, LIST_ITEMS, PERSONS
 from packet_spec.pack import Pack, needs_xsd_11, schema_document
 from packet_spec.rule_subject import person_element
 from packet_spec.sentences import make_finding
-from packet_spec.xml import Element, Schema, Violation, line_of, local_name, validate
+from packet_spec.xml import Element, Schema, Violation, compile_schema, line_of, local_name, validate
 
 # xmlschema needs about two seconds for a megabyte; beyond this, libxml2's lines must do.
 _EXPLAINED_BYTES: Final = 256 * KIB
@@ -122,7 +122,7 @@ def _sizes(body: Element) -> Iterator[Finding]:
 def compiled_schema(pack: Pack, file: str) -> Schema:
     """A schema of the pack, ready to use. Raises ValidatorError when it cannot be read or compiled."""
     try:
-        return etree.XMLSchema(schema_document(pack, file))
+        return compile_schema(schema_document(pack, file))
     except (FormatError, etree.LxmlError) as error:
         raise ValidatorError("a body schema cannot be used", where=f"{pack.title} {file}") from error
 

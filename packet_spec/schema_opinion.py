@@ -22,7 +22,7 @@ from packet_spec.limits import MIB
 from packet_spec.pack import Pack, needs_xsd_11, schema_document
 from packet_spec.schema import compiled_schema
 from packet_spec.schema_explain import explainer
-from packet_spec.xml import Element, children, parse_document, validate
+from packet_spec.xml import Element, children, compile_schema, parse_document, validate
 
 _XS: Final = "{http://www.w3.org/2001/XMLSchema}"
 # Long enough that a pattern which tries every split of it does not end within any limit.
@@ -104,7 +104,7 @@ def pattern_problems(value: str) -> Iterator[str]:
     )
     next(schema.iter(f"{_XS}pattern")).set("value", value)
     try:
-        first = etree.XMLSchema(schema)
+        first = compile_schema(schema)
         second = XMLSchema10(etree.tostring(schema, encoding="unicode"))
     except (etree.LxmlError, XMLSchemaException) as error:
         yield str(error).splitlines()[0]

@@ -107,13 +107,26 @@ def written_size(element: Element) -> int:
     return len(etree.tostring(element, encoding="UTF-8", xml_declaration=False)) + 16 * (len(element) + 1)
 
 
+_COMPILING: Final = threading.Lock()
+
+
+def compile_schema(document: Element) -> Schema:
+    """The schema that is written down in ``document``. Raises etree.XMLSchemaParseError when it is none.
+
+    One at a time: libxml2 makes its table of built-in types with the first schema, and a second thread that
+    compiles meanwhile finds it half made.
+    """
+    with _COMPILING:
+        return etree.XMLSchema(document)
+
+
 @lru_cache(maxsize=32)
 def load_schema(name: str) -> Schema:
     """The shipped schema ``name`` (without ``.xsd``), compiled once. Raises SchemaError if there is none."""
     path = files("packet_spec").joinpath("schemas", f"{name}.xsd")
     if not path.is_file():
         raise SchemaError("no such schema is shipped", found=name)
-    return etree.XMLSchema(etree.fromstring(path.read_bytes(), _parser()))
+    return compile_schema(etree.fromstring(path.read_bytes(), _parser()))
 
 
 def validate(root: Element, schema: Schema) -> tuple[Violation, ...]:

@@ -79,6 +79,7 @@ class Reader:
         hidden = self.agency / f"signed-{packet}.part"
         with hidden.open("wb") as file:
             file.write(text.encode())
+            file.flush()
             os.fsync(file.fileno())
         hidden.rename(self.agency / "outbox" / f"signed-{packet}.xml")
         _flush(self.agency / "outbox")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from packet_spec import xml
 from packet_spec.errors import FormatError, SchemaError, VersionError, XmlRefusedError
 from packet_spec.limits import XML_ATTRIBUTES, XML_DEPTH
 from packet_spec.xml import (
@@ -236,3 +238,23 @@ def test_several_threads_parse_at_once():
     with ThreadPoolExecutor(8) as threads:
         roots = list(threads.map(parse, documents))
     assert [{each.text for each in root} for root in roots] == [{str(number)} for number in range(64)]
+
+
+def test_two_threads_never_compile_schemas_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    met: list[bool] = []
+
+    def compiled(_: object) -> None:
+        try:
+            both.wait(0.2)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+
+    monkeypatch.setattr(xml.etree, "XMLSchema", compiled)
+    threads = [threading.Thread(target=xml.compile_schema, args=(None,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [False, False]
