@@ -42,6 +42,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
     "batch-held-by-neighbour": "batch {number} is held by the neighbour of link {link}: {detail}",
     "batch-signed-anew": "batch {number} of link {link} was signed anew: its key had ended",
+    "batch-put-again": "batch {number} of link {link} lay there unanswered and is put again, by another name",
     "batch-number-used-twice": "the neighbour of link {link} used batch number {number} twice",
     "drop-seen": "drop {drop} appeared in the outbox",
     "drop-incomplete": "drop {drop} is incomplete",

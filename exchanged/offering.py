@@ -36,6 +36,7 @@ from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
 from exchanged.states import DestinationState, Event, PacketState
+from exchanged.unread import Unread
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
@@ -90,6 +91,7 @@ class Offering:
     settling: Settling
     landing: Landing
     _putting: Putting = field(init=False)
+    _unread: Unread = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
     _lying: frozenset[str] = frozenset()
@@ -98,6 +100,7 @@ class Offering:
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
+        self._unread = Unread(self.link)
 
     @property
     def is_unfinished(self) -> bool:
@@ -116,6 +119,7 @@ class Offering:
             take_back(self.link, self._putting.there)
             return False, None
         sign_anew(self.link, self._open())
+        self._unread.look(self._open(), self._putting.there)
         # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()

@@ -13,6 +13,7 @@ from exchanged.receipts import Statements
 from exchanged.states import DestinationState, Event
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
+from packet_spec.xml import FORMAT_VERSION
 
 
 class _Link(Protocol):
@@ -86,7 +87,7 @@ class Settling:
                 blobs.entitle(transaction, digest, self.link.peer)
             batches.settle(transaction, batch.id)
             self._asked.pop(batch.number, None)
-        elif exception.kind is ExceptionKind.BAD:
+        elif exception.kind is ExceptionKind.BAD or _was_damaged(exception):
             self._give_back(transaction, batch, exception.detail)
         elif exception.kind is ExceptionKind.NEED:
             self._needs(transaction, batch, exception)
@@ -147,3 +148,9 @@ class Settling:
                 packets.move(transaction, packet, destination, event, detail={"batch": batch.number})
                 moved = True
         return moved
+
+
+def _was_damaged(exception: BatchException) -> bool:
+    """Held for a version that it does not bear: we wrote one that the neighbour speaks, as it says itself."""
+    words = exception.detail.split()
+    return words[:1] == ["speaks"] and FORMAT_VERSION in words

@@ -410,7 +410,7 @@ def answer_bad(transaction: Transaction, link: str, incarnation: str, number: in
 
 
 def forget_bad(transaction: Transaction, link: str) -> None:
-    """A bad batch need not be named any longer once the writer certainly heard of it.
+    """A bad batch, or one held, need not be named any longer once the writer certainly heard of it.
 
     That its file is gone proves nothing: a mailbox can lose files. But a writer that has not heard may
     have only so many batches open, this one among them. Only what was verified shows how far the writer is:
@@ -418,7 +418,7 @@ def forget_bad(transaction: Transaction, link: str) -> None:
     """
     transaction.execute(
         "UPDATE batch_in SET exception = '', detail = 'bad' WHERE link = ? AND exception <> ''"
-        " AND exception = 'bad' AND number <= (SELECT max(newer.number) FROM batch_in AS newer"
+        " AND exception IN ('bad', 'held') AND number <= (SELECT max(newer.number) FROM batch_in AS newer"
         " WHERE newer.link = batch_in.link AND newer.incarnation = batch_in.incarnation"
         " AND newer.exception NOT IN ('bad', 'held') AND newer.detail <> 'bad') - ?",
         link, OPEN_BATCHES,

@@ -61,20 +61,37 @@ def test_c5_a_damaged_batch_is_bad_and_its_number_is_disposed_of(province: Provi
     assert notices_of(province) == ["batch-damaged"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [(ExceptionKind.BAD, "format-unusable"), (ExceptionKind.HELD, "speaks 1")],
+    ids=["bad", "held for a version that the neighbour speaks"],
+)
 def test_c5_what_the_neighbour_found_damaged_goes_out_again_once_and_is_an_alarm_here(
-    province: Province,
+    province: Province, kind: ExceptionKind, detail: str
 ) -> None:
     packet = province.police.seal(province.request())
     province.police.send(packet)
     province.run()
     receiver = province.procuratorate
     (first,) = [one.number for one in receiver.waybills() if one.number]
-    bad = BatchException(first, ExceptionKind.BAD, "format-unusable", ())
+    bad = BatchException(first, kind, detail, ())
     receiver.put(receiver.batch([], bare=True, acknowledgement=answer(receiver, bad)), name="ack.batch")
     province.run()
     assert [one.number for one in receiver.waybills() if one.number] == [first + 1]
     assert receiver.items(ItemKind.PACKET) == [packet.data]
     assert notices_of(province) == ["batch-damaged"]
+
+
+@pytest.mark.parametrize("detail", ["", "speaks 2 3", "forked batch-number-used-twice"])
+def test_c5_what_the_neighbour_holds_is_not_sent_twice(province: Province, detail: str) -> None:
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    receiver = province.procuratorate
+    (first,) = [one.number for one in receiver.waybills() if one.number]
+    held = BatchException(first, ExceptionKind.HELD, detail, ())
+    receiver.put(receiver.batch([], bare=True, acknowledgement=answer(receiver, held)), name="ack.batch")
+    province.run()
+    assert [one.number for one in receiver.waybills() if one.number] == [first]
 
 
 def test_c5_junk_under_a_number_to_come_passes_no_custody(province: Province) -> None:

@@ -19,7 +19,7 @@ from packet_spec.directory import key_valid_at
 from packet_spec.key_offer import KeyOffer
 from packet_spec.model import Directory, KeyUse, ReceiptKind
 from packet_spec.receipt import decode_receipt
-from packet_spec.signing import split_signed
+from packet_spec.signing import decode_signature, split_signed
 from tests.custody.test_front_ends import drop, inbox
 from tests.support.listing import next_version, node_of, with_node, with_revoked
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
@@ -299,3 +299,24 @@ def test_receipts_bear_the_key_of_their_time(network: Network) -> None:
         kinds[decode_receipt(document).kind] = signatures[0].key_id
     assert kinds[ReceiptKind.ACCEPTED] in used(network, PROVINCE)
     assert kinds[ReceiptKind.DELIVERED] in used(network, PROCURATORATE)
+
+
+def test_a_batch_that_was_damaged_where_its_key_is_named_comes_again_by_itself(network: Network) -> None:
+    """Its reader takes it for one whose key is yet to come: it waits for a directory, and answers nothing."""
+    province = network.nodes.pop(PROVINCE)
+    drop(network, name="a")
+    network.run()
+    (path,) = (network.mailbox(POLICE) / "up").glob("0*.batch")
+    query = "SELECT signature FROM batch_out WHERE name = ?"
+    row = network.nodes[POLICE].opened.ledger.read().execute(query, (path.name,)).fetchone()
+    key_id = decode_signature(row["signature"]).key_id
+    path.write_bytes(path.read_bytes().replace(key_id.encode(), key_id[::-1].encode()))
+    network.nodes[PROVINCE] = province
+    network.run()
+    assert inbox(network) == []
+    # Nothing is concluded before the neighbour was heard, as it is every hour.
+    for _ in range(4):
+        network.clock.advance(1200.0)
+        network.run()
+    assert len(inbox(network)) == 1
+    assert [each.name for each in (network.mailbox(POLICE) / "up").glob("0*.batch")] == []
