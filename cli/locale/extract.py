@@ -73,7 +73,7 @@ _WORDS: Final = (
     *(f"log-{doubt}" for doubt in ("forked", "rewritten", "shortened", "split")),
     *("log-entry-missing", "log-hash-differs", "receipt-not-logged", "log-entry-without-receipt"),
     *("receipt-differs", "receipt-listed-wrongly", "log-entry-listed-wrongly"),
-    *("log-head-unreadable", "log-differs-from-head"),
+    *("log-head-unreadable", "log-differs-from-head", "schema-changed"),
     *(f"original-{where}" for where in ("outbox", "kept", "sent", "refused", "gone", "replaced")),
 )
 # Context of an enum's values and of words like them: that of plain sentences.

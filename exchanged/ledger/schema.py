@@ -7,6 +7,7 @@ leave the node. Known limit: there is no downgrade; a ledger that took a step of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlite_utils import Database, Migrations
@@ -360,6 +361,11 @@ def _seals(database: Database) -> None:
 def migrate(database: Database) -> None:
     """Bring the ledger to the newest form. Each step is one transaction and may be repeated."""
     migrations.apply(database)
+
+
+def migrate_until(database: Database, lacking: Iterable[str]) -> None:
+    """The same without the steps ``lacking``: the form that a ledger has to which they are still to come."""
+    migrations.apply(database, stop_before=tuple(lacking) or None)
 
 
 def strange(database: Database) -> tuple[str, ...]:

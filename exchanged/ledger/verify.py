@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import blobs, log_verify, receipt_verify, spool
+from exchanged.ledger import blobs, log_verify, receipt_verify, schema_verify, spool
 from exchanged.ledger.damage import UNREADABLE, text_of
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
@@ -90,6 +90,7 @@ def examine_ledger(
     books: _Books = _Books({}, {})
     log_size = 0
     try:
+        problems += [Problem(*each) for each in schema_verify.examine_schema(connection, _MOST_PROBLEMS)]
         events, head = _verify_chain(connection, problems, moved)
         problems += _database_problems(connection)
         log_size, found_in_log = log_verify.examine_log(connection, _MOST_PROBLEMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,20 @@ def test_i8_a_log_entry_that_is_listed_under_another_packet_is_named(books: Book
 
 def _key(books: Books) -> PacketKey:
     return PacketKey(POLICE, packet_id(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("sql = replace(sql, 'agency TEXT', 'agency PEXT') WHERE name = 'case_party'", ["table case_party"]),
+        ("name = 'event_Packet' WHERE name = 'event_packet'", ["index event_Packet", "index event_packet"]),
+        ("sql = sql || ' ' WHERE name = 'case_party'", []),
+    ],
+    ids=["a column of another type", "an index under another name", "only white space"],
+)
+def test_i8_a_schema_that_reads_otherwise_is_named(books: Books, change: str, named: list[str]) -> None:
+    books.ledger.close()
+    with closing(sqlite3.connect(books.path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        assert connection.execute(f"UPDATE sqlite_master SET {change}").rowcount == 1  # noqa: S608
+    assert problems(examine(books)) == [("schema-changed", where) for where in named]
