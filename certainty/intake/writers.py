@@ -26,7 +26,10 @@ _ENDINGS: Final = (".tmp", ".part")
 
 @dataclass(slots=True)
 class Writer:
-    """One drop being written. ``done_at`` is the wall clock of its last write."""
+    """One drop being written. ``done_at`` is the wall clock just before the step that made it whole.
+
+    Whoever took it before that moment took a part; after that step our own thread may have to wait.
+    """
 
     name: str
     paper: Paper
@@ -96,28 +99,28 @@ def _steps(outbox: Path, writer: Writer, rng: random.Random, longest: float) -> 
         files.insert(rng.randrange(len(files) + 1), ("packet.xml", writer.paper.xml))
         for name, data in files:
             yield _pause(rng, longest)
-            yield from _grow(place / name, data, writer.style, rng, longest)
+            yield from _grow(writer, place / name, data, rng, longest)
         stated = b""
     else:
         stated = writer.paper.zipped if writer.form == "zip" else writer.paper.xml
-        yield from _grow(place, stated, writer.style, rng, longest)
+        yield from _grow(writer, place, stated, rng, longest)
     # Whole now, where nothing more says so.
-    writer.done_at = time.time()
     if in_place and writer.rule == "settled":
         return
     yield _pause(rng, longest)
+    says = f"{len(stated)} {sha256(stated).hexdigest()}" if stated and rng.random() < 0.5 else ""
+    writer.done_at = time.time()
     if writer.rule == "marker":
-        says = f"{len(stated)} {sha256(stated).hexdigest()}" if stated and rng.random() < 0.5 else ""
         (outbox / f"{writer.name}.ok").write_text(says)
     elif not in_place:
         place.rename(target)
-    writer.done_at = time.time()
 
 
-def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: float) -> Iterator[float]:
-    """Write ``data``; a pause now and then, in which everything stands still."""
+def _grow(writer: Writer, path: Path, data: bytes, rng: random.Random, longest: float) -> Iterator[float]:
+    """Write ``data``; a pause now and then, in which everything stands still, and something is missing."""
+    style = writer.style
     stops = set(rng.sample(range(1, max(2, len(data))), min(4, len(data) - 1)))
-    size = {"blocks": 4096, "bytes": 1, "random": 1024}[style]
+    size = {"blocks": 512, "bytes": 1, "random": 1024}[style]
     if style == "bytes":
         # One at a time for the first and the last 600, else nobody would live to see the end.
         edges = [*range(min(600, len(data))), *range(max(600, len(data) - 600), len(data))]
@@ -136,8 +139,13 @@ def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: floa
         written = 0
         for place, length in pieces:
             piece = data[place : place + length]
+            writer.done_at = time.time()
             os.pwrite(descriptor, piece, place)
-            if any(written <= stop < written + len(piece) for stop in stops):
+            before, written = written, written + len(piece)
+            # What lacks only white space at its end looks whole to every reader: no time to stand still.
+            if written == len(data) or (style != "random" and not data[written:].strip()):
+                continue
+            if any(before <= stop < written for stop in stops):
                 if rng.random() < 0.5:
                     with suppress(OSError):
                         os.close(descriptor)
@@ -145,7 +153,6 @@ def _grow(path: Path, data: bytes, style: str, rng: random.Random, longest: floa
                 yield _pause(rng, longest)
             elif style == "bytes" and place % 16 == 0:
                 yield 0.001
-            written += len(piece)
     finally:
         os.close(descriptor)
 

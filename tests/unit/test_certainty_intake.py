@@ -87,6 +87,45 @@ def test_writers_end_with_the_whole_drop(papers: Papers, tmp_path: Path, rule: s
         assert writer.done_at > 0
 
 
+@pytest.mark.parametrize("style", range(3))
+def test_writers_never_stand_still_once_nothing_is_missing(
+    papers: Papers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: int
+) -> None:
+    """Else a drop that is rightly taken in that pause would count as taken too early."""
+    clock = [1000.0]
+    monkeypatch.setattr("certainty.intake.writers.time", SimpleNamespace(time=lambda: clock[0]))
+    for number in range(2 + 3 * style, 200, 9):
+        paper = papers.lone(number, number * 20)
+        writer = make_writer(tmp_path, paper, "settled", number, 2.5, 1)
+        path = tmp_path / writer.name
+        for pause in writer.steps:
+            assert path.read_bytes().rstrip() != paper.xml.rstrip(), writer
+            clock[0] += pause
+        assert path.read_bytes() == paper.xml
+        assert writer.done_at == clock[0]
+
+
+@pytest.mark.parametrize("rule", ["rename", "marker"])
+def test_the_clock_of_a_writer_is_read_before_the_step_that_says_whole(
+    papers: Papers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """Else a drop would count as taken too early when the thread has to wait after that step."""
+    said_before: list[bool] = []
+    paper = papers.lone(2)
+    writer = make_writer(tmp_path, paper, rule, 2, 0.2, 1)
+    says = tmp_path / (writer.name if rule == "rename" else f"{writer.name}.ok")
+
+    def look() -> float:
+        said_before.append(says.exists())
+        return 1.0
+
+    monkeypatch.setattr("certainty.intake.writers.time", SimpleNamespace(time=look))
+    list(writer.steps)
+    assert says.exists()
+    assert said_before
+    assert not any(said_before)
+
+
 def test_racers_leave_every_kind_of_deed_behind(papers: Papers, tmp_path: Path) -> None:
     rng = random.Random(1)  # noqa: S311 - the same deeds again
     a, b = papers.pdf(1, 5000, "A"), papers.pdf(1, 5000, "B")
