@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if given.list:
         for shard in shards:
-            seconds = shard.quick_seconds if given.quick else shard.full_seconds
-            print(f"{shard.name:24}{seconds // 60:3} min  {shard.title[:50]}")
+            took = f"{shard.quick_seconds} s" if given.quick else f"{shard.full_seconds // 60} min"
+            print(f"{shard.name:24}{took:>6}  {shard.title[:50]}")
         return 0
     # As Ctrl-C: the shards are ended, and clean up.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))

@@ -53,7 +53,7 @@ def _silent(_done: int, _total: int, _what: str) -> None:
 class Run:
     """What a shard is given.
 
-    ``quick``: the small set, of about a minute. ``seed``: everything drawn at random follows from it.
+    ``quick``: the small set, of half a minute or less. ``seed``: everything drawn at random follows from it.
     ``folder``: an empty folder of the shard's own, removed afterwards unless something was violated.
     ``progress(done, total, what)`` is called as often as there is news. ``seconds``: how long it may take
     at most; a shard that would take longer stops between two cases and says in ``measured`` what it left out.
@@ -84,8 +84,9 @@ class Shard:
     """One runnable part. ``needs`` are names of programs on the PATH, ``root`` for the user root, and paths
     that must exist (``/dev/fuse``); what is missing makes all its rows *not run*.
 
-    ``in_quick``: belongs to the quick set. ``module``: where the body is, imported when it runs; the function
-    is called ``work`` unless its name stands behind a colon.
+    ``in_quick``: belongs to the quick set. ``full_only``: those of its rows that only the full set tries;
+    about them it may say nothing in the quick set. ``module``: where the body is, imported when it runs; the
+    function is called ``work`` unless its name stands behind a colon.
     """
 
     name: str
@@ -94,6 +95,9 @@ class Shard:
     module: str
     needs: Sequence[str] = ()
     in_quick: bool = True
-    # How long it takes on two cores, quick and full, as last seen: for the progress display and for planning.
+    full_only: tuple[str, ...] = ()
+    # Its time in the quick set (``Run.seconds``): somewhat more than it takes on two idle cores. All of the
+    # quick set together stay below ten minutes.
     quick_seconds: int = 60
+    # How long the full size takes on two cores, as last seen: for planning.
     full_seconds: int = 600

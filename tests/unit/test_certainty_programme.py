@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from certainty.__main__ import run_all, source_of
 from certainty.matrix import Row, load_matrix, rows_without_source
 from certainty.report import make_page, make_report, row_value
 from certainty.runner import Results, ShardResult, run_shard
-from certainty.shard import Outcome, Shard, Violation
+from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 from certainty.shards import SHARDS
 from certainty.suite import SuiteError, outcome_of, read_junit
 
@@ -24,9 +25,9 @@ def result(*outcomes: Outcome, state: str = "done", name: str = "s") -> ShardRes
     return ShardResult(name, "a shard", ("R1", "R2"), state, "why", 1, "2026-01-01", 1.0, outcomes)
 
 
-def run(module: str, **changes: object) -> ShardResult:
+def run(module: str, *, quick: bool = True, **changes: Any) -> ShardResult:
     shard = replace(SHARD, module=f"tests.support.shards:{module}", **changes)
-    return run_shard(shard, quick=True, seed=9, progress=lambda done, total, what: None)
+    return run_shard(shard, quick=quick, seed=9, progress=lambda done, total, what: None)
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,40 @@ def test_a_shard_that_does_not_come_to_its_end_or_forgets_a_row_is_broken(module
     found = run(module)
     assert found.state == "broken"
     assert found.reason
+
+
+def test_a_row_that_only_the_full_set_tries_is_not_run_in_the_quick_set() -> None:
+    found = run("silent", full_only=("R2",))
+    assert (found.state, found.reason) == ("done", "")
+    assert found.outcomes == (Outcome("R1", 5), Outcome("R2", 0, not_run="only the full set tries it"))
+    assert row_value(replace(ROW, id="R2"), [SHARD], {"s": found})["verdict"] == "not run"
+
+
+def test_silence_about_a_row_that_the_full_set_tries_is_broken_there() -> None:
+    found = run("silent", quick=False, full_only=("R2",))
+    assert (found.state, found.outcomes) == ("broken", (Outcome("R1", 5),))
+    assert "it said nothing about R2" in found.reason
+
+
+def test_silence_about_any_other_row_stays_broken() -> None:
+    found = run("silent", full_only=("R1",))
+    assert found.state == "broken"
+    assert "it said nothing about R2" in found.reason
+
+
+def test_what_a_shard_says_itself_of_such_a_row_stands() -> None:
+    assert run("held", full_only=("R2",)).outcomes == run("held").outcomes
+    assert run("idle", full_only=("R2",)).state == "broken"
+
+
+def test_each_shard_has_the_time_of_its_own_in_the_quick_set() -> None:
+    assert run("tells_its_time", quick_seconds=7).outcomes[0].cases == 7
+    assert run("tells_its_time", quick=False, quick_seconds=7).outcomes[0].cases == MOST_SECONDS
+
+
+def test_only_some_rows_of_a_shard_are_left_to_the_full_set() -> None:
+    for shard in SHARDS:
+        assert {*shard.full_only} < {*shard.rows}, shard.name
 
 
 def test_what_the_machine_lacks_is_not_run_and_named() -> None:
