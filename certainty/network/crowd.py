@@ -67,7 +67,9 @@ def forked(stage: Stage, codes: tuple[str, ...]) -> Iterator[subprocess.Popen[by
         encoding="utf-8",
     )
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "certainty.network.many", str(plan)], start_new_session=True
+        [sys.executable, "-P", "-m", "certainty.network.many", str(plan)],
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        start_new_session=True,
     )
     try:
         yield process
@@ -104,9 +106,9 @@ def all_at_once(run: Run) -> Outcome:
         agencies, stage.lab.agencies = stage.lab.agencies, ()
         stage.lab.start()
         stage.lab.agencies = agencies
-        stack.enter_context(forked(stage, codes))
-        up = wait_until(lambda: _connected(stage, codes) >= crowd, 240, 1.0)
-        if not up:
+        parent = stack.enter_context(forked(stage, codes))
+        wait_until(lambda: _connected(stage, codes) >= crowd or parent.poll() is not None, 240, 1.0)
+        if _connected(stage, codes) < crowd:
             raise RuntimeError(f"only {_connected(stage, codes)} of {crowd} front-ends came up")
         stage.drop(POLICE, PROCURATORATE)
         settle(stage, 90)

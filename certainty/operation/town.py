@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,7 +183,10 @@ class Town:
 
 @contextmanager
 def in_memory(run: Run) -> Iterator[Path]:
-    """A folder that no disk slows down, for cases in which no power is cut; removed afterwards."""
+    """A folder that no disk slows down, for cases in which no power is cut.
+
+    Afterwards what lies in it is in the folder of the run, where it stays if something was violated.
+    """
     memory = Path("/dev/shm")
     if not memory.is_dir():
         yield run.folder
@@ -193,7 +196,13 @@ def in_memory(run: Run) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        with suppress(OSError, shutil.Error):
+            shutil.copytree(folder, run.folder / "memory", symlinks=True, ignore=_sockets)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sockets(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if (Path(folder) / name).is_socket()}
 
 
 @contextmanager
