@@ -34,7 +34,7 @@ _IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 def names(run: Run, world: World, papers: Papers) -> Outcome:
     """F29: taken as bytes, delivered under names of ours, and the original can be told again."""
-    every = naughty_names()[run.seed % 7 :: 9] if run.quick else naughty_names()
+    every = naughty_names()[run.seed % 7 :: 21] if run.quick else naughty_names()
     violations: list[Violation] = []
     dropped = dict(_drop_names(world, papers, every))
     listed = dict(_drop_parts(world, papers, every))

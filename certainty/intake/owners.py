@@ -25,7 +25,7 @@ _DETENTION: Final = "620199-02-00"
 
 def permissions(run: Run, papers: Papers) -> Outcome:
     """F31: what may not be read holds only itself, and is named."""
-    count, violations = (6 if run.quick else 60), []
+    count, violations = (3 if run.quick else 60), []
     with World(run.folder / "user", user=USER, settings={"": {"[folders] scan_seconds": "2.0"}}) as world:
         outbox = world.outbox
         closed: list[str] = []
@@ -106,7 +106,7 @@ def permissions(run: Run, papers: Papers) -> Outcome:
 
 def two_daemons(run: Run, papers: Papers) -> Outcome:
     """F34: the second stays out, and says why; a lock ends with its process."""
-    count, violations, recovery = (60 if run.quick else 1_000), [], []
+    count, violations, recovery = (12 if run.quick else 1_000), [], []
     with World(run.folder / "two", settings={"": {"[folders] scan_seconds": "1.0"}}) as world:
         lab = world.lab
         said, code = _run_second(lab.node_config(POLICE))

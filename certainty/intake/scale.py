@@ -54,7 +54,7 @@ def work(run: Run) -> Iterator[Outcome]:
 def overflow(run: Run, world: World, papers: Papers) -> Outcome:
     """F23: what no event told of is found by the scan."""
     events = int(_QUEUE.read_text("ascii"))
-    count, noise = (50, events + 2_000) if run.quick else (1_000, 100_000)
+    count, noise = (20, events + 2_000) if run.quick else (1_000, 100_000)
     pid, violations = world.lab.pid(POLICE), []
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -94,7 +94,7 @@ def overflow(run: Run, world: World, papers: Papers) -> Outcome:
 def many_files(run: Run, world: World, papers: Papers) -> Outcome:
     """F26: at the limit taken, one above it refused, and 100,000 refused, each with a reason."""
     violations, told, late = [], [], []
-    cases = [("over", PARTS + 1), ("far", 20_000 if run.quick else 100_000)]
+    cases = [("over", PARTS + 1), ("far", 10_000 if run.quick else 100_000)]
     if not run.quick:
         cases.insert(0, ("at", PARTS))
     for number, (name, count) in enumerate(cases):
@@ -177,7 +177,7 @@ def large_file(run: Run, world: World) -> Outcome:
 
 def burst(run: Run, papers: Papers) -> Outcome:
     """F25: the first come out early, nothing is lost, memory is bounded and commands answer."""
-    count, spare = (1_500, 40.0) if run.quick else (100_000, 60.0)
+    count, spare = (400, 12.0) if run.quick else (100_000, 60.0)
     violations: list[Violation] = []
     world = World(run.folder / "burst", settings=_SCAN)
     with world:

@@ -56,7 +56,7 @@ def is_whole(packet: Delivered, paper: Paper) -> bool:
 
 def slow_writers(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
     """F20: none is taken before it is whole, and none much later."""
-    count, longest = (60, 2.5) if run.quick else (500, 60.0)
+    count, longest = (27, 2.0) if run.quick else (500, 60.0)
     writers: dict[str, Writer] = {}
     for number in range(count):
         code = list(RULES)[number // 9 % 3]

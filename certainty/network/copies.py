@@ -79,7 +79,7 @@ class Copier:
 
 def put_again_and_again(run: Run) -> Outcome:
     """Real daemons over folder links, packets both ways, and the copier at work on all mailboxes."""
-    target = 400 if run.quick else 10_000
+    target = 200 if run.quick else 10_000
     with Stage(
         run.folder / "f70", (POLICE, PROCURATORATE, COURT), seed=run.seed, limits=_LIMITS, link="folder"
     ) as stage:

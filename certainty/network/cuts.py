@@ -26,7 +26,7 @@ _HEALED_SECONDS = 120.0
 
 def cut_again_and_again(run: Run, seconds: float) -> Outcome:
     """F60: many cuts at any byte, either way; then a few of a large upload, to see what is sent twice."""
-    target = 8 if run.quick else 500
+    target = 6 if run.quick else 500
     draw = random.Random(run.seed)
 
     def choose(_number: int) -> Trouble:
@@ -43,7 +43,7 @@ def cut_again_and_again(run: Run, seconds: float) -> Outcome:
 
 def corrupt_again_and_again(run: Run, seconds: float) -> Outcome:
     """F64: one changed byte in each connection, anywhere in either direction."""
-    target = 20 if run.quick else 1000
+    target = 10 if run.quick else 1000
     draw = random.Random(run.seed + 1)
 
     def choose(_number: int) -> Trouble:
@@ -99,7 +99,7 @@ def _hammer(
 
 def _sent_twice(run: Run, count: int) -> tuple[list[int], list[Violation]]:
     """Cut one large upload once: what crossed the line beyond its size is what was sent twice."""
-    size = 24 * MIB if run.quick else 128 * MIB
+    size = 8 * MIB if run.quick else 128 * MIB
     draw = random.Random(run.seed + 3)
     overheads: list[int] = []
     found: list[Violation] = []

@@ -96,7 +96,7 @@ def fall_silent(run: Run) -> Outcome:
 def crawl(run: Run) -> Outcome:
     """F62: small packets beside a large one on 256 kbit/s, on the way up and on the way down."""
     count = 1 if run.quick else 5
-    size = (12 if run.quick else 40) * MIB
+    size = (4 if run.quick else 40) * MIB
     found: list[Violation] = []
     took: list[float] = []
     with ExitStack() as stack:

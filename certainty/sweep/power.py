@@ -25,7 +25,7 @@ from certainty.sweep.tally import Tally, result_of
 from certainty.sweep.world import RECEIVER, ROLES, World
 
 GOAL_SECONDS: Final = 5.0
-_QUICK: Final = 8
+_QUICK: Final = 4
 PAIRS: Final = 500
 _QUICK_PAIRS: Final = 3
 

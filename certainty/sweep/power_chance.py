@@ -25,7 +25,7 @@ from certainty.sweep.world import JOURNEY, PROVINCE, RECEIVER, ROLES, SENDER, Wo
 
 IMAGES: Final = 500
 PAIRS: Final = 500
-_QUICK: Final = 4
+_QUICK: Final = 2
 _GOAL_SECONDS: Final = 5.0
 _AGENCIES: Final = {"sender": SENDER, "receiver": RECEIVER}
 
