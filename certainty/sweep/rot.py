@@ -16,7 +16,7 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -173,8 +173,11 @@ def _events(path: Path) -> list[bytes]:
         return []
 
 
-def _rows(path: Path, known: Iterable[str] = ()) -> dict[str, int]:
-    """A fingerprint of every table, or of those known. Of a copy: reading changes nothing."""
+def _rows(path: Path, known: Collection[str] = ()) -> dict[str, int]:
+    """A fingerprint of every table, or of those known that are there. Of a copy: reading changes nothing.
+
+    An earlier commit may be of an earlier form, which has fewer tables.
+    """
     copy = path.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
@@ -183,12 +186,13 @@ def _rows(path: Path, known: Iterable[str] = ()) -> dict[str, int]:
     try:
         with closing(sqlite3.connect(copy / path.name)) as connection:
             connection.text_factory = bytes
-            tables = connection.execute(
+            found = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             ).fetchall()
+            tables = [bytes(row[0]).decode(errors="replace") for row in found]
             return {
                 name: hash(tuple(connection.execute(f'SELECT * FROM "{name}"').fetchall()))  # noqa: S608
-                for name in known or [bytes(row[0]).decode() for row in tables]
+                for name in ([each for each in known if each in tables] if known else tables)
             }
     finally:
         shutil.rmtree(copy)

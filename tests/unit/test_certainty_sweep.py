@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from certainty.sweep.calls import CHANGES, Call, Fate
 from certainty.sweep.points import At, Point, Recorder, chosen, shuffled, spread
 from certainty.sweep.pool import Result
 from certainty.sweep.reader import Reader, View, differences, temporaries
+from certainty.sweep.rot import _rows
 from certainty.sweep.tally import Tally
 from certainty.sweep.torn import SECTOR, changed
 
@@ -149,3 +152,16 @@ def test_torn_sectors_are_those_that_differ(tmp_path: Path) -> None:
 
 def test_every_trapped_call_is_of_one_table() -> None:
     assert len(set(CHANGES.values())) == len(CHANGES)
+
+
+def test_a_table_that_an_earlier_commit_did_not_have_reads_otherwise_and_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE event (id)")
+        connection.execute("CREATE TABLE search (word)")
+        connection.commit()
+        whole = _rows(path)
+        connection.execute("DROP TABLE search")
+        connection.commit()
+    assert whole.keys() == {"event", "search"}
+    assert _rows(path, whole) == {"event": whole["event"]}
