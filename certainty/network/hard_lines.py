@@ -95,8 +95,7 @@ def fall_silent(run: Run) -> Outcome:
 
 def crawl(run: Run) -> Outcome:
     """F62: small packets beside a large one on 256 kbit/s, on the way up and on the way down."""
-    count = 1 if run.quick else 5
-    size = (4 if run.quick else 40) * MIB
+    count, size = 5, 40 * MIB
     found: list[Violation] = []
     took: list[float] = []
     with ExitStack() as stack:
@@ -113,23 +112,20 @@ def crawl(run: Run) -> Outcome:
         wait_until(lambda: any((stage.mailbox(POLICE) / "up").glob(".*.part")), 60)
         _small(run, stage, POLICE, COURT, count, took, found, "up")
         moving = not stage.is_done(large)
-        if not run.quick:
-            spaces[PROCURATORATE].slow(_KILOBITS)
-            spaces[POLICE].fast()
-            incoming = stage.lab.layout.data(PROCURATORATE)
-            wait_until(lambda: any(incoming.glob("blobs/incoming/*")), 120)
-            _small(run, stage, COURT, PROCURATORATE, count, took, found, "down")
-            moving = moving and not stage.is_done(large)
-            spaces[PROCURATORATE].fast()
-        else:
-            spaces[POLICE].fast()
+        spaces[PROCURATORATE].slow(_KILOBITS)
+        spaces[POLICE].fast()
+        incoming = stage.lab.layout.data(PROCURATORATE)
+        wait_until(lambda: any(incoming.glob("blobs/incoming/*")), 120)
+        _small(run, stage, COURT, PROCURATORATE, count, took, found, "down")
+        moving = moving and not stage.is_done(large)
+        spaces[PROCURATORATE].fast()
         settle(stage, 180)
         found += stage.violations(f"seed {run.seed}")
     told = (
         f"At 256 kbit/s {len(took)} small packets were in the receiver's inbox after at most"
         f" {max(took, default=0):.0f} s"
         f" while a packet of {size // MIB} MiB moved on the same link,"
-        f" up{'' if run.quick else ' and then down'}"
+        " up and then down"
         f"{'' if moving else ' (it had arrived before the last of them)'}; 1 GB would take nine hours there."
     )
     return Outcome("F62", len(took), tuple(found), (), told)

@@ -93,7 +93,7 @@ def _one(
 ) -> str:
     """One trouble: the state that the link then names, and that it waits longer and longer."""
     case = f"seed {run.seed} {name}"
-    seconds = 6.0 if run.quick else 20.0
+    seconds = 4.0 if run.quick else 20.0
     with contextmanager(trouble)():
         before = len(stage.log_lines(POLICE))
         # Packets keep coming: none of them may make the link try more often.

@@ -26,9 +26,9 @@ from certainty.shard import Outcome, Run, Violation
 from exchanged.places import CONTROL_SOCKET
 
 _FULL_RELOADS: Final = 1_000
-_QUICK_RELOADS: Final = 12
+_QUICK_RELOADS: Final = 8
 _FULL_STOPS: Final = 60
-_QUICK_STOPS: Final = 3
+_QUICK_STOPS: Final = 2
 _STOP_SECONDS: Final = 10.0
 _STALL_SECONDS: Final = 1.0
 _BROKEN: Final[tuple[Callable[[str], str], ...]] = (

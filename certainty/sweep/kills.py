@@ -19,7 +19,7 @@ from certainty.sweep.tally import Tally, result_of
 from certainty.sweep.world import ROLES, World
 
 GOAL_SECONDS: Final = 5.0
-_QUICK: Final = 4
+_QUICK: Final = 6
 
 
 def sweep(run: Run, *roles: str) -> Iterator[Outcome]:

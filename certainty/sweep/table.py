@@ -7,24 +7,35 @@ from typing import Final
 from certainty.shard import Shard
 
 _VOLUMES: Final = ("root", "mkfs.ext4", "mount", "umount", "/dev/loop-control")
+_FULL: Final = ("F06", "F07", "F08", "F09", "F14")
 _TEARS: Final = (*_VOLUMES, "debugfs")
 
 
-def _shard(name: str, title: str, rows: tuple[str, ...], needs: tuple[str, ...], full: int) -> Shard:
+def _shard(
+    name: str, title: str, rows: tuple[str, ...], needs: tuple[str, ...], quick: int, full: int
+) -> Shard:
+    """``quick`` and ``full`` are seconds; a shard without ``quick`` is not in that set."""
     module = f"certainty.sweep.{name.replace('-', '_')}"
-    return Shard(f"sweep-{name}", title, rows, module, needs, quick_seconds=15, full_seconds=full)
+    return Shard(
+        f"sweep-{name}",
+        title,
+        rows,
+        module,
+        needs,
+        in_quick=quick > 0,
+        quick_seconds=quick,
+        full_seconds=full,
+    )
 
 
 SHARDS: Final = (
-    _shard("kill-ends", "front-ends killed before each call", ("F01",), _VOLUMES, 600),
-    _shard("kill-middle", "bridge and province killed before each call", ("F01",), _VOLUMES, 700),
-    _shard("power-ends", "front-ends: power cut before each call", ("F03",), _VOLUMES, 700),
-    _shard("power-middle", "bridge and province: power cut before each call", ("F03",), _VOLUMES, 800),
-    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 900),
-    _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 900),
-    _shard("daemons", "real daemons whose flush fails", ("F05",), (), 250),
-    _shard(
-        "disk", "volumes full, read-only, below the floor", ("F06", "F07", "F08", "F09", "F14"), _VOLUMES, 300
-    ),
-    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 400),
+    _shard("kill-ends", "front-ends killed before each call", ("F01",), _VOLUMES, 25, 600),
+    _shard("kill-middle", "bridge and province killed before each call", ("F01",), _VOLUMES, 0, 700),
+    _shard("power-ends", "front-ends: power cut before each call", ("F03",), _VOLUMES, 25, 700),
+    _shard("power-middle", "bridge and province: power cut before each call", ("F03",), _VOLUMES, 0, 800),
+    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 30, 900),
+    _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 30, 900),
+    _shard("daemons", "real daemons whose flush fails", ("F05",), (), 10, 250),
+    _shard("disk", "volumes full, read-only, below the floor", _FULL, _VOLUMES, 30, 300),
+    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 25, 400),
 )

@@ -87,6 +87,10 @@ def test_each_shard_has_the_time_of_its_own_in_the_quick_set() -> None:
     assert run("tells_its_time", quick=False, quick_seconds=7).outcomes[0].cases == MOST_SECONDS
 
 
+def test_the_quick_set_ends_within_ten_minutes() -> None:
+    assert sum(shard.quick_seconds for shard in SHARDS if shard.in_quick) < 600
+
+
 def test_only_some_rows_of_a_shard_are_left_to_the_full_set() -> None:
     for shard in SHARDS:
         assert {*shard.full_only} < {*shard.rows}, shard.name
