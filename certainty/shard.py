@@ -96,8 +96,8 @@ class Shard:
     needs: Sequence[str] = ()
     in_quick: bool = True
     full_only: tuple[str, ...] = ()
-    # Its time in the quick set (``Run.seconds``): somewhat more than it takes on two idle cores. All of the
-    # quick set together stay below ten minutes.
+    # What its quick size takes on two idle cores; all of the quick set together stay well below ten minutes.
+    # On a machine with other work it is given twice as much (``Run.seconds``).
     quick_seconds: int = 60
     # How long the full size takes on two cores, as last seen: for planning.
     full_seconds: int = 600

@@ -30,7 +30,7 @@ from certainty.sweep.world import JOURNEY, ROLES, World
 from exchanged.places import DAMAGE_FILE
 
 _WRITES: Final = {name: CHANGES[name] for name in ("write", "pwrite64", "openat", "mkdir", "ftruncate")}
-_QUICK: Final = 3
+_QUICK: Final = 2
 _GOAL_SECONDS: Final = 5.0
 
 

@@ -39,7 +39,7 @@ from packet_spec.errors import ExchangeError
 _PAGE: Final = 4096
 _ROUNDS: Final = 7
 _FLIPS, _CUTS, _PLAYED, _ROTTEN = 1000, 100, 120, 120
-_QUICK: Final = (20, 4, 2, 2)
+_QUICK: Final = (20, 4, 2, 1)
 # The share of the ledgers whose log was folded in before, as an hour of work does.
 _FOLDED: Final = 0.7
 _WRONG: Final = frozenset({"I2", "I3", "I4"})

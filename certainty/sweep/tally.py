@@ -60,7 +60,11 @@ class Tally:
         left = planned - len(self.results)
         short = f"{left} of {planned} cases were left out for want of time" if left else ""
         told = "; ".join(said) + "."
-        return Outcome(row, len(self.results), self.violations, recoveries, told, short=short)
+        return Outcome(row, len(self.results), self.violations, recoveries, told, short, self._none(planned))
+
+    def _none(self, planned: int) -> str:
+        """Why there is nothing at all: a slow machine, and no break of the shard."""
+        return "" if self.results else f"there was no time for any of {planned} cases"
 
     def plain(self, row: str, planned: int, said: str) -> Outcome:
         """The outcome of a row whose goal is no time."""
@@ -68,4 +72,5 @@ class Tally:
         told = ", ".join(f"{group} {count}" for group, count in sorted(groups.items()))
         left = planned - len(self.results)
         short = f"{left} of {planned} cases were left out for want of time" if left else ""
-        return Outcome(row, len(self.results), self.violations, (), f"{told}. {said}.", short=short)
+        told = f"{told}. {said}."
+        return Outcome(row, len(self.results), self.violations, (), told, short, self._none(planned))

@@ -154,6 +154,13 @@ def test_every_trapped_call_is_of_one_table() -> None:
     assert len(set(CHANGES.values())) == len(CHANGES)
 
 
+def test_a_machine_too_slow_for_a_single_case_is_told_as_not_run() -> None:
+    none, some = Tally([]), Tally([Result("sender", "a")])
+    assert none.outcome("F04", 2, "images", 5.0, 0.5).not_run == "there was no time for any of 2 cases"
+    assert none.plain("F11", 2, "said").not_run == "there was no time for any of 2 cases"
+    assert some.outcome("F04", 2, "images", 5.0, 0.5).not_run == some.plain("F11", 2, "said").not_run == ""
+
+
 def test_a_table_that_an_earlier_commit_did_not_have_reads_otherwise_and_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with closing(sqlite3.connect(path)) as connection:
