@@ -84,7 +84,7 @@ def run_shard(
         return result("not-run", f"this machine has no {', '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix=f"certainty-{shard.name}-"))
     folder.chmod(0o755)
-    allowed = QUICK_SLACK * shard.quick_seconds if quick else MOST_SECONDS
+    allowed = QUICK_SLACK * shard.quick_seconds if quick else min(shard.full_seconds, MOST_SECONDS)
     outcomes, last, is_done = _run_process(shard, folder, seed, allowed, progress, quick=quick)
     told = {outcome.row for outcome in outcomes}
     if is_done and quick:

@@ -99,5 +99,5 @@ class Shard:
     # What its quick size takes on two idle cores; all of the quick set together stay well below ten minutes.
     # On a machine with other work it is given twice as much (``Run.seconds``).
     quick_seconds: int = 60
-    # How long the full size takes on two cores, as last seen: for planning.
+    # What the full size may take (``Run.seconds``); what it does not come to in that time is told.
     full_seconds: int = 600

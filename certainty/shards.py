@@ -21,7 +21,7 @@ _PARTS: Final = {
 def _of_suite(name: str, part: str) -> Shard:
     rows = tuple(row.id for row in load_matrix() if row.tests and row.part == part)
     title = f"tests of the suite: {part.lower()}"
-    return Shard(f"suite-{name}", title, rows, f"certainty.suite:{name}", in_quick=False)
+    return Shard(f"suite-{name}", title, rows, f"certainty.suite:{name}", in_quick=False, full_seconds=1200)
 
 
 # The tests of the suite run in `./run test` and `./run long`: the quick set does not run them again.
@@ -35,7 +35,7 @@ _NETWORK: Final = (
         ("root", "sshd", "ip", "tc", "iptables"),
         full_only=("F61", "F62", "F63"),
         quick_seconds=30,
-        full_seconds=1080,
+        full_seconds=700,
     ),
     Shard(
         "network-server",
@@ -45,7 +45,7 @@ _NETWORK: Final = (
         ("root", "sshd", "strace", "mkfs.ext4", "ssh-keygen", "/usr/lib/openssh/sftp-server"),
         full_only=("F67", "F68", "F69"),
         quick_seconds=35,
-        full_seconds=780,
+        full_seconds=600,
     ),
     Shard(
         "network-batches",
@@ -54,7 +54,7 @@ _NETWORK: Final = (
         "certainty.network.batch_shard",
         full_only=("F73",),
         quick_seconds=40,
-        full_seconds=900,
+        full_seconds=500,
     ),
     Shard(
         "network-crowd",
@@ -64,7 +64,7 @@ _NETWORK: Final = (
         ("root", "sshd"),
         full_only=("F75", "F78"),
         quick_seconds=30,
-        full_seconds=480,
+        full_seconds=600,
     ),
 )
 _KILLS: Final = tuple(
@@ -76,7 +76,7 @@ _KILLS: Final = tuple(
         ("sshd",),
         in_quick=number == 1,
         quick_seconds=30,
-        full_seconds=420,
+        full_seconds=900,
     )
     for number, name in enumerate(("first", "second", "third", "fourth"), start=1)
 )
@@ -89,7 +89,7 @@ _MUTANTS: Final = (
         ("root", "mkfs.ext4"),
         in_quick=False,
         quick_seconds=90,
-        full_seconds=900,
+        full_seconds=1200,
     ),
 )
 _INTAKE: Final = (
@@ -100,7 +100,7 @@ _INTAKE: Final = (
         "certainty.intake.files",
         needs=("root",),
         quick_seconds=40,
-        full_seconds=900,
+        full_seconds=450,
     ),
     Shard(
         "intake-shares",
@@ -109,7 +109,7 @@ _INTAKE: Final = (
         "certainty.intake.shares",
         needs=("root", "/dev/fuse", "fusermount3", "mount", "umount", "setpriv", "unshare"),
         quick_seconds=45,
-        full_seconds=600,
+        full_seconds=450,
     ),
     Shard(
         "intake-scale",
@@ -130,7 +130,7 @@ _SIMULATION: Final = (
         ("S1", *_SIMULATED),
         "certainty.simulation.safety",
         quick_seconds=20,
-        full_seconds=440,
+        full_seconds=300,
     ),
     Shard(
         "simulation-liveness",
@@ -138,7 +138,7 @@ _SIMULATION: Final = (
         ("S2", *_SIMULATED),
         "certainty.simulation.liveness",
         quick_seconds=25,
-        full_seconds=440,
+        full_seconds=300,
     ),
 )
 _OPERATION: Final = (
@@ -149,7 +149,7 @@ _OPERATION: Final = (
         "certainty.operation.poison_clock",
         needs=("cc",),
         quick_seconds=40,
-        full_seconds=900,
+        full_seconds=450,
     ),
     Shard(
         "operation-config-upgrade",
@@ -157,7 +157,7 @@ _OPERATION: Final = (
         ("F104", "F105", "F109", "F110"),
         "certainty.operation.config_upgrade",
         quick_seconds=30,
-        full_seconds=1200,
+        full_seconds=700,
     ),
     Shard(
         "operation-ledger",
@@ -165,7 +165,7 @@ _OPERATION: Final = (
         ("F108",),
         "certainty.operation.ledger",
         quick_seconds=15,
-        full_seconds=900,
+        full_seconds=1200,
     ),
     Shard(
         "operation-backup",
@@ -173,7 +173,7 @@ _OPERATION: Final = (
         ("F103",),
         "certainty.operation.backups",
         quick_seconds=20,
-        full_seconds=400,
+        full_seconds=300,
     ),
 )
 SHARDS: Final[tuple[Shard, ...]] = (

@@ -82,9 +82,10 @@ def test_what_a_shard_says_itself_of_such_a_row_stands() -> None:
     assert run("idle", full_only=("R2",)).state == "broken"
 
 
-def test_each_shard_has_the_time_of_its_own_in_the_quick_set() -> None:
+def test_each_shard_has_a_time_of_its_own_and_never_more_than_twenty_minutes() -> None:
     assert run("tells_its_time", quick_seconds=7).outcomes[0].cases == 7 * QUICK_SLACK
-    assert run("tells_its_time", quick=False, quick_seconds=7).outcomes[0].cases == MOST_SECONDS
+    assert run("tells_its_time", quick=False, quick_seconds=7, full_seconds=300).outcomes[0].cases == 300
+    assert run("tells_its_time", quick=False, full_seconds=3000).outcomes[0].cases == MOST_SECONDS
 
 
 def test_the_quick_set_ends_within_ten_minutes() -> None:
