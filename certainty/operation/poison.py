@@ -23,8 +23,10 @@ from certainty.shard import Outcome, Run, Violation
 
 # While alone, and the one crash in company (docs: only a crash while alone counts).
 MOST_DEATHS: Final = 3 + 1
-# A worker's chunk is repeated piece by piece, so that one check may cost two workers.
+# A worker's chunk is repeated piece by piece, so that one check may cost two workers. A check is not counted
+# when the daemon dies of another packet of the same group before that group is decided.
 MOST_WORKERS: Final = 2 * 3
+MOST_WORKERS_IN_COMPANY: Final = 2 * MOST_DEATHS
 _LIMITS: Final = "retry_first_seconds = 0.05\nretry_max_seconds = 0.3\ncheck_timeout_seconds = 3.0"
 _QUICK: Final = ((PROVINCE, "killed"), (PROVINCE, "daemon-after"), (RECEIVER, "aborted"))
 _GOOD: Final = 6
@@ -60,8 +62,11 @@ def rounds(*, quick: bool) -> Iterator[tuple[tuple[str, str], ...]]:
 
 def judge_deaths(marks: list[str], deaths: Mapping[str, int]) -> Iterator[Violation]:
     """Too many deaths for a mark, or none: then the poison was none, and nothing was tried."""
+    deadly = {mark.split(".")[1] for mark in marks if mark.split(".")[2] in DAEMON_WAYS}
     for mark in marks:
-        most = MOST_DEATHS if mark.split(".")[2] in DAEMON_WAYS else MOST_WORKERS
+        _, node, way, _ = mark.split(".")
+        workers = MOST_WORKERS_IN_COMPANY if node in deadly else MOST_WORKERS
+        most = MOST_DEATHS if way in DAEMON_WAYS else workers
         if not 1 <= deaths.get(mark, 0) <= most:
             yield Violation("I9", mark, f"{deaths.get(mark, 0)} deaths, and not 1 to {most}")
 

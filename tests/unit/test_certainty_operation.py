@@ -38,6 +38,15 @@ def test_too_many_deaths_and_none_are_both_wrong() -> None:
     assert list(judge_deaths([mark], {}))
 
 
+def test_a_check_counts_for_nothing_when_the_daemon_dies_of_another_packet_before_the_decision() -> None:
+    worker, other = "POISON.620000-00-00.killed.0", "POISON.620199-03-00.killed.2"
+    mark = "POISON.620000-00-00.daemon-after.1"
+    assert list(judge_deaths([worker], {worker: 8}))
+    assert not list(judge_deaths([worker, mark], {worker: 8, mark: 4}))
+    assert list(judge_deaths([worker, mark], {worker: 9, mark: 4}))
+    assert list(judge_deaths([mark, other], {other: 7, mark: 4}))
+
+
 def test_a_poisoned_packet_must_stand_on_the_list_with_its_reason() -> None:
     row = {"state": "quarantined", "reason": "crashed-three-times"}
     assert not list(judge_set_aside("mark", [row]))
