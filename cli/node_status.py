@@ -35,6 +35,7 @@ from exchanged.errors import (
     FileOperationError,
     LedgerAheadError,
     LedgerBehindError,
+    LedgerBusyError,
     LedgerDamagedError,
     NotFoundError,
 )
@@ -124,6 +125,8 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         return problem(name, text, ExitCode.TEMPORARY)
     except LedgerAheadError as error:
         return problem(name, told(str(error)), ExitCode.USAGE)
+    except LedgerBusyError as error:
+        return problem(name, told(str(error)), ExitCode.TEMPORARY)
     except LedgerDamagedError as error:
         return problem(name, told(str(error)), ExitCode.DAMAGED)
 

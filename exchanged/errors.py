@@ -172,6 +172,14 @@ class LedgerDamagedError(ExchangeError):
     reference = "ledger-damaged"
 
 
+class LedgerBusyError(ExchangeError):
+    """Another program keeps the ledger locked, for half a minute and longer. Nothing is damaged."""
+
+    reference = "ledger-busy"
+    temporary = True
+    hint = "close what else has the file open (a database tool, a copy program), then try again"
+
+
 class NodeStuckError(ExchangeError):
     """The node can neither go on nor be stopped cleanly in this process: no other may take its place there.
 

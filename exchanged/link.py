@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from exchanged import forks
 from exchanged.bell import ring_again_in
-from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import batches, clock_memory
 from exchanged.link_context import LinkContext
@@ -121,7 +121,7 @@ class LinkStation:
         self._offering.forget()
         self._down = True
         # A ledger without room must not hide why the link is down; a damaged volume must be heard of.
-        with suppress(NoSpaceError, LedgerDamagedError):
+        with suppress(NoSpaceError, LedgerBusyError, LedgerDamagedError):
             self._health.note_down(error)
 
     def _ring(self, *, changed: bool) -> float | None:

@@ -185,7 +185,8 @@ class Stage:
                 self._ask(each, STEP)
             self.ending.recovery = max(self.ending.recovery or 0.0, time.monotonic() - began)
         if what == CLOSE:
-            self._ask(code, CLOSE)
+            for each in together:
+                self._ask(each, CLOSE)
 
     def _round(self, *, is_full: bool) -> None:
         for code in self._world.codes:
@@ -205,10 +206,10 @@ class Stage:
         if waiting and (not self._falls_together or waiting == self._spares.keys()):
             self._fall()
 
-    def _fall(self) -> None:
+    def _fall(self, what: str = STEP) -> None:
         code = next(iter(self._held))
         self._victims[code].kill()
-        self._died(code, self._victims[code].wait(), STEP)
+        self._died(code, self._victims[code].wait(), what)
 
     @staticmethod
     def _trying(step: Callable[[], float | None]) -> float | None:
@@ -247,6 +248,9 @@ class Stage:
     def _close(self) -> None:
         for code in self._victims:
             self._ask(code, CLOSE)
+        if self._held:
+            # Whoever stands in the middle of its end would keep its ledger locked.
+            self._fall(CLOSE)
         for node in self._healthy.values():
             node.close()
 

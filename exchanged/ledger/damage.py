@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from exchanged.errors import LedgerDamagedError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from packet_spec.errors import ExchangeError
 
 REFUSED: Final = (sqlite3.DatabaseError,)
@@ -19,6 +19,7 @@ REFUSED: Final = (sqlite3.DatabaseError,)
 UNREADABLE: Final = (*REFUSED, UnicodeDecodeError)
 """What reading or writing a ledger raises when the disk is full, the volume fails or the file is damaged."""
 
+_BUSY: Final = ("database is locked", "database table is locked")
 _DAMAGE: Final = ("disk i/o error", "malformed", "not a database", "readonly database")
 
 
@@ -30,14 +31,26 @@ def text_of(error: Exception) -> str:
 
 
 def name_damage(raised: Exception, where: str) -> ExchangeError:
-    """A full disk, a volume that cannot be trusted any more, or damage. ``raised`` is one of UNREADABLE."""
+    """A full disk, somebody else's lock, a volume that cannot be trusted any more, or damage.
+
+    ``raised`` is one of UNREADABLE.
+    """
     error = text_of(raised)
+    if (busy := name_busy(raised, where)) is not None:
+        return busy
     text = error.lower()
     if "full" in text:
         return NoSpaceError("no room for the ledger", where=where)
     if any(word in text for word in _DAMAGE):
         return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
     return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)
+
+
+def name_busy(raised: Exception, where: str) -> LedgerBusyError | None:
+    """Somebody else's lock; None when the error says something else."""
+    if text_of(raised).lower().startswith(_BUSY):
+        return LedgerBusyError("another program keeps the ledger locked", where=where)
+    return None
 
 
 @contextmanager

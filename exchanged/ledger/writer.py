@@ -27,14 +27,18 @@ from exchanged.errors import (
     FileOperationError,
     LedgerAheadError,
     LedgerBehindError,
+    LedgerBusyError,
     LedgerDamagedError,
     NoSpaceError,
     NotFoundError,
     VolumeDamagedError,
 )
 from exchanged.ledger import schema
-from exchanged.ledger.damage import UNREADABLE, damage_by_name, text_of
+from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
+
+# For so long a lock of somebody else is waited for.
+LOCK_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
@@ -180,7 +184,7 @@ class Ledger:
                 self._connection.execute("COMMIT")
                 self._crash.point("ledger:after-commit")
             wakes = transaction.wakes
-        except (VolumeDamagedError, NoSpaceError, LedgerDamagedError) as error:
+        except (VolumeDamagedError, NoSpaceError, LedgerBusyError, LedgerDamagedError) as error:
             if isinstance(error, VolumeDamagedError):
                 self._broken = error
             with suppress(sqlite3.Error):
@@ -217,7 +221,7 @@ class Ledger:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
@@ -234,7 +238,7 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
-        timeout=30.0,
+        timeout=LOCK_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -252,7 +256,8 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection for the command line, with or without a running daemon.
 
     Raises NotFoundError when there is no ledger, FileOperationError when the caller may not read it, and
-    LedgerDamagedError when it cannot be read for any other reason.
+    LedgerBusyError when somebody else keeps it locked, and LedgerDamagedError when it cannot be read for any
+    other reason.
     """
     try:
         with path.open("rb"):
@@ -275,7 +280,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
         connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
     except UNREADABLE as raised:
-        raise _unreadable(text_of(raised), path) from raised
+        raise name_busy(raised, str(path)) or _unreadable(text_of(raised), path) from raised
     return connection
 
 
