@@ -145,7 +145,9 @@ def _one(made: Ready, world: World, failing: Failing) -> Result:
     must_stop = fault.row == "F05" and _is_own(case.point.path) and not _is_repeated(case.point)
     if must_stop and not ending.codes:
         told.append(Violation("I1", str(failing), "went on after its own volume had failed to flush"))
-    if not must_stop and fault.row != "F10" and DAMAGED in ending.codes:
+    if fault.row == "F06" and DAMAGED in ending.codes:
+        told.append(Violation("I12", str(failing), "a full volume was taken for a damaged one"))
+    if not _is_own(case.point.path) and DAMAGED in ending.codes:
         told.append(Violation("I9", str(failing), "the whole node stopped for a folder that is not its own"))
     told += [Violation("I12", str(failing), f"a node with the mark of damage: {each}") for each in refused]
     group = f"{fault.row} {fault.what}, {'stopped' if ending.codes else 'went on'}"

@@ -39,7 +39,8 @@ def name_damage(raised: Exception, where: str) -> ExchangeError:
     if (busy := name_busy(raised, where)) is not None:
         return busy
     text = error.lower()
-    if "full" in text:
+    # The index of the write-ahead log has no room; it holds nothing that is not made anew.
+    if "full" in text or getattr(raised, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":
         return NoSpaceError("no room for the ledger", where=where)
     if any(word in text for word in _DAMAGE):
         return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)

@@ -245,7 +245,7 @@ def _key(books: Books) -> PacketKey:
         ("name = 'event_Packet' WHERE name = 'event_packet'", ["index event_Packet", "index event_packet"]),
         ("sql = sql || ' ' WHERE name = 'case_party'", []),
     ],
-    ids=["a column of another type", "an index under another name", "only white space"],
+    ids=["a column's type", "an index's name", "only white space"],
 )
 def test_i8_a_schema_that_reads_otherwise_is_named(books: Books, change: str, named: list[str]) -> None:
     books.ledger.close()
@@ -253,3 +253,10 @@ def test_i8_a_schema_that_reads_otherwise_is_named(books: Books, change: str, na
         connection.execute("PRAGMA writable_schema = ON")
         assert connection.execute(f"UPDATE sqlite_master SET {change}").rowcount == 1  # noqa: S608
     assert problems(examine(books)) == [("schema-changed", where) for where in named]
+
+
+def test_an_index_of_the_library_that_a_kill_left_out_is_no_damage(books: Books) -> None:
+    books.ledger.close()
+    with closing(sqlite3.connect(books.path)) as connection:
+        connection.execute("DROP INDEX idx__sqlite_migrations_migration_set_name")
+    assert examine(books).is_sound
