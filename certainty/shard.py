@@ -97,7 +97,7 @@ class Shard:
     in_quick: bool = True
     full_only: tuple[str, ...] = ()
     # What its quick size takes on two idle cores; all of the quick set together stay well below ten minutes.
-    # On a machine with other work it is given twice as much (``Run.seconds``).
+    # On a machine with other work it is given three times as much (``Run.seconds``).
     quick_seconds: int = 60
     # What the full size may take (``Run.seconds``); what it does not come to in that time is told.
     full_seconds: int = 600

@@ -34,7 +34,7 @@ _NETWORK: Final = (
         "certainty.network.line_shard",
         ("root", "sshd", "ip", "tc", "iptables"),
         full_only=("F61", "F62", "F63"),
-        quick_seconds=30,
+        quick_seconds=28,
         full_seconds=700,
     ),
     Shard(
@@ -44,7 +44,7 @@ _NETWORK: Final = (
         "certainty.network.server_shard",
         ("root", "sshd", "strace", "mkfs.ext4", "ssh-keygen", "/usr/lib/openssh/sftp-server"),
         full_only=("F67", "F68", "F69"),
-        quick_seconds=35,
+        quick_seconds=25,
         full_seconds=600,
     ),
     Shard(
@@ -52,8 +52,8 @@ _NETWORK: Final = (
         "mailboxes and inboxes whose files are copied, mixed, changed, taken",
         ("F70", "F71", "F72", "F73", "F74", "F76"),
         "certainty.network.batch_shard",
-        full_only=("F73",),
-        quick_seconds=40,
+        full_only=("F73", "F74"),
+        quick_seconds=28,
         full_seconds=500,
     ),
     Shard(
@@ -63,7 +63,7 @@ _NETWORK: Final = (
         "certainty.network.crowd_shard",
         ("root", "sshd"),
         full_only=("F75", "F78"),
-        quick_seconds=30,
+        quick_seconds=25,
         full_seconds=600,
     ),
 )
@@ -75,7 +75,7 @@ _KILLS: Final = tuple(
         f"certainty.kills.parts:{name}",
         ("sshd",),
         in_quick=number == 1,
-        quick_seconds=30,
+        quick_seconds=35,
         full_seconds=900,
     )
     for number, name in enumerate(("first", "second", "third", "fourth"), start=1)
@@ -99,7 +99,7 @@ _INTAKE: Final = (
         ("F20", "F21", "F22", "F28", "F29", "F30", "F35", "F36"),
         "certainty.intake.files",
         needs=("root",),
-        quick_seconds=40,
+        quick_seconds=42,
         full_seconds=450,
     ),
     Shard(
@@ -108,7 +108,8 @@ _INTAKE: Final = (
         ("F24", "F31", "F32", "F33", "F34", "F37"),
         "certainty.intake.shares",
         needs=("root", "/dev/fuse", "fusermount3", "mount", "umount", "setpriv", "unshare"),
-        quick_seconds=45,
+        full_only=("F37",),
+        quick_seconds=42,
         full_seconds=450,
     ),
     Shard(
@@ -118,7 +119,7 @@ _INTAKE: Final = (
         "certainty.intake.scale",
         needs=("root",),
         full_only=("F27",),
-        quick_seconds=30,
+        quick_seconds=36,
         full_seconds=1200,
     ),
 )
@@ -129,7 +130,7 @@ _SIMULATION: Final = (
         "simulated provinces in which faults never end",
         ("S1", *_SIMULATED),
         "certainty.simulation.safety",
-        quick_seconds=20,
+        quick_seconds=18,
         full_seconds=300,
     ),
     Shard(
@@ -137,7 +138,7 @@ _SIMULATION: Final = (
         "simulated provinces that heal and must come to rest",
         ("S2", *_SIMULATED),
         "certainty.simulation.liveness",
-        quick_seconds=25,
+        quick_seconds=30,
         full_seconds=300,
     ),
 )
@@ -148,7 +149,8 @@ _OPERATION: Final = (
         ("F46", "F52", "F89"),
         "certainty.operation.poison_clock",
         needs=("cc",),
-        quick_seconds=40,
+        full_only=("F89",),
+        quick_seconds=30,
         full_seconds=450,
     ),
     Shard(
@@ -156,7 +158,7 @@ _OPERATION: Final = (
         "reloads, upgrades killed half-way, a log that nobody reads, stops at any moment",
         ("F104", "F105", "F109", "F110"),
         "certainty.operation.config_upgrade",
-        quick_seconds=30,
+        quick_seconds=34,
         full_seconds=700,
     ),
     Shard(
@@ -164,7 +166,7 @@ _OPERATION: Final = (
         "the ledger of ten years",
         ("F108",),
         "certainty.operation.ledger",
-        quick_seconds=15,
+        quick_seconds=9,
         full_seconds=1200,
     ),
     Shard(
@@ -172,7 +174,7 @@ _OPERATION: Final = (
         "backups and plain copies of nodes at work",
         ("F103",),
         "certainty.operation.backups",
-        quick_seconds=20,
+        quick_seconds=15,
         full_seconds=300,
     ),
 )

@@ -209,7 +209,7 @@ def judge(world: World, first: int, count: int) -> tuple[list[Violation], Counte
 
 def rows(run: Run) -> Iterator[Outcome]:
     """F21, in a world in memory: what is raced for is what is read, not whether it lasts."""
-    count = 40 if run.quick else 10_000
+    count = 24 if run.quick else 10_000
     with memory_folder("racers") as folder:
         outside = folder / "outside"
         (outside / "folder").mkdir(parents=True)

@@ -1,6 +1,6 @@
 """Random SIGKILL under load (F02): labs over SFTP with a bridge, any node killed every 0.2 to 3 seconds.
 
-The full size is 2,000 kills in four shards of 500, each with a seed of its own; the quick size 24. Two labs
+The full size is 2,000 kills in four shards of 500, each with a seed of its own; the quick size 20. Two labs
 play at once. Goal: 0 violations, every recovery within 5 s.
 """
 
@@ -19,7 +19,7 @@ from certainty.shard import Outcome, Run
 ROW: Final = "F02"
 _LABS: Final = 2
 _FULL: Final = 500
-_QUICK: Final = 24
+_QUICK: Final = 20
 # The part of the time that is kept for ending and judging after the last kill.
 _RESERVE: Final = 0.3
 

@@ -13,11 +13,11 @@ _ONE_WAY = "links without a way back are not built: the product has no sender or
 
 
 def work(run: Run) -> Iterator[Outcome]:
-    """Row by row."""
+    """Row by row. Of relays that cheat the quick set has what is simulated."""
     yield put_again_and_again(run)
     yield Outcome("F71", 0, not_run=_ONE_WAY)
     yield Outcome("F72", 0, not_run=_ONE_WAY)
     if not run.quick:
         yield carry(run)
-    yield betray(run)
+        yield betray(run)
     yield read_greedily(run)

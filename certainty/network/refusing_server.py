@@ -64,7 +64,7 @@ def refuse(run: Run) -> Outcome:
             ("no atomic rename", "transport-failed", with_sftp(f"internal-sftp -P {_DENIED},posix-rename")),
             ("no fsync", "", with_sftp(f"internal-sftp -P {_DENIED},fsync")),
         ]
-        for number, (name, expected, trouble) in enumerate(troubles[:3:2] if run.quick else troubles):
+        for number, (name, expected, trouble) in enumerate(troubles[:1] if run.quick else troubles):
             told.append(_one(run, stage, name, expected, trouble, found))
             run.progress(number + 1, len(troubles), f"F66 {name}")
         found += stage.violations(f"seed {run.seed}")

@@ -206,14 +206,14 @@ def betray(run: Run) -> Outcome:
         stage.drop(POLICE, PROCURATORATE)
         settle(stage, 60)
         strategies = _strategies(relay)
-        chosen = ["mixes mailboxes"] if run.quick else list(strategies)
+        chosen = list(strategies)
         for number, name in enumerate(chosen):
             if run.is_over:
                 break
             before, alarms = relay.tricks, _refusals(stage)
             relay.treat = strategies[name]
             sent: list[Sent] = []
-            ends = time.monotonic() + (6 if run.quick else 20)
+            ends = time.monotonic() + 20
             while time.monotonic() < ends:
                 if len(sent) < 9:
                     large = len(sent) % 4 == 0

@@ -29,13 +29,13 @@ def _shard(
 
 
 SHARDS: Final = (
-    _shard("kill-ends", "front-ends killed before each call", ("F01",), _VOLUMES, 25, 1200),
+    _shard("kill-ends", "front-ends killed before each call", ("F01",), _VOLUMES, 20, 1200),
     _shard("kill-middle", "bridge and province killed before each call", ("F01",), _VOLUMES, 0, 1200),
-    _shard("power-ends", "front-ends: power cut before each call", ("F03",), _VOLUMES, 25, 1200),
+    _shard("power-ends", "front-ends: power cut before each call", ("F03",), _VOLUMES, 20, 1200),
     _shard("power-middle", "bridge and province: power cut before each call", ("F03",), _VOLUMES, 0, 1200),
-    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 30, 500),
-    _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 30, 700),
-    _shard("daemons", "real daemons whose flush fails", ("F05",), (), 10, 300),
-    _shard("disk", "volumes full, read-only, below the floor", _FULL, _VOLUMES, 30, 400),
-    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 25, 450),
+    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 25, 500),
+    _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 22, 700),
+    _shard("daemons", "real daemons whose flush fails", ("F05",), (), 9, 300),
+    _shard("disk", "volumes full, read-only, below the floor", _FULL, _VOLUMES, 22, 400),
+    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 20, 450),
 )

@@ -77,6 +77,12 @@ def test_silence_about_any_other_row_stays_broken() -> None:
     assert "it said nothing about R2" in found.reason
 
 
+def test_a_row_that_a_slow_machine_did_not_come_to_is_not_run_and_no_break() -> None:
+    found = run("idle", quick_seconds=0)
+    assert (found.state, [each.not_run != "" for each in found.outcomes]) == ("done", [False, True])
+    assert run("silent", quick_seconds=0).state == "broken"
+
+
 def test_what_a_shard_says_itself_of_such_a_row_stands() -> None:
     assert run("held", full_only=("R2",)).outcomes == run("held").outcomes
     assert run("idle", full_only=("R2",)).state == "broken"
