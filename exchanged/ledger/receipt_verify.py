@@ -8,7 +8,7 @@ signature, which is verified when it lands and whenever it is shown.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from packet_spec.identity import sha256_hex
 
 _PAGE: Final = 1_000
 _NAMED: Final = ("sender", "packet_id", "kind", "recipient", "issued_by", "content_digest", "seal_digest")
-_COLUMNS: Final = ", ".join(_NAMED)
+_COUNTED: Final = ("attempt", "number", "issued_at")
+_COLUMNS: Final = ", ".join((*_NAMED, *_COUNTED))
 
 Found = tuple[str, str, str, str]
 """What (kebab-case), where, expected, found."""
@@ -24,7 +25,8 @@ Found = tuple[str, str, str, str]
 
 def examine_receipts(connection: sqlite3.Connection, most: int) -> list[Found]:
     """At most ``most`` problems."""
-    return [*islice(chain(_receipts(connection), _listed_wrongly(connection)), most)]
+    found = chain(_receipts(connection), _recorded_otherwise(connection), _listed_wrongly(connection))
+    return [*islice(found, most)]
 
 
 def _receipts(connection: sqlite3.Connection) -> Iterator[Found]:
@@ -41,9 +43,33 @@ def _receipts(connection: sqlite3.Connection) -> Iterator[Found]:
             if found != digest:
                 yield "receipt-differs", f"receipt {number}", digest, found
                 continue
-            for column, value in zip(_NAMED, named, strict=True):
-                if value.encode() not in document:
+            for column, value, words in _words(named):
+                if words not in document:
                     yield "receipt-listed-wrongly", f"receipt {number}", f"the {column} that it names", value
+
+
+def _words(row: Sequence[Any]) -> Iterator[tuple[str, str, bytes]]:
+    """Column, value, and what stands in the receipt for it."""
+    for column, value in zip(_NAMED, row, strict=False):
+        yield column, value, value.encode()
+    attempt, number, issued_at = row[len(_NAMED) :]
+    yield "attempt", str(attempt), f'attempt="{attempt}"'.encode()
+    yield "number", str(number), f'number="{number}"'.encode()
+    yield "issued_at", issued_at, f'at="{issued_at.replace(".000000Z", "Z")}"'.encode()
+
+
+def _recorded_otherwise(connection: sqlite3.Connection) -> Iterator[Found]:
+    """Receipts of which the chain of events tells another time, or that they came from elsewhere."""
+    rows = connection.execute(
+        "SELECT id, recorded_at, own FROM receipt WHERE NOT EXISTS (SELECT 1 FROM event"
+        " WHERE event.packet_id = receipt.packet_id AND event.packet_id <> ''"
+        " AND event.sender = receipt.sender AND event.at = receipt.recorded_at"
+        " AND event.kind = CASE receipt.own WHEN 1 THEN 'receipt-issued' ELSE 'receipt-recorded' END)"
+        " ORDER BY id"
+    )
+    for number, recorded_at, own in rows:
+        event = "receipt-issued" if own else "receipt-recorded"
+        yield "receipt-listed-wrongly", f"receipt {number}", f"an event {event} of its time", recorded_at
 
 
 def _listed_wrongly(connection: sqlite3.Connection) -> Iterator[Found]:

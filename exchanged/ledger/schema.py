@@ -7,11 +7,13 @@ leave the node. Known limit: there is no downgrade; a ledger that took a step of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import (
     schema_answers,
     schema_encryption,
@@ -369,11 +371,28 @@ def migrate_until(database: Database, lacking: Iterable[str]) -> None:
 
 
 def strange(database: Database) -> tuple[str, ...]:
-    """Names of the steps that the ledger has taken and this program does not know; reads only."""
+    """Names of the steps that the ledger has taken and this program does not know; reads only.
+
+    Raises LedgerDamagedError when the list of steps has other columns than it should.
+    """
     known = {step.name for step in migrations.pending(Database(memory=True))}
-    return tuple(step.name for step in migrations.applied(database) if step.name not in known)
+    with _columns_by_name():
+        return tuple(step.name for step in migrations.applied(database) if step.name not in known)
 
 
 def lacks(database: Database) -> tuple[str, ...]:
-    """Names of the steps that this program knows and the ledger has not taken; reads only."""
-    return tuple(step.name for step in migrations.pending(database))
+    """Names of the steps that this program knows and the ledger has not taken; reads only.
+
+    Raises LedgerDamagedError when the list of steps has other columns than it should.
+    """
+    with _columns_by_name():
+        return tuple(step.name for step in migrations.pending(database))
+
+
+@contextmanager
+def _columns_by_name() -> Iterator[None]:
+    """The library asks for columns by name; where one bears another, a byte of the schema has changed."""
+    try:
+        yield
+    except KeyError as error:
+        raise LedgerDamagedError(f"the ledger's list of steps has no column {error}") from error

@@ -100,7 +100,7 @@ def examine_ledger(
         books = _Books(spool.names(connection), blobs.all_files(connection))
         if data_dir is not None:
             problems += _ranges(connection)
-    except UNREADABLE as error:
+    except (*UNREADABLE, LedgerDamagedError) as error:
         problems.append(Problem("database-unreadable", "ledger", "a readable database", text_of(error)))
         data_dir = None
     spares = 0

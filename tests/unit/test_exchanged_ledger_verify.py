@@ -215,6 +215,22 @@ def test_i8_a_receipt_that_is_listed_as_what_it_is_not_is_named(books: Books, co
     books.receipt(_key(books), ReceiptKind.DELIVERED, PROCURATORATE, by=PROCURATORATE)
     assert examine(books).is_sound
     tamper(books, f"UPDATE receipt SET {column} = {column} || 'x'")  # noqa: S608 - our own names
+    assert ("receipt-listed-wrongly", "receipt 1") in problems(examine(books))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "attempt = attempt + 1",
+        "number = number + 1",
+        "issued_at = replace(issued_at, '2026', '2126')",
+        "recorded_at = replace(recorded_at, '2026', '2126')",
+        "own = 1 - own",
+    ],
+)
+def test_i8_a_receipt_that_counts_or_dates_otherwise_is_named(books: Books, change: str) -> None:
+    books.receipt(_key(books), ReceiptKind.DELIVERED, PROCURATORATE, by=PROCURATORATE)
+    tamper(books, f"UPDATE receipt SET {change}")  # noqa: S608 - our own names
     assert problems(examine(books)) == [("receipt-listed-wrongly", "receipt 1")]
 
 
