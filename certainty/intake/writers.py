@@ -11,7 +11,6 @@ import os
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +28,8 @@ class Writer:
     """One drop being written. ``done_at`` is the wall clock just before the step that made it whole.
 
     Whoever took it before that moment took a part; after that step our own thread may have to wait.
+    ``stood`` is the longest time, in seconds, in which nothing of it was written: a busy machine lets one
+    stand still for longer than it meant to.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Writer:
     style: str
     steps: Iterator[float] = field(default_factory=lambda: iter(()))
     done_at: float = 0.0
+    stood: float = 0.0
     is_longer: bool = False
 
 
@@ -56,13 +58,21 @@ def write_all(writers: Sequence[Writer], until: float) -> None:
     now = time.monotonic()
     heap = [(now + number % 50 / 50, number) for number in range(len(writers))]
     heapq.heapify(heap)
+    left: dict[int, float] = {}
     while heap and time.monotonic() < until:
         due, number = heapq.heappop(heap)
         if (wait := due - time.monotonic()) > 0:
             time.sleep(wait)
-        pause = next(writers[number].steps, None)
+        writer, began = writers[number], time.monotonic()
+        writer.stood = max(writer.stood, began - left.get(number, began))
+        try:
+            pause = next(writer.steps, None)
+        except FileNotFoundError:
+            # It stood still for so long that it was refused; its end is judged with the others.
+            continue
+        left[number] = time.monotonic()
         if pause is not None:
-            heapq.heappush(heap, (time.monotonic() + pause, number))
+            heapq.heappush(heap, (left[number] + pause, number))
 
 
 def append_after(outbox: Path, writers: Sequence[Writer]) -> int:
@@ -147,14 +157,15 @@ def _grow(writer: Writer, path: Path, data: bytes, rng: random.Random, longest: 
                 continue
             if any(before <= stop < written for stop in stops):
                 if rng.random() < 0.5:
-                    with suppress(OSError):
-                        os.close(descriptor)
+                    os.close(descriptor)
+                    descriptor = -1
                     descriptor = os.open(path, os.O_WRONLY)
                 yield _pause(rng, longest)
             elif style == "bytes" and place % 16 == 0:
                 yield 0.001
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _pause(rng: random.Random, longest: float) -> float:
