@@ -59,11 +59,14 @@ def _words(row: Sequence[Any]) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _recorded_otherwise(connection: sqlite3.Connection) -> Iterator[Found]:
-    """Receipts of which the chain of events tells another time, or that they came from elsewhere."""
+    """Receipts of which the chain of events tells another time, or that they came from elsewhere.
+
+    By the packet's events, which are few: at one time there may be many (the plus keeps that index away).
+    """
     rows = connection.execute(
         "SELECT id, recorded_at, own FROM receipt WHERE NOT EXISTS (SELECT 1 FROM event"
         " WHERE event.packet_id = receipt.packet_id AND event.packet_id <> ''"
-        " AND event.sender = receipt.sender AND event.at = receipt.recorded_at"
+        " AND event.sender = receipt.sender AND +event.at = receipt.recorded_at"
         " AND event.kind = CASE receipt.own WHEN 1 THEN 'receipt-issued' ELSE 'receipt-recorded' END)"
         " ORDER BY id"
     )
