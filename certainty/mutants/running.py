@@ -120,6 +120,8 @@ def _play(mutant: Mutant | None, scene: str, tree: Path, folder: Path, seed: int
 
 
 def _missing(scene: str) -> str:
+    if scene == "no-events" and not (os.access("/dev/fuse", os.W_OK) and shutil.which("fusermount3")):
+        return "no FUSE"
     if scene not in POWER:
         return ""
     if os.geteuid() != 0:

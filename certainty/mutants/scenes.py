@@ -1,6 +1,7 @@
 """What is done to a province while the checker looks: each scene gives what was found, for a tree and a seed.
 
 ``traffic``          undisturbed, with same contents, same names and documents
+``no-events``        the police's folders lie on a share: what is dropped there is found by looking alone
 ``kills``            any node killed every quarter of a second to a second
 ``steps-ROLE``       one node ends at its n-th step on the disk after a drop, n drawn anew each time
 ``steps-replaced``   the same at a sender whose case software writes other drops over those that lie there
@@ -51,6 +52,15 @@ def traffic(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
                 name = each.name.removesuffix(".xml").removesuffix(".zip")
                 request = _small(stage, agency, CRT if agency != CRT else PRO, name)
                 stage.driver.drop(request, drop_format=DropFormat(each.form))
+        return stage.judge()
+
+
+def no_events(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
+    """Drops that no event tells of."""
+    with Stage.open(tree, folder, seed, share=True) as stage:
+        for _ in range(6):
+            stage.driver.drop(_small(stage, POL, PRO))
+            pause(0.3)
         return stage.judge()
 
 
@@ -189,6 +199,7 @@ def _small(stage: Stage, sender: str, receiver: str, name: str = "") -> DropRequ
 
 SCENES: Final[Mapping[str, Scene]] = {
     "traffic": traffic,
+    "no-events": no_events,
     "kills": kills,
     "steps-sender": partial(steps, victim=POL, sender=POL),
     "steps-receiver": partial(steps, victim=PRO, sender=POL),

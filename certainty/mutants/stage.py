@@ -20,6 +20,7 @@ from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import parse_plan
 from packet_spec.status import decode_status_xml
 from packet_spec.told import Status
+from tests.support.share import Share
 
 POL: Final = "620199-01-00"
 PRO: Final = "620199-03-00"
@@ -53,9 +54,13 @@ class Stage:
         *,
         bridge: bool = False,
         volumes: bool = False,
+        share: bool = False,
         take_seconds: tuple[float, float] = (0.05, 0.4),
     ) -> Iterator[Stage]:
-        """A running stage. ``volumes``: data and agencies on two volumes whose power can be cut (root)."""
+        """A running stage. ``volumes``: data and agencies on two volumes whose power can be cut (root).
+
+        ``share``: the police's folders lie on a share of which no event comes.
+        """
         folder.mkdir(parents=True)
         with ExitStack() as stack:
             made = []
@@ -65,6 +70,8 @@ class Stage:
             if volumes:
                 made.append(_move(stack, folder, folder / "lab" / "agencies"))
             world = World.of_lab(lab, folder / "books")
+            if share:
+                world = replace(world, agencies={**world.agencies, POL: _share(stack, folder, lab)})
             nodes = stack.enter_context(Nodes(lab, home=tree))
             # What a reader takes out and does not flush would come back with the power.
             taken = None if volumes else take_seconds
@@ -132,6 +139,15 @@ class Stage:
             volume.mount()
         self.reader.start()
         self.nodes.start_all()
+
+
+def _share(stack: ExitStack, folder: Path, lab: Lab) -> Path:
+    """Put the police's folders onto a share. Where its own machine reads and writes them."""
+    share = Share(folder / "server", lab.agency_root(POL), folder / "switches")
+    lab.agency_root(POL).rename(share.backing)
+    share.start()
+    stack.callback(share.stop)
+    return share.backing
 
 
 def _plan(*, bridge: bool) -> dict[str, object]:

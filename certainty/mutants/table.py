@@ -172,8 +172,7 @@ MUTANTS: Final = (
                 "            elif delay is not None and delay > 1_000_000:\n",
             ),
         ),
-        ("traffic",),
-        in_quick=True,
+        ("no-events",),
     ),
     Mutant(
         "number-used-again",
