@@ -2,7 +2,8 @@
 
 Steps are: before an fsync, before and after a rename, before a commit of the ledger. The signal is
 SIGUSR2, so that starting up does not count. With ``under``, a folder, only flushes of that folder's volume
-count, from the first rename into it on: so a power cut can meet what was renamed there and not flushed yet.
+count, from the first rename into it on: so a power cut can meet what was renamed there and not flushed yet;
+and with a number below zero the end comes right before that rename.
 Used by the parent that forks daemons, when it is asked to; a real end of a real process, at a moment that is
 drawn instead of hit by chance.
 """
@@ -41,12 +42,14 @@ def install(number: int, under: str = "") -> None:
 
     def renaming(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(*args: Any, **kwargs: Any) -> Any:
-            if not under:
+            into = bool(under) and state["armed"] and os.fsdecode(args[-1]).startswith(under)
+            if not under or (into and number < 0):
+                state["counting"] = True
                 point()
             answer = function(*args, **kwargs)
             if not under:
                 point()
-            elif state["armed"] and os.fsdecode(args[-1]).startswith(under):
+            elif into:
                 state["counting"] = True
             return answer
 

@@ -4,6 +4,7 @@
 ``no-events``        the police's folders lie on a share: what is dropped there is found by looking alone
 ``kills``            any node killed every quarter of a second to a second
 ``steps-ROLE``       one node ends at its n-th step on the disk after a drop, n drawn anew each time
+``before-inbox``     the receiver ends right before a packet is renamed into its inbox
 ``steps-replaced``   the same at a sender whose case software writes other drops over those that lie there
 ``power``            all nodes end and un-synced data is lost, at a random moment
 ``power-steps``      the same before one of the first flushes after a packet was renamed into an inbox
@@ -79,12 +80,20 @@ def kills(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
 
 
 def steps(
-    tree: Path, folder: Path, seed: int, victim: str, sender: str, *, replaced: bool = False
+    tree: Path,
+    folder: Path,
+    seed: int,
+    victim: str,
+    sender: str,
+    *,
+    replaced: bool = False,
+    before_inbox: bool = False,
 ) -> tuple[Violation, ...]:
     """A drop, the victim's end at a step, and its next life; many times."""
     with Stage.open(tree, folder, seed) as stage:
-        for _ in range(_TURNS):
-            begin_life(stage, victim)
+        inbox = str(stage.world.agencies[victim] / "inbox") if before_inbox else ""
+        for _ in range(_TURNS // 3 if before_inbox else _TURNS):
+            begin_life(stage, victim, -1 if before_inbox else 0, inbox)
             request = _small(stage, sender, PRO)
             expects = "any" if replaced else "delivered"
             stage.nodes.arm(victim)
@@ -203,6 +212,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "kills": kills,
     "steps-sender": partial(steps, victim=POL, sender=POL),
     "steps-receiver": partial(steps, victim=PRO, sender=POL),
+    "before-inbox": partial(steps, victim=PRO, sender=POL, before_inbox=True),
     "steps-province": partial(steps, victim="620000-00-00", sender=POL),
     "steps-replaced": partial(steps, victim=POL, sender=POL, replaced=True),
     "power": power,

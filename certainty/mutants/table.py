@@ -227,7 +227,7 @@ MUTANTS: Final = (
                 "    def _already_placed(",
             ),
         ),
-        ("steps-receiver", "steps-receiver"),
+        ("before-inbox",),
     ),
     Mutant(
         "receipt-not-verified",
