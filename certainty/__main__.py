@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -158,8 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     # As Ctrl-C: the shards are ended, and clean up.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
-    # Daemons are started in safe-path mode: they find this very source by that alone.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     kind, source = "quick" if given.quick else "full", source_of(ROOT)
     results = Results(KEPT, source, kind)
     found = run_all(

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cli.checks import CheckState
-from cli.exit_codes import ExitCode
+from cli.exit_codes import ExitCode, exit_code_of
 from cli.link_view import LinkState, LinkView, link_views, state_words
 from cli.locale import _, told
 from cli.node_view import NodeView, shown_key
@@ -123,12 +123,8 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         # Told to restart it, a person would interrupt a daemon that is just bringing a large one up to date.
         text = _("of an older version; a daemon that starts updates it (see its log), an old one: restart it")
         return problem(name, text, ExitCode.TEMPORARY)
-    except LedgerAheadError as error:
-        return problem(name, told(str(error)), ExitCode.USAGE)
-    except LedgerBusyError as error:
-        return problem(name, told(str(error)), ExitCode.TEMPORARY)
-    except LedgerDamagedError as error:
-        return problem(name, told(str(error)), ExitCode.DAMAGED)
+    except (LedgerAheadError, LedgerBusyError, LedgerDamagedError) as error:
+        return problem(name, told(str(error)), exit_code_of(error))
 
 
 def _lines(

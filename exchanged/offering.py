@@ -118,8 +118,9 @@ class Offering:
             self._expire()
             take_back(self.link, self._putting.there)
             return False, None
-        sign_anew(self.link, self._open())
-        self._unread.look(self._open(), self._putting.there)
+        rows = self._open()
+        sign_anew(self.link, rows)
+        self._unread.look(rows, self._putting.there)
         # First: on a full volume nothing can be put before what is settled is gone.
         self._tidy()
         self._expire()

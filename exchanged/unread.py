@@ -39,11 +39,13 @@ class Unread:
     def look(self, rows: Sequence[BatchRow], there: Collection[str]) -> None:
         """Give the first of these open batches another name when it is due. ``there``: what lies there."""
         first = next((row for row in rows if row.state == batches.COMMITTED), None)
-        now, connection = self.link.clock.monotonic(), self.link.ledger.read()
-        heard = batches.recall(connection, self.link.name, HEARD_AT) or ""
+        connection = self.link.ledger.read()
         if first is None or first.name not in there or restoring.is_going_on(connection):
             self._number = 0
-        elif first.number != self._number:
+            return
+        now = self.link.clock.monotonic()
+        heard = batches.recall(connection, self.link.name, HEARD_AT) or ""
+        if first.number != self._number:
             self._number, self._since, self._heard, self._wait = first.number, now, heard, FIRST_SECONDS
         elif heard != self._heard and now - self._since >= self._wait:
             name_anew(self.link, first)

@@ -64,10 +64,9 @@ def slow_writers(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         form = number % 3
         paper = made.lone(number, 2000) if form == 2 else made.folder(number, 20_000)
         outbox = world.behind(code) / "outbox"
-        writer = make_writer(outbox, paper, RULES[code], number, longest, run.seed)
-        if writer.rule == "settled":
-            # What stands still says that it is ready: by this rule it is refused where it is not.
-            writer = make_writer(outbox, paper, "settled", number, SETTLE_SECONDS * 0.6, run.seed)
+        # What stands still says that it is ready: by the rule "settled" it is refused where it is not.
+        most = SETTLE_SECONDS * 0.6 if RULES[code] == "settled" else longest
+        writer = make_writer(outbox, paper, RULES[code], number, most, run.seed)
         writers[paper.ref] = writer
     run.progress(0, count, "slow writers")
     write_all(list(writers.values()), time.monotonic() + longest * 12 + 60)
