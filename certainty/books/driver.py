@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from certainty.books.world import World, append_line, read_lines
 from cli.demo.watch import read_original
+from cli.fiction.case_file import CaseFile, new_case
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
@@ -110,14 +111,16 @@ class Driver:
         business_type, chance = _SMALL, self._random.random()
         if agency[7:9] == "01" and receiver[7:9] == "03" and chance < 0.3:
             business_type = _WITH_VIDEO if chance < 0.06 else _WITH_DOCUMENTS
+        seed = self._seed * 100_000 + number
         request = DropRequest(
             business_type,
             agency,
             receiver,
             _DAY + timedelta(minutes=number % 1000),
+            case=_case(seed, number),
             extra_documents=(_VIDEO,) if business_type == _WITH_VIDEO else (),
             video_bytes=(1 << 20) + self._random.randrange(1 << 20),
-            seed=self._seed * 100_000 + number,
+            seed=seed,
             sender_ref=f"FIC-{self._seed}-{number:05d}",
             name=f"d{number:05d}",
         )
@@ -245,6 +248,19 @@ def drive(
         if number:
             time.sleep(pauses.uniform(*pace_seconds))
         yield driver.drop_any(agency)
+
+
+def _case(seed: int, number: int) -> CaseFile:
+    """A case that no other drop of the world belongs to: of invented numbers some hundred meet.
+
+    Then the second drop would come from an agency that has no part in the case, and be refused with reason.
+    """
+    numbers = {
+        "police": f"A620199000000202607{number:04d}",
+        "procuratorate": f"6201992026{number:05d}00",
+        "court": f"（2026）甘0199刑初{number + 1}号",
+    }
+    return new_case(seed, _DAY.date()).with_numbers(numbers)
 
 
 def original_size(path: Path) -> int:
