@@ -26,9 +26,9 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from exchanged.durable_writer import DurableWriter
 from exchanged.errors import FileOperationError, NameTakenError, TransportFileError, VolumeDamagedError
 from exchanged.transport import Fetched
 from exchanged.volume import (
@@ -81,6 +81,11 @@ class DurableFiles:
         """Whose volume this is."""
         return self._access.volume
 
+    @property
+    def access(self) -> VolumeAccess:
+        """Crash points and system calls, for a group of the same volume."""
+        return self._access
+
     def for_volume(self, volume: Volume) -> DurableFiles:
         """The same crash points and system calls, judging failures as on ``volume``."""
         return DurableFiles(volume, self._access.crash, self._access.kernel)
@@ -109,6 +114,14 @@ class DurableFiles:
             self._rename_new("write-new", temporary, path)
         self.sync_dir(path.parent)
         return written
+
+    def write_in_place(self, path: Path, blocks: Iterable[bytes], *, mode: int = 0o640) -> None:
+        """A new file under its final name, flushed without its folder, as part of what counts as a whole.
+
+        Raises NameTakenError, and as ``write_file``.
+        """
+        with self._written("stage", path, blocks, mode) as writer:
+            writer.sync("stage")
 
     def create(self, path: Path, *, mode: int = 0o640) -> DurableWriter:
         """A new file that grows under its final name (a spool group). Raises NameTakenError."""
@@ -241,17 +254,32 @@ class DurableFiles:
         self, operation: str, temporary: Path, blocks: Iterable[bytes], mode: int
     ) -> tuple[int, str]:
         self._remove_stale(operation, temporary)
-        descriptor = self._open_new(operation, temporary, mode)
         digest = hashlib.sha256()
         with (
             self._discarding(temporary),
-            DurableWriter(self, self._access, temporary, descriptor) as writer,
+            self._written(operation, temporary, blocks, mode, digest.update) as writer,
         ):
-            for block in self._counted(operation, blocks):
-                writer.write(block)
-                digest.update(block)
             writer.sync(operation)
             return writer.offset, digest.hexdigest()
+
+    def _written(
+        self,
+        operation: str,
+        path: Path,
+        blocks: Iterable[bytes],
+        mode: int,
+        hash_block: Callable[[Block], object] = lambda _: None,
+    ) -> DurableWriter:
+        """A new file with ``blocks`` in it, open and not flushed yet."""
+        writer = DurableWriter(self, self._access, path, self._open_new(operation, path, mode))
+        try:
+            for block in self._counted(operation, blocks):
+                writer.write(block)
+                hash_block(block)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
 
     def _counted(self, operation: str, blocks: Iterable[Block]) -> Iterator[Block]:
         """The blocks, with crash points before the first, after each and after the last."""
@@ -363,89 +391,6 @@ class DurableFiles:
             with suppress(OSError):
                 temporary.unlink()
             raise
-
-
-class DurableWriter:
-    """A file that grows by appending. After any failure it only closes: begin another file.
-
-    What was flushed before a failure stays valid; bytes after it are to be ignored. Used by one
-    thread at a time. ``close`` does not flush.
-    """
-
-    def __init__(
-        self, files: DurableFiles, access: VolumeAccess, path: Path, descriptor: int, offset: int = 0
-    ) -> None:
-        self.path = path
-        self._files = files
-        self._access = access
-        self._descriptor = descriptor
-        self._offset = offset
-        self._name_is_durable = False
-        self._failed = False
-
-    @property
-    def offset(self) -> int:
-        """Where the next block will stand: the bytes appended so far."""
-        return self._offset
-
-    def append(self, block: Block) -> int:
-        """Append; returns the offset at which ``block`` stands. Durable only after ``flush``.
-
-        Raises NoSpaceError, VolumeDamagedError or ForeignVolumeError, and FileOperationError when
-        the writer failed before.
-        """
-        position = self._offset
-        self._access.crash.point("durable:before-write:append")
-        self.write(block)
-        self._access.crash.point("durable:after-write:append")
-        return position
-
-    def write(self, block: Block) -> None:
-        """Append without crash points, for copying loops. Raises as ``append``."""
-        self._check()
-        rest = memoryview(block)
-        try:
-            while rest:
-                rest = rest[self._access.kernel.write(self._descriptor, rest) :]
-        except OSError as error:
-            self._failed = True
-            raise self._access.failure(error, "write", self.path) from error
-        self._offset += len(block)
-
-    def flush(self) -> None:
-        """Fsync; the first time also the folder, so that the name is durable. Raises as ``append``."""
-        self.sync("flush")
-        if not self._name_is_durable:
-            self._files.sync_dir(self.path.parent)
-            self._name_is_durable = True
-
-    def sync(self, operation: str) -> None:
-        """Fsync the file alone, for a file that gets its name later. Raises as ``append``."""
-        self._check()
-        self._failed = True
-        with self._access.step("fsync", operation, self.path):
-            self._access.kernel.fsync(self._descriptor)
-        self._failed = False
-
-    def close(self) -> None:
-        """Let go of the descriptor; again is fine."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            # An error of close(2) says nothing that the fsync did not say before.
-            with suppress(OSError):
-                os.close(descriptor)
-
-    def _check(self) -> None:
-        if self._failed or self._descriptor < 0:
-            raise FileOperationError("a writer was used after it failed or closed", where=str(self.path))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _blocks_of(fd: int, offset: int) -> Iterator[bytes]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Final, Protocol
 
 from exchanged.errors import FileOperationError, ForeignVolumeError, NoSpaceError, VolumeDamagedError
@@ -34,6 +33,8 @@ _DAMAGE: Final = frozenset(
 _CONTENT_STEPS: Final = frozenset({"write", "fsync", "read"})
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
+# sync_file_range(2): begin to write, wait for nothing.
+_RANGE_WRITE: Final = 2
 
 
 class Volume(StrEnum):
@@ -71,6 +72,12 @@ class Kernel:
         """Flush the file or folder to the medium. Raises OSError."""
         os.fsync(descriptor)
 
+    def begin_flush(self, descriptor: int) -> None:
+        """Begin to write a file to the medium without waiting; where that is not known nothing happens."""
+        function = _sync_file_range()
+        if function is not None:
+            function(descriptor, 0, 0, _RANGE_WRITE)
+
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name, which must be free. Raises OSError."""
         os.link(source, target, follow_symlinks=False)
@@ -100,6 +107,38 @@ def _renameat2() -> ctypes._NamedFuncPointer | None:
     return function
 
 
+@cache
+def _sync_file_range() -> ctypes._NamedFuncPointer | None:
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
+
+
+class Step:
+    """One step of ``VolumeAccess.step``: a class, because a small file takes six of them."""
+
+    __slots__ = ("_access", "_operation", "_path", "_step")
+
+    def __init__(self, access: VolumeAccess, step: str, operation: str, path: Path) -> None:
+        self._access, self._step, self._operation, self._path = access, step, operation, path
+
+    def __enter__(self) -> None:
+        """The crash point before it."""
+        self._access.crash.point(f"durable:before-{self._step}:{self._operation}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The crash point after it, unless it failed."""
+        if error is None:
+            self._access.crash.point(f"durable:after-{self._step}:{self._operation}")
+        elif isinstance(error, OSError):
+            raise self._access.failure(error, self._step, self._path) from error
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeAccess:
     """One volume's meaning of failures, with the ports that its operations use."""
@@ -108,15 +147,9 @@ class VolumeAccess:
     crash: CrashPoints
     kernel: Kernel
 
-    @contextmanager
-    def step(self, step: str, operation: str, path: Path) -> Iterator[None]:
-        """One durable step: a crash point on either side, an OSError told as ours."""
-        self.crash.point(f"durable:before-{step}:{operation}")
-        try:
-            yield
-        except OSError as error:
-            raise self.failure(error, step, path) from error
-        self.crash.point(f"durable:after-{step}:{operation}")
+    def step(self, step: str, operation: str, path: Path) -> Step:
+        """One durable step: a crash point on either side, an OSError told as ours. A context manager."""
+        return Step(self, step, operation, path)
 
     def failure(self, error: OSError, step: str, path: Path) -> ExchangeError:
         """What a failed system call in ``step`` means on this volume."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from exchanged.clock import Clock, Randomness
-from exchanged.durable import DurableFiles
+from exchanged.durable_group import GroupedFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError, StaleStateError, VolumeDamagedError
 from exchanged.ledger import (
     Ledger,
@@ -69,7 +69,7 @@ _Row = tuple[PacketRow, DestinationRow]
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A packet that lies in the inbox as ``folder``; ``synced`` is false where a share refuses to sync (C19).
+    """A packet that lies in the inbox as ``folder``, whose name is durable once ``holder`` was flushed.
 
     ``how`` is ``renamed`` (just now), ``found`` (by an earlier run, seen) or ``gone`` (taken already).
     """
@@ -77,7 +77,7 @@ class _Placed:
     packet: PacketRow
     destination: DestinationRow
     folder: str
-    synced: bool
+    holder: Path
     how: str
 
 
@@ -100,7 +100,7 @@ class Delivery:
         ledger: Ledger,
         folders: InboxPlaces,
         stager: Stager,
-        files: DurableFiles,
+        files: GroupedFiles,
         statements: Statements,
         links: Links,
         trust: Trust,
@@ -110,7 +110,10 @@ class Delivery:
         backoff: Backoff,
         folder_mode: int,
     ) -> None:
-        """``files`` are for the agency's (foreign) volume; ``folder_mode`` e.g. 0o2770, for type folders."""
+        """``files`` are for the agency's (foreign) volume, and the group that ``stager`` writes through.
+
+        ``folder_mode`` e.g. 0o2770, for type folders.
+        """
         self._agency = agency
         self._ledger = ledger
         self._folders = folders
@@ -224,13 +227,7 @@ class Delivery:
 
     def _stage_all(self, arrived: list[_Row]) -> None:
         expired = self._expired(arrived)
-        staged: list[tuple[_Row, _Outcome]] = []
-        for packet, destination in arrived:
-            if (packet, destination) in expired:
-                continue
-            outcome = self._attempt(packet, destination, self._stage)
-            if outcome is not None:
-                staged.append(((packet, destination), outcome))
+        staged = self._attempt_all([row for row in arrived if row not in expired], self._stage)
         if not staged and not expired:
             return
 
@@ -273,6 +270,7 @@ class Delivery:
             self._unchecked[key] = (name, staged)
             raise
         if findings:
+            self._files.forget(key)
             self._stager.discard(folder)
             return _Outcome(name, findings=findings)
         return _Outcome(name, staged)
@@ -308,11 +306,14 @@ class Delivery:
     # --- delivering -> delivered ---------------------------------------------------------------
 
     def _place_all(self, delivering: list[_Row]) -> None:
-        attempted = [self._attempt(packet, destination, self._place) for packet, destination in delivering]
-        placed = [done for done in attempted if done is not None]
+        placed = [done for _, done in self._attempt_all(delivering, self._place)]
         if not placed:
             return
-        committed = self._ledger.write(lambda tx: [done for done in placed if self._commit_placed(tx, done)])
+        # A share that refuses to sync folders is told in the receipt (C19).
+        synced = {done.holder: self._files.is_synced(done.holder) for done in placed}
+        committed = self._ledger.write(
+            lambda tx: [done for done in placed if self._commit_placed(tx, done, synced=synced[done.holder])]
+        )
         for done in committed:
             event_line("packet-delivered", packet=str(done.packet.key), folder=done.folder, how=done.how)
 
@@ -327,15 +328,16 @@ class Delivery:
         self._stager.require_sender(packet)
         self._files.make_dir(type_folder, mode=self._folder_mode)
         try:
-            synced = self._files.rename_new(source, target)
+            self._files.rename_new(source, target)
         except NameTakenError:
             seal = read_plain(target / "seal.xml", SEAL_XML_BYTES)
             if seal is None or sha256_hex(seal) != packet.seal_digest:
                 raise
             # This very packet, placed before the ledger was set back (C23): it is not shown twice.
             self._files.remove_tree(source)
-            return _Placed(packet, destination, folder, self._files.sync_dir(type_folder), "found")
-        return _Placed(packet, destination, folder, synced, "renamed")
+            self._files.sync_dir(type_folder)
+            return _Placed(packet, destination, folder, type_folder, "found")
+        return _Placed(packet, destination, folder, type_folder, "renamed")
 
     def _already_placed(self, packet: PacketRow, destination: DestinationRow, folder: str) -> _Placed:
         """The staged folder is gone: an earlier run renamed it, if the folders are good (C19)."""
@@ -346,16 +348,16 @@ class Delivery:
         target = self._folders.inbox / folder
         is_seen = kind_of(target) is not None
         holder = target.parent if kind_of(target.parent) is not None else self._folders.inbox
-        synced = self._files.sync_dir(holder)
+        self._files.sync_dir(holder)
         self._files.sync_dir(self._folders.staging)
-        return _Placed(packet, destination, folder, synced, "found" if is_seen else "gone")
+        return _Placed(packet, destination, folder, holder, "found" if is_seen else "gone")
 
-    def _commit_placed(self, tx: Transaction, done: _Placed) -> bool:
+    def _commit_placed(self, tx: Transaction, done: _Placed, *, synced: bool) -> bool:
         packet = done.packet
         if not _move(tx, packet, done.destination, Event.PLACE, staging="", folder=done.folder, how=done.how):
             return False
         self._statements.issue(
-            tx, ReceiptKind.DELIVERED, subject_of(packet), recipient=self._agency, folder_synced=done.synced
+            tx, ReceiptKind.DELIVERED, subject_of(packet), recipient=self._agency, folder_synced=synced
         )
         # The way ends here: a note without a next node means the inbox.
         self._statements.note_hop(tx, packet.key, packet.seal_digest, packet.landed_at, next_node="")
@@ -381,19 +383,31 @@ class Delivery:
 
     # --- one packet's troubles -----------------------------------------------------------------
 
-    def _attempt(
-        self, packet: PacketRow, destination: DestinationRow, work: Callable[[PacketRow, DestinationRow], T]
-    ) -> T | None:
-        """Work on one packet; a failure makes that packet wait. Raises VolumeDamagedError only."""
-        try:
-            value = work(packet, destination)
-        except VolumeDamagedError:
-            raise
-        except ExchangeError as error:
-            self._put_off(packet, destination, error)
-            return None
-        self._waits.done(str(packet.key))
-        return value
+    def _attempt_all(
+        self, rows: list[_Row], work: Callable[[PacketRow, DestinationRow], T]
+    ) -> list[tuple[_Row, T]]:
+        """Work on each packet, then one flush for all. A failure makes its own packet wait.
+
+        Raises VolumeDamagedError only.
+        """
+        done: dict[str, tuple[_Row, T]] = {}
+        for row in rows:
+            self._files.owner = key = str(row[0].key)
+            try:
+                done[key] = (row, work(*row))
+            except VolumeDamagedError:
+                raise
+            except ExchangeError as error:
+                if key not in self._unchecked:
+                    self._files.forget(key)
+                self._put_off(*row, error)
+        for key, failure in self._files.flush().items():
+            self._unchecked.pop(key, None)
+            if key in done:
+                self._put_off(*done.pop(key)[0], failure)
+        for key in done:
+            self._waits.done(key)
+        return list(done.values())
 
     def _put_off(self, packet: PacketRow, destination: DestinationRow, error: ExchangeError) -> None:
         key, state = str(packet.key), destination.state.value

@@ -1,9 +1,9 @@
 """Effects: everything outside the ledger that the agency's case software sees of its drops.
 
 Guarantees: an effect stays in the ledger until it was carried out, and carrying it out again changes
-nothing; one that fails waits and is tried again with growing delays while the others go on. Unless the
-outbox holds its marker before and after, nothing counts as carried out: the root may be an empty mount
-point.
+nothing; one that fails waits and is tried again with growing delays while the others go on. What a group
+of effects writes is flushed together, before the ledger hears of any. Unless the outbox holds its marker
+before and after, nothing counts as carried out: the root may be an empty mount point.
 
     status         drop:<row> or packet:<row>   status/<name>.status.xml and .json, status/by-id/<id>...
     receipt-file   <receipt row>                receipts/<packet id>/<kind>-<who>-<attempt>.xml
@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from typing import Final
 from exchanged.clock import Clock, Randomness
 from exchanged.config import DropProfile, StatusEncoding
 from exchanged.durable import DurableFiles
+from exchanged.durable_group import GroupedFiles
 from exchanged.errors import VolumeDamagedError
 from exchanged.ledger import Connection, Ledger, Transaction, drops, keeping, packets, statements
 from exchanged.ledger import effects as intended
@@ -39,8 +41,13 @@ from frontend_server.originals import Originals, companion
 from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
 from packet_spec.errors import ExchangeError
 
-_GROUP: Final = 256
+# As many hold a folder and some files open each until they are flushed.
+_GROUP: Final = 128
+# Counting looks at every folder of the inbox: not more often than this, and a tenth of the time at most.
+_COUNTS_SECONDS: Final = 1.0
+_COUNTS_SHARE: Final = 10.0
 _BY_ID: Final = "by-id"
+_COUNTS: Final = "counts"
 _FILE_BITS: Final = 0o666
 _TARGETS: Final = {"sent": Original.SENT, "refused": Original.REFUSED}
 
@@ -83,21 +90,23 @@ class Effects:
         """``files`` are those of the agency's (foreign) volume."""
         self._ledger = ledger
         self._folders = folders
-        self._files = files
+        self._group = GroupedFiles(files)
+        self._pins = _Pins(folders)
         self._write_counts = write_counts
         self._clock = clock
         self._randomness = randomness
         self._backoff = backoff
         self._settings = settings
         self._mode = settings.folder_mode & _FILE_BITS
-        self._originals = Originals(folders, files, markers=settings.profile is DropProfile.MARKER)
+        self._originals = Originals(folders, self._group, markers=settings.profile is DropProfile.MARKER)
         self._failing: dict[int, _Failing] = {}
         self._absent = 0
+        self._counts_from = 0.0
         self._handlers: dict[str, Callable[[Effect], _After | None]] = {
             "status": self._write_status,
             "receipt-file": self._write_receipt,
             "original": self._put_away,
-            "counts": self._count,
+            _COUNTS: self._count,
         }
 
     def step(self) -> float | None:
@@ -114,39 +123,48 @@ class Effects:
             if len(waiting) == limit:
                 return NOW
         now = self._clock.monotonic()
-        return min((max(each.until - now, 0.05) for each in self._failing.values()), default=None)
+        looks = [each.until for each in self._failing.values()]
+        if self._counts_from > now and any(effect.kind == _COUNTS for effect in ours):
+            looks.append(self._counts_from)
+        return min((max(each - now, 0.05) for each in looks), default=None)
 
     def _carry_out(self, due: Sequence[Effect]) -> bool:
-        """Each in turn, then all that went well off the ledger. False without the outbox's marker."""
+        """Each in turn, a flush for all, then all that went well off the ledger. False without the marker."""
         if not self._is_there():
             return False
-        done: list[int] = []
-        after: list[_After] = []
+        done: dict[str, tuple[Effect, _After | None]] = {}
         problems: Counter[str] = Counter()
-        for effect in due:
-            try:
-                follow_up = self._handlers[effect.kind](effect)
-            except VolumeDamagedError:
-                raise
-            except ExchangeError as error:
-                problems[f"{effect.kind}:{error.reference}"] += 1
-                self._fail(effect)
-                continue
-            except Exception:
-                # A bug that one effect meets must not stop all the others.
-                logging.getLogger("exchanged").exception("event=effect-bug kind=%s", effect.kind)
-                self._fail(effect)
-                continue
-            done.append(effect.id)
-            self._failing.pop(effect.id, None)
-            if follow_up is not None:
-                after.append(follow_up)
+
+        def fail(effect: Effect, error: ExchangeError) -> None:
+            problems[f"{effect.kind}:{error.reference}"] += 1
+            self._fail(effect)
+
+        with self._pins:
+            for effect in due:
+                self._group.owner = str(effect.id)
+                try:
+                    done[self._group.owner] = (effect, self._handlers[effect.kind](effect))
+                    continue
+                except VolumeDamagedError:
+                    raise
+                except ExchangeError as error:
+                    fail(effect, error)
+                except Exception:
+                    # A bug that one effect meets must not stop all the others.
+                    logging.getLogger("exchanged").exception("event=effect-bug kind=%s", effect.kind)
+                    self._fail(effect)
+                self._group.forget(self._group.owner)
+            for owner, failure in self._group.flush().items():
+                if owner in done:
+                    fail(done.pop(owner)[0], failure)
         for what, count in problems.items():
             event_line("effects-waiting", level=logging.WARNING, error=what, count=count)
         if not self._is_there():
             return False
+        for effect, _ in done.values():
+            self._failing.pop(effect.id, None)
         if done:
-            self._ledger.write(lambda tx: _finish(tx, done, after))
+            self._ledger.write(lambda tx: _finish(tx, list(done.values())))
         return True
 
     def _is_there(self) -> bool:
@@ -155,6 +173,8 @@ class Effects:
         return is_good
 
     def _is_resting(self, effect: Effect) -> bool:
+        if effect.kind == _COUNTS and self._clock.monotonic() < self._counts_from:
+            return True
         failing = self._failing.get(effect.id)
         return failing is not None and self._clock.monotonic() < failing.until
 
@@ -188,40 +208,41 @@ class Effects:
     def _write_status_of(self, connection: Connection, drop: DropRow) -> None:
         status = build_status(connection, drop)
         xml, json = encode_status(status, self._settings.status_encoding)
-        status_folder = self._folders.status
-        self._folders.make_folder(status_folder)
         newest = None if drop.packet is None else drops.of_packet(connection, drop.packet)
-        with self._folders.pinned(status_folder.name) as folder:
-            if drops.owner_of_status(connection, drop.status_name) == drop.id:
-                self._write(folder / f"{drop.status_name}.status.xml", xml)
-                self._write(folder / f"{drop.status_name}.status.json", json)
-            if status.packet_id is None or newest is None or newest.id != drop.id:
-                return
-            self._folders.make_folder(folder / _BY_ID)
-        with self._folders.pinned(status_folder.name, _BY_ID) as folder:
-            self._write(folder / f"{status.packet_id}.status.xml", xml)
+        if drops.owner_of_status(connection, drop.status_name) == drop.id:
+            folder = self._folder(self._folders.status)
+            self._write(folder / f"{drop.status_name}.status.xml", xml)
+            self._write(folder / f"{drop.status_name}.status.json", json)
+        if status.packet_id is not None and newest is not None and newest.id == drop.id:
+            self._write(self._folder(self._folders.status, _BY_ID) / f"{status.packet_id}.status.xml", xml)
 
     def _write_receipt(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
         receipt = statements.get_receipt(connection, int(effect.subject))
         names = receipt_names(statements.receipts_of(connection, receipt.key))
-        receipts, packet_id = self._folders.receipts, receipt.key.packet_id
-        self._folders.make_folder(receipts)
-        with self._folders.pinned(receipts.name) as folder:
-            self._folders.make_folder(folder / packet_id)
-        with self._folders.pinned(receipts.name, packet_id) as folder:
-            self._write(folder / names[receipt.id], receipt.document)
+        folder = self._folder(self._folders.receipts, receipt.key.packet_id)
+        self._write(folder / names[receipt.id], receipt.document)
         packet = packets.find(connection, receipt.key)
         if packet is None:
             return None
         return lambda tx: keeping.lies_again(tx, Kind.RECEIPTS, packet.id)
+
+    def _folder(self, home: Path, *below: str) -> Path:
+        """An agency folder or one below it, made where it is missing, as a path that leads into it."""
+        held = self._pins.known(home.name, *below)
+        if held is not None:
+            return held
+        path = self._folder(home, *below[:-1]) / below[-1] if below else home
+        self._folders.make_folder(path, self._group)
+        return self._pins.pin(home.name, *below)
 
     def _put_away(self, effect: Effect) -> _After | None:
         drop = drops.get(self._ledger.read(), int(effect.subject))
         if drop.original is not Original.OUTBOX:
             return None
         target = _TARGETS[effect.detail["to"]]
-        self._folders.make_folder(self._folders.sent if target is Original.SENT else self._folders.refused)
+        home = self._folders.sent if target is Original.SENT else self._folders.refused
+        self._folders.make_folder(home, self._group)
         where, path = self._originals.put_away(drop, target)
         if path is not None and target is Original.REFUSED:
             self._write_findings(drop, path)
@@ -233,16 +254,46 @@ class Effects:
         self._write(companion(path, ".findings.txt"), text)
 
     def _count(self, _: Effect) -> None:
+        began = self._clock.monotonic()
         self._write_counts()
+        now = self._clock.monotonic()
+        self._counts_from = now + max(_COUNTS_SECONDS, _COUNTS_SHARE * (now - began))
 
     def _write(self, path: Path, data: bytes) -> None:
-        self._files.write_file(path, (data,), mode=self._mode)
+        self._group.write_file(path, (data,), mode=self._mode)
 
 
-def _finish(tx: Transaction, done: list[int], after: list[_After]) -> None:
-    for follow_up in after:
-        follow_up(tx)
-    intended.done(tx, done)
+class _Pins:
+    """Folders that are held open for the length of one group: a context manager, used again and again."""
+
+    def __init__(self, folders: AgencyFolders) -> None:
+        self._folders = folders
+        self._stack = ExitStack()
+        self._paths: dict[tuple[str, ...], Path] = {}
+
+    def __enter__(self) -> None:
+        """Nothing is held yet."""
+
+    def __exit__(self, *_: object) -> None:
+        self._paths.clear()
+        self._stack.close()
+
+    def known(self, *below: str) -> Path | None:
+        """The path that leads into a folder below the root, if it is held open."""
+        return self._paths.get(below)
+
+    def pin(self, *below: str) -> Path:
+        """Hold a folder open. Raises ForeignVolumeError as ``AgencyFolders.pinned``."""
+        if below not in self._paths:
+            self._paths[below] = self._stack.enter_context(self._folders.pinned(*below))
+        return self._paths[below]
+
+
+def _finish(tx: Transaction, done: list[tuple[Effect, _After | None]]) -> None:
+    for _, follow_up in done:
+        if follow_up is not None:
+            follow_up(tx)
+    intended.done(tx, [effect.id for effect, _ in done])
 
 
 def _record_original(tx: Transaction, number: int, where: Original) -> None:

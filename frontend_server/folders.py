@@ -188,15 +188,15 @@ class AgencyFolders:
         group = self._group_number() if self._group else None
         return tuple(self._mend(path, mode, group) for path, mode in self._modes().items())
 
-    def make_folder(self, path: Path) -> None:
-        """Make one folder, an agency folder or below one, with its mode and group.
+    def make_folder(self, path: Path, files: DurableFiles | None = None) -> None:
+        """Make one folder, an agency folder or below one, with its mode and group; ``files`` may be a group.
 
         Raises ForeignVolumeError, also where it would lie in an empty mount point.
         """
         is_missing = path.parent == self.root and _look_at(path) is None
         if is_missing and _look_at(self.outbox / MARKER_NAME) is None:
             raise ForeignVolumeError("the agency folders are not there", where=str(self.root))
-        self._make(path, self.mode)
+        self._make(path, self.mode, files)
 
     @contextmanager
     def pinned(self, *below: str) -> Iterator[Path]:
@@ -312,10 +312,10 @@ class AgencyFolders:
         match = _MARKER.fullmatch(data.decode("ascii", errors="replace"))
         return Marker("", "") if match is None else Marker(match[1], match[2])
 
-    def _make(self, path: Path, mode: int) -> None:
+    def _make(self, path: Path, mode: int, files: DurableFiles | None = None) -> None:
         found = _look_at(path)
         if found is None or not stat.S_ISDIR(found.st_mode):
-            self.files.make_dir(path, mode=mode)
+            (files or self.files).make_dir(path, mode=mode)
             self._give_to_group(path, mode)
 
     def _modes(self) -> dict[Path, int]:

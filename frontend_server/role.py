@@ -12,6 +12,7 @@ from exchanged.acts.desk import Dispose
 from exchanged.acts.opening import Agency, WhyNotAnswer
 from exchanged.config import Config
 from exchanged.deciding import ByPart
+from exchanged.durable_group import GroupedFiles
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
 from exchanged.key_desk import KeyDesk
@@ -109,15 +110,16 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         ),
         dating_doubt=parts.clock_guard.dating_doubt,
     )
+    delivered = GroupedFiles(foreign)
     delivery = Delivery(
         agency=agency,
         ledger=parts.ledger,
         folders=marked,
         stager=Stager(
-            parts.ledger, parts.spool, parts.blobs, parts.trust, foreign, ports.clock, _opener(parts),
+            parts.ledger, parts.spool, parts.blobs, parts.trust, delivered, ports.clock, _opener(parts),
             folder_mode=settings.mode,
         ),
-        files=foreign,
+        files=delivered,
         statements=parts.statements,
         links=parts.links,
         trust=parts.trust,

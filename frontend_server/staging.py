@@ -1,8 +1,9 @@
 """Staging: a sealed packet becomes the folder that the receiver's case software will find (C19).
 
 Guarantees: the signature of the seal is verified again, and every byte against its digest while it is
-copied; what ``Stager.stage`` leaves behind is whole, is what the ledger names, and is flushed. After a
-failure nothing of it is left. Attachments get names from ``packet_spec.names`` only.
+copied; what ``Stager.stage`` leaves behind is whole, is what the ledger names, and is flushed with the group
+of files that it is written through. After a failure nothing of it is left. Attachments get names from
+``packet_spec.names`` only.
 
 Encrypted parts are opened here and nowhere else, so their content lies in clear in the staged folder alone;
 what they opened to is checked (``Stager.check``) before anybody sees the folder.
@@ -52,6 +53,8 @@ from packet_spec.told import DeliveredFile, Delivery
 
 # Files in the inbox are the case software's to read, copy and remove; nobody executes them.
 _FILE_BITS: Final = 0o666
+# So many seals of staged packets are kept at most; a step stages fewer.
+_SEALS: Final = 256
 
 
 class NotAcceptedError(ExchangeError):
@@ -118,9 +121,11 @@ class Stager:
         self._opener = opener
         self._folder_mode = folder_mode
         self._file_mode = folder_mode & _FILE_BITS
+        # The seals of what was staged last, by the digest of their bytes: verified, and not read again.
+        self._seals: dict[str, tuple[Seal, str]] = {}
 
     def stage(self, packet: PacketRow, recipient: str, folder: Path) -> Staged:
-        """Make ``folder`` anew, whole and durable, with its name.
+        """Make ``folder`` anew and whole; it is durable, with its name, once ``files`` were flushed.
 
         Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``,
         DigestMismatchError or another FormatError leaf, UnknownKeyError, SignatureError, NoSpaceError,
@@ -157,7 +162,11 @@ class Stager:
 
         Raises RevokedSinceError, AuthorityError or another SignatureError when not: then it is not delivered.
         """
-        if packet.bytes_at is not None:
+        seal, key_id = self._seals.pop(packet.seal_digest, (None, ""))
+        if seal is not None and self._trust.key(key_id) is not None:
+            # A key id names one key, so the signature still holds; what it may say can have changed.
+            check_seal_authority(self._trust.directory, seal, key_id, self._clock.now())
+        elif packet.bytes_at is not None:
             with self._spool.open_range(packet.bytes_at) as source:
                 self._open(PacketReader(source.read))
 
@@ -173,6 +182,9 @@ class Stager:
             reader = PacketReader(source.read)
             seal = self._open(reader)
             _require_same(packet, recipient, seal, reader.seal_digest)
+            if len(self._seals) >= _SEALS:
+                self._seals.clear()
+            self._seals[reader.seal_digest] = (seal, reader.key_id)
             files = _delivered_files(seal)
             opened = self._opener.open(seal) if seal.encryption is not None else None
             packet_xml = reader.packet_xml()
@@ -236,10 +248,7 @@ class Stager:
 
     def _write(self, path: Path, blocks: Iterable[bytes]) -> None:
         # No temporary name: a staged folder counts only once its name is committed.
-        with self._files.create(path, mode=self._file_mode) as writer:
-            for block in blocks:
-                writer.append(block)
-            writer.sync("stage")
+        self._files.write_in_place(path, blocks, mode=self._file_mode)
 
     def _blob_blocks(self, part: SealPart) -> Iterator[bytes]:
         generation = blobs.live_generation(self._ledger.read(), part.digest)

@@ -14,6 +14,7 @@ from pathlib import Path
 from exchanged.blobs import BlobStore
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Kernel, Volume
+from exchanged.durable_group import GroupedFiles
 from exchanged.keyring import always
 from exchanged.ledger import Ledger, Transaction, blobs, packets, spool, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
@@ -135,6 +136,7 @@ class ReceivingFrontend:
             randomness=FakeRandomness("opener"),
             packs=root / "node" / "packs",
         )
+        delivered = GroupedFiles(foreign)
         self.delivery = Delivery(
             agency=PROCURATORATE,
             ledger=self.ledger,
@@ -144,12 +146,12 @@ class ReceivingFrontend:
                 self.spool,
                 self.blobs,
                 self.trust,
-                foreign,
+                delivered,
                 self.clock,
                 opener,
                 folder_mode=0o2770,
             ),
-            files=foreign,
+            files=delivered,
             statements=self.statements,
             links=links,
             trust=self.trust,

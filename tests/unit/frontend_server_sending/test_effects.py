@@ -114,8 +114,10 @@ def test_what_fails_for_ever_does_not_stand_in_the_way(frontend: SendingFrontend
         intend(frontend, "counts", str(number))
     frontend.drop_xml()
     frontend.intake.step()
-    assert frontend.effects.step() == NOW
-    frontend.effects.step()
+    steps = 1
+    while frontend.effects.step() == NOW:
+        steps += 1
+    assert steps > 1
     assert frontend.status("A.xml")["state"] == "queued"
     assert frontend.effects_left() == 300
 
