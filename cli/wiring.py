@@ -6,6 +6,7 @@ do not load the whole engine.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -33,6 +34,9 @@ from frontend_server.role import frontend_agency, frontend_stations
 from packet_spec.limits import MIB
 from packet_spec.model import NodeRole
 
+# Threads that read and write release the interpreter at every call; one that computes shall not lose it each
+# time. Nobody waits longer for it than this.
+_SWITCH_SECONDS: Final = 0.02
 # What worker processes load before they take anything up, at front-ends and at others.
 _WORK: Final = {
     True: ("exchanged.examine", "frontend_server.judging", "frontend_server.documents"),
@@ -56,6 +60,7 @@ def run_node(path: Path, config: Config) -> ExitCode:
 
     Raises ExchangeError when it cannot start, or cannot go on after a reload (see ``cli.service``).
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     signals = Signals()
     signals.listen()
     watchdog = watchdog_interval_seconds()

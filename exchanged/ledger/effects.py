@@ -10,8 +10,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from exchanged.ledger.transaction import Transaction
+
+_DETAIL: Final = json.JSONEncoder(sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def intend(
     transaction.execute("DELETE FROM effect WHERE kind = ? AND subject = ?", kind, subject)
     transaction.execute(
         "INSERT INTO effect (kind, subject, detail, created_at) VALUES (?, ?, ?, ?)",
-        kind, subject, json.dumps(dict(detail or {}), sort_keys=True), transaction.stamp,
+        kind, subject, _DETAIL.encode(dict(detail)) if detail else "{}", transaction.stamp,
     )  # fmt: skip
     transaction.wake("effects")
 
@@ -44,5 +47,4 @@ def waiting(connection: sqlite3.Connection, limit: int = 256) -> tuple[Effect, .
 
 def done(transaction: Transaction, effects: Iterable[int]) -> None:
     """These were carried out. One that was replaced meanwhile has another number and stays."""
-    for number in effects:
-        transaction.execute("DELETE FROM effect WHERE id = ?", number)
+    transaction.connection.executemany("DELETE FROM effect WHERE id = ?", ((number,) for number in effects))

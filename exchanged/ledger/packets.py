@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from exchanged.errors import NotFoundError, StaleStateError
@@ -42,6 +43,16 @@ def get(connection: sqlite3.Connection, number: int) -> PacketRow:
     if row is None:
         raise NotFoundError("no such packet row", found=str(number))
     return packet_row(row)
+
+
+def _all_of(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, PacketRow]:
+    """Packets by row number."""
+    rows = connection.execute(
+        f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} "  # noqa: S608
+        "WHERE packet.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(set(numbers))),),
+    )
+    return {row["id"]: packet_row(row) for row in rows}
 
 
 def find_same_content(
@@ -297,13 +308,21 @@ def in_states(
         f"SELECT * FROM destination WHERE state IN ({names}) ORDER BY packet LIMIT ?",  # noqa: S608
         (limit,),
     ).fetchall()
-    return tuple((get(connection, row["packet"]), destination_row(row)) for row in rows)
+    return _with_packets(connection, rows)
 
 
 def in_inbox(connection: sqlite3.Connection) -> tuple[tuple[PacketRow, DestinationRow], ...]:
     """Destinations whose folder still counts as lying in the inbox (C20)."""
     rows = connection.execute("SELECT * FROM destination WHERE folder <> '' ORDER BY packet").fetchall()
-    return tuple((get(connection, row["packet"]), destination_row(row)) for row in rows)
+    return _with_packets(connection, rows)
+
+
+def _with_packets(
+    connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]
+) -> tuple[tuple[PacketRow, DestinationRow], ...]:
+    """One question for all of them: an inbox may hold thousands."""
+    known = _all_of(connection, (row["packet"] for row in rows))
+    return tuple((known[row["packet"]], destination_row(row)) for row in rows)
 
 
 def forget_folder(transaction: Transaction, packet: int, recipient: str) -> None:

@@ -77,7 +77,7 @@ def packet_row(row: sqlite3.Row) -> PacketRow:
         business_type=row["business_type"],
         sender_ref=row["sender_ref"],
         receiver=row["receiver"],
-        copies=tuple(json.loads(row["copies"])),
+        copies=tuple(json.loads(copies)) if (copies := row["copies"]) != "[]" else (),
         priority=Priority(row["priority"]),
         expires_at=moment(row["expires_at"]) if row["expires_at"] else None,
         sealed_at=moment(row["sealed_at"]),

@@ -18,6 +18,8 @@ from exchanged.ledger.times import moment, stamp
 from packet_spec.identity import PacketKey
 
 GENESIS: Final = "0" * 64
+# One for all: making an encoder takes longer than encoding by it.
+_DETAIL: Final = json.JSONEncoder(ensure_ascii=True, sort_keys=True)
 
 Detail = Mapping[str, "str | int | float | bool | list[str] | None"]
 
@@ -55,7 +57,7 @@ class Transaction:
         detail: Detail | None = None,
     ) -> None:
         """Append one event to the chain. ``detail`` holds no case data beyond ids and codes."""
-        text = json.dumps(dict(detail or {}), ensure_ascii=True, sort_keys=True)
+        text = _DETAIL.encode(dict(detail)) if detail else "{}"
         sender, packet_id = (key.sender, key.packet_id) if key else ("", "")
         event_id = self.head_id + 1
         chain = event_link(self.head, event_id, self.stamp, kind, sender, packet_id, recipient, text)

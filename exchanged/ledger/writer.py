@@ -43,6 +43,8 @@ LOCK_SECONDS: Final = 30.0
 T = TypeVar("T")
 
 _GROUP: Final = 256
+# More than there are: preparing one anew takes several times as long as most of them run.
+_STATEMENTS: Final = 1024
 
 
 @dataclass(slots=True)
@@ -221,7 +223,13 @@ class Ledger:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path,
+        timeout=LOCK_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )
     connection.row_factory = sqlite3.Row
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
@@ -241,6 +249,7 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
         timeout=LOCK_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        cached_statements=_STATEMENTS,
     )
     connection.row_factory = sqlite3.Row
     _keep_to_itself(connection)
