@@ -6,6 +6,7 @@ do not load the whole engine.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -104,6 +105,8 @@ def open_node(config: Config) -> Node:
         node.start()
     except RuntimeError as error:
         raise NodeStuckError("the threads of the node cannot be started", found=str(error)) from error
+    # What stands now stands until the end: catalogue and schemas need not be looked through for garbage.
+    gc.freeze()
     return node
 
 

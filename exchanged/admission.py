@@ -245,8 +245,8 @@ class Admission:
         if "" in roads.values():
             transaction.wake("delivery")
         for link in filter(None, dict.fromkeys(roads.values())):
-            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
-            batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, priority, of=seal.key.sender)
+            batches.enqueue(transaction, link, ItemKind.PACKET, number, priority, of=seal.key.sender)
         arrivals.release_held(transaction, reasons=("waiting-for-predecessor",))
         return accepted
 

@@ -150,8 +150,7 @@ class DurableFiles:
         if offset:
             descriptor = self._open_partial(target, offset, digest.update)
         else:
-            self._remove_stale("copy", target)
-            descriptor = self._open_new("copy", target, 0o640)
+            descriptor = self._open_new("copy", target, 0o640, instead=True)
         with DurableWriter(self, self._access, target, descriptor, offset) as writer:
             for block in self._counted("copy", blocks):
                 if writer.offset + len(block) > limit_bytes:
@@ -253,11 +252,10 @@ class DurableFiles:
     def _write_temporary(
         self, operation: str, temporary: Path, blocks: Iterable[bytes], mode: int
     ) -> tuple[int, str]:
-        self._remove_stale(operation, temporary)
         digest = hashlib.sha256()
         with (
             self._discarding(temporary),
-            self._written(operation, temporary, blocks, mode, digest.update) as writer,
+            self._written(operation, temporary, blocks, mode, digest.update, instead=True) as writer,
         ):
             writer.sync(operation)
             return writer.offset, digest.hexdigest()
@@ -269,9 +267,12 @@ class DurableFiles:
         blocks: Iterable[bytes],
         mode: int,
         hash_block: Callable[[Block], object] = lambda _: None,
+        *,
+        instead: bool = False,
     ) -> DurableWriter:
-        """A new file with ``blocks`` in it, open and not flushed yet."""
-        writer = DurableWriter(self, self._access, path, self._open_new(operation, path, mode))
+        """A new file with ``blocks`` in it, open and not flushed yet; ``instead`` as in ``_open_new``."""
+        descriptor = self._open_new(operation, path, mode, instead=instead)
+        writer = DurableWriter(self, self._access, path, descriptor)
         try:
             for block in self._counted(operation, blocks):
                 writer.write(block)
@@ -289,12 +290,16 @@ class DurableFiles:
             self._access.crash.point(f"durable:during-write:{operation}")
         self._access.crash.point(f"durable:after-write:{operation}")
 
-    def _open_new(self, operation: str, path: Path, mode: int) -> int:
+    def _open_new(self, operation: str, path: Path, mode: int, *, instead: bool = False) -> int:
+        """``instead``: of what a crash left under this temporary name."""
         with self._access.step("create", operation, path):
             try:
                 descriptor = os.open(path, _CREATE, mode)
             except FileExistsError as error:
-                raise NameTakenError("the name is taken", where=self._access.place(path)) from error
+                if not instead:
+                    raise NameTakenError("the name is taken", where=self._access.place(path)) from error
+                self._remove_stale(operation, path)
+                descriptor = os.open(path, _CREATE, mode)
             try:
                 self._set_mode(descriptor, mode)
             except OSError:

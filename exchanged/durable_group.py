@@ -56,9 +56,8 @@ class GroupedFiles(DurableFiles):
             # The newer content counts, and takes its place in the order.
             self._drop(earlier)
         temporary = temporary_path(path)
-        self._remove_stale("write-file", temporary)
         with self._discarding(temporary):
-            writer = self._written("write-file", temporary, blocks, mode)
+            writer = self._written("write-file", temporary, blocks, mode, instead=True)
         self._add(_File(self.owner, writer, path), path)
         return writer.offset, ""
 

@@ -29,6 +29,7 @@ from exchanged.log import event_line
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.retry import Backoff
+from exchanged.routing import origin_of
 from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.states import Event
@@ -195,13 +196,9 @@ class Judge:
         )
 
     def _origin(self, row: ArrivalRow) -> str:
-        """Whose other packets wait when this one takes long: those of its link, if one agency stands there.
-
-        Of a link that carries the packets of many, those of the sender; such a link may name whom it likes.
-        """
-        node = self._tools.trust.directory.node(self._tools.links.peer_of(row.link))
-        is_agency = node is not None and node.role is NodeRole.FRONTEND
-        return row.link if is_agency else f"{row.link} {row.key.sender}"
+        """Whose other packets wait when this one takes long."""
+        peer = self._tools.links.peer_of(row.link)
+        return origin_of(self._tools.trust.directory, row.link, peer, row.key.sender)
 
     def _one(
         self,

@@ -21,6 +21,7 @@ from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
 from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
+from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
 from exchanged.transport import TURN_SECONDS, Listing
@@ -416,8 +417,9 @@ class Landing:
         }
         state = ArrivalState.NEEDING if missing else ArrivalState.LANDED
         number = arrivals.insert(
-            transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state
-        )
+            transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state,
+            flow=origin_of(self.link.trust.directory, self.link.name, self.link.peer, item.key.sender),
+        )  # fmt: skip
         blobs.named(transaction, number, item.blobs, missing)
         return bool(missing)
 

@@ -128,8 +128,8 @@ def _send_on(transaction: Transaction, number: int, seal: Seal) -> None:
     ]
     for link in dict.fromkeys(row.link for row in waiting):
         for receipt in accepted:
-            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
-        batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, priority, of=seal.key.sender)
+        batches.enqueue(transaction, link, ItemKind.PACKET, number, priority, of=seal.key.sender)
     transaction.wake("delivery")
 
 

@@ -198,9 +198,8 @@ class Statements:
         """
         came_from = self._came_from(agency, came_by)
         hop = next_hop if kind is ItemKind.HOP else receipt_hop
-        return self._queue(
-            transaction, kind, number, hop(self._trust.directory, self._speaker.node, agency, came_from)
-        )
+        route = hop(self._trust.directory, self._speaker.node, agency, came_from)
+        return self._queue(transaction, kind, number, route, agency)
 
     def has_road(self, agency: str, *, came_by: str) -> bool:
         """A receipt about a packet of ``agency`` ends here, or there is a link on its way."""
@@ -218,13 +217,15 @@ class Statements:
         turns = listed is not None and listed.admitting_node == self._speaker.node
         return "" if turns and listed is not None and listed.node != neighbour else neighbour
 
-    def _queue(self, transaction: Transaction, kind: ItemKind, number: int, route: Route) -> bool:
+    def _queue(
+        self, transaction: Transaction, kind: ItemKind, number: int, route: Route, of: str = ""
+    ) -> bool:
         if route.kind is not RouteKind.NEIGHBOUR:
             return False
         link = self._links.name_of(route.neighbour)
         if not link:
             return False
-        batches.enqueue(transaction, link, kind, number, URGENT)
+        batches.enqueue(transaction, link, kind, number, URGENT, of=of)
         return True
 
     def repeat(self, transaction: Transaction, key: PacketKey) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from packet_spec.directory import ancestors
-from packet_spec.model import Directory
+from packet_spec.model import Directory, NodeRole
 
 
 class RouteKind(StrEnum):
@@ -155,3 +155,13 @@ def _unless_back(neighbour: str, came_from: str) -> Route:
     if neighbour == came_from:
         return Route(RouteKind.LOOP)
     return Route(RouteKind.NEIGHBOUR, neighbour)
+
+
+def origin_of(directory: Directory, link: str, neighbour: str, sender: str) -> str:
+    """Among whose items one counts that came over ``link``: the link's, if one agency stands there.
+
+    Of a link that carries the packets of many, the sender's; such a link may name whom it likes.
+    """
+    node = directory.node(neighbour)
+    is_agency = node is not None and node.role is NodeRole.FRONTEND
+    return link if is_agency else f"{link} {sender}"

@@ -107,5 +107,5 @@ class Transit:
         ]
         for link in dict.fromkeys(roads.values()):
             for receipt in accepted:
-                batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, URGENT)
-            batches.enqueue(transaction, link, ItemKind.PACKET, number, priority)
+                batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, priority, of=seal.key.sender)
+            batches.enqueue(transaction, link, ItemKind.PACKET, number, priority, of=seal.key.sender)

@@ -97,7 +97,7 @@ def take(
         packets.add_destination(tx, number, recipient, DestinationState.QUEUED, link)
     priority = URGENT if seal.priority is Priority.URGENT else ORDINARY
     for link in sorted({link for _, link in candidate.links}):
-        batches.enqueue(tx, link, ItemKind.PACKET, number, priority)
+        batches.enqueue(tx, link, ItemKind.PACKET, number, priority, of=seal.key.sender)
     outcome = Outcome(
         packet=number, attempt=seal.attempt, sender_ref=seal.sender_ref, findings=candidate.findings
     )

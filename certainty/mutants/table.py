@@ -36,7 +36,7 @@ MUTANTS: Final = (
         "I1 C5: bytes are durable before the ledger names them",
         (
             Edit(
-                "exchanged/durable.py",
+                "exchanged/durable_writer.py",
                 "            self._access.kernel.fsync(self._descriptor)\n",
                 "            pass\n",
             ),
@@ -207,8 +207,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/delivery.py",
-                "            synced = self._files.rename_new(source, target)\n",
-                "            synced = self._later(source, target)\n",
+                "            self._files.rename_new(source, target)\n",
+                "            self._later(source, target)\n",
             ),
             Edit(
                 "frontend_server/delivery.py",
@@ -222,7 +222,6 @@ MUTANTS: Final = (
                 "    def _already_placed(",
                 "    def _later(self, source, target):\n"
                 "        self.__dict__.setdefault('_waiting', []).append((source, target))\n"
-                "        return True\n"
                 "\n"
                 "    def _already_placed(",
             ),
@@ -310,9 +309,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/effects.py",
-                "        done: list[int] = []\n        after: list[_After] = []\n",
+                "        with self._pins:\n",
                 "        self._ledger.write(lambda tx: intended.done(tx, [effect.id for effect in due]))\n"
-                "        done: list[int] = []\n        after: list[_After] = []\n",
+                "        with self._pins:\n",
             ),
         ),
         ("steps-sender", "steps-sender"),
@@ -323,9 +322,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/delivery.py",
-                "            synced = self._files.rename_new(source, target)\n",
+                "            self._files.rename_new(source, target)\n",
                 "            import shutil\n"
-                "            synced = bool(shutil.copytree(source, target))\n"
+                "            shutil.copytree(source, target)\n"
                 "            shutil.rmtree(source)\n",
             ),
         ),

@@ -77,7 +77,7 @@ class Deeds:
             self.statements.send_to_agency(tx, ItemKind.RECEIPT, row.id, whole.key.sender, came_by="")
             if row.kind == ReceiptKind.ACCEPTED.value:
                 for link in links:
-                    batches.enqueue(tx, link, ItemKind.RECEIPT, row.id, URGENT)
+                    batches.enqueue(tx, link, ItemKind.RECEIPT, row.id, URGENT, of=whole.key.sender)
 
 
 def _cancel(tx: Transaction, packet: PacketRow) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exchanged.errors import StaleStateError
-from exchanged.ledger import spool
+from exchanged.ledger import spool, turns
 from exchanged.ledger.rows import ArrivalRow, arrival_row
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Detail, Transaction
@@ -37,13 +37,17 @@ def insert(
     digest: str,
     bytes_at: SpoolRange,
     state: ArrivalState,
+    *,
+    flow: str = "",
 ) -> int:
-    """One landed item, in the transaction that lands its batch (C5)."""
+    """One landed item, in the transaction that lands its batch (C5). ``flow``: among whose it counts."""
+    share = turns.FULL_SHARE if kind is ItemKind.PACKET else turns.SMALL_SHARE
     cursor = transaction.execute(
-        "INSERT INTO arrival (link, batch, kind, sender, packet_id, digest, spool, start, length, state,"
-        " since, landed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO arrival (link, batch, kind, sender, packet_id, digest, spool, start, length, state,"  # noqa: S608
+        " since, landed_at, flow, turn)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {turns.ARRIVAL_TURN})",
         link, batch, kind.value, key.sender, key.packet_id, digest, bytes_at.spool, bytes_at.start,
-        bytes_at.length, state.value, transaction.stamp, transaction.stamp,
+        bytes_at.length, state.value, transaction.stamp, transaction.stamp, flow, flow, share,
     )  # fmt: skip
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
@@ -55,7 +59,7 @@ def insert(
 def due(
     connection: sqlite3.Connection, limit: int, *, is_restoring: bool = False
 ) -> tuple[ArrivalRow, ...]:
-    """Landed arrivals in the order of landing, at most ``limit``.
+    """Landed arrivals in turn (``turns``), each link's in the order of landing; at most ``limit``.
 
     ``is_restoring``: of packets only those that this restored node asked for; the others wait (C23).
     """
@@ -66,7 +70,7 @@ def due(
         else ""
     )
     rows = connection.execute(
-        f"{_SELECT} WHERE state = 'landed'{only} ORDER BY arrival.id LIMIT ?", (limit,)
+        f"{_SELECT} WHERE state = 'landed'{only} ORDER BY arrival.turn, arrival.id LIMIT ?", (limit,)
     )
     return tuple(arrival_row(row) for row in rows)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from exchanged.ledger import turns
 from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
@@ -20,11 +21,21 @@ _EXCEPTION_BYTES: Final = WAYBILL_BYTES // 2
 COMMITTED, NEEDING, SETTLED, CLOSED = "committed", "needing", "settled", "closed"
 
 
-def enqueue(transaction: Transaction, link: str, kind: ItemKind, reference: int, priority: int = 1) -> None:
-    """Something shall be offered on ``link``; queued once however often this is called."""
+def enqueue(
+    transaction: Transaction, link: str, kind: ItemKind, reference: int, priority: int = 1, *, of: str = ""
+) -> None:
+    """Something shall be offered on ``link``; queued once however often this is called.
+
+    ``priority`` 0 is urgent, 1 is not; ``of`` is the agency among whose packets it counts (``turns``).
+    """
+    is_urgent = priority == 0
+    if is_urgent and kind is ItemKind.PACKET and turns.has_earlier_of_case(transaction, link, reference):
+        is_urgent = False
+    flow, share = (f"{of}!", turns.SMALL_SHARE) if is_urgent else (of, turns.FULL_SHARE)
     transaction.execute(
-        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at) VALUES (?, ?, ?, ?, ?)",
-        link, kind.value, reference, priority, transaction.stamp,
+        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at, flow, turn)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, ?, ?, {turns.OUTGOING_TURN})",
+        link, kind.value, reference, priority, transaction.stamp, flow, link, flow, link, share,
     )  # fmt: skip
     transaction.wake(f"link:{link}")
 
@@ -41,7 +52,7 @@ def withdraw(transaction: Transaction, link: str, kind: ItemKind, reference: int
 def due(
     connection: sqlite3.Connection, link: str, limit: int, *, is_restoring: bool = False
 ) -> tuple[OutgoingRow, ...]:
-    """What waits to be offered on ``link``, oldest first.
+    """What waits to be offered on ``link``, in turn (``turns``).
 
     ``is_restoring``: packets only if somebody wants them again; a restored node sends nothing of its own
     (C23).
@@ -49,7 +60,7 @@ def due(
     only = " AND (kind <> 'packet' OR again = 1)" if is_restoring else ""
     rows = connection.execute(
         "SELECT id, kind, reference, again FROM outgoing WHERE link = ? AND batch IS NULL AND held = 0"  # noqa: S608
-        f"{only} ORDER BY id LIMIT ?",
+        f"{only} ORDER BY turn, id LIMIT ?",
         (link, limit),
     )
     return tuple(

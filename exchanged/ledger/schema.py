@@ -22,6 +22,7 @@ from exchanged.ledger import (
     schema_notes,
     schema_restoring,
     schema_seals,
+    schema_turns,
 )
 from packet_spec.identifiers import canonical_case_number
 
@@ -358,6 +359,11 @@ def _encryption(database: Database) -> None:
 @migrations(name="0013-seals")
 def _seals(database: Database) -> None:
     _run(database, schema_seals.STATEMENTS)
+
+
+@migrations(name="0014-turns")
+def _turns(database: Database) -> None:
+    _run(database, schema_turns.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
