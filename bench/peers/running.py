@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _START_SECONDS: Final = 20.0
 _END_SECONDS: Final = 5.0
@@ -53,12 +55,19 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Some of them (Postfix) go on in a session of their own, where only their parents lead to them.
+        family = [psutil.Process(each.pid) for each in self._processes if each.poll() is None]
+        below = [each for one in family for each in _children(one)]
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in reversed(self._processes):
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_END_SECONDS)
+            for process in (*reversed(family), *below):
+                with suppress(psutil.Error):
+                    process.send_signal(number)
+            _, alive = psutil.wait_procs((*family, *below), _END_SECONDS)
+            if not alive:
+                break
+        for started in self._processes:
+            with suppress(subprocess.TimeoutExpired):
+                started.wait(_END_SECONDS)
 
     def start(self, *command: str, port: int = 0) -> None:
         """Start a program in a session of its own; with ``port`` wait until it listens there."""
@@ -75,6 +84,12 @@ class Running:
             )
         if port:
             _await_port(port, self._processes[-1], log)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return list(process.children(recursive=True))
+    return []
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
