@@ -21,7 +21,7 @@ MET, SHORT, NO_VERDICT, NOT_RUN, BROKEN = "met", "short", "no verdict", "not run
 class Check:
     """One figure and its goal. ``at_least``: more is better; otherwise less is. ``unit`` follows both.
 
-    ``aim`` is a further figure that is striven for without being asked for.
+    ``aim`` is a further figure that is striven for without being asked for; a goal of 0 asks for nothing.
     """
 
     what: str
@@ -35,6 +35,16 @@ class Check:
     def holds(self) -> bool:
         """The goal is reached."""
         return self.found >= self.goal if self.at_least else self.found <= self.goal
+
+    @property
+    def share(self) -> float:
+        """How much of the goal (of the aim, without a goal) is reached: 1 is all of it, more is better."""
+        wanted = self.goal or self.aim or 0.0
+        if not wanted:
+            return 1.0
+        if self.at_least:
+            return self.found / wanted
+        return wanted / self.found if self.found > 0 else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class Result:
     not_run: str = ""
     broken: str = ""
     seconds: float = 0.0
+    began: str = ""
 
     @property
     def verdict(self) -> str:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import smtplib
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +23,47 @@ NEEDS: Final = ("root", "postfix", "smtp-source")
 _LIMIT_SECONDS: Final = 120.0
 _SESSIONS: Final = 10
 _MAIL_BYTES: Final = 20_000
+_SENDER, _RECEIVER = "a@sender.test", "b@receiver.test"
+# Between two single mails: the system is idle again.
+_PAUSE_SECONDS: Final = 0.1
 
 
 def through_relay(folder: Path, count: int) -> float:
     """Seconds until ``count`` mails of 20 KB lie in the receiver's maildir. Raises PeerFailedError."""
+    with relay(folder) as (port, arrived):
+        began = time.monotonic()
+        source = ("-s", str(_SESSIONS), "-m", str(count), "-l", str(_MAIL_BYTES), "-f", _SENDER)
+        target = ("-t", _RECEIVER, f"127.0.0.1:{port}")
+        with subprocess.Popen((program("smtp-source"), *source, *target)) as process:
+            while _count(arrived) < count:
+                if time.monotonic() - began > _LIMIT_SECONDS or (process.poll() or 0) != 0:
+                    process.kill()
+                    raise PeerFailedError(f"{_count(arrived)} of {count} mails arrived")
+                time.sleep(0.02)
+            return time.monotonic() - began
+
+
+def one_after_another(folder: Path, count: int) -> list[float]:
+    """Seconds of each of ``count`` mails from its submission to the maildir. Raises PeerFailedError."""
+    body = f"From: {_SENDER}\r\nTo: {_RECEIVER}\r\n\r\n" + ("x" * 70 + "\r\n") * (_MAIL_BYTES // 72)
+    found = []
+    with relay(folder) as (port, arrived), smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        # The first mail starts the services that wait for one.
+        for number in range(count + 1):
+            began = time.monotonic()
+            client.sendmail(_SENDER, [_RECEIVER], body)
+            while _count(arrived) <= number:
+                if time.monotonic() - began > _LIMIT_SECONDS:
+                    raise PeerFailedError("a mail did not arrive")
+                time.sleep(0.001)
+            found.append(time.monotonic() - began)
+            time.sleep(_PAUSE_SECONDS)
+    return found[1:]
+
+
+@contextmanager
+def relay(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Three instances in a row: the port where mail goes in, and the folder where it comes out."""
     user = pwd.getpwnam("postfix")
     mail = folder / "mail"
     mail.mkdir(parents=True)
@@ -47,17 +87,7 @@ def through_relay(folder: Path, count: int) -> float:
             lines = (f"{key} = {value}\n" for key, value in settings.items())
             (config / "main.cf").write_text("".join(lines), encoding="ascii")
             running.start("postfix", "-c", str(config), "start-fg", port=port)
-        arrived = mail / "inbox" / "new"
-        began = time.monotonic()
-        source = ("-s", str(_SESSIONS), "-m", str(count), "-l", str(_MAIL_BYTES), "-f", "a@sender.test")
-        target = ("-t", "b@receiver.test", f"127.0.0.1:{ports['sender']}")
-        with subprocess.Popen((program("smtp-source"), *source, *target)) as process:
-            while _count(arrived) < count:
-                if time.monotonic() - began > _LIMIT_SECONDS or (process.poll() or 0) != 0:
-                    process.kill()
-                    raise PeerFailedError(f"{_count(arrived)} of {count} mails arrived")
-                time.sleep(0.02)
-            return time.monotonic() - began
+        yield ports["sender"], mail / "inbox" / "new"
 
 
 def _instance(folder: Path, user: pwd.struct_passwd, port: int) -> Path:
