@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ from typing import Final
 
 import psutil
 
+from bench.dossier import Dossier
 from bench.drops import POLICE, PROCURATORATE, Drops
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import parse_plan
 from cli.lab.processes import descendants, read_record
+from cli.lab.state import read_state
 
 _LOOK_SECONDS: Final = 0.02
 # What the daemons need to make their first connections.
 _CALM_SECONDS: Final = 1.0
+_PORT_LINE: Final = re.compile(r"^port = \d+$", re.MULTILINE)
 
 
 class NotArrivedError(RuntimeError):
@@ -36,6 +40,16 @@ class Journey:
 
     inbox: float
     receipts: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What lay in an inbox and among the receipts before a journey began."""
+
+    inbox: Path
+    receipts: Path
+    packets: frozenset[Path]
+    receipt_folders: frozenset[Path]
 
 
 class Province:
@@ -58,6 +72,17 @@ class Province:
     def __exit__(self, *_: object) -> None:
         self.lab.stop()
 
+    @property
+    def port(self) -> int:
+        """Where the lab's server listens."""
+        return read_state(self.lab.layout.state).port
+
+    def dial(self, agency: str, port: int) -> None:
+        """Let a front-end dial another port of this machine, from its next start on."""
+        path = self.lab.node_config(agency)
+        text = path.read_text(encoding="utf-8")
+        path.write_text(_PORT_LINE.sub(f"port = {port}", text), encoding="utf-8")
+
     def processes(self, name: str) -> list[psutil.Process]:
         """A node, or ``sshd``, with everything that it started."""
         record = read_record(self.lab.layout.record(name))
@@ -79,22 +104,42 @@ class Province:
     def send(self, drops: Drops, seconds: float) -> Journey:
         """Let all drops appear at once and wait for their end. Raises NotArrivedError after ``seconds``."""
         staged, outbox = self.stage(drops), self.outbox(drops.sender)
-        inbox = self.lab.agency_root(drops.receiver) / "inbox"
-        receipts = self.lab.agency_root(drops.sender) / "receipts"
-        old_packets, old_receipts = set(packets_in(inbox)), set(_folders_of(receipts))
+        before = self._begin(drops.sender, drops.receiver)
         began = time.monotonic()
         for name in drops.names:
             (staged / name).rename(outbox / name)
-        count, deadline = len(drops.names), began + seconds
-        in_inbox = self._await_count(inbox, count + len(old_packets), deadline) - began
-        self._await_receipts(receipts, old_receipts, count, deadline)
-        back = time.monotonic() - began
+        journey, arrived = self._follow(before, began, len(drops.names), seconds)
         staged.rmdir()
-        arrived = [path for path in packets_in(inbox) if path not in old_packets]
         digests = {hashlib.sha256((path / "packet.xml").read_bytes()).hexdigest() for path in arrived}
-        if len(arrived) != count or digests != drops.digests:
-            raise NotArrivedError(f"{len(arrived)} packets arrived for {count}, or with other bytes")
-        return Journey(in_inbox, back)
+        if len(arrived) != len(drops.names) or digests != drops.digests:
+            raise NotArrivedError(f"{len(arrived)} packets arrived for {len(drops.names)}, or with other bytes")
+        return journey
+
+    def hand_over(self, dossier: Dossier, seconds: float) -> Journey:
+        """Let one dossier of this volume appear and wait for its end. Raises NotArrivedError."""
+        sizes = {each.name: each.stat().st_size for each in dossier.path.iterdir()}
+        before = self._begin(dossier.sender, dossier.receiver)
+        target = self.outbox(dossier.sender) / dossier.path.name
+        began = time.monotonic()
+        dossier.path.rename(target)
+        journey, arrived = self._follow(before, began, 1, seconds)
+        found = {each.name: each.stat().st_size for path in arrived for each in path.iterdir()}
+        if len(arrived) != 1 or not sizes.items() <= found.items():
+            raise NotArrivedError(f"{len(arrived)} packets arrived for one, or with other files")
+        return journey
+
+    def _begin(self, sender: str, receiver: str) -> _Before:
+        inbox = self.lab.agency_root(receiver) / "inbox"
+        receipts = self.lab.agency_root(sender) / "receipts"
+        return _Before(inbox, receipts, frozenset(packets_in(inbox)), frozenset(folders_of(receipts)))
+
+    def _follow(self, before: _Before, began: float, count: int, seconds: float) -> tuple[Journey, list[Path]]:
+        """Until ``count`` more packets lie in the inbox and their receipts at the sender."""
+        deadline = began + seconds
+        in_inbox = self._await_count(before.inbox, count + len(before.packets), deadline) - began
+        self._await_receipts(before.receipts, before.receipt_folders, count, deadline)
+        back = time.monotonic() - began
+        return Journey(in_inbox, back), [path for path in packets_in(before.inbox) if path not in before.packets]
 
     def _await_lines(self) -> None:
         """Every dialling front-end has spoken to the province: its session stands."""
@@ -114,10 +159,10 @@ class Province:
         return time.monotonic()
 
     @staticmethod
-    def _await_receipts(receipts: Path, old: set[Path], count: int, deadline: float) -> None:
+    def _await_receipts(receipts: Path, old: frozenset[Path], count: int, deadline: float) -> None:
         delivered: set[Path] = set()
         while len(delivered) < count:
-            for folder in _folders_of(receipts):
+            for folder in folders_of(receipts):
                 if folder in delivered or folder in old:
                     continue
                 if not any(name.startswith("delivered-") for name in os.listdir(folder)):
@@ -130,11 +175,12 @@ class Province:
 
 def packets_in(inbox: Path) -> Iterator[Path]:
     """The folders of all packets in an inbox."""
-    for kind in _folders_of(inbox):
-        yield from _folders_of(kind)
+    for kind in folders_of(inbox):
+        yield from folders_of(kind)
 
 
-def _folders_of(folder: Path) -> Iterator[Path]:
+def folders_of(folder: Path) -> Iterator[Path]:
+    """The folders in a folder that are no temporary ones; none when it is missing."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
