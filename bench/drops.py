@@ -59,10 +59,10 @@ def case_of(number: int, now: datetime) -> CaseFile:
     return new_case(number, now.date()).with_numbers(numbers)
 
 
-def lone_files(folder: Path, count: int, *, one_case: bool = False) -> Drops:
-    """``count`` single XML files of about 20 KB from the procuratorate to the police."""
+def lone_files(folder: Path, count: int, *, one_case: bool = False, first: int = 1) -> Drops:
+    """``count`` single XML files of about 20 KB from the procuratorate to the police, numbered from ``first``."""
     text = _SENTENCE * (_LONE_BYTES // len(_SENTENCE.encode()))
-    return _write(folder, count, PROCURATORATE, POLICE, _LONE_TYPE, {"reason_text": text}, one_case=one_case)
+    return _write(folder, count, PROCURATORATE, POLICE, _LONE_TYPE, {"reason_text": text}, one_case=one_case, first=first)
 
 
 def folders_of_three(folder: Path, count: int) -> Drops:
@@ -79,13 +79,14 @@ def _write(
     fields: Mapping[str, str],
     *,
     one_case: bool,
+    first: int = 1,
 ) -> Drops:
     folder.mkdir(parents=True)
     now = datetime.now(UTC)
     request = DropRequest(business_type, sender, receiver, now, set_fields=fields)
     form = DropFormat.XML if business_type == _LONE_TYPE else DropFormat.FOLDER
     names, files, digests = [], {}, set()
-    for number in range(1, count + 1):
+    for number in range(first, first + count):
         name, case = f"packet-{number:05d}", case_of(1 if one_case else number, now)
         drop = make_drop(replace(request, case=case, seed=number, name=name, sender_ref=f"BENCH-{number:05d}"))
         path = write_drop(drop, folder, drop_format=form)
