@@ -1,6 +1,7 @@
 """``./run bench``: measure the exchange, and whatever else would do the work, on this machine.
 
-    ./run bench [--full] [--only ROW ...] [--list] [--again] [--json] [--report DIR]
+    ./run bench [--full] [--only ROW ...] [--list] [--again] [--json]
+                [--packets N] [--report DIR]
 
 Without ``--full`` it takes about twenty minutes on two idle cores; with it, hours. Results are kept below
 ``.bench/`` for the state of the source that they belong to: a run that was broken off goes on where it stood.
@@ -14,7 +15,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--full", action="store_true", help="also what takes hours, and the large sizes")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="these rows alone")
+    parser.add_argument("--packets", type=int, default=0, metavar="N", help="so many in the row volume, to try it")
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parser.add_argument("--again", action="store_true", help="also what came to its end before")
     parser.add_argument("--json", action="store_true", help="the report on standard output as JSON")
@@ -76,11 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # As Ctrl-C: what was started is ended.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     kind, source = "full" if given.full else "quick", source_of(ROOT)
+    if given.packets:
+        # What was only tried is no result of the set.
+        kind += f"-{given.packets}"
     kept = Kept(KEPT, source, kind)
     began = time.monotonic()
     chosen = [row for row in rows if not given.only or row.name in given.only]
     try:
-        found = dict(run_all(chosen, kept, full=given.full, again=given.again, tell=_tell(began)))
+        found = dict(
+            run_all(
+                chosen, kept, full=given.full, again=given.again, tell=_teller(began), packets=given.packets
+            )
+        )
     except KeyboardInterrupt:
         print("broken off; the same call goes on", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -101,14 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(result.verdict in {SHORT, BROKEN} for result in found.values()))
 
 
-class _tell:  # noqa: N801 - used as a function
+def _teller(began: float) -> Callable[[str], None]:
     """One line per step, with the minutes since the beginning."""
 
-    def __init__(self, began: float) -> None:
-        self._began = began
+    def tell(text: str) -> None:
+        print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
 
-    def __call__(self, text: str) -> None:
-        print(f"{(time.monotonic() - self._began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
+    return tell
 
 
 if __name__ == "__main__":

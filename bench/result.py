@@ -102,11 +102,15 @@ def result_from(value: dict[str, Any]) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a row is given: an empty folder on a local disk, the size, and where progress is told."""
+    """What a row is given: an empty folder on a local disk, the size, and where progress is told.
+
+    ``packets``: so many instead of the size of the row of volume; 0 for all.
+    """
 
     folder: Path
     full: bool
     tell: Callable[[str], None] = lambda _: None
+    packets: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ class Kept:
         partial.replace(self._folder / f"{name}.json")
 
 
-def run_row(row: Row, *, full: bool, tell: Callable[[str], None] = lambda _: None) -> Result:
+def run_row(
+    row: Row, *, full: bool, tell: Callable[[str], None] = lambda _: None, packets: int = 0
+) -> Result:
     """One row in a folder of its own, which is gone afterwards."""
     began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     if lacking := missing(row):
@@ -77,7 +79,7 @@ def run_row(row: Row, *, full: bool, tell: Callable[[str], None] = lambda _: Non
         return Result(not_run=told, began=began)
     with _folder(row.name) as folder:
         try:
-            result = row.work(Run(folder, full, tell))
+            result = row.work(Run(folder, full, tell, packets))
         except Exception as error:  # noqa: BLE001 - whatever it was, the next row shall run
             last = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
             result = Result(broken=last)
@@ -93,6 +95,7 @@ def run_all(
     full: bool,
     again: bool = False,
     tell: Callable[[str], None] = lambda _: None,
+    packets: int = 0,
 ) -> Mapping[str, Result]:
     """Every row once; those that came to their end before are not repeated unless ``again``."""
     found: dict[str, Result] = {}
@@ -108,7 +111,7 @@ def run_all(
             tell(f"{label}: {text}")
 
         step("begins")
-        found[row.name] = run_row(row, full=full, tell=step)
+        found[row.name] = run_row(row, full=full, tell=step, packets=packets)
         kept.write(row.name, found[row.name])
         step(f"{found[row.name].verdict} in {found[row.name].seconds:.0f} s")
     return found

@@ -1,0 +1,115 @@
+"""The rows of many agencies: memory, idle cost, a mixed load, fairness, and the return after a restart."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from statistics import median
+from typing import Final
+
+from bench.crowd import Crowd
+from bench.growth import await_rest
+from bench.latency import p95
+from bench.meter import Meter
+from bench.mix import Mix
+from bench.post import Post
+from bench.province import NotArrivedError
+from bench.result import Check, Result, Run
+
+PER_MINUTE: Final = 2_000
+QUICK_MINUTES: Final = 1.0
+FULL_MINUTES: Final = 5.0
+QUICK_IDLE_SECONDS: Final = 30.0
+FULL_IDLE_SECONDS: Final = 60.0
+# 500 front-ends in 8 GiB.
+_MIB_EACH: Final = 8 * 1024 / 500
+_BACK_SECONDS: Final = 120.0
+_DRAIN_SECONDS: Final = 300.0
+_LOOK_SECONDS: Final = 0.2
+# Below so many packets a median says nothing of an agency.
+_LEAST_PACKETS: Final = 5
+
+
+def many(run: Run, count: int) -> Result:
+    """``count`` agencies: idle, then loaded, then after a restart of the province."""
+    with Crowd(run.folder, count, run.tell) as crowd:
+        idle = _idle(run, crowd)
+        checks, figures = _load(run, crowd)
+        memory = crowd.frontend_memory()
+        run.tell("the province starts again")
+        began = crowd.restart_province()
+        back = crowd.back_after(began, _BACK_SECONDS * 1.5)
+    last = back[-1] if len(back) == count else float("inf")
+    in_time = sum(wait <= _BACK_SECONDS for wait in back)
+    return Result(
+        (
+            Check("front-ends together, PSS", memory, _MIB_EACH * count, "MiB", at_least=False),
+            *checks,
+            Check("front-ends back within 120 s", in_time, count, ""),
+            *idle,
+        ),
+        figures=figures | {"MiB per front-end": round(memory / count, 2), "last one back, s": round(min(last, 1e9), 1)},
+        notes=(
+            f"restart of node and server: half of the front-ends back in {median(back or [0.0]):.0f} s, all in"
+            f" {last:.0f} s; login keys from a file; limits as shipped",
+        ),
+    )
+
+
+hundred = partial(many, count=100)
+five_hundred = partial(many, count=500)
+
+
+def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
+    seconds = FULL_IDLE_SECONDS if run.full else QUICK_IDLE_SECONDS
+    await_rest()
+    run.tell(f"idle for {seconds:.0f} s")
+    frontends, province, began = crowd.frontend_cpu(), crowd.province_cpu(), time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    shares = [(spent - frontends[code]) / took * 100 for code, spent in crowd.frontend_cpu().items()]
+    of_province = (crowd.province_cpu() - province) / took * 100
+    return (
+        Check("idle province with its server", of_province, 10.0, "% core", at_least=False),
+        Check("idle front-end, mean", sum(shares) / len(shares), 0.1, "% core", at_least=False),
+    )
+
+
+def _load(run: Run, crowd: Crowd) -> tuple[tuple[Check, ...], dict[str, float]]:
+    minutes = FULL_MINUTES if run.full else QUICK_MINUTES
+    count = round(PER_MINUTE * minutes)
+    run.tell(f"writing {count} drops")
+    mix, post = Mix(run.folder / "templates", crowd.agencies), Post(crowd.lab)
+    staged = run.folder / "lab" / "staged"
+    staged.mkdir()
+    letters = [mix.write(number, staged) for number in range(count)]
+    run.tell(f"{count} drops in {minutes:.0f} min")
+    meter, began, sent = Meter(), time.monotonic(), 0
+    deadline = began + minutes * 60 + _DRAIN_SECONDS
+    while post.open or sent < count:
+        due = min(count, round((time.monotonic() - began) / 60 * PER_MINUTE) + 1)
+        post.drop(letters[sent:due])
+        sent = due
+        post.look()
+        if time.monotonic() > deadline:
+            raise NotArrivedError(f"{len(post.open)} of {count} packets did not arrive, {post.refused()} refused")
+        time.sleep(_LOOK_SECONDS)
+    took = time.monotonic() - began
+    cost = meter.read()
+    await_rest()
+    if problems := post.problems(count):
+        raise NotArrivedError("; ".join(problems[:5]))
+    waits = post.all_waits()
+    middle = median(waits)
+    medians = [median(each) for each in post.waits.values() if len(each) >= _LEAST_PACKETS]
+    unfair = max(medians, default=middle) / middle
+    checks = (
+        Check("packets a minute, mixed", count / took * 60, PER_MINUTE * 0.95, "/min"),
+        Check("drop to inbox under it, p95", p95(waits), 60.0, "s", at_least=False),
+        Check("slowest agency's median / all's", unfair, 3.0, "x", at_least=False),
+    )
+    figures = {
+        "load, p50, s": round(middle, 3), "load, most, s": round(max(waits), 2), "load, packets": float(count),
+        "load, CPU ms per packet": round(cost.cpu / count * 1000, 1),
+    }  # fmt: skip
+    return checks, figures

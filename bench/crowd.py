@@ -1,0 +1,172 @@
+"""Many agencies on one machine: daemons forked from a loaded parent, each with its own keys, lock and ledger.
+
+Limits are those of a node as it is shipped, not the short ones of a lab. The server reads the login keys from a
+file, because a lab's program for that keeps no answers, and hundreds of logins would measure little else.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+import psutil
+
+from bench.meter import cpu_of, memory_of
+from bench.province import NotArrivedError
+from certainty.kills.nodes import Nodes
+from cli.fiction.agencies import LabAgency
+from cli.lab.lab import create_lab
+from cli.lab.layout import SSHD
+from cli.lab.plan import default_plan
+from cli.lab.processes import descendants, kill, read_record
+from exchanged.clock import SystemClock
+from exchanged.ledger import open_read_only
+from exchanged.ledger.questions_event import EventFilter, list_events
+
+# Started side by side: more would wait for each other on two cores.
+_AT_A_TIME: Final = 4
+_CONNECT_SECONDS: Final = 300.0
+_LAB_ONLY: Final = re.compile(
+    r"^(order_wait_seconds|retry_first_seconds|retry_max_seconds|link_scan_seconds|settle_seconds|scan_seconds)"
+    r" = .*\n",
+    re.MULTILINE,
+)
+_INSTANCES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+class Crowd:
+    """A context manager: a province with ``count`` front-ends, all connected; afterwards nothing runs."""
+
+    def __init__(self, folder: Path, count: int, tell: Callable[[str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = default_plan(count)
+        self.agencies: tuple[LabAgency, ...] = plan.agencies
+        self._tell = tell
+        tell(f"making {count} agencies")
+        self.lab = create_lab(folder / "lab", plan)
+        for code in self.lab.nodes:
+            path = self.lab.node_config(code)
+            path.write_text(_LAB_ONLY.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+        self._keys_from_file()
+        self._nodes = Nodes(self.lab)
+        self._watches = ""
+
+    def __enter__(self) -> Self:
+        self._allow_watches()
+        try:
+            self._nodes.__enter__()
+            self._nodes.start(self.lab.province)
+            self._nodes.await_ready(self.lab.province)
+            codes = self.lab.agencies
+            for first in range(0, len(codes), _AT_A_TIME):
+                group = codes[first : first + _AT_A_TIME]
+                for code in group:
+                    self._nodes.start(code)
+                for code in group:
+                    self._nodes.await_ready(code)
+                if first % 100 == 0:
+                    self._tell(f"{first + len(group)} of {len(codes)} front-ends run")
+            self._await_lines()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell("ending all nodes")
+        try:
+            self._nodes.__exit__(None, None, None)
+        finally:
+            if self._watches:
+                _INSTANCES.write_text(self._watches, encoding="ascii")
+
+    def frontend_cpu(self) -> Mapping[str, float]:
+        """Seconds of processor time so far, by agency, with its workers."""
+        return {code: self._cpu(code) for code in self.lab.agencies}
+
+    def province_cpu(self) -> float:
+        """Seconds of processor time of the province's node and of the server's sessions so far."""
+        record = read_record(self.lab.layout.record(SSHD))
+        sessions = () if record is None else (record, *descendants(record))
+        served = 0.0
+        for each in sessions:
+            with suppress(psutil.Error):
+                spent = psutil.Process(each.pid).cpu_times()
+                served += spent.user + spent.system
+        return self._cpu(self.lab.province) + served
+
+    def frontend_memory(self) -> float:
+        """The proportional shares of all front-ends and their workers together, in MiB."""
+        return sum(memory_of(each) for code in self.lab.agencies for each in self._family(code))
+
+    def restart_province(self) -> datetime:
+        """The province's machine starts again: its node and its server. When it began to start."""
+        self._nodes.stop(self.lab.province)
+        record = read_record(self.lab.layout.record(SSHD))
+        clock = SystemClock()
+        if record is not None:
+            while sessions := descendants(record):
+                kill(sessions, clock)
+            kill((record,), clock)
+        began = clock.now()
+        self.lab._start_sshd()  # noqa: SLF001 - the server alone, without the lab's own daemons
+        self._nodes.start(self.lab.province)
+        self._nodes.await_ready(self.lab.province)
+        return began
+
+    def back_after(self, began: datetime, seconds: float) -> list[float]:
+        """Seconds from ``began`` until each front-end had its link again; those that were not back are left out."""
+        deadline = time.monotonic() + seconds
+        found: dict[str, float] = {}
+        while len(found) < len(self.lab.agencies) and time.monotonic() < deadline:
+            for code in self.lab.agencies:
+                if code not in found and (at := self._link_up(code, began)) is not None:
+                    found[code] = (at - began).total_seconds()
+            time.sleep(1.0)
+        return sorted(found.values())
+
+    def _link_up(self, code: str, since: datetime) -> datetime | None:
+        with closing(open_read_only(self.lab.layout.data(code) / "ledger.sqlite3")) as connection:
+            events = list_events(connection, EventFilter(since=since, kind="link-up", limit=1000))
+        return events[0].at if events else None
+
+    def _cpu(self, code: str) -> float:
+        return sum(map(cpu_of, self._family(code)))
+
+    def _family(self, code: str) -> list[psutil.Process]:
+        with suppress(psutil.Error, KeyError):
+            process = psutil.Process(self._nodes.pid(code))
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def _await_lines(self) -> None:
+        """Every front-end has put a first word into its mailbox."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        acks = [self.lab.layout.mailbox(code) / "up" / "ack.batch" for code in self.lab.agencies]
+        while waiting := [ack for ack in acks if not ack.exists()]:
+            if time.monotonic() > deadline:
+                raise NotArrivedError(f"{len(waiting)} of {len(acks)} front-ends did not connect")
+            time.sleep(0.5)
+
+    def _keys_from_file(self) -> None:
+        keys = self.lab.layout.sshd / "authorized_keys"
+        lines = [self.lab.layout.login_key(code).with_suffix(".pub") for code in self.lab.agencies]
+        keys.write_text("".join(path.read_text(encoding="utf-8") for path in lines), encoding="utf-8")
+        config = self.lab.layout.sshd / "sshd_config"
+        text = re.sub(r"^AuthorizedKeys.*\n", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        listen, rest = text.split("\n", 1)
+        config.write_text(f'{listen}\nAuthorizedKeysFile "{keys}"\n{rest}', encoding="utf-8")
+
+    def _allow_watches(self) -> None:
+        """One machine per front-end has instances of its own to watch with; here all share them."""
+        wanted = 2 * len(self.lab.nodes) + 128
+        with suppress(OSError):
+            allowed = _INSTANCES.read_text(encoding="ascii")
+            if int(allowed) < wanted:
+                _INSTANCES.write_text(str(wanted), encoding="ascii")
+                self._watches = allowed
