@@ -26,6 +26,7 @@ USUAL_LSYNCD: Final = 287.0
 USUAL_LSYNCD_FOLDERS: Final = 200.0
 USUAL_SFTP_LOOP: Final = 246.0
 USUAL_POSTFIX: Final = 113.0
+NEEDS_LSYNCD: Final = lsyncd.NEEDS
 NEEDS: Final = tuple(dict.fromkeys((*lsyncd.NEEDS, *sftp_loop.NEEDS, *postfix.NEEDS)))
 
 

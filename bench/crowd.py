@@ -6,11 +6,12 @@ file, because a lab's program for that keeps no answers, and hundreds of logins 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,8 +26,6 @@ from cli.lab.layout import SSHD
 from cli.lab.plan import default_plan
 from cli.lab.processes import descendants, kill, read_record
 from exchanged.clock import SystemClock
-from exchanged.ledger import open_read_only
-from exchanged.ledger.questions_event import EventFilter, list_events
 
 # Started side by side: more would wait for each other on two cores.
 _AT_A_TIME: Final = 4
@@ -36,6 +35,9 @@ _LAB_ONLY: Final = re.compile(
     r" = .*\n",
     re.MULTILINE,
 )
+# What the server writes at each login: the fingerprint of the key.
+_ACCEPTED: Final = re.compile(rb"Accepted publickey for \S+ .* (SHA256:\S+)")
+_LOOK_SECONDS: Final = 0.5
 _INSTANCES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -55,6 +57,7 @@ class Crowd:
         self._keys_from_file()
         self._nodes = Nodes(self.lab)
         self._watches = ""
+        self._restarted, self._log_bytes = 0.0, 0
 
     def __enter__(self) -> Self:
         self._allow_watches()
@@ -104,8 +107,8 @@ class Crowd:
         """The proportional shares of all front-ends and their workers together, in MiB."""
         return sum(memory_of(each) for code in self.lab.agencies for each in self._family(code))
 
-    def restart_province(self) -> datetime:
-        """The province's machine starts again: its node and its server. When it began to start."""
+    def restart_province(self) -> None:
+        """The province's machine starts again: its node and its server."""
         self._nodes.stop(self.lab.province)
         record = read_record(self.lab.layout.record(SSHD))
         clock = SystemClock()
@@ -113,27 +116,23 @@ class Crowd:
             while sessions := descendants(record):
                 kill(sessions, clock)
             kill((record,), clock)
-        began = clock.now()
+        self._restarted, self._log_bytes = time.monotonic(), self.lab.log(SSHD).stat().st_size
         self.lab._start_sshd()  # noqa: SLF001 - the server alone, without the lab's own daemons
         self._nodes.start(self.lab.province)
         self._nodes.await_ready(self.lab.province)
-        return began
 
-    def back_after(self, began: datetime, seconds: float) -> list[float]:
-        """Seconds from ``began`` until each front-end had its link again; those that were not back are left out."""
-        deadline = time.monotonic() + seconds
+    def back_after(self, seconds: float) -> list[float]:
+        """Seconds from the restart until the server let each front-end in again; without those it did not."""
+        names = {_fingerprint(self.lab.layout.login_key(code)): code for code in self.lab.agencies}
         found: dict[str, float] = {}
-        while len(found) < len(self.lab.agencies) and time.monotonic() < deadline:
-            for code in self.lab.agencies:
-                if code not in found and (at := self._link_up(code, began)) is not None:
-                    found[code] = (at - began).total_seconds()
-            time.sleep(1.0)
+        while len(found) < len(names) and time.monotonic() < self._restarted + seconds:
+            with self.lab.log(SSHD).open("rb") as log:
+                log.seek(self._log_bytes)
+                seen = {name.decode() for name in _ACCEPTED.findall(log.read())}
+            for name in seen & names.keys() - found.keys():
+                found[name] = time.monotonic() - self._restarted
+            time.sleep(_LOOK_SECONDS)
         return sorted(found.values())
-
-    def _link_up(self, code: str, since: datetime) -> datetime | None:
-        with closing(open_read_only(self.lab.layout.data(code) / "ledger.sqlite3")) as connection:
-            events = list_events(connection, EventFilter(since=since, kind="link-up", limit=1000))
-        return events[0].at if events else None
 
     def _cpu(self, code: str) -> float:
         return sum(map(cpu_of, self._family(code)))
@@ -151,7 +150,7 @@ class Crowd:
         while waiting := [ack for ack in acks if not ack.exists()]:
             if time.monotonic() > deadline:
                 raise NotArrivedError(f"{len(waiting)} of {len(acks)} front-ends did not connect")
-            time.sleep(0.5)
+            time.sleep(_LOOK_SECONDS)
 
     def _keys_from_file(self) -> None:
         keys = self.lab.layout.sshd / "authorized_keys"
@@ -170,3 +169,9 @@ class Crowd:
             if int(allowed) < wanted:
                 _INSTANCES.write_text(str(wanted), encoding="ascii")
                 self._watches = allowed
+
+
+def _fingerprint(key: Path) -> str:
+    """As the server writes it: SHA-256 of the public key, in base64 without the filling."""
+    blob = base64.b64decode(key.with_suffix(".pub").read_text(encoding="ascii").split()[1])
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")

@@ -160,6 +160,6 @@ def _crossed(lines: dict[str, Line]) -> int:
     return sum(each.up + each.down for line in lines.values() for each in line.crossings)
 
 
-def room(folder_bytes: int) -> int:
-    """Free disk that a dossier of that size needs: made, put away, three nodes, the inbox, a plain copy."""
-    return 8 * folder_bytes
+def room(size: int, rounds: int) -> int:
+    """Free disk for dossiers of that size: made, put away, in three stores, in the inbox, and plain copies."""
+    return 8 * size * rounds

@@ -27,7 +27,7 @@ from certainty.operation.growth import (
     seal_of,
 )
 from cli.lab.lab import Lab
-from exchanged.ledger import Ledger, Transaction, batches, drops, packets, search, seals, spool
+from exchanged.ledger import Ledger, Transaction, batches, drops, packets, seals, search, spool
 from exchanged.ledger.drops import DropIdentity, Original, Outcome
 from exchanged.ranges import SpoolRange
 from exchanged.states import DestinationState, Event
