@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--full", action="store_true", help="also what takes hours, and the large sizes")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="these rows alone")
-    parser.add_argument("--packets", type=int, default=0, metavar="N", help="so many in the row volume, to try it")
+    parser.add_argument("--packets", type=int, default=0, metavar="N", help="so many in the row volume")
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parser.add_argument("--again", action="store_true", help="also what came to its end before")
     parser.add_argument("--json", action="store_true", help="the report on standard output as JSON")

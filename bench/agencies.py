@@ -48,10 +48,14 @@ def many(run: Run, count: int) -> Result:
             Check("front-ends back within 120 s", in_time, count, ""),
             *idle,
         ),
-        figures=figures | {"MiB per front-end": round(memory / count, 2), "last one back, s": round(max(back, default=0.0), 1)},
+        figures=figures
+        | {
+            "MiB per front-end": round(memory / count, 2),
+            "last one back, s": round(max(back, default=0.0), 1),
+        },
         notes=(
-            f"restart of node and server: half of the front-ends back in {median(back or [0.0]):.0f} s, {last};"
-            " login keys from a file; limits as shipped",
+            f"restart of node and server: half of them back in {median(back or [0.0]):.0f} s, {last}",
+            "login keys from a file; limits as shipped",
         ),
     )
 
@@ -92,7 +96,8 @@ def _load(run: Run, crowd: Crowd) -> tuple[tuple[Check, ...], dict[str, float]]:
         sent = due
         post.look()
         if time.monotonic() > deadline:
-            raise NotArrivedError(f"{len(post.open)} of {count} packets did not arrive, {post.refused()} refused")
+            told = f"{len(post.open)} of {count} packets did not arrive"
+            raise NotArrivedError(f"{told}, {post.refused()} were refused")
         time.sleep(_LOOK_SECONDS)
     took = time.monotonic() - began
     cost = meter.read()
@@ -109,8 +114,10 @@ def _load(run: Run, crowd: Crowd) -> tuple[tuple[Check, ...], dict[str, float]]:
         Check("slowest agency's median / all's", unfair, 3.0, "x", at_least=False),
     )
     figures = {
-        "load, p50, s": round(middle, 3), "load, most, s": round(max(waits), 2), "load, packets": float(count),
+        "load, p50, s": round(middle, 3),
+        "load, most, s": round(max(waits), 2),
+        "load, packets": float(count),
         "load, CPU ms per packet": round(cost.cpu / count * 1000, 1),
-    }  # fmt: skip
+    }
     return checks, figures
 

@@ -1,4 +1,4 @@
-"""The rows of short commands and of checks: how soon ``exchangectl`` answers, and how fast packets are checked."""
+"""The rows of short commands and of checks: how soon ``exchangectl`` answers, and how fast checks are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench import checking as bench_checking
+from bench.checking import IN_GROUPS, LIMIT, make_works, measure, ratios_of
 from bench.province import Province
 from bench.result import Check, Reference, Result, Run
 
@@ -35,7 +35,8 @@ def command_ms(words: list[str], times: int) -> float:
         done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
         took.append((time.monotonic() - began) * 1000)
         if done.returncode or not done.stdout:
-            raise RuntimeError(f"exchangectl {' '.join(words)} ended with {done.returncode}: {done.stderr[-200:]}")
+            told = f"exchangectl {' '.join(words)} ended with {done.returncode}"
+            raise RuntimeError(f"{told}: {done.stderr[-200:]}")
     return median(took[1:])
 
 
@@ -60,14 +61,14 @@ def checking(run: Run) -> Result:
     folder = run.folder / "packets"
     folder.mkdir()
     run.tell("making packets")
-    works = bench_checking.make_works(folder)
+    works = make_works(folder)
     rounds = 9 if run.full else 5
     run.tell(f"{rounds} rounds of {_PACKETS} packets, {workers} workers")
-    rates = bench_checking.measure(works, _PACKETS, workers, rounds)
-    ratios = bench_checking.ratios_of(rates)
+    rates = measure(works, _PACKETS, workers, rounds)
+    ratios = ratios_of(rates)
     return Result(
-        (Check("of the rate of lxml, both in groups", ratios[bench_checking.IN_GROUPS], bench_checking.LIMIT, "x"),),
+        (Check("of the rate of lxml, both in groups", ratios[IN_GROUPS], LIMIT, "x"),),
         (Reference("lxml, in groups", median(rates["lxml, in groups"]), 0.0, "/s"),),
         {f"{name}, /s": round(median(values)) for name, values in rates.items()},
-        tuple(f"{name}: {ratio:.2f}" for name, ratio in ratios.items() if name != bench_checking.IN_GROUPS),
+        tuple(f"{name}: {ratio:.2f}" for name, ratio in ratios.items() if name != IN_GROUPS),
     )

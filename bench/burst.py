@@ -6,13 +6,13 @@ drifts for all; compared are the medians of the rounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.drops import POLICE, PROCURATORATE, Drops, folders_of_three, lone_files
+from bench.drops import Drops, folders_of_three, lone_files
 from bench.meter import MemoryWatch, Meter
 from bench.peers import local, lsyncd, postfix, sftp_loop
 from bench.province import Province
@@ -82,7 +82,7 @@ def folders(run: Run) -> Result:
 
 
 def _rounds(
-    run: Run, drops: Drops, others: dict[str, Callable[[Path], float]]
+    run: Run, drops: Drops, others: Mapping[str, Callable[[Path], float]]
 ) -> tuple[dict[str, list[float]], dict[str, float], tuple[str, ...]]:
     """Packets a second by name, one figure for each round; what ours cost; and that in words."""
     rates: dict[str, list[float]] = {name: [] for name in (*others, "ours")}
@@ -93,7 +93,7 @@ def _rounds(
             run.tell(f"round {number} of {_ROUNDS}: {name}")
             rates[name].append(count / measure(run.folder / f"{name.replace(' ', '-')}-{number}"))
         run.tell(f"round {number} of {_ROUNDS}: ours")
-        with Province(run.folder / f"ours-{number}", (PROCURATORATE, POLICE)) as province, MemoryWatch() as watch:
+        with Province(run.folder / f"ours-{number}") as province, MemoryWatch() as watch:
             meter = Meter()
             journey = province.send(drops, _LIMIT_SECONDS)
             cpu.append(meter.read().cpu / count * 1000)

@@ -1,7 +1,7 @@
 """Many agencies on one machine: daemons forked from a loaded parent, each with its own keys, lock and ledger.
 
-Limits are those of a node as it is shipped, not the short ones of a lab. The server reads the login keys from a
-file, because a lab's program for that keeps no answers, and hundreds of logins would measure little else.
+Limits are those of a node as it is shipped, not the short ones of a lab. The server reads the login keys from
+a file, because a lab's program for that keeps no answers, and hundreds of logins would measure little else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The drops of the bench: fictional packets of about 20 KB, as single files or as folders of three files.
 
-No two packets of ``cases="many"`` belong to one case. A single file holds 18,000 bytes of text for its reason,
-as a report of a case does; a folder holds a packet.xml and two documents of its own.
+No two packets belong to one case, unless all of them do. A single file holds 18,000 bytes of text for its
+reason, as a report of a case does; a folder holds a packet.xml and two documents of its own.
 """
 
 from __future__ import annotations
@@ -60,9 +60,11 @@ def case_of(number: int, now: datetime) -> CaseFile:
 
 
 def lone_files(folder: Path, count: int, *, one_case: bool = False, first: int = 1) -> Drops:
-    """``count`` single XML files of about 20 KB from the procuratorate to the police, numbered from ``first``."""
-    text = _SENTENCE * (_LONE_BYTES // len(_SENTENCE.encode()))
-    return _write(folder, count, PROCURATORATE, POLICE, _LONE_TYPE, {"reason_text": text}, one_case=one_case, first=first)
+    """``count`` single XML files of about 20 KB, numbered from ``first``: procuratorate to police."""
+    text = {"reason_text": _SENTENCE * (_LONE_BYTES // len(_SENTENCE.encode()))}
+    return _write(
+        folder, count, PROCURATORATE, POLICE, _LONE_TYPE, text, one_case=one_case, first=first
+    )
 
 
 def folders_of_three(folder: Path, count: int) -> Drops:
@@ -85,10 +87,13 @@ def _write(
     now = datetime.now(UTC)
     request = DropRequest(business_type, sender, receiver, now, set_fields=fields)
     form = DropFormat.XML if business_type == _LONE_TYPE else DropFormat.FOLDER
-    names, files, digests = [], {}, set()
+    names: list[str] = []
+    files: dict[str, int] = {}
+    digests: set[str] = set()
     for number in range(first, first + count):
         name, case = f"packet-{number:05d}", case_of(1 if one_case else number, now)
-        drop = make_drop(replace(request, case=case, seed=number, name=name, sender_ref=f"BENCH-{number:05d}"))
+        reference = f"BENCH-{number:05d}"
+        drop = make_drop(replace(request, case=case, seed=number, name=name, sender_ref=reference))
         path = write_drop(drop, folder, drop_format=form)
         names.append(path.name)
         members = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -89,12 +89,13 @@ def forward(run: Run) -> Result:
             province.hand_over(again, _patience(all_bytes))
             shares.append((lines[PROCURATORATE].up_bytes - up, _crossed(lines) - before))
     (up_lacking, all_lacking), (_, all_holding) = shares
+    goals = (
+        ("forwarder's up link, of the dossier", up_lacking / all_bytes, 1.0),
+        ("on all lines, of the first journey", all_lacking / journey, 55.0),
+        ("to one who holds it, of the dossier", all_holding / all_bytes, 2.0),
+    )
     return Result(
-        (
-            Check("forwarder's up link, of the dossier", up_lacking / all_bytes * 100, 1.0, "%", at_least=False),
-            Check("on all lines, of the first journey", all_lacking / journey * 100, 55.0, "%", at_least=False),
-            Check("to one who holds it, of the dossier", all_holding / all_bytes * 100, 2.0, "%", at_least=False),
-        ),
+        tuple(Check(what, share * 100, goal, "%", at_least=False) for what, share, goal in goals),
         figures={
             "dossier, bytes": float(all_bytes), "first journey, bytes": float(journey),
             "forwarded, up, bytes": float(up_lacking), "forwarded, all lines, bytes": float(all_lacking),
@@ -126,7 +127,7 @@ def cut(run: Run) -> Result:
     return Result(
         (Check("sent again after the cut", max(0.0, twice), 64.0, "MiB", at_least=False),),
         figures={"MiB over the line": round(line.up_bytes / MIB, 1), "seconds": round(journey.inbox, 1)},
-        notes=(f"cut once after {size * _CUT_AT / MIB:.0f} of {size / MIB:.0f} MiB, the frame of SSH included",),
+        notes=(f"cut once after {size * _CUT_AT / MIB:.0f} of {size / MIB:.0f} MiB, with SSH's frame",),
     )
 
 
@@ -161,5 +162,5 @@ def _crossed(lines: dict[str, Line]) -> int:
 
 
 def room(size: int, rounds: int) -> int:
-    """Free disk for dossiers of that size: made, put away, in three stores, in the inbox, and plain copies."""
+    """Free disk for dossiers of that size: made, put away, in three stores, in the inbox, plain copies."""
     return 8 * size * rounds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,6 +76,6 @@ def _await(seen: Callable[[], bool]) -> float:
 def _delivered(receipts: Path) -> int:
     """How many packets have their ``delivered`` receipt: at most the newest folder still lacks it."""
     folders = sorted(folders_of(receipts))
-    if folders and not any(name.startswith("delivered-") for name in os.listdir(folders[-1])):
+    if folders and not any(folders[-1].glob("delivered-*")):
         return len(folders) - 1
     return len(folders)

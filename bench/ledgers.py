@@ -1,9 +1,9 @@
 """A front-end's ledger of many packets, written through the product's own calls, beside a province's.
 
-Guarantees: every row is written by a function of ``exchanged.ledger`` in a transaction of ``Ledger.write``; the
-packets are those that ``certainty.operation.growth`` writes for the province, so that the books of all nodes
-are about the same ones; all of them are delivered, and nothing waits anywhere. What this front-end sent has
-its drop, seal and receipts; what it received was staged, placed and receipted. Signed bytes are stand-ins.
+Guarantees: every row is written by a function of ``exchanged.ledger`` in a transaction of ``Ledger.write``;
+the packets are those that ``certainty.operation.growth`` writes for the province, so that the books of all
+nodes are about the same ones; all of them are delivered, and nothing waits anywhere. What a front-end sent
+has its drop, seal and receipts; what it received was staged, placed and receipted. Signatures are stand-ins.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _fill_frontend(ledger: Ledger, clock: BookClock, files: Path, total: int, me
         clock.advance(GROUP)
 
 
-def _group(numbered: Sequence[tuple[int, Seal]], name: str, me: str, province: str) -> Callable[[Transaction], None]:
+def _group(
+    numbered: Sequence[tuple[int, Seal]], name: str, me: str, province: str
+) -> Callable[[Transaction], None]:
     def write(tx: Transaction) -> None:
         where = SpoolRange(spool.adopt(tx, name, 1, len(numbered)), name, 0, 1)
         for number, seal in numbered:

@@ -55,7 +55,7 @@ class Letter:
 
 
 class Mix:
-    """Draws packets among ``agencies``; ``folder`` takes what is rendered. The same numbers, the same packets."""
+    """Draws packets among ``agencies``, always the same ones; ``folder`` takes what is rendered."""
 
     def __init__(self, folder: Path, agencies: Sequence[LabAgency]) -> None:
         self._folder = folder

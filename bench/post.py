@@ -7,7 +7,6 @@ wrong inbox are remembered and make the books not balance.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -59,7 +58,7 @@ class Post:
     def receipts_back(self) -> int:
         """How many packets have their ``delivered`` receipt at the sender."""
         return sum(
-            any(name.startswith("delivered-") for name in os.listdir(folder))
+            any(folder.glob("delivered-*"))
             for code in self._lab.agencies
             for folder in folders_of(self._lab.agency_root(code) / "receipts")
         )
@@ -67,7 +66,7 @@ class Post:
     def refused(self) -> int:
         """How many drops the front-ends refused."""
         roots = [self._lab.agency_root(code) / "refused" for code in self._lab.agencies]
-        return sum(len(os.listdir(root)) for root in roots if root.is_dir())
+        return sum(1 for root in roots if root.is_dir() for _ in root.iterdir())
 
     def all_waits(self) -> list[float]:
         """Seconds from drop to inbox of everything that arrived."""

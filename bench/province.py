@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import psutil
 
@@ -58,9 +58,10 @@ class Province:
     def __init__(self, folder: Path, agencies: Sequence[str] = (PROCURATORATE, POLICE)) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
-        self.lab: Lab = create_lab(folder / "lab", parse_plan({"agency": [{"code": each} for each in agencies]}))
+        plan = parse_plan({"agency": [{"code": each} for each in agencies]})
+        self.lab: Lab = create_lab(folder / "lab", plan)
 
-    def __enter__(self) -> Province:
+    def __enter__(self) -> Self:
         try:
             self.lab.start()
             self._await_lines()
@@ -112,7 +113,7 @@ class Province:
         staged.rmdir()
         digests = {hashlib.sha256((path / "packet.xml").read_bytes()).hexdigest() for path in arrived}
         if len(arrived) != len(drops.names) or digests != drops.digests:
-            raise NotArrivedError(f"{len(arrived)} packets arrived for {len(drops.names)}, or with other bytes")
+            raise NotArrivedError(f"{len(arrived)} of {len(drops.names)} arrived, or with other bytes")
         return journey
 
     def hand_over(self, dossier: Dossier, seconds: float) -> Journey:
@@ -133,13 +134,16 @@ class Province:
         receipts = self.lab.agency_root(sender) / "receipts"
         return _Before(inbox, receipts, frozenset(packets_in(inbox)), frozenset(folders_of(receipts)))
 
-    def _follow(self, before: _Before, began: float, count: int, seconds: float) -> tuple[Journey, list[Path]]:
+    def _follow(
+        self, before: _Before, began: float, count: int, seconds: float
+    ) -> tuple[Journey, list[Path]]:
         """Until ``count`` more packets lie in the inbox and their receipts at the sender."""
         deadline = began + seconds
         in_inbox = self._await_count(before.inbox, count + len(before.packets), deadline) - began
         self._await_receipts(before.receipts, before.receipt_folders, count, deadline)
         back = time.monotonic() - began
-        return Journey(in_inbox, back), [path for path in packets_in(before.inbox) if path not in before.packets]
+        arrived = [path for path in packets_in(before.inbox) if path not in before.packets]
+        return Journey(in_inbox, back), arrived
 
     def _await_lines(self) -> None:
         """Every dialling front-end has spoken to the province: its session stands."""
@@ -165,7 +169,7 @@ class Province:
             for folder in folders_of(receipts):
                 if folder in delivered or folder in old:
                     continue
-                if not any(name.startswith("delivered-") for name in os.listdir(folder)):
+                if not any(folder.glob("delivered-*")):
                     break
                 delivered.add(folder)
             if time.monotonic() > deadline:

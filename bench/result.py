@@ -115,7 +115,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table. ``needs`` are programs, or ``root``; ``room`` is the bytes of disk that it takes."""
+    """A row of the table. ``needs`` are programs, or ``root``; ``room``: bytes of disk that it takes."""
 
     name: str
     title: str

@@ -54,16 +54,16 @@ def volume(run: Run) -> Result:
             "disk bytes per packet": round(used / done),
         },
         notes=(
-            f"{done:,} of {wanted:,} in {took / 60:.0f} min through {AGENCIES} agencies: {done / took:.0f} a second,"
-            f" {cost.cpu / done:.3f} s of CPU and {used / done / 1024:.0f} KiB of disk a packet; each in its inbox"
-            " once, each delivered receipt back",
+            f"{done:,} of {wanted:,} in {took / 60:.0f} min through {AGENCIES} agencies",
+            f"{done / took:.1f} a second, for {cost.cpu / done:.3f} s of CPU and {used / done / 1024:.0f} KiB each",
+            "each in its inbox once, each delivered receipt back",
         ),
-    )  # fmt: skip
+    )
 
 
 def _pass(run: Run, mix: Mix, post: Post, staged: Path, wanted: int) -> int:
     """Drop all, or what the limit of time allows, and wait for their end; how many."""
-    began = told = time.monotonic()
+    began = last = time.monotonic()
     numbers = iter(range(wanted))
     sent = 0
     while True:
@@ -73,13 +73,14 @@ def _pass(run: Run, mix: Mix, post: Post, staged: Path, wanted: int) -> int:
         post.drop(letters)
         sent += len(letters)
         post.look()
-        if now - told > _TELL_SECONDS:
-            told = now
+        if now - last > _TELL_SECONDS:
+            last = now
             run.tell(f"{post.arrived:,} of {wanted:,} packets, {post.arrived / (now - began):.0f} a second")
         if not post.open and (sent == wanted or now - began > LIMIT_SECONDS):
             return sent
         if now - began > LIMIT_SECONDS + _DRAIN_SECONDS or post.refused():
-            raise NotArrivedError(f"{len(post.open)} of {sent} packets did not arrive, {post.refused()} refused")
+            told = f"{len(post.open)} of {sent} packets did not arrive"
+            raise NotArrivedError(f"{told}, {post.refused()} were refused")
         if not letters:
             time.sleep(_LOOK_SECONDS)
 

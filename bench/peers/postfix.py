@@ -78,8 +78,9 @@ def relay(folder: Path) -> Iterator[tuple[int, Path]]:
         for name, port in ports.items():
             config = _instance(folder / name, user, port)
             settings = {**_MAIN, "myhostname": f"{name}.test", "maillog_file": f"{folder}/log/{name}.mail"}
-            settings |= {"maillog_file_prefixes": str(folder), "queue_directory": str(folder / name / "spool")}
-            settings |= {"data_directory": str(folder / name / "data")}
+            settings |= {"maillog_file_prefixes": str(folder)}
+            settings |= {"queue_directory": f"{folder}/{name}/spool"}
+            settings |= {"data_directory": f"{folder}/{name}/data"}
             if name in after:
                 settings["relayhost"] = f"[127.0.0.1]:{ports[after[name]]}"
             else:
@@ -118,7 +119,7 @@ def _delivering(mail: Path, user: pwd.struct_passwd) -> dict[str, str]:
 
 def _count(folder: Path) -> int:
     try:
-        return len(os.listdir(folder))
+        return sum(1 for _ in os.scandir(folder))
     except FileNotFoundError:
         return 0
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import psutil
 
@@ -49,11 +49,11 @@ class Running:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         # Some of them (Postfix) go on in a session of their own, where only their parents lead to them.
         family = [psutil.Process(each.pid) for each in self._processes if each.poll() is None]
         below = [each for one in family for each in _children(one)]
@@ -61,8 +61,7 @@ class Running:
             for process in (*reversed(family), *below):
                 with suppress(psutil.Error):
                     process.send_signal(number)
-            _, alive = psutil.wait_procs((*family, *below), _END_SECONDS)
-            if not alive:
+            if not psutil.wait_procs((*family, *below), _END_SECONDS)[1]:
                 break
         for started in self._processes:
             with suppress(subprocess.TimeoutExpired):
@@ -103,7 +102,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def start_ssh_server(running: Running, folder: Path) -> Path:
-    """A server of its own with keys of its own; returns the client's configuration, whose host is ``peer``."""
+    """A server with keys of its own; returns the client's configuration, in which the host is ``peer``."""
     folder.mkdir(parents=True)
     for name in ("host", "id"):
         path = str(folder / name)
@@ -122,7 +121,7 @@ def start_ssh_server(running: Running, folder: Path) -> Path:
 
 
 def await_files(inbox: Path, files: dict[str, int], seconds: float) -> None:
-    """Return as soon as every file lies in ``inbox`` with its size. Raises PeerFailedError after ``seconds``."""
+    """Return when every file lies in ``inbox`` with its size. Raises PeerFailedError after ``seconds``."""
     missing = dict(files)
     deadline = time.monotonic() + seconds
     while missing:
@@ -134,7 +133,7 @@ def await_files(inbox: Path, files: dict[str, int], seconds: float) -> None:
                 break
             del missing[name]
         if time.monotonic() > deadline:
-            raise PeerFailedError(f"{len(missing)} of {len(files)} files had not arrived after {seconds:.0f} s")
+            raise PeerFailedError(f"{len(missing)} of {len(files)} files had not arrived in time")
         if missing:
             time.sleep(0.005)
 

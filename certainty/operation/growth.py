@@ -86,7 +86,7 @@ def fill(ledger: Ledger, clock: BookClock, folder: Path, total: int, province: s
         name = f"{start:024x}.group"
         (folder / name).write_bytes(bytes(1))
         ledger.write(lambda tx, start=start, count=count, name=name: _group(  # type: ignore[misc]
-            tx, start, count, total, name, province, agencies))  # fmt: skip
+            tx, start, count, last, name, province, agencies))  # fmt: skip
         clock.advance(count)
         told(start + count)
 
@@ -152,8 +152,8 @@ def seal_of(number: int, agencies: Sequence[str], at: datetime) -> Seal:
         key=key, attempt=1, receiver=receiver, copy_to=(), business_type=_TYPES[number % len(_TYPES)],
         sender_ref=f"A{key.sender}-{number:08d}", priority=Priority.NORMAL, expires_at=None, sealed_at=at,
         key_id="0" * 16, suite="ed25519", incarnation="1", sequence=number, pack=PackStamp("", "", ""),
-        encoding="utf-8", packet_size=1, packet_digest=digest_of(number, 0), content_digest=digest_of(number, 1),
-        parts=(),
+        encoding="utf-8", packet_size=1, packet_digest=digest_of(number, 0),
+        content_digest=digest_of(number, 1), parts=(),
     )  # fmt: skip
 
 
