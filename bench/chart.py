@@ -19,7 +19,7 @@ _LINE: Final = 20
 _TOP: Final = 54
 # Shares beyond this end in an arrow.
 _MOST: Final = 3.0
-_UNIT: Final = (_WIDTH - _LABELS - 120) / _MOST
+_UNIT: Final = (_WIDTH - _LABELS - 180) / _MOST
 _STYLE: Final = """\
 text { font: 12px sans-serif; fill: #222 } .row { font-weight: bold } .soft { fill: #666 }
 .met { fill: #2a7f5f } .short { fill: #b8402a } .off { fill: #888 }

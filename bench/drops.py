@@ -67,9 +67,9 @@ def lone_files(folder: Path, count: int, *, one_case: bool = False, first: int =
     )
 
 
-def folders_of_three(folder: Path, count: int) -> Drops:
+def folders_of_three(folder: Path, count: int, *, first: int = 1) -> Drops:
     """``count`` folders of packet.xml and two documents from the police to the procuratorate."""
-    return _write(folder, count, POLICE, PROCURATORATE, _FOLDER_TYPE, {}, one_case=False)
+    return _write(folder, count, POLICE, PROCURATORATE, _FOLDER_TYPE, {}, one_case=False, first=first)
 
 
 def _write(

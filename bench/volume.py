@@ -55,7 +55,8 @@ def volume(run: Run) -> Result:
         },
         notes=(
             f"{done:,} of {wanted:,} in {took / 60:.0f} min through {AGENCIES} agencies",
-            f"{done / took:.1f} a second, for {cost.cpu / done:.3f} s of CPU and {used / done / 1024:.0f} KiB each",
+            f"{done / took:.1f} a second; each takes {cost.cpu / done:.3f} s of CPU",
+            f"and {used / done / 1024:.0f} KiB of disk",
             "each in its inbox once, each delivered receipt back",
         ),
     )
