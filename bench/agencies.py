@@ -26,6 +26,10 @@ _MIB_EACH: Final = 8 * 1024 / 500
 _BACK_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 300.0
 _LOOK_SECONDS: Final = 0.2
+WARM_UP_EACH: Final = 3
+_WARM_SECONDS: Final = 600.0
+# Far from those of the load.
+_WARM_NUMBERS: Final = 500_000
 # Below so many packets a median says nothing of an agency.
 _LEAST_PACKETS: Final = 5
 
@@ -34,7 +38,9 @@ def many(run: Run, count: int) -> Result:
     """``count`` agencies: idle, then loaded, then after a restart of the province."""
     with Crowd(run.folder, count, run.tell) as crowd:
         idle = _idle(run, crowd)
-        checks, figures = _load(run, crowd)
+        mix = Mix(run.folder / "templates", crowd.agencies)
+        _warm(run, crowd, mix, WARM_UP_EACH * count)
+        checks, figures = _load(run, crowd, mix)
         memory = crowd.frontend_memory()
         run.tell("the province starts again")
         crowd.restart_province()
@@ -79,30 +85,49 @@ def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
     )
 
 
-def _load(run: Run, crowd: Crowd) -> tuple[tuple[Check, ...], dict[str, float]]:
-    minutes = FULL_MINUTES if run.full else QUICK_MINUTES
-    count = round(PER_MINUTE * minutes)
-    run.tell(f"writing {count} drops")
-    mix, post = Mix(run.folder / "templates", crowd.agencies), Post(crowd.lab)
-    staged = run.folder / "lab" / "staged"
+def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
+    """A few packets for everybody, which do not count: what is at work every day has its worker processes."""
+    run.tell(f"{count} packets before the load")
+    post, staged = Post(crowd.lab), run.folder / "lab" / "warm"
     staged.mkdir()
-    letters = [mix.write(number, staged) for number in range(count)]
-    run.tell(f"{count} drops in {minutes:.0f} min")
-    meter, began, sent = Meter(), time.monotonic(), 0
-    deadline = began + minutes * 60 + _DRAIN_SECONDS
-    while post.open or sent < count:
-        due = min(count, round((time.monotonic() - began) / 60 * PER_MINUTE) + 1)
-        post.drop(letters[sent:due])
-        sent = due
+    post.drop([mix.write(_WARM_NUMBERS + number, staged) for number in range(count)])
+    _drain(post, count, _WARM_SECONDS)
+    await_rest()
+
+
+def _drain(post: Post, count: int, seconds: float) -> None:
+    """Take what arrives until nothing is open. Raises NotArrivedError."""
+    deadline = time.monotonic() + seconds
+    while post.open:
         post.look()
         if time.monotonic() > deadline:
             told = f"{len(post.open)} of {count} packets did not arrive"
             raise NotArrivedError(f"{told}, {post.refused()} were refused")
         time.sleep(_LOOK_SECONDS)
+
+
+def _load(run: Run, crowd: Crowd, mix: Mix) -> tuple[tuple[Check, ...], dict[str, float]]:
+    minutes = FULL_MINUTES if run.full else QUICK_MINUTES
+    count = round(PER_MINUTE * minutes)
+    run.tell(f"writing {count} drops")
+    post = Post(crowd.lab)
+    before = post.receipts_back()
+    staged = run.folder / "lab" / "staged"
+    staged.mkdir()
+    letters = [mix.write(number, staged) for number in range(count)]
+    run.tell(f"{count} drops in {minutes:g} min")
+    meter, began, sent = Meter(), time.monotonic(), 0
+    while sent < count:
+        due = min(count, round((time.monotonic() - began) / 60 * PER_MINUTE) + 1)
+        post.drop(letters[sent:due])
+        sent = due
+        post.look()
+        time.sleep(_LOOK_SECONDS)
+    _drain(post, count, _DRAIN_SECONDS)
     took = time.monotonic() - began
     cost = meter.read()
     await_rest()
-    if problems := post.problems(count):
+    if problems := post.problems(count, before):
         raise NotArrivedError("; ".join(problems[:5]))
     waits = post.all_waits()
     middle = median(waits)

@@ -21,7 +21,9 @@ from bench.result import Check, Reference, Result, Run
 
 COUNT: Final = 2_000
 WARM_UP: Final = 40
-_ROUNDS: Final = 3
+ROUNDS: Final = 3
+# Of the rows that vary one thing, in the quick set.
+FEW_ROUNDS: Final = 2
 _LIMIT_SECONDS: Final = 300.0
 # Packets a second through a hub, as measured on two cores with these programs (docs/performance.md).
 USUAL_LSYNCD: Final = 287.0
@@ -42,7 +44,7 @@ def many_cases(run: Run) -> Result:
         "Postfix": partial(postfix.through_relay, count=COUNT),
         "local disk": partial(local.write_and_flush, drops=drops),
     }
-    rates, figures, costs = _rounds(run, drops, warm, others)
+    rates, figures, costs = _rounds(run, drops, warm, others, ROUNDS)
     ours = median(rates["ours"])
     checks = (
         Check("x lsyncd+rsync", ours / median(rates["lsyncd+rsync"]), 1.5, "x"),
@@ -63,7 +65,8 @@ def one_case(run: Run) -> Result:
     drops = lone_files(run.folder / "drops", COUNT, one_case=True)
     warm = lone_files(run.folder / "warm", WARM_UP, first=1 + COUNT)
     others = {"lsyncd+rsync": partial(lsyncd.through_hub, drops=drops)}
-    rates, figures, costs = _rounds(run, drops, warm, others)
+    rounds = ROUNDS if run.full else FEW_ROUNDS
+    rates, figures, costs = _rounds(run, drops, warm, others, rounds)
     ours, theirs = median(rates["ours"]), median(rates["lsyncd+rsync"])
     return Result(
         (Check("x lsyncd+rsync", ours / theirs, 1.5, "x"),),
@@ -78,7 +81,8 @@ def folders(run: Run) -> Result:
     drops = folders_of_three(run.folder / "drops", COUNT)
     warm = folders_of_three(run.folder / "warm", WARM_UP, first=1 + COUNT)
     others = {"lsyncd+rsync": partial(lsyncd.through_hub, drops=drops)}
-    rates, figures, costs = _rounds(run, drops, warm, others)
+    rounds = ROUNDS if run.full else FEW_ROUNDS
+    rates, figures, costs = _rounds(run, drops, warm, others, rounds)
     ours, theirs = median(rates["ours"]), median(rates["lsyncd+rsync"])
     return Result(
         (Check("x lsyncd+rsync, same folders", ours / theirs, 1.2, "x"),),
@@ -89,17 +93,17 @@ def folders(run: Run) -> Result:
 
 
 def _rounds(
-    run: Run, drops: Drops, warm: Drops, others: Mapping[str, Callable[[Path], float]]
+    run: Run, drops: Drops, warm: Drops, others: Mapping[str, Callable[[Path], float]], rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, float], tuple[str, ...]]:
     """Packets a second by name, one figure for each round; what ours cost; and that in words."""
     rates: dict[str, list[float]] = {name: [] for name in (*others, "ours")}
     inbox, cpu, memory = [], [], []
     count = len(drops.names)
-    for number in range(1, _ROUNDS + 1):
+    for number in range(1, rounds + 1):
         for name, measure in others.items():
-            run.tell(f"round {number} of {_ROUNDS}: {name}")
+            run.tell(f"round {number} of {rounds}: {name}")
             rates[name].append(count / measure(run.folder / f"{name.replace(' ', '-')}-{number}"))
-        run.tell(f"round {number} of {_ROUNDS}: ours")
+        run.tell(f"round {number} of {rounds}: ours")
         with Province(run.folder / f"ours-{number}") as province, MemoryWatch() as watch:
             province.send(warm, _LIMIT_SECONDS)
             meter = Meter()

@@ -87,6 +87,13 @@ class MemoryWatch:
             self.peak_one = max(self.peak_one, max(shares, default=0.0))
 
 
+def busy_cores(seconds: float = 1.0) -> float:
+    """How many cores are kept busy now, by whomever."""
+    began, busy = time.monotonic(), _busy_seconds()
+    time.sleep(seconds)
+    return (_busy_seconds() - busy) / (time.monotonic() - began)
+
+
 def _busy_seconds() -> float:
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

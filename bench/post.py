@@ -72,12 +72,15 @@ class Post:
         """Seconds from drop to inbox of everything that arrived."""
         return [wait for waits in self.waits.values() for wait in waits]
 
-    def problems(self, count: int) -> Sequence[str]:
-        """What is wrong with the books when ``count`` were dropped and all is at rest."""
+    def problems(self, count: int, before: int = 0) -> Sequence[str]:
+        """What is wrong with the books when ``count`` were dropped and all is at rest.
+
+        ``before``: so many ``delivered`` receipts lay there already.
+        """
         found = list(self.wrong)
         if self.open or self.arrived != count:
             found.append(f"{self.arrived} of {count} arrived")
-        if (back := self.receipts_back()) != count:
+        if (back := self.receipts_back() - before) != count:
             found.append(f"{back} of {count} have their delivered receipt")
         if refused := self.refused():
             found.append(f"{refused} were refused")

@@ -21,9 +21,12 @@ from typing import Final
 
 import psutil
 
+from bench.meter import busy_cores
 from bench.result import MET, NO_VERDICT, SHORT, Result, Row, Run, result_from
 
 _DONE: Final = (MET, SHORT, NO_VERDICT)
+# Work of others that is worth a word, in cores.
+BUSY_CORES: Final = 0.25
 _END_SECONDS: Final = 5.0
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
@@ -77,6 +80,7 @@ def run_row(
         gib = 1 << 30
         told = f"it takes {row.room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
         return Result(not_run=told, began=began)
+    busy = busy_cores()
     with _folder(row.name) as folder:
         try:
             result = row.work(Run(folder, full, tell, packets))
@@ -85,6 +89,9 @@ def run_row(
             result = Result(broken=last)
         finally:
             end_children()
+    if busy > BUSY_CORES:
+        told = f"the machine was not idle: {busy:.1f} cores were busy before it began"
+        result = replace(result, notes=(*result.notes, told))
     return replace(result, began=began, seconds=round(time.monotonic() - clock, 1))
 
 

@@ -30,6 +30,7 @@ SLOW = Check("wait", 80.0, 60.0, "ms", at_least=False)
 def _folders_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "work"))
     (tmp_path / "work").mkdir()
+    monkeypatch.setattr("bench.runner.busy_cores", lambda: 0.1)
 
 
 def row(name: str, result: Result, seen: list[str] | None = None, **changes: object) -> Row:
@@ -148,6 +149,13 @@ def test_missing_programs_and_missing_room_are_named() -> None:
     result = run_row(crowded, full=False)
     assert result.verdict == NOT_RUN
     assert "1073741824.0 GiB of disk" in result.not_run
+
+
+def test_a_machine_that_was_busy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_row(row("one", Result((GOOD,), notes=("a",))), full=False).notes == ("a",)
+    monkeypatch.setattr("bench.runner.busy_cores", lambda: 1.2)
+    notes = run_row(row("one", Result((GOOD,), notes=("a",))), full=False).notes
+    assert notes == ("a", "the machine was not idle: 1.2 cores were busy before it began")
 
 
 def test_a_row_is_told_its_size_and_how_far_it_shall_go() -> None:
