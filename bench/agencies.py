@@ -38,6 +38,7 @@ def many(run: Run, count: int) -> Result:
     """``count`` agencies: idle, then loaded, then after a restart of the province."""
     with Crowd(run.folder, count, run.tell) as crowd:
         idle = _idle(run, crowd)
+        before = crowd.frontend_memory()
         mix = Mix(run.folder / "templates", crowd.agencies)
         _warm(run, crowd, mix, WARM_UP_EACH * count)
         checks, figures = _load(run, crowd, mix)
@@ -57,10 +58,12 @@ def many(run: Run, count: int) -> Result:
         figures=figures
         | {
             "MiB per front-end": round(memory / count, 2),
+            "MiB per front-end before its first packet": round(before / count, 2),
             "last one back, s": round(max(back, default=0.0), 1),
         },
         notes=(
             f"restart of node and server: half of them back in {median(back or [0.0]):.0f} s, {last}",
+            f"{memory / count:.0f} MiB a front-end, {before / count:.0f} MiB before its first packet",
             "login keys from a file; limits as shipped",
         ),
     )
@@ -91,15 +94,16 @@ def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
     post, staged = Post(crowd.lab), run.folder / "lab" / "warm"
     staged.mkdir()
     post.drop([mix.write(_WARM_NUMBERS + number, staged) for number in range(count)])
-    _drain(post, count, _WARM_SECONDS)
+    _drain(crowd, post, count, _WARM_SECONDS)
     await_rest()
 
 
-def _drain(post: Post, count: int, seconds: float) -> None:
+def _drain(crowd: Crowd, post: Post, count: int, seconds: float) -> None:
     """Take what arrives until nothing is open. Raises NotArrivedError."""
     deadline = time.monotonic() + seconds
     while post.open:
         post.look()
+        crowd.require_memory()
         if time.monotonic() > deadline:
             told = f"{len(post.open)} of {count} packets did not arrive"
             raise NotArrivedError(f"{told}, {post.refused()} were refused")
@@ -123,7 +127,7 @@ def _load(run: Run, crowd: Crowd, mix: Mix) -> tuple[tuple[Check, ...], dict[str
         sent = due
         post.look()
         time.sleep(_LOOK_SECONDS)
-    _drain(post, count, _DRAIN_SECONDS)
+    _drain(crowd, post, count, _DRAIN_SECONDS)
     took = time.monotonic() - began
     cost = meter.read()
     await_rest()

@@ -65,7 +65,8 @@ def _bar(line: int, check: Check, *, is_off: bool) -> list[str]:
     return [
         _text(_LABELS - 8, line, check.what, "", anchor="end"),
         f'<rect class="{kind}" x="{_LABELS}" y="{line - 10}" width="{max(length, 1):.1f}" height="12"/>',
-        _text(_LABELS + max(length, 1) + 6, line, told, "soft"),
+        # Behind the goal's line, never across it.
+        _text(_LABELS + max(length, _UNIT) + 6, line, told, "soft"),
     ]
 
 

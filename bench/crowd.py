@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import resource
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ from exchanged.clock import SystemClock
 
 # Started side by side: more would wait for each other on two cores.
 _AT_A_TIME: Final = 4
+_LEAST_FREE_MIB: Final = 1_500
 _CONNECT_SECONDS: Final = 300.0
 _LAB_ONLY: Final = re.compile(
     r"^(order_wait_seconds|retry_first_seconds|retry_max_seconds|link_scan_seconds|settle_seconds|scan_seconds)"
@@ -39,6 +41,10 @@ _LAB_ONLY: Final = re.compile(
 _ACCEPTED: Final = re.compile(rb"Accepted publickey for \S+ .* (SHA256:\S+)")
 _LOOK_SECONDS: Final = 0.5
 _INSTANCES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+class NotEnoughMemoryError(RuntimeError):
+    """So many daemons do not fit this machine."""
 
 
 class Crowd:
@@ -61,6 +67,9 @@ class Crowd:
 
     def __enter__(self) -> Self:
         self._allow_watches()
+        # A few for each daemon: its socket and what tells of its end.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         try:
             self._nodes.__enter__()
             self._nodes.start(self.lab.province)
@@ -72,6 +81,7 @@ class Crowd:
                     self._nodes.start(code)
                 for code in group:
                     self._nodes.await_ready(code)
+                self.require_memory()
                 if first % 100 == 0:
                     self._tell(f"{first + len(group)} of {len(codes)} front-ends run")
             self._await_lines()
@@ -106,6 +116,14 @@ class Crowd:
     def frontend_memory(self) -> float:
         """The proportional shares of all front-ends and their workers together, in MiB."""
         return sum(memory_of(each) for code in self.lab.agencies for each in self._family(code))
+
+    def require_memory(self) -> None:
+        """Raises NotEnoughMemoryError while the machine can still be used."""
+        free = psutil.virtual_memory().available >> 20
+        if free < _LEAST_FREE_MIB:
+            used = self.frontend_memory()
+            told = f"{len(self.agencies)} front-ends use {used:.0f} MiB"
+            raise NotEnoughMemoryError(f"{free} MiB of memory are left; {told}")
 
     def restart_province(self) -> None:
         """The province's machine starts again: its node and its server."""
