@@ -158,7 +158,7 @@ class Province:
     @staticmethod
     def _await_count(inbox: Path, count: int, deadline: float) -> float:
         """Counts names alone: whoever looks takes as little as he can of the cores that are measured."""
-        while (found := sum(len(_names(kind)) for kind in folders_of(inbox))) < count:
+        while (found := sum(len(names_in(kind)) for kind in folders_of(inbox))) < count:
             if time.monotonic() > deadline:
                 raise NotArrivedError(f"{found} of {count} packets had arrived in time")
             time.sleep(_LOOK_SECONDS)
@@ -169,8 +169,8 @@ class Province:
         done = {folder.name for folder in old}
         wanted = len(done) + count
         while True:
-            for name in _names(receipts) - done:
-                if not any(each.startswith("delivered-") for each in _names(receipts / name)):
+            for name in names_in(receipts) - done:
+                if not any(each.startswith("delivered-") for each in names_in(receipts / name)):
                     break
                 done.add(name)
             if len(done) >= wanted:
@@ -180,12 +180,12 @@ class Province:
             time.sleep(_LOOK_SECONDS)
 
 
-def _names(folder: Path) -> set[str]:
-    """Everything in a folder that is not hidden; nothing when it is missing."""
+def names_in(folder: Path) -> set[str]:
+    """Everything in a folder that is not hidden; nothing when it is missing, or no folder."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if not entry.name.startswith(".")}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return set()
 
 
