@@ -109,7 +109,7 @@ def _packet(number: int, where: Callable[[Transaction], SpoolRange]) -> Callable
         tx.event("admit", seal.key, detail={"to": "admitted"})
         packets.add_destination(tx, row, seal.receiver, DestinationState.QUEUED, link_out)
         batches.enqueue(tx, link_out, ItemKind.PACKET, row)
-        events = ()
+        events: tuple[Event, ...] = ()
         if number % 10 == 3:
             events = (Event.OFFER, Event.ACKNOWLEDGE)
         elif number % 20 == 7:

@@ -10,70 +10,24 @@ off goes on where it stood. Exit codes: 0 nothing was violated and no shard brok
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from certainty.matrix import load_matrix, rows_without_source
+from certainty.progress import Progress
 from certainty.report import make_page, make_report, show
 from certainty.runner import ROOT, Results, ShardResult, end_all, run_shard
 from certainty.shard import Shard
 from certainty.shards import SHARDS
+from certainty.source import source_of
 
 KEPT: Final = ROOT / ".certainty"
 _BAD: Final = ("violated", "broken")
-_REFRESH_SECONDS: Final = 0.5
-
-
-def source_of(root: Path) -> str:
-    """The state of the source: its commit, and when files differ from it, a digest of the differences."""
-
-    def git(*arguments: str) -> bytes:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, check=True).stdout
-
-    try:
-        commit = git("rev-parse", "HEAD").decode().strip()
-        changed = git("diff", "HEAD", "--binary", "--", ".", ":!docs/certainty")
-        new = git("ls-files", "--others", "--exclude-standard")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    if not changed and not new:
-        return commit
-    digest = hashlib.sha256(changed)
-    for name in new.decode().splitlines():
-        digest.update(name.encode() + (root / name).read_bytes())
-    return f"{commit}-changed-{digest.hexdigest()[:12]}"
-
-
-class Progress:
-    """One line that is written over on a terminal; elsewhere one line per shard."""
-
-    def __init__(self, label: str, *, shows_steps: bool = True) -> None:
-        self._label = label
-        self._began = self._shown = time.monotonic()
-        self._is_terminal = sys.stderr.isatty() and shows_steps
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """Show it, not too often."""
-        now = time.monotonic()
-        if not self._is_terminal or (now - self._shown < _REFRESH_SECONDS and done != total):
-            return
-        self._shown = now
-        text = f"{self._label}: {done:,}/{total:,} {what}, {now - self._began:.0f} s"
-        print(f"\r\033[K{text[:79]}", end="", file=sys.stderr, flush=True)
-
-    def end(self, text: str) -> None:
-        """The last word about it."""
-        lead = "\r\033[K" if self._is_terminal else ""
-        print(f"{lead}{self._label}: {text}", file=sys.stderr, flush=True)
 
 
 def run_all(

@@ -141,6 +141,10 @@ class Nodes:
         """It ended by itself."""
         return bool(select.select([self._running[code].pidfd], [], [], 0)[0])
 
+    def pid(self, code: str) -> int:
+        """The process number of a node that was started."""
+        return self._running[code].pid
+
     @property
     def running(self) -> tuple[str, ...]:
         """The nodes that were started and not ended by us."""

@@ -45,15 +45,15 @@ WAITING: Final = 50
 # As long as a signature and its line are.
 _SIGNATURE: Final = b"<!-- a stand-in for a signature -->" * 6
 _TYPES: Final = ("prosecution.transfer", "case.report", "custody.change.receipt")
-_YEARS: Final = 10
+_TEN_YEARS: Final = timedelta(days=3650)
 
 
 class BookClock:
-    """The time that the books are written at: ten years until now, evenly."""
+    """The time that the books are written at: a span (ten years) until now, evenly."""
 
-    def __init__(self, total: int) -> None:
-        self._step = timedelta(days=365 * _YEARS) / max(1, total)
-        self._moment = datetime.now(UTC) - timedelta(days=365 * _YEARS)
+    def __init__(self, total: int, span: timedelta = _TEN_YEARS) -> None:
+        self._step = span / max(1, total)
+        self._moment = datetime.now(UTC) - span
 
     def now(self) -> datetime:
         """The moment of the packet in hand."""
@@ -75,82 +75,90 @@ def key_of(number: int, agencies: Sequence[str]) -> PacketKey:
 
 
 def fill(ledger: Ledger, clock: BookClock, folder: Path, total: int, province: str, agencies: Sequence[str],
-         told: Callable[[int], None]) -> None:  # fmt: skip
-    """Write ``total`` packets; ``folder`` is the node's spool, ``told`` hears how many were written."""
+         told: Callable[[int], None], waiting: int = WAITING) -> None:  # fmt: skip
+    """Write ``total`` packets; ``folder`` is the node's spool, ``told`` hears how many were written.
+
+    One in ``waiting`` still waits, the last ones; 0: none does.
+    """
+    last = total - total // waiting if waiting else total
     for start in range(0, total, GROUP):
         count = min(GROUP, total - start)
         name = f"{start:024x}.group"
         (folder / name).write_bytes(bytes(1))
         ledger.write(lambda tx, start=start, count=count, name=name: _group(  # type: ignore[misc]
-            tx, start, count, total, name, province, agencies))  # fmt: skip
+            tx, start, count, last, name, province, agencies))  # fmt: skip
         clock.advance(count)
         told(start + count)
 
 
-def _group(tx: Transaction, start: int, count: int, total: int, name: str, province: str,
+def _group(tx: Transaction, start: int, count: int, last: int, name: str, province: str,
            agencies: Sequence[str]) -> None:  # fmt: skip
     where = SpoolRange(spool.adopt(tx, name, 1, count), name, 0, 1)
     for number in range(start, start + count):
-        _packet(tx, number, total, where, province, agencies)
+        _packet(tx, number, last, where, province, agencies)
     for agency in log_entries.owed(tx.connection):
         entries = log_entries.owed_to(tx.connection, agency, 1 << 60, 1 << 30)
         log_entries.forget_owed(tx, agency, entries)
 
 
-def _packet(tx: Transaction, number: int, total: int, where: SpoolRange, province: str,
+def _packet(tx: Transaction, number: int, last: int, where: SpoolRange, province: str,
             agencies: Sequence[str]) -> None:  # fmt: skip
-    seal = _seal(number, agencies, tx.now)
+    seal = seal_of(number, agencies, tx.now)
     tx.event("landed", seal.key, detail={"link": seal.key.sender, "state": "landed"})
     relations = ("", "", f"police:A{number // 8:022d}")
     row = packets.insert(
-        tx, seal, seal_digest=_digest(number, 2), landed_at=tx.now, came_by=seal.key.sender, bytes_at=where,
+        tx, seal, seal_digest=digest_of(number, 2), landed_at=tx.now, came_by=seal.key.sender, bytes_at=where,
         relations=relations,
     )  # fmt: skip
     numbers = (CaseNumber("police", f"A{number // 8:022d}"), CaseNumber("court", f"(2026)甘{number // 8}号"))
     search.note_cases(tx, row, numbers)
     tx.event("admit", seal.key, detail={"to": "admitted"})
-    _receipt(tx, seal, ReceiptKind.ACCEPTED, "", province, number, own=True)
+    note_receipt(tx, seal, ReceiptKind.ACCEPTED, "", province, number, own=True)
     case, parties = f"case-{number // 8:022d}", (seal.key.sender, seal.receiver)
     cases.record(tx, case, (), numbers, parties, seal.business_type, seal.key)
     packets.add_destination(tx, row, seal.receiver, DestinationState.QUEUED, seal.receiver)
     batches.enqueue(tx, seal.receiver, ItemKind.PACKET, row)
-    if number >= total - total // WAITING:
+    if number >= last:
         return
     for event in (Event.OFFER, Event.ACKNOWLEDGE):
-        _move(tx, row, event)
-    hop = HopNote(province, seal.key, _digest(number, 2), tx.now, tx.now, seal.receiver)
+        move(tx, row, event)
+    hop = HopNote(province, seal.key, digest_of(number, 2), tx.now, tx.now, seal.receiver)
     statements.record_hop(tx, hop, _SIGNATURE + f"hop {number}".encode())
-    _receipt(tx, seal, ReceiptKind.DELIVERED, seal.receiver, seal.receiver, number, own=False)
-    _move(tx, row, Event.RECEIPT_DELIVERED)
+    note_receipt(tx, seal, ReceiptKind.DELIVERED, seal.receiver, seal.receiver, number, own=False)
+    move(tx, row, Event.RECEIPT_DELIVERED)
 
 
-def _move(tx: Transaction, row: int, event: Event) -> None:
+def move(tx: Transaction, row: int, event: Event) -> None:
+    """The only destination of a packet takes the next step."""
     packet = packets.get(tx.connection, row)
     packets.move(tx, packet, packets.destinations(tx.connection, row)[0], event)
 
 
-def _receipt(tx: Transaction, seal: Seal, kind: ReceiptKind, recipient: str, issuer: str, number: int, *,
+def note_receipt(tx: Transaction, seal: Seal, kind: ReceiptKind, recipient: str, issuer: str, number: int, *,
              own: bool) -> None:  # fmt: skip
+    """A receipt about the packet of that number; ``own``: issued by this node."""
     receipt = Receipt(
-        kind, seal.key, 1, seal.content_digest, _digest(number, 2), seal.business_type, recipient, issuer,
+        kind, seal.key, 1, seal.content_digest, digest_of(number, 2), seal.business_type, recipient, issuer,
         tx.issue_time() if own else tx.now, tx.next_number("receipt-number") if own else number,
     )  # fmt: skip
     statements.record_receipt(tx, receipt, encode_receipt(receipt) + _SIGNATURE, own=own)
 
 
-def _seal(number: int, agencies: Sequence[str], at: datetime) -> Seal:
+def seal_of(number: int, agencies: Sequence[str], at: datetime) -> Seal:
+    """The seal of the packet of that number; no other has its digests."""
     key = key_of(number, agencies)
     receiver = agencies[(number + 1 + number % (len(agencies) - 1)) % len(agencies)]
     return Seal(
         key=key, attempt=1, receiver=receiver, copy_to=(), business_type=_TYPES[number % len(_TYPES)],
         sender_ref=f"A{key.sender}-{number:08d}", priority=Priority.NORMAL, expires_at=None, sealed_at=at,
         key_id="0" * 16, suite="ed25519", incarnation="1", sequence=number, pack=PackStamp("", "", ""),
-        encoding="utf-8", packet_size=1, packet_digest=_digest(number, 0), content_digest=_digest(number, 1),
-        parts=(),
+        encoding="utf-8", packet_size=1, packet_digest=digest_of(number, 0),
+        content_digest=digest_of(number, 1), parts=(),
     )  # fmt: skip
 
 
-def _digest(number: int, which: int) -> str:
+def digest_of(number: int, which: int) -> str:
+    """One of four digests that belong to a number."""
     return f"{number * 4 + which:064x}"
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from certainty.__main__ import run_all, source_of
+from certainty.__main__ import run_all
 from certainty.matrix import Row, load_matrix, rows_without_source
 from certainty.report import make_page, make_report, row_value
 from certainty.runner import QUICK_SLACK, Results, ShardResult, run_shard
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 from certainty.shards import SHARDS
+from certainty.source import source_of
 from certainty.suite import SuiteError, outcome_of, read_junit
 
 SHARD = Shard("s", "a shard", ("R1", "R2"), "tests.support.shards:held")

@@ -1,0 +1,152 @@
+"""The rows of many agencies: memory, idle cost, a mixed load, fairness, and the return after a restart."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from statistics import median
+from typing import Final
+
+from bench.crowd import Crowd
+from bench.growth import await_rest
+from bench.latency import p95
+from bench.meter import Meter
+from bench.mix import Mix
+from bench.post import Post
+from bench.province import NotArrivedError
+from bench.result import Check, Result, Run
+
+PER_MINUTE: Final = 2_000
+QUICK_MINUTES: Final = 1.0
+FULL_MINUTES: Final = 5.0
+QUICK_IDLE_SECONDS: Final = 30.0
+FULL_IDLE_SECONDS: Final = 60.0
+# 500 front-ends in 8 GiB.
+_MIB_EACH: Final = 8 * 1024 / 500
+_BACK_SECONDS: Final = 120.0
+_DRAIN_SECONDS: Final = 300.0
+_LOOK_SECONDS: Final = 0.2
+WARM_UP_EACH: Final = 3
+_WARM_SECONDS: Final = 600.0
+# Far from those of the load.
+_WARM_NUMBERS: Final = 500_000
+# Below so many packets a median says nothing of an agency.
+_LEAST_PACKETS: Final = 5
+
+
+def many(run: Run, count: int) -> Result:
+    """``count`` agencies: idle, then loaded, then after a restart of the province."""
+    with Crowd(run.folder, count, run.tell) as crowd:
+        idle = _idle(run, crowd)
+        before = crowd.frontend_memory()
+        mix = Mix(run.folder / "templates", crowd.agencies)
+        _warm(run, crowd, mix, WARM_UP_EACH * count)
+        checks, figures = _load(run, crowd, mix)
+        memory = crowd.frontend_memory()
+        run.tell("the province starts again")
+        crowd.restart_province()
+        back = crowd.back_after(_BACK_SECONDS * 1.5)
+    last = f"all in {back[-1]:.0f} s" if len(back) == count else f"{count - len(back)} not at all"
+    in_time = sum(wait <= _BACK_SECONDS for wait in back)
+    return Result(
+        (
+            Check("front-ends together, PSS", memory, _MIB_EACH * count, "MiB", at_least=False),
+            *checks,
+            Check("front-ends back within 120 s", in_time, count, ""),
+            *idle,
+        ),
+        figures=figures
+        | {
+            "MiB per front-end": round(memory / count, 2),
+            "MiB per front-end before its first packet": round(before / count, 2),
+            "last one back, s": round(max(back, default=0.0), 1),
+        },
+        notes=(
+            f"restart of node and server: half of them back in {median(back or [0.0]):.0f} s, {last}",
+            f"{memory / count:.0f} MiB a front-end, {before / count:.0f} MiB before its first packet",
+            "login keys from a file; limits as shipped",
+        ),
+    )
+
+
+hundred = partial(many, count=100)
+five_hundred = partial(many, count=500)
+
+
+def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
+    seconds = FULL_IDLE_SECONDS if run.full else QUICK_IDLE_SECONDS
+    await_rest()
+    run.tell(f"idle for {seconds:.0f} s")
+    frontends, province, began = crowd.frontend_cpu(), crowd.province_cpu(), time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    shares = [(spent - frontends[code]) / took * 100 for code, spent in crowd.frontend_cpu().items()]
+    of_province = (crowd.province_cpu() - province) / took * 100
+    return (
+        Check("idle province with its server", of_province, 10.0, "% core", at_least=False),
+        Check("idle front-end, mean", sum(shares) / len(shares), 0.1, "% core", at_least=False),
+    )
+
+
+def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
+    """A few packets for everybody, which do not count: what is at work every day has its worker processes."""
+    run.tell(f"{count} packets before the load")
+    post, staged = Post(crowd.lab), run.folder / "lab" / "warm"
+    staged.mkdir()
+    post.drop([mix.write(_WARM_NUMBERS + number, staged) for number in range(count)])
+    _drain(crowd, post, count, _WARM_SECONDS)
+    await_rest()
+
+
+def _drain(crowd: Crowd, post: Post, count: int, seconds: float) -> None:
+    """Take what arrives until nothing is open. Raises NotArrivedError."""
+    deadline = time.monotonic() + seconds
+    while post.open:
+        post.look()
+        crowd.require_memory()
+        if time.monotonic() > deadline:
+            told = f"{len(post.open)} of {count} packets did not arrive"
+            raise NotArrivedError(f"{told}, {post.refused()} were refused")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _load(run: Run, crowd: Crowd, mix: Mix) -> tuple[tuple[Check, ...], dict[str, float]]:
+    minutes = FULL_MINUTES if run.full else QUICK_MINUTES
+    count = round(PER_MINUTE * minutes)
+    run.tell(f"writing {count} drops")
+    post = Post(crowd.lab)
+    before = post.receipts_back()
+    staged = run.folder / "lab" / "staged"
+    staged.mkdir()
+    letters = [mix.write(number, staged) for number in range(count)]
+    run.tell(f"{count} drops in {minutes:g} min")
+    meter, began, sent = Meter(), time.monotonic(), 0
+    while sent < count:
+        due = min(count, round((time.monotonic() - began) / 60 * PER_MINUTE) + 1)
+        post.drop(letters[sent:due])
+        sent = due
+        post.look()
+        time.sleep(_LOOK_SECONDS)
+    _drain(crowd, post, count, _DRAIN_SECONDS)
+    took = time.monotonic() - began
+    cost = meter.read()
+    await_rest()
+    if problems := post.problems(count, before):
+        raise NotArrivedError("; ".join(problems[:5]))
+    waits = post.all_waits()
+    middle = median(waits)
+    medians = [median(each) for each in post.waits.values() if len(each) >= _LEAST_PACKETS]
+    unfair = max(medians, default=middle) / middle
+    checks = (
+        Check("packets a minute, mixed", count / took * 60, PER_MINUTE * 0.95, "/min"),
+        Check("drop to inbox under it, p95", p95(waits), 60.0, "s", at_least=False),
+        Check("slowest agency's median / all's", unfair, 3.0, "x", at_least=False),
+    )
+    figures = {
+        "load, p50, s": round(middle, 3),
+        "load, most, s": round(max(waits), 2),
+        "load, packets": float(count),
+        "load, CPU ms per packet": round(cost.cpu / count * 1000, 1),
+    }
+    return checks, figures
+

@@ -1,0 +1,195 @@
+"""Many agencies on one machine: daemons forked from a loaded parent, each with its own keys, lock and ledger.
+
+Limits are those of a node as it is shipped, not the short ones of a lab. The server reads the login keys from
+a file, because a lab's program for that keeps no answers, and hundreds of logins would measure little else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import resource
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+import psutil
+
+from bench.meter import cpu_of, memory_of
+from bench.province import NotArrivedError
+from certainty.kills.nodes import Nodes
+from cli.fiction.agencies import LabAgency
+from cli.lab.lab import create_lab
+from cli.lab.layout import SSHD
+from cli.lab.plan import default_plan
+from cli.lab.processes import descendants, kill, read_record
+from exchanged.clock import SystemClock
+
+# Started side by side: more would wait for each other on two cores.
+_AT_A_TIME: Final = 4
+_LEAST_FREE_MIB: Final = 1_500
+_CONNECT_SECONDS: Final = 300.0
+_LAB_ONLY: Final = re.compile(
+    r"^(order_wait_seconds|retry_first_seconds|retry_max_seconds|link_scan_seconds|settle_seconds|scan_seconds)"
+    r" = .*\n",
+    re.MULTILINE,
+)
+# What the server writes at each login: the fingerprint of the key.
+_ACCEPTED: Final = re.compile(rb"Accepted publickey for \S+ .* (SHA256:\S+)")
+_LOOK_SECONDS: Final = 0.5
+_INSTANCES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+class NotEnoughMemoryError(RuntimeError):
+    """So many daemons do not fit this machine."""
+
+
+class Crowd:
+    """A context manager: a province with ``count`` front-ends, all connected; afterwards nothing runs."""
+
+    def __init__(self, folder: Path, count: int, tell: Callable[[str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = default_plan(count)
+        self.agencies: tuple[LabAgency, ...] = plan.agencies
+        self._tell = tell
+        tell(f"making {count} agencies")
+        self.lab = create_lab(folder / "lab", plan)
+        for code in self.lab.nodes:
+            path = self.lab.node_config(code)
+            path.write_text(_LAB_ONLY.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+        self._keys_from_file()
+        self._nodes = Nodes(self.lab)
+        self._watches = ""
+        self._restarted, self._log_bytes = 0.0, 0
+
+    def __enter__(self) -> Self:
+        self._allow_watches()
+        # A few for each daemon: its socket and what tells of its end.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            self._nodes.__enter__()
+            self._nodes.start(self.lab.province)
+            self._nodes.await_ready(self.lab.province)
+            codes = self.lab.agencies
+            for first in range(0, len(codes), _AT_A_TIME):
+                group = codes[first : first + _AT_A_TIME]
+                for code in group:
+                    self._nodes.start(code)
+                for code in group:
+                    self._nodes.await_ready(code)
+                self.require_memory()
+                if first % 100 == 0:
+                    self._tell(f"{first + len(group)} of {len(codes)} front-ends run")
+            self._await_lines()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell("ending all nodes")
+        try:
+            self._nodes.__exit__(None, None, None)
+        finally:
+            if self._watches:
+                _INSTANCES.write_text(self._watches, encoding="ascii")
+
+    def frontend_cpu(self) -> Mapping[str, float]:
+        """Seconds of processor time so far, by agency, with its workers."""
+        return {code: self._cpu(code) for code in self.lab.agencies}
+
+    def province_cpu(self) -> float:
+        """Seconds of processor time of the province's node and of the server's sessions so far."""
+        record = read_record(self.lab.layout.record(SSHD))
+        sessions = () if record is None else (record, *descendants(record))
+        served = 0.0
+        for each in sessions:
+            with suppress(psutil.Error):
+                spent = psutil.Process(each.pid).cpu_times()
+                served += spent.user + spent.system
+        return self._cpu(self.lab.province) + served
+
+    def frontend_memory(self) -> float:
+        """The proportional shares of all front-ends and their workers together, in MiB."""
+        return sum(memory_of(each) for code in self.lab.agencies for each in self._family(code))
+
+    def require_memory(self) -> None:
+        """Raises NotEnoughMemoryError while the machine can still be used."""
+        free = psutil.virtual_memory().available >> 20
+        if free < _LEAST_FREE_MIB:
+            used = self.frontend_memory()
+            told = f"{len(self.agencies)} front-ends use {used:.0f} MiB"
+            raise NotEnoughMemoryError(f"{free} MiB of memory are left; {told}")
+
+    def restart_province(self) -> None:
+        """The province's machine starts again: its node and its server."""
+        self._nodes.stop(self.lab.province)
+        record = read_record(self.lab.layout.record(SSHD))
+        clock = SystemClock()
+        if record is not None:
+            while sessions := descendants(record):
+                kill(sessions, clock)
+            kill((record,), clock)
+        self._restarted, self._log_bytes = time.monotonic(), self.lab.log(SSHD).stat().st_size
+        self.lab._start_sshd()  # noqa: SLF001 - the server alone, without the lab's own daemons
+        self._nodes.start(self.lab.province)
+        self._nodes.await_ready(self.lab.province)
+
+    def back_after(self, seconds: float) -> list[float]:
+        """Seconds from the restart until the server let each front-end in again; without those it did not."""
+        names = {_fingerprint(self.lab.layout.login_key(code)): code for code in self.lab.agencies}
+        found: dict[str, float] = {}
+        while len(found) < len(names) and time.monotonic() < self._restarted + seconds:
+            with self.lab.log(SSHD).open("rb") as log:
+                log.seek(self._log_bytes)
+                seen = {name.decode() for name in _ACCEPTED.findall(log.read())}
+            for name in seen & names.keys() - found.keys():
+                found[name] = time.monotonic() - self._restarted
+            time.sleep(_LOOK_SECONDS)
+        return sorted(found.values())
+
+    def _cpu(self, code: str) -> float:
+        return sum(map(cpu_of, self._family(code)))
+
+    def _family(self, code: str) -> list[psutil.Process]:
+        with suppress(psutil.Error, KeyError):
+            process = psutil.Process(self._nodes.pid(code))
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def _await_lines(self) -> None:
+        """Every front-end has put a first word into its mailbox."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        acks = [self.lab.layout.mailbox(code) / "up" / "ack.batch" for code in self.lab.agencies]
+        while waiting := [ack for ack in acks if not ack.exists()]:
+            if time.monotonic() > deadline:
+                raise NotArrivedError(f"{len(waiting)} of {len(acks)} front-ends did not connect")
+            time.sleep(_LOOK_SECONDS)
+
+    def _keys_from_file(self) -> None:
+        keys = self.lab.layout.sshd / "authorized_keys"
+        lines = [self.lab.layout.login_key(code).with_suffix(".pub") for code in self.lab.agencies]
+        keys.write_text("".join(path.read_text(encoding="utf-8") for path in lines), encoding="utf-8")
+        config = self.lab.layout.sshd / "sshd_config"
+        text = re.sub(r"^AuthorizedKeys.*\n", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        listen, rest = text.split("\n", 1)
+        config.write_text(f'{listen}\nAuthorizedKeysFile "{keys}"\n{rest}', encoding="utf-8")
+
+    def _allow_watches(self) -> None:
+        """One machine per front-end has instances of its own to watch with; here all share them."""
+        wanted = 2 * len(self.lab.nodes) + 128
+        with suppress(OSError):
+            allowed = _INSTANCES.read_text(encoding="ascii")
+            if int(allowed) < wanted:
+                _INSTANCES.write_text(str(wanted), encoding="ascii")
+                self._watches = allowed
+
+
+def _fingerprint(key: Path) -> str:
+    """As the server writes it: SHA-256 of the public key, in base64 without the filling."""
+    blob = base64.b64decode(key.with_suffix(".pub").read_text(encoding="ascii").split()[1])
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")

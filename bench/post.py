@@ -1,0 +1,99 @@
+"""The case software of many agencies: it drops at given moments, takes what arrives, and keeps the books.
+
+Guarantees: a packet counts as arrived when its folder appeared in the inbox of the agency that it is for, and
+is taken out then, as case software does; a second one of the same reference, a refused drop, a packet in a
+wrong inbox are remembered and make the books not balance.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.mix import Letter
+from bench.province import folders_of, packets_in
+from cli.lab.lab import Lab
+
+_REFERENCE: Final = re.compile(rb"<senderRef>([^<]+)</senderRef>")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A packet that was dropped and did not arrive yet; ``at`` is monotonic."""
+
+    letter: Letter
+    at: float
+
+
+class Post:
+    """Drops letters into the outboxes of a lab's agencies, and takes them out of the inboxes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.open: dict[str, Open] = {}
+        # Seconds from drop to inbox, by sender, in the order of arrival.
+        self.waits: dict[str, list[float]] = {}
+        self.dropped: dict[str, int] = {}
+        self.arrived = 0
+        self.wrong: list[str] = []
+
+    def drop(self, letters: Iterable[Letter]) -> None:
+        """They appear now; they lie on the volume of the outboxes already."""
+        for letter in letters:
+            letter.path.rename(self._lab.agency_root(letter.sender) / "outbox" / letter.reference)
+            self.open[letter.reference] = Open(letter, time.monotonic())
+            self.dropped[letter.sender] = self.dropped.get(letter.sender, 0) + 1
+
+    def look(self) -> None:
+        """Take everything that lies in an inbox."""
+        for code in self._lab.agencies:
+            for path in packets_in(self._lab.agency_root(code) / "inbox"):
+                self._take(code, path)
+
+    def receipts_back(self) -> int:
+        """How many packets have their ``delivered`` receipt at the sender."""
+        return sum(
+            any(folder.glob("delivered-*"))
+            for code in self._lab.agencies
+            for folder in folders_of(self._lab.agency_root(code) / "receipts")
+        )
+
+    def refused(self) -> int:
+        """How many drops the front-ends refused."""
+        roots = [self._lab.agency_root(code) / "refused" for code in self._lab.agencies]
+        return sum(1 for root in roots if root.is_dir() for _ in root.iterdir())
+
+    def all_waits(self) -> list[float]:
+        """Seconds from drop to inbox of everything that arrived."""
+        return [wait for waits in self.waits.values() for wait in waits]
+
+    def problems(self, count: int, before: int = 0) -> Sequence[str]:
+        """What is wrong with the books when ``count`` were dropped and all is at rest.
+
+        ``before``: so many ``delivered`` receipts lay there already.
+        """
+        found = list(self.wrong)
+        if self.open or self.arrived != count:
+            found.append(f"{self.arrived} of {count} arrived")
+        if (back := self.receipts_back() - before) != count:
+            found.append(f"{back} of {count} have their delivered receipt")
+        if refused := self.refused():
+            found.append(f"{refused} were refused")
+        return found
+
+    def _take(self, code: str, path: Path) -> None:
+        now = time.monotonic()
+        match = _REFERENCE.search((path / "packet.xml").read_bytes())
+        reference = match[1].decode() if match else ""
+        taken = self.open.pop(reference, None)
+        if taken is None or taken.letter.receiver != code:
+            self.wrong.append(f"{reference or path.name} lies in the inbox of {code}")
+        else:
+            self.waits.setdefault(taken.letter.sender, []).append(now - taken.at)
+            self.arrived += 1
+        shutil.rmtree(path)

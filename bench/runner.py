@@ -1,0 +1,147 @@
+"""Runs rows one after the other in this process, and keeps what they found.
+
+Guarantees: a row that raises is *broken* and stops no other; one whose needs are missing, or that has no room
+on the disk, is *not run*; what a row found is on disk before the next one begins, so that a run that was
+broken off goes on where it stood, as long as the source is the same; no folder and no process of a row stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from bench.meter import busy_cores
+from bench.result import MET, NO_VERDICT, SHORT, Result, Row, Run, result_from
+
+_DONE: Final = (MET, SHORT, NO_VERDICT)
+# Work of others that is worth a word, in cores.
+BUSY_CORES: Final = 0.25
+_END_SECONDS: Final = 5.0
+_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def work_folder() -> Path:
+    """Where rows work: ``TMPDIR``, or else /var/tmp, which is a disk where /tmp may be memory."""
+    return Path(os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - a new folder of its own is made in it
+
+
+def missing(row: Row) -> tuple[str, ...]:
+    """What this machine lacks for a row."""
+    return tuple(need for need in row.needs if not _has(need))
+
+
+def _has(need: str) -> bool:
+    return os.geteuid() == 0 if need == "root" else shutil.which(need, path=_PATH) is not None
+
+
+class Kept:
+    """The results of one set on one state of the source, below ``folder``."""
+
+    def __init__(self, folder: Path, source: str, kind: str) -> None:
+        self._folder = folder / source / kind
+
+    def read(self, name: str) -> Result | None:
+        """What a row found before; None when it found nothing. Not run and broken are looked at anew."""
+        try:
+            value = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+            result = result_from(value)
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+        return result if result.verdict in _DONE else None
+
+    def write(self, name: str, result: Result) -> None:
+        """Keep what a row found."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f"{name}.part"
+        partial.write_text(json.dumps(result.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+        partial.replace(self._folder / f"{name}.json")
+
+
+def run_row(
+    row: Row, *, full: bool, tell: Callable[[str], None] = lambda _: None, packets: int = 0
+) -> Result:
+    """One row in a folder of its own, which is gone afterwards."""
+    began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    if lacking := missing(row):
+        return Result(not_run=f"this machine has no {', '.join(lacking)}", began=began)
+    free = shutil.disk_usage(work_folder()).free
+    if free < row.room:
+        gib = 1 << 30
+        told = f"it takes {row.room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
+        return Result(not_run=told, began=began)
+    busy = busy_cores()
+    with _folder(row.name) as folder:
+        try:
+            result = row.work(Run(folder, full, tell, packets))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next row shall run
+            last = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+            result = Result(broken=last)
+        finally:
+            end_children()
+    if busy > BUSY_CORES:
+        told = f"the machine was not idle: {busy:.1f} cores were busy before it began"
+        result = replace(result, notes=(*result.notes, told))
+    return replace(result, began=began, seconds=round(time.monotonic() - clock, 1))
+
+
+def run_all(
+    rows: Sequence[Row],
+    kept: Kept,
+    *,
+    full: bool,
+    again: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    packets: int = 0,
+) -> Mapping[str, Result]:
+    """Every row once; those that came to their end before are not repeated unless ``again``."""
+    found: dict[str, Result] = {}
+    for number, row in enumerate(rows, 1):
+        label = f"[{number}/{len(rows)}] {row.name}"
+        before = None if again else kept.read(row.name)
+        if before is not None:
+            tell(f"{label}: was run before")
+            found[row.name] = before
+            continue
+
+        def step(text: str, label: str = label) -> None:
+            tell(f"{label}: {text}")
+
+        step("begins")
+        found[row.name] = run_row(row, full=full, tell=step, packets=packets)
+        kept.write(row.name, found[row.name])
+        step(f"{found[row.name].verdict} in {found[row.name].seconds:.0f} s")
+    return found
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{name}-", dir=work_folder()))
+    # The users of what is compared pass through.
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_children() -> None:
+    """End whatever this process started and did not end itself, with everything below it."""
+    left = psutil.Process().children(recursive=True)
+    for act in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            with suppress(psutil.Error):
+                act(process)
+        _, left = psutil.wait_procs(left, _END_SECONDS)
+        if not left:
+            return

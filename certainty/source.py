@@ -1,0 +1,28 @@
+"""Which state of the source something was found on: what was kept for another one counts no more."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+
+def source_of(root: Path) -> str:
+    """The state of the source: its commit, and when files differ from it, a digest of the differences."""
+
+    def git(*arguments: str) -> bytes:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").decode().strip()
+        changed = git("diff", "HEAD", "--binary", "--", ".", ":!docs/certainty")
+        new = git("ls-files", "--others", "--exclude-standard")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    if not changed and not new:
+        return commit
+    digest = hashlib.sha256(changed)
+    for name in new.decode().splitlines():
+        digest.update(name.encode() + (root / name).read_bytes())
+    return f"{commit}-changed-{digest.hexdigest()[:12]}"
