@@ -29,7 +29,7 @@ from exchanged.acts.rules import Standpoint, consider
 from exchanged.acts.subjects import by_filter
 from exchanged.acts.values import Act, Filter
 from exchanged.clock import SystemRandomness
-from exchanged.keys import generate_key, public_key_text
+from exchanged.keys import generate_key
 from exchanged.ledger import (
     Ledger,
     Transaction,
@@ -42,6 +42,7 @@ from exchanged.ledger import (
     spool,
 )
 from exchanged.ledger.drops import DropIdentity, Outcome
+from exchanged.public_keys import public_key_text
 from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, DestinationState, Event
 from packet_spec.identity import PacketKey

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Final
 
 from cli.frame import read_input
-from exchanged.keys import load_key, parse_public_key, read_passphrase
+from exchanged.keys import load_key, read_passphrase
+from exchanged.public_keys import parse_public_key
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.errors import FormatError
 from packet_spec.model import KeyUse

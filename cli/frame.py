@@ -85,7 +85,7 @@ def read_input(path: Path, limit_bytes: int) -> bytes:
 
 def read_roots(texts: Sequence[str]) -> tuple[RootKey, ...]:
     """The root keys of ``--root suite:HEX``. Raises click.BadParameter for another form."""
-    from exchanged.keys import parse_public_key  # noqa: PLC0415 - help must not wait for libraries
+    from exchanged.public_keys import parse_public_key  # noqa: PLC0415 - help must not wait for libraries
     from packet_spec.model import RootKey  # noqa: PLC0415 - likewise
 
     try:

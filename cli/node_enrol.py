@@ -22,8 +22,8 @@ from cli.incoming import put_incoming
 from cli.node_init import ENROLMENT_FILE
 from exchanged.config import Config, LinkSide, LinkTransport, load_config, parse_config
 from exchanged.durable import DurableFiles, Volume
-from exchanged.keys import public_key_text
 from exchanged.places import DIRECTORY_FOLDER
+from exchanged.public_keys import public_key_text
 from packet_spec.directory import decode_directory
 from packet_spec.directory_trust import RootsInForce, roots_fingerprint
 from packet_spec.model import Directory, KeyUse

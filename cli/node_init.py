@@ -26,10 +26,10 @@ from exchanged.keys import (
     generate_ssh_key,
     load_encryption_key,
     load_key,
-    public_key_text,
     public_ssh_line,
 )
 from exchanged.places import DIRECTORY_FOLDER, DOOR_FOLDER
+from exchanged.public_keys import public_key_text
 from packet_spec.model import KeyUse, NodeRole
 
 ENROLMENT_FILE: Final = "enrolment.toml"

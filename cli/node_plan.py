@@ -19,7 +19,7 @@ from cli.service_user import SERVICE_USER, Account, current_account, has_group, 
 from cli.toml_files import is_quotable
 from exchanged.config import Config, LinkTransport, load_config, parse_config
 from exchanged.errors import ConfigurationError
-from exchanged.keys import parse_public_key
+from exchanged.public_keys import parse_public_key
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.model import NodeRole

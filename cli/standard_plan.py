@@ -18,7 +18,7 @@ from packet_spec.identity import is_agency_code, is_digest, is_pack_word
 from packet_spec.limits import PACK_BYTES
 from packet_spec.model import PackReference, PackStamp, Route
 from packet_spec.pack import STANDARD, read_pack, shipped_pack, shipped_pack_bytes
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 
 
 class _Encrypt(StrEnum):

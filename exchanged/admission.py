@@ -33,7 +33,8 @@ from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.identity import PacketKey
 from packet_spec.model import CheckedScope, ItemKind, Packet, Priority, Receipt, ReceiptKind, Seal
 from packet_spec.sentences import make_finding
-from packet_spec.sequence import SequencePolicy, check_sequence
+from packet_spec.sequence import check_sequence
+from packet_spec.sequence_policy import SequencePolicy
 
 _CLOCK_AGAIN_SECONDS = 30.0
 _DOCUMENT_AGAIN_SECONDS = 0.05

@@ -39,13 +39,13 @@ from exchanged.config_values import (
     StatusEncoding,
 )
 from exchanged.errors import ConfigurationError
-from exchanged.keys import parse_public_key
 from exchanged.places import CONTROL_SOCKET, DOOR_FOLDER
+from exchanged.public_keys import parse_public_key
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_node_code
 from packet_spec.limits import BATCH_BYTES, BATCH_ITEMS, MIB, OPEN_BATCHES
 from packet_spec.model import NodeRole, RootKey
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 
 __all__ = [
     "Config",

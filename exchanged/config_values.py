@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from packet_spec.model import KeyUse, NodeRole, RootKey
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 
 _KEYS_OF_ROLE: Final = {
     NodeRole.FRONTEND: frozenset({KeyUse.SEAL, KeyUse.LINK, KeyUse.RECEIPT}),

@@ -25,12 +25,13 @@ from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
 from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret, seed_bytes
+from exchanged.public_keys import public_key_text
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
 from packet_spec.encryption import DecryptionKey
-from packet_spec.errors import FormatError, SignatureError
+from packet_spec.errors import SignatureError
 from packet_spec.signing import SUITE, PrivateKey, PublicKey
 from packet_spec.ssh_keys import ssh_line
-from packet_spec.suites import is_signing_suite, signing_suite
+from packet_spec.suites import is_signing_suite
 
 _MODE: Final = 0o600
 # A key file is about 120 bytes, under a passphrase about 400; more is some other file.
@@ -47,7 +48,6 @@ _LOCKED_FILE: Final = re.compile(
     rb"argon2id ([0-9]{1,2}) ([0-9]{1,10}) ([0-9a-f]{32})\nsecretbox ((?:[0-9a-f]{2}){56,104})\n"
 )
 _OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-_PUBLIC_TEXT: Final = re.compile(r"([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){16,256})")
 
 
 def generate_key(
@@ -244,27 +244,6 @@ def _openssh_seed(path: Path, data: bytes) -> bytes:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError("the login key is of a kind that is not used", where=str(path), expected="ed25519")
     return key.private_bytes_raw()
-
-
-def public_key_text(key: PublicKey) -> str:
-    """``suite:HEX``, as it stands in configurations and directory plans."""
-    return f"{key.suite}:{key.public.hex()}"
-
-
-def parse_public_key(text: str) -> PublicKey:
-    """The public key in ``suite:HEX``. Raises FormatError for another form or an unknown suite."""
-    match = _PUBLIC_TEXT.fullmatch(text)
-    public = b"" if match is None else bytes.fromhex(match[2])
-    if match is None or len(public) != _public_bytes(match[1]):
-        raise FormatError("not a public key", expected=f"{SUITE}:<64 hexadecimal digits>", found=text[:100])
-    return PublicKey(match[1], public)
-
-
-def _public_bytes(suite: str) -> int:
-    """How long public keys of ``suite`` are; 0 for one that is not known here."""
-    if suite == ENCRYPTION_SUITE:
-        return SEED_BYTES
-    return signing_suite(suite).public_bytes if is_signing_suite(suite) else 0
 
 
 def write_public_key(path: Path, key: PublicKey) -> None:

@@ -31,7 +31,8 @@ from exchanged.log import event_line
 from exchanged.trust import Trust
 from packet_spec.authority import check_log_authority
 from packet_spec.errors import SchemaError
-from packet_spec.log_head import LogHead, decode_log_head, entry_bytes, open_log_head
+from packet_spec.log_entry import entry_bytes
+from packet_spec.log_head import LogHead, decode_log_head, open_log_head
 from packet_spec.log_recovery import LogRecovery, decode_log_recovery, open_log_recovery
 from packet_spec.log_statement import LogStatement, decode_log_request, decode_log_statement
 from packet_spec.merkle import leaf_hash, verify_consistency, verify_inclusion

@@ -32,7 +32,8 @@ from packet_spec.errors import ExchangeError
 from packet_spec.hop import decode_hop
 from packet_spec.identifiers import canonical_case_number
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.log_head import EntryKind, decode_log_head
+from packet_spec.log_entry import EntryKind
+from packet_spec.log_head import decode_log_head
 from packet_spec.model import Carriage, Seal
 from packet_spec.proof_file import Folder, Inclusion, Part, ProofFile
 from packet_spec.seal import read_seal_members

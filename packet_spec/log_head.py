@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Final
 
 from packet_spec.limits import LOG_HEAD_BYTES
 from packet_spec.signing import Domain, KeyLookup, PrivateKey, open_document, sign_document
@@ -27,17 +25,6 @@ from packet_spec.xml import (
     write_moment,
 )
 
-_ENTRY_PREFIX: Final = "exchanged-log-entry-1\n"
-
-
-class EntryKind(StrEnum):
-    """What an entry of the log stands for."""
-
-    SEAL = "seal"
-    """An accepted packet: the SHA-256 of its seal.xml."""
-    RECEIPT = "receipt"
-    """A receipt: the SHA-256 of the whole signed file."""
-
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
@@ -47,11 +34,6 @@ class LogHead:
     size: int
     root: str
     at: datetime
-
-
-def entry_bytes(kind: EntryKind, digest: str) -> bytes:
-    """The bytes of one entry, of which ``merkle.leaf_hash`` makes the leaf; ``digest`` is hexadecimal."""
-    return f"{_ENTRY_PREFIX}{kind.value} {digest}\n".encode("ascii")
 
 
 def encode_log_head(head: LogHead) -> bytes:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from packet_spec.errors import SchemaError
 from packet_spec.limits import LOG_STATEMENT_BYTES
-from packet_spec.log_head import EntryKind
+from packet_spec.log_entry import EntryKind
 from packet_spec.xml import (
     FORMAT_VERSION,
     add,

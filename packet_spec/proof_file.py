@@ -24,7 +24,7 @@ from packet_spec.limits import (
     RECEIPT_BYTES,
     SEAL_XML_BYTES,
 )
-from packet_spec.log_head import EntryKind
+from packet_spec.log_entry import EntryKind
 from packet_spec.proof_values import Fault, require
 from packet_spec.signing import new_hasher
 from packet_spec.ustar import BLOCK, END, SIZE_LIMIT, decode_header, encode_header, padding

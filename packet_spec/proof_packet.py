@@ -16,7 +16,8 @@ from packet_spec.authority import DATED_AHEAD_TOLERANCE, Speaker, may_issue
 from packet_spec.errors import DigestMismatchError, FormatError
 from packet_spec.hop import decode_hop
 from packet_spec.identity import sha256_hex
-from packet_spec.log_head import EntryKind, LogHead, decode_log_head, entry_bytes
+from packet_spec.log_entry import EntryKind, entry_bytes
+from packet_spec.log_head import LogHead, decode_log_head
 from packet_spec.merkle import leaf_hash, verify_inclusion
 from packet_spec.model import Directory, KeyUse, Receipt, ReceiptKind, Seal
 from packet_spec.proof_chain import Chain, read_with

@@ -10,21 +10,12 @@ begins with the policy ``warn``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Final
 
 from packet_spec.catalogue import ANY, ANY_NEEDS_ACCEPTANCE, BusinessType, Catalogue
 from packet_spec.findings import Finding, Severity
 from packet_spec.sentences import make_finding
-
-
-class SequencePolicy(StrEnum):
-    """How strictly a route holds to the order; a setting per deployment and route."""
-
-    ENFORCE = "enforce"
-    WARN = "warn"
-    OFF = "off"
-
+from packet_spec.sequence_policy import SequencePolicy
 
 # A missing predecessor may have gone on paper, so ``warn`` lets it pass; a packet after which this type
 # is forbidden was seen here, so it refuses under both. What is merely usual never refuses.

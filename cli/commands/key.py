@@ -47,7 +47,8 @@ def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
       exchangectl key generate --ssh --comment 620199-03-00 /var/lib/exchanged/keys/login
     """
     from exchanged.clock import SystemRandomness
-    from exchanged.keys import generate_key, generate_ssh_key, public_key_text, write_public_key
+    from exchanged.keys import generate_key, generate_ssh_key, write_public_key
+    from exchanged.public_keys import public_key_text
 
     if not file.name:
         raise click.BadParameter(_("expected the name of a new file"), param_hint="FILE")
@@ -73,7 +74,8 @@ def show(settings: Settings, files: tuple[Path, ...], *, as_json: bool) -> None:
     Example:
       exchangectl key show /var/lib/exchanged/keys/seal.key
     """
-    from exchanged.keys import public_key_text, read_public_half
+    from exchanged.keys import read_public_half
+    from exchanged.public_keys import public_key_text
 
     shown = []
     for path in files or _configured(settings.load()):

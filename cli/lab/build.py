@@ -20,8 +20,9 @@ from cli.lab.state import LabState, write_state
 from cli.toml_files import is_quotable
 from exchanged.clock import Clock, Randomness
 from exchanged.config import LinkTransport
-from exchanged.keys import generate_encryption_key, generate_key, generate_ssh_key, public_key_text
+from exchanged.keys import generate_encryption_key, generate_key, generate_ssh_key
 from exchanged.places import DOOR_FOLDER, PACK_FOLDER
+from exchanged.public_keys import public_key_text
 from frontend_server.folders import FOLDERS, INBOX, OUTBOX, write_marker
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import (

@@ -28,7 +28,7 @@ from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.identity import is_agency_code
 from packet_spec.model import PackReference, Route
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 
 # Packs of a lab are in force from the beginning, unless the plan says otherwise.
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)

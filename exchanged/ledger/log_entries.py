@@ -19,7 +19,7 @@ from typing import Final
 from exchanged.ledger import log_tree
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import sha256_hex
-from packet_spec.log_head import EntryKind
+from packet_spec.log_entry import EntryKind
 from packet_spec.signing import split_signed
 
 # Only the admitting node issues these two kinds for a whole packet (C21).

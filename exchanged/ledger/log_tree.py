@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from functools import reduce
 
-from packet_spec.log_head import EntryKind, entry_bytes
+from packet_spec.log_entry import EntryKind, entry_bytes
 from packet_spec.merkle import EMPTY_ROOT, leaf_hash, node_hash, split_of
 
 

@@ -14,7 +14,8 @@ from typing import Final
 from exchanged.ledger.log_entries import LOGGED_SQL
 from exchanged.ledger.log_tree import Tree, size_of
 from packet_spec.errors import ExchangeError
-from packet_spec.log_head import EntryKind, decode_log_head, entry_bytes
+from packet_spec.log_entry import EntryKind, entry_bytes
+from packet_spec.log_head import decode_log_head
 from packet_spec.merkle import leaf_hash, node_hash
 from packet_spec.signing import split_signed
 

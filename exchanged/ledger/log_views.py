@@ -14,7 +14,8 @@ from enum import StrEnum
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
-from packet_spec.log_head import EntryKind, LogHead
+from packet_spec.log_entry import EntryKind
+from packet_spec.log_head import LogHead
 from packet_spec.log_recovery import LogRecovery
 from packet_spec.merkle import HASH_BYTES
 from packet_spec.model import Receipt

@@ -19,6 +19,7 @@ from typing import Final
 
 from exchanged.ledger import blobs, drops, packets, statements
 from exchanged.ledger.drops import DropRow
+from exchanged.ledger.questions_queue import missing_blobs
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.ledger.times import moment
 from exchanged.states import ArrivalState
@@ -152,14 +153,6 @@ def waiting_arrival(row: sqlite3.Row, missing: tuple[str, ...] = ()) -> WaitingA
         crashes=row["crashes"],
         missing=missing,
     )
-
-
-def missing_blobs(connection: sqlite3.Connection, arrival: int) -> tuple[str, ...]:
-    """Digests of the blobs that an arrival lacks."""
-    rows = connection.execute(
-        "SELECT digest FROM arrival_blob WHERE arrival = ? AND missing = 1 ORDER BY digest", (arrival,)
-    )
-    return tuple(row["digest"] for row in rows)
 
 
 def _arrivals_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[WaitingArrival, ...]:

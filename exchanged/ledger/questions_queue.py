@@ -19,7 +19,6 @@ from enum import StrEnum
 from itertools import chain, pairwise
 from typing import Final
 
-from exchanged.ledger.questions import missing_blobs
 from exchanged.ledger.questions_list import OPEN_IN_ORDER, OPEN_SQL
 from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment, stamp
@@ -311,3 +310,11 @@ def _batches(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
             link=row["link"],
             reason="not-acknowledged",
         )
+
+
+def missing_blobs(connection: sqlite3.Connection, arrival: int) -> tuple[str, ...]:
+    """Digests of the blobs that an arrival lacks."""
+    rows = connection.execute(
+        "SELECT digest FROM arrival_blob WHERE arrival = ? AND missing = 1 ORDER BY digest", (arrival,)
+    )
+    return tuple(row["digest"] for row in rows)

@@ -7,14 +7,13 @@ leave the node. Known limit: there is no downgrade; a ledger that took a step of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import (
+    forms,
     schema_answers,
     schema_encryption,
     schema_keys,
@@ -253,7 +252,7 @@ CREATE INDEX destination_unsigned ON destination(since) WHERE state IN ('deliver
 CREATE INDEX destination_expired ON destination(since) WHERE state IN ('expired');
 """
 
-migrations = Migrations("exchanged-ledger")
+migrations = Migrations(forms.SET)
 
 
 @migrations(name="0001-first")
@@ -374,31 +373,3 @@ def migrate(database: Database) -> None:
 def migrate_until(database: Database, lacking: Iterable[str]) -> None:
     """The same without the steps ``lacking``: the form that a ledger has to which they are still to come."""
     migrations.apply(database, stop_before=tuple(lacking) or None)
-
-
-def strange(database: Database) -> tuple[str, ...]:
-    """Names of the steps that the ledger has taken and this program does not know; reads only.
-
-    Raises LedgerDamagedError when the list of steps has other columns than it should.
-    """
-    known = {step.name for step in migrations.pending(Database(memory=True))}
-    with _columns_by_name():
-        return tuple(step.name for step in migrations.applied(database) if step.name not in known)
-
-
-def lacks(database: Database) -> tuple[str, ...]:
-    """Names of the steps that this program knows and the ledger has not taken; reads only.
-
-    Raises LedgerDamagedError when the list of steps has other columns than it should.
-    """
-    with _columns_by_name():
-        return tuple(step.name for step in migrations.pending(database))
-
-
-@contextmanager
-def _columns_by_name() -> Iterator[None]:
-    """The library asks for columns by name; where one bears another, a byte of the schema has changed."""
-    try:
-        yield
-    except KeyError as error:
-        raise LedgerDamagedError(f"the ledger's list of steps has no column {error}") from error

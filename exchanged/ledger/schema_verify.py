@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from sqlite_utils import Database, Migrations
 
-from exchanged.ledger.schema import lacks, migrate_until
+from exchanged.ledger.forms import lacks
+from exchanged.ledger.schema import migrate_until
 
 # (kind, name) -> what it is made of.
 _Shape: TypeAlias = dict[tuple[str, str], tuple[object, ...]]
@@ -24,7 +25,7 @@ def examine_schema(connection: sqlite3.Connection, most: int) -> list[tuple[str,
 
 
 def _contradictions(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str, str]]:
-    missing = lacks(Database(connection))
+    missing = lacks(connection)
     made = Database(memory=True)
     migrate_until(made, missing)
     wanted, found = _shape(made.conn), _shape(connection)

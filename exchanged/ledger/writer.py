@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlite_utils import Database
-
 from exchanged.clock import Clock
 from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.errors import (
@@ -33,7 +31,7 @@ from exchanged.errors import (
     NotFoundError,
     VolumeDamagedError,
 )
-from exchanged.ledger import schema
+from exchanged.ledger import forms
 from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
 
@@ -76,13 +74,12 @@ class Ledger:
         self._broken: VolumeDamagedError | None = None
         with damage_by_name(path.name):
             self._connection = _open(path)
-            database = Database(self._connection)
             try:
-                _refuse_newer_form(database, str(path))
+                _refuse_newer_form(self._connection, str(path))
             except LedgerAheadError:
                 self._connection.close()
                 raise
-            schema.migrate(database)
+            _migrate(self._connection)
             # Only now: the index of a large old ledger is not to be built in memory.
             _keep_to_itself(self._connection)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True) if threaded else None
@@ -297,9 +294,17 @@ def _unreadable(error: str, path: Path) -> LedgerDamagedError:
     return LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path))
 
 
-def _refuse_newer_form(database: Database, where: str = "") -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
+    from sqlite_utils import Database  # noqa: PLC0415 - who only reads a ledger need not wait for it
+
+    from exchanged.ledger.schema import migrate  # noqa: PLC0415 - likewise
+
+    migrate(Database(connection))
+
+
+def _refuse_newer_form(connection: sqlite3.Connection, where: str = "") -> None:
     """Raises LedgerAheadError when a newer program has changed the ledger's form."""
-    if strange := schema.strange(database):
+    if strange := forms.strange(connection):
         raise LedgerAheadError(
             "the ledger was written by a newer version of this program",
             where=where,
@@ -312,9 +317,8 @@ def require_newest_form(connection: sqlite3.Connection) -> None:
 
     Raises LedgerAheadError for one of a newer version.
     """
-    database = Database(connection)
-    _refuse_newer_form(database)
-    lacking = schema.lacks(database)
+    _refuse_newer_form(connection)
+    lacking = forms.lacks(connection)
     if lacking:
         raise LedgerBehindError(
             "the ledger was written by an older version and was not brought up to this one yet",

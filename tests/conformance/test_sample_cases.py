@@ -10,7 +10,8 @@ from packet_spec.catalogue import ANY, ANY_NEEDS_ACCEPTANCE, load_catalogue
 from packet_spec.check import CheckResult, check_packet
 from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.pack import shipped_pack
-from packet_spec.sequence import SequencePolicy, check_sequence
+from packet_spec.sequence import check_sequence
+from packet_spec.sequence_policy import SequencePolicy
 from tests.conformance.case_packets import CASES, directory_of, load_case, packet_xml, row_of
 
 ROWS = [

@@ -23,7 +23,8 @@ from packet_spec.envelope import missing_digest_findings
 from packet_spec.findings import Finding, Outcome
 from packet_spec.pack import shipped_pack
 from packet_spec.sentences import all_codes
-from packet_spec.sequence import SequencePolicy, check_sequence
+from packet_spec.sequence import check_sequence
+from packet_spec.sequence_policy import SequencePolicy
 from tests.support.asking import Operator, operator
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from exchanged import log_telling
 from exchanged.keys import load_key
 from exchanged.ledger import Transaction, log_entries, log_views, notes
 from exchanged.ledger.log_tree import Tree
-from packet_spec.log_head import EntryKind
+from packet_spec.log_entry import EntryKind
 from packet_spec.log_recovery import sign_log_recovery
 from tests.support.bridging import in_a_row, point_to_point, send
 from tests.support.logs import (

@@ -13,7 +13,7 @@ from exchanged import backup
 from exchanged.ledger import restoring
 from exchanged.ledger.log_tree import size_of
 from packet_spec.delivery import decode_delivery
-from packet_spec.log_head import EntryKind
+from packet_spec.log_entry import EntryKind
 from packet_spec.log_recovery import decode_log_recovery
 from packet_spec.signing import split_signed
 from tests.support.asking import operator

@@ -20,7 +20,7 @@ from cli.fiction.request import DropRequest
 from packet_spec.findings import Finding, Severity
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, Priority, ReceiptKind
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer, Sealed
 from tests.support.province import Province, node, publish, rows

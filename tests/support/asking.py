@@ -11,7 +11,7 @@ import pytest
 
 from cli.main import main
 from cli.render import display_width
-from exchanged.keys import public_key_text
+from exchanged.public_keys import public_key_text
 from packet_spec.directory import encode_directory, sign_directory
 from tests.support.books import LINK
 from tests.support.documents import BRIDGE, POLICE, ROOTS, make_directory

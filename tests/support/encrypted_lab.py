@@ -15,7 +15,7 @@ from exchanged.keys import load_key
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import Directory, KeyUse, Receipt
 from packet_spec.receipt import open_receipt
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 from tests.support.encrypting import ROUTES
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
 

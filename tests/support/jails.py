@@ -29,7 +29,8 @@ from exchanged.config import Config, LinkConfig, load_config
 from exchanged.durable import DurableFiles, Volume
 from exchanged.folder_transport import FolderTransport
 from exchanged.jail import Jail, jail_of
-from exchanged.keys import generate_key, generate_ssh_key, public_key_text
+from exchanged.keys import generate_key, generate_ssh_key
+from exchanged.public_keys import public_key_text
 from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.model import Directory, DirectoryAgency, DirectoryNode, NodeRole, RootKey
 from packet_spec.signing import PrivateKey

@@ -28,7 +28,8 @@ from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import GENESIS, event_link
 from exchanged.ledger.verify import Verified, examine_ledger
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.log_head import EntryKind, LogHead, decode_log_head, entry_bytes, sign_log_head
+from packet_spec.log_entry import EntryKind, entry_bytes
+from packet_spec.log_head import LogHead, decode_log_head, sign_log_head
 from packet_spec.log_recovery import LogRecovery, encode_log_recovery, sign_log_recovery
 from packet_spec.merkle import leaf_hash, verify_inclusion
 from packet_spec.receipt import decode_receipt, sign_receipt

@@ -23,7 +23,8 @@ from packet_spec.directory import decode_directory, encode_directory, sign_direc
 from packet_spec.directory_trust import RootsInForce, roots_fingerprint
 from packet_spec.hop import decode_hop, sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.log_head import EntryKind, LogHead, decode_log_head, entry_bytes, sign_log_head
+from packet_spec.log_entry import EntryKind, entry_bytes
+from packet_spec.log_head import LogHead, decode_log_head, sign_log_head
 from packet_spec.merkle import inclusion_path, leaf_hash, root_of
 from packet_spec.model import Directory, DirectoryKey, HopNote, KeyUse, Receipt, Seal
 from packet_spec.proof_file import Folder, Inclusion, Part, ProofFile, proof_blocks

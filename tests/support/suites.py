@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exchanged.config import load_config
-from exchanged.keys import generate_key, load_key, public_key_text
+from exchanged.keys import generate_key, load_key
+from exchanged.public_keys import public_key_text
 from packet_spec.directory import encode_directory, open_directory, sign_directory
 from packet_spec.model import DirectoryKey, KeyUse, RootKey
 from packet_spec.signing import PrivateKey

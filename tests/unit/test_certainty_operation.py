@@ -7,15 +7,13 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from certainty.operation.clock import judge_receipts
 from certainty.operation.failing_daemon import FailPoint
 from certainty.operation.growth import BookClock, count_rows, fill
 from certainty.operation.ledger import missed
 from certainty.operation.poison import judge_deaths, judge_set_aside
 from certainty.operation.upgrade import as_earlier, fingerprint, open_killed, spread, steps
-from exchanged.ledger import Ledger, open_read_only, schema
+from exchanged.ledger import Ledger, forms, open_read_only
 from exchanged.ledger.verify import examine_ledger
 from frontend_server.judging import DropWork
 from packet_spec.model import ReceiptKind
@@ -101,7 +99,7 @@ def test_a_killed_upgrade_is_seen_and_a_lost_row_changes_the_fingerprint(tmp_pat
     assert open_killed(old, 1)
     assert not open_killed(old, 1_000_000)
     with closing(open_read_only(old)) as connection:
-        assert schema.lacks(Database(connection)) == ()
+        assert forms.lacks(connection) == ()
     before = fingerprint(old)
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
         connection.execute("DELETE FROM hop WHERE id = 1")

@@ -30,7 +30,8 @@ from packet_spec.findings import Outcome, Severity
 from packet_spec.identity import PacketKey
 from packet_spec.limits import INLINE_PART_BYTES
 from packet_spec.model import Packet
-from packet_spec.sequence import SequencePolicy, check_sequence
+from packet_spec.sequence import check_sequence
+from packet_spec.sequence_policy import SequencePolicy
 from tests.support.fiction import CATALOGUE, check
 
 

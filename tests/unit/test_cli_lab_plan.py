@@ -24,7 +24,7 @@ from exchanged.errors import ConfigurationError, NotFoundError
 from exchanged.keys import check_private_file, load_encryption_key, load_key
 from packet_spec.directory import open_directory
 from packet_spec.model import KeyUse, NodeRole
-from packet_spec.sequence import SequencePolicy
+from packet_spec.sequence_policy import SequencePolicy
 
 CODE = "620199-01-00"
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.keys import public_key_text
+from exchanged.public_keys import public_key_text
 from packet_spec.delivery import encode_delivery
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.model import Carriage, KeyUse, Receipt, ReceiptKind, SealPart

@@ -10,15 +10,8 @@ import paramiko
 import pytest
 
 from exchanged.errors import KeyFileError
-from exchanged.keys import (
-    check_private_file,
-    generate_key,
-    generate_ssh_key,
-    load_key,
-    parse_public_key,
-    protect,
-    public_key_text,
-)
+from exchanged.keys import check_private_file, generate_key, generate_ssh_key, load_key, protect
+from exchanged.public_keys import parse_public_key, public_key_text
 from packet_spec.errors import FormatError, SignatureError
 from packet_spec.signing import Domain, verify
 

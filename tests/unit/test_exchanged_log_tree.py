@@ -8,7 +8,7 @@ import pytest
 from sqlite_utils import Database
 
 from exchanged.ledger import log_tree, schema
-from packet_spec.log_head import EntryKind, entry_bytes
+from packet_spec.log_entry import EntryKind, entry_bytes
 from packet_spec.merkle import (
     EMPTY_ROOT,
     consistency_path,

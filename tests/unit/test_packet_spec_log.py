@@ -16,15 +16,8 @@ from packet_spec.errors import (
     UnknownKeyError,
     XmlRefusedError,
 )
-from packet_spec.log_head import (
-    EntryKind,
-    LogHead,
-    decode_log_head,
-    encode_log_head,
-    entry_bytes,
-    open_log_head,
-    sign_log_head,
-)
+from packet_spec.log_entry import EntryKind, entry_bytes
+from packet_spec.log_head import LogHead, decode_log_head, encode_log_head, open_log_head, sign_log_head
 from packet_spec.log_recovery import (
     LogRecovery,
     decode_log_recovery,

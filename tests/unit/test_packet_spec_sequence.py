@@ -5,7 +5,8 @@ import pytest
 from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import CatalogueError
 from packet_spec.findings import Severity
-from packet_spec.sequence import SequencePolicy, check_sequence
+from packet_spec.sequence import check_sequence
+from packet_spec.sequence_policy import SequencePolicy
 
 CATALOGUE = load_catalogue()
 ENFORCE, WARN, OFF = SequencePolicy.ENFORCE, SequencePolicy.WARN, SequencePolicy.OFF

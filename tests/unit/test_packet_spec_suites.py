@@ -11,14 +11,8 @@ import pytest
 
 from cli.directory_keys import parse_listed_key, require_uses
 from exchanged.errors import KeyFileError
-from exchanged.keys import (
-    generate_key,
-    load_encryption_key,
-    load_key,
-    parse_public_key,
-    public_key_text,
-    read_public_half,
-)
+from exchanged.keys import generate_key, load_encryption_key, load_key, read_public_half
+from exchanged.public_keys import parse_public_key, public_key_text
 from packet_spec.directory import add_signature, encode_directory, open_directory, sign_directory
 from packet_spec.errors import FormatError, SignatureError, UnknownSuiteError
 from packet_spec.key_offer import KeyOffer, decode_key_offer, encode_key_offer, prove
