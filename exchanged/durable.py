@@ -127,18 +127,29 @@ class DurableFiles:
         """A new file that grows under its final name (a spool group). Raises NameTakenError."""
         return DurableWriter(self, self._access, path, self._open_new("create", path, mode))
 
-    def copy_descriptor(self, fd: int, target: Path, *, limit_bytes: int, offset: int = 0) -> Fetched:
+    def copy_descriptor(
+        self, fd: int, target: Path, *, limit_bytes: int, offset: int = 0, flush: bool = True
+    ) -> Fetched:
         """Copy an open regular file into ``target`` through this one descriptor (C3).
 
         Otherwise as ``copy_blocks``; the descriptor stays open, its position is not used. Raises
         TransportFileError also when reading fails.
         """
-        return self.copy_blocks(target, _blocks_of(fd, offset), limit_bytes=limit_bytes, offset=offset)
+        blocks = _blocks_of(fd, offset)
+        return self.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset, flush=flush)
 
     def copy_blocks(
-        self, target: Path, blocks: Iterable[Block], *, limit_bytes: int, offset: int = 0
+        self,
+        target: Path,
+        blocks: Iterable[Block],
+        *,
+        limit_bytes: int,
+        offset: int = 0,
+        flush: bool = True,
     ) -> Fetched:
         """Write ``blocks`` into the private file ``target``, hashing them; flushed with its folder.
+
+        Without ``flush`` for what is read at once and thrown away.
 
         ``offset`` > 0 resumes: the first ``offset`` bytes of ``target`` are kept and hashed, what
         follows them is cut off, and ``blocks`` continues there. Otherwise ``target`` is begun anew.
@@ -160,7 +171,8 @@ class DurableFiles:
                     )
                 writer.write(block)
                 digest.update(block)
-            writer.flush()
+            if flush:
+                writer.flush()
             return Fetched(writer.offset, digest.hexdigest())
 
     # --- naming --------------------------------------------------------------------------------

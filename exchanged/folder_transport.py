@@ -111,7 +111,11 @@ class FolderTransport:
             if known.kind is MailboxKind.BLOB:
                 offset = resume_offset(target, os.fstat(descriptor).st_size)
             return self._spool_files.copy_descriptor(
-                descriptor, target, limit_bytes=limit_bytes, offset=offset
+                descriptor,
+                target,
+                limit_bytes=limit_bytes,
+                offset=offset,
+                flush=known.kind is not MailboxKind.ACKNOWLEDGEMENT,
             )
         finally:
             os.close(descriptor)
@@ -124,27 +128,29 @@ class FolderTransport:
         """
         known = require_known(name)
         final = self._folder(self._outgoing) / known.name
-        partial = temporary_path(final)
         with _as_transport_error():
-            offset = resume_offset(partial, source.size) if known.kind is MailboxKind.BLOB else 0
-            try:
-                written = self._mailbox_files.copy_blocks(
-                    partial, source.blocks(offset), limit_bytes=source.size, offset=offset
-                )
-            except (NoSpaceError, ForeignVolumeError):
-                # The room is needed, and what a failing volume kept cannot be built on.
-                with suppress(ForeignVolumeError):
-                    self._mailbox_files.unlink(partial)
-                raise
-            if written.size != source.size:
-                self._mailbox_files.unlink(partial)
-                raise TransportError(
-                    "the bytes to put do not match their stated size",
-                    expected=f"{source.size} bytes",
-                    found=f"{written.size} bytes",
-                )
-            self._mailbox_files.replace(partial, final)
+            if known.kind is MailboxKind.BLOB:
+                self._put_blob(final, source)
+            else:
+                self._mailbox_files.write_file(final, _exactly(source))
         return True
+
+    def _put_blob(self, final: Path, source: Source) -> None:
+        partial = temporary_path(final)
+        offset = resume_offset(partial, source.size)
+        try:
+            written = self._mailbox_files.copy_blocks(
+                partial, source.blocks(offset), limit_bytes=source.size, offset=offset
+            )
+        except (NoSpaceError, ForeignVolumeError):
+            # The room is needed, and what a failing volume kept cannot be built on.
+            with suppress(ForeignVolumeError):
+                self._mailbox_files.unlink(partial)
+            raise
+        if written.size != source.size:
+            self._mailbox_files.unlink(partial)
+            raise _other_size(source.size, written.size)
+        self._mailbox_files.replace(partial, final)
 
     def remove_own(self, name: str) -> None:
         """Remove a file of this side; missing is fine, a missing mailbox is TransportError."""
@@ -188,6 +194,26 @@ def resume_offset(partial: Path, size: int) -> int:
     except OSError:
         return 0
     return found.st_size if stat.S_ISREG(found.st_mode) and found.st_size <= size else 0
+
+
+def _exactly(source: Source) -> Iterator[bytes]:
+    """All blocks of ``source``. Raises TransportError when they are not as many bytes as it says."""
+    size = 0
+    for block in source.blocks():
+        size += len(block)
+        if size > source.size:
+            break
+        yield block
+    if size != source.size:
+        raise _other_size(source.size, size)
+
+
+def _other_size(stated: int, found: int) -> TransportError:
+    return TransportError(
+        "the bytes to put do not match their stated size",
+        expected=f"{stated} bytes",
+        found=f"{found} bytes",
+    )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from exchanged.ranges import SpoolRange
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
-from exchanged.transport import TURN_SECONDS, Listing
+from exchanged.transport import TURN_SECONDS, Listing, MailboxFile
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -74,11 +74,16 @@ class _AckFile:
     """The acknowledgement file as it was last read: when its size and time stamp were first seen."""
 
     digest: str = ""
+    identity: str = ""
     mark: tuple[int, float | None] = (-1, None)
     first_seen: float = 0.0
 
-    def is_read(self, size: int, modified: float | None, now: float) -> bool:
-        """Nothing new can be in it: same mark, and the mark is older than a time stamp's coarsest step."""
+    def is_read(self, file: MailboxFile, now: float) -> bool:
+        """Nothing new can be in it: the very same, or of a mark older than a time stamp's coarsest step."""
+        size, modified = file.size, file.modified
+        if file.identity:
+            is_same, self.identity = file.identity == self.identity, file.identity
+            return is_same and bool(self.digest)
         if modified is None or (size, modified) != self.mark:
             self.mark, self.first_seen = (size, modified), now
             return False
@@ -180,7 +185,7 @@ class Landing:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
         name = ACKNOWLEDGEMENT_NAME
         found = [file for file in listing.files if file.name == name]
-        if not found or self._ack.is_read(found[0].size, found[0].modified, self.link.clock.monotonic()):
+        if not found or self._ack.is_read(found[0], self.link.clock.monotonic()):
             return
         path = self.link.spool.new_path("acknowledgement")
         try:
@@ -195,6 +200,8 @@ class Landing:
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
             self._ack.digest = fetched.digest
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
+            # Another directory may make it good.
+            self._ack.identity = ""
             self._security(name, error)
         finally:
             self.link.files.unlink(path)

@@ -169,7 +169,9 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
                 elif expected_uid is not None and found.st_uid != expected_uid:
                     foreign += 1
                 else:
-                    files.append(MailboxFile(entry.name, found.st_size, found.st_mtime))
+                    # Every writer replaces by a rename: another file, or one changed in place, differs here.
+                    identity = f"{found.st_ino} {found.st_ctime_ns}"
+                    files.append(MailboxFile(entry.name, found.st_size, found.st_mtime, identity))
     except OSError as error:
         raise MailboxUnusableError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""

@@ -93,7 +93,8 @@ class SftpTransport:
                 offset = resume_offset(target, size) if known.kind is MailboxKind.BLOB else 0
                 blocks = window.read_blocks(handle, offset, size)
                 if known.kind is not MailboxKind.BLOB:
-                    return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
+                    flush = known.kind is not MailboxKind.ACKNOWLEDGEMENT
+                    return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, flush=flush)
                 turn = _Turn(blocks, self._monotonic)
                 copied = self._durable.copy_blocks(
                     target, turn.blocks(), limit_bytes=limit_bytes, offset=offset

@@ -36,12 +36,14 @@ class MailboxFile:
     """A file in a mailbox: its name and its size in bytes.
 
     ``modified`` is the medium's time stamp, good only for telling a replaced file from an old one: its
-    clock and its steps are the medium's own. None where the medium does not say.
+    clock and its steps are the medium's own. None where the medium does not say. ``identity``, where the
+    medium has one, is another text for every other file and for every change of it; otherwise empty.
     """
 
     name: str
     size: int
     modified: float | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Transport(Protocol):
 
     def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
         """Copy the incoming file ``name`` to the new file ``target``, flushed to disk.
+
+        An acknowledgement, which is read at once and thrown away, is not flushed.
 
         A partial ``target`` of an earlier attempt is resumed for blobs and replaced otherwise.
         Raises TransportFileError when the file is missing, no plain file, or over ``limit_bytes``.

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from exchanged.folder_transport import FolderTransport
 from exchanged.ledger import batches
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_link import link_facts
 from exchanged.link_health import ACKNOWLEDGED_AT, CLOCK_AHEAD, HEARD_AT
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME
+from exchanged.transport import Fetched
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
 from tests.support.network import POLICE, PROCURATORATE
@@ -28,6 +34,32 @@ def test_c5_a_bad_batch_stays_named_though_its_file_is_gone(province: Province) 
     assert acknowledged is not None
     assert [(one.number, one.kind) for one in acknowledged.exceptions] == [(1, ExceptionKind.BAD)]
     assert acknowledged.through == 2
+
+
+def test_c5_an_acknowledgement_that_lies_unchanged_is_read_once_and_a_new_one_at_once(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    fetch = FolderTransport.fetch
+
+    def counted(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        read.append(name)
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    province.procuratorate.acknowledge()
+    monkeypatch.setattr(FolderTransport, "fetch", counted)
+    province.run()
+    assert read.count(ACKNOWLEDGEMENT_NAME) == 1
+    for _ in range(5):
+        province.run()
+    assert read.count(ACKNOWLEDGEMENT_NAME) == 1
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    province.procuratorate.acknowledge()
+    province.run()
+    assert read.count(ACKNOWLEDGEMENT_NAME) == 2
 
 
 def test_c5_a_lost_acknowledgement_file_is_put_again(province: Province) -> None:

@@ -193,3 +193,25 @@ def test_open_foreign_checks_the_owner(tmp_path: Path) -> None:
 def test_a_missing_folder_is_told_as_ours(tmp_path: Path) -> None:
     with pytest.raises(TransportFileError):
         open_foreign(tmp_path / "gone", "file")
+
+
+def test_a_file_is_told_from_the_one_that_took_its_place_and_from_itself_when_changed(tmp_path: Path) -> None:
+    path = tmp_path / "ack.batch"
+    path.write_bytes(b"one")
+
+    def identity() -> str:
+        (found,) = scan_directory(tmp_path).files
+        return found.identity
+
+    first = identity()
+    assert first == identity() != ""
+    other = tmp_path / ".ack.batch.part"
+    other.write_bytes(b"two")
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.rename(path)
+    second = identity()
+    assert second != first
+    with path.open("r+b") as file:
+        file.write(b"six")
+    os.utime(path, ns=(0, 0))
+    assert identity() != second
