@@ -22,8 +22,9 @@ from bench.result import Check, Reference, Result, Run
 COUNT: Final = 2_000
 WARM_UP: Final = 40
 ROUNDS: Final = 3
-# Of the rows that vary one thing, in the quick set.
-FEW_ROUNDS: Final = 2
+# In the quick set: of the first row, and of those that vary one thing of it.
+QUICK_ROUNDS: Final = 2
+FEW_ROUNDS: Final = 1
 _LIMIT_SECONDS: Final = 300.0
 # Packets a second through a hub, as measured on two cores with these programs (docs/performance.md).
 USUAL_LSYNCD: Final = 287.0
@@ -44,7 +45,8 @@ def many_cases(run: Run) -> Result:
         "Postfix": partial(postfix.through_relay, count=COUNT),
         "local disk": partial(local.write_and_flush, drops=drops),
     }
-    rates, figures, costs = _rounds(run, drops, warm, others, ROUNDS)
+    rounds = ROUNDS if run.full else QUICK_ROUNDS
+    rates, figures, costs = _rounds(run, drops, warm, others, rounds)
     ours = median(rates["ours"])
     checks = (
         Check("x lsyncd+rsync", ours / median(rates["lsyncd+rsync"]), 1.5, "x"),

@@ -9,10 +9,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from exchanged.errors import FileOperationError
 from exchanged.volume import Block, VolumeAccess
+
+# A large file is handed to the disk in portions of this size while it grows.
+_BEGIN_BYTES: Final = 8 * 1024 * 1024
 
 
 class Folders(Protocol):
@@ -36,7 +39,7 @@ class DurableWriter:
         self._files = files
         self._access = access
         self._descriptor = descriptor
-        self._offset = offset
+        self._offset = self._begun = offset
         self._name_is_durable = False
         self._failed = False
 
@@ -68,6 +71,10 @@ class DurableWriter:
             self._failed = True
             raise self._access.failure(error, "write", self.path) from error
         self._offset += len(block)
+        if self._offset - self._begun >= _BEGIN_BYTES:
+            # So the disk works while the next bytes come, and the flush at the end waits for little.
+            self._begun = self._offset
+            self.begin_flush()
 
     def flush(self) -> None:
         """Fsync; the first time also the folder, so that the name is durable. Raises as ``append``."""
