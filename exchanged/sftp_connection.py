@@ -59,6 +59,7 @@ _PACKET_BYTES: Final = 128 * 1024
 # What the library puts into one packet at OpenSSH's usual limit of 32 KiB.
 _SEND_BYTES: Final = 32 * 1024 - 64
 _KEEPALIVE_SECONDS: Final = 20
+_LOOK_UP_SECONDS: Final = 2.0
 _HOST_KEY: Final = re.compile(
     r"(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/=]+)(?: .*)?"
 )
@@ -149,7 +150,11 @@ class SftpConnection:
 
     def close(self) -> None:
         """End the connection with all its sessions, which then fail; also from another thread."""
-        transport = self._transport
+        transport, peer = self._transport, self._peer
+        if peer is not None:
+            # The library's thread hears of it at once, and need not look up first.
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
         if transport is not None:
             transport.close()
 
@@ -203,6 +208,8 @@ class SftpConnection:
             self._log_in(transport)
             self._reached("login")
             transport.set_keepalive(_KEEPALIVE_SECONDS)
+            # The library looks up ten times a second, whether anything comes or not.
+            peer.settimeout(_LOOK_UP_SECONDS)
         except BaseException:
             transport.close()
             peer.close()
