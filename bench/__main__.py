@@ -23,7 +23,7 @@ from bench.chart import chart
 from bench.report import machine, make_report, table
 from bench.result import BROKEN, SHORT, Result, Row
 from bench.rows import ROWS
-from bench.runner import Kept, end_children, missing, run_all, work_folder
+from bench.runner import Kept, missing, run_all, work_folder
 from certainty.source import source_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -93,8 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("broken off; the same call goes on", file=sys.stderr)
         return 128 + signal.SIGINT
-    finally:
-        end_children()
     # What another call of this source found belongs to the report too.
     for row in rows:
         before = kept.read(row.name)

@@ -29,6 +29,10 @@ _DONE: Final = (MET, SHORT, NO_VERDICT)
 BUSY_CORES: Final = 0.25
 _END_SECONDS: Final = 5.0
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+# A row that may fill the disk is tidied up at once; its files are few and large.
+_MUCH_ROOM: Final = 4 << 30
+# The folders of rows that are over.
+_made: list[Path] = []
 
 
 def work_folder() -> Path:
@@ -80,15 +84,15 @@ def run_row(
         gib = 1 << 30
         told = f"it takes {row.room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
         return Result(not_run=told, began=began)
-    busy = busy_cores()
-    with _folder(row.name) as folder:
+    busy, others = busy_cores(), _children()
+    with _folder(row) as folder:
         try:
             result = row.work(Run(folder, full, tell, packets))
         except Exception as error:  # noqa: BLE001 - whatever it was, the next row shall run
             last = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
             result = Result(broken=last)
         finally:
-            end_children()
+            end_children(others)
     if busy > BUSY_CORES:
         told = f"the machine was not idle: {busy:.1f} cores were busy before it began"
         result = replace(result, notes=(*result.notes, told))
@@ -106,6 +110,23 @@ def run_all(
 ) -> Mapping[str, Result]:
     """Every row once; those that came to their end before are not repeated unless ``again``."""
     found: dict[str, Result] = {}
+    try:
+        _run_each(rows, kept, found, full=full, again=again, tell=tell, packets=packets)
+    finally:
+        remove_folders()
+    return found
+
+
+def _run_each(
+    rows: Sequence[Row],
+    kept: Kept,
+    found: dict[str, Result],
+    *,
+    full: bool,
+    again: bool,
+    tell: Callable[[str], None],
+    packets: int,
+) -> None:
     for number, row in enumerate(rows, 1):
         label = f"[{number}/{len(rows)}] {row.name}"
         before = None if again else kept.read(row.name)
@@ -121,23 +142,39 @@ def run_all(
         found[row.name] = run_row(row, full=full, tell=step, packets=packets)
         kept.write(row.name, found[row.name])
         step(f"{found[row.name].verdict} in {found[row.name].seconds:.0f} s")
-    return found
 
 
 @contextmanager
-def _folder(name: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"bench-{name}-", dir=work_folder()))
+def _folder(row: Row) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{row.name}-", dir=work_folder()))
     # The users of what is compared pass through.
     folder.chmod(0o755)
+    _made.append(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if row.room > _MUCH_ROOM:
+            _made.remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def end_children() -> None:
-    """End whatever this process started and did not end itself, with everything below it."""
-    left = psutil.Process().children(recursive=True)
+def remove_folders() -> None:
+    """Remove what the rows left.
+
+    Not after each row: ext4 goes around inodes that were deleted within the last minutes, one by one, and
+    making a file then takes up to ten times as long, for us and for whatever we are compared to.
+    """
+    while _made:
+        shutil.rmtree(_made.pop(), ignore_errors=True)
+
+
+def _children() -> frozenset[psutil.Process]:
+    return frozenset(psutil.Process().children(recursive=True))
+
+
+def end_children(spared: frozenset[psutil.Process] = frozenset()) -> None:
+    """End whatever this process started and did not end itself, with everything below it, but ``spared``."""
+    left = list(_children() - spared)
     for act in (psutil.Process.terminate, psutil.Process.kill):
         for process in left:
             with suppress(psutil.Error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,35 @@ def test_every_row_says_what_it_must_reach_and_fits_the_table() -> None:
         assert each.title
         assert each.reach
         assert each.work
+
+
+def test_a_row_ends_what_it_started_and_nothing_else() -> None:
+    sleeper = ("sleep", "60")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def work(_run: Run) -> Result:
+        started.append(subprocess.Popen(sleeper))
+        return Result((GOOD,))
+
+    with subprocess.Popen(sleeper) as other:
+        try:
+            run_row(Row("one", "", "", work, room=0), full=False)
+            is_spared = other.poll() is None
+        finally:
+            other.kill()
+    assert is_spared
+    assert started[0].poll() is not None
+
+
+def test_folders_stay_until_all_rows_are_over_and_then_go(tmp_path: Path) -> None:
+    lay: list[int] = []
+
+    def work(run: Run) -> Result:
+        (run.folder / "file").write_text("x")
+        lay.append(len(list((tmp_path / "work").iterdir())))
+        return Result((GOOD,))
+
+    rows = [Row(name, "", "", work, room=0) for name in ("one", "two", "three")]
+    run_all(rows, Kept(tmp_path, "s", "quick"), full=False)
+    assert lay == [1, 2, 3]
+    assert list((tmp_path / "work").iterdir()) == []
