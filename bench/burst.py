@@ -66,29 +66,25 @@ def one_case(run: Run) -> Result:
     """The same of one case, whose packets keep their order."""
     drops = lone_files(run.folder / "drops", COUNT, one_case=True)
     warm = lone_files(run.folder / "warm", WARM_UP, first=1 + COUNT)
-    others = {"lsyncd+rsync": partial(lsyncd.through_hub, drops=drops)}
-    rounds = ROUNDS if run.full else FEW_ROUNDS
-    rates, figures, costs = _rounds(run, drops, warm, others, rounds)
-    ours, theirs = median(rates["ours"]), median(rates["lsyncd+rsync"])
-    return Result(
-        (Check("x lsyncd+rsync", ours / theirs, 1.5, "x"),),
-        (Reference("lsyncd+rsync", theirs, USUAL_LSYNCD, "/s"),),
-        figures,
-        costs,
-    )
+    return _beside_lsyncd(run, drops, warm, "x lsyncd+rsync", 1.5, USUAL_LSYNCD)
 
 
 def folders(run: Run) -> Result:
     """As many folders of three files."""
     drops = folders_of_three(run.folder / "drops", COUNT)
     warm = folders_of_three(run.folder / "warm", WARM_UP, first=1 + COUNT)
+    return _beside_lsyncd(run, drops, warm, "x lsyncd+rsync, same folders", 1.2, USUAL_LSYNCD_FOLDERS)
+
+
+def _beside_lsyncd(run: Run, drops: Drops, warm: Drops, what: str, goal: float, usual: float) -> Result:
+    """Ours and lsyncd with the same drops; ``usual`` packets a second is what that does."""
     others = {"lsyncd+rsync": partial(lsyncd.through_hub, drops=drops)}
     rounds = ROUNDS if run.full else FEW_ROUNDS
     rates, figures, costs = _rounds(run, drops, warm, others, rounds)
     ours, theirs = median(rates["ours"]), median(rates["lsyncd+rsync"])
     return Result(
-        (Check("x lsyncd+rsync, same folders", ours / theirs, 1.2, "x"),),
-        (Reference("lsyncd+rsync", theirs, USUAL_LSYNCD_FOLDERS, "/s"),),
+        (Check(what, ours / theirs, goal, "x"),),
+        (Reference("lsyncd+rsync", theirs, usual, "/s"),),
         figures,
         costs,
     )

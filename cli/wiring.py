@@ -105,7 +105,10 @@ def open_node(config: Config) -> Node:
         node.start()
     except RuntimeError as error:
         raise NodeStuckError("the threads of the node cannot be started", found=str(error)) from error
-    # What stands now stands until the end: catalogue and schemas need not be looked through for garbage.
+    # What stands now stands until the end: catalogue and schemas need not be looked through for garbage. The
+    # node before a reload is garbage, and must not be kept with them.
+    gc.unfreeze()
+    gc.collect()
     gc.freeze()
     return node
 

@@ -211,9 +211,7 @@ class Applying:
         """A receiver can do nothing with a packet whose ``accepted`` receipt stayed behind here (C14)."""
         links = {row.link for row in packets.destinations(transaction.connection, packet.id)}
         for link in sorted(links - {came_by, ""}):
-            batches.enqueue(
-                transaction, link, ItemKind.RECEIPT, number, URGENT, of=packet.key.sender
-            )
+            batches.enqueue(transaction, link, ItemKind.RECEIPT, number, URGENT, of=packet.key.sender)
 
     def _is_late(self, packet: PacketRow, receipt: Receipt) -> bool:
         """The sender says that its packet expired with it, and here it is: it had left (C18)."""

@@ -10,11 +10,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from exchanged.ledger.transaction import Transaction
-
-_DETAIL: Final = json.JSONEncoder(sort_keys=True)
+from exchanged.ledger.transaction import Transaction, encode_detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ def intend(
     transaction.execute("DELETE FROM effect WHERE kind = ? AND subject = ?", kind, subject)
     transaction.execute(
         "INSERT INTO effect (kind, subject, detail, created_at) VALUES (?, ?, ?, ?)",
-        kind, subject, _DETAIL.encode(dict(detail)) if detail else "{}", transaction.stamp,
+        kind, subject, encode_detail(detail), transaction.stamp,
     )  # fmt: skip
     transaction.wake("effects")
 

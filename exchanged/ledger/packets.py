@@ -320,9 +320,9 @@ def in_inbox(connection: sqlite3.Connection) -> tuple[tuple[PacketRow, Destinati
 def _with_packets(
     connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]
 ) -> tuple[tuple[PacketRow, DestinationRow], ...]:
-    """One question for all of them: an inbox may hold thousands."""
+    """One question for all of them: an inbox may hold thousands. What was forgotten meanwhile is left out."""
     known = _all_of(connection, (row["packet"] for row in rows))
-    return tuple((known[row["packet"]], destination_row(row)) for row in rows)
+    return tuple((known[row["packet"]], destination_row(row)) for row in rows if row["packet"] in known)
 
 
 def forget_folder(transaction: Transaction, packet: int, recipient: str) -> None:

@@ -24,6 +24,11 @@ _DETAIL: Final = json.JSONEncoder(ensure_ascii=True, sort_keys=True)
 Detail = Mapping[str, "str | int | float | bool | list[str] | None"]
 
 
+def encode_detail(detail: Detail | None) -> str:
+    """The particulars of an event or an effect, as text: JSON with sorted keys."""
+    return _DETAIL.encode(dict(detail)) if detail else "{}"
+
+
 def event_link(
     previous: str, event_id: int, at: str, kind: str, sender: str, packet_id: str, recipient: str, detail: str
 ) -> str:
@@ -57,7 +62,7 @@ class Transaction:
         detail: Detail | None = None,
     ) -> None:
         """Append one event to the chain. ``detail`` holds no case data beyond ids and codes."""
-        text = _DETAIL.encode(dict(detail)) if detail else "{}"
+        text = encode_detail(detail)
         sender, packet_id = (key.sender, key.packet_id) if key else ("", "")
         event_id = self.head_id + 1
         chain = event_link(self.head, event_id, self.stamp, kind, sender, packet_id, recipient, text)
