@@ -65,11 +65,13 @@ def told(played: list[Played]) -> Outcome:
     dropped = sum(one.dropped for one in played)
     drained = max((one.drained_seconds for one in played), default=0.0)
     seeds = ", ".join(str(one.seed) for one in played)
+    let_go = sum(one.let_go for one in played)
+    helped = f"; {let_go} met alone three times, held and let go on by an operator" if let_go else ""
     return Outcome(
         ROW,
         cases=kills.total(),
         violations=tuple(each for one in played for each in one.violations),
         recovery_seconds=recoveries,
         measured=f"{kills.total()} kills ({roles}) while {dropped} packets were dropped; all had ended"
-        f" {drained:.0f} s after the last kill; seeds {seeds}",
+        f" {drained:.0f} s after the last kill{helped}; seeds {seeds}",
     )

@@ -193,6 +193,8 @@ def _hold_arrival(row: ArrivalRow, fields: Mapping[str, str]) -> Verdict:
 def _drop(act: Act, row: DropRow) -> Verdict:
     if row.state not in _UNTAKEN or row.original not in (Original.OUTBOX, Original.KEPT):
         return _no(Obstacle.DROP_ENDED, state=row.state.value)
+    if act is Act.REQUEUE and row.state is DropState.HELD:
+        return _no(Obstacle.HELD_DROP, held_by=row.reason)
     if act is not Act.RELEASE:
         return _no(Obstacle.NOT_SEALED, state=row.state.value)
     if row.state is DropState.HELD:

@@ -95,6 +95,7 @@ class Obstacle(StrEnum):
     MAY_HAVE_LEFT = "may-have-left"
     ENDED = "ended"
     NOT_SEALED = "not-sealed"
+    HELD_DROP = "held-drop"
     DROP_ENDED = "drop-ended"
     IN_BATCH = "in-batch"
     BEING_DELIVERED = "being-delivered"

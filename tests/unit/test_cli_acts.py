@@ -17,8 +17,12 @@ from exchanged.acts.values import Operator as ActingOperator
 from exchanged.clock import SystemClock
 from exchanged.control import ControlServer, socket_address
 from exchanged.errors import NoSpaceError
-from exchanged.ledger import batches
+from exchanged.ledger import batches, drops, open_read_only
+from exchanged.ledger.drops import DropIdentity
+from exchanged.ledger.drops import Outcome as DropOutcome
 from exchanged.lock import NodeLock, Purpose
+from exchanged.places import LEDGER_FILE
+from exchanged.states import Event
 from tests.custody.test_front_ends import drop, status
 from tests.support.acting import desk, recorded
 from tests.support.asking import Operator, operator
@@ -104,6 +108,22 @@ def test_acts_go_through_the_daemons_socket(
     asked.text("packet", "cancel", one, "--reason", "two\nlines", code=2)
     asked.text("packet", "cancel", one, code=2)
     server.stop()
+
+
+def test_a_drop_held_as_poison_is_released_and_who_requeues_it_is_told_so(
+    police: SimulatedNode, asked: Operator
+) -> None:
+    identity = DropIdentity(b"poison.zip", 1, 1, 1, 1, "ab" * 32)
+    ledger = police.opened.ledger
+    row = ledger.write(lambda tx: drops.register(tx, identity, "poison.zip"))
+    ledger.write(lambda tx: drops.move(tx, row, Event.HOLD, DropOutcome(reason="poison")))
+    police.die()
+    asked.text("queue", "requeue", "poison.zip", *WHY, code=5)
+    assert "it is held (poison) and not in quarantine" in asked.errors
+    assert " queue release poison.zip" in asked.errors.partition("hint: ")[2]
+    said = asked.json("queue", "release", "--reason-is", "poison", *WHY, "--yes")
+    assert [entry["outcome"] for entry in said["answer"]["done"]] == ["to-intake"]
+    assert drops.get(open_read_only(police.config.node.data_dir / LEDGER_FILE), row.id).reason == ""
 
 
 def test_acts_work_with_the_daemon_down_and_are_done_once(
