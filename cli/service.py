@@ -30,7 +30,6 @@ from exchanged.notify import ALIVE, READY, STOPPING, reloading, status_line, wat
 from exchanged.pulse import COUNTED
 from packet_spec.errors import ExchangeError
 
-_LOOK_SECONDS: Final = 0.2
 # How often the state is looked at, told and, if the unit asks for it, the watchdog fed.
 _BEAT_SECONDS: Final = 10.0
 _BEAT_AGAIN_SECONDS: Final = 1.0
@@ -45,7 +44,10 @@ class RunningNode(Protocol):
     """What a service needs of ``exchanged.node.Node``."""
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
-        """The fatal error, if one happened within the time."""
+        """The fatal error, if one happened; not before the time is over or ``rouse`` was called."""
+
+    def rouse(self) -> None:
+        """End the present or the next ``wait``; called in signal handlers."""
 
     def stop(self) -> bool:
         """Stop; False when a thread of it still hangs in a system call."""
@@ -58,20 +60,23 @@ class RunningNode(Protocol):
 
 
 class Signals:
-    """The signals that came. Handlers only set flags: they may run between any two instructions."""
+    """The signals that came. Handlers only set flags and rouse: they may run between any two instructions."""
 
     def __init__(self) -> None:
         self.stop = False
         self.reload = False
+        self.rouse: Callable[[], None] = lambda: None
 
     def listen(self) -> None:
         """Take SIGTERM, SIGINT and SIGHUP from now on."""
 
         def stop(*_: object) -> None:
             self.stop = True
+            self.rouse()
 
         def reload(*_: object) -> None:
             self.reload = True
+            self.rouse()
 
         for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
             signal.signal(number, handler)
@@ -117,13 +122,16 @@ class Service:
         self._tell(READY)
         event_line("ready", node=self._config.node.code, version=__version__)
         error: ExchangeError | None = None
-        while node is not None and error is None and not self._signals.stop:
+        while node is not None and error is None:
+            self._signals.rouse = node.rouse
+            if self._signals.stop:
+                break
             if self._signals.reload:
                 self._signals.reload = False
                 node = self._reload(node)
             else:
                 self._beat(node)
-                error = node.wait(_LOOK_SECONDS)
+                error = node.wait(max(0.0, self._next_beat - self._clock.monotonic()))
         self._tell(STOPPING)
         if node is not None:
             node.stop()

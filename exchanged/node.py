@@ -8,7 +8,7 @@ On a damaged volume the node stops at once and says so with exit code 6. How it 
 from __future__ import annotations
 
 import logging
-import threading
+import queue
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -109,7 +109,8 @@ class Node:
         self._parts = parts
         self._alarm = AlarmClock(parts.machine_clock, parts.ports.randomness)
         self._fatal: ExchangeError | None = None
-        self._stopped = threading.Event()
+        # A signal handler may put into it wherever it interrupts the main thread; an event has a lock.
+        self._roused: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._links = [
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
             for link in parts.config.links
@@ -210,16 +211,21 @@ class Node:
         return {name: seconds for name, seconds in slow.items() if name not in dialled}
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
-        """Wait until something fatal happens or the time is over; the error, if there was one."""
-        self._stopped.wait(timeout_seconds)
+        """Wait for a fatal error, ``rouse`` or the end of the time; the fatal error, if there was one."""
+        with suppress(queue.Empty):
+            self._roused.get(timeout=timeout_seconds)
         return self._fatal
+
+    def rouse(self) -> None:
+        """End the present or the next ``wait``. May be called in a signal handler."""
+        self._roused.put(None)
 
     def _on_fatal(self, error: ExchangeError) -> None:
         event_line("volume-damaged", level=logging.ERROR, error=error.reference, what=str(error))
         with suppress(OSError):
             (self._parts.config.node.data_dir / DAMAGE_FILE).touch()
         self._fatal = error
-        self._stopped.set()
+        self.rouse()
 
     def _tell_slow(self, slow: Mapping[str, float]) -> None:
         for name in slow.keys() - self._told_slow:

@@ -30,6 +30,7 @@ workers = 2
 [log]
 level = "info"
 """
+LOOK = 0.2
 WELL = Health(is_alive=True, links=2, down=(), waiting=3, slow={})
 
 
@@ -43,6 +44,7 @@ class Stage:
         self.clock = FakeClock()
         self.script: list[Callable[[], object]] = []
         self.acts: list[str] = []
+        self.waits: list[float] = []
         self.logs: list[str] = []
         self.fails: list[Exception] = []
         self.health = WELL
@@ -93,9 +95,14 @@ class Node:
 
     def wait(self, timeout_seconds: float | None = None) -> ExchangeError | None:
         if timeout_seconds:
-            self._stage.clock.advance(timeout_seconds)
+            self._stage.waits.append(timeout_seconds)
+            # Roused early, as signals do it.
+            self._stage.clock.advance(min(timeout_seconds, LOOK))
             self._stage.script.pop(0)()
         return self._stage.fatal
+
+    def rouse(self) -> None:
+        self._stage.acts.append("rouse")
 
     def stop(self) -> bool:
         self._stage.acts.append("stop")
@@ -300,16 +307,35 @@ def test_the_watchdog_is_fed_at_half_its_limit_and_not_while_our_volume_hangs(st
     assert "WATCHDOG=1" in stage.heard()
 
 
-def test_signals_only_set_flags() -> None:
+def test_an_idle_node_is_left_alone_until_the_next_beat(stage: Stage) -> None:
+    assert stage.run(*[lambda: None] * 3) is ExitCode.DONE
+    assert [round(seconds, 1) for seconds in stage.waits] == [4.0, 3.8, 3.6, 3.4]
+
+
+def test_signals_rouse_the_node_that_runs(stage: Stage) -> None:
+    def rouse() -> None:
+        stage.signals.rouse()
+
+    def reload() -> None:
+        rouse()
+        stage.sighup()
+
+    assert stage.run(reload, rouse) is ExitCode.DONE
+    assert stage.acts == ["open 2", "rouse", "stop", "open 2", "rouse", "stop"]
+
+
+def test_signals_set_flags_and_rouse() -> None:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     try:
-        signals = Signals()
+        signals, roused = Signals(), []
+        signals.rouse = lambda: roused.append((signals.reload, signals.stop))
         signals.listen()
         os.kill(os.getpid(), signal.SIGHUP)
         assert (signals.reload, signals.stop) == (True, False)
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.stop
+        assert roused == [(True, False), (True, True)]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
