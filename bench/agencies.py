@@ -7,7 +7,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from bench.crowd import Crowd
+from bench.crowd import TOGETHER, Crowd
 from bench.growth import await_rest
 from bench.latency import p95
 from bench.meter import Meter
@@ -64,6 +64,7 @@ def many(run: Run, count: int) -> Result:
         notes=(
             f"restart of node and server: half of them back in {median(back or [0.0]):.0f} s, {last}",
             f"{memory / count:.0f} MiB a front-end, {before / count:.0f} MiB before its first packet",
+            f"{TOGETHER} front-ends in a process, with worker processes in common",
             "login keys from a file; limits as shipped",
         ),
     )
@@ -80,11 +81,11 @@ def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
     frontends, province, began = crowd.frontend_cpu(), crowd.province_cpu(), time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - began
-    shares = [(spent - frontends[code]) / took * 100 for code, spent in crowd.frontend_cpu().items()]
+    each = (crowd.frontend_cpu() - frontends) / took * 100 / len(crowd.agencies)
     of_province = (crowd.province_cpu() - province) / took * 100
     return (
         Check("idle province with its server", of_province, 10.0, "% core", at_least=False),
-        Check("idle front-end, mean", sum(shares) / len(shares), 0.1, "% core", at_least=False),
+        Check("idle front-end, mean", each, 0.1, "% core", at_least=False),
     )
 
 
@@ -103,7 +104,7 @@ def _drain(crowd: Crowd, post: Post, count: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while post.open:
         post.look()
-        crowd.require_memory()
+        crowd.require_health()
         if time.monotonic() > deadline:
             told = f"{len(post.open)} of {count} packets did not arrive"
             raise NotArrivedError(f"{told}, {post.refused()} were refused")

@@ -1,4 +1,4 @@
-"""Many agencies on one machine: daemons forked from a loaded parent, each with its own keys, lock and ledger.
+"""Many agencies on one machine: processes that carry several front-ends, each with its own keys and ledger.
 
 Limits are those of a node as it is shipped, not the short ones of a lab. The server reads the login keys from
 a file, because a lab's program for that keeps no answers, and hundreds of logins would measure little else.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
-import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,16 +23,18 @@ import psutil
 
 from bench.meter import cpu_of, memory_of
 from bench.province import NotArrivedError
-from certainty.kills.nodes import Nodes
+from certainty.kills.nodes import Nodes, NotReadyError
 from cli.fiction.agencies import LabAgency
 from cli.lab.lab import create_lab
 from cli.lab.layout import SSHD
 from cli.lab.plan import default_plan
 from cli.lab.processes import descendants, kill, read_record
+from cli.lab.starting import last_word
 from exchanged.clock import SystemClock
 
-# Started side by side: more would wait for each other on two cores.
-_AT_A_TIME: Final = 4
+_ROOT: Final = Path(__file__).resolve().parents[1]
+TOGETHER: Final = 50
+"""Front-ends in one process; it has one interpreter for all of them."""
 _LEAST_FREE_MIB: Final = 1_500
 _CONNECT_SECONDS: Final = 300.0
 _LAB_ONLY: Final = re.compile(
@@ -62,28 +67,22 @@ class Crowd:
             path.write_text(_LAB_ONLY.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
         self._keys_from_file()
         self._nodes = Nodes(self.lab)
+        self._hives: list[subprocess.Popen[str]] = []
         self._watches = ""
         self._restarted, self._log_bytes = 0.0, 0
 
     def __enter__(self) -> Self:
         self._allow_watches()
-        # A few for each daemon: its socket and what tells of its end.
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         try:
             self._nodes.__enter__()
             self._nodes.start(self.lab.province)
             self._nodes.await_ready(self.lab.province)
             codes = self.lab.agencies
-            for first in range(0, len(codes), _AT_A_TIME):
-                group = codes[first : first + _AT_A_TIME]
-                for code in group:
-                    self._nodes.start(code)
-                for code in group:
-                    self._nodes.await_ready(code)
-                self.require_memory()
-                if first % 100 == 0:
-                    self._tell(f"{first + len(group)} of {len(codes)} front-ends run")
+            for first in range(0, len(codes), TOGETHER):
+                group = codes[first : first + TOGETHER]
+                self._start(group)
+                self.require_health()
+                self._tell(f"{first + len(group)} of {len(codes)} front-ends run")
             self._await_lines()
         except BaseException:
             self.__exit__()
@@ -92,15 +91,18 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._tell("ending all nodes")
+        for hive in self._hives:
+            hive.kill()
+            hive.communicate()
         try:
             self._nodes.__exit__(None, None, None)
         finally:
             if self._watches:
                 _INSTANCES.write_text(self._watches, encoding="ascii")
 
-    def frontend_cpu(self) -> Mapping[str, float]:
-        """Seconds of processor time so far, by agency, with its workers."""
-        return {code: self._cpu(code) for code in self.lab.agencies}
+    def frontend_cpu(self) -> float:
+        """Seconds of processor time so far of all front-ends together, with their workers."""
+        return sum(map(cpu_of, self._frontends()))
 
     def province_cpu(self) -> float:
         """Seconds of processor time of the province's node and of the server's sessions so far."""
@@ -111,14 +113,16 @@ class Crowd:
             with suppress(psutil.Error):
                 spent = psutil.Process(each.pid).cpu_times()
                 served += spent.user + spent.system
-        return self._cpu(self.lab.province) + served
+        return sum(map(cpu_of, _family(self._nodes.pid(self.lab.province)))) + served
 
     def frontend_memory(self) -> float:
         """The proportional shares of all front-ends and their workers together, in MiB."""
-        return sum(memory_of(each) for code in self.lab.agencies for each in self._family(code))
+        return sum(map(memory_of, self._frontends()))
 
-    def require_memory(self) -> None:
-        """Raises NotEnoughMemoryError while the machine can still be used."""
+    def require_health(self) -> None:
+        """Raises NotReadyError when some have ended, NotEnoughMemoryError while there is still a little."""
+        if any(hive.poll() is not None for hive in self._hives):
+            raise NotReadyError("front-ends have ended")
         free = psutil.virtual_memory().available >> 20
         if free < _LEAST_FREE_MIB:
             used = self.frontend_memory()
@@ -152,14 +156,28 @@ class Crowd:
             time.sleep(_LOOK_SECONDS)
         return sorted(found.values())
 
-    def _cpu(self, code: str) -> float:
-        return sum(map(cpu_of, self._family(code)))
+    def _frontends(self) -> list[psutil.Process]:
+        return [process for hive in self._hives for process in _family(hive.pid)]
 
-    def _family(self, code: str) -> list[psutil.Process]:
-        with suppress(psutil.Error, KeyError):
-            process = psutil.Process(self._nodes.pid(code))
-            return [process, *process.children(recursive=True)]
-        return []
+    def _start(self, codes: Sequence[str]) -> None:
+        """One process for these. Raises NotReadyError."""
+        log = self.lab.log(codes[0])
+        log.parent.mkdir(parents=True, exist_ok=True)
+        configs = [str(self.lab.node_config(code)) for code in codes]
+        with log.open("ab") as errors:
+            hive = subprocess.Popen(
+                (sys.executable, "-P", "-m", "bench.hive", *configs),
+                cwd=_ROOT,
+                env={**os.environ, "PYTHONPATH": str(_ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        self._hives.append(hive)
+        for code, line in zip_longest(codes, islice(hive.stdout or (), len(codes))):
+            if line != f"ready {code}\n":
+                raise NotReadyError(f"{code} did not become ready: {last_word(log)}")
 
     def _await_lines(self) -> None:
         """Every front-end has put a first word into its mailbox."""
@@ -193,3 +211,10 @@ def _fingerprint(key: Path) -> str:
     """As the server writes it: SHA-256 of the public key, in base64 without the filling."""
     blob = base64.b64decode(key.with_suffix(".pub").read_text(encoding="ascii").split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []

@@ -28,7 +28,7 @@ from exchanged.node import Node
 from exchanged.notify import sd_notify, watchdog_interval_seconds
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.places import DAMAGE_FILE, LEDGER_FILE
-from exchanged.pool import ProcessWorkPool
+from exchanged.pool import ProcessWorkPool, WorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
 from frontend_server.role import frontend_agency, frontend_stations
@@ -61,11 +61,16 @@ def run_node(path: Path, config: Config) -> ExitCode:
 
     Raises ExchangeError when it cannot start, or cannot go on after a reload (see ``cli.service``).
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    prepare_process()
     signals = Signals()
     signals.listen()
     watchdog = watchdog_interval_seconds()
     return Service(path, config, open_node, signals, SystemClock(), sd_notify, set_log, watchdog).run()
+
+
+def prepare_process() -> None:
+    """What holds for the interpreter as a whole. Before the first node is opened."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def become_owner(config: Config) -> None:
@@ -82,17 +87,25 @@ def set_log(config: Config) -> None:
     configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
 
 
-def open_node(config: Config) -> Node:
-    """Open a node and let it work. Raises ExchangeError, with everything let go, when it cannot."""
+def make_pool(config: Config) -> WorkPool:
+    """The worker processes that a node of that configuration uses; none is started yet."""
     limits = config.limits
-    pool = ProcessWorkPool(
+    return ProcessWorkPool(
         limits.workers,
         limits.check_timeout_seconds,
         limits.check_memory_mib * MIB,
         modules=_WORK[config.node.role is NodeRole.FRONTEND],
     )
+
+
+def open_node(config: Config, pool: WorkPool | None = None) -> Node:
+    """Open a node and let it work. ``pool``: what it closes when it stops; one of its own unless given.
+
+    Raises ExchangeError, with everything let go, when it cannot.
+    """
     wakes = _Wakes()
-    parts = open_parts(config, Ports(SystemClock(), SystemRandomness(), pool), wakes)
+    ports = Ports(SystemClock(), SystemRandomness(), make_pool(config) if pool is None else pool)
+    parts = open_parts(config, ports, wakes)
     with ExitStack() as undo:
         # Nothing has worked yet: whether the last stop was a clean one stays as it was found.
         undo.callback(parts.close, clean=parts.reconciled.clean_stop)
