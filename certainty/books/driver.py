@@ -133,24 +133,27 @@ class Driver:
     def reusable(self, agency: str) -> tuple[Dropped, ...]:
         """Drops whose names are free again, so that something else may bear them.
 
-        Not of contents that were dropped twice: one of them has a status under its name alone, which a later
-        drop of that name would replace.
+        Not those that a content bore which was dropped twice: one of its drops, whichever was taken later,
+        has a status under its name alone, which a later drop of that name would replace.
         """
-        times = Counter(each.identity for each in self.dropped)
+        own = [each for each in self.dropped if each.agency == agency]
+        times = Counter(each.identity for each in own)
+        taken = {each.name for each in own if times[each.identity] > 1}
         outbox = self._world.agencies[agency] / "outbox"
-        return tuple(
-            each
-            for each in self.dropped
-            if each.agency == agency and times[each.identity] == 1 and not (outbox / each.name).exists()
-        )
+        return tuple(each for each in own if each.name not in taken and not (outbox / each.name).exists())
+
+    def repeatable(self, agency: str) -> tuple[Dropped, ...]:
+        """Folders whose content may be dropped again: no other drop bears their name (see ``reusable``)."""
+        own = [each for each in self.dropped if each.agency == agency]
+        times = Counter(each.name for each in own)
+        return tuple(each for each in own if each.form == "folder" and times[each.name] == 1)
 
     def drop_any(self, agency: str = "") -> Dropped:
         """Something, drawn from the seed, from ``agency`` or from any."""
         agency = agency or self._random.choice(self.senders())
-        own = [each for each in self.dropped if each.agency == agency and each.form == "folder"]
-        chance = self._random.random()
-        if own and chance < 0.06:
-            return self.drop_again(self._random.choice(own))
+        chance, repeatable = self._random.random(), self.repeatable(agency)
+        if repeatable and chance < 0.06:
+            return self.drop_again(self._random.choice(repeatable))
         request = self.request(agency)
         free = [each for each in self.reusable(agency) if each.form == "folder"]
         if free and chance < 0.14:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -254,3 +255,24 @@ def test_the_driver_writes_down_a_drop_before_it_can_be_seen(
     driver = Driver(world, 1)
     driver.drop(driver.request(POLICE, business_type="interrogation.cancel", extra_documents=()))
     assert seen == [True]
+
+
+def test_no_name_is_borne_by_a_content_that_was_dropped_twice_and_by_another_one(tmp_path: Path) -> None:
+    """Which of two equal drops becomes the duplicate is up to the node; its status has that name alone."""
+    agencies = {code: tmp_path / code for code in (POLICE, PROCURATORATE)}
+    for root in agencies.values():
+        (root / "outbox").mkdir(parents=True)
+        (root / "sent").mkdir()
+    driver = Driver(World(tmp_path, agencies, {}), 5)
+    for _ in range(200):
+        dropped = driver.drop_any(POLICE)
+        root = agencies[dropped.agency]
+        target = root / "sent" / dropped.name
+        target = target.with_name(f"{dropped.name}~{dropped.drop}") if target.exists() else target
+        (root / "outbox" / dropped.name).rename(target)
+    times = Counter(each.identity for each in driver.dropped)
+    names = Counter((each.agency, each.name) for each in driver.dropped)
+    assert max(times.values()) > 1
+    assert max(names.values()) > 1
+    twice = [(each.agency, each.name) for each in driver.dropped if times[each.identity] > 1]
+    assert {names[each] for each in twice} == {1}
