@@ -35,7 +35,7 @@ _NETWORK: Final = (
         ("root", "sshd", "ip", "tc", "iptables"),
         full_only=("F61", "F62", "F63"),
         quick_seconds=28,
-        full_seconds=700,
+        full_seconds=1_000,
     ),
     Shard(
         "network-server",
@@ -50,11 +50,11 @@ _NETWORK: Final = (
     Shard(
         "network-batches",
         "mailboxes and inboxes whose files are copied, mixed, changed, taken",
-        ("F70", "F71", "F72", "F73", "F74", "F76"),
+        ("F70", "F71", "F72", "F73", "F74", "F76", "F90"),
         "certainty.network.batch_shard",
-        full_only=("F73", "F74"),
+        full_only=("F73", "F74", "F90"),
         quick_seconds=28,
-        full_seconds=500,
+        full_seconds=800,
     ),
     Shard(
         "network-crowd",

@@ -32,6 +32,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 _LOG: Final = logging.getLogger(__name__)
+_LIBRARY_LOG: Final = "watchdog"
 # A file is looked at when it was closed or renamed into place; its growing says nothing. A rename
 # from an unwatched folder comes as a creation.
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
@@ -66,6 +67,8 @@ class FolderWatch:
         """Begin to watch what was added. A system without free inotify instances is logged only."""
         # It warns of each folder that appears in a watched tree, with the path, which case software chose.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.")
+        # And of each overflow, for every folder again: the scan finds what was not told.
+        logging.getLogger(_LIBRARY_LOG).setLevel(logging.ERROR)
         try:
             observer = Observer()
             observer.start()

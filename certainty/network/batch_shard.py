@@ -1,10 +1,11 @@
-"""Shard ``network-batches``: files in mailboxes and inboxes are copied, mixed, changed, taken (F70-F76)."""
+"""Shard ``network-batches``: files in mailboxes and inboxes are copied, mixed, changed, lost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from certainty.network.copies import put_again_and_again
+from certainty.network.lost_receipts import lose_receipts
 from certainty.network.reader import read_greedily
 from certainty.network.relay import betray, carry
 from certainty.shard import Outcome, Run
@@ -20,4 +21,5 @@ def work(run: Run) -> Iterator[Outcome]:
     if not run.quick:
         yield carry(run)
         yield betray(run)
+        yield lose_receipts(run)
     yield read_greedily(run)

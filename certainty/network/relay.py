@@ -183,7 +183,8 @@ def _strategies(relay: Relay) -> dict[str, Callable[[Step], list[tuple[Path, str
     }
 
 
-def _stage(run: Run, name: str) -> tuple[Stage, Relay]:
+def relayed_stage(run: Run, name: str) -> tuple[Stage, Relay]:
+    """Folder links whose two ends lie apart, and the relay between them; neither is started."""
     stage = Stage(run.folder / name, _CODES, seed=run.seed, limits=_LIMITS, link="folder")
     near = run.folder / f"{name}-near"
     for code in _CODES:
@@ -199,7 +200,7 @@ def betray(run: Run) -> Outcome:
     """F74: eight strategies of a relay without keys, one after the other; it turns honest after each."""
     found: list[Violation] = []
     told: list[str] = []
-    stage, relay = _stage(run, "f74")
+    stage, relay = relayed_stage(run, "f74")
     with stage:
         relay.start()
         stage.lab.start()
@@ -259,7 +260,7 @@ def carry(run: Run) -> Outcome:
     found: list[Violation] = []
     case = f"seed {run.seed}"
     rounds = 1 if run.quick else 5
-    stage, relay = _stage(run, "f73")
+    stage, relay = relayed_stage(run, "f73")
     with stage:
         stage.lab.start()
         for number in range(rounds):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -147,6 +148,14 @@ def test_a_mistake_of_the_callback_does_not_end_the_watch(tmp_path: Path) -> Non
         (tmp_path / name).write_text("x")
         assert calls.acquire(timeout=WAIT_SECONDS)
     watch.stop()
+
+
+def test_the_library_writes_no_path_into_the_log(
+    watch: FolderWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an overflow it warns once for each folder, with its path and in no form of ours."""
+    logging.getLogger("watchdog.observers.inotify").warning("Inotify queue overflowed below %r", "/outbox")
+    assert not caplog.records
 
 
 def test_stop_ends_it_and_may_be_repeated(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
