@@ -25,6 +25,7 @@ STEPS: Final = (
     "0012-encryption",
     "0013-seals",
     "0014-turns",
+    "0015-expiring",
 )
 """All of them, in order."""
 

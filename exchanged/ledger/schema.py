@@ -16,6 +16,7 @@ from exchanged.ledger import (
     forms,
     schema_answers,
     schema_encryption,
+    schema_expiring,
     schema_keys,
     schema_log,
     schema_notes,
@@ -363,6 +364,11 @@ def _seals(database: Database) -> None:
 @migrations(name="0014-turns")
 def _turns(database: Database) -> None:
     _run(database, schema_turns.STATEMENTS)
+
+
+@migrations(name="0015-expiring")
+def _expiring(database: Database) -> None:
+    _run(database, schema_expiring.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

@@ -20,7 +20,8 @@ FULL_SHARE: Final = 1.0
 SMALL_SHARE: Final = 0.125
 """Of what is urgent, and of statements, which are small."""
 
-# The turn of a row that comes now. Parameters: link, flow, link, share; and flow, share.
+# The turn of a row that comes now. Parameters: link, flow, link, share; and flow, share. The index is named
+# because SQLite would take one of the state, and read all that waits for each that comes.
 OUTGOING_TURN: Final = (
     "max(coalesce((SELECT max(turn) FROM outgoing WHERE link = ? AND flow = ? AND batch IS NULL"
     " AND held = 0), 0), coalesce((SELECT min(turn) FROM outgoing WHERE link = ? AND batch IS NULL"
@@ -28,7 +29,7 @@ OUTGOING_TURN: Final = (
 )
 ARRIVAL_TURN: Final = (
     "max(coalesce((SELECT max(turn) FROM arrival WHERE flow = ? AND state = 'landed'), 0),"
-    " coalesce((SELECT min(turn) FROM arrival WHERE state = 'landed'), 0)) + ?"
+    " coalesce((SELECT min(turn) FROM arrival INDEXED BY arrival_turn WHERE state = 'landed'), 0)) + ?"
 )
 
 

@@ -7,21 +7,23 @@ from collections.abc import Iterable
 
 from tests.support.province import Province, node
 
+# A backlog of these must cost nobody more who comes later.
+WAITING = ("state = 'landed'", "FROM outgoing", "JOIN outgoing")
 GROWING = ("batch_in", "batch_out", "batch_blob", "packet", "destination", "case_history", "event", "receipt")
 
 
 def plans(connection: sqlite3.Connection, statements: Iterable[str]) -> list[str]:
     found = []
     for statement in statements:
-        if statement.split(maxsplit=1)[0] in ("SELECT", "UPDATE", "DELETE"):
+        if statement.split(maxsplit=1)[0] in ("SELECT", "UPDATE", "DELETE", "INSERT"):
             found += [
                 f"{row[3]} <- {statement}" for row in connection.execute("EXPLAIN QUERY PLAN " + statement)
             ]
     return found
 
 
-def test_the_cost_of_a_packet_does_not_grow_with_the_ledger(province: Province) -> None:
-    """No statement of landing, judging and offering walks a table that keeps every packet for ever."""
+def statements_of_a_packet(province: Province) -> tuple[sqlite3.Connection, list[str]]:
+    """Everything that the ledger was asked for one packet from landing to the receipt."""
     province.police.greet()
     province.run()
     ledger = node(province).opened.ledger
@@ -34,6 +36,12 @@ def test_the_cost_of_a_packet_does_not_grow_with_the_ledger(province: Province) 
     province.run()
     for connection in (ledger._connection, ledger.read()):
         connection.set_trace_callback(None)
+    return ledger.read(), sorted(seen)
+
+
+def test_the_cost_of_a_packet_does_not_grow_with_the_ledger(province: Province) -> None:
+    """No statement of landing, judging and offering walks a table that keeps every packet for ever."""
+    connection, seen = statements_of_a_packet(province)
     # All that a link ever carried, where only what is open was meant.
     whole_links = (
         "SEARCH batch_in USING INDEX batch_in_name (link=?) ",
@@ -41,9 +49,21 @@ def test_the_cost_of_a_packet_does_not_grow_with_the_ledger(province: Province) 
     )
     walks = [
         plan
-        for plan in plans(ledger.read(), sorted(seen))
+        for plan in plans(connection, seen)
         for table in GROWING
         if plan.startswith((f"SCAN {table} <-", *whole_links))
         and not plan.endswith(" ORDER BY id DESC LIMIT 1")
     ]
     assert walks == []
+
+
+def test_the_cost_of_a_packet_does_not_grow_with_those_that_wait(province: Province) -> None:
+    """Nobody reads or sorts all that waits to be judged or offered, for one packet or a few."""
+    connection, seen = statements_of_a_packet(province)
+    found = plans(connection, seen)
+    assert any("INDEX arrival_turn" in plan for plan in found)
+    assert any("INDEX outgoing_turn" in plan for plan in found)
+    # What is held is few, and looked at as a whole.
+    waiting = [plan for plan in found if any(words in plan for words in WAITING)]
+    all_of_them = ("USE TEMP B-TREE FOR ORDER", "INDEX arrival_state", "INDEX arrival_due", "AND kind=?)")
+    assert [plan for plan in waiting for step in all_of_them if step in plan.partition(" <- ")[0]] == []
