@@ -251,11 +251,9 @@ def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
 
 
 def _name_of(entry: ZipEntry) -> str:
-    """The name as text. Old tools write GBK without saying so; Apple's write UTF-8 without saying so."""
-    for encoding in ("utf-8",) if entry.is_utf8 else ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            return entry.raw_name.decode(encoding)
-    raise _refused(entry)
+    if entry.name is None:
+        raise _refused(entry)
+    return entry.name
 
 
 def _encoded(name: str) -> Iterator[bytes]:

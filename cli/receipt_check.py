@@ -8,14 +8,13 @@ and no daemon. Leaves to others: where the directory comes from, whose roots the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from cli.drop_reader import Drop, DropFile, DropRefused, blocks_of, read_drop
+from cli.drop_reader import Drop, DropRefused, blocks_of, read_drop
 from cli.frame import InputFileError, read_input
 from packet_spec.authority import check_receipt_authority, check_seal_authority
 from packet_spec.delivery import decode_delivery
@@ -26,7 +25,7 @@ from packet_spec.errors import ExchangeError, FormatError, NameRefusedError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import KIB, PACKET_XML_BYTES, RECEIPT_BYTES, SEAL_XML_BYTES
 from packet_spec.model import Attachment, Directory, Receipt, Seal
-from packet_spec.names import fold_name, safe_component
+from packet_spec.names import fold_name, safe_component, sealed_name
 from packet_spec.receipt import open_receipt
 from packet_spec.seal import PacketReader, decode_seal
 from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, new_hasher, verify
@@ -266,16 +265,7 @@ def _parts(attachments: Iterable[Attachment], drop: Drop) -> Iterator[tuple[byte
         file = by_name.get(fold_name(listed.file))
         if file is None:
             raise PacketDiffersError("a listed attachment is not there", found=listed.file)
-        yield _sealed_name(file, listed.file), file.size, _digest(file.blocks())
-
-
-def _sealed_name(file: DropFile, listed: str) -> bytes:
-    """The name as the seal bears it: the file's own where it reads as listed, else as listed."""
-    for encoding in ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            if file.raw_name.decode(encoding) == listed:
-                return file.raw_name
-    return listed.encode()
+        yield sealed_name(file.raw_name, listed.file), file.size, _digest(file.blocks())
 
 
 def _own_name(name: str) -> str:

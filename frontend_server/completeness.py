@@ -95,15 +95,6 @@ def digest_findings(attachments: Sequence[Attachment], digests: Sequence[str]) -
     )[:FINDINGS]
 
 
-def part_name(raw: bytes, listed: str) -> bytes:
-    """The original name for the seal: as the file bears it where it reads as listed, else as listed."""
-    for encoding in _ENCODINGS:
-        with suppress(UnicodeDecodeError):
-            if raw.decode(encoding) == listed:
-                return raw
-    return listed.encode()
-
-
 def _by_name(present: Sequence[Member]) -> tuple[dict[str, int], list[bytes]]:
     """Folded name -> file, by every reading of the name; and names that meet another one's."""
     found: dict[str, int] = {}

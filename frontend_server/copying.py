@@ -20,12 +20,12 @@ from exchanged.clock import Randomness
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import FileOperationError
-from frontend_server.completeness import part_name
 from frontend_server.drops import DropChangedError, DropSource
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES
 from packet_spec.model import Attachment, Carriage, SealPart
+from packet_spec.names import sealed_name
 
 SUFFIX: Final = ".intake"
 """Of private files that are not adopted yet; a start removes them."""
@@ -114,7 +114,7 @@ class Copier:
             size, digest = len(data), sha256_hex(data)
         if size != member.size:
             raise DropChangedError("a file of a drop has another size than it had")
-        name = part_name(member.name, listed.file)
+        name = sealed_name(member.name, listed.file)
         part = SealPart(number, name, size, digest, carriage, listed.document_type)
         return CopiedPart(part, data, path)
 

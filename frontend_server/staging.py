@@ -46,7 +46,7 @@ from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, readi
 from packet_spec.errors import DigestMismatchError, ExchangeError
 from packet_spec.findings import Finding
 from packet_spec.model import ReceiptKind, Seal, SealPart
-from packet_spec.names import delivered_name, escape_for_display
+from packet_spec.names import delivered_name, escape_for_display, read_name
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import new_hasher
 from packet_spec.told import DeliveredFile, Delivery
@@ -345,8 +345,6 @@ def _opened_files(files: Mapping[int, DeliveredFile], opened: OpenPacket) -> dic
 
 
 def _listed_name(name: bytes) -> str:
-    """The original name as text: UTF-8, else GB18030 (old zip tools), else escaped for display."""
-    for encoding in ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            return name.decode(encoding)
-    return escape_for_display(name)
+    """The original name as text, else escaped for display."""
+    text = read_name(name)
+    return escape_for_display(name) if text is None else text

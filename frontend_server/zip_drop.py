@@ -15,7 +15,6 @@ import hashlib
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -123,8 +122,9 @@ def _read_files(file: OpenFile) -> tuple[_File, ...]:
 
 def _file_of(entry: ZipEntry) -> _File | None:
     """The file that an entry is, or None for a folder and for litter. Raises DropRefusedError."""
-    name = _decode(entry)
-    *folders, last = name.replace("\\", "/").split("/")
+    if entry.name is None:
+        raise _refused(entry)
+    *folders, last = entry.name.replace("\\", "/").split("/")
     if folders and folders[0] == "__MACOSX":
         return None
     if len(folders) > 1 or any(_is_unsafe(folder) for folder in folders):
@@ -142,15 +142,6 @@ def _file_of(entry: ZipEntry) -> _File | None:
     if entry.is_encrypted or entry.method not in (STORED, DEFLATED):
         raise DropRefusedError(make_finding("zip-protected", found=escape_for_display(entry.raw_name)))
     return _File(raw, last, folders[0] if folders else "", entry)
-
-
-def _decode(entry: ZipEntry) -> str:
-    """The name as text. Old tools write GBK without saying so; Apple's write UTF-8 without saying so."""
-    encodings = ("utf-8",) if entry.is_utf8 else ("utf-8", "gb18030")
-    for encoding in encodings:
-        with suppress(UnicodeDecodeError):
-            return entry.raw_name.decode(encoding)
-    raise _refused(entry)
 
 
 def _encode(text: str, entry: ZipEntry) -> bytes:

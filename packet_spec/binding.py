@@ -11,6 +11,7 @@ from datetime import datetime
 
 from packet_spec.findings import Finding
 from packet_spec.model import Attachment, Envelope, Packet, Seal, SealPart
+from packet_spec.names import read_name
 from packet_spec.part_cipher import carried_size
 from packet_spec.xml_findings import xml_finding
 
@@ -65,7 +66,7 @@ def check_parts_against_attachments(seal: Seal, attachments: tuple[Attachment, .
 
 
 def _differences(part: SealPart, listed: Attachment) -> Iterator[tuple[str, str, str]]:
-    if not _is_name_of(part.name, listed.file):
+    if read_name(part.name) != listed.file:
         yield "file", listed.file, part.name.decode("utf-8", errors="backslashreplace")
     if part.document_type != listed.document_type:
         yield "documentType", listed.document_type, part.document_type
@@ -86,16 +87,6 @@ def _encrypted_differences(part: SealPart, listed: Attachment) -> Iterator[tuple
         yield "size", str(carried_size(listed.size)), str(part.size)
     if listed.sha256 is None:
         yield "sha256", "64 x 0-9 a-f", "-"
-
-
-def _is_name_of(name: bytes, listed: str) -> bool:
-    """The original name is the listed one, in UTF-8 or, from old programs, in GB18030."""
-    if name == listed.encode():
-        return True
-    try:
-        return name.decode("gb18030") == listed
-    except UnicodeDecodeError:
-        return False
 
 
 def _shown(value: object) -> str:

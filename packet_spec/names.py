@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Final
 
 from packet_spec.errors import NameRefusedError
@@ -75,6 +76,22 @@ def fold_name(name: str) -> str:
     if name.isascii():
         return name.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def read_name(name: bytes) -> str | None:
+    """The text of an original name: UTF-8 where it is that, else GB18030; None where it is neither."""
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            return name.decode(encoding)
+    return None
+
+
+def sealed_name(name: bytes, listed: str) -> bytes:
+    """The name that a seal bears: that of the file where it reads as listed, else the listed one in UTF-8.
+
+    So it reads as listed in any case, also where a short name in GBK is valid UTF-8 by chance.
+    """
+    return name if read_name(name) == listed else listed.encode()
 
 
 def delivered_name(listed: str, index: int, taken: set[str]) -> str:

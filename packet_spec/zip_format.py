@@ -10,6 +10,7 @@ before the first entry.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -54,10 +55,13 @@ class RandomAccess(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ZipEntry:
-    """One entry: raw name, where its packed bytes lie, and what they unpack to."""
+    """One entry: its name, where its packed bytes lie, and what they unpack to.
+
+    ``name`` is None where ``raw_name`` is not in the encoding that holds for it.
+    """
 
     raw_name: bytes
-    is_utf8: bool
+    name: str | None
     method: int
     is_encrypted: bool
     crc: int
@@ -89,6 +93,7 @@ def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
     if count > most_entries:
         raise ZipStructureError("too many entries")
     listed = sorted(_read_directory(file, count, start, end), key=lambda entry: entry.offset)
+    unstated = _unstated_encoding(listed)
     entries: list[ZipEntry] = []
     position = 0
     for index, entry in enumerate(listed):
@@ -100,10 +105,26 @@ def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
         if rest != 0 and not (entry.flags & _HAS_DESCRIPTOR and rest in _DESCRIPTORS):
             raise ZipStructureError("entries overlap or leave gaps")
         position = following
-        entries.append(_entry(entry, data_offset))
+        entries.append(_entry(entry, data_offset, unstated))
     if position != start:
         raise ZipStructureError("bytes lie before the directory")
     return tuple(entries)
+
+
+def _unstated_encoding(listed: Sequence[_Listed]) -> str:
+    """The encoding of names that state none. Old tools write GBK so, Apple's UTF-8: one archive, one tool.
+
+    Many short names in GBK are valid UTF-8 too, but hardly ever all names of an archive.
+    """
+    names = [entry.raw_name for entry in listed if not entry.flags & _UTF8_NAME]
+    return "gb18030" if any(_decoded(name, "utf-8") is None for name in names) else "utf-8"
+
+
+def _decoded(name: bytes, encoding: str) -> str | None:
+    try:
+        return name.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _find_directory(file: RandomAccess) -> tuple[int, int, int]:
@@ -225,10 +246,13 @@ def _check_local(file: RandomAccess, entry: _Listed, following: int) -> int:
     return data_offset
 
 
-def _entry(listed: _Listed, data_offset: int) -> ZipEntry:
+def _entry(listed: _Listed, data_offset: int, unstated: str) -> ZipEntry:
+    name = _decoded(listed.raw_name, "utf-8")
+    if unstated != "utf-8" and not listed.flags & _UTF8_NAME:
+        name = _decoded(listed.raw_name, unstated) or name
     return ZipEntry(
         raw_name=listed.raw_name,
-        is_utf8=bool(listed.flags & _UTF8_NAME),
+        name=name,
         method=listed.method,
         is_encrypted=bool(listed.flags & _ENCRYPTED),
         crc=listed.crc,

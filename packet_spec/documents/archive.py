@@ -10,7 +10,6 @@ from __future__ import annotations
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,7 +103,9 @@ def _name_of(entry: ZipEntry) -> str:
         raise FaultError("document-encrypted", found=shown)
     if entry.method == STORED and entry.packed_size != entry.size:
         raise FaultError("document-unreadable", expected="zip", found=shown)
-    name = _decode(entry).replace("\\", "/")
+    if entry.name is None:
+        raise FaultError("document-entry-refused", found=shown)
+    name = entry.name.replace("\\", "/")
     kind = stat.S_IFMT(entry.unix_mode)
     wanted = (0, stat.S_IFDIR) if name.endswith("/") else (0, stat.S_IFREG)
     is_plain = kind in wanted and not entry.dos_attributes & _REPARSE_POINT
@@ -116,13 +117,6 @@ def _name_of(entry: ZipEntry) -> str:
         except NameRefusedError:
             raise FaultError("document-entry-refused", found=shown) from None
     return name
-
-
-def _decode(entry: ZipEntry) -> str:
-    for encoding in ("utf-8",) if entry.is_utf8 else ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            return entry.raw_name.decode(encoding)
-    raise FaultError("document-entry-refused", found=escape_for_display(entry.raw_name))
 
 
 def _unpacked(source: Source, file: ArchiveFile) -> Iterator[bytes]:

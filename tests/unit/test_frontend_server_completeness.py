@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import unicodedata
 
-from frontend_server.completeness import compare, digest_findings, part_name
+from frontend_server.completeness import compare, digest_findings
 from frontend_server.drops import Member
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import FINDINGS
 from packet_spec.model import Attachment
+from packet_spec.names import read_name, sealed_name
 
 OPINION = "起诉意见书.pdf"
 
@@ -74,7 +75,9 @@ def test_a_short_gbk_name_that_is_also_utf8() -> None:
     name = "一.pdf".encode("gb18030")
     assert name.decode() == "һ.pdf"
     assert compare([listed("一.pdf")], [Member(name, 1)]).parts == (0,)
-    assert part_name(name, "一.pdf") == name
+    # The receiver could only read the other name: so the seal bears the listed one.
+    assert sealed_name(name, "一.pdf") == "一.pdf".encode()
+    assert read_name(sealed_name(name, "一.pdf")) == "一.pdf"
 
 
 def test_twins_are_named() -> None:
@@ -97,7 +100,7 @@ def test_wrong_digests_are_named_and_unlisted_ones_believed() -> None:
 
 def test_the_seal_names_parts_as_the_files_do_where_they_read_as_listed() -> None:
     gbk = OPINION.encode("gb18030")
-    assert part_name(gbk, OPINION) == gbk
-    assert part_name(OPINION.encode(), OPINION) == OPINION.encode()
-    assert part_name(b"REPORT.PDF", "report.pdf") == b"report.pdf"
-    assert part_name(b"\xff\xff", OPINION) == OPINION.encode()
+    assert sealed_name(gbk, OPINION) == gbk
+    assert sealed_name(OPINION.encode(), OPINION) == OPINION.encode()
+    assert sealed_name(b"REPORT.PDF", "report.pdf") == b"report.pdf"
+    assert sealed_name(b"\xff\xff", OPINION) == OPINION.encode()

@@ -110,6 +110,14 @@ def test_gbk_names_and_back_slashes_of_old_tools(outbox: int, path: Path, separa
         assert contents(outbox) == {name.encode("gb18030"): b"1"}
 
 
+def test_one_archive_has_one_encoding_for_names_that_state_none(outbox: int, path: Path) -> None:
+    """The bytes of 图片 in GBK are valid UTF-8, those of 证据 are not: both were written by one old tool."""
+    for top in ("图片", "案卷"):
+        files = {"packet.xml": DOCUMENT, "证据.pdf": b"1"}
+        write(path, *[(RawName(f"{top}/{name}".encode("gb18030")), data) for name, data in files.items()])
+        assert contents(outbox) == {"证据.pdf".encode("gb18030"): b"1"}
+
+
 def test_utf8_names_without_the_flag(outbox: int, path: Path) -> None:
     write(path, ("packet.xml", DOCUMENT), (RawName(OPINION.encode()), b"1"))
     assert contents(outbox) == {OPINION.encode(): b"1"}

@@ -71,6 +71,15 @@ def test_names_of_old_programs_are_the_listed_ones_in_gb18030():
     assert differences(make_seal(parts=part(1, name="起诉意见书.pdf".encode("gb18030")))) == []
 
 
+def test_a_name_that_the_receiver_would_read_otherwise_is_not_the_listed_one():
+    """In GB18030 it is the listed name, but the bytes are valid UTF-8, and read so first."""
+    first = replace(PACKET.attachments[0], file="图1.pdf")
+    packet = replace(PACKET, attachments=(first, *PACKET.attachments[1:]))
+    raw = "图1.pdf".encode("gb18030")
+    assert raw.decode() == "ͼ1.pdf"
+    assert differences(make_seal(parts=part(1, name=raw)), packet) == ["attachments/attachment[1]/@file"]
+
+
 def test_what_the_list_leaves_out_binds_nothing():
     loose = tuple(replace(each, size=None, sha256=None) for each in PACKET.attachments)
     packet = replace(PACKET, attachments=loose)

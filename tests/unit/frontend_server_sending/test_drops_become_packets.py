@@ -124,6 +124,25 @@ def test_gbk_names_and_a_wrong_declaration_are_read_right(frontend: SendingFront
     assert frontend.codes() == ["encoding-misdeclared"]
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_gbk_name_that_is_valid_utf8_by_chance_reads_as_listed_at_the_receiver(
+    frontend: SendingFrontend, kind: str
+) -> None:
+    """682 of the 3,755 most frequent characters are such, alone; what the seal bears is read UTF-8 first."""
+    files = {"图1.pdf": pdf()}
+    raw = "图1.pdf".encode("gb18030")
+    if kind == "folder":
+        frontend.drop_folder("A", {os.fsdecode(raw): pdf()}, document=packet_xml(files))
+    else:
+        with zipfile.ZipFile(frontend.outbox / "A.zip.tmp", "w") as archive:
+            archive.writestr("packet.xml", packet_xml(files))
+            archive.writestr(RawName(raw), pdf())
+        (frontend.outbox / "A.zip.tmp").rename(frontend.outbox / "A.zip")
+    frontend.run()
+    seal, _, _ = frontend.open(frontend.packets()[0])
+    assert [part.name for part in seal.parts] == ["图1.pdf".encode()]
+
+
 def test_old_zip_tools_are_understood(frontend: SendingFrontend) -> None:
     """F6: GBK names without the flag, back-slashes, a top folder; packet.xml in GBK."""
     files = {"起诉意见书.pdf": pdf()}
