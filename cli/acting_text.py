@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Final
 
 from cli.locale import _
@@ -74,7 +75,7 @@ HINTS: Final = {
     Obstacle.ENDED: "exchangectl packet show {name}",
     Obstacle.IN_BATCH: "exchangectl packet trace {name}",
     Obstacle.IN_QUARANTINE: "exchangectl packet show {name}",
-    Obstacle.HELD_DROP: "exchangectl queue release {name}",
+    Obstacle.HELD_DROP: "exchangectl queue release {name} --reason TEXT",
     Obstacle.SET_BACK: "exchangectl node restore BACKUP",
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
@@ -109,7 +110,7 @@ def sentence(entry: Entry) -> str:
 
 def refusal(entry: Entry, act: Act) -> ActRefusedError:
     """The error that says why nothing was done."""
-    hint = _(HINTS.get(entry.obstacle or Obstacle.CHANGED, "")).format(name=entry.name)
+    hint = _(HINTS.get(entry.obstacle or Obstacle.CHANGED, "")).format(name=shlex.quote(entry.name))
     summary = _("{command} is not possible: {why}").format(command=COMMANDS[act], why=sentence(entry))
     return ActRefusedError(summary, where=entry.name, hint=hint)
 

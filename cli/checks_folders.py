@@ -196,7 +196,7 @@ def check_markers(root: Path) -> Iterator[Check]:
                 CheckState.PROBLEM,
                 _("missing"),
                 follows=_("the daemon leaves the folder alone: it may be a share that is not mounted"),
-                advice=_("if this is the right place, run: exchangectl folder init"),
+                advice=_("if it is the right place: exchangectl folder init; --accept if it had one before"),
             )
 
 

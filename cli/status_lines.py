@@ -120,11 +120,13 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
         elif state is MarkerState.GOOD:
             yield good(name, str(config.folders.root / folder))
         elif state is MarkerState.MISSING:
-            yield problem(name, _("no marker: not mounted, or run: exchangectl folder init"), ExitCode.USAGE)
+            text = _("no marker: not mounted, or, with the daemon stopped: exchangectl folder init --accept")
+            yield problem(name, text, ExitCode.USAGE)
         elif state is MarkerState.READ_ONLY:
             yield problem(name, _("mounted read-only: nothing is taken or delivered"), ExitCode.USAGE)
         else:
-            yield problem(name, _("another marker than the ledger remembers"), ExitCode.USAGE)
+            text = _("another marker than the ledger remembers: check the mount, or folder init --accept")
+            yield problem(name, text, ExitCode.USAGE)
 
 
 def damage(config: Config) -> Iterator[StatusLine]:

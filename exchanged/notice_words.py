@@ -217,10 +217,9 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " then it takes, delivers and sends nothing of its own.",
             ),
             Bilingual(
-                "一般几分钟内自动结束。若对方长时间不通，可运行：exchangectl link skip NAME",
+                "一般几分钟内自动结束。若对方长时间不通，可运行：exchangectl link skip NAME --reason TEXT",
                 "It ends by itself within minutes. Where a neighbour cannot be reached for long: "
-                "exchangectl link"
-                " go-on NAME",
+                "exchangectl link skip NAME --reason TEXT",
             ),
         ),
         "maybe-duplicate": Words(
@@ -315,10 +314,10 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "The marker of the folder {folder} is {state}: the folder is not used.",
             ),
             Bilingual(
-                "共享盘可能没有挂载，或挂载的是另一个；请检查挂载。"
-                "确属新文件夹的，由运维人员运行：exchangectl folder init",
-                "The share may not be mounted, or another is in its place: check the mount. For a folder that"
-                " is really new: exchangectl folder init",
+                "共享盘可能没有挂载、只读，或挂载的是另一个；请检查挂载。"
+                "确属新文件夹的，由运维人员停机后运行：exchangectl folder init --accept",
+                "The share may not be mounted, be read-only, or another is in its place: check the mount. For"
+                " a folder that is really new, with the daemon stopped: exchangectl folder init --accept",
             ),
         ),
         "directory-ends": Words(
@@ -337,9 +336,9 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 "The key {key_id} of this node (use: {use}) ends at {at}.",
             ),
             Bilingual(
-                "请生成新密钥（exchangectl key generate），并请省级交换中心列入名录。",
-                "Make a new one (exchangectl key generate) and have the provincial centre list it in the"
-                " directory.",
+                "本机会自行提出新密钥，请省级交换中心在到期前列入名录；查看：exchangectl key offers",
+                "This node offers a new one by itself; have the provincial centre list it in the directory"
+                " before then. The centre sees it with: exchangectl key offers",
             ),
         ),
     }

@@ -185,7 +185,7 @@ class Delivery:
             raise ForeignVolumeError(
                 "the inbox has no good marker: a lost mount, or never initialised",
                 where=str(inbox),
-                hint="check the mount, else run: exchangectl folder init",
+                hint="check the mount, else, with the daemon stopped: exchangectl folder init --accept",
             )
         if device_of(inbox) != device_of(staging):
             raise ForeignVolumeError(

@@ -38,14 +38,16 @@ def key() -> None:
 def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
     """Make a new private key in FILE (mode 0600) and its public half in FILE.pub.
 
-    A file that is there already is never overwritten. Hand the public half to whoever keeps the
-    directory, or for --ssh to whoever keeps the server's accounts.
+    A file that is there already is never overwritten. Made by root, the files belong to the owner of
+    their folder. Hand the public half to whoever keeps the directory, or for --ssh to whoever keeps the
+    server's accounts.
 
     \b
     Example:
       exchangectl key generate /var/lib/exchanged/keys/seal.key
       exchangectl key generate --ssh --comment 620199-03-00 /var/lib/exchanged/keys/login
     """
+    from cli.service_user import acting_as, owner_of
     from exchanged.clock import SystemRandomness
     from exchanged.keys import generate_key, generate_ssh_key, write_public_key
     from exchanged.public_keys import public_key_text
@@ -54,12 +56,14 @@ def generate(file: Path, comment: str, *, ssh: bool, as_json: bool) -> None:
         raise click.BadParameter(_("expected the name of a new file"), param_hint="FILE")
     public_file = file.with_name(file.name + ".pub")
     made: dict[str, object] = {"file": file, "public_file": public_file}
-    if ssh:
-        made["public"] = generate_ssh_key(file, SystemRandomness(), comment)
-    else:
-        new = generate_key(file, SystemRandomness())
-        write_public_key(public_file, new.public_key)
-        made |= {"key_id": new.key_id, "public": public_key_text(new.public_key)}
+    # What root makes in the folder of a node the node must be able to read.
+    with acting_as(owner_of(file.parent)):
+        if ssh:
+            made["public"] = generate_ssh_key(file, SystemRandomness(), comment)
+        else:
+            new = generate_key(file, SystemRandomness())
+            write_public_key(public_file, new.public_key)
+            made |= {"key_id": new.key_id, "public": public_key_text(new.public_key)}
     _show([made], as_json=as_json)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from exchanged.ledger.drops import DropRow, get
 from exchanged.ledger.transaction import Transaction
+from packet_spec.names import escape_for_display
 
 _KEPT: Final = 10_000
 
@@ -125,10 +126,23 @@ def held_drops(connection: sqlite3.Connection, reasons: tuple[str, ...], limit: 
 
 
 def find_drop(connection: sqlite3.Connection, name: str) -> DropRow | None:
-    """The newest drop of that name, as its status file is called or as it lay in the outbox."""
+    """The newest drop of that name, as its status file is called, as it lay in the outbox, or as it is shown.
+
+    As it is shown a name of any bytes can be typed; only drops that lie in the outbox are found so.
+    """
     row = connection.execute(
         'SELECT max(id) AS id FROM (SELECT max(id) AS id FROM "drop" WHERE status_name = ?'
         " UNION ALL SELECT max(id) FROM \"drop\" WHERE name = ? AND original IN ('outbox', 'kept'))",
         (name, name.encode("utf-8", "surrogateescape")),
     ).fetchone()
-    return None if row["id"] is None else get(connection, row["id"])
+    if row["id"] is not None:
+        return get(connection, row["id"])
+    return _find_shown(connection, name) if "\\" in name else None
+
+
+def _find_shown(connection: sqlite3.Connection, shown: str) -> DropRow | None:
+    rows = connection.execute(
+        "SELECT id, name FROM \"drop\" WHERE original IN ('outbox', 'kept') ORDER BY id DESC"
+    )
+    found = next((row["id"] for row in rows if escape_for_display(row["name"]) == shown), None)
+    return None if found is None else get(connection, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from exchanged.ledger.drops import Outcome as DropOutcome
 from exchanged.lock import NodeLock, Purpose
 from exchanged.places import LEDGER_FILE
 from exchanged.states import Event
+from packet_spec.names import escape_for_display
 from tests.custody.test_front_ends import drop, status
 from tests.support.acting import desk, recorded
 from tests.support.asking import Operator, operator
@@ -120,9 +122,27 @@ def test_a_drop_held_as_poison_is_released_and_who_requeues_it_is_told_so(
     police.die()
     asked.text("queue", "requeue", "poison.zip", *WHY, code=5)
     assert "it is held (poison) and not in quarantine" in asked.errors
-    assert " queue release poison.zip" in asked.errors.partition("hint: ")[2]
+    assert " queue release poison.zip --reason TEXT" in asked.errors.partition("hint: ")[2]
     said = asked.json("queue", "release", "--reason-is", "poison", *WHY, "--yes")
     assert [entry["outcome"] for entry in said["answer"]["done"]] == ["to-intake"]
+    assert drops.get(open_read_only(police.config.node.data_dir / LEDGER_FILE), row.id).reason == ""
+
+
+@pytest.mark.parametrize("name", ["虚构材料.xml".encode("gb18030"), b"A$(id).xml", "虚构材料.xml".encode()])
+def test_a_drop_of_any_name_is_released_as_the_hint_says(
+    police: SimulatedNode, asked: Operator, name: bytes
+) -> None:
+    """A clerk's program chose the name: bytes of GBK, or words that a shell would carry out."""
+    ledger = police.opened.ledger
+    row = ledger.write(lambda tx: drops.register(tx, DropIdentity(name, 1, 1, 1, 1, "ab" * 32), "other"))
+    ledger.write(lambda tx: drops.move(tx, row, Event.HOLD, DropOutcome(reason="poison")))
+    police.die()
+    listed = asked.text("queue", "list")
+    asked.text("queue", "requeue", escape_for_display(name), *WHY, code=5)
+    assert escape_for_display(name) in listed
+    hint = next(line for line in asked.errors.splitlines() if line.startswith("hint: "))
+    words = shlex.split(hint.partition("exchangectl ")[2])
+    asked.text(*words[words.index("queue") : -1], "a fictional reason")
     assert drops.get(open_read_only(police.config.node.data_dir / LEDGER_FILE), row.id).reason == ""
 
 
