@@ -2,8 +2,8 @@
 
 Steps are: before an fsync, before and after a rename, before a commit of the ledger. The signal is
 SIGUSR2, so that starting up does not count. With ``under``, a folder, only flushes of that folder's volume
-count, from the first rename into it on: so a power cut can meet what was renamed there and not flushed yet;
-and with a number below zero the end comes right before that rename.
+and commits count, from the first rename into it on: so a power cut can meet what was renamed there, is called
+delivered, and was not flushed yet; and with a number below zero the end comes right before that rename.
 Used by the parent that forks daemons, when it is asked to; a real end of a real process, at a moment that is
 drawn instead of hit by chance.
 """
@@ -56,7 +56,7 @@ def install(number: int, under: str = "") -> None:
         return called
 
     def committing(text: str) -> None:
-        if text == "COMMIT" and not under:
+        if text == "COMMIT":
             point()
 
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:

@@ -126,11 +126,13 @@ class Stage:
 
     def cut_power(self) -> None:
         """Every node dies, and what was not flushed on the volumes is gone; then all is started again."""
+        # At once: what another node flushes meanwhile would save what this one did not flush. The reader goes
+        # first, since a dead volume is no inbox.
+        self.reader.kill()
+        for volume in reversed(self.volumes):
+            volume.cut()
         for code in tuple(self.nodes.running):
             self.nodes.kill(code)
-        self.reader.stop()
-        for volume in self.volumes:
-            volume.cut()
         for code in self.lab.nodes:
             self.world.note_power_cut(code)
         for volume in reversed(self.volumes):
@@ -157,15 +159,15 @@ def _plan(*, bridge: bool) -> dict[str, object]:
     return {"agency": agencies, "bridge": [{"name": BRIDGE, "between": ["province"]}]}
 
 
-def _move(stack: ExitStack, folder: Path, agencies: Path) -> Volume:
-    """The agencies' folders onto a volume of their own, mounted where they lay."""
-    volume = stack.enter_context(Volume.create(folder / "agencies.img", folder / "moving", 96))
-    subprocess.run(["cp", "-a", f"{agencies}/.", str(volume.at)], check=True)
+def _move(stack: ExitStack, folder: Path, place: Path) -> Volume:
+    """What lies at ``place`` onto a volume of its own, mounted there."""
+    volume = stack.enter_context(Volume.create(folder / f"{place.name}.img", folder / "moving", 96))
+    subprocess.run(["cp", "-a", f"{place}/.", str(volume.at)], check=True)
     volume.unmount()
-    volume.at = agencies
+    volume.at = place
     volume.mount()
     # What was made until now was there long before the power went.
-    subprocess.run(["sync", "-f", str(agencies), str(agencies.parent)], check=True)
+    subprocess.run(["sync", "-f", str(place), str(place.parent)], check=True)
     return volume
 
 

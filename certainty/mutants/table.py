@@ -54,10 +54,10 @@ MUTANTS: Final = (
         "I1 C19: a packet is called delivered when its folder is durable in the inbox",
         (
             Edit(
-                "exchanged/durable.py",
-                '        self._rename_new("rename-new", source, target)\n'
-                "        return self._sync_both(source, target)\n",
-                '        self._rename_new("rename-new", source, target)\n        return True\n',
+                "exchanged/durable_group.py",
+                "    def _flush_folder(self, path: Path, owners: set[str]) -> None:\n        try:\n",
+                "    def _flush_folder(self, path: Path, owners: set[str]) -> None:\n"
+                "        return\n        try:\n",
             ),
         ),
         ("power-steps",),
