@@ -22,6 +22,14 @@ _ABOUT_ERRORS: Final = """\
 What a log line names as `error=` and a command as `see: docs/errors.md#...`. *Temporary* means that trying
 again can help without a change. *Other agencies see* is all that leaves this node."""
 _INTERNAL: Final = """\
+## usage
+
+The command line cannot be understood: an unknown option or value, or the beginning of a packet id that
+several packets have. Nothing was done.
+
+- Temporary: no
+- Exit code: 2
+
 ## internal-error
 
 An error that nobody foresaw: a bug of this program. What it had in hand is left as it was.

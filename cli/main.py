@@ -142,6 +142,9 @@ def _run(words: list[str]) -> int:
         _complain(_("stopped: no answer was given"))
         return ExitCode.USAGE
     except click.ClickException as error:
+        if "--json" in words:
+            usage = {"reference": "usage", "summary": error.format_message(), "exit_code": error.exit_code}
+            say_json({"error": usage})
         return show_usage_error(error)
     except KeyboardInterrupt:
         _complain(_("stopped by the keyboard"))

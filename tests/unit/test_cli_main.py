@@ -155,6 +155,15 @@ def test_usage_errors_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No such option" in capsys.readouterr().err
 
 
+def test_a_usage_error_under_json_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queue", "list", "--state", "no-such-state", "--json"]) == 2
+    told = capsys.readouterr()
+    said = json.loads(told.out)["error"]
+    assert (said["reference"], said["exit_code"]) == ("usage", 2)
+    assert "no-such-state" in said["summary"]
+    assert said["summary"] in told.err
+
+
 def test_a_missing_configuration_is_told_and_ends_with_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
