@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from exchanged.ledger import turns
+from exchanged.ledger import turns, waiting
 from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
@@ -89,14 +89,6 @@ def was_offered(connection: sqlite3.Connection, kind: ItemKind, reference: int) 
     return row is not None
 
 
-def still_due(connection: sqlite3.Connection, number: int) -> bool:
-    """That outgoing row still waits: in no batch, and not on hold."""
-    row = connection.execute(
-        "SELECT 1 FROM outgoing WHERE id = ? AND batch IS NULL AND held = 0", (number,)
-    ).fetchone()
-    return row is not None
-
-
 def is_waiting(connection: sqlite3.Connection, link: str, kind: ItemKind, reference: int) -> bool:
     """It waits on ``link`` in no batch, on hold or not."""
     row = connection.execute(
@@ -155,7 +147,8 @@ def commit_batch(
 ) -> int:
     """Number, name, items and waybill bytes, before the first byte is uploaded (C4).
 
-    ``blobs``: digest, generation, and whether the file must be put beside the batch.
+    ``blobs``: digest, generation, and whether the file must be put beside the batch. Raises StaleStateError
+    when one of ``items`` waits no more.
     """
     cursor = transaction.execute(
         "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at)"
@@ -168,7 +161,7 @@ def commit_batch(
         transaction.execute(
             "INSERT INTO batch_item VALUES (?, ?, ?, ?)", batch, position, item.kind.value, item.reference
         )
-        transaction.execute("UPDATE outgoing SET batch = ? WHERE id = ?", batch, item.id)
+        waiting.take(transaction, link, item, batch)
     for digest, generation, needed in blobs:
         transaction.execute(
             "INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed)

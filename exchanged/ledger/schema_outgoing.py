@@ -1,0 +1,28 @@
+"""The migration ``0016-outgoing``: the number of a row in ``outgoing`` is never given to another row.
+
+A link reads what waits, hashes it, and only then commits its batch by these numbers. A table cannot be told
+so later: it is made anew, in the one transaction of this step, with every row as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STATEMENTS: Final = """
+CREATE TABLE outgoing_anew (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL, kind TEXT NOT NULL, reference INTEGER NOT NULL,
+  priority INTEGER NOT NULL, queued_at TEXT NOT NULL, batch INTEGER REFERENCES batch_out(id),
+  held INTEGER NOT NULL DEFAULT 0, again INTEGER NOT NULL DEFAULT 0,
+  flow TEXT NOT NULL DEFAULT '', turn REAL NOT NULL DEFAULT 0,
+  UNIQUE (link, kind, reference)
+);
+INSERT INTO outgoing_anew (id, link, kind, reference, priority, queued_at, batch, held, again, flow, turn)
+  SELECT id, link, kind, reference, priority, queued_at, batch, held, again, flow, turn FROM outgoing;
+DROP TABLE outgoing;
+ALTER TABLE outgoing_anew RENAME TO outgoing;
+CREATE INDEX outgoing_due ON outgoing(link, id) WHERE batch IS NULL AND held = 0;
+CREATE INDEX outgoing_batch ON outgoing(batch) WHERE batch IS NOT NULL;
+CREATE INDEX outgoing_reference ON outgoing(reference, kind);
+CREATE INDEX outgoing_turn ON outgoing(link, turn, id) WHERE batch IS NULL AND held = 0;
+CREATE INDEX outgoing_flow ON outgoing(link, flow, turn) WHERE batch IS NULL AND held = 0
+"""
