@@ -374,7 +374,8 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
     through, room = int(row["through"]), _EXCEPTION_BYTES
     for found in connection.execute(
         "SELECT id, number, exception, detail FROM batch_in"
-        " WHERE link = ? AND incarnation = ? AND exception <> '' ORDER BY number",
+        # An earlier program disposed of a file that bore the number 0, which no waybill can say.
+        " WHERE link = ? AND incarnation = ? AND exception <> '' AND number >= 1 ORDER BY number",
         (link, row["incarnation"]),
     ):
         kind = ExceptionKind(found["exception"])
