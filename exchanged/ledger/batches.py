@@ -28,14 +28,15 @@ def enqueue(
 
     ``priority`` 0 is urgent, 1 is not; ``of`` is the agency among whose packets it counts (``turns``).
     """
-    is_urgent = priority == 0
-    if is_urgent and kind is ItemKind.PACKET and turns.has_earlier_of_case(transaction, link, reference):
-        is_urgent = False
-    flow, share = (f"{of}!", turns.SMALL_SHARE) if is_urgent else (of, turns.FULL_SHARE)
+    stream = turns.stream_of(transaction, reference) if kind is ItemKind.PACKET else ""
+    behind, turn = turns.last_of(transaction, link, stream)
+    urgent = f"{of}!"
+    is_urgent = priority == 0 and behind in (None, urgent)
+    flow, share = (urgent, turns.SMALL_SHARE) if is_urgent else (of, turns.FULL_SHARE)
     transaction.execute(
-        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at, flow, turn)"  # noqa: S608
-        f" VALUES (?, ?, ?, ?, ?, ?, {turns.OUTGOING_TURN})",
-        link, kind.value, reference, priority, transaction.stamp, flow, link, flow, link, share,
+        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at, stream, flow, turn)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, {turns.OUTGOING_TURN})",
+        link, kind.value, reference, priority, transaction.stamp, stream, flow, link, flow, link, share, turn,
     )  # fmt: skip
     transaction.wake(f"link:{link}")
 

@@ -71,7 +71,7 @@ def test_a_batch_takes_only_the_row_that_was_read(ledger: Ledger, other: dict[st
     assert batches.still_carried(ledger.read(), batch) == ((ItemKind.RECEIPT, 1),)
 
 
-def test_0016_outgoing_keeps_every_row_and_its_turn(tmp_path: Path) -> None:
+def test_0016_outgoing_keeps_every_row_and_its_turn_and_learns_its_case(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     rows = [
         (3, COURT, "packet", 30, 0, "2026-01-01", None, 1, 0, "a!", 0.125),
@@ -86,11 +86,20 @@ def test_0016_outgoing_keeps_every_row_and_its_turn(tmp_path: Path) -> None:
             " VALUES (7, ?, 1, 'n', x'', x'', 1, 'committed', '2026-01-02')",
             (COURT,),
         )
+        connection.execute(
+            "INSERT INTO packet (id, sender, packet_id, attempt, state, since, business_type, sender_ref,"
+            " receiver, copies, priority, sealed_at, landed_at, incarnation, sequence, content_digest,"
+            " seal_digest, in_reply_to, supersedes, case_key, came_by, own, start, length)"
+            " VALUES (30, 'S', 'p', 1, 'active', '', 't', 'r', 'R', '[]', 'normal', '', '', '5', 1, '', '',"
+            " '', '', 'police:A 1', '', 1, 0, 0)"
+        )
         marks = ", ".join("?" * 11)
         connection.executemany(f"INSERT INTO outgoing ({columns}) VALUES ({marks})", rows)  # noqa: S608
     with closing(open_ledger(tmp_path)) as ledger:
         every = ledger.read().execute(f"SELECT {columns} FROM outgoing ORDER BY id")  # noqa: S608
         assert [tuple(row) for row in every] == rows
+        streams = ledger.read().execute("SELECT stream FROM outgoing ORDER BY id")
+        assert [row["stream"] for row in streams] == ["S R police:A 1", "", "S R police:A 1"]
         assert ledger.read().execute("PRAGMA foreign_key_check").fetchall() == []
         assert ledger.write(lambda tx: batches.withdraw(tx, POLICE, ItemKind.PACKET, 30))
         assert queue(ledger, COURT, 6).id == 10
