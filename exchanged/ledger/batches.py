@@ -246,8 +246,16 @@ def settle(transaction: Transaction, batch: int) -> None:
 
 
 def give_back(transaction: Transaction, batch: int) -> None:
-    """The neighbour could not read it: its items wait again, for a new number (C5)."""
-    transaction.execute("UPDATE outgoing SET batch = NULL WHERE batch = ?", batch)
+    """The neighbour could not read it: its items wait again, for a new number (C5).
+
+    They had their turn: what was queued since comes behind them, the later packets of their cases too (C15).
+    """
+    transaction.execute(
+        "UPDATE outgoing SET batch = NULL, turn = min(turn, coalesce((SELECT min(waits.turn)"
+        " FROM outgoing AS waits WHERE waits.link = (SELECT link FROM batch_out WHERE batch_out.id = ?)"
+        " AND waits.batch IS NULL AND waits.held = 0), turn)) WHERE batch = ?",
+        batch, batch,
+    )  # fmt: skip
     transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", SETTLED, batch)
 
 

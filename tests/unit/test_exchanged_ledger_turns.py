@@ -175,6 +175,18 @@ def test_c15_what_waits_behind_a_packet_on_hold_does_not_come_before_it(queue: Q
     assert queue.take(2) == ["first of the case", "second of the case"]
 
 
+def test_c15_what_comes_back_from_a_bad_batch_comes_before_what_was_queued_since(queue: Queue) -> None:
+    for number in range(20):
+        queue.add(MANY, f"m{number}")
+    queue.add(MANY, "first of the case", case="police:A1")
+    gone = queue.take(21)
+    queue.add(MANY, "second of the case", case="police:A1")
+    queue.add(FEW, "f0")
+    queue.ledger.write(lambda tx: batches.give_back(tx, queue.last))
+    assert queue.take(21) == gone
+    assert queue.take(9) == ["second of the case", "f0"]
+
+
 def test_what_waits_for_its_case_does_not_stop_other_agencies_or_urgent_packets(queue: Queue) -> None:
     """An agency pays for its own haste alone."""
     for number in range(40):
