@@ -5,7 +5,8 @@ only then commits its batch by these numbers. A table cannot be told so later: i
 transaction of this step, with every row as it stands.
 
 ``stream`` is sender, receiver and case of a packet, whose order is promised (C15), and empty without a case.
-Its index finds the last that waits of it (``turns``), however much waits.
+Its index finds the last that waits of it (``turns``), however much waits. ``arrival_retry`` likewise
+finds what is held until a time.
 """
 
 from __future__ import annotations
@@ -33,5 +34,6 @@ CREATE INDEX outgoing_batch ON outgoing(batch) WHERE batch IS NOT NULL;
 CREATE INDEX outgoing_reference ON outgoing(reference, kind);
 CREATE INDEX outgoing_turn ON outgoing(link, turn, id) WHERE batch IS NULL AND held = 0;
 CREATE INDEX outgoing_flow ON outgoing(link, flow, turn) WHERE batch IS NULL AND held = 0;
-CREATE INDEX outgoing_stream ON outgoing(link, stream, turn) WHERE batch IS NULL AND stream <> ''
+CREATE INDEX outgoing_stream ON outgoing(link, stream, turn) WHERE batch IS NULL AND stream <> '';
+CREATE INDEX arrival_retry ON arrival(retry_at) WHERE state = 'held' AND retry_at IS NOT NULL
 """

@@ -77,11 +77,15 @@ def test_the_cost_of_a_packet_does_not_grow_with_those_that_wait(province: Provi
     assert any("INDEX arrival_turn" in plan for plan in found)
     assert any("INDEX outgoing_turn" in plan for plan in found)
     assert any("SEARCH outgoing USING INDEX outgoing_stream (link=? AND stream=?)" in plan for plan in found)
+    assert any("INDEX arrival_retry" in plan for plan in found)
+    # One agency can make thousands of rows that are held.
+    assert any("INDEX arrival_reason (state=? AND reason=?)" in plan for plan in found)
+    aside = [plan for plan in found if "state = 'held'" in plan]
+    assert [plan for plan in aside if "arrival_state" in plan.partition(" <- ")[0]] == []
     # Nor all packets of an agency that are not finished: a packet is found by its number or its name.
     for plan in found:
         assert "INDEX packet_open" not in plan
         assert "INDEX packet_active" not in plan
-    # What is held is few, and looked at as a whole.
     waiting = [plan for plan in found if any(words in plan for words in WAITING)]
     all_of_them = ("USE TEMP B-TREE FOR ORDER", "INDEX arrival_state", "INDEX arrival_due", "AND kind=?)")
     assert [plan for plan in waiting for step in all_of_them if step in plan.partition(" <- ")[0]] == []
