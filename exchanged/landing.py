@@ -431,9 +431,8 @@ class Landing:
         return bool(missing)
 
     def _complete(self, transaction: Transaction) -> None:
-        complete = set(blobs.complete_arrivals(transaction.connection, self.link.name))
-        for row in arrivals.in_state(transaction.connection, ArrivalState.NEEDING, self.link.name):
-            if row.id in complete:
+        for number in blobs.complete_arrivals(transaction.connection, self.link.name):
+            if (row := arrivals.find(transaction.connection, number)) is not None:
                 arrivals.keep(transaction, row, Event.BLOBS_COMPLETE, "")
 
     def _heard(self, transaction: Transaction, waybill: Waybill) -> bool:

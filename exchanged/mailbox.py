@@ -30,7 +30,8 @@ BELL_NAME: Final = "bell"
 # Names read in one scan: far above any honest backlog, and a flood costs a second at most (C2).
 SCAN_NAMES: Final = 20_000
 
-_BATCH: Final = re.compile(r"([0-9]{8})-[0-9a-f]{16}\.batch")
+# Batches are numbered from 1: what bears none is a stranger, whoever put it there.
+_BATCH: Final = re.compile(r"(?!0{8})([0-9]{8})-[0-9a-f]{16}\.batch")
 _BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
 _DIRECTORY: Final = re.compile(r"directory-(?:([1-9][0-9]{0,17})-)?(0|[1-9][0-9]{0,17})\.xml")
 _PACK: Final = re.compile(r"([0-9a-f]{64})\.pack")

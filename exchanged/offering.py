@@ -24,6 +24,7 @@ from exchanged.ledger import (
     packets,
     restoring,
     statements,
+    waiting,
 )
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
@@ -224,7 +225,7 @@ class Offering:
     def _withdraw(self, transaction: Transaction, rows: list[OutgoingRow]) -> None:
         """What became final everywhere before it was offered needs no offer."""
         for row in rows:
-            batches.withdraw(transaction, self.link.name, row.kind, row.reference)
+            waiting.withdraw(transaction, self.link.name, row)
 
     def _expire(self) -> None:
         """An own packet past its limit that provably has not left expires here (C18)."""
@@ -240,7 +241,7 @@ class Offering:
             )
 
     def _expire_one(self, transaction: Transaction, *, row: OutgoingRow, packet: PacketRow) -> None:
-        if not batches.withdraw(transaction, self.link.name, row.kind, row.reference):
+        if not waiting.withdraw(transaction, self.link.name, row):
             return
         for destination in packets.destinations(transaction.connection, packet.id):
             if destination.state is DestinationState.QUEUED:
@@ -315,17 +316,18 @@ class Offering:
 
     def _commit(self, transaction: Transaction, planned: list[_Planned]) -> None:
         """Commit one batch. What was taken back meanwhile is left out."""
-        planned = [entry for entry in planned if batches.still_due(transaction.connection, entry.row.id)]
+        link = self.link.name
+        planned = [entry for entry in planned if waiting.still_due(transaction.connection, link, entry.row)]
         if not planned:
             return
-        number = batches.next_number(transaction.connection, self.link.name)
+        number = batches.next_number(transaction.connection, link)
         key = self.link.link_key(transaction.now)
         waybill = self._waybill(transaction, key, number, tuple(entry.item for entry in planned))
         data = encode_waybill(waybill)
         signature = sign_waybill(data, key)
         batches.commit_batch(
             transaction,
-            self.link.name,
+            link,
             number,
             batch_name(number, self.link.randomness.token(8)),
             data,

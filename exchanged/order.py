@@ -38,7 +38,7 @@ class Choice:
 
 
 def choose(candidates: Sequence[Candidate], now: datetime, wait_seconds: float) -> Choice:
-    """Decide in the order of ``candidates`` (the order of sealing)."""
+    """Decide in the order of ``candidates``: of one stream, the order of sealing (``ledger.turns``)."""
     offer: list[int] = []
     blocked: set[tuple[str, str]] = set()
     waits: list[float] = []

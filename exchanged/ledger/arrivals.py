@@ -28,6 +28,14 @@ PASSES_ALREADY: Final = "passes-already"
 _SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
 # Of itself SQLite would take an index of the state, and sort all that waits for a few of it.
 _IN_TURN = _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_turn")
+# One agency may make thousands of held rows. Word for word as the indexes want it, which are named for it.
+_HELD_FOR = (
+    _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_reason")
+    + " WHERE state IN ('needing', 'held', 'quarantined') AND state = 'held'"
+)
+_UNTIL = "arrival INDEXED BY arrival_retry"
+_HELD_UNTIL = "state = 'held' AND retry_at IS NOT NULL"
+_RETRIED = f"{_SELECT.replace('FROM arrival', f'FROM {_UNTIL}')} WHERE {_HELD_UNTIL}"
 
 
 def insert(
@@ -183,12 +191,11 @@ def release_held(
 ) -> int:
     """Judge again what is held for one of ``reasons`` (or all), for one packet (or all).
 
-    Never what an operator holds.
+    Never what an operator holds. What is held for other reasons is not read.
     """
     count = 0
     connection = transaction.connection
-    rows = in_state(connection, ArrivalState.HELD) if key is None else of_packet(connection, key)
-    for row in rows:
+    for row in _held_for(connection, reasons) if key is None else of_packet(connection, key):
         if row.state is not ArrivalState.HELD or row.reason == HELD_BY_OPERATOR:
             continue
         if not reasons or row.reason in reasons:
@@ -197,11 +204,15 @@ def release_held(
     return count
 
 
+def _held_for(connection: sqlite3.Connection, reasons: tuple[str, ...]) -> tuple[ArrivalRow, ...]:
+    only = f" AND reason IN ({', '.join('?' * len(reasons))})" if reasons else ""
+    rows = connection.execute(f"{_HELD_FOR}{only} ORDER BY arrival.id", reasons)
+    return tuple(arrival_row(row) for row in rows)
+
+
 def release_due(transaction: Transaction, now: datetime) -> int:
     """Judge again what is held until a time that has passed."""
-    rows = transaction.execute(
-        f"{_SELECT} WHERE state = 'held' AND retry_at IS NOT NULL AND retry_at <= ?", stamp(now)
-    ).fetchall()
+    rows = transaction.execute(f"{_RETRIED} AND retry_at <= ?", stamp(now)).fetchall()
     for row in rows:
         keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
     return len(rows)
@@ -209,7 +220,7 @@ def release_due(transaction: Transaction, now: datetime) -> int:
 
 def release_astray(transaction: Transaction, until: datetime) -> int:
     """Judge again what is held until after ``until``, which nothing here waits for: the clock was wrong."""
-    rows = transaction.execute(f"{_SELECT} WHERE state = 'held' AND retry_at > ?", stamp(until)).fetchall()
+    rows = transaction.execute(f"{_RETRIED} AND retry_at > ?", stamp(until)).fetchall()
     for row in rows:
         keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
     return len(rows)
@@ -226,7 +237,7 @@ def next_release(connection: sqlite3.Connection) -> datetime | None:
 
 
 def _held_until(connection: sqlite3.Connection, which: str) -> datetime | None:
-    statement = f"SELECT {which}(retry_at) AS at FROM arrival WHERE state = 'held'"  # noqa: S608 - ours
+    statement = f"SELECT {which}(retry_at) AS at FROM {_UNTIL} WHERE {_HELD_UNTIL}"  # noqa: S608 - ours
     row = connection.execute(statement).fetchone()
     if row is None or row["at"] is None:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from exchanged.ledger import turns
+from exchanged.ledger import turns, waiting
 from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
@@ -28,14 +28,15 @@ def enqueue(
 
     ``priority`` 0 is urgent, 1 is not; ``of`` is the agency among whose packets it counts (``turns``).
     """
-    is_urgent = priority == 0
-    if is_urgent and kind is ItemKind.PACKET and turns.has_earlier_of_case(transaction, link, reference):
-        is_urgent = False
-    flow, share = (f"{of}!", turns.SMALL_SHARE) if is_urgent else (of, turns.FULL_SHARE)
+    stream = turns.stream_of(transaction, reference) if kind is ItemKind.PACKET else ""
+    behind, turn = turns.last_of(transaction, link, stream)
+    urgent = f"{of}!"
+    is_urgent = priority == 0 and behind in (None, urgent)
+    flow, share = (urgent, turns.SMALL_SHARE) if is_urgent else (of, turns.FULL_SHARE)
     transaction.execute(
-        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at, flow, turn)"  # noqa: S608
-        f" VALUES (?, ?, ?, ?, ?, ?, {turns.OUTGOING_TURN})",
-        link, kind.value, reference, priority, transaction.stamp, flow, link, flow, link, share,
+        "INSERT OR IGNORE INTO outgoing (link, kind, reference, priority, queued_at, stream, flow, turn)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, {turns.OUTGOING_TURN})",
+        link, kind.value, reference, priority, transaction.stamp, stream, flow, link, flow, link, share, turn,
     )  # fmt: skip
     transaction.wake(f"link:{link}")
 
@@ -85,14 +86,6 @@ def was_offered(connection: sqlite3.Connection, kind: ItemKind, reference: int) 
     """It stood in a committed batch before, on whatever link: from then on it may have left (C18)."""
     row = connection.execute(
         "SELECT 1 FROM batch_item WHERE kind = ? AND reference = ? LIMIT 1", (kind.value, reference)
-    ).fetchone()
-    return row is not None
-
-
-def still_due(connection: sqlite3.Connection, number: int) -> bool:
-    """That outgoing row still waits: in no batch, and not on hold."""
-    row = connection.execute(
-        "SELECT 1 FROM outgoing WHERE id = ? AND batch IS NULL AND held = 0", (number,)
     ).fetchone()
     return row is not None
 
@@ -155,7 +148,8 @@ def commit_batch(
 ) -> int:
     """Number, name, items and waybill bytes, before the first byte is uploaded (C4).
 
-    ``blobs``: digest, generation, and whether the file must be put beside the batch.
+    ``blobs``: digest, generation, and whether the file must be put beside the batch. Raises StaleStateError
+    when one of ``items`` waits no more.
     """
     cursor = transaction.execute(
         "INSERT INTO batch_out (link, number, name, waybill, signature, size, state, created_at)"
@@ -168,7 +162,7 @@ def commit_batch(
         transaction.execute(
             "INSERT INTO batch_item VALUES (?, ?, ?, ?)", batch, position, item.kind.value, item.reference
         )
-        transaction.execute("UPDATE outgoing SET batch = ? WHERE id = ?", batch, item.id)
+        waiting.take(transaction, link, item, batch)
     for digest, generation, needed in blobs:
         transaction.execute(
             "INSERT INTO batch_blob VALUES (?, ?, ?, ?)", batch, digest, generation, int(needed)
@@ -252,8 +246,16 @@ def settle(transaction: Transaction, batch: int) -> None:
 
 
 def give_back(transaction: Transaction, batch: int) -> None:
-    """The neighbour could not read it: its items wait again, for a new number (C5)."""
-    transaction.execute("UPDATE outgoing SET batch = NULL WHERE batch = ?", batch)
+    """The neighbour could not read it: its items wait again, for a new number (C5).
+
+    They had their turn: what was queued since comes behind them, the later packets of their cases too (C15).
+    """
+    transaction.execute(
+        "UPDATE outgoing SET batch = NULL, turn = min(turn, coalesce((SELECT min(waits.turn)"
+        " FROM outgoing AS waits WHERE waits.link = (SELECT link FROM batch_out WHERE batch_out.id = ?)"
+        " AND waits.batch IS NULL AND waits.held = 0), turn)) WHERE batch = ?",
+        batch, batch,
+    )  # fmt: skip
     transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", SETTLED, batch)
 
 
@@ -381,7 +383,8 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
     through, room = int(row["through"]), _EXCEPTION_BYTES
     for found in connection.execute(
         "SELECT id, number, exception, detail FROM batch_in"
-        " WHERE link = ? AND incarnation = ? AND exception <> '' ORDER BY number",
+        # An earlier program disposed of a file that bore the number 0, which no waybill can say.
+        " WHERE link = ? AND incarnation = ? AND exception <> '' AND number >= 1 ORDER BY number",
         (link, row["incarnation"]),
     ):
         kind = ExceptionKind(found["exception"])

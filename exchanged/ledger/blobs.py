@@ -183,7 +183,8 @@ def complete_arrivals(connection: sqlite3.Connection, link: str) -> tuple[int, .
     """Needing arrivals of ``link`` that lack nothing any more."""
     rows = connection.execute(
         "SELECT id FROM arrival WHERE link = ? AND state = 'needing' AND NOT EXISTS"
-        " (SELECT 1 FROM arrival_blob WHERE arrival_blob.arrival = arrival.id AND missing = 1)",
+        " (SELECT 1 FROM arrival_blob WHERE arrival_blob.arrival = arrival.id AND missing = 1)"
+        " ORDER BY id",
         (link,),
     )
     return tuple(row["id"] for row in rows)

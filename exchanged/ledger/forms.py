@@ -26,6 +26,7 @@ STEPS: Final = (
     "0013-seals",
     "0014-turns",
     "0015-expiring",
+    "0016-outgoing",
 )
 """All of them, in order."""
 

@@ -20,6 +20,7 @@ from exchanged.ledger import (
     schema_keys,
     schema_log,
     schema_notes,
+    schema_outgoing,
     schema_restoring,
     schema_seals,
     schema_turns,
@@ -369,6 +370,11 @@ def _turns(database: Database) -> None:
 @migrations(name="0015-expiring")
 def _expiring(database: Database) -> None:
     _run(database, schema_expiring.STATEMENTS)
+
+
+@migrations(name="0016-outgoing")
+def _outgoing(database: Database) -> None:
+    _run(database, schema_outgoing.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

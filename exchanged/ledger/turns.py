@@ -7,7 +7,11 @@ coming is kept; and since turns never change, nobody is overtaken for ever: what
 and after eight of them an ordinary one has its turn.
 
 A flow is an agency where its packets go out, and where they come in whatever stands behind a link that is one
-agency's own. What is urgent is a flow of its own at the way out, but never overtakes its own case (C15).
+agency's own. What is urgent is a flow of its own at the way out.
+
+On the way out no packet, urgent or not, has an earlier turn than what waits there of the same sender,
+receiver and case (its *stream*, C15); rows of one turn go in the order of coming. While an ordinary packet of
+its stream waits, an urgent one therefore takes its turn among the ordinary ones.
 """
 
 from __future__ import annotations
@@ -20,12 +24,13 @@ FULL_SHARE: Final = 1.0
 SMALL_SHARE: Final = 0.125
 """Of what is urgent, and of statements, which are small."""
 
-# The turn of a row that comes now. Parameters: link, flow, link, share; and flow, share. The index is named
-# because SQLite would take one of the state, and read all that waits for each that comes.
+# The turn of a row that comes now. Parameters: link, flow, link, share, and the last turn of its stream; and
+# flow, share. The index is named because SQLite would take one of the state, and read all that waits for each
+# that comes.
 OUTGOING_TURN: Final = (
-    "max(coalesce((SELECT max(turn) FROM outgoing WHERE link = ? AND flow = ? AND batch IS NULL"
+    "max(max(coalesce((SELECT max(turn) FROM outgoing WHERE link = ? AND flow = ? AND batch IS NULL"
     " AND held = 0), 0), coalesce((SELECT min(turn) FROM outgoing WHERE link = ? AND batch IS NULL"
-    " AND held = 0), 0)) + ?"
+    " AND held = 0), 0)) + ?, ?)"
 )
 ARRIVAL_TURN: Final = (
     "max(coalesce((SELECT max(turn) FROM arrival WHERE flow = ? AND state = 'landed'), 0),"
@@ -33,15 +38,23 @@ ARRIVAL_TURN: Final = (
 )
 
 
-def has_earlier_of_case(transaction: Transaction, link: str, packet: int) -> bool:
-    """An earlier packet of the same sender, case and receiver waits on ``link``, in no batch yet."""
+def stream_of(transaction: Transaction, packet: int) -> str:
+    """Sender, receiver and case of a packet; empty without a case, of which no order is promised."""
     row = transaction.execute(
-        "SELECT 1 FROM packet AS this JOIN packet AS earlier ON earlier.sender = this.sender"
-        " AND earlier.state = 'active' AND earlier.id < this.id AND earlier.case_key = this.case_key"
-        " AND earlier.receiver = this.receiver JOIN outgoing ON outgoing.link = ?"
-        " AND outgoing.kind = 'packet' AND outgoing.reference = earlier.id AND outgoing.batch IS NULL"
-        " WHERE this.id = ? AND this.case_key <> '' LIMIT 1",
-        link,
+        "SELECT sender || ' ' || receiver || ' ' || case_key AS stream FROM packet"
+        " WHERE id = ? AND case_key <> ''",
         packet,
     ).fetchone()
-    return row is not None
+    return "" if row is None else str(row["stream"])
+
+
+def last_of(transaction: Transaction, link: str, stream: str) -> tuple[str | None, float]:
+    """Flow and turn of the last packet of ``stream`` that waits on ``link``, also on hold. None: no flow."""
+    row = transaction.execute(
+        # Word for word as the index wants it.
+        "SELECT flow, turn FROM outgoing INDEXED BY outgoing_stream WHERE link = ? AND stream = ?"
+        " AND batch IS NULL AND stream <> '' ORDER BY turn DESC LIMIT 1",
+        link,
+        stream,
+    ).fetchone()
+    return (None, 0.0) if row is None else (str(row["flow"]), float(row["turn"]))

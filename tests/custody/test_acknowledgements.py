@@ -166,3 +166,36 @@ def test_c5_when_a_neighbour_was_heard_and_acknowledged_is_remembered(province: 
     assert numbers
     for text in (*numbers, packet.seal.sender_ref):
         assert [found.key for found in find(ledger.read(), text)] == [packet.key]
+
+
+def test_c5_a_file_under_the_number_zero_is_a_stranger_and_stops_nothing(province: Province) -> None:
+    province.police.greet()
+    province.run()
+    province.police.put(b"not a batch at all", name="00000000-0123456789abcdef.batch")
+    province.run()
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    assert node(province).errors == []
+    assert rows(province, "SELECT number, exception FROM batch_in") == [(1, "")]
+    assert {receipt.key for receipt in province.receipts(province.police)} == {packet.key}
+
+
+def test_c5_a_ledger_that_disposed_of_a_number_zero_before_acknowledges_again(province: Province) -> None:
+    province.police.greet()
+    province.run()
+    link = node(province).opened.links.name_of(POLICE)
+    incarnation, name = province.police.incarnation, "00000000-0123456789abcdef.batch"
+
+    def dispose(transaction: Any) -> None:
+        batches.land(transaction, link, incarnation, 0, name, exception="bad", detail="format")
+
+    node(province).opened.ledger.write(dispose)
+    packet = province.police.seal(province.request())
+    province.police.send(packet)
+    province.run()
+    assert node(province).errors == []
+    told = province.police.acknowledgement()
+    assert told is not None
+    assert (told.through, told.exceptions) == (1, ())
+    assert {receipt.key for receipt in province.receipts(province.police)} == {packet.key}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.fiction.request import DropRequest
 from exchanged.ledger import blobs
 from exchanged.offering import item_bytes
 from exchanged.ranges import SpoolRange
@@ -24,7 +25,8 @@ from packet_spec.waybill_model import (
     Waybill,
     WaybillItem,
 )
-from tests.support.network import PROCURATORATE, PROVINCE
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
+from tests.support.peer import Peer
 from tests.support.province import Province, answer, link_to, node, receipt_item, rows, station, video_packet
 
 
@@ -133,3 +135,53 @@ def test_c4_a_packet_whose_bytes_go_while_a_batch_is_composed_is_no_damage(
     monkeypatch.setattr(Spool, "open_range", late)
     link.step()
     assert opened.ledger.read().execute("SELECT state FROM packet").fetchone()[0] == "done"
+
+
+def test_c6_what_is_queued_while_a_batch_is_composed_stays_in_the_queue_of_its_own_link(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packet that is being composed ends in that moment; its number was given to another link's item."""
+    court = Peer(province.network, COURT)
+    court.greet()
+    first = province.police.seal(province.request(seed=1))
+    to_court = DropRequest("info.share", POLICE, COURT, province.network.clock.now())
+    second = province.police.seal(to_court)
+    link = link_to(province, PROCURATORATE)
+    # Nothing else shall be queued after the packet, whose number is the highest.
+    for one in (link, station(province, "log")):
+        monkeypatch.setattr(one, "step", lambda: None)
+    province.police.send(first)
+    province.run()
+    (waits,) = rows(province, "SELECT kind FROM outgoing ORDER BY id DESC LIMIT 1")
+    assert waits == ("packet",)
+    monkeypatch.undo()
+    receiver = province.procuratorate
+    delivered = receipt_item(province, first, ReceiptKind.DELIVERED, PROCURATORATE, receiver)
+    receiver.put(receiver.batch([delivered]))
+    link._landing.step(link._link.transport.list_names())  # type: ignore[attr-defined]
+    province.police.send(second)
+    police = link_to(province, POLICE)
+    police._landing.step(police._link.transport.list_names())  # type: ignore[attr-defined]
+    open_range = Spool.open_range
+
+    def late(self: Spool, where: SpoolRange) -> Any:
+        monkeypatch.undo()
+        station(province, "judge").step()
+        return open_range(self, where)
+
+    monkeypatch.setattr(Spool, "open_range", late)
+    link.step()
+    province.run()
+    receiver.acknowledge()
+    province.run()
+    assert second.data in court.items(ItemKind.PACKET)
+    carried = receiver.items(ItemKind.PACKET)
+    assert first.data not in carried
+    assert second.data not in carried
+    kinds = {(receipt.kind, receipt.key) for receipt in province.receipts(province.police)}
+    assert kinds >= {(ReceiptKind.ACCEPTED, first.key), (ReceiptKind.DELIVERED, first.key)}
+    assert (ReceiptKind.ACCEPTED, second.key) in kinds
+    court.acknowledge()
+    province.police.acknowledge()
+    province.run()
+    assert rows(province, "SELECT kind FROM outgoing WHERE kind = 'packet'") == []

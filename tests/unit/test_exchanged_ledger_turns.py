@@ -43,6 +43,7 @@ class Queue:
         self.ledger = ledger
         self.clock = FakeClock()
         self.names: dict[int, str] = {}
+        self.last = 0
 
     def add(self, sender: str, name: str, *, urgent: bool = False, case: str = "") -> None:
         def write(tx: Transaction) -> int:
@@ -60,12 +61,16 @@ class Queue:
     def take(self, count: int) -> list[str]:
         rows = batches.due(self.ledger.read(), LINK, count)
 
-        def write(tx: Transaction) -> None:
+        def write(tx: Transaction) -> int:
             number = batches.next_number(tx.connection, LINK)
-            batches.commit_batch(tx, LINK, number, f"{number:08d}.batch", b"w", b"s", 1, rows, ())
+            return batches.commit_batch(tx, LINK, number, f"{number:08d}.batch", b"w", b"s", 1, rows, ())
 
-        self.ledger.write(write)
+        self.last = self.ledger.write(write)
         return [self.names[row.reference] for row in rows]
+
+    def hold(self, name: str, *, held: bool) -> None:
+        (number,) = [number for number, known in self.names.items() if known == name]
+        self.ledger.write(lambda tx: batches.set_held(tx, LINK, ItemKind.PACKET, number, held=held))
 
 
 @pytest.fixture
@@ -126,6 +131,74 @@ def test_an_urgent_packet_does_not_overtake_an_earlier_one_of_its_case(queue: Qu
     queue.add(MANY, "urgent of the case", urgent=True, case="police:A1")
     taken = queue.take(3)
     assert taken.index("first of the case") < taken.index("urgent of the case")
+
+
+def test_c15_an_ordinary_packet_does_not_overtake_an_earlier_urgent_one_of_its_case(queue: Queue) -> None:
+    for number in range(40):
+        queue.add(MANY, f"u{number}", urgent=True, case=f"police:B{number}")
+    queue.add(MANY, "first of the case", urgent=True, case="police:A1")
+    queue.add(MANY, "second of the case", case="police:A1")
+    queue.add(FEW, "f0")
+    taken = queue.take(43)
+    assert taken.index("first of the case") < taken.index("second of the case")
+    assert taken.index("f0") < taken.index("first of the case")
+
+
+def test_c15_a_chain_of_one_case_keeps_its_order_whatever_is_urgent_in_it(queue: Queue) -> None:
+    for number in range(20):
+        queue.add(MANY, f"m{number}")
+        queue.add(MANY, f"u{number}", urgent=True)
+    chain = [f"c{number}" for number in range(9)]
+    for number, name in enumerate(chain):
+        queue.add(MANY, name, urgent=number % 3 == 0, case="police:A1")
+    taken = queue.take(49)
+    assert [name for name in taken if name[0] == "c"] == chain
+
+
+def test_urgent_packets_of_one_case_stay_urgent_and_in_order(queue: Queue) -> None:
+    for number in range(50):
+        queue.add(MANY, f"m{number}")
+    for number in range(3):
+        queue.add(MANY, f"u{number}", urgent=True, case="police:A1")
+    taken = queue.take(5)
+    assert [name for name in taken if name[0] == "u"] == ["u0", "u1", "u2"]
+
+
+def test_c15_what_waits_behind_a_packet_on_hold_does_not_come_before_it(queue: Queue) -> None:
+    for number in range(20):
+        queue.add(MANY, f"m{number}")
+    queue.add(MANY, "first of the case", case="police:A1")
+    queue.hold("first of the case", held=True)
+    queue.take(20)
+    queue.add(MANY, "second of the case", urgent=True, case="police:A1")
+    queue.hold("first of the case", held=False)
+    assert queue.take(2) == ["first of the case", "second of the case"]
+
+
+def test_c15_what_comes_back_from_a_bad_batch_comes_before_what_was_queued_since(queue: Queue) -> None:
+    for number in range(20):
+        queue.add(MANY, f"m{number}")
+    queue.add(MANY, "first of the case", case="police:A1")
+    gone = queue.take(21)
+    queue.add(MANY, "second of the case", case="police:A1")
+    queue.add(FEW, "f0")
+    queue.ledger.write(lambda tx: batches.give_back(tx, queue.last))
+    assert queue.take(21) == gone
+    assert queue.take(9) == ["second of the case", "f0"]
+
+
+def test_what_waits_for_its_case_does_not_stop_other_agencies_or_urgent_packets(queue: Queue) -> None:
+    """An agency pays for its own haste alone."""
+    for number in range(40):
+        queue.add(MANY, f"u{number}", urgent=True, case=f"police:B{number}")
+        queue.add(MANY, f"o{number}", case=f"police:B{number}")
+    queue.add(FEW, "f0")
+    queue.add(MANY, "late", urgent=True)
+    taken = queue.take(82)
+    assert taken.index("f0") < 12
+    assert taken.index("late") < 50
+    for number in range(40):
+        assert taken.index(f"u{number}") < taken.index(f"o{number}")
 
 
 def test_what_nobody_waits_behind_comes_at_once_however_much_went_before(queue: Queue) -> None:

@@ -58,6 +58,7 @@ def test_the_four_patterns() -> None:
         "000000042-0123456789abcdef.batch",
         "00000042-0123456789abcde.batch",
         "٠٠٠٠٠٠٤٢-0123456789abcdef.batch",
+        "00000000-0123456789abcdef.batch",
         "AB" * 32 + ".blob",
         "ab" * 31 + ".blob",
         "ack.batch~",
@@ -82,6 +83,7 @@ def test_names_are_made_as_they_are_read() -> None:
     impossible: list[Callable[[], str]] = [
         lambda: batch_name(100_000_000, bytes(8)),
         lambda: batch_name(-1, bytes(8)),
+        lambda: batch_name(0, bytes(8)),
         lambda: batch_name(1, bytes(7)),
         lambda: blob_name("../x"),
         lambda: directory_name(Edition(1, -1)),
