@@ -1,8 +1,8 @@
 """Put originals away: out of the outbox into sent/ or refused/, exactly those that were taken (C13).
 
-Guarantees: an original is moved only while it is what the ledger says (name, device, inode, size, mtime
-of every file); after the move it is looked at again, and a stranger goes back without replacing
-anything. It passes through a name that its row gives it, so every crash can be repeated:
+Guarantees: an original is moved only while it is what the ledger says (name, inode, size, mtime of every
+file, on one device whatever its number is since); after the move it is looked at again, and a stranger goes
+back without replacing anything. It passes through a name that its row gives it, so every crash can be repeated:
 
     outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
 
@@ -71,7 +71,7 @@ class Originals:
                 return Original.GONE
             if observation.problem:
                 raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
-            if observation.identity.fingerprint != drop.fingerprint:
+            if not observation.is_same(drop.device, drop.fingerprint):
                 return Original.REPLACED
             marker = find_marker(outbox, drop.name) if self._markers else None
         if marker is not None:
@@ -85,7 +85,7 @@ class Originals:
             observation = observe(descriptor, drop.name, lies_as=lies_as)
         if observation is not None and observation.problem:
             raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
-        return observation is not None and observation.identity.fingerprint == drop.fingerprint
+        return observation is not None and observation.is_same(drop.device, drop.fingerprint)
 
     def _find(self, drop: DropRow, home: Path) -> Path | None:
         """The original, where an earlier run put it before the ledger heard of it."""

@@ -51,7 +51,10 @@ class DropIdentity:
 
 @dataclass(frozen=True, slots=True)
 class DropRow:
-    """What this node knows of one drop. ``packet`` is the row of the packet that it became."""
+    """What this node knows of one drop. ``packet`` is the row of the packet that it became.
+
+    ``fingerprint`` counts with ``device``: the number that the drop's file system had then.
+    """
 
     id: int
     name: bytes
@@ -59,6 +62,7 @@ class DropRow:
     state: DropState
     since: datetime
     seen_at: datetime
+    device: int
     fingerprint: str
     packet: int | None
     attempt: int
@@ -337,6 +341,7 @@ def _drop_row(row: sqlite3.Row) -> DropRow:
         state=DropState(row["state"]),
         since=moment(row["since"]),
         seen_at=moment(row["seen_at"]),
+        device=int(row["device"]),
         fingerprint=row["fingerprint"],
         packet=row["packet"],
         attempt=row["attempt"],
