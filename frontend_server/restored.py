@@ -2,10 +2,11 @@
 
 Guarantees: signed receipts that lie in ``receipts/`` and in delivered folders are taken back first, so that
 this node can give them to others that were restored too. The rest is asked once, when everybody else has
-answered: a delivered folder that lies in the inbox, or lay there, is watched again, and every original in
-``sent/`` is met that the ledger does not know. Nothing is removed and nothing replaced.
+answered: a delivered folder that lies in the inbox, or lay there, is watched again; packets that wait are
+stopped as they were (``stopped``); and every original in ``sent/`` is met that the ledger does not know
+(``forgotten``). Nothing is removed and nothing replaced.
 
-Leaves to others: those originals (``forgotten``), recognising what lies in the outbox (``standing``), folders
+Leaves to others: recognising what lies in the outbox (``standing``), folders
 that are delivered again (``delivery``). Known limit: an original that retention removed is not missed.
 """
 
@@ -27,6 +28,7 @@ from frontend_server.collected import MARKER_NAME
 from frontend_server.folders import INBOX, OUTBOX, AgencyFolders, MarkerState
 from frontend_server.forgotten import ForgottenOriginals
 from frontend_server.staging import kind_of, read_plain
+from frontend_server.stopped import stop_again
 from packet_spec.authority import check_receipt_authority
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import RECEIPT_BYTES
@@ -92,6 +94,7 @@ class RestoredFolders:
             return False
         try:
             self._watch_inbox()
+            stop_again(self._ledger, self._folders)
             return self._originals.meet()
         except ForeignVolumeError as error:
             return self._complain(str(error))

@@ -166,9 +166,9 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     patience = Patience()
     place = AgencyPlace(folders, parts.ledger, foreign, patience, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger, patience).matters,), (place,))
-    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
-    # (C23).
-    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice;
+    # and a status that it writes would take the place of one that tells what it forgot (C23).
+    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected, effects))
     with_markers = settings.profile is DropProfile.MARKER
     forgotten = ForgottenOriginals(
         agency, parts.ledger, folders, foreign, ports.pool, markers=with_markers
@@ -176,7 +176,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     own = RestoredFolders(agency, parts.ledger, folders, parts.trust, parts.statements, forgotten)
     restored = Restoring(parts, before=own.begin, ready=own.take)
     desks = (LogStation(parts), KeyDesk(parts), notices, restored)
-    stations: tuple[Station, ...] = (judge, *after, effects, retention, *desks)
+    stations: tuple[Station, ...] = (judge, *after, retention, *desks)
     return stations, {folders.outbox: intake.name}
 
 

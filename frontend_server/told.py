@@ -65,7 +65,7 @@ def told_of_forgotten(connection: Connection, agency: str, folders: AgencyFolder
     """What is told of drops of ``agency`` that the ledger does not know. Raises ForeignVolumeError."""
     found: dict[tuple[str, str, int], Told] = {}
     for path in _status_files(folders):
-        status = _read(path)
+        status = read_status(path)
         by_name = "" if path.parent.name == _BY_ID else path.name.removesuffix(_SUFFIX)
         told = None if status is None else _forgotten(connection, agency, by_name, status)
         if told is None:
@@ -100,7 +100,8 @@ def _names_in(folder: int | Path) -> list[str]:
         ) from error
 
 
-def _read(path: Path) -> Status | None:
+def read_status(path: Path) -> Status | None:
+    """A status file; None where there is none that can be read."""
     data = read_plain(path, STATUS_BYTES)
     with suppress(ExchangeError, ValueError, LookupError, RecursionError):
         return None if data is None else decode_status_xml(data)

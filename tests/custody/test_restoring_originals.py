@@ -83,7 +83,7 @@ def pause(world: World) -> None:
 
 def do(world: World, what: Act, packet_id: str) -> None:
     """An operator does it, and the status says so."""
-    assert outcomes(act(police(world), what, packet_id))[0] in {"cancelled", "on-hold", "released"}
+    assert outcomes(act(police(world), what, packet_id))[0] in {"cancelled", "on-hold", "to-link"}
     for _ in range(3):
         police(world).step()
 
@@ -122,6 +122,8 @@ def restore(world: World, saved: dict[str, Path]) -> None:
         world.restore(code, source)
     for code in saved:
         world.network.nodes[code].open()
+    if POLICE in saved:
+        act(police(world), Act.RESUME, police(world).opened.links.name_of(PROVINCE))
     world.drain()
     assert not restoring.is_going_on(police(world).opened.ledger.read())
 
@@ -171,6 +173,33 @@ def test_c23_what_was_on_hold_waits_for_a_person(world: World, tmp_path: Path) -
     (folder(world, "sent") / "DATA").rename(folder(world, "outbox") / "DATA")
     world.drain()
     assert list(delivered(world)) == ["R-1"]
+
+
+@pytest.mark.parametrize(
+    ("what", "state"), [(Act.CANCEL, "cancelled"), (Act.HOLD, "on-hold")], ids=["cancelled", "on hold"]
+)
+@pytest.mark.parametrize("is_told", [True, False], ids=["status told", "status to be told"])
+def test_c18_what_waited_in_the_backup_and_was_stopped_after_it_does_not_leave(
+    world: World, tmp_path: Path, what: Act, state: str, is_told: bool
+) -> None:
+    pause(world)
+    send(world)
+    (intake,) = (each for each in police(world).stations if each.name == "intake")
+    intake.step()
+    assert "DATA" in lying(world, "outbox")
+    if is_told:
+        police(world).step()
+    # Else the ledger of the backup still means to write that it is queued.
+    saved = save(world, tmp_path, POLICE)
+    police(world).step()
+    do(world, what, status(world)["packetId"])
+    restore(world, saved)
+    assert delivered(world) == {}
+    assert status(world)["state"] == state
+    if what is Act.HOLD:
+        do(world, Act.RELEASE, status(world)["packetId"])
+        world.drain()
+        assert list(delivered(world)) == ["R-1"]
 
 
 # --- which originals are forgotten ---------------------------------------------------------------
