@@ -49,7 +49,6 @@ _SENT: Final = "sent"
 _TWIN: Final = re.compile(rb"~\d{1,12}(?=$|\.[^.]{1,8}$)")
 _ANSWERS: Final = frozenset({ReceiptKind.SIGNED.value, ReceiptKind.REFUSED.value})
 _AGAIN: Final = "sent-again"
-_NOT_POSSIBLE: Final = "sent-again-not-possible"
 _NO_DROP: Final = "drop-kind-unknown"
 
 
@@ -208,7 +207,7 @@ class ForgottenOriginals:
             self._join(one.lies_as, name, told, packet)
         elif told is not None and told.is_stopped:
             if not told.is_ended:
-                self._tell(one.lies_as, "on-hold")
+                self._tell(one.lies_as, "stopped")
         else:
             self._send_again(one.lies_as, name, told)
 
@@ -271,8 +270,10 @@ class ForgottenOriginals:
             return
         self._told.add(lies_as)
         drop = _shown(lies_as)
-        self._ledger.write(lambda tx: tx.event(_NOT_POSSIBLE, detail={"drop": drop, "why": why}))
-        event_line(_NOT_POSSIBLE, level=logging.ERROR, agency=self._agency, drop=drop, why=why)
+        self._ledger.write(lambda tx: tx.event("sent-again-not-possible", detail={"drop": drop, "why": why}))
+        event_line(
+            "sent-again-not-possible", level=logging.ERROR, agency=self._agency, drop=drop, why=why
+        )
 
 
 def _join_in(tx: Transaction, identity: DropIdentity, told: Told, packet: int) -> None:

@@ -168,7 +168,7 @@ def test_c23_what_was_on_hold_waits_for_a_person(world: World, tmp_path: Path) -
     restore(world, saved)
     assert delivered(world) == {}
     assert (lying(world, "sent"), lying(world, "outbox")) == (["DATA"], [])
-    assert events(world, NOT_POSSIBLE) == [{"drop": "DATA", "why": "on-hold"}]
+    assert events(world, NOT_POSSIBLE) == [{"drop": "DATA", "why": "stopped"}]
     # The person: back into the outbox.
     (folder(world, "sent") / "DATA").rename(folder(world, "outbox") / "DATA")
     world.drain()
