@@ -193,7 +193,7 @@ class ForgottenOriginals:
                 self._meet(one, None)
         elif len(told) >= len(members) and all(each.is_ended or self._has(each) for each in told):
             # Nothing of it has to be sent, whichever is which.
-            here = [each for each in told if self._has(each)]
+            here = sorted(filter(self._has, told), key=lambda each: each.attempt)
             for one, each in zip(members, here, strict=False):
                 self._meet(one, each)
         else:

@@ -268,6 +268,48 @@ def test_c13_a_forgotten_drop_of_such_a_name_keeps_it(world: World, tmp_path: Pa
     assert lying(world, "sent") == ["REPORT~1"]
 
 
+def test_c13_what_was_left_lying_under_the_name_of_a_forgotten_drop_is_another_one(
+    world: World, tmp_path: Path
+) -> None:
+    """Refused where it lay, and reported, when the backup was made; put right and sent after it."""
+    strange = folder(world, "outbox") / "DATA"
+    (strange / "below").mkdir(parents=True)
+    for _ in range(20):
+        world.network.round()
+    assert status(world)["state"] == "refused"
+    saved = save(world, tmp_path, POLICE)
+    shutil.rmtree(strange)
+    world.drain()
+    send(world)
+    world.drain()
+    restore(world, saved)
+    assert list(delivered(world)) == ["R-1"]
+    assert status(world)["state"] == "delivered"
+    assert lying(world, "outbox") == []
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_c22_a_forgotten_disposition_is_given_once(world: World, tmp_path: Path, is_answered: bool) -> None:
+    send(world)
+    world.drain()
+    saved = save(world, tmp_path, PROCURATORATE)
+    answer = (
+        f'<disposition xmlns="urn:exchanged:disposition:1" kind="signed" sender="{POLICE}"'
+        f' packetId="{delivered(world)["R-1"]}" by="虚构丙" at="2026-07-16T10:00:00+08:00"/>'
+    )
+    home = world.network.agency(PROCURATORATE)
+    (home / ("outbox" if is_answered else "sent") / "ANSWER.xml").write_text(answer, "utf-8")
+    world.drain()
+    assert (home / "sent" / "ANSWER.xml").exists()
+    restore(world, saved)
+    assert status(world)["state"] == "signed"
+    assert (home / "sent" / "ANSWER.xml").exists()
+    rows = world.network.nodes[PROCURATORATE].opened.ledger.read().execute(
+        "SELECT kind FROM event WHERE kind LIKE 'sent-again%'"
+    )
+    assert [row["kind"] for row in rows] == ([] if is_answered else ["sent-again"])
+
+
 # --- the id goes to these files alone ------------------------------------------------------------
 
 
