@@ -237,6 +237,26 @@ def test_an_original_in_transit_is_the_same_on_a_share_that_was_mounted_anew(
     assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A"])
 
 
+def test_the_lasting_fingerprint_outlives_the_number_of_a_device_and_nothing_else(
+    frontend: SendingFrontend,
+) -> None:
+    frontend.drop_folder("A")
+    with frontend.folders.opened("outbox") as outbox:
+        seen = originals.observe(outbox, b"A")
+    assert seen is not None
+    moved = replace(
+        seen, device=7, files=tuple(replace(file, device=7) for file in seen.files)
+    )
+    assert moved.lasting == seen.lasting
+    assert moved.identity.fingerprint != seen.identity.fingerprint
+    assert moved.is_same(seen.device, seen.identity.fingerprint)
+    other = replace(moved, inode=moved.inode + 1)
+    spread = replace(seen, files=tuple(replace(file, device=7) for file in seen.files))
+    for one in (other, spread):
+        assert one.lasting != seen.lasting
+        assert not one.is_same(seen.device, seen.identity.fingerprint)
+
+
 def test_what_was_left_lying_is_reported_once_on_a_share_that_was_mounted_anew(
     frontend: SendingFrontend, mounted_anew: Callable[[], None]
 ) -> None:
