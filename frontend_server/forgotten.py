@@ -111,7 +111,8 @@ class ForgottenOriginals:
                 elif says.sender_ref:
                     one = _Forgotten(lies_as, says)
                     families[one.family].append(one)
-        if not families:
+        if not families or not is_whole:
+            # Whose status is whose is known only when all have been read.
             return is_whole
         told: dict[tuple[str, ...], list[Told]] = defaultdict(list)
         for each in told_of_forgotten(self._ledger.read(), self._agency, self._folders):
@@ -121,7 +122,7 @@ class ForgottenOriginals:
         self._require_folders()
         for family, members in families.items():
             self._meet_family(members, told[family])
-        return is_whole
+        return True
 
     # --- which ------------------------------------------------------------------------------------
 
@@ -271,9 +272,7 @@ class ForgottenOriginals:
         self._told.add(lies_as)
         drop = _shown(lies_as)
         self._ledger.write(lambda tx: tx.event("sent-again-not-possible", detail={"drop": drop, "why": why}))
-        event_line(
-            "sent-again-not-possible", level=logging.ERROR, agency=self._agency, drop=drop, why=why
-        )
+        event_line("sent-again-not-possible", level=logging.ERROR, agency=self._agency, drop=drop, why=why)
 
 
 def _join_in(tx: Transaction, identity: DropIdentity, told: Told, packet: int) -> None:

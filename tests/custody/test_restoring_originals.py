@@ -14,15 +14,31 @@ import pytest
 from exchanged.acts.values import Act
 from exchanged.config import load_config
 from exchanged.durable import DurableFiles
-from exchanged.errors import ForeignVolumeError
-from exchanged.ledger import restoring
-from packet_spec.delivery import decode_delivery
-from tests.support.acting import act, outcomes
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
+from exchanged.errors import CheckTakesLongError, ForeignVolumeError
+from exchanged.pool import InlinePool
+from frontend_server.judging import name_drop
+from tests.support.acting import act
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.restored_folders import (
+    NOT_POSSIBLE,
+    delivered,
+    do,
+    events,
+    folder,
+    lose_mail,
+    lying,
+    mark,
+    pause,
+    pinned,
+    police,
+    restore,
+    rewrite,
+    save,
+    seal,
+    send,
+    status,
+)
 from tests.support.restoring import World
-from tests.support.traffic import drop_packet
-
-NOT_POSSIBLE = "sent-again-not-possible"
 
 
 def network_of(tmp_path: Path) -> Network:
@@ -48,158 +64,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     with network_of(tmp_path) as network:
         network.run()
         yield World(network, 1)
-
-
-def police(world: World) -> SimulatedNode:
-    return world.network.nodes[POLICE]
-
-
-def folder(world: World, name: str) -> Path:
-    return world.network.agency(POLICE) / name
-
-
-def send(world: World, reference: str = "R-1", name: str = "DATA") -> Path:
-    """One packet from the police to the procuratorate, by case software that has one name for everything."""
-    path = drop_packet(world.network, seed=len(world.dropped) + 1, sender_ref=reference)
-    world.dropped[reference] = (POLICE, path)
-    return path.rename(path.with_name(name))
-
-
-def seal(world: World, reference: str = "R-1", name: str = "DATA") -> str:
-    """The same, sealed and put away, while the link rests. Its packet id."""
-    pause(world)
-    send(world, reference, name)
-    for _ in range(3):
-        police(world).step()
-    said = status(world, name)
-    assert said["state"] == "queued", said
-    return str(said["packetId"])
-
-
-def pause(world: World) -> None:
-    link = police(world).opened.links.name_of(PROVINCE)
-    act(police(world), Act.PAUSE, link)
-
-
-def do(world: World, what: Act, packet_id: str) -> None:
-    """An operator does it, and the status says so."""
-    assert outcomes(act(police(world), what, packet_id))[0] in {"cancelled", "on-hold", "to-link"}
-    for _ in range(3):
-        police(world).step()
-
-
-def lying(world: World, name: str) -> list[str]:
-    return sorted(path.name for path in folder(world, name).iterdir() if not path.name.startswith("."))
-
-
-def status(world: World, name: str = "DATA") -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder(world, "status") / f"{name}.status.json").read_text("utf-8"))
-    return told
-
-
-def delivered(world: World) -> dict[str, str]:
-    """Sender's number -> packet id of what lies in the receiver's inbox; nothing lies there twice."""
-    found = [
-        decode_delivery(path.read_bytes())
-        for path in (world.network.agency(PROCURATORATE) / "inbox").glob("*/*/delivery.xml")
-    ]
-    assert len({each.sender_ref for each in found}) == len(found)
-    return {each.sender_ref: each.key.packet_id for each in found}
-
-
-def events(world: World, kind: str) -> list[dict[str, Any]]:
-    rows = police(world).opened.ledger.read().execute("SELECT detail FROM event WHERE kind = ?", (kind,))
-    return [json.loads(row["detail"]) for row in rows]
-
-
-def save(world: World, target: Path, *codes: str) -> dict[str, Path]:
-    return {code: world.snapshot(code, target / code) for code in codes}
-
-
-def restore(world: World, saved: dict[str, Path]) -> None:
-    """The nodes die and come back from their backups, and everything that still can happens."""
-    for code, source in saved.items():
-        world.restore(code, source)
-    for code in saved:
-        world.network.nodes[code].open()
-    if POLICE in saved:
-        act(police(world), Act.RESUME, police(world).opened.links.name_of(PROVINCE))
-    world.drain()
-    assert not restoring.is_going_on(police(world).opened.ledger.read())
-
-
-def lose_mail(world: World) -> None:
-    """What the police had put into their mailbox never arrives."""
-    for path in (world.network.mailbox(POLICE) / "up").iterdir():
-        path.unlink()
-
-
-# --- what ended, and what a person stopped -------------------------------------------------------
-
-
-@pytest.mark.parametrize("reuse", [False, True], ids=["alone", "its name was used again"])
-def test_c23_what_was_cancelled_after_the_backup_stays_cancelled(
-    world: World, tmp_path: Path, reuse: bool
-) -> None:
-    saved = save(world, tmp_path, POLICE)
-    do(world, Act.CANCEL, seal(world))
-    if reuse:
-        seal(world, "R-2")
-    restore(world, saved)
-    assert list(delivered(world)) == (["R-2"] if reuse else [])
-    assert lying(world, "sent") == (["DATA", "DATA~2"] if reuse else ["DATA"])
-    assert events(world, NOT_POSSIBLE) == []
-    if not reuse:
-        assert (status(world)["state"], status(world)["final"]) == ("cancelled", True)
-
-
-def test_c23_what_expired_after_the_backup_stays_expired(world: World, tmp_path: Path) -> None:
-    saved = save(world, tmp_path, POLICE)
-    packet_id = seal(world)
-    rewrite(world, packet_id, {"queued": "expired"})
-    restore(world, saved)
-    assert delivered(world) == {}
-    assert lying(world, "sent") == ["DATA"]
-
-
-def test_c23_what_was_on_hold_waits_for_a_person(world: World, tmp_path: Path) -> None:
-    saved = save(world, tmp_path, POLICE)
-    do(world, Act.HOLD, seal(world))
-    restore(world, saved)
-    assert delivered(world) == {}
-    assert (lying(world, "sent"), lying(world, "outbox")) == (["DATA"], [])
-    assert events(world, NOT_POSSIBLE) == [{"drop": "DATA", "why": "stopped"}]
-    # The person: back into the outbox.
-    (folder(world, "sent") / "DATA").rename(folder(world, "outbox") / "DATA")
-    world.drain()
-    assert list(delivered(world)) == ["R-1"]
-
-
-@pytest.mark.parametrize(
-    ("what", "state"), [(Act.CANCEL, "cancelled"), (Act.HOLD, "on-hold")], ids=["cancelled", "on hold"]
-)
-@pytest.mark.parametrize("is_told", [True, False], ids=["status told", "status to be told"])
-def test_c18_what_waited_in_the_backup_and_was_stopped_after_it_does_not_leave(
-    world: World, tmp_path: Path, what: Act, state: str, is_told: bool
-) -> None:
-    pause(world)
-    send(world)
-    (intake,) = (each for each in police(world).stations if each.name == "intake")
-    intake.step()
-    assert "DATA" in lying(world, "outbox")
-    if is_told:
-        police(world).step()
-    # Else the ledger of the backup still means to write that it is queued.
-    saved = save(world, tmp_path, POLICE)
-    police(world).step()
-    do(world, what, status(world)["packetId"])
-    restore(world, saved)
-    assert delivered(world) == {}
-    assert status(world)["state"] == state
-    if what is Act.HOLD:
-        do(world, Act.RELEASE, status(world)["packetId"])
-        world.drain()
-        assert list(delivered(world)) == ["R-1"]
 
 
 # --- which originals are forgotten ---------------------------------------------------------------
@@ -304,8 +168,10 @@ def test_c22_a_forgotten_disposition_is_given_once(world: World, tmp_path: Path,
     restore(world, saved)
     assert status(world)["state"] == "signed"
     assert (home / "sent" / "ANSWER.xml").exists()
-    rows = world.network.nodes[PROCURATORATE].opened.ledger.read().execute(
-        "SELECT kind FROM event WHERE kind LIKE 'sent-again%'"
+    rows = (
+        world.network.nodes[PROCURATORATE]
+        .opened.ledger.read()
+        .execute("SELECT kind FROM event WHERE kind LIKE 'sent-again%'")
     )
     assert [row["kind"] for row in rows] == ([] if is_answered else ["sent-again"])
 
@@ -349,21 +215,6 @@ def test_c13_the_id_of_a_forgotten_drop_outlives_a_crash_before_it_moves(
     assert failed == [[(packet_id, 1)]]
     assert delivered(world) == {"R-1": packet_id}
     assert pinned(world) == []
-
-
-def pinned(world: World) -> list[tuple[str, int]]:
-    """The ids that wait for their drops."""
-    rows = police(world).opened.ledger.read().execute("SELECT packet_id, attempt FROM restore_pinned")
-    return [tuple(row) for row in rows]
-
-
-def rewrite(world: World, packet_id: str, words: dict[str, str]) -> None:
-    """Somebody, or a node that is gone, wrote other words into both status files."""
-    for path in folder(world, "status").rglob("*.status.*"):
-        if packet_id in (text := path.read_text("utf-8")):
-            for old, new in words.items():
-                text = text.replace(old, new)
-            path.write_text(text, "utf-8")
 
 
 @pytest.mark.parametrize(
@@ -461,10 +312,6 @@ def test_c13_what_cannot_go_back_keeps_its_marker(marked: World, tmp_path: Path)
     assert (lying(marked, "sent"), lying(marked, "outbox")) == (["DATA", "DATA.ok"], ["DATA"])
 
 
-def mark(path: Path) -> None:
-    path.with_name(f"{path.name}.ok").touch()
-
-
 # --- what nobody can tell --------------------------------------------------------------------------
 
 
@@ -527,3 +374,28 @@ def test_c13_an_original_that_cannot_be_read_waits_for_a_person(world: World, tm
     restore(world, saved)
     assert lying(world, "sent") == ["DATA"]
     assert events(world, NOT_POSSIBLE) == [{"drop": "DATA", "why": "unreadable"}]
+
+
+def test_c23_nothing_is_decided_before_all_originals_were_read(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two takes long to read: the only status that is left may be its own."""
+    saved = save(world, tmp_path, POLICE, PROVINCE)
+    packet_id = seal(world)
+    send(world)
+    for _ in range(3):
+        police(world).step()
+    lose_mail(world)
+    for path in folder(world, "status").rglob("*.status.xml"):
+        if packet_id in path.read_text("utf-8"):
+            path.unlink()
+    run, slow = InlinePool.run, [CheckTakesLongError("it goes on apart")]
+
+    def slowly(pool: InlinePool, function: Any, works: Any) -> Any:
+        return [slow.pop()] if slow and function is name_drop else run(pool, function, works)
+
+    monkeypatch.setattr(InlinePool, "run", slowly)
+    restore(world, saved)
+    assert slow == []
+    assert delivered(world) == {}
+    assert [each["why"] for each in events(world, NOT_POSSIBLE)] == ["not-told-apart"] * 2

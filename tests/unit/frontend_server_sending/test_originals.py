@@ -244,9 +244,7 @@ def test_the_lasting_fingerprint_outlives_the_number_of_a_device_and_nothing_els
     with frontend.folders.opened("outbox") as outbox:
         seen = originals.observe(outbox, b"A")
     assert seen is not None
-    moved = replace(
-        seen, device=7, files=tuple(replace(file, device=7) for file in seen.files)
-    )
+    moved = replace(seen, device=7, files=tuple(replace(file, device=7) for file in seen.files))
     assert moved.lasting == seen.lasting
     assert moved.identity.fingerprint != seen.identity.fingerprint
     assert moved.is_same(seen.device, seen.identity.fingerprint)
