@@ -126,10 +126,23 @@ SENTENCES: Final[Mapping[str, str]] = {
     "told-otherwise": "what neighbours told of it after a restore differs from its seal; the seal counts",
     "security": "something tried what it may not",
 }
-# The same event on an item and on a destination is not the same thing to a reader: kind and new state.
+# The same event on an item and on a destination is not the same thing to a reader: kind and new state. What
+# was not sent again wants another answer for each reason: kind and reason.
 MOVES: Final[Mapping[str, str]] = {
     "hold on-hold": "put on hold by an operator",
     "release queued": "released by an operator",
+    "sent-again-not-possible name-taken": (
+        "drop {drop} in sent/ is not sent again after the restore: its name is taken in the outbox"
+    ),
+    "sent-again-not-possible stopped": (
+        "drop {drop} in sent/ is not sent again after the restore: it was on hold, or had ended for somebody"
+    ),
+    "sent-again-not-possible not-told-apart": (
+        "drop {drop} in sent/ is not sent again after the restore: which status is its own cannot be told"
+    ),
+    "sent-again-not-possible unreadable": (
+        "drop {drop} in sent/ is not sent again after the restore: it cannot be read"
+    ),
 }
 # Of an act, what is told elsewhere in its sentence, and numbers that JSON tells.
 _ASIDE: Final = frozenset({"operator", "reason", "act", "request", "uid", "login_uid", "login_from"})
@@ -152,7 +165,8 @@ def event_words(event: ChainEvent) -> str:
             operator=operator, act=f"{act} {_particulars(rest)}".strip()
         )
         return _("{what}; reason: {reason}").format(what=words, reason=reason) if reason else words
-    sentence = MOVES.get(f"{event.kind} {event.detail.get('to')}") or SENTENCES.get(event.kind)
+    narrower = (MOVES.get(f"{event.kind} {event.detail.get(each)}") for each in ("to", "why"))
+    sentence = next(filter(None, narrower), None) or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()
     shown = {name: _shown(value) for name, value in event.detail.items()}

@@ -133,7 +133,7 @@ class Restoring:
 
     def _finish(self, transaction: Transaction) -> None:
         restoring.finish(transaction)
-        for name in ("judge", "intake", "delivery", "collected", "notices"):
+        for name in ("judge", "intake", "delivery", "collected", "effects", "notices"):
             transaction.wake(name)
         for name in self._parts.links.names():
             transaction.wake(f"link:{name}")

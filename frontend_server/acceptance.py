@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.durable import DurableWriter
 from exchanged.errors import FileOperationError, NoSpaceError, NotFoundError, VolumeDamagedError
-from exchanged.ledger import Connection, Ledger, Transaction, blobs, drops, restoring, spool
+from exchanged.ledger import Connection, Ledger, Transaction, blobs, drops, pins, spool
 from exchanged.log import event_line
 from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool
@@ -157,18 +157,14 @@ class Acceptance:
     def _numbers(self, candidate: Candidate, answer: Answer, incarnation: str, sequence: int) -> SealNumbers:
         envelope = candidate.packet.envelope
         now = self._clock.now()
+        # A drop that was sealed before the ledger was restored is the same packet again (C23).
+        pinned_id, pinned_attempt = pins.pinned(self._ledger.read(), candidate.files) or ("", 0)
         if answer.packet is not None:
             key = answer.packet.key
         else:
-            # A drop that was sealed before the ledger was restored is the same packet again (C23).
-            pinned = restoring.pinned(self._ledger.read(), candidate.row.name)
-            packet_id = envelope.packet_id or (
-                pinned[0] if pinned else packet_id_from(now, self._randomness.token(10))
-            )
+            packet_id = envelope.packet_id or pinned_id or packet_id_from(now, self._randomness.token(10))
             key = PacketKey(envelope.sender, packet_id)
-            if pinned:
-                return SealNumbers(key, max(answer.attempt, pinned[1]), incarnation, sequence, now)
-        return SealNumbers(key, answer.attempt, incarnation, sequence, now)
+        return SealNumbers(key, max(answer.attempt, pinned_attempt), incarnation, sequence, now)
 
     def _write(
         self, writer: DurableWriter, candidate: Candidate, carried: Carried, numbers: SealNumbers
@@ -232,7 +228,19 @@ class Acceptance:
 
 
 def _standing(connection: Connection, candidate: Candidate) -> Answer:
-    return find_standing(connection, candidate.packet.envelope, candidate.content.content_digest)
+    envelope, digest = candidate.packet.envelope, candidate.content.content_digest
+    answer = find_standing(connection, envelope, digest)
+    pinned = pins.pinned(connection, candidate.files)
+    if pinned is None:
+        return answer
+    packet_id, attempt = pinned
+    if answer.standing is Standing.NEW and packet_id and envelope.packet_id is None:
+        # Nobody gave it back by its content; an earlier attempt may be known by its id.
+        answer = find_standing(connection, replace(envelope, packet_id=packet_id), digest)
+    if answer.standing is Standing.AGAIN and answer.packet is not None and answer.packet.attempt >= attempt:
+        # Nobody drops it again: it came out of sent/, and the ledger knows how it ended (C23).
+        return Answer(Standing.DUPLICATE, answer.packet)
+    return answer
 
 
 def _is_still_leaving(connection: Connection, candidate: Candidate, answer: Answer) -> bool:

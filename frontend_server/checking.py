@@ -274,6 +274,7 @@ class Checker:
             content=content,
             links=links,
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
+            files=drop.observation.lasting,
             encrypt_to=encrypt_to,
         )
 

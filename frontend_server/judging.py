@@ -22,8 +22,10 @@ from frontend_server.completeness import NOTHING_LISTED, Completeness, compare
 from frontend_server.drops import Member
 from packet_spec.directory import decode_directory
 from packet_spec.disposition import is_disposition, parse_disposition
-from packet_spec.envelope import missing_digest_findings
+from packet_spec.encoding import decide_encoding
+from packet_spec.envelope import missing_digest_findings, parse_packet
 from packet_spec.findings import Finding, Outcome, Severity
+from packet_spec.identity import PacketKey
 from packet_spec.limits import FINDINGS
 from packet_spec.model import Directory, Disposition, Packet, PackStamp
 from packet_spec.pack_choice import check_with_packs
@@ -112,6 +114,42 @@ def judge_drop(work: DropWork) -> DropVerdict:
         pack=pack.stamp,
         completeness=completeness,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DropNames:
+    """What a drop says it is: the sender's number and id of a packet, or which packet a disposition answers.
+
+    All empty where it cannot be read.
+    """
+
+    sender_ref: str = ""
+    packet_id: str = ""
+    answers: PacketKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamingWork:
+    """The packet.xml of a drop that was judged before, for a worker."""
+
+    packet_xml: bytes
+
+    @property
+    def allowance_seconds(self) -> float:
+        """What reading it may take beyond the patience with a small packet."""
+        return len(self.packet_xml) / CHECKED_A_SECOND
+
+
+def name_drop(work: NamingWork) -> DropNames:
+    """What it says, without judging it: packs and times may have changed since it was taken."""
+    if is_disposition(work.packet_xml):
+        disposition, _ = parse_disposition(work.packet_xml)
+        return DropNames() if disposition is None else DropNames(answers=disposition.key)
+    decided = decide_encoding(work.packet_xml)
+    packet = None if isinstance(decided, Finding) else parse_packet(decided.utf8)[0]
+    if packet is None:
+        return DropNames()
+    return DropNames(packet.envelope.sender_ref, packet.envelope.packet_id or "")
 
 
 @lru_cache(maxsize=2)

@@ -1,8 +1,9 @@
 """Put originals away: out of the outbox into sent/ or refused/, exactly those that were taken (C13).
 
-Guarantees: an original is moved only while it is what the ledger says (name, device, inode, size, mtime
-of every file); after the move it is looked at again, and a stranger goes back without replacing
-anything. It passes through a name that its row gives it, so every crash can be repeated:
+Guarantees: an original is moved only while it is what the ledger says (name, inode, size, mtime of every
+file, on one device whatever its number is since); after the move it is looked at again, and a stranger goes
+back without replacing anything. It passes through a name that its row gives it, so every crash can be
+repeated:
 
     outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
 
@@ -71,7 +72,7 @@ class Originals:
                 return Original.GONE
             if observation.problem:
                 raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
-            if observation.identity.fingerprint != drop.fingerprint:
+            if not observation.is_same(drop.device, drop.fingerprint):
                 return Original.REPLACED
             marker = find_marker(outbox, drop.name) if self._markers else None
         if marker is not None:
@@ -85,7 +86,7 @@ class Originals:
             observation = observe(descriptor, drop.name, lies_as=lies_as)
         if observation is not None and observation.problem:
             raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
-        return observation is not None and observation.identity.fingerprint == drop.fingerprint
+        return observation is not None and observation.is_same(drop.device, drop.fingerprint)
 
     def _find(self, drop: DropRow, home: Path) -> Path | None:
         """The original, where an earlier run put it before the ledger heard of it."""
@@ -125,11 +126,20 @@ def free_names(name: bytes, number: int) -> Iterator[bytes]:
     The row number comes soon, so that case software that gives every drop one name costs no more.
     """
     yield name
-    stem, dot, extension = name.rpartition(b".")
-    if not stem or len(extension) > 8:
-        stem, dot, extension = name, b"", b""
+    stem, extension = _split(name)
     for mark in (*_TWINS, number):
-        yield shortened(stem, _STEM_BYTES) + f"~{mark}".encode() + dot + extension
+        yield shortened(stem, _STEM_BYTES) + f"~{mark}".encode() + extension
+
+
+def put_away_stem(name: bytes) -> bytes:
+    """What all names have in common under which something called ``name`` may be put away."""
+    stem, extension = _split(name)
+    return shortened(stem, _STEM_BYTES) + extension
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    stem, dot, extension = name.rpartition(b".")
+    return (name, b"") if not stem or len(extension) > 8 else (stem, dot + extension)
 
 
 def shortened(name: bytes, most_bytes: int) -> bytes:

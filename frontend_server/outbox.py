@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -97,6 +97,23 @@ class Observation:
             mtime=max((file.mtime for file in self.files), default=0),
             fingerprint=listing.hexdigest(),
         )
+
+    @property
+    def lasting(self) -> str:
+        """The fingerprint without the number of the device: that of a share changes with every mount."""
+        return self._on_device(0).identity.fingerprint
+
+    def is_same(self, device: int, fingerprint: str) -> bool:
+        """These are the files that had that fingerprint on ``device``, whatever number it bears now."""
+        return self.identity.fingerprint == fingerprint or (
+            self.device != device and self._on_device(device).identity.fingerprint == fingerprint
+        )
+
+    def _on_device(self, device: int) -> Observation:
+        """What lies on several devices at once keeps their numbers: it is told apart by them."""
+        if any(file.device != self.device for file in self.files):
+            return self
+        return replace(self, device=device, files=tuple(replace(file, device=device) for file in self.files))
 
     def file(self, name: bytes) -> SeenFile | None:
         """The file of that name inside a folder drop."""

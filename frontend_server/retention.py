@@ -22,7 +22,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -171,11 +170,10 @@ class Retention:
 
     def _remove_original(self, number: int) -> Counter[Removed]:
         drop = drops.get(self._ledger.read(), number)
-        device = keeping.device_of_drop(self._ledger.read(), number)
         home = self._folders.sent if drop.original is Original.SENT else self._folders.refused
         found: Counter[Removed] = Counter()
         for name in free_names(drop.name, number):
-            removed = self._remover.remove_original(home.name, name, number, _is_original(drop, device))
+            removed = self._remover.remove_original(home.name, name, number, _is_original(drop))
             if drop.original is Original.REFUSED:
                 self._remove_findings(drop, home / os.fsdecode(name))
             if removed is Removed.REMOVED:
@@ -224,8 +222,8 @@ def _begin(tx: Transaction, kind: Kind, numbers: Sequence[int]) -> None:
     tx.event("retention", detail={"kind": kind.value, "count": len(numbers)})
 
 
-def _is_original(drop: DropRow, device: int) -> IsOurs:
-    """It is, file for file, what was taken. A share that was mounted anew may bear another device number."""
+def _is_original(drop: DropRow) -> IsOurs:
+    """It is, file for file, what was taken."""
 
     def is_ours(descriptor: int, name: bytes) -> bool:
         seen = observe(descriptor, drop.name, lies_as=name)
@@ -233,9 +231,6 @@ def _is_original(drop: DropRow, device: int) -> IsOurs:
             return False
         if seen.problem:
             raise ForeignVolumeError("an original cannot be looked at", found=seen.problem)
-        if {file.device for file in seen.files} <= {seen.device}:
-            files = tuple(replace(file, device=device) for file in seen.files)
-            seen = replace(seen, device=device, files=files)
-        return seen.identity.fingerprint == drop.fingerprint
+        return seen.is_same(drop.device, drop.fingerprint)
 
     return is_ours

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exchanged.acts.desk import Dispose
 from exchanged.acts.opening import Agency, WhyNotAnswer
-from exchanged.config import Config
+from exchanged.config import Config, DropProfile
 from exchanged.deciding import ByPart
 from exchanged.durable_group import GroupedFiles
 from exchanged.errors import ConfigurationError
@@ -33,6 +33,7 @@ from frontend_server.delivery import Delivery
 from frontend_server.dispositions import Dispositions, why_not_answer
 from frontend_server.effects import Effects, EffectSettings
 from frontend_server.folders import STAGING, AgencyFolders, MarkedFolders
+from frontend_server.forgotten import ForgottenOriginals
 from frontend_server.intake import Intake, IntakeSettings
 from frontend_server.notice_place import AgencyPlace, FolderWatch
 from frontend_server.opening import Opener
@@ -165,13 +166,17 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     patience = Patience()
     place = AgencyPlace(folders, parts.ledger, foreign, patience, file_mode=settings.mode & _FILE_BITS)
     notices = notices_of(parts, (FolderWatch(folders, parts.ledger, patience).matters,), (place,))
-    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice
-    # (C23).
-    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected))
-    own = RestoredFolders(agency, parts.ledger, folders, foreign, parts.trust, parts.statements)
+    # What a restored node seals, delivers or sees vanish before it knows what it forgot would be told twice;
+    # and a status that it writes would take the place of one that tells what it forgot (C23).
+    after = tuple(AfterRestoring(parts.ledger, each) for each in (intake, delivery, collected, effects))
+    with_markers = settings.profile is DropProfile.MARKER
+    forgotten = ForgottenOriginals(
+        agency, parts.ledger, folders, foreign, ports.pool, markers=with_markers
+    )
+    own = RestoredFolders(agency, parts.ledger, folders, parts.trust, parts.statements, forgotten)
     restored = Restoring(parts, before=own.begin, ready=own.take)
     desks = (LogStation(parts), KeyDesk(parts), notices, restored)
-    stations: tuple[Station, ...] = (judge, *after, effects, retention, *desks)
+    stations: tuple[Station, ...] = (judge, *after, retention, *desks)
     return stations, {folders.outbox: intake.name}
 
 

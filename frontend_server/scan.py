@@ -50,7 +50,7 @@ def bring_together(
     changed = [
         observation
         for name, observation in seen.items()
-        if name not in rows or rows[name].fingerprint != observation.identity.fingerprint
+        if name not in rows or not observation.is_same(rows[name].device, rows[name].fingerprint)
     ]
     if not changed:
         return rows, seen

@@ -18,7 +18,7 @@ from exchanged.ledger import (
     drops,
     effects,
     packets,
-    restoring,
+    pins,
     seals,
     search,
 )
@@ -46,7 +46,8 @@ class Candidate:
     """A valid drop whose content was copied. ``findings`` are warnings that stay with its status.
 
     ``links`` are (recipient, link); ``is_unchanged`` looks at the original once more; ``encrypt_to`` are the
-    keys that its parts are encrypted to, none where they travel in clear.
+    keys that its parts are encrypted to, none where they travel in clear. ``files`` is the lasting
+    fingerprint of the original.
     """
 
     row: DropRow
@@ -56,6 +57,7 @@ class Candidate:
     content: CopiedDrop
     links: tuple[tuple[str, str], ...]
     is_unchanged: Callable[[], bool]
+    files: str
     encrypt_to: Recipients = IN_CLEAR
 
 
@@ -107,13 +109,14 @@ def take(
         "seal": sealed.seal_digest,
     }
     drops.move(tx, candidate.row, Event.TAKE, outcome, kind="sealed", key=seal.key, detail=detail)
-    restoring.unpin(tx, candidate.row.name)
+    pins.unpin(tx, candidate.files)
     put_away(tx, candidate.row.id, _SENT)
 
 
 def turn_away(tx: Transaction, candidate: Candidate, answer: Answer) -> None:
     """The content was sent before, or its packet id stands for other content."""
     envelope = candidate.packet.envelope
+    pins.unpin(tx, candidate.files)
     if answer.packet is not None and answer.standing is Standing.DUPLICATE:
         first = answer.packet.key
         if answer.packet.own and drops.of_packet(tx.connection, answer.packet.id) is None:

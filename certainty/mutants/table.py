@@ -254,14 +254,14 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/originals.py",
-                "            if observation.identity.fingerprint != drop.fingerprint:\n"
+                "            if not observation.is_same(drop.device, drop.fingerprint):\n"
                 "                return Original.REPLACED\n",
                 "",
             ),
             Edit(
                 "frontend_server/originals.py",
-                "        return observation is not None and observation.identity.fingerprint"
-                " == drop.fingerprint\n",
+                "        return observation is not None"
+                " and observation.is_same(drop.device, drop.fingerprint)\n",
                 "        return observation is not None\n",
             ),
         ),

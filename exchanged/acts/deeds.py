@@ -43,9 +43,9 @@ class Deeds:
         """Do what ``rules.consider`` allowed; signing and discarding are done elsewhere."""
         match request.act, subject.thing:
             case Act.CANCEL, Whole(packet=PacketRow() as packet):
-                _cancel(tx, packet)
+                cancel(tx, packet)
             case Act.HOLD, Leg() as leg:
-                _hold(tx, leg)
+                hold(tx, leg)
             case Act.RELEASE, Leg() as leg:
                 _release(tx, leg)
             case Act.HOLD, ArrivalRow() as row:
@@ -80,7 +80,7 @@ class Deeds:
                     batches.enqueue(tx, link, ItemKind.RECEIPT, row.id, URGENT, of=whole.key.sender)
 
 
-def _cancel(tx: Transaction, packet: PacketRow) -> None:
+def cancel(tx: Transaction, packet: PacketRow) -> None:
     """C18: off every queue, final everywhere; the bytes are let go as for any final packet."""
     for destination in packets.destinations(tx.connection, packet.id):
         batches.withdraw(tx, destination.link, ItemKind.PACKET, packet.id)
@@ -89,7 +89,8 @@ def _cancel(tx: Transaction, packet: PacketRow) -> None:
     _tell(tx, packet)
 
 
-def _hold(tx: Transaction, leg: Leg) -> None:
+def hold(tx: Transaction, leg: Leg) -> None:
+    """What waits there, or has arrived here, waits until somebody lets it go on."""
     if leg.link:
         batches.set_held(tx, leg.link, ItemKind.PACKET, leg.packet.id, held=True)
     for destination in leg.destinations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ from exchanged.ledger.transaction import Transaction
 from exchanged.states import DropState, Event, advance
 from packet_spec.findings import Finding, Severity
 from packet_spec.identity import PacketKey
+from packet_spec.names import status_name as safe_status_name
 
 
 class Original(StrEnum):
@@ -51,7 +52,10 @@ class DropIdentity:
 
 @dataclass(frozen=True, slots=True)
 class DropRow:
-    """What this node knows of one drop. ``packet`` is the row of the packet that it became."""
+    """What this node knows of one drop. ``packet`` is the row of the packet that it became.
+
+    ``fingerprint`` counts with ``device``: the number that the drop's file system had then.
+    """
 
     id: int
     name: bytes
@@ -59,6 +63,7 @@ class DropRow:
     state: DropState
     since: datetime
     seen_at: datetime
+    device: int
     fingerprint: str
     packet: int | None
     attempt: int
@@ -89,16 +94,22 @@ class Outcome:
     original: Original = Original.OUTBOX
 
 
-def register(transaction: Transaction, identity: DropIdentity, status_base: str) -> DropRow:
+def register(
+    transaction: Transaction,
+    identity: DropIdentity,
+    status_base: str,
+    *,
+    original: Original = Original.OUTBOX,
+) -> DropRow:
     """A drop seen for the first time. ``status_base`` is the safe form of its name, without a suffix.
 
     While an earlier drop of that status name can still change, this one's is marked ``~2``, ``~3`` ...
     """
     cursor = transaction.execute(
         'INSERT INTO "drop" (name, status_name, state, since, seen_at, device, inode, size, mtime,'
-        " fingerprint) VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, ?)",
+        " fingerprint, original) VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         identity.name, DropState.SEEN.value, transaction.stamp, transaction.stamp, str(identity.device),
-        str(identity.inode), str(identity.size), str(identity.mtime), identity.fingerprint,
+        str(identity.inode), str(identity.size), str(identity.mtime), identity.fingerprint, original.value,
     )  # fmt: skip
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
@@ -250,14 +261,21 @@ def all_of_packet(connection: sqlite3.Connection, packet: int) -> tuple[DropRow,
     return tuple(map(_drop_row, rows))
 
 
-def count_put_away(connection: sqlite3.Connection, name: bytes) -> int:
-    """How many drops of that name were put away into sent/, or are about to be."""
-    row = connection.execute(
-        'SELECT count(*) FROM "drop" WHERE name = ? AND (original = \'sent\' OR (original = \'outbox\''
-        " AND state IN ('taken', 'duplicate', 'disposed')))",
-        (name,),
-    ).fetchone()
-    return int(row[0])
+def disposed_of(connection: sqlite3.Connection) -> Iterator[DropIdentity]:
+    """Which files every drop was that was taken, recognised or answered: its original belongs into sent/."""
+    rows = connection.execute(
+        'SELECT name, device, inode, size, mtime, fingerprint FROM "drop"'
+        " WHERE state IN ('taken', 'duplicate', 'disposed')"
+    )
+    for row in rows:
+        yield DropIdentity(
+            name=bytes(row["name"]),
+            device=int(row["device"]),
+            inode=int(row["inode"]),
+            size=int(row["size"]),
+            mtime=int(row["mtime"]),
+            fingerprint=row["fingerprint"],
+        )
 
 
 def join(
@@ -270,11 +288,19 @@ def join(
 ) -> int:
     """A drop that was taken and forgotten (C23) stands for its packet again; its original lies in sent/.
 
-    In place of the row of the same name that was seen only, if there is one. Its row number.
+    In place of the row of the same name that was seen only, if there is one. ``status_name`` is that of its
+    status file, or empty where nobody knows it any more. Its row number.
     """
-    seen = live(transaction.connection).get(identity.name)
-    row = seen if seen is not None and seen.packet is None else register(transaction, identity, status_name)
-    transaction.execute('UPDATE "drop" SET status_name = ? WHERE id = ?', status_name, row.id)
+    seen = waiting(transaction.connection).get(identity.name)
+    if seen is not None and seen.original is Original.OUTBOX:
+        row = seen
+        see_again(transaction, row, identity)
+    else:
+        # What was left lying under that name, or is on its way out, is another drop.
+        base = safe_status_name(identity.name, "")
+        row = register(transaction, identity, base, original=Original.SENT)
+    if status_name:
+        transaction.execute('UPDATE "drop" SET status_name = ? WHERE id = ?', status_name, row.id)
     outcome = Outcome(packet=packet, attempt=attempt, sender_ref=sender_ref, original=Original.SENT)
     move(transaction, get(transaction.connection, row.id), Event.TAKE, outcome, kind="drop-joined")
     return row.id
@@ -337,6 +363,7 @@ def _drop_row(row: sqlite3.Row) -> DropRow:
         state=DropState(row["state"]),
         since=moment(row["since"]),
         seen_at=moment(row["seen_at"]),
+        device=int(row["device"]),
         fingerprint=row["fingerprint"],
         packet=row["packet"],
         attempt=row["attempt"],

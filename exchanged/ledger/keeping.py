@@ -170,12 +170,6 @@ def lies_again(transaction: Transaction, kind: Kind, number: int) -> None:
         transaction.execute(_MARKS[kind], _LIES, number, before)
 
 
-def device_of_drop(connection: sqlite3.Connection, number: int) -> int:
-    """The device that the original of a drop was first seen on."""
-    row = connection.execute('SELECT device FROM "drop" WHERE id = ?', (number,)).fetchone()
-    return int(row["device"])
-
-
 # --- sealed bytes ---------------------------------------------------------------------------------
 
 

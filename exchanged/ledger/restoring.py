@@ -243,22 +243,6 @@ def maybe_twice(connection: sqlite3.Connection, since: datetime) -> tuple[Packet
     return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
 
 
-def pin(transaction: Transaction, name: bytes, packet_id: str, attempt: int) -> None:
-    """The drop of that name was this packet before the ledger forgot it: it shall be it again."""
-    transaction.execute("INSERT OR REPLACE INTO restore_pinned VALUES (?, ?, ?)", name, packet_id, attempt)
-
-
-def pinned(connection: sqlite3.Connection, name: bytes) -> tuple[str, int] | None:
-    """Packet id and attempt of a drop that the ledger forgot."""
-    row = connection.execute("SELECT * FROM restore_pinned WHERE name = ?", (name,)).fetchone()
-    return None if row is None else (row["packet_id"], row["attempt"])
-
-
-def unpin(transaction: Transaction, name: bytes) -> None:
-    """The drop is that packet again, or another one of its name was taken."""
-    transaction.execute("DELETE FROM restore_pinned WHERE name = ?", name)
-
-
 # --- what is taken back -----------------------------------------------------------------------------------
 
 

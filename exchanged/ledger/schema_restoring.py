@@ -9,7 +9,7 @@ so. ``batch_in.waybill`` is the digest of the waybill that came under a number, 
 ``restore_peer`` is whom this restored node asks, and how far that is; ``restore_asked`` who asked this node.
 ``restore_wanted`` are packets that it waits for; ``restore_fresh`` those of which a neighbour is sure that
 they never were here; ``restore_promised`` the receipts that a neighbour gives back; ``restore_pinned`` which
-packet a drop was.
+packet a drop was (``name`` holds the lasting fingerprint of its files, not its name).
 """
 
 from __future__ import annotations

@@ -186,6 +186,16 @@ def test_every_event_that_is_written_has_words() -> None:
     assert found - SENTENCES.keys() == {"operator-act"}
 
 
+def test_why_a_drop_is_not_sent_again_is_told() -> None:
+    def said(**detail: object) -> str:
+        return event_words(ChainEvent(1, NOW, "sent-again-not-possible", None, "", {"drop": "A", **detail}))
+
+    # As an older program recorded it.
+    assert said() == "drop A cannot be sent again after the restore"
+    for why in ("name-taken", "stopped", "not-told-apart", "unreadable"):
+        assert said(why=why).startswith("drop A in sent/ is not sent again after the restore: ")
+
+
 def test_what_an_operator_did_is_told_without_bookkeeping() -> None:
     detail = {
         "act": "queue-hold", "reason": "asked by the court", "request": "ab" * 16, "operator": "li",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exchanged.config import DropProfile
 from exchanged.ledger.drops import Original
-from exchanged.states import DropState
+from exchanged.states import DropState, Event
 from exchanged.volume import Kernel
+from frontend_server import originals, scan
 from frontend_server.originals import companion, free_names, shortened
+from frontend_server.outbox import Observation
 from packet_spec.findings_xml import decode_findings
 from tests.support.outbox import SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 from tests.support.sending import REFUSED, repeat
@@ -185,6 +188,82 @@ def test_a_stranger_found_in_transit_after_a_crash_goes_back(frontend: SendingFr
     (frontend.folders.sent / ".exchanged-original-1").write_bytes(acceptance_xml(senderRef="R-2"))
     frontend.run(2)
     assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
+
+
+@pytest.fixture
+def mounted_anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From now on the folders lie on a device of another number, as after the share was mounted again."""
+    observe = originals.observe
+
+    def on_another_device(*args: object, **names: object) -> Observation | None:
+        seen = observe(*args, **names)  # type: ignore[arg-type]
+        if seen is None:
+            return None
+        files = tuple(replace(file, device=file.device + 1) for file in seen.files)
+        return replace(seen, device=seen.device + 1, files=files)
+
+    def mount() -> None:
+        for module in (originals, scan):
+            monkeypatch.setattr(module, "observe", on_another_device)
+
+    return mount
+
+
+def test_an_original_is_the_same_on_a_share_that_was_mounted_anew(
+    frontend: SendingFrontend, mounted_anew: Callable[[], None]
+) -> None:
+    """A stranger under its name would be a new drop: what was cancelled meanwhile would be sent again."""
+    frontend.drop_xml("A.xml")
+    frontend.intake.step()
+    (packet,) = frontend.packets()
+    frontend.end_packet(packet, Event.CANCEL)
+    mounted_anew()
+    frontend.run(3)
+    (row,) = frontend.rows()
+    assert row.original is Original.SENT
+    assert [packet.attempt for packet in frontend.packets()] == [1]
+    assert names_in(frontend.folders.sent) == ["A.xml"]
+
+
+def test_an_original_in_transit_is_the_same_on_a_share_that_was_mounted_anew(
+    frontend: SendingFrontend, mounted_anew: Callable[[], None]
+) -> None:
+    frontend.drop_folder("A")
+    frontend.intake.step()
+    (frontend.outbox / "A").rename(frontend.folders.sent / ".exchanged-original-1")
+    mounted_anew()
+    frontend.run(3)
+    assert [row.original for row in frontend.rows()] == [Original.SENT]
+    assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A"])
+
+
+def test_the_lasting_fingerprint_outlives_the_number_of_a_device_and_nothing_else(
+    frontend: SendingFrontend,
+) -> None:
+    frontend.drop_folder("A")
+    with frontend.folders.opened("outbox") as outbox:
+        seen = originals.observe(outbox, b"A")
+    assert seen is not None
+    moved = replace(seen, device=7, files=tuple(replace(file, device=7) for file in seen.files))
+    assert moved.lasting == seen.lasting
+    assert moved.identity.fingerprint != seen.identity.fingerprint
+    assert moved.is_same(seen.device, seen.identity.fingerprint)
+    other = replace(moved, inode=moved.inode + 1)
+    spread = replace(seen, files=tuple(replace(file, device=7) for file in seen.files))
+    for one in (other, spread):
+        assert one.lasting != seen.lasting
+        assert not one.is_same(seen.device, seen.identity.fingerprint)
+
+
+def test_what_was_left_lying_is_reported_once_on_a_share_that_was_mounted_anew(
+    frontend: SendingFrontend, mounted_anew: Callable[[], None]
+) -> None:
+    (frontend.outbox / "A.docx").write_bytes(b"no drop")
+    frontend.run()
+    frontend.settle()
+    mounted_anew()
+    frontend.run(2)
+    assert [row.original for row in frontend.rows()] == [Original.KEPT]
 
 
 def test_a_marker_goes_with_its_drop_and_marks_no_other(tmp_path: Path) -> None:
