@@ -38,6 +38,7 @@ from packet_spec.sequence_policy import SequencePolicy
 
 _CLOCK_AGAIN_SECONDS = 30.0
 _DOCUMENT_AGAIN_SECONDS = 0.05
+_CAME_PAST_SECONDS = 30.0
 _FORK = "sequence-fork"
 
 
@@ -213,10 +214,12 @@ class Admission:
         """What the order rules found; a packet that is merely ahead of its predecessor waits (C15)."""
         refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
         missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
+        # What came past an earlier batch of its link may be ahead by our own lack of room: nobody's fault.
+        came_past = arrivals.came_past_another(transaction.connection, row.id)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
-        if missing and can_wait and not waited:
+        if missing and can_wait and (came_past or not waited):
             left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
-            raise Held("waiting-for-predecessor", max(0.05, left))
+            raise Held("waiting-for-predecessor", max(_CAME_PAST_SECONDS if came_past else 0.05, left))
         return findings
 
     def _admit(

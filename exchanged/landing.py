@@ -13,7 +13,13 @@ from typing import Final
 
 from exchanged import forks
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import IncarnationClosedError, TransportFileError, VolumeDamagedError
+from exchanged.complaints import Complaints
+from exchanged.errors import (
+    IncarnationClosedError,
+    NoSpaceError,
+    TransportFileError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
@@ -32,7 +38,6 @@ from packet_spec.errors import (
     FormatError,
     SignatureError,
     UnknownKeyError,
-    UnknownSuiteError,
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
@@ -42,8 +47,6 @@ from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
 _ALWAYS_TAKEN_BYTES: Final = 1 * MIB
-# Files complained of and remembered, so that a strange file lying there fills neither log nor ledger.
-_COMPLAINTS: Final = 1_000
 # Some shares keep time stamps in steps of two seconds.
 _STAMP_SECONDS: Final = 3.0
 
@@ -105,13 +108,14 @@ class Landing:
     is_unfinished: bool = False
     lying: frozenset[str] = frozenset()
     _refused: dict[str, Edition] = field(default_factory=dict)
-    _complaints: dict[str, str] = field(default_factory=dict)
     _ack: _AckFile = field(default_factory=_AckFile)
     _passed_over: set[str] = field(default_factory=set)
+    _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
 
     def __post_init__(self) -> None:
-        self._published = PublishedLanding(self.link, self._security)
+        self._complaints = Complaints(self.link)
+        self._published = PublishedLanding(self.link, self._complaints.tell)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes.
@@ -128,11 +132,7 @@ class Landing:
         fetched: dict[str, tuple[int, int]] = {}
         trouble: ExchangeError | None = None
         try:
-            for name in names[:BATCHES_A_STEP]:
-                # No batch is larger; a file that says so is refused for that, and is no lack of room of ours.
-                self._require_room(min(files[name], BATCH_BYTES))
-                if (found := self._fetch_batch(name)) is not None:
-                    landed.append(found)
+            trouble = self._fetch_batches(names, files, landed)
             self._fetch_blobs(files, landed, fetched)
         except VolumeDamagedError:
             raise
@@ -165,6 +165,31 @@ class Landing:
             if found.batch is None:
                 self._discard(found)
                 self._passed_over.add(found.name)
+
+    def _fetch_batches(
+        self, names: list[str], files: Mapping[str, int], landed: list[_Landed]
+    ) -> NoSpaceError | None:
+        """Fetch as many as a step takes. What there is no room for is passed over, and told (I10).
+
+        Behind it may lie the receipts that make room. Then numbers land out of order; what is acknowledged
+        stays without a gap, and custody of what was passed over with its sender.
+        """
+        full: NoSpaceError | None = None
+        no_room_for = BATCH_BYTES + 1
+        tried = 0
+        for name in names:
+            # No batch is larger; a file that says so is refused for that, and is no lack of room of ours.
+            size = min(files[name], BATCH_BYTES)
+            if tried == BATCHES_A_STEP or size >= no_room_for:
+                continue
+            try:
+                self._require_room(size)
+                tried += 1
+                if (found := self._fetch_batch(name)) is not None:
+                    landed.append(found)
+            except NoSpaceError as error:
+                full, no_room_for = error, size
+        return full
 
     def _require_room(self, size: int) -> None:
         """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
@@ -202,7 +227,7 @@ class Landing:
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
             # Another directory may make it good.
             self._ack.identity = ""
-            self._security(name, error)
+            self._complaints.tell(name, error)
         finally:
             self.link.files.unlink(path)
 
@@ -239,16 +264,16 @@ class Landing:
             landed.batch = batch
         except VersionError as error:
             landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
-            self._security(name, error)
+            self._complaints.tell(name, error)
         except (UnknownKeyError, AuthorityError) as error:
             # Only another directory can change this; an answer would make the neighbour send it anew.
             self._refused[name] = self.link.trust.edition
             self.link.files.unlink(path)
-            self._security(name, error)
+            self._complaints.tell(name, error)
             return None
         except (FormatError, SignatureError, TransportFileError) as error:
             landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference
-            self._security(name, error)
+            self._complaints.tell(name, error)
         except VolumeDamagedError:
             raise
         except ExchangeError:
@@ -467,30 +492,3 @@ class Landing:
         forks.note_spoken(transaction, self.link.name, waybill)
         self.settling.apply(transaction, waybill)
         return True
-
-    def _security(self, name: str, error: ExchangeError) -> None:
-        """A mailbox file that is not what it should be: told once, never silently skipped."""
-        if self._complaints.get(name) == error.reference:
-            return
-        if len(self._complaints) >= _COMPLAINTS:
-            self._complaints.clear()
-        self._complaints[name] = error.reference
-        # Nobody did anything wrong who signs in a suite that this program does not know.
-        waits = isinstance(error, UnknownSuiteError)
-        event_line(
-            "mailbox-file-waits" if waits else "mailbox-file-refused",
-            level=30,
-            link=self.link.name,
-            file=name,
-            error=error.reference,
-            what=str(error),
-        )
-        about = {"link": self.link.name, "file": name}
-
-        def record(transaction: Transaction) -> None:
-            if waits:
-                transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
-            else:
-                transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
-
-        self.link.ledger.write(record)
