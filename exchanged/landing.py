@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged import forks
+from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.complaints import Complaints
 from exchanged.errors import (
@@ -30,7 +31,7 @@ from exchanged.ranges import SpoolRange
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
-from exchanged.transport import TURN_SECONDS, Listing, MailboxFile
+from exchanged.transport import TURN_SECONDS, Listing
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -47,8 +48,6 @@ from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
 _ALWAYS_TAKEN_BYTES: Final = 1 * MIB
-# Some shares keep time stamps in steps of two seconds.
-_STAMP_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -73,27 +72,6 @@ class Corrupt:
 
 
 @dataclass(slots=True)
-class _AckFile:
-    """The acknowledgement file as it was last read: when its size and time stamp were first seen."""
-
-    digest: str = ""
-    identity: str = ""
-    mark: tuple[int, float | None] = (-1, None)
-    first_seen: float = 0.0
-
-    def is_read(self, file: MailboxFile, now: float) -> bool:
-        """Nothing new can be in it: the very same, or of a mark older than a time stamp's coarsest step."""
-        size, modified = file.size, file.modified
-        if file.identity:
-            is_same, self.identity = file.identity == self.identity, file.identity
-            return is_same and bool(self.digest)
-        if modified is None or (size, modified) != self.mark:
-            self.mark, self.first_seen = (size, modified), now
-            return False
-        return now - self.first_seen > _STAMP_SECONDS and bool(self.digest)
-
-
-@dataclass(slots=True)
 class Landing:
     """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
 
@@ -108,7 +86,7 @@ class Landing:
     is_unfinished: bool = False
     lying: frozenset[str] = frozenset()
     _refused: dict[str, Edition] = field(default_factory=dict)
-    _ack: _AckFile = field(default_factory=_AckFile)
+    _ack: AckFile = field(default_factory=AckFile)
     _passed_over: set[str] = field(default_factory=set)
     _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
@@ -147,7 +125,7 @@ class Landing:
         """What was passed over may be judged anew: an operator decided whom this link believes."""
         self._passed_over.clear()
         self._refused.clear()
-        self._ack = _AckFile()
+        self._ack = AckFile()
 
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
         """Land in one transaction; a file that did not become part of the spool goes."""
@@ -210,12 +188,13 @@ class Landing:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
         name = ACKNOWLEDGEMENT_NAME
         found = [file for file in listing.files if file.name == name]
-        if not found or self._ack.is_read(found[0], self.link.clock.monotonic()):
+        if not found or self._ack.is_read(found[0]):
             return
         path = self.link.spool.new_path("acknowledgement")
         try:
             fetched = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES)
             if fetched.digest == self._ack.digest:
+                self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
                 return
             batch = read_batch(path, fetched.size, self.link.trust.key)
             self._require_neighbour(batch.waybill)
@@ -223,10 +202,9 @@ class Landing:
                 raise FormatError("the bare acknowledgement bears a number or items")
             self._require_open(batch.waybill)
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
-            self._ack.digest = fetched.digest
+            self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
-            # Another directory may make it good.
-            self._ack.identity = ""
+            # Another directory may make it good: it counts as unread, as after any other failure.
             self._complaints.tell(name, error)
         finally:
             self.link.files.unlink(path)
