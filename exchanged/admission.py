@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exchanged import forks
-from exchanged.decisions import Held, Suspicious
+from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -99,7 +99,8 @@ class Admission:
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
             if sender.node == self.links.peer_of(row.link) and row.reason != _FORK:
                 forks.mark(transaction, row.link, forks.Conflict.SEAL, seal.incarnation)
-            raise Held(_FORK)
+            hold(transaction, row, _FORK)
+            return
         if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
             return
@@ -157,7 +158,7 @@ class Admission:
             subject_of(examined.seal, examined.seal_digest),
             findings=(make_finding("packet-id-reused", severity=Severity.REFUSE),),
         )
-        raise Suspicious("packet-id-reused")
+        quarantine(transaction, row, "packet-id-reused")
 
     def _check_case(
         self,

@@ -112,11 +112,13 @@ class Applying:
         _require_same(row.key, receipt.key)
         try:
             check_receipt_authority(self.trust.directory, receipt, key_id, transaction.now)
-        except AuthorityError:
-            transaction.event(
-                "receipt-without-authority", receipt.key, detail={"kind": receipt.kind.value, "key": key_id}
-            )
-            raise
+        except AuthorityError as error:
+            detail = {"kind": receipt.kind.value, "key": key_id}
+            raise Suspicious(
+                error.reference,
+                by_directory=True,
+                beside=lambda tx: tx.event("receipt-without-authority", receipt.key, detail=detail),
+            ) from error
         if not self.statements.has_road(receipt.key.sender, came_by=row.link):
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
