@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exchanged import forks
-from exchanged.decisions import Held, Suspicious
+from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
 from exchanged.ledger import Transaction, arrivals, batches, cases, packets
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -38,6 +38,7 @@ from packet_spec.sequence_policy import SequencePolicy
 
 _CLOCK_AGAIN_SECONDS = 30.0
 _DOCUMENT_AGAIN_SECONDS = 0.05
+_CAME_PAST_SECONDS = 30.0
 _FORK = "sequence-fork"
 
 
@@ -98,7 +99,8 @@ class Admission:
         if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
             if sender.node == self.links.peer_of(row.link) and row.reason != _FORK:
                 forks.mark(transaction, row.link, forks.Conflict.SEAL, seal.incarnation)
-            raise Held(_FORK)
+            hold(transaction, row, _FORK)
+            return
         if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")
             return
@@ -156,7 +158,7 @@ class Admission:
             subject_of(examined.seal, examined.seal_digest),
             findings=(make_finding("packet-id-reused", severity=Severity.REFUSE),),
         )
-        raise Suspicious("packet-id-reused")
+        quarantine(transaction, row, "packet-id-reused")
 
     def _check_case(
         self,
@@ -213,10 +215,12 @@ class Admission:
         """What the order rules found; a packet that is merely ahead of its predecessor waits (C15)."""
         refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
         missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
+        # What came past an earlier batch of its link may be ahead by our own lack of room: nobody's fault.
+        came_past = arrivals.came_past_another(transaction.connection, row.id)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
-        if missing and can_wait and not waited:
+        if missing and can_wait and (came_past or not waited):
             left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
-            raise Held("waiting-for-predecessor", max(0.05, left))
+            raise Held("waiting-for-predecessor", max(_CAME_PAST_SECONDS if came_past else 0.05, left))
         return findings
 
     def _admit(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from exchanged.concerning import check_hop, check_receipt
 from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import (
     Transaction,
@@ -104,6 +105,7 @@ class Applying:
         if number is None:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
+        check_hop(transaction, self.trust.directory, self.node, self.statements.peer_of(row.link), hop)
         self.statements.send_to_agency(transaction, ItemKind.HOP, number, hop.key.sender, came_by=row.link)
         arrivals.finish(transaction, row, Event.ADMIT)
 
@@ -112,15 +114,19 @@ class Applying:
         _require_same(row.key, receipt.key)
         try:
             check_receipt_authority(self.trust.directory, receipt, key_id, transaction.now)
-        except AuthorityError:
-            transaction.event(
-                "receipt-without-authority", receipt.key, detail={"kind": receipt.kind.value, "key": key_id}
-            )
-            raise
+        except AuthorityError as error:
+            detail = {"kind": receipt.kind.value, "key": key_id}
+            raise Suspicious(
+                error.reference,
+                by_directory=True,
+                beside=lambda tx: tx.event("receipt-without-authority", receipt.key, detail=detail),
+            ) from error
         if not self.statements.has_road(receipt.key.sender, came_by=row.link):
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
         is_ours = self.statements.is_ours(receipt.issued_by)
+        if not is_ours and not statements.is_recorded(transaction.connection, document):
+            check_receipt(transaction, self.trust.directory, self.node, receipt)
         number = statements.record_receipt(transaction, receipt, document, own=is_ours)
         if number is not None and is_ours:
             # Given back after a restore (C23): it counts as it did, and its number is never used again.

@@ -3,10 +3,12 @@
 Guarantees: those of ``exchanged.durable`` for everything that ``flush`` did not name as failed; until then a
 file of ``write_file`` lies under its temporary name only, and nothing counts. The order is kept that makes
 it safe: contents, then names, then folders. Whoever writes says first on whose behalf (``owner``), so that a
-failure costs its own owner alone; a damaged own volume is raised at once.
+failure costs its own owner alone, and those in whose place it wrote: their content is nowhere. A damaged own
+volume is raised at once.
 
-Leaves to others: to commit only after ``flush``. Known limits: used by one thread; folders and files must
-stay where they are until the flush (a path that leads through a descriptor has to be kept open).
+Leaves to others: to commit only after ``flush``, and to ``forget`` who failed before it. Known limits: used
+by one thread; folders and files must stay where they are until the flush (a path that leads through a
+descriptor has to be kept open).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.durable import DurableFiles, DurableWriter, temporary_path
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import ForeignVolumeError, VolumeDamagedError
 from packet_spec.errors import ExchangeError
 
 # Descriptors that wait for their flush; then those so far are flushed, and keep their temporary names.
@@ -47,6 +49,8 @@ class GroupedFiles(DurableFiles):
         self._waiting: list[_File] = []
         self._folders: dict[Path, set[str]] = {}
         self._failed: dict[str, ExchangeError] = {}
+        # Owner -> whose files those of this owner took the place of.
+        self._replaced: dict[str, set[str]] = {}
         self._unsynced: set[Path] = set()
 
     def write_file(self, path: Path, blocks: Iterable[bytes], *, mode: int = 0o640) -> tuple[int, str]:
@@ -55,6 +59,7 @@ class GroupedFiles(DurableFiles):
         if earlier is not None:
             # The newer content counts, and takes its place in the order.
             self._drop(earlier)
+            self._replaced.setdefault(self.owner, set()).add(earlier.owner)
         temporary = temporary_path(path)
         with self._discarding(temporary):
             writer = self._written("write-file", temporary, blocks, mode, instead=True)
@@ -75,10 +80,16 @@ class GroupedFiles(DurableFiles):
         return path not in self._unsynced
 
     def forget(self, owner: str) -> None:
-        """This owner failed: its files are thrown away, but for those that have their names already."""
+        """This owner failed: its files are thrown away, but for those that have their names already.
+
+        In whose place it wrote is told as failed by ``flush``.
+        """
         for each in [each for each in self._files.values() if each.owner == owner]:
             self._drop(each)
             self._discard(each)
+        error = ForeignVolumeError("what took the place of this file was not written")
+        for replaced in self._replaced.pop(owner, set()) - {owner}:
+            self._fail(replaced, error)
         for owners in self._folders.values():
             owners.discard(owner)
 
@@ -100,8 +111,16 @@ class GroupedFiles(DurableFiles):
             for path, owners in folders.items():
                 self._flush_folder(path, owners)
         finally:
-            failed, self._failed = self._failed, {}
+            failed, self._failed, self._replaced = self._failed, {}, {}
         return failed
+
+    def _fail(self, owner: str, error: ExchangeError) -> None:
+        """This owner does not count, nor in whose place it wrote, nor in whose they did."""
+        if owner in self._failed:
+            return
+        self._failed[owner] = error
+        for replaced in self._replaced.get(owner, ()):
+            self._fail(replaced, error)
 
     def _add(self, file: _File, path: Path) -> None:
         self._files[str(path)] = file
@@ -125,7 +144,7 @@ class GroupedFiles(DurableFiles):
             except VolumeDamagedError:
                 raise
             except ExchangeError as error:
-                self._failed.setdefault(each.owner, error)
+                self._fail(each.owner, error)
             finally:
                 each.writer.close()
 
@@ -136,7 +155,7 @@ class GroupedFiles(DurableFiles):
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
-            self._failed.setdefault(file.owner, error)
+            self._fail(file.owner, error)
         else:
             folders.setdefault(target.parent, set()).add(file.owner)
 
@@ -155,4 +174,4 @@ class GroupedFiles(DurableFiles):
             raise
         except ExchangeError as error:
             for owner in owners:
-                self._failed.setdefault(owner, error)
+                self._fail(owner, error)

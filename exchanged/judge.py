@@ -20,12 +20,18 @@ from exchanged.applying import Applying
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config_values import ScannerConfig
-from exchanged.decisions import DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS, Held, Suspicious
+from exchanged.decisions import (
+    DIRECTORY_BEHIND,
+    DIRECTORY_BEHIND_SECONDS,
+    Held,
+    Suspicious,
+    hold,
+    quarantine,
+)
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
 from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs, restoring
 from exchanged.ledger.rows import ArrivalRow
-from exchanged.log import event_line
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.retry import Backoff
@@ -64,7 +70,7 @@ class PacketJudge(Protocol):
         """How much of a packet of that sender is looked at here. ``sender`` is what the waybill says."""
 
     def decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
-        """Move the arrival on. Raises Held to hold it, Suspicious to quarantine it."""
+        """Move the arrival on. Raises Held or Suspicious to hold or quarantine it, with nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,7 @@ class Judge:
         )
 
     def _hold_undecided(self, transaction: Transaction, *, row: ArrivalRow) -> None:
-        self._hold(transaction, row, "no-directory", None)
+        hold(transaction, row, "no-directory")
 
     def _work(self, row: ArrivalRow) -> ExamineWork:
         proof, scope = self._tools.trust.proof, self._packets.scope(row.key.sender)
@@ -220,26 +226,24 @@ class Judge:
     def _decide_one(
         self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
     ) -> None:
-        """Hold and quarantine are decisions like any other."""
+        """Hold and quarantine are decisions like any other; what was written on the way to them is undone."""
         if not arrivals.is_due(transaction.connection, row.id):
             # An operator was faster: it is on hold.
             return
         try:
-            if answer is None:
-                self._statements.apply(transaction, row, self._tools.spool.read(row.bytes_at))
-            elif isinstance(answer, ExchangeError):
-                raise answer
-            else:
-                self._decide(transaction, row, answer)
+            with transaction.part():
+                self._move_on(transaction, row, answer)
         except Held as decision:
-            self._hold(transaction, row, decision.reason, decision.again_in_seconds)
+            hold(transaction, row, decision.reason, decision.again_in_seconds)
         except Suspicious as decision:
-            self._suspect(transaction, row, decision.reason, by_directory=decision.reason in _BY_DIRECTORY)
+            decision.beside(transaction)
+            by_directory = decision.by_directory or decision.reason in _BY_DIRECTORY
+            self._suspect(transaction, row, decision.reason, by_directory=by_directory)
         except UnknownKeyError as error:
             self._hold_unknown(transaction, row, error)
         except PackUnknownError as error:
             note = f"by {error.found}; here: {error.expected}"
-            self._hold(transaction, row, error.reference, None, note)
+            hold(transaction, row, error.reference, None, note)
         except WorkerDiedError:
             self._crashed(transaction, row=row, reason="worker-died")
         except VolumeDamagedError:
@@ -247,17 +251,27 @@ class Judge:
             raise
         except ExchangeError as error:
             if error.temporary:
-                self._hold(transaction, row, error.reference, self._delay(row))
+                hold(transaction, row, error.reference, self._delay(row))
             else:
                 by_directory = isinstance(error, AuthorityError)
                 self._suspect(transaction, row, error.reference, by_directory=by_directory)
 
+    def _move_on(
+        self, transaction: Transaction, row: ArrivalRow, answer: Examined | ExchangeError | None
+    ) -> None:
+        if answer is None:
+            self._statements.apply(transaction, row, self._tools.spool.read(row.bytes_at))
+        elif isinstance(answer, ExchangeError):
+            raise answer
+        else:
+            self._decide(transaction, row, answer)
+
     def _suspect(self, transaction: Transaction, row: ArrivalRow, reason: str, *, by_directory: bool) -> None:
         """Quarantined, unless only the directory says so and it is old."""
         if by_directory and self._is_behind(transaction, row):
-            self._hold(transaction, row, DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
+            hold(transaction, row, DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
         else:
-            self._quarantine(transaction, row, reason)
+            quarantine(transaction, row, reason)
 
     def _is_behind(self, transaction: Transaction, row: ArrivalRow) -> bool:
         """The neighbour judged by a newer directory than ours, which it serves us first (C24): doubt holds.
@@ -271,9 +285,9 @@ class Judge:
 
     def _crashed(self, transaction: Transaction, *, row: ArrivalRow, reason: str) -> None:
         if arrivals.count_crash(transaction, row) >= _CRASHES:
-            self._quarantine(transaction, row, "crashed-three-times")
+            quarantine(transaction, row, "crashed-three-times")
         else:
-            self._hold(transaction, row, reason, self._delay(row))
+            hold(transaction, row, reason, self._delay(row))
 
     def _decide(self, transaction: Transaction, row: ArrivalRow, examined: Examined) -> None:
         if examined.seal.key != row.key:
@@ -289,30 +303,15 @@ class Judge:
 
     def _hold_unknown(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> None:
         if isinstance(error, DatedAheadError):
-            self._hold(transaction, row, error.reference, _AHEAD_SECONDS)
+            hold(transaction, row, error.reference, _AHEAD_SECONDS)
         elif isinstance(error, UnknownSuiteError):
             # Only another program can change this: looked at again by itself, as another version is.
-            self._hold(transaction, row, error.reference, self._delay(row), error.summary)
+            hold(transaction, row, error.reference, self._delay(row), error.summary)
         else:
-            self._hold(transaction, row, error.reference, None)
+            hold(transaction, row, error.reference, None)
 
     def _delay(self, row: ArrivalRow) -> float:
         return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())
-
-    def _hold(
-        self, transaction: Transaction, row: ArrivalRow, reason: str, seconds: float | None, note: str = ""
-    ) -> None:
-        again = None if seconds is None else transaction.now + timedelta(seconds=seconds)
-        arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again, note=note)
-        event_line("held", level=30, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
-        transaction.wake("judge")
-
-    def _quarantine(self, transaction: Transaction, row: ArrivalRow, reason: str) -> None:
-        arrivals.keep(transaction, row, Event.QUARANTINE, reason)
-        transaction.event("security", row.key, detail={"reason": reason, "link": row.link})
-        event_line(
-            "quarantined", level=40, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link
-        )
 
 
 def _begin(transaction: Transaction) -> tuple[int, ...]:

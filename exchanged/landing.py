@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from exchanged import forks
+from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
-from exchanged.errors import IncarnationClosedError, TransportFileError, VolumeDamagedError
+from exchanged.complaints import Complaints
+from exchanged.errors import (
+    IncarnationClosedError,
+    NoSpaceError,
+    TransportFileError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
@@ -24,7 +31,7 @@ from exchanged.ranges import SpoolRange
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
-from exchanged.transport import TURN_SECONDS, Listing, MailboxFile
+from exchanged.transport import TURN_SECONDS, Listing
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -32,7 +39,6 @@ from packet_spec.errors import (
     FormatError,
     SignatureError,
     UnknownKeyError,
-    UnknownSuiteError,
     VersionError,
 )
 from packet_spec.limits import BATCH_BYTES, MIB
@@ -42,10 +48,6 @@ from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
 _ALWAYS_TAKEN_BYTES: Final = 1 * MIB
-# Files complained of and remembered, so that a strange file lying there fills neither log nor ledger.
-_COMPLAINTS: Final = 1_000
-# Some shares keep time stamps in steps of two seconds.
-_STAMP_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -70,27 +72,6 @@ class Corrupt:
 
 
 @dataclass(slots=True)
-class _AckFile:
-    """The acknowledgement file as it was last read: when its size and time stamp were first seen."""
-
-    digest: str = ""
-    identity: str = ""
-    mark: tuple[int, float | None] = (-1, None)
-    first_seen: float = 0.0
-
-    def is_read(self, file: MailboxFile, now: float) -> bool:
-        """Nothing new can be in it: the very same, or of a mark older than a time stamp's coarsest step."""
-        size, modified = file.size, file.modified
-        if file.identity:
-            is_same, self.identity = file.identity == self.identity, file.identity
-            return is_same and bool(self.digest)
-        if modified is None or (size, modified) != self.mark:
-            self.mark, self.first_seen = (size, modified), now
-            return False
-        return now - self.first_seen > _STAMP_SECONDS and bool(self.digest)
-
-
-@dataclass(slots=True)
 class Landing:
     """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
 
@@ -105,13 +86,14 @@ class Landing:
     is_unfinished: bool = False
     lying: frozenset[str] = frozenset()
     _refused: dict[str, Edition] = field(default_factory=dict)
-    _complaints: dict[str, str] = field(default_factory=dict)
-    _ack: _AckFile = field(default_factory=_AckFile)
+    _ack: AckFile = field(default_factory=AckFile)
     _passed_over: set[str] = field(default_factory=set)
+    _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
 
     def __post_init__(self) -> None:
-        self._published = PublishedLanding(self.link, self._security)
+        self._complaints = Complaints(self.link)
+        self._published = PublishedLanding(self.link, self._complaints.tell)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes.
@@ -128,11 +110,7 @@ class Landing:
         fetched: dict[str, tuple[int, int]] = {}
         trouble: ExchangeError | None = None
         try:
-            for name in names[:BATCHES_A_STEP]:
-                # No batch is larger; a file that says so is refused for that, and is no lack of room of ours.
-                self._require_room(min(files[name], BATCH_BYTES))
-                if (found := self._fetch_batch(name)) is not None:
-                    landed.append(found)
+            trouble = self._fetch_batches(names, files, landed)
             self._fetch_blobs(files, landed, fetched)
         except VolumeDamagedError:
             raise
@@ -147,7 +125,7 @@ class Landing:
         """What was passed over may be judged anew: an operator decided whom this link believes."""
         self._passed_over.clear()
         self._refused.clear()
-        self._ack = _AckFile()
+        self._ack = AckFile()
 
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
         """Land in one transaction; a file that did not become part of the spool goes."""
@@ -165,6 +143,31 @@ class Landing:
             if found.batch is None:
                 self._discard(found)
                 self._passed_over.add(found.name)
+
+    def _fetch_batches(
+        self, names: list[str], files: Mapping[str, int], landed: list[_Landed]
+    ) -> NoSpaceError | None:
+        """Fetch as many as a step takes. What there is no room for is passed over, and told (I10).
+
+        Behind it may lie the receipts that make room. Then numbers land out of order; what is acknowledged
+        stays without a gap, and custody of what was passed over with its sender.
+        """
+        full: NoSpaceError | None = None
+        no_room_for = BATCH_BYTES + 1
+        tried = 0
+        for name in names:
+            # No batch is larger; a file that says so is refused for that, and is no lack of room of ours.
+            size = min(files[name], BATCH_BYTES)
+            if tried == BATCHES_A_STEP or size >= no_room_for:
+                continue
+            try:
+                self._require_room(size)
+                tried += 1
+                if (found := self._fetch_batch(name)) is not None:
+                    landed.append(found)
+            except NoSpaceError as error:
+                full, no_room_for = error, size
+        return full
 
     def _require_room(self, size: int) -> None:
         """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
@@ -185,12 +188,13 @@ class Landing:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
         name = ACKNOWLEDGEMENT_NAME
         found = [file for file in listing.files if file.name == name]
-        if not found or self._ack.is_read(found[0], self.link.clock.monotonic()):
+        if not found or self._ack.is_read(found[0]):
             return
         path = self.link.spool.new_path("acknowledgement")
         try:
             fetched = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES)
             if fetched.digest == self._ack.digest:
+                self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
                 return
             batch = read_batch(path, fetched.size, self.link.trust.key)
             self._require_neighbour(batch.waybill)
@@ -198,11 +202,10 @@ class Landing:
                 raise FormatError("the bare acknowledgement bears a number or items")
             self._require_open(batch.waybill)
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
-            self._ack.digest = fetched.digest
+            self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
-            # Another directory may make it good.
-            self._ack.identity = ""
-            self._security(name, error)
+            # Another directory may make it good: it counts as unread, as after any other failure.
+            self._complaints.tell(name, error)
         finally:
             self.link.files.unlink(path)
 
@@ -239,16 +242,16 @@ class Landing:
             landed.batch = batch
         except VersionError as error:
             landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
-            self._security(name, error)
+            self._complaints.tell(name, error)
         except (UnknownKeyError, AuthorityError) as error:
             # Only another directory can change this; an answer would make the neighbour send it anew.
             self._refused[name] = self.link.trust.edition
             self.link.files.unlink(path)
-            self._security(name, error)
+            self._complaints.tell(name, error)
             return None
         except (FormatError, SignatureError, TransportFileError) as error:
             landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference
-            self._security(name, error)
+            self._complaints.tell(name, error)
         except VolumeDamagedError:
             raise
         except ExchangeError:
@@ -466,30 +469,3 @@ class Landing:
         forks.note_spoken(transaction, self.link.name, waybill)
         self.settling.apply(transaction, waybill)
         return True
-
-    def _security(self, name: str, error: ExchangeError) -> None:
-        """A mailbox file that is not what it should be: told once, never silently skipped."""
-        if self._complaints.get(name) == error.reference:
-            return
-        if len(self._complaints) >= _COMPLAINTS:
-            self._complaints.clear()
-        self._complaints[name] = error.reference
-        # Nobody did anything wrong who signs in a suite that this program does not know.
-        waits = isinstance(error, UnknownSuiteError)
-        event_line(
-            "mailbox-file-waits" if waits else "mailbox-file-refused",
-            level=30,
-            link=self.link.name,
-            file=name,
-            error=error.reference,
-            what=str(error),
-        )
-        about = {"link": self.link.name, "file": name}
-
-        def record(transaction: Transaction) -> None:
-            if waits:
-                transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
-            else:
-                transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
-
-        self.link.ledger.write(record)

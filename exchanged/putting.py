@@ -3,7 +3,8 @@
 A blob goes before the batch that names it, unless that takes longer than a turn (the line is slow, the
 blob large): then the batch goes without it, the neighbour says ``need``, and the blob grows turn by turn
 while other batches pass. So what is small waits for a turn at most, not for the dossier in front of it.
-Known limit: a batch is not divided; on a very slow line ``batch_bytes`` should be small.
+Known limits: a batch is not divided, so on a very slow line ``batch_bytes`` should be small; and behind one
+that finds no room no more than ``open_batches`` go, because a neighbour acknowledges without a gap.
 """
 
 from __future__ import annotations
@@ -36,15 +37,19 @@ class Putting:
     settling: Settling
     there: set[str] = field(default_factory=set)
     is_unfinished: bool = False
+    # Of this round: the size of the smallest batch that found no room, and how that was told.
+    _no_room_for: int | None = None
+    _full: NoSpaceError | None = None
 
     def put_open(self, rows: Sequence[BatchRow]) -> bool:
         """Put what of these open batches and their blobs is missing there. True when there was news.
 
-        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6).
+        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6). Past a
+        batch without room go smaller ones behind it: they may hold the receipts that make room.
         """
         self.is_unfinished = False
+        self._no_room_for, self._full = None, None
         changed = self._put_batches(self._ready(rows))
-        full: NoSpaceError | None = None
         ends = self.link.clock.monotonic() + TURN_SECONDS
         for digest, generation, size in self._wanted():
             if self.link.clock.monotonic() >= ends:
@@ -53,10 +58,10 @@ class Putting:
             try:
                 changed |= self._put_blob(digest, generation, size)
             except NoSpaceError as error:
-                full = error
+                self._full = error
         changed |= self._put_batches(rows)
-        if full is not None:
-            raise full
+        if self._full is not None:
+            raise self._full
         return changed
 
     def late_streams(self, rows: Iterable[BatchRow]) -> dict[tuple[str, str], int]:
@@ -117,8 +122,12 @@ class Putting:
     def _put_batches(self, rows: Iterable[BatchRow]) -> bool:
         changed = False
         for row in rows:
-            if row.name not in self.there:
+            if row.name in self.there or (self._no_room_for is not None and row.size >= self._no_room_for):
+                continue
+            try:
                 changed |= self._put_batch(row)
+            except NoSpaceError as error:
+                self._full, self._no_room_for = error, row.size
         return changed
 
     def _put_batch(self, row: BatchRow) -> bool:

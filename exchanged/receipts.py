@@ -12,7 +12,15 @@ from datetime import datetime
 from exchanged.decisions import Held
 from exchanged.keyring import KeyAt
 from exchanged.ledger import Transaction, batches, notes, statements
-from exchanged.routing import Route, RouteKind, next_hop, node_may_come_from, receipt_hop, route_to_node
+from exchanged.routing import (
+    Route,
+    RouteKind,
+    next_hop,
+    node_may_come_from,
+    origin_of,
+    receipt_hop,
+    route_to_node,
+)
 from exchanged.trust import Trust
 from packet_spec.errors import AuthorityError
 from packet_spec.findings import Finding
@@ -120,6 +128,10 @@ class Statements:
         self.send_to_agency(transaction, ItemKind.RECEIPT, number, subject.key.sender, came_by="")
         return number, receipt
 
+    def peer_of(self, link: str) -> str:
+        """The neighbour at the other end of ``link``; empty where the configuration lost or renamed it."""
+        return self._links.peer_of(link)
+
     def is_ours(self, issuer: str) -> bool:
         """Who issued it is this node, under its own name or its agency's."""
         return issuer in (self._speaker.node, self._speaker.issuer)
@@ -193,13 +205,17 @@ class Statements:
     ) -> bool:
         """Queue a statement on the link towards ``agency``; never back over the link it came by.
 
-        A receipt goes by way of the agency's admitting node, which has to know it as well.
+        A receipt goes by way of the agency's admitting node, which has to know it as well. What came by a
+        link counts among what came there (``turns``): a flood of it is the flooder's own wait.
         False when it stays here: the agency is ours, or no road leads there.
         """
         came_from = self._came_from(agency, came_by)
         hop = next_hop if kind is ItemKind.HOP else receipt_hop
         route = hop(self._trust.directory, self._speaker.node, agency, came_from)
-        return self._queue(transaction, kind, number, route, agency)
+        of = agency
+        if came_by:
+            of = origin_of(self._trust.directory, came_by, self._links.peer_of(came_by), agency)
+        return self._queue(transaction, kind, number, route, of)
 
     def has_road(self, agency: str, *, came_by: str) -> bool:
         """A receipt about a packet of ``agency`` ends here, or there is a link on its way."""

@@ -1,9 +1,9 @@
 """Effects: everything outside the ledger that the agency's case software sees of its drops.
 
 Guarantees: an effect stays in the ledger until it was carried out, and carrying it out again changes
-nothing; one that fails waits and is tried again with growing delays while the others go on. What a group
-of effects writes is flushed together, before the ledger hears of any. Unless the outbox holds its marker
-before and after, nothing counts as carried out: the root may be an empty mount point.
+nothing; what fails rests while the others go on (``effect_rests``). What a group of effects writes is flushed
+together, before the ledger hears of any. Unless the outbox holds its marker before and after, nothing counts
+as carried out: the root may be an empty mount point.
 
     status         drop:<row> or packet:<row>   status/<name>.status.xml and .json, status/by-id/<id>...
     receipt-file   <receipt row>                receipts/<packet id>/<kind>-<who>-<attempt>.xml
@@ -36,6 +36,7 @@ from exchanged.ledger.keeping import Kind
 from exchanged.log import event_line
 from exchanged.retry import Backoff
 from exchanged.station import NOW
+from frontend_server.effect_rests import EffectRests
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.originals import Originals, companion
 from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
@@ -62,12 +63,6 @@ class EffectSettings:
     profile: DropProfile
     status_encoding: StatusEncoding
     folder_mode: int
-
-
-@dataclass(slots=True)
-class _Failing:
-    failures: int
-    until: float
 
 
 class Effects:
@@ -99,7 +94,7 @@ class Effects:
         self._settings = settings
         self._mode = settings.folder_mode & _FILE_BITS
         self._originals = Originals(folders, self._group, markers=settings.profile is DropProfile.MARKER)
-        self._failing: dict[int, _Failing] = {}
+        self._rests = EffectRests(clock, randomness, backoff)
         self._absent = 0
         self._counts_from = 0.0
         self._handlers: dict[str, Callable[[Effect], _After | None]] = {
@@ -111,20 +106,22 @@ class Effects:
 
     def step(self) -> float | None:
         """Carry out what is due, in order. Raises VolumeDamagedError only."""
-        limit = _GROUP + len(self._failing)
-        waiting = intended.waiting(self._ledger.read(), limit)
-        ours = [effect for effect in waiting if effect.kind in self._handlers]
-        due = [effect for effect in ours if not self._is_resting(effect)]
-        for number in self._failing.keys() - {effect.id for effect in ours}:
-            del self._failing[number]
+        now = self._clock.monotonic()
+        kinds = self._rests.awake(self._handlers)
+        limit = _GROUP + self._rests.count(kinds)
+        waiting = intended.waiting(self._ledger.read(), limit, kinds)
+        due = self._rests.due(waiting, kinds)
+        counts_later = self._counts_from > now and any(effect.kind == _COUNTS for effect in waiting)
+        if counts_later:
+            due = [effect for effect in due if effect.kind != _COUNTS]
         if due:
-            if not self._carry_out(due):
+            if not self._carry_out(due[:_GROUP]):
                 return self._backoff.delay(self._absent, self._randomness.fraction())
-            if len(waiting) == limit:
+            if len(waiting) == limit or len(due) > _GROUP:
                 return NOW
         now = self._clock.monotonic()
-        looks = [each.until for each in self._failing.values()]
-        if self._counts_from > now and any(effect.kind == _COUNTS for effect in ours):
+        looks = list(self._rests.looks())
+        if counts_later:
             looks.append(self._counts_from)
         return min((max(each - now, 0.05) for each in looks), default=None)
 
@@ -134,10 +131,11 @@ class Effects:
             return False
         done: dict[str, tuple[Effect, _After | None]] = {}
         problems: Counter[str] = Counter()
+        failed: set[int] = set()
 
         def fail(effect: Effect, error: ExchangeError) -> None:
             problems[f"{effect.kind}:{error.reference}"] += 1
-            self._fail(effect)
+            failed.add(effect.id)
 
         with self._pins:
             for effect in due:
@@ -152,7 +150,7 @@ class Effects:
                 except Exception:
                     # A bug that one effect meets must not stop all the others.
                     logging.getLogger("exchanged").exception("event=effect-bug kind=%s", effect.kind)
-                    self._fail(effect)
+                    failed.add(effect.id)
                 self._group.forget(self._group.owner)
             for owner, failure in self._group.flush().items():
                 if owner in done:
@@ -161,8 +159,7 @@ class Effects:
             event_line("effects-waiting", level=logging.WARNING, error=what, count=count)
         if not self._is_there():
             return False
-        for effect, _ in done.values():
-            self._failing.pop(effect.id, None)
+        self._rests.note(due, failed)
         if done:
             self._ledger.write(lambda tx: _finish(tx, list(done.values())))
         return True
@@ -171,18 +168,6 @@ class Effects:
         is_good = self._folders.check_marker(self._ledger, OUTBOX) is MarkerState.GOOD
         self._absent = 0 if is_good else self._absent + 1
         return is_good
-
-    def _is_resting(self, effect: Effect) -> bool:
-        if effect.kind == _COUNTS and self._clock.monotonic() < self._counts_from:
-            return True
-        failing = self._failing.get(effect.id)
-        return failing is not None and self._clock.monotonic() < failing.until
-
-    def _fail(self, effect: Effect) -> None:
-        before = self._failing.get(effect.id)
-        failures = 1 if before is None else before.failures + 1
-        delay = self._backoff.delay(failures, self._randomness.fraction())
-        self._failing[effect.id] = _Failing(failures, self._clock.monotonic() + delay)
 
     # --- what each kind does -------------------------------------------------------------------
 

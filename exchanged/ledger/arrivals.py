@@ -97,6 +97,17 @@ def is_due(connection: sqlite3.Connection, number: int) -> bool:
     return row is not None
 
 
+def came_past_another(connection: sqlite3.Connection, number: int) -> bool:
+    """An earlier batch of the same neighbour is not here yet, and may hold what comes before this arrival."""
+    row = connection.execute(
+        "SELECT 1 FROM arrival JOIN batch_in ON batch_in.id = arrival.batch JOIN stream_in"
+        " ON stream_in.link = batch_in.link AND stream_in.incarnation = batch_in.incarnation"
+        " WHERE arrival.id = ? AND batch_in.number > stream_in.through",
+        (number,),
+    ).fetchone()
+    return row is not None
+
+
 def of_packet(connection: sqlite3.Connection, key: PacketKey) -> tuple[ArrivalRow, ...]:
     """Whatever lies here about a packet and is not judged, oldest first."""
     rows = connection.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exchanged.ledger.transaction import Transaction, encode_detail
@@ -36,9 +36,15 @@ def intend(
     transaction.wake("effects")
 
 
-def waiting(connection: sqlite3.Connection, limit: int = 256) -> tuple[Effect, ...]:
-    """Effects not carried out yet, oldest first."""
-    rows = connection.execute("SELECT id, kind, subject, detail FROM effect ORDER BY id LIMIT ?", (limit,))
+def waiting(
+    connection: sqlite3.Connection, limit: int = 256, kinds: Sequence[str] | None = None
+) -> tuple[Effect, ...]:
+    """Effects not carried out yet, oldest first: of these ``kinds``, or of all."""
+    only = "" if kinds is None else f"WHERE +kind IN ({', '.join('?' * len(kinds))}) "
+    rows = connection.execute(
+        f"SELECT id, kind, subject, detail FROM effect {only}ORDER BY id LIMIT ?",  # noqa: S608 - our own words
+        (*(kinds or ()), limit),
+    )
     return tuple(Effect(row["id"], row["kind"], row["subject"], json.loads(row["detail"])) for row in rows)
 
 

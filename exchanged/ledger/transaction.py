@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -71,6 +72,24 @@ class Transaction:
             event_id, self.stamp, kind, sender, packet_id, recipient, text, chain,
         )  # fmt: skip
         self.head_id, self.head = event_id, chain
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part that counts whole or not at all: what it wrote is undone when it raises. May be nested.
+
+        Where the engine itself failed, the writer undoes the whole transaction.
+        """
+        head, head_id, wakes = self.head, self.head_id, set(self.wakes)
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.IntegrityError):
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+                self.head, self.head_id, self.wakes = head, head_id, wakes
+            raise
+        self.connection.execute("RELEASE part")
 
     def wake(self, station: str) -> None:
         """Ask for a station to look again once this is committed (a hint; its scan is the truth)."""

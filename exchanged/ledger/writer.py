@@ -200,22 +200,15 @@ class Ledger:
                 work.answer.set_exception(raised)
 
     def _one(self, transaction: Transaction, work: _Work) -> tuple[_Work, Any, Exception | None]:
-        head, head_id, wakes = transaction.head, transaction.head_id, set(transaction.wakes)
-        self._connection.execute("SAVEPOINT work")
         try:
-            value = work.function(transaction)
+            with transaction.part():
+                return work, work.function(transaction), None
         except sqlite3.IntegrityError as error:
             raised: Exception = LedgerDamagedError(f"the ledger refused a row: {error}", where=self.path.name)
         except sqlite3.DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose work is undone
             raised = error
-        else:
-            self._connection.execute("RELEASE work")
-            return work, value, None
-        self._connection.execute("ROLLBACK TO work")
-        self._connection.execute("RELEASE work")
-        transaction.head, transaction.head_id, transaction.wakes = head, head_id, wakes
         return work, None, raised
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from exchanged.errors import FileOperationError, NoSpaceError, TransportError
 from exchanged.folder_transport import FolderTransport
 from exchanged.ledger import batches
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_link import link_facts
 from exchanged.link_health import ACKNOWLEDGED_AT, CLOCK_AHEAD, HEARD_AT
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME
-from exchanged.transport import Fetched
+from exchanged.transport import Fetched, Listing
+from packet_spec.errors import ExchangeError
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
 from tests.support.network import POLICE, PROCURATORATE
@@ -60,6 +62,61 @@ def test_c5_an_acknowledgement_that_lies_unchanged_is_read_once_and_a_new_one_at
     province.procuratorate.acknowledge()
     province.run()
     assert read.count(ACKNOWLEDGEMENT_NAME) == 2
+
+
+@pytest.mark.parametrize("has_identity", [True, False], ids=["identity", "time-stamp"])
+@pytest.mark.parametrize("error", [TransportError("cut"), NoSpaceError("full"), FileOperationError("EMFILE")])
+def test_c5_an_acknowledgement_that_could_not_be_read_is_read_again(
+    province: Province, monkeypatch: pytest.MonkeyPatch, error: ExchangeError, has_identity: bool
+) -> None:
+    """Otherwise what it settles would wait for the next one: an hour on a quiet link."""
+    listed, fetch, broken = FolderTransport.list_names, FolderTransport.fetch, [error]
+
+    def listing(self: FolderTransport) -> Listing:
+        found = listed(self)
+        if has_identity:
+            return found
+        return replace(found, files=tuple(replace(each, identity="") for each in found.files))
+
+    def breaking(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        if name == ACKNOWLEDGEMENT_NAME and broken:
+            raise broken.pop()
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(FolderTransport, "list_names", listing)
+    for _ in range(2):
+        province.police.send(province.police.seal(province.request()))
+        province.run()
+        if province.procuratorate.counter:
+            monkeypatch.setattr(FolderTransport, "fetch", breaking)
+        province.procuratorate.acknowledge()
+        province.network.round()
+        province.network.clock.advance(5)
+        province.run()
+    assert not broken
+    assert rows(province, "SELECT DISTINCT state FROM destination") == [("handed-over",)]
+
+
+def test_c5_an_acknowledgement_of_one_size_and_time_stamp_with_the_last_is_read(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share keeps time in steps of two seconds: two acknowledgements may look the same."""
+    listed = FolderTransport.list_names
+
+    def coarse(self: FolderTransport) -> Listing:
+        files = (replace(each, identity="", size=900, modified=7.0) for each in listed(self).files)
+        return replace(listed(self), files=tuple(files))
+
+    monkeypatch.setattr(FolderTransport, "list_names", coarse)
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    province.procuratorate.greet()
+    province.network.round()
+    # The second one came when the link had just looked, and its next look is later than the step of time.
+    province.procuratorate.acknowledge()
+    province.network.clock.advance(5)
+    province.run()
+    assert rows(province, "SELECT state FROM destination") == [("handed-over",)]
 
 
 def test_c5_a_lost_acknowledgement_file_is_put_again(province: Province) -> None:

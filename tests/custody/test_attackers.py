@@ -199,6 +199,7 @@ def test_c21_nobody_else_can_say_that_a_packet_was_delivered(province: Province)
     )
     province.run()
     assert [state for state, _ in province.arrivals()] == ["quarantined"]
+    assert len(province.events("receipt-without-authority")) == 1
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
 
 

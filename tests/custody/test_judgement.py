@@ -13,9 +13,11 @@ from exchanged.admission import Admission
 from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.ledger.times import moment, stamp
 from exchanged.pool import InlinePool, ProcessWorkPool
-from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.model import ItemKind, KeyUse, ReceiptKind
+from tests.support.listing import next_version, with_revoked
+from tests.support.network import PROVINCE
 from tests.support.peer import Sealed
-from tests.support.province import Province, node, receipt_item, rows, station
+from tests.support.province import Province, node, publish, receipt_item, rows, station
 
 
 def test_c18_a_sender_cannot_take_back_what_was_accepted_by_saying_that_it_expired(
@@ -62,6 +64,47 @@ def test_i9_an_item_that_makes_the_judge_fail_stops_only_itself(
         province.network.clock.advance(60)
         province.network.round()
     assert province.arrivals() == [("quarantined", "crashed-three-times")]
+
+
+@pytest.mark.parametrize("meets", ["valid", "refused", "other content"])
+def test_without_a_key_that_counts_what_needs_a_receipt_is_held_and_stops_nobody(
+    province: Province, meets: str
+) -> None:
+    """Nothing of the decision is kept that could not be signed: it is decided once there is a key."""
+    first = province.police.seal(province.request(seed=1))
+    if meets == "other content":
+        province.police.send(first)
+        province.run()
+    before = len(province.receipts(province.police))
+    trust, now = node(province).opened.trust, province.network.clock.now()
+    directory = trust.directory
+    trust.offer(publish(province, next_version(with_revoked(directory, PROVINCE, KeyUse.RECEIPT, now))))
+    province.network.clock.advance(2)
+    match meets:
+        case "valid":
+            packet = first
+        case "refused":
+            packet = province.police.seal(province.request(seed=2), change={"sender_ref": "another"})
+        case _:
+            packet = province.police.seal(province.request(seed=2), packet_id=first.key.packet_id)
+    expired = receipt_item(province, packet, ReceiptKind.EXPIRED, "", province.police)
+    province.police.put(province.police.batch([(packet.item(), packet.data), expired]))
+    for _ in range(4):
+        province.network.round()
+    assert province.arrivals() == [("held", "no-key-in-force")]
+    assert node(province).errors == []
+    assert len(rows(province, "SELECT * FROM receipt WHERE kind = 'expired'")) == 1
+    assert len(rows(province, "SELECT * FROM packet")) == (1 if meets == "other content" else 0)
+    trust.offer(publish(province, next_version(next_version(directory))))
+    province.network.clock.advance(120)
+    province.run()
+    ends = {
+        "valid": (ReceiptKind.ACCEPTED, []),
+        "refused": (ReceiptKind.REFUSED, []),
+        "other content": (ReceiptKind.REFUSED, [("quarantined", "packet-id-reused")]),
+    }
+    (receipt,) = province.receipts(province.police)[before:]
+    assert (receipt.kind, province.arrivals()) == ends[meets]
 
 
 class _EndedPool:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exchanged.errors import NoSpaceError, TransportError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
+from exchanged.landing import BATCHES_A_STEP
 from exchanged.spool import Spool
 from exchanged.transport import Fetched, Source
-from packet_spec.model import ItemKind
-from tests.support.network import POLICE
-from tests.support.province import Province, link_to, node, rows, station, video_packet
+from packet_spec.identity import PacketKey
+from packet_spec.model import ItemKind, ReceiptKind, Route
+from tests.support.network import POLICE, PROCURATORATE
+from tests.support.peer import Peer, packet_item
+from tests.support.province import (
+    Province,
+    link_to,
+    node,
+    publish,
+    receipt_item,
+    rows,
+    station,
+    video_packet,
+)
 
 
 def test_c1_settled_files_go_though_nothing_more_can_be_put(
@@ -87,6 +100,95 @@ def test_i10_below_the_floor_only_small_things_are_taken_in(
     province.police.send(small)
     province.run()
     assert province.procuratorate.items(ItemKind.PACKET) == [small.data]
+    monkeypatch.undo()
+    province.run()
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 2
+
+
+def large_batch(peer: Peer) -> bytes:
+    """A batch of more than a small one may have; what is in it will be no packet."""
+    junk = bytes(1_200_000)
+    key = PacketKey(peer.agency, "01980000-0000-7000-8000-000000000001")
+    return peer.batch([(packet_item(junk, key), junk)])
+
+
+def test_i10_below_the_floor_receipts_land_behind_a_batch_that_is_too_large(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are what empties the spool again."""
+    receiver = province.procuratorate
+    packet = province.police.seal(province.request(seed=1))
+    province.police.send(packet)
+    province.run()
+    receiver.acknowledge()
+    province.run()
+    monkeypatch.setattr(Spool, "free_bytes", lambda self: 0)
+    # As many as one step looks at, and more.
+    for _ in range(BATCHES_A_STEP + 1):
+        receiver.put(large_batch(receiver))
+    delivered = receipt_item(province, packet, ReceiptKind.DELIVERED, PROCURATORATE, receiver)
+    receiver.put(receiver.batch([delivered]))
+    for _ in range(4):
+        province.network.round()
+    assert rows(province, "SELECT state FROM packet") == [("done",)]
+    assert isinstance(node(province).errors[-1], NoSpaceError)
+    # What was passed over is acknowledged when it has landed, and not before.
+    told = receiver.acknowledgement()
+    assert told is not None
+    assert told.through == 0
+    monkeypatch.undo()
+    province.run()
+    told = receiver.acknowledgement()
+    assert told is not None
+    assert told.through == BATCHES_A_STEP + 2
+
+
+def test_c15_what_came_past_a_batch_without_room_is_not_refused_for_coming_early(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it follows may lie in the batch that this node had no room for."""
+    opened = node(province).opened
+    routes = (Route("police", PROCURATORATE, sequence="enforce"),)
+    opened.trust.offer(publish(province, replace(opened.trust.directory, version=2, routes=routes)))
+    monkeypatch.setattr(Spool, "free_bytes", lambda self: 0)
+    province.police.put(large_batch(province.police))
+    province.police.send(province.police.seal(province.request("supplement.resubmit")))
+    for _ in range(8):
+        for _ in range(3):
+            province.network.round()
+        province.network.clock.advance(60)
+    assert province.arrivals() == [("held", "waiting-for-predecessor")]
+    monkeypatch.undo()
+    for _ in range(3):
+        province.run()
+        province.network.clock.advance(60)
+    assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.REFUSED]
+
+
+def test_i10_a_small_batch_is_put_past_one_for_which_the_mailbox_has_no_room(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, tried = FolderTransport.put, []
+
+    def almost_full(self: FolderTransport, name: str, source: Source) -> bool:
+        if source.size > 1_000_000:
+            tried.append(name)
+            raise NoSpaceError("the volume is full")
+        return put(self, name, source)
+
+    packets = [
+        province.police.seal(province.request("prosecution.transfer", seed=seed, **documents))
+        for seed, documents in ((1, {"extra_documents": ("EVD-024",), "video_bytes": 1_030_000}), (2, {}))
+    ]
+    assert len(packets[0].data) > 1_000_000 > len(packets[1].data)
+    monkeypatch.setattr(FolderTransport, "put", almost_full)
+    for packet in packets:
+        province.police.send(packet)
+        province.network.round()
+    for _ in range(2):
+        province.network.round()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packets[1].data]
+    assert tried
     monkeypatch.undo()
     province.run()
     assert len(province.procuratorate.items(ItemKind.PACKET)) == 2

@@ -119,6 +119,49 @@ def test_what_is_written_twice_has_the_newer_content_and_is_flushed_once(tmp_pat
     assert kernel.flushed.count(".A.part") == 1
 
 
+def test_who_fails_takes_along_in_whose_place_it_wrote(tmp_path: Path) -> None:
+    """The content of the first is nowhere: it must not count as written."""
+    (tmp_path / "A").write_bytes(b"old")
+    files = group()
+    for owner in ("first", "second", "third"):
+        files.owner = owner
+        files.write_file(tmp_path / "A", (owner.encode(),))
+    files.owner = "other"
+    files.write_file(tmp_path / "B", (b"content",))
+    files.forget("third")
+    assert set(files.flush()) == {"first", "second"}
+    assert (tmp_path / "A").read_bytes() == b"old"
+    assert names(tmp_path) == ["A", "B"]
+    # The next group knows nothing of it.
+    files.owner = "first"
+    files.write_file(tmp_path / "A", (b"again",))
+    assert files.flush() == {}
+    assert (tmp_path / "A").read_bytes() == b"again"
+
+
+@pytest.mark.parametrize("broken", [".A.part", ".B.part", "{folder}"])
+def test_who_fails_in_the_flush_takes_along_in_whose_place_it_wrote(tmp_path: Path, broken: str) -> None:
+    files = group(Recorder(frozenset({broken.format(folder=tmp_path.name)})))
+    files.owner = "first"
+    files.write_file(tmp_path / "A", (b"content",))
+    files.owner = "second"
+    files.write_file(tmp_path / "A", (b"newer",))
+    files.write_file(tmp_path / "B", (b"content",))
+    assert set(files.flush()) == {"first", "second"}
+
+
+def test_who_replaced_its_own_file_and_failed_leaves_others_alone(tmp_path: Path) -> None:
+    files = group()
+    files.owner = "first"
+    files.write_file(tmp_path / "A", (b"content",))
+    files.owner = "second"
+    for content in (b"one", b"two"):
+        files.write_file(tmp_path / "B", (content,))
+    files.forget("second")
+    assert files.flush() == {}
+    assert names(tmp_path) == ["A"]
+
+
 def test_what_a_crash_left_under_the_temporary_name_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".A.part").write_bytes(b"half of an earlier one")
     files = group()

@@ -10,6 +10,7 @@ import pytest
 from exchanged.errors import ForeignVolumeError
 from exchanged.ledger import Transaction, effects, statements
 from exchanged.ledger.drops import Original
+from exchanged.ledger.effects import Effect
 from exchanged.station import NOW
 from packet_spec.model import KeyUse, ReceiptKind
 from packet_spec.receipt import sign_receipt
@@ -120,6 +121,39 @@ def test_what_fails_for_ever_does_not_stand_in_the_way(frontend: SendingFrontend
     assert steps > 1
     assert frontend.status("A.xml")["state"] == "queued"
     assert frontend.effects_left() == 300
+
+
+def test_a_folder_that_fails_is_tried_ever_more_rarely_however_much_waits_for_it(
+    frontend: SendingFrontend,
+) -> None:
+    """And not once for each that waits, twenty times a second, for as long as a share is full."""
+    tried: list[str] = []
+    is_full = [True]
+
+    def count(effect: Effect) -> None:
+        tried.append(effect.subject)
+        if is_full:
+            raise ForeignVolumeError("the share is full")
+
+    frontend.effects._handlers["counts"] = count
+
+    def want(tx: Transaction) -> None:
+        for number in range(3_000):
+            effects.intend(tx, "counts", str(number))
+
+    frontend.ledger.write(want)
+    steps, began = 0, frontend.clock.monotonic()
+    while frontend.clock.monotonic() - began < 60:
+        frontend.clock.advance(frontend.effects.step() or 1.0)
+        steps += 1
+    assert steps < 30
+    assert len(tried) < 1_500
+    # Not the same ones every time: what fails by itself stands in nobody's way.
+    assert len(set(tried)) == len(tried)
+    is_full.clear()
+    for _ in range(40):
+        frontend.clock.advance(frontend.effects.step() or 300.0)
+    assert frontend.effects_left() == 0
 
 
 def test_a_newer_wish_is_not_held_up_by_the_failure_of_an_older(frontend: SendingFrontend) -> None:
