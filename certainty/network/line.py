@@ -210,13 +210,14 @@ class Line:
             if broken:
                 continue
             time.sleep(max(0.0, due - time.monotonic()))
+            # Before it is sent: who got it may ask at once.
+            self._count(crossing, len(data), up=up)
             try:
                 target.sendall(data)
             except OSError:
+                self._count(crossing, -len(data), up=up)
                 broken = True
                 self._drop(number)
-            else:
-                self._count(crossing, len(data), up=up)
 
     def _count(self, crossing: Crossing, size: int, *, up: bool) -> None:
         if up:
