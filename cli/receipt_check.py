@@ -7,28 +7,25 @@ and no daemon. Leaves to others: where the directory comes from, whose roots the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from cli.drop_reader import Drop, DropRefused, blocks_of, read_drop
 from cli.frame import InputFileError, read_input
+from cli.receipt_content import PacketDiffersError, delivered_content, original_content
 from packet_spec.authority import check_receipt_authority, check_seal_authority
-from packet_spec.delivery import decode_delivery
 from packet_spec.directory import find_key_owner
-from packet_spec.encoding import EncodingDecision, decide_encoding
-from packet_spec.envelope import parse_packet
-from packet_spec.errors import ExchangeError, FormatError, NameRefusedError
-from packet_spec.identity import content_digest, sha256_hex
-from packet_spec.limits import KIB, PACKET_XML_BYTES, RECEIPT_BYTES, SEAL_XML_BYTES
-from packet_spec.model import Attachment, Directory, Receipt, Seal
-from packet_spec.names import fold_name, safe_component, sealed_name
+from packet_spec.errors import ExchangeError
+from packet_spec.identity import sha256_hex
+from packet_spec.limits import KIB, RECEIPT_BYTES, SEAL_XML_BYTES
+from packet_spec.model import CheckedScope, Directory, Receipt, Seal
 from packet_spec.receipt import open_receipt
 from packet_spec.seal import PacketReader, decode_seal
-from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, new_hasher, verify
+from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, verify
 
 # A receipt and the line of its signature.
 RECEIPT_FILE_BYTES: Final = RECEIPT_BYTES + 1 * KIB
@@ -83,12 +80,6 @@ class Trusted:
         return None if owner is None else PublicKey(owner[1].suite, owner[1].public)
 
 
-class PacketDiffersError(FormatError):
-    """A receipt speaks of another packet, content or seal than the one it was held against."""
-
-    reference = "receipt-for-other-packet"
-
-
 def prove(file: Path, trusted: Trusted, packet: Path | None = None) -> Proof:
     """Everything that the receipt in ``file`` proves. Raises InputFileError when a file cannot be read."""
     data = read_input(file, RECEIPT_FILE_BYTES)
@@ -108,7 +99,7 @@ def prove(file: Path, trusted: Trusted, packet: Path | None = None) -> Proof:
     if packet is None:
         claims.append(Claim("packet", ClaimState.NOT_CHECKED, "no packet was given to compare with"))
         return Proof(file, receipt, tuple(claims))
-    failure = _compare(claims, receipt, packet, trusted)
+    failure = _compare(claims, receipt, packet, file, trusted)
     return Proof(file, receipt, tuple(claims), failure)
 
 
@@ -132,10 +123,13 @@ def _authority(receipt: Receipt) -> str:
 
 
 def _compare(
-    claims: list[Claim], receipt: Receipt, packet: Path, trusted: Trusted
+    claims: list[Claim], receipt: Receipt, packet: Path, beside: Path, trusted: Trusted
 ) -> ExchangeError | None:
-    """Add one claim for each thing compared. The first failure ends it, and is returned."""
-    for what, check in _checks(receipt, packet, trusted):
+    """Add one claim for each thing compared. The first failure ends it, and is returned.
+
+    ``beside`` is the file of the receipt: other receipts of the packet may lie there.
+    """
+    for what, check in _checks(receipt, packet, beside, trusted):
         try:
             claims.append(check())
         except InputFileError:
@@ -149,18 +143,18 @@ def _compare(
 _Check = tuple[str, Callable[[], Claim]]
 
 
-def _checks(receipt: Receipt, packet: Path, trusted: Trusted) -> Iterator[_Check]:
+def _checks(receipt: Receipt, packet: Path, beside: Path, trusted: Trusted) -> Iterator[_Check]:
     folder_seal = packet / "seal.xml"
     if packet.is_dir() and folder_seal.exists():
         yield from _checks_of_seal(receipt, folder_seal, trusted)
-        yield "content", lambda: _delivered_content(packet)
+        yield "content", lambda: _delivered(packet)
     elif packet.suffix.lower() == ".packet":
         yield "seal", lambda: _sealed_packet(receipt, packet, trusted)
     elif packet.name == "seal.xml":
         yield from _checks_of_seal(receipt, packet, trusted)
         yield "content", lambda: Claim("content", ClaimState.NOT_CHECKED, "a seal alone holds no content")
     else:
-        yield "content", lambda: _original_content(receipt, packet)
+        yield "content", lambda: _original(receipt, packet, beside, trusted)
 
 
 def _checks_of_seal(receipt: Receipt, seal_xml: Path, trusted: Trusted) -> Iterator[_Check]:
@@ -218,72 +212,34 @@ def _sealed_packet(receipt: Receipt, packet: Path, trusted: Trusted) -> Claim:
     return _proved("seal", "the receipt names this sealed packet; its signature and digests are right")
 
 
-def _delivered_content(folder: Path) -> Claim:
-    """The files of an inbox folder against the seal that lies among them."""
-    seal = decode_seal(read_input(folder / "seal.xml", SEAL_XML_BYTES))
-    packet_xml = read_input(folder / "packet.xml", PACKET_XML_BYTES)
-    _require_digest("packet.xml", seal.packet_digest, sha256_hex(packet_xml))
-    delivery = decode_delivery(read_input(folder / "delivery.xml", SEAL_XML_BYTES))
-    if len(delivery.files) != len(seal.parts):
-        raise PacketDiffersError("delivery.xml lists other files than the seal", where=str(folder))
-    gone = 0
-    for part, listed in zip(seal.parts, delivery.files, strict=True):
-        path = folder / _own_name(listed.file)
-        if path.exists():
-            _require_digest(listed.file, part.digest, _digest(blocks_of(path)))
-        else:
-            gone += 1
+def _delivered(folder: Path) -> Claim:
+    parts, gone = delivered_content(folder)
     if gone:
-        detail = f"{gone} of {len(seal.parts)} attachments no longer lie there; the others are as sealed"
+        detail = f"{gone} of {parts} attachments no longer lie there; the others are as sealed"
         return Claim("content", ClaimState.NOT_CHECKED, detail)
-    return _proved("content", f"packet.xml and {len(seal.parts)} attachments are those that were sealed")
+    return _proved("content", f"packet.xml and {parts} attachments are those that were sealed")
 
 
-def _original_content(receipt: Receipt, path: Path) -> Claim:
-    """The drop as the case software wrote it: its content digest (C11) is computed anew."""
-    try:
-        drop = read_drop(path)
-        if drop.packet_xml is None:
-            raise PacketDiffersError("there is no packet.xml to compare with", where=str(path))
-        decided = decide_encoding(drop.packet_xml)
-        packet = parse_packet(decided.utf8)[0] if isinstance(decided, EncodingDecision) else None
-        if packet is None:
-            raise PacketDiffersError("packet.xml cannot be read", where=str(path))
-        found = content_digest(sha256_hex(drop.packet_xml), _parts(packet.attachments, drop))
-    except DropRefused as refused:
-        what = str(refused)
-        raise PacketDiffersError("the packet cannot be read", where=str(path), found=what) from refused
+def _original(receipt: Receipt, path: Path, beside: Path, trusted: Trusted) -> Claim:
+    packet, found = original_content(path)
     _require(receipt, "sender", receipt.key.sender, packet.envelope.sender)
+    if found != receipt.content_digest and _was_encrypted(receipt, beside, trusted):
+        detail = "its parts were encrypted, and the receipt names those: compare with the inbox folder"
+        return Claim("content", ClaimState.NOT_CHECKED, detail)
     _require(receipt, "content digest", receipt.content_digest, found)
     detail = f"packet.xml and {len(packet.attachments)} attachments are those that the receipt speaks of"
     return _proved("content", detail)
 
 
-def _parts(attachments: Iterable[Attachment], drop: Drop) -> Iterator[tuple[bytes, int, str]]:
-    by_name = {fold_name(name): file for file in reversed(drop.files) for name in reversed(file.names)}
-    for listed in attachments:
-        file = by_name.get(fold_name(listed.file))
-        if file is None:
-            raise PacketDiffersError("a listed attachment is not there", found=listed.file)
-        yield sealed_name(file.raw_name, listed.file), file.size, _digest(file.blocks())
-
-
-def _own_name(name: str) -> str:
-    """A name from delivery.xml, which nobody signed: only a plain one leads to a file."""
-    try:
-        return safe_component(name)
-    except NameRefusedError as error:
-        raise PacketDiffersError("delivery.xml names a file that it never wrote", found=name) from error
-
-
-def _require_digest(name: str, expected: str, found: str) -> None:
-    if expected != found:
-        what = "a file is not the one that was sealed"
-        raise PacketDiffersError(what, where=name, expected=expected, found=found)
-
-
-def _digest(blocks: Iterable[bytes]) -> str:
-    hasher = new_hasher()
-    for block in blocks:
-        hasher.update(block)
-    return hasher.hexdigest()
+def _was_encrypted(receipt: Receipt, beside: Path, trusted: Trusted) -> bool:
+    """The admitting node says so: it could look into packet.xml only (``scope``), of this very content."""
+    for path in (beside, *sorted(beside.parent.glob("accepted*.xml"))):
+        with suppress(ExchangeError):
+            other, key_id = open_receipt(read_input(path, RECEIPT_FILE_BYTES), trusted.look_up)
+            check_receipt_authority(trusted.directory, other, key_id, trusted.now)
+            same = (other.key, other.attempt, other.seal_digest, other.content_digest)
+            if other.scope is CheckedScope.PACKET_XML and same == (
+                receipt.key, receipt.attempt, receipt.seal_digest, receipt.content_digest
+            ):  # fmt: skip
+                return True
+    return False

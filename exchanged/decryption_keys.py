@@ -14,6 +14,7 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
+from exchanged.key_credentials import credential
 from exchanged.keys import load_encryption_key
 from packet_spec.directory import key_valid_at
 from packet_spec.encryption import DecryptionKey
@@ -21,7 +22,10 @@ from packet_spec.model import Directory, KeyUse
 
 
 class DecryptionKeys:
-    """The keys in ``path`` (``encrypt.key``) and beside it (``encrypt-*.key``), for every thread."""
+    """The keys in ``path`` (``encrypt.key``) and beside it (``encrypt-*.key``), for every thread.
+
+    That in ``path`` may be a credential of the service manager instead, which counts before the file.
+    """
 
     def __init__(self, path: Path, passphrase: bytes | None = None) -> None:
         self._path = path
@@ -33,9 +37,11 @@ class DecryptionKeys:
         """Read key files that are not known yet; that there are none is no error. Raises KeyFileError."""
         with self._guard:
             others = self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}")
-            for path in (self._path, *sorted(others)):
+            given = credential(self._path.name)
+            for path in (given or self._path, *sorted(others)):
                 if path not in self._keys and path.exists():
-                    self._keys[path] = load_encryption_key(path, self._passphrase)
+                    is_given = path == given
+                    self._keys[path] = load_encryption_key(path, self._passphrase, is_credential=is_given)
 
     def find(self, key_id: str) -> DecryptionKey | None:
         """The private key of that id. Raises KeyFileError when a new key file cannot be used."""

@@ -107,9 +107,11 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     return secret.signing()
 
 
-def load_encryption_key(path: Path, passphrase: bytes | None = None) -> DecryptionKey:
+def load_encryption_key(
+    path: Path, passphrase: bytes | None = None, *, is_credential: bool = False
+) -> DecryptionKey:
     """The private key in ``path`` that parts are encrypted to. Raises KeyFileError as ``load_secret``."""
-    secret = load_secret(path, passphrase)
+    secret = load_secret(path, passphrase, is_credential=is_credential)
     if secret.suite != ENCRYPTION_SUITE:
         raise KeyFileError(
             "the file holds no key for encryption",
