@@ -139,6 +139,10 @@ class SlowLane:
             begun = self._start(piece, lambda answer: self._done(piece, answer), may_wait)
         except WorkerDiedError:
             begun = False
+        except BaseException:
+            # Else the lane would wait for this piece for ever.
+            self._put_back(piece)
+            raise
         if not begun:
             self._put_back(piece)
 
@@ -155,6 +159,8 @@ class SlowLane:
 
     def _put_back(self, piece: Piece) -> None:
         with self._guard:
+            if self._at_work != piece:
+                return  # lost meanwhile
             self._at_work = None
             self._waiting.setdefault(piece.origin, deque()).appendleft(piece)
             self._waiting.move_to_end(piece.origin, last=False)
