@@ -267,8 +267,9 @@ class _Processes:
         """The running pool. Raises WorkerDiedError when it is closed."""
         with self._guard:
             self.refuse_if_closed()
-            if self._pool is not None and not self._pool.active:
-                # It broke, because no worker could be started for a while: that must not last for ever.
+            if self._pool is not None and not _runs(self._pool):
+                # It broke, or never began, because for a while no worker could be started, or there were no
+                # descriptors: that must not last for ever.
                 self._pool.stop()  # type: ignore[no-untyped-call]
                 self._pool.join()
                 self._pool = None
@@ -285,12 +286,12 @@ class _Processes:
     def running(self) -> ProcessPool | None:
         """The pool if it runs; waits for nothing."""
         pool = self._pool
-        return pool if pool is not None and pool.active and not self.is_closed else None
+        return pool if pool is not None and _runs(pool) and not self.is_closed else None
 
     def is_broken(self) -> bool:
         """It was started, and does not run any more."""
         pool = self._pool
-        return pool is not None and not pool.active
+        return pool is not None and not _runs(pool)
 
     def refuse_if_closed(self) -> None:
         """Raises WorkerDiedError: whatever ended was ended by us, and no piece of work is to blame."""
@@ -307,20 +308,28 @@ class _Processes:
                 self._pool = None
 
 
+def _runs(pool: ProcessPool) -> bool:
+    """It is up, or could be started just now: the library starts a new one when it is asked."""
+    try:
+        return bool(pool.active)
+    except (OSError, RuntimeError):
+        return False
+
+
 def _begin(
     pool: ProcessPool, pieces: Sequence[Piece], memory_bytes: int, timeout_seconds: float
 ) -> Future[bytes]:
     works = [piece.work for piece in pieces]
     try:
         return pool.schedule(each, args=(pieces[0].function, works, memory_bytes), timeout=timeout_seconds)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise WorkerDiedError("the workers cannot be started", found=str(error)) from error
 
 
 def _some_done(pool: ProcessPool, futures: Iterable[Future[Any]]) -> set[Future[Any]]:
     """Wait for an answer. Raises WorkerDiedError when the pool broke: then none would ever come."""
     while not (done := wait(futures, _LOOK_SECONDS, FIRST_COMPLETED).done):
-        if not pool.active:
+        if not _runs(pool):
             raise WorkerDiedError("the workers cannot be started")
     return done
 

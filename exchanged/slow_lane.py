@@ -2,9 +2,11 @@
 
 Guarantees: at most one piece is at work; pieces of different origins take turns; the same piece of work,
 asked for again, gets the finished answer once, and until then the same temporary error. What is remembered
-is bounded, in pieces and in bytes; a forgotten answer costs only a repetition.
+is bounded, in pieces and in bytes; a forgotten answer costs a repetition.
 
-Leaves to others: running a piece in a process (``pool``, which hands in how), and when to ask again. Known
+Leaves to others: running a piece in a process (``pool``, which hands in how), and when to ask again. Whoever
+needs the answers of several pieces at once remembers those that were told (``frontend_server.documents``):
+here they are not told together, and need not even have room together. Known
 limit: pieces are recognised by equality, so a work is a hashable value that says all its answer depends on.
 """
 
@@ -137,6 +139,10 @@ class SlowLane:
             begun = self._start(piece, lambda answer: self._done(piece, answer), may_wait)
         except WorkerDiedError:
             begun = False
+        except BaseException:
+            # Else the lane would wait for this piece for ever.
+            self._put_back(piece)
+            raise
         if not begun:
             self._put_back(piece)
 
@@ -153,6 +159,8 @@ class SlowLane:
 
     def _put_back(self, piece: Piece) -> None:
         with self._guard:
+            if self._at_work != piece:
+                return  # lost meanwhile
             self._at_work = None
             self._waiting.setdefault(piece.origin, deque()).appendleft(piece)
             self._waiting.move_to_end(piece.origin, last=False)

@@ -2,14 +2,15 @@
 
 Guarantees: attempts are counted before the work; a file is read through one descriptor from first to
 last byte, packet.xml before anything else; what cannot be told holds a drop and blames nobody; what is
-missing or merely short makes it incomplete. A drop that ends its worker three times is left alone.
+missing or merely short makes it incomplete. A drop that ends its worker three times is left alone. A large
+drop is not copied before its copy can be kept until its documents were looked into; small ones pass it.
 
 Leaves to others: which drops are worked on, and when again (``intake``); the taking (``acceptance``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final
 from exchanged.clock import Clock
 from exchanged.config import DropProfile, ScannerConfig
 from exchanged.errors import (
+    CheckTakesLongError,
     FileOperationError,
     NoSpaceError,
     NotFoundError,
@@ -34,7 +36,7 @@ from frontend_server.acceptance import Acceptance, Accepted
 from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
-from frontend_server.documents import first_refusals, inspect_copies
+from frontend_server.documents import first_refusals, inspect_copies, is_large
 from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.encrypting import IN_CLEAR, Recipients
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
@@ -116,10 +118,10 @@ class Checker:
         self._readings = EqualReadings(clock)
         self._kept = KeptCopies(copier.discard)
 
-    def keep_only(self, names: Collection[bytes]) -> None:
-        """Forget what is remembered of drops that are not there any more."""
-        self._readings.keep_only(names)
-        self._kept.keep_only(names)
+    def keep_only(self, looks: Mapping[bytes, object]) -> None:
+        """Forget what is remembered of drops but those that look as in ``looks``."""
+        self._readings.keep_only(looks)
+        self._kept.keep_only(looks)
 
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
         """Bring every drop of the group as far as it goes now; everything is committed on return.
@@ -150,6 +152,7 @@ class Checker:
 
     def _work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes) -> set[int]:
         """Read, judge, copy, take. Returns the row numbers that the taking disposed of."""
+        self._kept.begin([drop.row.name for drop in group])
         with ExitStack() as stack:
             opened = [self._read(outbox, drop, outcomes, stack) for drop in group]
             works = [work for work in opened if work is not None]
@@ -161,7 +164,10 @@ class Checker:
                     candidate = self._conclude(outbox, work, answer, outcomes)
                     if candidate is not None:
                         candidates.append(candidate)
-                sound = self._inspect(candidates, looks, outcomes)
+                sound, at_work = self._inspect(candidates, looks, outcomes)
+                for name in {drop.row.name for drop in group} - at_work:
+                    # Held for something else, or not even read: nobody waits for its place.
+                    self._kept.rest(name)
                 outcomes.commit()
                 return self._accept(sound, outcomes)
             finally:
@@ -259,11 +265,11 @@ class Checker:
         digests = [each.part.digest for each in content.parts]
         findings = digest_findings(packet.attachments, digests)
         if findings:
-            self._copier.discard(content)
+            self._discard_copy(drop.row.name, content)
             outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
             return None
         if self._needs_second_reading(drop, packet, content):
-            self._copier.discard(content)
+            self._discard_copy(drop.row.name, content)
             outcomes.leave(drop.row, self._settings.settle_seconds)
             return None
         return Candidate(
@@ -293,46 +299,64 @@ class Checker:
         return tuple((node, PublicKey(key.suite, key.public)) for node, key in keys)
 
     def _content(self, work: _Work, packet: Packet, parts: Sequence[int]) -> CopiedDrop:
-        """The copy of an earlier attempt, else a new one. Raises what copying raises."""
-        kept = self._kept.take(work.drop.row.name, work.drop.observation.look, work.read.packet_xml)
+        """The copy of an earlier attempt, else a new one; that of a large drop is kept from the beginning.
+
+        Raises what copying raises, and CheckTakesLongError for a large drop whose copy could not be kept.
+        """
+        name, look, source = work.drop.row.name, work.drop.observation.look, work.read.source
+        kept = self._kept.find(name, look, work.read.packet_xml)
         if kept is not None:
             return kept
+        sizes = [source.members[index].size for index in parts]
+        large = is_large(packet.attachments, sizes, self._settings.scanner)
+        if large and not self._kept.has_room():
+            raise CheckTakesLongError("the documents of earlier drops are being looked into")
         try:
-            return self._copier.copy(work.read.source, work.read.packet_xml, packet.attachments, parts)
+            content = self._copier.copy(source, work.read.packet_xml, packet.attachments, parts)
         except NoSpaceError:
-            self._kept.keep_only(())
+            self._kept.make_way(for_large=large)
             raise
+        if large:
+            self._kept.keep(name, look, content, is_at_work=True)
+        return content
 
     def _inspect(
-        self, candidates: list[Candidate], looks: Mapping[int, object], outcomes: Outcomes
-    ) -> list[Candidate]:
+        self, candidates: Sequence[Candidate], looks: Mapping[int, object], outcomes: Outcomes
+    ) -> tuple[list[Candidate], set[bytes]]:
         """The candidates whose copied documents are what they say; the others have an outcome.
 
-        A candidate whose copy is kept for the next attempt leaves the list, so that nobody discards it.
+        Beside them the names of the drops that the workers are still at. Their copies are kept, if there is
+        room, and those about which nothing can be said now, where listed digests bind them.
         """
         sound: list[Candidate] = []
+        at_work: set[bytes] = set()
         answers = inspect_copies(
             self._pool, candidates, self._settings.scanner, self._settings.packs
         )
-        for candidate, answer in zip(tuple(candidates), answers, strict=True):
+        for candidate, answer in zip(candidates, answers, strict=True):
             row, sender_ref = candidate.row, candidate.packet.envelope.sender_ref
+            takes_long = isinstance(answer, CheckTakesLongError)
+            cannot_tell = isinstance(answer, ExchangeError) and not isinstance(answer, WorkerDiedError)
+            if takes_long or (cannot_tell and _is_bound(candidate.packet)):
+                self._kept.keep(row.name, looks[row.id], candidate.content, is_at_work=takes_long)
+            else:
+                # The copy is nobody's but the candidate's: it leaves its place.
+                self._kept.release(row.name)
+            if takes_long:
+                at_work.add(row.name)
             if isinstance(answer, WorkerDiedError):
                 outcomes.crashed(row, answer.reference)
             elif isinstance(answer, ExchangeError):
                 outcomes.hold(row, answer.reference, sender_ref)
-                listed = candidate.packet.attachments
-                if self._kept.keep(row.name, looks[row.id], candidate.content, listed):
-                    candidates[:] = [each for each in candidates if each is not candidate]
             elif verdict_of(answer).outcome is Outcome.REFUSED:
                 outcomes.refuse(row, first_refusals((*answer, *candidate.findings)), sender_ref)
             else:
                 sound.append(replace(candidate, findings=first_refusals((*candidate.findings, *answer))))
-        return sound
+        return sound, at_work
 
     def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
         """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""
-        is_bound = all(listed.sha256 is not None for listed in packet.attachments)
-        if is_bound or self._settings.profile is not DropProfile.SETTLED:
+        if _is_bound(packet) or self._settings.profile is not DropProfile.SETTLED:
             return False
         fingerprint = drop.observation.identity.fingerprint
         seconds = self._readings.seconds_equal(drop.row.name, (fingerprint, content.content_digest))
@@ -386,12 +410,22 @@ class Checker:
 
     def _discard(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
-            self._copier.discard(candidate.content)
+            if not self._kept.holds(candidate.row.name):
+                self._copier.discard(candidate.content)
+
+    def _discard_copy(self, name: bytes, content: CopiedDrop) -> None:
+        self._kept.release(name)
+        self._copier.discard(content)
 
 
 def _begin(tx: Transaction, group: Sequence[ReadyDrop], *, alone: bool) -> None:
     for drop in group:
         drops.begin_work(tx, drop.row.id, alone=alone)
+
+
+def _is_bound(packet: Packet) -> bool:
+    """The packet itself says what each of its documents is, byte for byte."""
+    return all(listed.sha256 is not None for listed in packet.attachments)
 
 
 def _sender_ref(answer: DropVerdict) -> str:

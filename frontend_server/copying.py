@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,9 @@ from exchanged.clock import Randomness
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
 from exchanged.errors import FileOperationError
+from exchanged.inspecting import Inspection
 from frontend_server.drops import DropChangedError, DropSource
+from packet_spec.documents.check import DocumentReport
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.limits import INLINE_PART_BYTES, INLINE_PARTS_BYTES
@@ -48,6 +50,8 @@ class CopiedDrop:
     packet_digest: str
     parts: tuple[CopiedPart, ...]
     content_digest: str
+    reports: dict[Inspection, tuple[DocumentReport, ...]] = field(default_factory=dict, compare=False)
+    """What was told of the documents of this very copy so far, piece by piece; it ends with the copy."""
 
 
 class Copier:

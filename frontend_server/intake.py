@@ -199,7 +199,7 @@ class Intake:
     def _recover(self) -> None:
         """What was in work when the process ended is done alone; who ends it alone thrice is poison."""
         self._ready.clear()
-        self._checker.keep_only(())
+        self._checker.keep_only({})
         self._copier.remove_leftovers()
         outcomes = self._outcomes()
         interrupted = [row for row in drops.live(self._ledger.read()).values() if row.in_work]
@@ -219,7 +219,7 @@ class Intake:
         )
         names = set(seen)
         self._still.keep_only(names)
-        self._checker.keep_only(names)
+        self._checker.keep_only({name: observation.look for name, observation in seen.items()})
         for name in self._resting.keys() - names:
             del self._resting[name]
         outcomes = self._outcomes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
@@ -62,6 +63,39 @@ def test_workers_that_could_not_be_started_are_started_later(
         assert answers_or_raises(pool)
         assert answers_or_raises(pool)
     assert pool.run(work, doubles(3)) == [0, 2, 4]
+
+
+def test_a_moment_without_descriptors_stops_the_slow_lane_for_a_moment(
+    pool: ProcessWorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just when its process is to be started; those of the fast lane are up."""
+    assert pool.run(work, doubles(1)) == [0]
+    large = Task("double", 4, allowance_seconds=600.0)
+
+    def too_many(*_: object, **__: object) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pebble.pool.process.channels", too_many)
+        for _ in range(3):
+            answer, other = pool.run(work, [large, Task("double", 5)])
+            assert isinstance(answer, CheckTakesLongError)
+            assert other == 10
+    assert _until_told(pool, large) == 8
+
+
+def test_a_moment_without_descriptors_at_the_beginning_is_told(
+    pool: ProcessWorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_: object, **__: object) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pebble.pool.process.channels", too_many)
+        for _ in range(2):
+            with pytest.raises(WorkerDiedError):
+                pool.run(work, doubles(1))
+    assert pool.run(work, doubles(2)) == [0, 2]
 
 
 def test_an_error_is_the_answer_of_its_own_piece(pool: ProcessWorkPool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from exchanged.errors import CheckTakesLongError, WorkerDiedError
@@ -135,6 +137,40 @@ def test_where_no_process_can_be_started_pieces_wait_for_one(desk: Desk) -> None
     desk.is_open = True
     desk.look(second)
     assert desk.begun == [first, second]
+
+
+def test_a_start_that_fails_in_any_way_keeps_the_piece_for_the_next_look() -> None:
+    begun: list[Piece] = []
+
+    def start(piece: Piece, done: Done, may_wait: bool) -> bool:
+        begun.append(piece)
+        if len(begun) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        done("answer")
+        return True
+
+    lane = SlowLane(start)
+    first, other = (Piece(work, task) for task in tasks("a", 2))
+    with pytest.raises(OSError, match="Too many"):
+        lane.take(first)
+    assert isinstance(lane.look(other), CheckTakesLongError)
+    assert begun == [first, first, other]
+    assert (lane.look(first), lane.look(other)) == ("answer", "answer")
+
+
+def test_a_start_that_fails_after_its_piece_was_lost_puts_nothing_back() -> None:
+    begun: list[Piece] = []
+
+    def start(piece: Piece, done: Done, may_wait: bool) -> bool:
+        begun.append(piece)
+        lane.lost()
+        return False
+
+    lane = SlowLane(start)
+    (piece,) = (Piece(work, task) for task in tasks("a", 1))
+    lane.take(piece)
+    assert lane.look(piece) is None
+    assert begun == [piece]
 
 
 def test_a_work_that_cannot_be_recognised_again_is_a_mistake_of_ours(desk: Desk) -> None:
