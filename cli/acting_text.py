@@ -19,6 +19,7 @@ OUTCOMES: Final = {
     Outcome.TO_LINK: "queued again for {to} on link {link}",
     Outcome.TO_INBOX: "goes on to the inbox of {to}",
     Outcome.TO_JUDGE: "judged again now ({item}); it was held: {held_by}",
+    Outcome.TO_COUNT: "counts from now on, though a thief may have signed it ({item}); held: {held_by}",
     Outcome.TO_INTAKE: "checked again now; it was held: {held_by}",
     Outcome.REQUEUED: "judged once more from the start ({item}); it was in quarantine: {held_by}",
     Outcome.DISCARDED: "given up ({item}); it was in quarantine: {held_by}",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from cli.locale import _
 from cli.render import local_time, printable, table
 from packet_spec.proof_values import Answer, Claim, PacketAnswer, Proven
+
+if TYPE_CHECKING:
+    from packet_spec.proof_leaving_out import LeftOut
 
 _FOUR = 4
 
@@ -83,6 +89,20 @@ def shown(answer: Answer) -> str:
         headers = (_("what"), _("state"), _("by"), _("when, or why not"))
         lines += [_title(packet), table(headers, _rows(packet)), ""]
     lines += [_("A proof does not show:"), *(f"  - {text}" for text in _limits())]
+    return "\n".join(lines)
+
+
+def told_left_out(left_out: Sequence[LeftOut]) -> str:
+    """Which statements the proof does not hold, because they would have it refused."""
+    names, words = claim_names(), sentences()
+    lines = [_("Left out, because they are false and would have the whole proof refused:")]
+    for each in left_out:
+        said = [names.get(each.claim, each.claim), printable(each.by), local_time(each.at) if each.at else ""]
+        lines += [
+            f"  {' '.join(part for part in said if part)}",
+            f"    {each.sender}/{each.packet_id}",
+            f"    {each.code}: {words.get(each.code, each.code)}",
+        ]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exchanged.concerning import check_hop, check_receipt
+from exchanged.concerning import check_hop, check_new_receipt_here, check_receipt
 from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import (
     Transaction,
@@ -125,8 +125,8 @@ class Applying:
             # Recorded here and never sent on it would be lost to its sender.
             raise Held(RouteKind.UNKNOWN.value)
         is_ours = self.statements.is_ours(receipt.issued_by)
-        if not is_ours and not statements.is_recorded(transaction.connection, document):
-            check_receipt(transaction, self.trust.directory, self.node, receipt)
+        if not statements.is_recorded(transaction.connection, document):
+            self._check_new(transaction, row, receipt, key_id, is_ours=is_ours)
         number = statements.record_receipt(transaction, receipt, document, own=is_ours)
         if number is not None and is_ours:
             # Given back after a restore (C23): it counts as it did, and its number is never used again.
@@ -152,6 +152,16 @@ class Applying:
         self._send_on(transaction, number, receipt, row.link)
         arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
         arrivals.finish(transaction, row, Event.ADMIT)
+
+    def _check_new(
+        self, transaction: Transaction, row: ArrivalRow, receipt: Receipt, key_id: str, *, is_ours: bool
+    ) -> None:
+        """The road first: what was forged by a third is set aside, and waits for no directory."""
+        directory = self.trust.directory
+        if not is_ours:
+            peer = self.statements.peer_of(row.link)
+            check_receipt(transaction, directory, self.node, peer, receipt, row.link)
+        check_new_receipt_here(transaction, directory, receipt, key_id, row)
 
     def _is_front_end(self) -> bool:
         node = self.trust.directory.node(self.node)

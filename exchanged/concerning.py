@@ -3,14 +3,17 @@
 Who may say what kind of thing, and by which key, is ``packet_spec.authority``; that alone would let every
 agency fill the ledger and the queue of any other with true signatures about packets that never were.
 
-Guarantees: a hop note comes by the road of the node that speaks. Of a packet that is known here nobody speaks
-who has nothing to do with it. A packet may be unknown for good reasons: its statement came first, a bridge
-forgot it after its days, a node was restored. So what is said of it goes its way as ever (C23), up to
-``A_DAY`` such statements of one node in a day; more are set aside, where they cost nothing but room, until a
-person has looked. They are not held: what is held is looked at again and again.
+Guarantees: a hop note comes by the road of the node that speaks, a receipt by that or by the road of the node
+that admits the packet and passed it on. Of a packet that is known here nobody speaks who has nothing to do
+with it, or before it was. A new receipt of somebody who is disabled, or by a key that was revoked before it
+was seen, waits for a person: a thief says anything of any time. A packet may be unknown for good reasons: its
+statement came first, a bridge forgot it after its days, a node was restored. So what is said of it goes its
+way as ever (C23), up to ``A_DAY`` such statements of one node in a day; more are set aside, where they cost
+nothing but room, until a person has looked. They are not held: what is held is looked at again and again.
 
-Leaves to others: that a flood waits behind its own (``receipts``). Known limit: after a change of the
-directory the way is that of now, so a note of a node that left the way is set aside.
+Leaves to others: that a flood waits behind its own (``receipts``). Known limits: after a change of the
+directory the way is that of now, so a statement of a node that left the way is set aside. A node that takes
+back its memory takes receipts of the time before it from whoever gives them back (C23).
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from typing import Final
 
 from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import Transaction, packets, restoring
-from exchanged.ledger.rows import PacketRow
+from exchanged.ledger.arrivals import RELEASED_BY_OPERATOR
+from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.readmission import is_hearsay
 from exchanged.routing import has_to_do_with, node_may_come_from
+from packet_spec.authority import DATED_AHEAD_TOLERANCE, check_new_receipt, speaking_node
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory, HopNote, Receipt
 
@@ -29,6 +34,8 @@ from packet_spec.model import Directory, HopNote, Receipt
 A_DAY: Final = 1_000
 UNKNOWN_PACKET: Final = "packet-not-known"
 STRANGER: Final = "statement-of-a-stranger"
+WRONG_ROAD: Final = "receipt-by-a-wrong-road"
+TOO_EARLY: Final = "receipt-before-its-packet"
 
 
 def check_hop(transaction: Transaction, directory: Directory, here: str, peer: str, hop: HopNote) -> None:
@@ -50,10 +57,31 @@ def check_hop(transaction: Transaction, directory: Directory, here: str, peer: s
     _require_few(transaction, hop.node)
 
 
-def check_receipt(transaction: Transaction, directory: Directory, here: str, receipt: Receipt) -> None:
-    """A receipt that is new here, of somebody who may issue its kind. Raises Suspicious or Held."""
+def check_new_receipt_here(
+    transaction: Transaction, directory: Directory, receipt: Receipt, key_id: str, row: ArrivalRow
+) -> None:
+    """Whether a receipt that is not recorded yet counts at this time; ours may be one that comes back.
+
+    An operator who released it has vouched for it. Raises UnknownKeyError leaves (hold).
+    """
+    if row.reason == RELEASED_BY_OPERATOR or _is_given_back(transaction, receipt, row.link):
+        return
+    check_new_receipt(directory, receipt, key_id, transaction.now)
+
+
+def check_receipt(
+    transaction: Transaction, directory: Directory, here: str, peer: str, receipt: Receipt, link: str
+) -> None:
+    """A receipt of another that is new here, of somebody who may issue its kind, over ``link`` from ``peer``.
+
+    Raises Suspicious or Held.
+    """
+    if not _is_given_back(transaction, receipt, link):
+        _require_road(directory, here, peer, receipt)
     packet = _known(transaction, receipt.key)
     if packet is not None:
+        if packet.seal_digest == receipt.seal_digest and _is_before(receipt, packet):
+            raise Suspicious(TOO_EARLY)
         if not receipt.recipient or receipt.recipient in packet.recipients:
             return
         if packet.attempt == receipt.attempt:
@@ -62,8 +90,32 @@ def check_receipt(transaction: Transaction, directory: Directory, here: str, rec
     if sender is not None and here != sender.node and receipt.issued_by == sender.admitting_node:
         # Behind it comes the packet itself.
         return
-    agency = directory.agency(receipt.issued_by)
-    _require_few(transaction, receipt.issued_by if agency is None else agency.node)
+    _require_few(transaction, speaking_node(directory, receipt).code)
+
+
+def _require_road(directory: Directory, here: str, peer: str, receipt: Receipt) -> None:
+    if not peer:
+        raise Held("link-not-configured")
+    sources = [speaking_node(directory, receipt).code]
+    sender = directory.agency(receipt.key.sender)
+    if sender is not None and here != sender.admitting_node:
+        # It has turned there, and a bridge in between may have forgotten that it passed before (C16).
+        sources.append(sender.admitting_node)
+    if not any(node_may_come_from(directory, here, source, peer) for source in sources):
+        raise Suspicious(WRONG_ROAD, by_directory=True)
+
+
+def _is_before(receipt: Receipt, packet: PacketRow) -> bool:
+    return packet.sealed_at - receipt.issued_at > DATED_AHEAD_TOLERANCE
+
+
+def _is_given_back(transaction: Transaction, receipt: Receipt, link: str) -> bool:
+    """A neighbour gives back what this restored node forgot; one that was skipped may still do."""
+    connection = transaction.connection
+    if restoring.is_going_on(connection):
+        return True
+    at = restoring.restored_at(connection)
+    return at is not None and receipt.issued_at <= at and restoring.was_skipped(connection, link)
 
 
 def _known(transaction: Transaction, key: PacketKey) -> PacketRow | None:

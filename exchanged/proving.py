@@ -2,17 +2,18 @@
 
 Guarantees: what goes in are the exact bytes that were signed; of an admitting node the entries of its own
 log, of a front-end those that it was shown and checked. Whoever builds it cannot make it say more than what
-others signed: verifying needs none of this module.
+others signed: verifying needs none of this module. What somebody signed only to spoil the proof is left out
+and named (``packet_spec.proof_leaving_out``).
 
 Leaves to others: the file (``packet_spec.proof_file``) and the verdict (``packet_spec.proof``). Known limits:
 content is there while the sealed bytes are: at the sender until retention lets go of them, elsewhere while
 the packet is under way; of a packet with several attempts the last one is proved; of receipts that say the
-same twice the first goes in; a packet that only passed through a node is not proved there.
+same twice the first that is not bad goes in; a packet that only passed through a node is not proved there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ from packet_spec.log_entry import EntryKind
 from packet_spec.log_head import decode_log_head
 from packet_spec.model import Carriage, Seal
 from packet_spec.proof_file import Folder, Inclusion, Part, ProofFile
+from packet_spec.proof_leaving_out import LeftOut, keep_log_of_members, leave_out_bad
 from packet_spec.seal import read_seal_members
 from packet_spec.seal_document import decode_seal
 from packet_spec.signing import decode_signature, split_signed
@@ -60,10 +62,19 @@ class Books:
     anchor: RootsInForce
 
 
+def _nobody(_left_out: LeftOut) -> None:
+    """Nobody asks what was left out."""
+
+
 def gather(
-    books: Books, keys: Sequence[PacketKey], *, case: str = "", with_content: bool = False
+    books: Books,
+    keys: Sequence[PacketKey],
+    *,
+    case: str = "",
+    with_content: bool = False,
+    on_left_out: Callable[[LeftOut], None] = _nobody,
 ) -> ProofFile:
-    """The proof of these packets.
+    """The proof of these packets. ``on_left_out`` hears of each statement that would have it refused.
 
     ``case`` is put into the file where the content can show it: ``with_content``. Raises NotFoundError,
     SealedBytesGoneError, VolumeDamagedError, OSError and FormatError leaves.
@@ -78,6 +89,10 @@ def gather(
     proof.directories = [*choose(kept, gathering.moments, gathering.key_ids)]
     if not proof.directories:
         raise NotFoundError("no directory is installed", hint="run: exchangectl directory install FILE")
+    for left_out in leave_out_bad(proof):
+        on_left_out(left_out)
+    gathering.leave_out_what_was_said_before()
+    keep_log_of_members(proof)
     return proof
 
 
@@ -89,6 +104,8 @@ class _Gathering:
         self.proof = ProofFile()
         self.moments: set[datetime] = set()
         self.key_ids: set[str] = set()
+        # What each receipt says: kind, recipient.
+        self._says: dict[bytes, tuple[str, str]] = {}
 
     def add(self, key: PacketKey) -> None:
         connection = self._books.connection
@@ -121,13 +138,20 @@ class _Gathering:
             return read_seal_members(source.read)
 
     def _receipts(self, packet: PacketRow) -> Iterator[bytes]:
-        seen: set[tuple[str, str]] = set()
         for row in statements.receipts_of(self._books.connection, packet.key):
             same = row.attempt == packet.attempt and row.speaks_of(packet.content_digest, packet.seal_digest)
-            if same and (row.kind, row.recipient) not in seen:
-                seen.add((row.kind, row.recipient))
+            if same:
+                self._says[row.document] = (row.kind, row.recipient)
                 self._note(row.document, row.issued_at)
                 yield row.document
+
+    def leave_out_what_was_said_before(self) -> None:
+        """Of what is left: the same said again proves nothing more, and would contradict it."""
+        for folder in self.proof.packets:
+            first: dict[tuple[str, str], bytes] = {}
+            for data in folder.receipts:
+                first.setdefault(self._says[data], data)
+            folder.receipts = [*first.values()]
 
     def _hops(self, packet: PacketRow) -> Iterator[bytes]:
         for row in statements.hops_of(self._books.connection, packet.key):

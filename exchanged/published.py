@@ -25,6 +25,7 @@ from packet_spec.directory_trust import roots_fingerprint
 from packet_spec.errors import (
     ExchangeError,
     FormatError,
+    IssuerDisabledError,
     PackUnknownError,
     SignatureError,
     VersionError,
@@ -42,6 +43,7 @@ DIRECTORIES_A_STEP: Final = 16
 HELD_FOR_DIRECTORY: Final = (
     "unknown-key",
     "revoked-since",
+    IssuerDisabledError.reference,
     "directory-expired",
     "no-directory",
     "no-route",

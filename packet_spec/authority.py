@@ -2,11 +2,12 @@
 
 Guarantees: a statement counts only if its key is the speaking node's own, has the use, was valid at the
 stated time, and the speaker is one that the table allows. ``moment`` is the time at which this node
-**first saw** the statement: what is dated more than a day later is held (C18), and a seal that turns up
-only after its key was revoked is held too, because whoever stole a key can date backwards.
+**first saw** the statement: what is dated more than a day later is held (C18), and a seal, note or receipt
+that turns up only after its key was revoked is held too, because whoever stole a key can date backwards.
 
-Leaves to others: verifying the signature, and what a held statement waits for. Known limit: ``disabled``
-has no date, so it stops new seals and links, but not receipts, which may be older.
+Leaves to others: verifying the signature, what a held statement waits for, and which receipts are new to a
+node: a receipt that was seen in time stays good, so ``check_new_receipt`` alone asks who is disabled or
+revoked by now. Known limit: ``disabled`` has no date, so an honest receipt that was on its way is held too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from types import MappingProxyType
 from typing import Final
 
 from packet_spec.directory import find_key, find_key_owner, key_valid_at
-from packet_spec.errors import AuthorityError, DatedAheadError, RevokedSinceError, UnknownKeyError
+from packet_spec.errors import (
+    AuthorityError,
+    DatedAheadError,
+    IssuerDisabledError,
+    RevokedSinceError,
+    UnknownKeyError,
+)
 from packet_spec.log_head import LogHead
 from packet_spec.model import (
     Directory,
@@ -75,9 +82,27 @@ def check_receipt_authority(directory: Directory, receipt: Receipt, key_id: str,
     cannot tell (hold, C24).
     """
     _require_not_ahead(receipt.issued_at, moment)
-    node = _speaking_node(directory, receipt)
-    key = _key_of(directory, node, key_id, KeyUse.RECEIPT)
+    key = _key_of(directory, speaking_node(directory, receipt), key_id, KeyUse.RECEIPT)
     _require_valid(key, KeyUse.RECEIPT, receipt.issued_at)
+
+
+def check_new_receipt(directory: Directory, receipt: Receipt, key_id: str, moment: datetime) -> None:
+    """Whether a receipt that its issuer may issue still counts where it is first seen at ``moment``.
+
+    Raises IssuerDisabledError or RevokedSinceError (hold): its key may be a thief's by now.
+    """
+    party = _speaking_party(directory, receipt)
+    node, agency = _node(directory, party.node), directory.agency(party.agency)
+    if node.disabled or (agency is not None and agency.disabled):
+        raise IssuerDisabledError("the issuer is disabled in the directory", found=receipt.issued_by)
+    key = _key_of(directory, node, key_id, KeyUse.RECEIPT)
+    if key.revoked_at is not None and key.revoked_at <= moment:
+        raise RevokedSinceError("the key was revoked before this receipt was seen", found=key_id)
+
+
+def speaking_node(directory: Directory, receipt: Receipt) -> DirectoryNode:
+    """The node through which the issuer speaks. Raises AuthorityError, or UnknownKeyError to hold."""
+    return _node(directory, _speaking_party(directory, receipt).node)
 
 
 def check_seal_authority(directory: Directory, seal: Seal, key_id: str, moment: datetime) -> None:
@@ -151,10 +176,11 @@ def check_note_authority(directory: Directory, note: Note, key_id: str, moment: 
 
 @dataclass(frozen=True, slots=True)
 class _Party:
-    """Somebody who may speak: under these names, through this node."""
+    """Somebody who may speak: under these names, through this node, for this agency if for one."""
 
     names: frozenset[str]
     node: str
+    agency: str = ""
 
 
 def _parties(directory: Directory, receipt: Receipt) -> dict[Speaker, _Party]:
@@ -162,18 +188,19 @@ def _parties(directory: Directory, receipt: Receipt) -> dict[Speaker, _Party]:
     # Point to point the directory names the neighbour's front-end as admitting node (C21).
     parties = {
         Speaker.ADMITTING_NODE: _Party(frozenset({sender.admitting_node}), sender.admitting_node),
-        Speaker.SENDER_NODE: _Party(frozenset({sender.node, sender.code}), sender.node),
+        Speaker.SENDER_NODE: _Party(frozenset({sender.node, sender.code}), sender.node, sender.code),
     }
     if receipt.recipient:
         recipient = _agency(directory, receipt.recipient)
-        parties[Speaker.RECIPIENT] = _Party(frozenset({recipient.code, recipient.node}), recipient.node)
+        names = frozenset({recipient.code, recipient.node})
+        parties[Speaker.RECIPIENT] = _Party(names, recipient.node, recipient.code)
     return parties
 
 
-def _speaking_node(directory: Directory, receipt: Receipt) -> DirectoryNode:
+def _speaking_party(directory: Directory, receipt: Receipt) -> _Party:
     for speaker, party in _parties(directory, receipt).items():
         if may_issue(receipt.kind, speaker) and receipt.issued_by in party.names:
-            return _node(directory, party.node)
+            return party
     raise AuthorityError(
         f"{receipt.issued_by} may not issue a receipt of kind {receipt.kind}",
         where=f"packet {receipt.key}",

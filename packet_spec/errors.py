@@ -235,6 +235,13 @@ class RevokedSinceError(UnknownKeyError):
     peer_text = "the signing key was revoked"
 
 
+class IssuerDisabledError(UnknownKeyError):
+    """A receipt first seen while its issuer is disabled: held, because its keys may be a thief's."""
+
+    reference = "issuer-disabled"
+    peer_text = "the signer is disabled in the directory"
+
+
 class ValidatorError(ExchangeError):
     """A validator failed by itself and said nothing about the packet: held, never refused."""
 

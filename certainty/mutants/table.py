@@ -245,6 +245,11 @@ MUTANTS: Final = (
                 "self.trust.directory, receipt, key_id, transaction.now)\n",
                 "            pass\n",
             ),
+            Edit(
+                "exchanged/applying.py",
+                "            self._check_new(transaction, row, receipt, key_id, is_ours=is_ours)\n",
+                "            pass\n",
+            ),
         ),
         ("forger",),
     ),

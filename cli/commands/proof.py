@@ -16,6 +16,7 @@ from cli.render import say, say_json
 if TYPE_CHECKING:
     from cli.node_view import NodeView
     from exchanged.proving import Books
+    from packet_spec.proof_leaving_out import LeftOut
     from packet_spec.proof_values import Answer
 
 _FILE = click.Path(path_type=Path)
@@ -41,12 +42,14 @@ def build(
 
     PACKET is a packet id, its beginning, or SENDER/ID. The file holds seals, receipts, hop notes,
     directories, and what the log of the admitting node shows of them; it is verified at once. With --content
-    it holds case data. Only content binds a packet to a case: without it the file names no case.
+    it holds case data. Only content binds a packet to a case: without it the file names no case. Receipts and
+    hop notes for which a verifier would refuse the file are left out and named.
 
     \b
     Example:
       exchangectl proof build 019f6365-21c0 -o case.proof
     """
+    from cli.proof_text import told_left_out
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import NotFoundError
     from exchanged.ledger.questions_proof import packets_of_case
@@ -63,15 +66,20 @@ def build(
             keys = [*packets_of_case(view.connection, case or "")]
         if not keys:
             raise NotFoundError("this node knows no packet of that case", where=case or "")
-        gathered = gather(books, keys, case=case or "", with_content=with_content)
+        left_out: list[LeftOut] = []
+        gathered = gather(
+            books, keys, case=case or "", with_content=with_content, on_left_out=left_out.append
+        )
         mode = 0o600 if with_content else 0o644
         DurableFiles(Volume.OWN).write_file(output, proof_blocks(gathered), mode=mode)
     answer = _verify(output, "", trusting_its_roots=True)
     if as_json:
-        say_json({"file": output, "packets": len(keys), "answer": answer})
+        say_json({"file": output, "packets": len(keys), "answer": answer, "left_out": left_out})
     else:
         text = _("{count} packets are in {file}, verified as: {verdict}")
         say(text.format(count=len(keys), file=output, verdict=answer.code or answer.verdict.value))
+        if left_out:
+            say(told_left_out(left_out))
         say(_("Whoever verifies it needs the fingerprint of the roots by another road:"))
         say(f"  {answer.fingerprint}")
     return ExitCode.FINDINGS if answer.code else ExitCode.DONE

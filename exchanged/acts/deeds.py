@@ -51,7 +51,7 @@ class Deeds:
             case Act.HOLD, ArrivalRow() as row:
                 arrivals.keep(tx, row, Event.HOLD, HELD_BY_OPERATOR)
             case Act.RELEASE, ArrivalRow() as row:
-                arrivals.keep(tx, row, Event.RELEASE, "")
+                arrivals.release_by_operator(tx, row)
             case Act.REQUEUE, ArrivalRow() as row:
                 arrivals.requeue(tx, row)
             case Act.RELEASE, DropRow() as drop:

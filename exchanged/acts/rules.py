@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, of_packet, whole
 from exchanged.acts.values import Act, Obstacle, Outcome
 from exchanged.ledger import Connection, batches, statements
-from exchanged.ledger.arrivals import HELD_BY_OPERATOR
+from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import stamp
@@ -178,7 +178,7 @@ def _arrival(act: Act, row: ArrivalRow) -> Verdict:
 
 def _release_arrival(row: ArrivalRow, fields: Mapping[str, str]) -> Verdict:
     if row.state is ArrivalState.HELD:
-        return Verdict(Outcome.TO_JUDGE, fields=fields)
+        return Verdict(Outcome.TO_COUNT if is_doubted(row) else Outcome.TO_JUDGE, fields=fields)
     return _no(Obstacle.NOT_HELD, state=row.state.value)
 
 

@@ -71,6 +71,7 @@ class Outcome(StrEnum):
     TO_LINK = "to-link"
     TO_INBOX = "to-inbox"
     TO_JUDGE = "to-judge"
+    TO_COUNT = "to-count"
     TO_INTAKE = "to-intake"
     REQUEUED = "requeued"
     DISCARDED = "discarded"

@@ -16,11 +16,18 @@ from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Detail, Transaction
 from exchanged.ranges import SpoolRange
 from exchanged.states import ArrivalState, Event, advance
+from packet_spec.errors import IssuerDisabledError, RevokedSinceError
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
 
 HELD_BY_OPERATOR: Final = "held-by-operator"
 """The reason of what an operator said should wait: only an operator releases it."""
+
+RELEASED_BY_OPERATOR: Final = "released-by-operator"
+"""What stands at a receipt of ``DOUBTED`` that an operator released: a person vouched for it."""
+
+DOUBTED: Final = frozenset({IssuerDisabledError.reference, RevokedSinceError.reference})
+"""Reasons for which a receipt waits for a person: a thief may have signed it."""
 
 PASSES_ALREADY: Final = "passes-already"
 """The reason of a packet that waits until its other passage through this node has ended (C14)."""
@@ -170,6 +177,16 @@ def keep(
     transaction.event(event.value, row.key, detail=moved | ({"note": note} if note else {}))
     if target is ArrivalState.LANDED:
         transaction.wake("judge")
+
+
+def release_by_operator(transaction: Transaction, row: ArrivalRow) -> None:
+    """Judge again what is held. A receipt that was doubted counts now, if nothing else speaks against it."""
+    keep(transaction, row, Event.RELEASE, RELEASED_BY_OPERATOR if is_doubted(row) else "")
+
+
+def is_doubted(row: ArrivalRow) -> bool:
+    """A receipt held for one of ``DOUBTED``."""
+    return row.kind is ItemKind.RECEIPT and row.reason in DOUBTED
 
 
 def requeue(transaction: Transaction, row: ArrivalRow) -> None:

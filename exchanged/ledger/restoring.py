@@ -169,6 +169,11 @@ def peers(connection: sqlite3.Connection) -> tuple[Peer, ...]:
     )
 
 
+def was_skipped(connection: sqlite3.Connection, link: str) -> bool:
+    """Somebody over ``link`` was not waited for at the last restore, and may answer late."""
+    return any(peer.link == link and peer.state is PeerState.SKIPPED for peer in peers(connection))
+
+
 def set_peer(transaction: Transaction, node: str, link: str, state: PeerState) -> None:
     """How far this node is with that one."""
     transaction.execute(

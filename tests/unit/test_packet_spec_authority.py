@@ -8,11 +8,18 @@ from packet_spec.authority import (
     Speaker,
     check_hop_authority,
     check_link_authority,
+    check_new_receipt,
     check_receipt_authority,
     check_seal_authority,
     may_issue,
 )
-from packet_spec.errors import AuthorityError, DatedAheadError, RevokedSinceError, UnknownKeyError
+from packet_spec.errors import (
+    AuthorityError,
+    DatedAheadError,
+    IssuerDisabledError,
+    RevokedSinceError,
+    UnknownKeyError,
+)
 from packet_spec.model import HopNote, KeyUse, NodeRole, ReceiptKind
 from tests.support.documents import (
     BRIDGE,
@@ -133,6 +140,36 @@ def test_a_receipt_counts_if_its_key_was_valid_when_it_was_issued():
             check_receipt_authority(
                 revoke(PROVINCE, KeyUse.RECEIPT, **changes), make_receipt(), signer, later
             )
+
+
+def test_a_receipt_first_seen_after_its_key_was_revoked_is_held():
+    directory = revoke(PROVINCE, KeyUse.RECEIPT, revoked_at=NOW + DAY)
+    signer = key_id(PROVINCE, KeyUse.RECEIPT)
+    check_new_receipt(directory, make_receipt(), signer, NOW)
+    with pytest.raises(RevokedSinceError) as caught:
+        check_new_receipt(directory, make_receipt(), signer, NOW + DAY)
+    assert caught.value.temporary
+    # What was seen in time stays good for ever.
+    check_receipt_authority(directory, make_receipt(), signer, NOW + 1000 * DAY)
+
+
+@pytest.mark.parametrize(
+    "directory",
+    [
+        change_agency(DIRECTORY, PROCURATORATE, disabled=True),
+        change_node(DIRECTORY, PROCURATORATE, disabled=True),
+    ],
+)
+def test_a_new_receipt_of_a_disabled_issuer_is_held(directory):
+    signer = key_id(PROCURATORATE, KeyUse.RECEIPT)
+    receipt = make_receipt(ReceiptKind.DELIVERED, recipient=PROCURATORATE, issued_by=PROCURATORATE)
+    check_new_receipt(DIRECTORY, receipt, signer, NOW)
+    with pytest.raises(IssuerDisabledError) as caught:
+        check_new_receipt(directory, receipt, signer, NOW)
+    assert caught.value.temporary
+    check_receipt_authority(directory, receipt, signer, NOW)
+    # What others say of a packet for it counts.
+    check_new_receipt(directory, make_receipt(recipient=PROCURATORATE), key_id(PROVINCE, KeyUse.RECEIPT), NOW)
 
 
 def test_what_is_dated_ahead_is_held():
