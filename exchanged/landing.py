@@ -21,7 +21,7 @@ from exchanged.errors import (
     TransportFileError,
     VolumeDamagedError,
 )
-from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool
+from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool, unverified
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.log import event_line
@@ -362,7 +362,7 @@ class Landing:
             self._land_batch(transaction, found)
         self._complete(transaction)
         batches.clear_exceptions(transaction, self.link.name)
-        batches.forget_bad(transaction, self.link.name)
+        unverified.forget_bad(transaction, self.link.name)
 
     def _land_batch(self, transaction: Transaction, found: _Landed) -> None:
         if found.batch is None:
@@ -378,7 +378,11 @@ class Landing:
                     batches.remember(transaction, self.link.name, DAMAGED_HERE, transaction.stamp)
             return
         waybill = found.batch.waybill
-        if not self._heard(transaction, waybill) or self._is_used_twice(transaction, found, found.batch):
+        if not self._heard(transaction, waybill):
+            found.batch = None
+            return
+        unverified.give_up_held(transaction, self.link.name, waybill.incarnation, found.number)
+        if self._is_used_twice(transaction, found, found.batch):
             found.batch = None
             return
         batch = batches.land(
@@ -411,7 +415,7 @@ class Landing:
         elif is_same is None:
             # What it holds must come again, under another number.
             transaction.event("batch-number-used-twice", detail={"link": link, "number": found.number})
-            batches.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
+            unverified.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
         return True
 
     def _link_keys(self) -> list[str]:
