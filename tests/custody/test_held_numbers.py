@@ -89,6 +89,17 @@ def test_c4_the_good_batch_of_a_number_that_is_held_lands(province: Province) ->
     assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
 
 
+def test_c5_a_held_batch_that_turns_out_to_be_bad_is_answered_so(province: Province) -> None:
+    """Else its sender would wait for ever: a later program knows the format, and finds it damaged."""
+    province.police.greet()
+    path, good = lay_of_another_format(province, province.police.seal(province.request()))
+    province.run()
+    path.write_bytes(good[:-2000])
+    start_again(province)
+    news(province)
+    assert told(province) == (1, [(1, ExceptionKind.BAD)])
+
+
 def test_c5_what_is_held_is_named_however_many_batches_follow(province: Province) -> None:
     province.police.greet()
     lay_of_another_format(province, province.police.seal(province.request()))
