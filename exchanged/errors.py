@@ -90,7 +90,7 @@ class RemoteRefusedError(TransportError):
     """The server answered an SFTP request with a refusal; ``code`` is the SFTP version 3 status."""
 
     reference = "remote-refused"
-    hint = "check account, key and folders on the serving side: the mailbox with up/ and down/"
+    hint = "check account, key, quota and folders on the serving side: the mailbox with up/ and down/"
 
     def __init__(self, summary: str, *, code: int, where: str = "", found: str = "") -> None:
         super().__init__(summary, where=where, found=found)

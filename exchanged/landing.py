@@ -21,7 +21,7 @@ from exchanged.errors import (
     TransportFileError,
     VolumeDamagedError,
 )
-from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool
+from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool, unverified
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.log import event_line
@@ -31,6 +31,7 @@ from exchanged.ranges import SpoolRange
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState, Event
+from exchanged.strange_numbers import StrangeNumbers
 from exchanged.transport import TURN_SECONDS, Listing
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
@@ -90,10 +91,12 @@ class Landing:
     _passed_over: set[str] = field(default_factory=set)
     _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
+    _strange: StrangeNumbers = field(init=False)
 
     def __post_init__(self) -> None:
         self._complaints = Complaints(self.link)
         self._published = PublishedLanding(self.link, self._complaints.tell)
+        self._strange = StrangeNumbers(self.link)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes.
@@ -117,6 +120,7 @@ class Landing:
         except ExchangeError as error:
             trouble = error
         self._land_all(landed, fetched)
+        self._strange.tell()
         if trouble is not None:
             raise trouble
         return len(names) > BATCHES_A_STEP
@@ -125,6 +129,7 @@ class Landing:
         """What was passed over may be judged anew: an operator decided whom this link believes."""
         self._passed_over.clear()
         self._refused.clear()
+        self._strange.clear()
         self._ack = AckFile()
 
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
@@ -182,6 +187,7 @@ class Landing:
         """What this remembers about files is bounded by the files that lie there."""
         self._refused = {name: version for name, version in self._refused.items() if name in files}
         self._published.forget_absent(files)
+        self._strange.forget_absent(files)
         self._passed_over &= files.keys()
 
     def _acknowledgement(self, listing: Listing) -> None:
@@ -213,11 +219,12 @@ class Landing:
         connection = self.link.ledger.read()
         found: list[tuple[int, str]] = []
         lying: set[str] = set()
+        strange = self._strange.now()
         for name in files:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if self._refused.get(name) == self.link.trust.edition:
+            if name in strange or self._refused.get(name) == self.link.trust.edition:
                 continue
             if name in self._passed_over or batches.is_landed(connection, self.link.name, name):
                 lying.add(name)
@@ -240,17 +247,19 @@ class Landing:
                 raise FormatError("the file name and the waybill bear different numbers")
             self._require_open(batch.waybill)
             landed.batch = batch
-        except VersionError as error:
-            landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
-            self._complaints.tell(name, error)
         except (UnknownKeyError, AuthorityError) as error:
             # Only another directory can change this; an answer would make the neighbour send it anew.
             self._refused[name] = self.link.trust.edition
             self.link.files.unlink(path)
             self._complaints.tell(name, error)
             return None
-        except (FormatError, SignatureError, TransportFileError) as error:
+        except (VersionError, FormatError, SignatureError, TransportFileError) as error:
+            if self._strange.note(name, known.number):
+                self.link.files.unlink(path)
+                return None
             landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference
+            if isinstance(error, VersionError):
+                landed.exception, landed.detail = ExceptionKind.HELD.value, f"speaks {' '.join(SPEAKS)}"
             self._complaints.tell(name, error)
         except VolumeDamagedError:
             raise
@@ -362,11 +371,13 @@ class Landing:
             self._land_batch(transaction, found)
         self._complete(transaction)
         batches.clear_exceptions(transaction, self.link.name)
-        batches.forget_bad(transaction, self.link.name)
+        unverified.forget_bad(transaction, self.link.name)
 
     def _land_batch(self, transaction: Transaction, found: _Landed) -> None:
         if found.batch is None:
             incarnation = batches.current_incarnation(transaction.connection, self.link.name)
+            if found.exception == ExceptionKind.BAD.value:
+                unverified.give_up_held(transaction, self.link.name, incarnation, found.number)
             if incarnation and not batches.number_is_taken(
                 transaction.connection, self.link.name, incarnation, found.number
             ):
@@ -378,7 +389,11 @@ class Landing:
                     batches.remember(transaction, self.link.name, DAMAGED_HERE, transaction.stamp)
             return
         waybill = found.batch.waybill
-        if not self._heard(transaction, waybill) or self._is_used_twice(transaction, found, found.batch):
+        if not self._heard(transaction, waybill):
+            found.batch = None
+            return
+        unverified.give_up_held(transaction, self.link.name, waybill.incarnation, found.number)
+        if self._is_used_twice(transaction, found, found.batch):
             found.batch = None
             return
         batch = batches.land(
@@ -411,7 +426,7 @@ class Landing:
         elif is_same is None:
             # What it holds must come again, under another number.
             transaction.event("batch-number-used-twice", detail={"link": link, "number": found.number})
-            batches.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
+            unverified.answer_bad(transaction, link, waybill.incarnation, found.number, NUMBER_USED_TWICE)
         return True
 
     def _link_keys(self) -> list[str]:

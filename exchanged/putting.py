@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exchanged.batch import BatchSource, Content
-from exchanged.errors import NoSpaceError, VolumeDamagedError
+from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, VolumeDamagedError
 from exchanged.ledger import batches, blobs, keeping, packets, statements
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_context import LinkContext
@@ -37,15 +37,17 @@ class Putting:
     settling: Settling
     there: set[str] = field(default_factory=set)
     is_unfinished: bool = False
-    # Of this round: the size of the smallest batch that found no room, and how that was told.
+    # Of this round: the size of the smallest batch that found no room, and what was told last.
     _no_room_for: int | None = None
-    _full: NoSpaceError | None = None
+    _full: TransportError | None = None
 
     def put_open(self, rows: Sequence[BatchRow]) -> bool:
         """Put what of these open batches and their blobs is missing there. True when there was news.
 
-        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6). Past a
-        batch without room go smaller ones behind it: they may hold the receipts that make room.
+        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6). So
+        does one that is refused, which is all that a server says of an account's quota. Past a batch without
+        room go smaller ones behind it: they may hold the receipts that make room. Raised is what failed, when
+        all was tried.
         """
         self.is_unfinished = False
         self._no_room_for, self._full = None, None
@@ -57,7 +59,7 @@ class Putting:
                 break
             try:
                 changed |= self._put_blob(digest, generation, size)
-            except NoSpaceError as error:
+            except (NoSpaceError, RemoteRefusedError) as error:
                 self._full = error
         changed |= self._put_batches(rows)
         if self._full is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from exchanged.blobs import BlobStore
 from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import Ledger, Transaction, batches, blobs, spool
+from exchanged.ledger import Ledger, Transaction, blobs, spool, unverified
 from exchanged.spool import Spool
 
 
@@ -69,7 +69,7 @@ def _spares(files: Spool, on_books: dict[str, int]) -> int:
 def _begin(transaction: Transaction) -> bool:
     clean = transaction.recall("running") != "yes"
     transaction.remember("running", "yes")
-    batches.retry_held(transaction)
+    unverified.read_held_again(transaction)
     transaction.event("started", detail={"after-clean-stop": clean})
     return clean
 

@@ -11,7 +11,7 @@ from exchanged.ledger import turns, waiting
 from exchanged.ledger.rows import BatchRow, OutgoingRow
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
-from packet_spec.limits import OPEN_BATCHES, WAYBILL_BYTES
+from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import NO_EDITION, Edition, ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 
@@ -417,30 +417,6 @@ def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     return tuple(row["digest"] for row in rows)
 
 
-def answer_bad(transaction: Transaction, link: str, incarnation: str, number: int, detail: str) -> None:
-    """What came under that number does not lie here: its items must come again under a new one (C5)."""
-    transaction.execute(
-        "UPDATE batch_in SET exception = ?, detail = ? WHERE link = ? AND incarnation = ? AND number = ?",
-        ExceptionKind.BAD.value, detail, link, incarnation, number,
-    )  # fmt: skip
-
-
-def forget_bad(transaction: Transaction, link: str) -> None:
-    """A bad batch, or one held, need not be named any longer once the writer certainly heard of it.
-
-    That its file is gone proves nothing: a mailbox can lose files. But a writer that has not heard may
-    have only so many batches open, this one among them. Only what was verified shows how far the writer is:
-    anybody who carries the mailbox can write a high number into a file's name.
-    """
-    transaction.execute(
-        "UPDATE batch_in SET exception = '', detail = 'bad' WHERE link = ? AND exception <> ''"
-        " AND exception IN ('bad', 'held') AND number <= (SELECT max(newer.number) FROM batch_in AS newer"
-        " WHERE newer.link = batch_in.link AND newer.incarnation = batch_in.incarnation"
-        " AND newer.exception NOT IN ('bad', 'held') AND newer.detail <> 'bad') - ?",
-        link, OPEN_BATCHES,
-    )  # fmt: skip
-
-
 def recall(connection: sqlite3.Connection, link: str, name: str) -> str | None:
     """A value remembered about the link (counters, the peer's directory version)."""
     row = connection.execute(
@@ -475,8 +451,3 @@ def remember_head(transaction: Transaction, node: str, waybill: Waybill) -> None
         " LIMIT 1 OFFSET 999)",
         node, node,
     )  # fmt: skip
-
-
-def retry_held(transaction: Transaction) -> None:
-    """At start: batches of a format unknown to the previous program are read again (C4)."""
-    transaction.execute("DELETE FROM batch_in WHERE exception <> '' AND exception = 'held'")

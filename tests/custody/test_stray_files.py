@@ -11,6 +11,11 @@ import pytest
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
+from exchanged.errors import TransportError
+from exchanged.folder_transport import FolderTransport
+from exchanged.mailbox import Direction
+from exchanged.transport import Source
+from packet_spec.ustar import END, encode_header
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 
 pytestmark = pytest.mark.slow
@@ -59,3 +64,45 @@ def test_c15_a_stray_file_under_the_next_numbers_is_told_and_stops_nothing(
 
 def _kinds(world: Network, code: str) -> list[tuple[str]]:
     return list(world.nodes[code].opened.ledger.read().execute("SELECT DISTINCT kind FROM event"))
+
+
+def of_another_format() -> bytes:
+    line = b"exchanged-waybill-9\n<x/>"
+    return encode_header("waybill", len(line)) + line.ljust(512, b"\0") + END
+
+
+@pytest.mark.parametrize("is_under_way", [False, True], ids=["number to come", "batch under way"])
+def test_c5_what_a_start_reads_again_is_not_acknowledged_before_it_landed(
+    world: Network, monkeypatch: pytest.MonkeyPatch, is_under_way: bool
+) -> None:
+    """Else the sender lets go of what never arrived, or takes itself for a node that was set back."""
+    send(world, 1)
+    ledger = world.nodes[POLICE].opened.ledger
+    number = ledger.read().execute("SELECT max(number) + 1 FROM batch_out").fetchone()[0]
+    stray = world.mailbox(POLICE) / "up" / f"{number:08d}-0123456789abcdef.batch"
+    stray.write_bytes(of_another_format())
+    world.nodes[PROVINCE].step()
+    stray.unlink()
+    put = FolderTransport.put
+
+    def cut(self: FolderTransport, name: str, source: Source) -> bool:
+        if self._outgoing is Direction.UP and name.startswith(f"{number:08d}"):
+            raise TransportError("the connection was lost")
+        return put(self, name, source)
+
+    if is_under_way:
+        monkeypatch.setattr(FolderTransport, "put", cut)
+        request = DropRequest("info.share", POLICE, PROCURATORATE, world.clock.now(), seed=2, name="drop-2")
+        write_drop(make_drop(request), world.agency(POLICE) / "outbox")
+        for _ in range(12):
+            world.nodes[POLICE].step()
+            world.clock.advance(1.0)
+    world.nodes[PROVINCE].close()
+    world.nodes[PROVINCE].open()
+    world.nodes[PROVINCE].step()
+    for _ in range(10):
+        world.round()
+    monkeypatch.setattr(FolderTransport, "put", put)
+    send(world, 3)
+    assert delivered(world) == (3 if is_under_way else 2)
+    assert ("node-set-back",) not in _kinds(world, POLICE)

@@ -1,0 +1,73 @@
+"""Files under numbers that no neighbour can have reached make no rows, and keep nothing out (C2, C5)."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from exchanged.ledger.unverified import AHEAD
+from packet_spec.model import ItemKind
+from packet_spec.waybill_model import ExceptionKind
+from tests.support.network import POLICE
+from tests.support.province import Province, link_to, node, rows
+
+
+def test_a_flood_of_high_numbers_makes_no_rows_and_is_told_once(
+    province: Province, caplog: pytest.LogCaptureFixture
+) -> None:
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    counts = "SELECT (SELECT count(*) FROM batch_in), (SELECT count(*) FROM event)"
+    before = rows(province, counts)
+    flood = [
+        province.police.mailbox / "up" / f"{number:08d}-{number:016x}.batch"
+        for number in range(90_000_000, 90_000_300)
+    ]
+    for path in flood:
+        path.write_bytes(b"")
+    link = link_to(province, POLICE)
+    caplog.set_level(logging.WARNING)
+    for _ in range(2 * len(flood) // 16):
+        link.step()
+    assert rows(province, counts) == before
+    assert [each.message for each in caplog.records].count("mailbox-strangers") == 1
+    packet = province.police.seal(province.request(seed=2))
+    province.police.send(packet)
+    province.run()
+    assert packet.data in province.procuratorate.items(ItemKind.PACKET)
+    told = province.police.acknowledgement()
+    assert told is not None
+    assert (told.through, told.exceptions) == (2, ())
+
+
+def test_a_number_counts_as_strange_until_something_shows_how_far_the_neighbour_is(
+    province: Province,
+) -> None:
+    """After a restore this node knows too little: a good batch is taken whatever its number."""
+    police = province.police
+    police.send(police.seal(province.request(seed=1)))
+    province.run()
+    police.number = 2 * AHEAD
+    packet = police.seal(province.request(seed=2))
+    good = police.batch([(packet.item(), packet.data)])
+    damaged = police.batch([(packet.item(), packet.data)])[:-2000]
+    police.put(damaged)
+    province.run()
+    assert rows(province, "SELECT number FROM batch_in") == [(1,)]
+    police.put(good, number=police.number - 1)
+    province.run()
+    found = rows(province, "SELECT number, exception FROM batch_in WHERE number > 1 ORDER BY number")
+    assert found == [(police.number - 1, ""), (police.number, ExceptionKind.BAD.value)]
+    assert packet.data in province.procuratorate.items(ItemKind.PACKET)
+
+
+def test_numbers_within_reach_are_answered_as_before(province: Province) -> None:
+    province.police.send(province.police.seal(province.request(seed=1)))
+    province.run()
+    for number in (1 + AHEAD, 2 + AHEAD):
+        province.police.put(b"no batch at all", number=number)
+    province.run()
+    assert node(province).errors == []
+    found = rows(province, "SELECT number FROM batch_in WHERE exception = 'bad'")
+    assert found == [(1 + AHEAD,)]
