@@ -67,8 +67,9 @@ def _kinds(world: Network, code: str) -> list[tuple[str]]:
 
 
 def of_another_format() -> bytes:
-    line = b"exchanged-waybill-9\n<x/>"
-    return encode_header("waybill", len(line)) + line.ljust(512, b"\0") + END
+    members = {"waybill": b"exchanged-waybill-9\n<x/>", "waybill.sig": b"12345"}
+    parts = (encode_header(name, len(data)) + data.ljust(512, b"\0") for name, data in members.items())
+    return b"".join(parts) + END
 
 
 @pytest.mark.parametrize("is_under_way", [False, True], ids=["number to come", "batch under way"])
@@ -83,6 +84,10 @@ def test_c5_what_a_start_reads_again_is_not_acknowledged_before_it_landed(
     stray.write_bytes(of_another_format())
     world.nodes[PROVINCE].step()
     stray.unlink()
+    for _ in range(3):
+        world.round()
+    found = world.nodes[PROVINCE].opened.ledger.read().execute("SELECT number, exception FROM batch_in")
+    assert (number, "held") in {tuple(row) for row in found}
     put = FolderTransport.put
 
     def cut(self: FolderTransport, name: str, source: Source) -> bool:
