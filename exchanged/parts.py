@@ -227,7 +227,8 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
-    door = DirectoryCopy(config.node.door, files, trust)
+    # It may lie on any volume, and a failing one stops the door alone; our own is watched by the pulse.
+    door = DirectoryCopy(config.node.door, files.for_volume(Volume.FOREIGN), trust)
     was_behind = door.bring_back()
     keyring = Keyring(config, trust, ports.randomness)
     keyring.load()
