@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from exchanged.errors import LedgerDamagedError, NoSpaceError
+from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import GENESIS
-from exchanged.ledger.writer import open_read_only
+from exchanged.ledger.writer import open_read_only, open_to_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,15 @@ class LedgerFacts:
 def copy_ledger(source: Path, target: Path) -> None:
     """Write ``target`` anew: one file, whole in itself, the ledger as of this moment.
 
-    Not flushed. Raises NotFoundError, FileOperationError, LedgerDamagedError, NoSpaceError.
+    A daemon may run, start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError,
+    LedgerDamagedError, NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile and whose
+    side files the caller cannot use.
     """
     for end in ("", "-wal", "-shm", "-journal"):
         target.with_name(target.name + end).unlink(missing_ok=True)
-    with closing(open_read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
+    before = _written(source)
+    connection, is_guarded = open_to_read(source)
+    with closing(connection), closing(sqlite3.connect(target)) as copy:
         try:
             connection.backup(copy)
             # One file: nobody may leave a write-ahead log behind.
@@ -46,6 +50,23 @@ def copy_ledger(source: Path, target: Path) -> None:
             if "full" in str(error).lower():
                 raise NoSpaceError("no room for a copy of the ledger", where=str(target)) from error
             raise LedgerDamagedError(f"the ledger cannot be copied: {error}", where=str(source)) from error
+    if not is_guarded and _written(source) != before:
+        raise LedgerBusyError(
+            "the ledger was written while it was copied",
+            where=str(source),
+            hint="run this as root or as the daemon's user",
+        )
+
+
+def _written(ledger: Path) -> tuple[tuple[int, int], ...]:
+    """Other numbers whenever somebody wrote the ledger: its file, or the log beside it."""
+    found = []
+    for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            # The log may come or go empty, by whoever only reads.
+            found += [(stat.st_size, stat.st_mtime_ns)] if stat.st_size else []
+    return tuple(found)
 
 
 def facts_of(connection: sqlite3.Connection) -> LedgerFacts:
