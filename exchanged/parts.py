@@ -22,6 +22,7 @@ from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
+from exchanged.held_files import remove_left
 from exchanged.jail import jail_of
 from exchanged.keyring import Keyring
 from exchanged.ledger import Ledger, clock_memory
@@ -246,6 +247,7 @@ def _open_locked(
     spool.prepare()
     store.prepare()
     reconciled = reconcile(ledger, spool, store)
+    remove_left(data_dir, files)
     # The engine hears no error when it flushes the names of its own files; without them nothing is durable.
     files.sync_dir(data_dir)
     incarnation = _incarnation(ledger, ports.randomness)

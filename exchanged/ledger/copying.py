@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,19 +31,26 @@ class LedgerFacts:
     log_entries: int
 
 
-def copy_ledger(source: Path, target: Path) -> None:
+def copy_ledger(
+    source: Path, target: Path, before: Callable[[sqlite3.Connection], bool] = lambda _connection: True
+) -> bool:
     """Write ``target`` anew: one file, whole in itself, the ledger as of this moment.
 
-    A daemon may run, start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError,
-    LedgerDamagedError, NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile and whose
-    side files the caller cannot use.
+    ``before`` looks first at the very state that is copied, and may refuse it: False then. A daemon may run,
+    start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError, LedgerDamagedError,
+    NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile and whose side files the caller
+    cannot use.
     """
     for end in ("", "-wal", "-shm", "-journal"):
         target.with_name(target.name + end).unlink(missing_ok=True)
-    before = _written(source)
+    written = _written(source)
     connection, is_guarded = open_to_read(source)
     with closing(connection), closing(sqlite3.connect(target)) as copy:
         try:
+            # One transaction from the first look to the last page.
+            connection.execute("BEGIN")
+            if not before(connection):
+                return False
             connection.backup(copy)
             # One file: nobody may leave a write-ahead log behind.
             copy.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -50,12 +58,13 @@ def copy_ledger(source: Path, target: Path) -> None:
             if "full" in str(error).lower():
                 raise NoSpaceError("no room for a copy of the ledger", where=str(target)) from error
             raise LedgerDamagedError(f"the ledger cannot be copied: {error}", where=str(source)) from error
-    if not is_guarded and _written(source) != before:
+    if not is_guarded and _written(source) != written:
         raise LedgerBusyError(
             "the ledger was written while it was copied",
             where=str(source),
             hint="run this as root or as the daemon's user",
         )
+    return True
 
 
 def _written(ledger: Path) -> tuple[tuple[int, int], ...]:
