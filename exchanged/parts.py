@@ -116,6 +116,7 @@ class Parts:
                 open_batches=limits.open_batches,
                 order_wait_seconds=limits.order_wait_seconds,
                 scan_seconds=limits.link_scan_seconds,
+                restore_days=self.config.retention.restore_days,
             ),
             ledger=self.ledger,
             spool=self.spool,
