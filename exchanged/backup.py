@@ -26,6 +26,7 @@ from typing import Any, Final
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import BackupUnusableError, FileOperationError
+from exchanged.held_files import HeldFiles, Outcome
 from exchanged.key_files import key_files_here
 from exchanged.keys import check_private_file
 from exchanged.ledger import blobs, open_read_only, spool
@@ -40,8 +41,8 @@ DATA: Final = "data"
 CONFIGURATION: Final = "exchanged.toml"
 _FORMAT: Final = "exchanged-backup-1"
 _BLOCK: Final = 1 << 20
-# A running daemon lets go of files; what the copied ledger names may be gone before it was copied.
-_ROUNDS: Final = 5
+# A running daemon lets go of files; what the ledger names at one moment may be gone before it was held.
+_ROUNDS: Final = 20
 _MANIFEST_BYTES: Final = 256 * 1024 * 1024
 
 Moved = Callable[[int], None]
@@ -205,19 +206,50 @@ def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
 def _copy_ledger_and_files(
     files: DurableFiles, source: Path, data: Path, written: dict[str, BackedUp], moved: Moved
 ) -> LedgerFacts:
-    """The ledger first, then what it names; anew while a running daemon lets go of something of it."""
-    for _ in range(_ROUNDS):
-        copy_ledger(source / LEDGER_FILE, data / LEDGER_FILE)
-        with closing(open_read_only(data / LEDGER_FILE)) as connection:
-            named, facts = _named(connection), facts_of(connection)
-        lacking = [path for path in named if path not in written]
-        gone = [path for path in lacking if not _copy(files, source, data, path, written, moved)]
-        if not gone:
-            for path in [path for path in written if path not in named]:
-                files.unlink(data / path)
-                del written[path]
-            return facts
-    raise BackupUnusableError(
+    """The ledger and what it names, which a running daemon may let go of long before it is copied.
+
+    So files are held first, those that the ledger names in the transaction that is copied; only what came
+    and went within that moment asks for another one.
+    """
+    with HeldFiles(source, files) as held:
+
+        def keep(path: str, size: int) -> bool:
+            # A file that still grew when it was copied is copied again.
+            if path in written and written[path].size >= size:
+                return True
+            outcome = held.hold(path)
+            if outcome is Outcome.NOT_POSSIBLE:
+                return _copy(files, source, data, path, written, moved)
+            return outcome is Outcome.HELD
+
+        for folder in (SPOOL_FOLDER, BLOB_FOLDER):
+            for file in _plain_files(source / folder):
+                keep(f"{folder}/{file.name}", 0)
+        named: dict[str, int] = {}
+
+        def keep_named(connection: Any) -> bool:
+            named.clear()
+            named.update(_named(connection))
+            gone = [path for path, size in named.items() if not keep(path, size)]
+            return not gone
+
+        for _ in range(_ROUNDS):
+            if copy_ledger(source / LEDGER_FILE, data / LEDGER_FILE, keep_named):
+                break
+        else:
+            raise _vanishing(source)
+        for path in named:
+            if path not in written and not _copy(files, held.folder, data, path, written, moved):
+                raise _vanishing(source)
+    for path in [path for path in written if path not in named]:
+        files.unlink(data / path)
+        del written[path]
+    with closing(open_read_only(data / LEDGER_FILE)) as connection:
+        return facts_of(connection)
+
+
+def _vanishing(source: Path) -> BackupUnusableError:
+    return BackupUnusableError(
         "files of the node vanish faster than they can be copied",
         where=str(source),
         hint="give the command again; if it lasts: exchangectl ledger verify",
@@ -241,10 +273,11 @@ def _make_empty(files: DurableFiles, folder: Path) -> None:
         ) from error
 
 
-def _named(connection: Any) -> list[str]:
-    """Spool files and blobs that the copied ledger names, below the data directory."""
-    found = [f"{SPOOL_FOLDER}/{name}" for name in spool.names(connection)]
-    return found + [f"{BLOB_FOLDER}/{digest}.{number}" for digest, number in blobs.all_files(connection)]
+def _named(connection: Any) -> dict[str, int]:
+    """Spool files and blobs that the ledger names, below the data directory, with their sizes."""
+    found = {f"{SPOOL_FOLDER}/{name}": size for name, size in spool.names(connection).items()}
+    stored = blobs.all_files(connection).items()
+    return found | {f"{BLOB_FOLDER}/{digest}.{number}": size for (digest, number), size in stored}
 
 
 def _copy(
@@ -258,7 +291,12 @@ def _copy(
     """Copy one file, flushed. False: it is not there."""
     if not (source / path).is_file():
         return False
-    size, digest = files.write_file(target / path, blocks_of(source / path, moved), mode=0o600)
+    try:
+        size, digest = files.write_file(target / path, blocks_of(source / path, moved), mode=0o600)
+    except FileOperationError:
+        if (source / path).exists():
+            raise
+        return False
     written[path] = BackedUp(path, size, digest)
     return True
 

@@ -68,7 +68,10 @@ class DoorAnswer:
 
 
 class DirectoryCopy:
-    """The directory in force, laid into ``folder`` for the SSH server. Used by one thread."""
+    """The directory in force, laid into ``folder`` for the SSH server. Used by one thread.
+
+    ``files`` judge the volume of ``folder``, which need not be the node's own.
+    """
 
     def __init__(self, folder: Path, files: DurableFiles, trust: Trust) -> None:
         self._folder = folder

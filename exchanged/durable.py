@@ -194,6 +194,18 @@ class DurableFiles:
         self._rename_new("rename-new", source, target)
         return self._sync_both(source, target)
 
+    def link(self, source: Path, target: Path) -> bool:
+        """Give a file a second name, not synced. False: there is no such file.
+
+        Raises as the volume fails, also where it knows no hard links.
+        """
+        with self._access.step("link", "link", target):
+            try:
+                self._access.kernel.link(source, target)
+            except FileNotFoundError:
+                return False
+        return True
+
     def unlink(self, path: Path) -> None:
         """Remove a file; missing is fine. The folder is not synced: a removal may be repeated."""
         with self._access.step("unlink", "unlink", path):

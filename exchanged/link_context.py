@@ -20,13 +20,14 @@ from exchanged.trust import Trust
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """Bounds of one link. Sizes in bytes, times in seconds."""
+    """Bounds of one link. Sizes in bytes, times in seconds; ``restore_days`` 0 is without bound."""
 
     batch_bytes: int
     batch_items: int
     open_batches: int
     order_wait_seconds: float
     scan_seconds: float
+    restore_days: float
 
 
 @dataclass(frozen=True, slots=True)

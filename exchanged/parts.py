@@ -22,6 +22,7 @@ from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
 from exchanged.errors import ConfigurationError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
+from exchanged.held_files import remove_left
 from exchanged.jail import jail_of
 from exchanged.keyring import Keyring
 from exchanged.ledger import Ledger, clock_memory
@@ -115,6 +116,7 @@ class Parts:
                 open_batches=limits.open_batches,
                 order_wait_seconds=limits.order_wait_seconds,
                 scan_seconds=limits.link_scan_seconds,
+                restore_days=self.config.retention.restore_days,
             ),
             ledger=self.ledger,
             spool=self.spool,
@@ -227,7 +229,8 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
-    door = DirectoryCopy(config.node.door, files, trust)
+    # It may lie on any volume, and a failing one stops the door alone; our own is watched by the pulse.
+    door = DirectoryCopy(config.node.door, files.for_volume(Volume.FOREIGN), trust)
     was_behind = door.bring_back()
     keyring = Keyring(config, trust, ports.randomness)
     keyring.load()
@@ -245,6 +248,7 @@ def _open_locked(
     spool.prepare()
     store.prepare()
     reconciled = reconcile(ledger, spool, store)
+    remove_left(data_dir, files)
     # The engine hears no error when it flushes the names of its own files; without them nothing is durable.
     files.sync_dir(data_dir)
     incarnation = _incarnation(ledger, ports.randomness)

@@ -11,7 +11,7 @@ belong.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from exchanged.ledger import Connection, Transaction, batches, keeping, packets, restoring, statements
@@ -29,6 +29,10 @@ from packet_spec.restoring import KnownPacket, Page, Want, encode_restoring, pag
 _NOT_TO_GO: Final = frozenset(
     {DestinationState.ON_HOLD, DestinationState.CANCELLED, DestinationState.EXPIRED}
 )
+
+
+# A question may have waited for a node that was away, and clocks differ.
+_MARGIN: Final = timedelta(days=7)
 
 
 class RestoreAnswers:
@@ -122,7 +126,8 @@ class RestoreAnswers:
     ) -> list[tuple[ItemKind, int]]:
         """Everything to give back, each once.
 
-        About the packets told, handed over before, or recorded since.
+        About the packets told, handed over before, or recorded since, of which only the restore window is
+        looked through: most of those are no matter of this link.
         """
         link = self._link
         found: dict[tuple[ItemKind, int], None] = {}
@@ -131,7 +136,7 @@ class RestoreAnswers:
                 found[ItemKind.RECEIPT, row.id] = None
         for each in restoring.given_statements(connection, link.name, asked.since):
             found[each] = None
-        for number, key, issuer in restoring.recent_receipts(connection, asked.since):
+        for number, key, issuer in restoring.recent_receipts(connection, self._within_window(asked.since)):
             if (
                 issuer in issuers
                 or restoring.passed_by(connection, link.name, key)
@@ -140,6 +145,16 @@ class RestoreAnswers:
             ):
                 found[ItemKind.RECEIPT, number] = None
         return list(found)
+
+    def _within_window(self, since: datetime) -> datetime:
+        """``since``, but not before the restore window: whoever asks does not say what is read of others.
+
+        By a time that has certainly come; where there is none, as asked.
+        """
+        days, proven = self._link.limits.restore_days, self._link.clock_guard.proven()
+        if not days or proven is None:
+            return since
+        return max(since, proven - timedelta(days=days) - _MARGIN)
 
     def _is_about(self, node: str, sender: str, recipients: tuple[str, ...]) -> bool:
         """Whoever sits behind the same bridge as others hears nothing of theirs."""

@@ -20,6 +20,8 @@ PROTOCOL_VERSION: Final = 3
 PACKET_BYTES: Final = 256 * 1024 + 1024
 # Names in one answer: OpenSSH sends at most 100 at a time.
 _NAMES: Final = 4_096
+# No file system has longer ones; a packet has room for a quarter of a megabyte.
+_NAME_BYTES: Final = 255
 _EXTENSIONS: Final = 64
 
 
@@ -99,7 +101,7 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class RemoteEntry:
-    """One name in a remote folder, as the bytes that the server sent."""
+    """One name in a remote folder, as the bytes that the server sent; empty where no file can have it."""
 
     name: bytes
     attributes: Attributes
@@ -163,12 +165,15 @@ class Reader:
         return Attributes(size, mode, modified)
 
     def names(self) -> list[RemoteEntry]:
-        """The body of a NAME answer; the long form of each name is read over."""
+        """The body of a NAME answer; the long form of each name is read over.
+
+        A name that is too long for any file is counted and not kept: who listens decides how much is kept.
+        """
         entries = []
         for _ in range(self._count(_NAMES)):
             name = self.string()
             self.string()
-            entries.append(RemoteEntry(name, self.attributes()))
+            entries.append(RemoteEntry(name if len(name) <= _NAME_BYTES else b"", self.attributes()))
         return entries
 
     def extensions(self) -> dict[bytes, bytes]:

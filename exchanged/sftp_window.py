@@ -53,6 +53,7 @@ _WRITE_WINDOW_BYTES: Final = 16 * 1024 * 1024
 _FLUSH_EVERY_BYTES: Final = 64 * 1024 * 1024
 _RECEIVE_BYTES: Final = 256 * 1024
 _HANDLE_BYTES: Final = 256
+_DOTS: Final = frozenset({b".", b".."})
 _POSIX_RENAME: Final = b"posix-rename@openssh.com"
 _FSYNC: Final = b"fsync@openssh.com"
 _LIMITS: Final = b"limits@openssh.com"
@@ -136,11 +137,16 @@ class SftpWindow:
             raise
 
     def list_folder(self, path: str, cap: int) -> tuple[list[RemoteEntry], bool]:
-        """At most ``cap`` names of a folder, and whether there are more; ``.`` and ``..`` left out."""
+        """At most ``cap`` names of a folder, and whether there are more; ``.`` and ``..`` left out.
+
+        A folder has each of the two once: a server that repeats them is told as one with more, and left.
+        """
         handle = self.finish_open(self._submit(Kind.OPENDIR, string(path.encode())))
         entries: list[RemoteEntry] = []
+        seen = 0
         try:
-            while len(entries) <= cap:
+            # Every name counts, or a server could go on with one of them for ever.
+            while len(entries) <= cap and seen <= cap + len(_DOTS):
                 packet = self._answer(self._submit(Kind.READDIR, string(handle)))
                 if packet[0] == Kind.STATUS and self._status(packet) == Status.EOF:
                     break
@@ -149,10 +155,11 @@ class SftpWindow:
                     names = reader.names()
                     if not names:
                         raise malformed("an empty list of names")
-                entries += [entry for entry in names if entry.name not in {b".", b".."}]
+                seen += len(names)
+                entries += [entry for entry in names if entry.name not in _DOTS]
         finally:
             self.close_quietly(handle)
-        return entries[:cap], len(entries) > cap
+        return entries[:cap], len(entries) > cap or seen > cap + len(_DOTS)
 
     def remove(self, path: str) -> bool:
         """Remove a file; whether there was one."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from exchanged.errors import LedgerDamagedError, NoSpaceError
+from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import GENESIS
-from exchanged.ledger.writer import open_read_only
+from exchanged.ledger.writer import open_read_only, open_to_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,26 @@ class LedgerFacts:
     log_entries: int
 
 
-def copy_ledger(source: Path, target: Path) -> None:
+def copy_ledger(
+    source: Path, target: Path, before: Callable[[sqlite3.Connection], bool] = lambda _connection: True
+) -> bool:
     """Write ``target`` anew: one file, whole in itself, the ledger as of this moment.
 
-    Not flushed. Raises NotFoundError, FileOperationError, LedgerDamagedError, NoSpaceError.
+    ``before`` looks first at the very state that is copied, and may refuse it: False then. A daemon may run,
+    start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError, LedgerDamagedError,
+    NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile and whose side files the caller
+    cannot use.
     """
     for end in ("", "-wal", "-shm", "-journal"):
         target.with_name(target.name + end).unlink(missing_ok=True)
-    with closing(open_read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
+    written = _written(source)
+    connection, is_guarded = open_to_read(source)
+    with closing(connection), closing(sqlite3.connect(target)) as copy:
         try:
+            # One transaction from the first look to the last page.
+            connection.execute("BEGIN")
+            if not before(connection):
+                return False
             connection.backup(copy)
             # One file: nobody may leave a write-ahead log behind.
             copy.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -46,6 +58,24 @@ def copy_ledger(source: Path, target: Path) -> None:
             if "full" in str(error).lower():
                 raise NoSpaceError("no room for a copy of the ledger", where=str(target)) from error
             raise LedgerDamagedError(f"the ledger cannot be copied: {error}", where=str(source)) from error
+    if not is_guarded and _written(source) != written:
+        raise LedgerBusyError(
+            "the ledger was written while it was copied",
+            where=str(source),
+            hint="run this as root or as the daemon's user",
+        )
+    return True
+
+
+def _written(ledger: Path) -> tuple[tuple[int, int], ...]:
+    """Other numbers whenever somebody wrote the ledger: its file, or the log beside it."""
+    found = []
+    for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            # The log may come or go empty, by whoever only reads.
+            found += [(stat.st_size, stat.st_mtime_ns)] if stat.st_size else []
+    return tuple(found)
 
 
 def facts_of(connection: sqlite3.Connection) -> LedgerFacts:

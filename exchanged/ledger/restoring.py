@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -424,13 +424,15 @@ def given_statements(
 
 def recent_receipts(
     connection: sqlite3.Connection, since: datetime
-) -> tuple[tuple[int, PacketKey, str], ...]:
-    """Receipts recorded since then: row, packet, issuer."""
+) -> Iterator[tuple[int, PacketKey, str]]:
+    """Receipts recorded since then, as they were recorded: row, packet, issuer. Read as they are taken."""
     rows = connection.execute(
-        "SELECT id, sender, packet_id, issued_by FROM receipt WHERE recorded_at >= ? ORDER BY id",
+        "SELECT id, sender, packet_id, issued_by FROM receipt INDEXED BY receipt_recorded"
+        " WHERE recorded_at >= ? ORDER BY recorded_at, id",
         (stamp(since),),
     )
-    return tuple((row["id"], PacketKey(row["sender"], row["packet_id"]), row["issued_by"]) for row in rows)
+    for row in rows:
+        yield row["id"], PacketKey(row["sender"], row["packet_id"]), row["issued_by"]
 
 
 def passed_by(connection: sqlite3.Connection, link: str, key: PacketKey) -> bool:

@@ -44,6 +44,9 @@ _GROUP: Final = 256
 # More than there are: preparing one anew takes several times as long as most of them run.
 _STATEMENTS: Final = 1024
 
+# What the engine says where it can neither use nor make them.
+_NO_SIDE_FILES: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+
 
 @dataclass(slots=True)
 class _Work:
@@ -254,9 +257,19 @@ def _keep_to_itself(connection: sqlite3.Connection) -> None:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection for the command line, with or without a running daemon.
 
-    Raises NotFoundError when there is no ledger, FileOperationError when the caller may not read it, and
-    LedgerBusyError when somebody else keeps it locked, and LedgerDamagedError when it cannot be read for any
-    other reason.
+    A daemon that starts meanwhile changes nothing of a transaction that is read, except where
+    ``open_to_read`` says so. Raises NotFoundError when there is no ledger, FileOperationError when the caller
+    may not read it, and LedgerBusyError when somebody else keeps it locked, and LedgerDamagedError when it
+    cannot be read for any other reason.
+    """
+    return open_to_read(path)[0]
+
+
+def open_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """The same, and whether it is guarded against whoever writes meanwhile.
+
+    It is not where the side files, in which readers and writer of a WAL ledger heed each other, are not
+    there and cannot be made: on a read-only medium, or by somebody who may only read.
     """
     try:
         with path.open("rb"):
@@ -274,13 +287,33 @@ def open_read_only(path: Path) -> sqlite3.Connection:
             hint="run this as root or as the daemon's user",
         ) from error
     try:
-        # A WAL ledger without its side files can only be read as immutable: nobody writes it then.
-        is_open = path.with_name(path.name + "-wal").exists()
-        connection = _read_only(path, "mode=ro" if is_open else "mode=ro&immutable=1")
-        connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
+        try:
+            return _looked_at(path, "mode=ro"), True
+        except sqlite3.OperationalError as raised:
+            if raised.sqlite_errorcode & 0xFF not in _NO_SIDE_FILES or _has_log(path):
+                raise
+            return _looked_at(path, "mode=ro&immutable=1"), False
     except UNREADABLE as raised:
         raise name_busy(raised, str(path)) or _unreadable(text_of(raised), path) from raised
+
+
+def _looked_at(path: Path, mode: str) -> sqlite3.Connection:
+    """Opening alone reads nothing: the first statement says whether it can be read."""
+    connection = _read_only(path, mode)
+    try:
+        connection.execute("SELECT 1 FROM event LIMIT 1").fetchone()
+    except UNREADABLE:
+        connection.close()
+        raise
     return connection
+
+
+def _has_log(path: Path) -> bool:
+    """There are transactions beside the ledger's file: without them it would be an older one."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _unreadable(error: str, path: Path) -> LedgerDamagedError:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exchanged import forks
 from exchanged.acts.values import Act
-from exchanged.ledger import batches, restoring
+from exchanged.ledger import Transaction, batches, restoring
 from exchanged.restore_answers import give_again
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.note import Note, note_id_of, open_note, sign_note
 from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import (
+    Ask,
     KnownPacket,
     Numbers,
     Page,
@@ -275,3 +278,60 @@ def test_c23_what_was_taken_back_or_is_on_hold_leaves_for_nobody_who_asks_for_it
         network.run()
         assert rows(network, PROVINCE, "SELECT * FROM packet") == []
         assert rows(network, POLICE, "SELECT * FROM batch_item WHERE kind = 'packet'") == []
+
+
+def receipts_of_others(province: Province, count: int) -> None:
+    """As the province recorded them about packets between two agencies elsewhere, now."""
+
+    def record(tx: Transaction) -> None:
+        for number in range(count):
+            name = f"{tx.stamp} {number}"
+            tx.execute(
+                "INSERT INTO receipt (sender, packet_id, kind, recipient, attempt, issued_by, issued_at,"
+                " number, content_digest, seal_digest, recorded_at, own, document, digest)"
+                " VALUES (?, ?, 'accepted', '', 1, ?, ?, ?, '', '', ?, 1, x'', ?)",
+                COURT, name, PROVINCE, tx.stamp, number + 1, tx.stamp, name,
+            )  # fmt: skip
+
+    node(province).opened.ledger.write(record)
+
+
+def test_c23_who_asks_does_not_say_how_much_is_read_of_what_others_exchanged(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one note it had every receipt read that was ever recorded; only the restore window is."""
+    police, clock = province.police, province.network.clock
+    police.send(police.seal(province.request(seed=1)))
+    province.run()
+    receipts_of_others(province, 50)
+    clock.advance(timedelta(days=40).total_seconds())
+    receipts_of_others(province, 3)
+    for peer in (police, province.procuratorate):
+        peer.greet()
+    province.run()
+    taken: list[PacketKey] = []
+    recent = restoring.recent_receipts
+
+    def listened(*arguments: Any) -> Iterator[tuple[int, PacketKey, str]]:
+        for found in recent(*arguments):
+            taken.append(found[1])
+            yield found
+
+    monkeypatch.setattr(restoring, "recent_receipts", listened)
+    tell(police, Ask("a" * 32, datetime(1970, 1, 1, tzinfo=UTC)))
+    province.run()
+    (answered,) = province.events("restore-answered")
+    assert len(taken) == 3
+    # What concerns it is told, however old it is.
+    said = json.loads(str(answered["detail"]))
+    assert (said["packets"], said["receipts"]) == (1, 1)
+
+
+def test_c23_receipts_are_read_by_the_time_of_their_recording(province: Province) -> None:
+    connection = node(province).opened.ledger.read()
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    assert not list(restoring.recent_receipts(connection, province.network.clock.now()))
+    connection.set_trace_callback(None)
+    plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
+    assert plan == ["SEARCH receipt USING INDEX receipt_recorded (recorded_at>?)"]

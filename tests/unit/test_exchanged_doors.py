@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,10 +16,14 @@ from cli.directory_trusted import anchor_of
 from exchanged import directory_folder
 from exchanged.config import Config
 from exchanged.doors import DirectoryCopy, DoorAnswer, Why, read_copy, who_may_enter
-from exchanged.durable import DurableFiles, Volume
+from exchanged.durable import DurableFiles, Kernel, Volume
+from exchanged.parts import Ports, open_parts
+from exchanged.places import DAMAGE_FILE
+from exchanged.pool import InlinePool
 from packet_spec.model import Directory, DirectoryKey, KeyUse
 from packet_spec.signing import key_id_of
 from packet_spec.ssh_keys import SSH_SUITE, ssh_line
+from tests.support.clock import FakeRandomness
 from tests.support.listing import with_keys, with_node
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.publishing import signed
@@ -193,3 +199,39 @@ def test_a_folder_that_cannot_be_written_stops_nothing_and_is_tried_again(
     folder.parent.mkdir()
     copy.renew()
     assert copy_of(network, folder) == in_force(network)
+
+
+class FailingDoor(Kernel):
+    """Flushes nothing that lies in one folder, for as long as ``error`` is not 0."""
+
+    def __init__(self, door: Path, error: int) -> None:
+        self.door, self.error = door, error
+
+    def fsync(self, descriptor: int) -> None:
+        if self.error and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.door):
+            raise OSError(self.error, os.strerror(self.error))
+        super().fsync(descriptor)
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EIO])
+def test_a_failing_volume_of_the_door_stops_no_node(network: Network, error: int) -> None:
+    """The door may lie on a volume of its own: the node opens, works, and lays the copy when it can."""
+    node = network.nodes[PROVINCE]
+    node.close()
+    door = network.layout.root / "doors"
+    kernel = FailingDoor(door, error)
+    config = replace(node.config, node=replace(node.config.node, door=door))
+    ports = Ports(network.clock, FakeRandomness("door"), InlinePool(), threaded=False, kernel=kernel)
+    parts = open_parts(config, ports, lambda names: None)
+    try:
+        newer = replace(with_node(parts.trust.directory, POLICE, disabled=True), version=2)
+        assert copy_of(network, door) is None
+        parts.trust.offer(signed(network, newer))
+        parts.door.renew()
+        assert copy_of(network, door) is None
+        assert not (config.node.data_dir / DAMAGE_FILE).exists()
+        kernel.error = 0
+        parts.door.renew()
+        assert copy_of(network, door) == newer
+    finally:
+        parts.close(clean=True)

@@ -311,6 +311,30 @@ def test_no_question_walks_what_ever_passed(desk: Desk) -> None:
             assert not plan.startswith("SCAN") or "INDEX" in plan, (plan, statement)
 
 
+def test_what_stayed_delivered_or_expired_long_ago_is_not_walked(desk: Desk) -> None:
+    """Most receivers never collect or sign by a receipt: their packets stay in that state for ever."""
+    desk.books.move(desk.books.packet(1), Event.RECEIPT_DELIVERED)
+    desk.books.move(desk.books.packet(2), Event.RECEIPT_EXPIRED)
+    connection = desk.books.ledger.read()
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    desk.watch.matters(desk.clock.now())
+    found = desk.watch.matters(desk.clock.now() + timedelta(days=7, hours=1))
+    connection.set_trace_callback(None)
+    assert found
+    plans = {
+        statement: [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        for statement in statements
+        if "destination.since" in statement
+    }
+    # By recipient, and the packets of one, for each of: not collected, not signed, expired.
+    assert len(plans) >= 6
+    for statement, plan in plans.items():
+        index = "destination_expired" if "'expired'" in statement else "destination_unsigned"
+        first = plan[0].replace("COVERING ", "")
+        assert first.startswith(f"SEARCH destination USING INDEX {index} (since>?"), (plan, statement)
+
+
 @pytest.mark.parametrize("reference", WORDS)
 def test_both_languages_say_the_same_things(reference: str) -> None:
     words = WORDS[reference]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,7 +11,7 @@ import pytest
 
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, TransportFileError
-from exchanged.mailbox import partial_name
+from exchanged.mailbox import SCAN_NAMES, partial_name
 from exchanged.sftp_connection import SftpConnection, SftpSettings
 from exchanged.sftp_protocol import Kind, Reader, Status
 from exchanged.sftp_transport import SftpTransport
@@ -39,9 +40,12 @@ class ScriptedConnection:
         self.drops += 1
 
 
-def over(*servers: ScriptedServer) -> tuple[SftpTransport, ScriptedConnection]:
+def over(
+    *servers: ScriptedServer, scan_names: int = SCAN_NAMES
+) -> tuple[SftpTransport, ScriptedConnection]:
     connection = ScriptedConnection(*servers)
-    return SftpTransport(cast("SftpConnection", connection), DurableFiles(Volume.OWN)), connection
+    durable = DurableFiles(Volume.OWN)
+    return SftpTransport(cast("SftpConnection", connection), durable, scan_names=scan_names), connection
 
 
 def refusing(kind: Kind, code: int = Status.FAILURE) -> ScriptedServer:
@@ -175,6 +179,58 @@ def test_names_that_no_file_system_would_allow_are_strangers() -> None:
     listing = transport.list_names()
     assert listing.files == ()
     assert listing.strangers == len(hostile)
+
+
+def test_names_as_long_as_a_packet_are_counted_and_not_kept() -> None:
+    """Else a hostile server fills the memory of whoever dials it: 5 GB at the default cap."""
+    asked = 0
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        nonlocal asked
+        asked += kind == Kind.READDIR
+        return names([(b"%09d" % asked + b"x" * 250_000, 0o100640, 5)]) if kind == Kind.READDIR else None
+
+    transport, _ = over(ScriptedServer(bend), scan_names=100)
+    tracemalloc.start()
+    try:
+        listing = transport.list_names()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (listing.files, listing.strangers, listing.truncated) == ((), 100, True)
+    assert peak < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("dots", [[b"."], [b".."], [b".", b".."]])
+def test_a_server_that_repeats_the_folder_itself_for_ever_is_left(dots: list[bytes]) -> None:
+    asked = 0
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        nonlocal asked
+        asked += kind == Kind.READDIR
+        assert asked < 1_000, "the client still asks"
+        return names([(name, 0o40755, 0) for name in dots]) if kind == Kind.READDIR else None
+
+    transport, _ = over(ScriptedServer(bend), scan_names=100)
+    listing = transport.list_names()
+    assert (listing.files, listing.strangers, listing.truncated) == ((), 0, True)
+
+
+def test_the_folder_itself_takes_no_room_of_an_honest_listing() -> None:
+    listed = False
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        nonlocal listed
+        if kind != Kind.READDIR:
+            return None
+        if listed:
+            return status(Status.EOF)
+        listed = True
+        return names([(b".", 0o40755, 0), (b"..", 0o40755, 0), (BATCH.encode(), 0o100640, 5)])
+
+    transport, _ = over(ScriptedServer(bend), scan_names=1)
+    listing = transport.list_names()
+    assert ([file.name for file in listing.files], listing.truncated) == ([BATCH], False)
 
 
 def test_a_broken_session_is_dropped_and_the_next_one_is_used() -> None:
