@@ -126,11 +126,11 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/checking.py",
-                "            return self._copier.copy(work.read.source, work.read.packet_xml,"
+                "            content = self._copier.copy(source, work.read.packet_xml,"
                 " packet.attachments, parts)\n",
                 "            root = self._copier_root()\n"
                 "            again = (root / work.drop.row.name.decode()).read_bytes()\n"
-                "            return self._copier.copy(work.read.source, again, packet.attachments, parts)\n"
+                "            content = self._copier.copy(source, again, packet.attachments, parts)\n"
                 "        except OSError as error:\n"
                 "            raise DropChangedError('it went away') from error\n",
             ),
