@@ -170,14 +170,12 @@ class Line:
                 if cut is not None and passed + len(data) > cut:
                     crossing.happened = True
                     if rest := data[: cut - passed]:
-                        target.sendall(rest)
-                        self._count(crossing, len(rest), up=up)
+                        self._hand_over(target, rest, crossing, up=up)
                     self._drop(number)
                     return
                 passed += len(data)
                 if waiting is None:
-                    target.sendall(data)
-                    self._count(crossing, len(data), up=up)
+                    self._hand_over(target, data, crossing, up=up)
                 else:
                     delay = trouble.delay + self._random.random() * trouble.jitter
                     # A later piece never overtakes an earlier one.
@@ -210,14 +208,20 @@ class Line:
             if broken:
                 continue
             time.sleep(max(0.0, due - time.monotonic()))
-            # Before it is sent: who got it may ask at once.
-            self._count(crossing, len(data), up=up)
             try:
-                target.sendall(data)
+                self._hand_over(target, data, crossing, up=up)
             except OSError:
-                self._count(crossing, -len(data), up=up)
                 broken = True
                 self._drop(number)
+
+    def _hand_over(self, target: socket.socket, data: bytes, crossing: Crossing, *, up: bool) -> None:
+        """Send it, counted before: who got it may ask at once. Raises OSError."""
+        self._count(crossing, len(data), up=up)
+        try:
+            target.sendall(data)
+        except OSError:
+            self._count(crossing, -len(data), up=up)
+            raise
 
     def _count(self, crossing: Crossing, size: int, *, up: bool) -> None:
         if up:
