@@ -8,7 +8,7 @@ signature, which is verified when it lands and whenever it is shown.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -17,6 +17,11 @@ from packet_spec.identity import sha256_hex
 _PAGE: Final = 1_000
 _NAMED: Final = ("sender", "packet_id", "kind", "recipient", "issued_by", "content_digest", "seal_digest")
 _COUNTED: Final = ("attempt", "number", "issued_at")
+# Which receipt tells the packet of which entry of the log.
+_OF_AN_ENTRY: Final = (
+    "log_entry.kind = 'receipt' AND log_entry.digest = receipt.digest",
+    "log_entry.kind = 'seal' AND log_entry.digest = receipt.seal_digest AND receipt.own = 1",
+)
 _COLUMNS: Final = ", ".join((*_NAMED, *_COUNTED))
 
 Found = tuple[str, str, str, str]
@@ -76,15 +81,23 @@ def _recorded_otherwise(connection: sqlite3.Connection) -> Iterator[Found]:
 
 
 def _listed_wrongly(connection: sqlite3.Connection) -> Iterator[Found]:
-    """Log entries of receipts that are found under another packet than the receipt."""
+    """Log entries that are found under another packet than theirs: no hash of the log covers that.
+
+    Of a seal our own receipts tell the packet; what others say of it proves nothing.
+    """
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_entry'").fetchone()
     if known is None:
         return
-    rows = connection.execute(
-        "SELECT log_entry.position, receipt.sender, receipt.packet_id, log_entry.sender, log_entry.packet_id"
-        " FROM log_entry JOIN receipt ON receipt.digest = log_entry.digest WHERE log_entry.kind = 'receipt'"
-        " AND (log_entry.sender <> receipt.sender OR log_entry.packet_id <> receipt.packet_id)"
-        " ORDER BY log_entry.position"
-    )
+    for of_it in _OF_AN_ENTRY:
+        rows = connection.execute(
+            "SELECT DISTINCT log_entry.position, receipt.sender, receipt.packet_id, log_entry.sender,"  # noqa: S608
+            f" log_entry.packet_id FROM receipt CROSS JOIN log_entry ON {of_it}"
+            " WHERE log_entry.sender <> receipt.sender OR log_entry.packet_id <> receipt.packet_id"
+            " ORDER BY log_entry.position"
+        )
+        yield from _told(rows)
+
+
+def _told(rows: Iterable[tuple[int, str, str, str, str]]) -> Iterator[Found]:
     for position, sender, packet, said, listed in rows:
         yield "log-entry-listed-wrongly", f"log entry {position}", f"{sender} {packet}", f"{said} {listed}"

@@ -240,13 +240,15 @@ def test_i8_a_receipt_with_other_bytes_is_named(books: Books) -> None:
     assert problems(examine(books)) == [("receipt-differs", "receipt 1")]
 
 
-def test_i8_a_log_entry_that_is_listed_under_another_packet_is_named(books: Books) -> None:
+@pytest.mark.parametrize(("kind", "column"), [("receipt", "digest"), ("seal", "seal_digest")])
+def test_i8_a_log_entry_that_is_listed_under_another_packet_is_named(
+    books: Books, kind: str, column: str
+) -> None:
     books.receipt(_key(books), ReceiptKind.ACCEPTED)
-    (digest,) = books.ledger.read().execute("SELECT digest FROM receipt").fetchone()
-    insert = (
-        "INSERT INTO log_entry (position, kind, digest, sender, packet_id) VALUES (9, 'receipt', ?, 'x', 'y')"
-    )
-    tamper(books, insert, digest)
+    (digest,) = books.ledger.read().execute(f"SELECT {column} FROM receipt").fetchone()  # noqa: S608 - ours
+    tamper(books, "UPDATE receipt SET own = 1")
+    insert = "INSERT INTO log_entry (position, kind, digest, sender, packet_id) VALUES (9, ?, ?, 'x', 'y')"
+    tamper(books, insert, kind, digest)
     assert ("log-entry-listed-wrongly", "log entry 9") in problems(examine(books))
 
 
