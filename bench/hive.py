@@ -9,16 +9,15 @@ It is ended by a kill, and ends itself with 1 when a node failed for good.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from certainty.sweep.calls import die_with_parent
 from cli.wiring import make_pool, open_node, prepare_process, set_log
 from exchanged.config import load_config
 from exchanged.log import event_line
@@ -53,7 +52,7 @@ class SharedPool:
 
 def main(paths: Sequence[str]) -> int:
     """Carry these nodes until one has failed, or whoever started them ends them all."""
-    _end_with_parent()
+    die_with_parent()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     prepare_process()
@@ -78,11 +77,6 @@ def _look_after(nodes: Sequence[Node]) -> int:
             if (error := node.wait(0)) is not None:
                 event_line("ended", level=logging.ERROR, error=error.reference)
                 return 1
-
-
-def _end_with_parent() -> None:
-    """PR_SET_PDEATHSIG: whatever ends the bench ends everything that it started."""
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -22,9 +21,9 @@ from cli.frame import InputFileError
 from packet_spec.errors import NameRefusedError
 from packet_spec.findings import Finding
 from packet_spec.limits import KIB, MIB, PACKET_XML_BYTES, PARTS, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
-from packet_spec.names import escape_for_display, fold_name, safe_component
+from packet_spec.names import escape_for_display, fold_name, readings, safe_component
 from packet_spec.sentences import make_finding
-from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
+from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, raw_end, read_entries
 
 PACKET_XML: Final = "packet.xml"
 
@@ -152,11 +151,7 @@ def _file_of_folder(entry: Path) -> DropFile:
 
 def _readings(raw: bytes) -> tuple[str, ...]:
     """A name as UTF-8 and as GB18030, where it can be read so; else with escapes."""
-    readings: list[str] = []
-    for encoding in ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            readings.append(raw.decode(encoding))
-    return tuple(readings) or (escape_for_display(raw),)
+    return tuple(readings(raw)) or (escape_for_display(raw),)
 
 
 # --- zips ---------------------------------------------------------------------------------------
@@ -246,19 +241,13 @@ def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
         raise _refused(entry)
     if entry.is_encrypted or entry.method not in {STORED, DEFLATED}:
         raise DropRefused(make_finding("zip-protected", found=escape_for_display(entry.raw_name)))
-    raw = next((raw for raw in _encoded(last) if entry.raw_name.endswith(raw)), last.encode())
-    return _Zipped(last, folders[0] if folders else "", raw, entry, info)
+    return _Zipped(last, folders[0] if folders else "", raw_end(entry, last), entry, info)
 
 
 def _name_of(entry: ZipEntry) -> str:
     if entry.name is None:
         raise _refused(entry)
     return entry.name
-
-
-def _encoded(name: str) -> Iterator[bytes]:
-    for encoding in ("utf-8", "gb18030"):
-        yield name.encode(encoding)
 
 
 def _is_unsafe(component: str) -> bool:

@@ -11,7 +11,6 @@ Leaves to others: when a short file has had its time (``intake``), and reading t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -21,10 +20,9 @@ from frontend_server.outbox import is_temporary
 from packet_spec.findings import Finding
 from packet_spec.limits import FINDINGS, NAME_BYTES
 from packet_spec.model import Attachment
-from packet_spec.names import escape_for_display, fold_name
+from packet_spec.names import escape_for_display, fold_name, read_name, readings
 from packet_spec.sentences import make_finding
 
-_ENCODINGS: Final = ("utf-8", "gb18030")
 _folded: Final = lru_cache(maxsize=4096)(fold_name)  # of listed names, which packet.xsd keeps short
 
 
@@ -115,23 +113,14 @@ def _keys(name: bytes) -> tuple[str, ...]:
 
 
 def _make_keys(name: bytes) -> tuple[str, ...]:
-    return tuple(map(fold_name, _readings(name)))
+    return tuple(map(fold_name, readings(name)))
 
 
 # Documents of a type bear the same name in one packet after the other.
 _remembered_keys: Final = lru_cache(maxsize=4096)(_make_keys)
 
 
-def _readings(name: bytes) -> list[str]:
-    readings: list[str] = []
-    for encoding in _ENCODINGS:
-        with suppress(UnicodeDecodeError):
-            readings.append(name.decode(encoding))
-    return readings
-
-
 def _shown(name: bytes) -> str:
     """A name for people: in GB18030 where it is not UTF-8."""
-    for reading in _readings(name):
-        return escape_for_display(reading.encode())
-    return escape_for_display(name)
+    text = read_name(name)
+    return escape_for_display(name if text is None else text.encode())

@@ -24,7 +24,7 @@ from packet_spec.errors import NameRefusedError
 from packet_spec.limits import KIB, MIB, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
 from packet_spec.names import escape_for_display, fold_name, safe_component
 from packet_spec.sentences import make_finding
-from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
+from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, raw_end, read_entries
 
 _BLOCK: Final = 256 * KIB
 # Small archives of repetitive text may pass any ratio; below this a bomb is no bomb.
@@ -133,7 +133,7 @@ def _file_of(entry: ZipEntry) -> _File | None:
         if entry.size or not folders:
             raise _refused(entry)
         return None
-    raw = _encode(last, entry)
+    raw = raw_end(entry, last)
     if is_litter(raw) and last not in (".", ".."):
         return None
     kind = stat.S_IFMT(entry.unix_mode)
@@ -142,15 +142,6 @@ def _file_of(entry: ZipEntry) -> _File | None:
     if entry.is_encrypted or entry.method not in (STORED, DEFLATED):
         raise DropRefusedError(make_finding("zip-protected", found=escape_for_display(entry.raw_name)))
     return _File(raw, last, folders[0] if folders else "", entry)
-
-
-def _encode(text: str, entry: ZipEntry) -> bytes:
-    """The bytes of a part of the name as they stand in the zip."""
-    for encoding in ("utf-8", "gb18030"):
-        raw = text.encode(encoding)
-        if entry.raw_name.endswith(raw):
-            return raw
-    return text.encode()
 
 
 def _is_unsafe(component: str) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -29,6 +30,8 @@ OWN_NAMES: Final = (
     "collected",
 )
 
+# What names are written in, that of most first.
+_ENCODINGS: Final = ("utf-8", "gb18030")
 # Longest status name before its suffix; the rest of the 255 bytes is for suffix, twin mark and temp names.
 STATUS_NAME_BYTES: Final = 200
 
@@ -78,12 +81,16 @@ def fold_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def readings(name: bytes) -> Iterator[str]:
+    """Every text that an original name may be: in UTF-8, then in GB18030. The first of them counts."""
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            yield name.decode(encoding)
+
+
 def read_name(name: bytes) -> str | None:
     """The text of an original name: UTF-8 where it is that, else GB18030; None where it is neither."""
-    for encoding in ("utf-8", "gb18030"):
-        with suppress(UnicodeDecodeError):
-            return name.decode(encoding)
-    return None
+    return next(readings(name), None)
 
 
 def sealed_name(name: bytes, listed: str) -> bytes:

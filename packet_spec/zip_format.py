@@ -111,6 +111,15 @@ def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
     return tuple(entries)
 
 
+def raw_end(entry: ZipEntry, text: str) -> bytes:
+    """The bytes of ``text``, with which the name ends, as they stand in the zip."""
+    for encoding in ("utf-8", "gb18030"):
+        raw = text.encode(encoding)
+        if entry.raw_name.endswith(raw):
+            return raw
+    return text.encode()
+
+
 def _unstated_encoding(listed: Sequence[_Listed]) -> str:
     """The encoding of names that state none. Old tools write GBK so, Apple's UTF-8: one archive, one tool.
 

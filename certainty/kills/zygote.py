@@ -9,12 +9,13 @@ answers each with the process number of the daemon that it forked. It ends when 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import sys
 from typing import Any
+
+from certainty.sweep.calls import die_with_parent
 
 
 def _preload() -> None:
@@ -30,17 +31,12 @@ def _preload() -> None:
     gc.freeze()
 
 
-def _end_with_parent() -> None:
-    """PR_SET_PDEATHSIG: whatever ends the harness ends everything that it started."""
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
-
-
 def _become_daemon(order: dict[str, Any]) -> None:
     """In the child: what a service manager would have set up."""
     import random
 
     os.setsid()
-    _end_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     random.seed()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -59,7 +55,7 @@ def _become_daemon(order: dict[str, Any]) -> None:
 
 def main() -> None:
     """The loop of the parent; the child of each fork becomes a daemon and never comes back."""
-    _end_with_parent()
+    die_with_parent()
     _preload()
     # Nobody waits for the daemons here: the kernel may forget them when they end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
