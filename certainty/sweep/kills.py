@@ -22,16 +22,19 @@ GOAL_SECONDS: Final = 5.0
 _QUICK: Final = 6
 
 
-def sweep(run: Run, *roles: str) -> Iterator[Outcome]:
-    """All points of these roles; in the quick set a fixed spread."""
-    with ready(run) as layouts:
+def sweep(role: str, run: Run) -> Iterator[Outcome]:
+    """All points of that role; in the quick set a fixed spread."""
+    with ready(run, loses_power=False) as layouts:
         made = layouts[""]
-        every = made.cases(roles)
+        every = made.cases([role])
         # In a full run by lot, so that what is left out for want of time is spread as well.
         cases = spread(every, _QUICK) if run.quick else shuffled(every, run.seed)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "killed at"))
-        what = f"{len(every)} points of {' and '.join(roles)}"
+        what = f"{len(every)} points of the {role}"
         yield tally.outcome("F01", len(cases), what, GOAL_SECONDS, start_seconds())
+
+
+sender, bridge, province, receiver = (partial(sweep, role) for role in ROLES)
 
 
 def _one(made: Ready, world: World, case: Case) -> Result:

@@ -30,21 +30,23 @@ PAIRS: Final = 500
 _QUICK_PAIRS: Final = 3
 
 
-def sweep(run: Run, *roles: str) -> Iterator[Outcome]:
-    """F03: all points of these roles; in the quick set a fixed spread."""
-    with ready(run, *(ROLES[role] for role in roles)) as layouts:
-        every = [case for role in roles for case in layouts[ROLES[role]].cases([role])]
+def sweep(role: str, run: Run) -> Iterator[Outcome]:
+    """F03: all points of that role; in the quick set a fixed spread."""
+    with ready(run, ROLES[role]) as layouts:
+        made = layouts[ROLES[role]]
+        every = made.cases([role])
         # In a full run by lot, so that what is left out for want of time is spread as well.
         cases = spread(every, _QUICK) if run.quick else shuffled(every, run.seed)
-        world = next(iter(layouts.values())).world
-        tally = Tally(each(run, world, cases, partial(_one, layouts), "power cut at"))
-        what = f"{len(every)} points of {' and '.join(roles)}"
+        tally = Tally(each(run, made.world, cases, partial(_one, made), "power cut at"))
+        what = f"{len(every)} points of the {role}"
         yield tally.outcome("F03", len(cases), what, GOAL_SECONDS, start_seconds())
 
 
-def _one(layouts: dict[str, Ready], world: World, case: Case) -> Result:
+sender, bridge, province, receiver = (partial(sweep, role) for role in ROLES)
+
+
+def _one(made: Ready, world: World, case: Case) -> Result:
     code, at = ROLES[case.role], At(case.point.number)
-    made = layouts[code]
     world.restore(made.beginnings[case.beginning], code)
     stage = Stage(
         world, made.beginnings[case.beginning], {code: at}, on_death=partial(_cut, world), case=str(case)

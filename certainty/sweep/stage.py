@@ -156,10 +156,10 @@ class Stage:
             return
         self.ending.errors.extend(told.errors)
         self.ending.bugs.extend(told.bugs)
-        if told.head >= 0:
-            self._heads_told[code] = told.head
-        else:
+        if told.is_ending:
             self._died(code, victim.wait(), what)
+        else:
+            self._heads_told[code] = told.head
 
     def _died(self, code: str, exit_code: int, what: str) -> None:
         """That process has ended; what is held in the middle of a call ends in the same moment."""

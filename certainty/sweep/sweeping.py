@@ -78,16 +78,17 @@ class Ready:
 
 
 @contextmanager
-def ready(run: Run, *layouts: str, inodes: int = 0) -> Iterator[dict[str, Ready]]:
+def ready(run: Run, *layouts: str, inodes: int = 0, loses_power: bool = True) -> Iterator[dict[str, Ready]]:
     """The world of one shard in each layout, below its folder, in mounts that end with this process.
 
-    ``inodes``: so many has each volume; 0 leaves it to mkfs.
+    ``inodes``: so many has each volume; 0 leaves it to mkfs. ``loses_power``: as of ``World``.
     """
     private_mounts()
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with World(run.folder / f"sweep-{len(layouts)}", inodes) as world:
+        place = run.folder / f"sweep-{len(layouts)}"
+        with World(place, inodes, loses_power=loses_power) as world:
             made: dict[str, Ready] = {}
             for layout in layouts or ("",):
                 run.progress(len(made), len(layouts) or 1, "making the world")

@@ -14,10 +14,14 @@ _TEARS: Final = (*_VOLUMES, "debugfs")
 def _shard(
     name: str, title: str, rows: tuple[str, ...], needs: tuple[str, ...], quick: int, full: int
 ) -> Shard:
-    """``quick`` and ``full`` are seconds; a shard without ``quick`` is not in that set."""
-    module = f"certainty.sweep.{name.replace('-', '_')}"
+    """``quick`` and ``full`` are seconds; a shard without ``quick`` is not in that set.
+
+    The module bears the name of the shard; what follows a slash there is the role that it is about.
+    """
+    area, _, role = name.partition("/")
+    module = f"certainty.sweep.{area.replace('-', '_')}{role and f':{role}'}"
     return Shard(
-        f"sweep-{name}",
+        f"sweep-{name.replace('/', '-')}",
         title,
         rows,
         module,
@@ -29,10 +33,14 @@ def _shard(
 
 
 SHARDS: Final = (
-    _shard("kill-ends", "front-ends killed before each call", ("F01",), _VOLUMES, 20, 1200),
-    _shard("kill-middle", "bridge and province killed before each call", ("F01",), _VOLUMES, 0, 1200),
-    _shard("power-ends", "front-ends: power cut before each call", ("F03",), _VOLUMES, 20, 1200),
-    _shard("power-middle", "bridge and province: power cut before each call", ("F03",), _VOLUMES, 0, 1200),
+    _shard("kills/sender", "a front-end that sends, killed before each call", ("F01",), _VOLUMES, 0, 1000),
+    _shard("kills/bridge", "a bridge, killed before each call", ("F01",), _VOLUMES, 15, 1000),
+    _shard("kills/province", "the province, killed before each call", ("F01",), _VOLUMES, 0, 1000),
+    _shard("kills/receiver", "a front-end that receives, killed", ("F01",), _VOLUMES, 15, 1000),
+    _shard("power/sender", "power cut before each call of a sender", ("F03",), _VOLUMES, 15, 1000),
+    _shard("power/bridge", "power cut before each call of a bridge", ("F03",), _VOLUMES, 0, 1000),
+    _shard("power/province", "power cut before each call of the province", ("F03",), _VOLUMES, 0, 1000),
+    _shard("power/receiver", "power cut before each call of a receiver", ("F03",), _VOLUMES, 15, 1000),
     _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 25, 500),
     _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 22, 700),
     _shard("daemons", "real daemons whose flush fails", ("F05",), (), 9, 300),

@@ -39,11 +39,16 @@ _LOOK_MILLISECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a step came to. ``head`` is the number of the last event; bugs are errors without a name."""
+    """What a step came to; bugs are errors without a name.
+
+    ``head`` is the number of the last event, -1 when the ledger could not be read. ``is_ending``: the process
+    ends by itself after this.
+    """
 
     head: int = 0
     errors: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
+    is_ending: bool = False
 
 
 class VictimGoneError(Exception):
@@ -199,7 +204,7 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
                 # As the node's own ``_on_fatal`` does; on the way up it is ``open_parts`` that does.
                 with suppress(OSError):
                     (node.config.node.data_dir / DAMAGE_FILE).touch()
-            commands.send(pickle.dumps(Told(-1, (error.reference,))))
+            commands.send(pickle.dumps(Told(-1, (error.reference,), is_ending=True)))
             return DAMAGED
         head = -1
         with suppress(Exception):

@@ -60,9 +60,18 @@ class Volume:
 
     @classmethod
     def create(
-        cls, image: Path, at: Path, mebibytes: int = 64, *, inodes: int = 0, options: str = UNKIND
+        cls,
+        image: Path,
+        at: Path,
+        mebibytes: int = 64,
+        *,
+        inodes: int = 0,
+        options: str = UNKIND,
+        has_journal: bool = True,
     ) -> Self:
         """A new, empty, mounted volume of ``mebibytes``; ``inodes`` 0 leaves their number to mkfs.
+
+        One without a journal is for where no power is cut: a flush takes half the time there.
 
         ``at`` is made where it is missing. The root folder of the volume belongs to who calls.
         """
@@ -70,7 +79,9 @@ class Volume:
         with image.open("wb") as file:
             file.truncate(mebibytes * 1024 * 1024)
         count = ["-N", str(inodes)] if inodes else []
-        _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard", *count, str(image))
+        journal = [] if has_journal else ["-O", "^has_journal"]
+        plain = ("-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard")
+        _run("mkfs.ext4", *plain, *count, *journal, str(image))
         volume.mount()
         (at / "lost+found").rmdir()
         return volume

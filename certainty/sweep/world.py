@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from certainty.sweep.volume import Volume, VolumeToolError, copy_image, private_mounts
+from certainty.sweep.volume import PLAIN, UNKIND, Volume, VolumeToolError, copy_image, private_mounts
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
@@ -60,12 +60,14 @@ class Beginning:
 class World:
     """The place of all workers, below ``place``, an empty folder of its own. A context manager.
 
-    The first volume holds everything that no volume of its own was made for.
+    The first volume holds everything that no volume of its own was made for. ``loses_power``: a case may cut
+    it, so that the volumes need what a production volume has for that; it makes each flush dearer.
     """
 
-    def __init__(self, place: Path, inodes: int = 0) -> None:
+    def __init__(self, place: Path, inodes: int = 0, *, loses_power: bool = True) -> None:
         self._place = place
         self._inodes = inodes
+        self._loses_power = loses_power
         self.layout = Layout(place / "memory" / "lab")
         self._volumes: list[Volume] = []
 
@@ -136,7 +138,7 @@ class World:
         places = (self.layout.root, *(self.folders(layout) if layout else ()))
         for index, place in enumerate(places):
             kept = self._kept(beginning, layout, index)
-            self._volumes.append(Volume.restored(kept, self._image(index), place))
+            self._volumes.append(Volume.restored(kept, self._image(index), place, self._options))
 
     def folders(self, code: str) -> tuple[Path, ...]:
         """What lies on the machine of a node: the node itself, its agency's folders, mailboxes it serves.
@@ -185,8 +187,15 @@ class World:
         return [volume for volume in self._volumes if volume.at in places]
 
     def _add(self, index: int, place: Path) -> None:
-        made = Volume.create(self._image(index), place, _VOLUME_MEBIBYTES, inodes=self._inodes)
+        made = Volume.create(
+            self._image(index), place, _VOLUME_MEBIBYTES,
+            inodes=self._inodes, options=self._options, has_journal=self._loses_power,
+        )  # fmt: skip
         self._volumes.append(made)
+
+    @property
+    def _options(self) -> str:
+        return UNKIND if self._loses_power else PLAIN
 
     def _image(self, index: int) -> Path:
         return self._place / "memory" / f"{index}.image"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from typing import TypeAlias
 
 from sqlite_utils import Database, Migrations
@@ -25,14 +27,21 @@ def examine_schema(connection: sqlite3.Connection, most: int) -> list[tuple[str,
 
 
 def _contradictions(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str, str]]:
-    missing = lacks(connection)
-    made = Database(memory=True)
-    migrate_until(made, missing)
-    wanted, found = _shape(made.conn), _shape(connection)
+    wanted, found = _wanted(lacks(connection)), _shape(connection)
     for key in sorted(wanted.keys() | found.keys()):
         left, right = wanted.get(key), found.get(key)
         if left != right:
             yield "schema-changed", " ".join(key), _told(left, right), _told(right, left)
+
+
+@cache
+def _wanted(missing: tuple[str, ...]) -> _Shape:
+    """What a ledger looks like to which the steps ``missing`` are still to come."""
+    made = Database(memory=True)
+    made = Database(memory=True)
+    with closing(made.conn):
+        migrate_until(made, missing)
+        return _shape(made.conn)
 
 
 def _shape(connection: sqlite3.Connection) -> _Shape:
