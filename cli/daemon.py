@@ -46,8 +46,10 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
     except ExchangeError as error:
         print(describe(error), file=sys.stderr)
         sys.exit(int(exit_code_of(error)))
-    from cli.wiring import become_owner, recover, run_node, set_log  # noqa: PLC0415 - see the module's docstring
+    from cli.render import ask  # noqa: PLC0415 - see the module's docstring
+    from cli.wiring import become_owner, run_node, set_log  # noqa: PLC0415 - likewise
     from exchanged.config import load_config  # noqa: PLC0415 - likewise
+    from exchanged.recovering import recover  # noqa: PLC0415 - likewise
 
     configure_logging("info", as_json=False)
     # When the watchdog ends a node that hangs, the log shows where every thread stood.
@@ -58,7 +60,8 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
         set_log(config)
         become_owner(config)
         if wants_recovery:
-            recover(config)
+            ask(_("Was the volume checked and is it sound?"))
+            recover(config.node.data_dir)
         code = run_node(config_path, config)
     except ExchangeError as error:
         event_line("ended", level=40, error=error.reference)

@@ -14,20 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from cli.exit_codes import ExitCode
-from cli.locale import _
-from cli.render import ask
 from cli.service import Service, Signals
 from exchanged.acts.opening import become, desk_of, no_agency
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config, LogFormat
 from exchanged.errors import NodeStuckError
-from exchanged.ledger import open_read_only
-from exchanged.ledger.verify import verify_ledger
 from exchanged.log import configure_logging
 from exchanged.node import Node
 from exchanged.notify import sd_notify, watchdog_interval_seconds
 from exchanged.parts import Parts, Ports, open_parts
-from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from exchanged.pool import ProcessWorkPool, WorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
@@ -135,14 +130,3 @@ def stations_of(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:
             return provincial_stations(parts), {}
         case NodeRole.BRIDGE:
             return bridge_stations(parts), {}
-
-
-def recover(config: Config) -> None:
-    """After a damaged volume: verify the ledger and take the mark away, once a person confirmed.
-
-    Raises LedgerDamagedError when ledger or files contradict each other.
-    """
-    ask(_("Was the volume checked and is it sound?"))
-    data_dir = config.node.data_dir
-    verify_ledger(open_read_only(data_dir / LEDGER_FILE), data_dir)
-    (data_dir / DAMAGE_FILE).unlink(missing_ok=True)

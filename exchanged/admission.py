@@ -14,7 +14,8 @@ from pathlib import Path
 from exchanged import forks
 from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
-from exchanged.ledger import Transaction, arrivals, batches, cases, packets
+from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets
+from exchanged.ledger.awaited import Awaited
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
 from exchanged.packs import find_pack
@@ -33,7 +34,7 @@ from packet_spec.findings import Finding, Outcome, Severity
 from packet_spec.identity import PacketKey
 from packet_spec.model import CheckedScope, ItemKind, Packet, Priority, Receipt, ReceiptKind, Seal
 from packet_spec.sentences import make_finding
-from packet_spec.sequence import check_sequence
+from packet_spec.sequence import check_sequence, predecessors_of
 from packet_spec.sequence_policy import SequencePolicy
 
 _CLOCK_AGAIN_SECONDS = 30.0
@@ -191,7 +192,9 @@ class Admission:
         if business_type is not None:
             can_wait = examined.verdict.outcome is Outcome.VALID and not findings
             checked = check_sequence(seal.business_type, history, catalogue, self._policy_for(seal))
-            findings.extend(self._or_wait(transaction, row, checked, can_wait=can_wait))
+            about = awaited.about_case(found, envelope.case_numbers) if can_wait else ()
+            awaits = Awaited(about, predecessors_of(seal.business_type, catalogue))
+            findings.extend(self._or_wait(transaction, row, checked, awaits))
         return case_id, tuple(found[1:]), tuple(findings)
 
     def _policy_for(self, seal: Seal) -> SequencePolicy:
@@ -210,17 +213,21 @@ class Admission:
         return named is not None and sender in named.recipients
 
     def _or_wait(
-        self, transaction: Transaction, row: ArrivalRow, findings: tuple[Finding, ...], *, can_wait: bool
+        self, transaction: Transaction, row: ArrivalRow, findings: tuple[Finding, ...], awaits: Awaited
     ) -> tuple[Finding, ...]:
-        """What the order rules found; a packet that is merely ahead of its predecessor waits (C15)."""
+        """What the order rules found; a packet that is merely ahead of its predecessor waits (C15).
+
+        ``awaits``: what would be one, and where; nowhere, when it need not be waited for.
+        """
         refusing = [finding for finding in findings if finding.severity is Severity.REFUSE]
         missing = refusing and all(finding.code == "predecessor-missing" for finding in refusing)
         # What came past an earlier batch of its link may be ahead by our own lack of room: nobody's fault.
         came_past = arrivals.came_past_another(transaction.connection, row.id)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
-        if missing and can_wait and (came_past or not waited):
+        if missing and awaits.about and (came_past or not waited):
             left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
-            raise Held("waiting-for-predecessor", max(_CAME_PAST_SECONDS if came_past else 0.05, left))
+            seconds = max(_CAME_PAST_SECONDS if came_past else 0.05, left)
+            raise Held(awaited.FOR_PREDECESSOR, seconds, awaits)
         return findings
 
     def _admit(
@@ -252,7 +259,6 @@ class Admission:
         for link in filter(None, dict.fromkeys(roads.values())):
             batches.enqueue(transaction, link, ItemKind.RECEIPT, receipt, priority, of=seal.key.sender)
             batches.enqueue(transaction, link, ItemKind.PACKET, number, priority, of=seal.key.sender)
-        arrivals.release_held(transaction, reasons=("waiting-for-predecessor",))
         return accepted
 
     def _road(self, row: ArrivalRow, sender: str, recipient: str) -> str:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from exchanged.ledger import Transaction, arrivals
+from exchanged.ledger.awaited import Awaited
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.states import Event
@@ -22,12 +23,18 @@ DIRECTORY_BEHIND_SECONDS: Final = 600.0
 
 
 class Held(Exception):  # noqa: N818 - a decision, not an error
-    """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later."""
+    """The packet cannot be decided now: ``reason`` (kebab-case), to be looked at again later.
 
-    def __init__(self, reason: str, again_in_seconds: float | None = None) -> None:
+    ``awaits``: what wakes it before (``ledger.awaited``).
+    """
+
+    def __init__(
+        self, reason: str, again_in_seconds: float | None = None, awaits: Awaited | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.again_in_seconds = again_in_seconds
+        self.awaits = awaits
 
 
 class Suspicious(Exception):  # noqa: N818 - a decision, not an error

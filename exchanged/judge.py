@@ -30,7 +30,7 @@ from exchanged.decisions import (
 )
 from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, batches, blobs, restoring
+from exchanged.ledger import Ledger, Transaction, arrivals, awaited, batches, blobs, restoring
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
@@ -235,6 +235,8 @@ class Judge:
                 self._move_on(transaction, row, answer)
         except Held as decision:
             hold(transaction, row, decision.reason, decision.again_in_seconds)
+            if decision.awaits is not None:
+                awaited.note(transaction, row, decision.awaits)
         except Suspicious as decision:
             decision.beside(transaction)
             by_directory = decision.by_directory or decision.reason in _BY_DIRECTORY

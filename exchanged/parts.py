@@ -229,8 +229,9 @@ def _open_locked(
     files = DurableFiles(Volume.OWN, ports.crash, ports.kernel)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
-    # It may lie on any volume, and a failing one stops the door alone; our own is watched by the pulse.
-    door = DirectoryCopy(config.node.door, files.for_volume(Volume.FOREIGN), trust)
+    # Elsewhere it may lie on any volume, and a failing one stops the door alone.
+    of_door = Volume.OWN if config.node.door.is_relative_to(data_dir) else Volume.FOREIGN
+    door = DirectoryCopy(config.node.door, files.for_volume(of_door), trust)
     was_behind = door.bring_back()
     keyring = Keyring(config, trust, ports.randomness)
     keyring.load()

@@ -126,8 +126,11 @@ class Sweep:
         return count == _GROUP
 
     def _sweep_blobs(self, old: Old) -> bool:
+        last = old.last_packet
+        done = blobs.need_none(self._ledger.read(), old.before, _GROUP, last_packet=last)
+
         def collect(transaction: Transaction) -> tuple[tuple[str, int], ...]:
-            found = blobs.collect(transaction, old.before, _GROUP, last_packet=old.last_packet)
+            found = blobs.collect(transaction, old.before, _GROUP, last_packet=last, of=done)
             _tell(transaction, "blobs", len(found))
             return found
 
@@ -136,7 +139,7 @@ class Sweep:
             self._store.remove(digest, generation)
         if gone:
             event_line("retention", kind="blobs", count=len(gone))
-        return len(gone) == _GROUP
+        return _GROUP in (len(gone), len(done))
 
     def _forget_passed(self, old: Old) -> bool:
         def forget(transaction: Transaction) -> int:

@@ -56,6 +56,17 @@ def check_sequence(
     )
 
 
+def predecessors_of(business_type: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """Codes of which one must have come before this type (``ANY``: whatever came); empty when none must.
+
+    Raises CatalogueError for an unknown type.
+    """
+    codes = catalogue.business_type(business_type).predecessors.require_any
+    deciding = (row.code for row in catalogue.business_types.values() if row.needs_acceptance)
+    named = (code for code in codes if code != ANY_NEEDS_ACCEPTANCE)
+    return tuple(dict.fromkeys((*named, *(deciding if ANY_NEEDS_ACCEPTANCE in codes else ()))))
+
+
 def _violations(
     row: BusinessType, history: Sequence[str], catalogue: Catalogue
 ) -> Iterable[tuple[str, tuple[str, ...]]]:

@@ -38,6 +38,8 @@ _SITES: Final = (1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40, 43, 46)
 _QUICK_SITES: Final = (20,)
 _PATIENCE_SECONDS: Final = 60.0
 _LOOK_MILLISECONDS: Final = 200
+# What another thread is about to put in the moment of the error was decided before it.
+_IN_HAND_SECONDS: Final = 0.05
 
 
 def work(run: Run) -> Iterator[Outcome]:
@@ -80,7 +82,7 @@ class _Trial:
         took = ended - failed[0]
         if code != DAMAGED:
             self._say("I12", f"ended with code {code}")
-        late = [path.name for path in self._put() if path.stat().st_mtime > failed[1]]
+        late = [path.name for path in self._put() if path.stat().st_mtime > failed[1] + _IN_HAND_SECONDS]
         if late:
             self._say("I1", f"put into the mailbox after the error: {', '.join(late)}")
         again = self._start([], "")

@@ -52,8 +52,15 @@ class Driven:
     def open(self) -> None:
         """Start: the same code after a crash and after a clean stop. Raises ExchangeError."""
         ports = Ports(self._clock, self._randomness, InlinePool(), threaded=False)
-        parts = open_parts(self.config, ports, self._wake)
-        self._parts = parts
+        self._parts = parts = open_parts(self.config, ports, self._wake)
+        try:
+            self._set_up(parts)
+        except BaseException:
+            # As ``cli.wiring.open_node``: who has no stations is not open.
+            self.die()
+            raise
+
+    def _set_up(self, parts: Parts) -> None:
         own, watched = stations_of(parts)
         links = [
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)

@@ -7,6 +7,7 @@ once for what has a large part. A packet that appears twice, in parts, or with o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from packet_spec.limits import MIB
 _OWN: Final = frozenset({"accepted.xml", "receipt.xml", "findings.xml"})
 # Made by nodes, and different wherever an id or a time is: their names are compared, their bytes not.
 _MADE: Final = frozenset({"delivery.xml", "seal.xml", "seal.sig"})
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EROFS})
 _EMPTY: Final = ("arrival", "outgoing", "effect")
 
 
@@ -54,12 +56,21 @@ class Reader:
             lying.add(name)
             if name not in self._lying:
                 self.appeared.append(Seen(folder.name, contents(folder)))
-            elif may_take and self.takes:
-                self._sign(folder)
-                shutil.rmtree(folder)
-                _flush(folder.parent)
+            elif may_take and self.takes and self._take(folder):
                 lying.discard(name)
         self._lying = lying
+
+    def _take(self, folder: Path) -> bool:
+        """Sign for it where that is due and take it away; False on a disk that lets nobody write now."""
+        try:
+            self._sign(folder)
+            shutil.rmtree(folder)
+            _flush(folder.parent)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            return False
+        return True
 
     @staticmethod
     def signs(folder: Path) -> bool:
@@ -69,7 +80,6 @@ class Reader:
     def _sign(self, folder: Path) -> None:
         if folder.name in self._signed or not self.signs(folder):
             return
-        self._signed.add(folder.name)
         sender, _, packet = folder.name.partition("_")
         text = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<disposition xmlns="urn:exchanged:disposition:1"'
@@ -82,6 +92,7 @@ class Reader:
             file.flush()
             os.fsync(file.fileno())
         hidden.rename(self.agency / "outbox" / f"signed-{packet}.xml")
+        self._signed.add(folder.name)
         _flush(self.agency / "outbox")
 
 

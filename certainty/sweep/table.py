@@ -34,7 +34,7 @@ def _shard(
 
 SHARDS: Final = (
     _shard("kills/sender", "a front-end that sends, killed before each call", ("F01",), _VOLUMES, 0, 1000),
-    _shard("kills/bridge", "a bridge, killed before each call", ("F01",), _VOLUMES, 15, 1000),
+    _shard("kills/bridge", "a bridge, killed before each call", ("F01",), _VOLUMES, 0, 1000),
     _shard("kills/province", "the province, killed before each call", ("F01",), _VOLUMES, 0, 1000),
     _shard("kills/receiver", "a front-end that receives, killed", ("F01",), _VOLUMES, 15, 1000),
     _shard("power/sender", "power cut before each call of a sender", ("F03",), _VOLUMES, 15, 1000),

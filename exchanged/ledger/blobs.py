@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Container, Iterable
 from datetime import datetime
+from typing import Final
 
 from exchanged.ledger import ciphertexts
 from exchanged.ledger.times import stamp
@@ -98,24 +99,49 @@ def is_entitled(connection: sqlite3.Connection, digest: str, holder: str) -> boo
     return row is not None
 
 
+# A packet that needs its large parts no more: final for long, and nothing of it comes in again.
+_NEEDS_NONE: Final = (
+    "EXISTS (SELECT 1 FROM packet WHERE packet.sender = blob_reference.sender"
+    " AND packet.packet_id = blob_reference.packet_id AND packet.state IN ('done', 'refused')"
+    " AND packet.since < ? AND packet.id <= ?) AND NOT EXISTS (SELECT 1 FROM arrival"
+    " WHERE arrival.sender = blob_reference.sender AND arrival.packet_id = blob_reference.packet_id)"
+)
+
+
+def need_none(
+    connection: sqlite3.Connection, final_before: datetime, limit: int, *, last_packet: int
+) -> tuple[PacketKey, ...]:
+    """At most ``limit`` packets that refer to blobs, were final before that time, and do so no more.
+
+    Up to the row ``last_packet`` (``ledger.keeping``: what was there by then). Reads every reference: this is
+    asked outside the writer, and ``collect`` looks once more.
+    """
+    rows = connection.execute(
+        f"SELECT DISTINCT sender, packet_id FROM blob_reference WHERE {_NEEDS_NONE} LIMIT ?",  # noqa: S608 - ours
+        (stamp(final_before), last_packet, limit),
+    )
+    return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
+
+
 def collect(
-    transaction: Transaction, final_before: datetime, limit: int, *, last_packet: int
+    transaction: Transaction,
+    final_before: datetime,
+    limit: int,
+    *,
+    last_packet: int,
+    of: Iterable[PacketKey],
 ) -> tuple[tuple[str, int], ...]:
     """Mark dead what nothing needs any more, and say which files may go (C10).
 
-    References of packets that were final before that time are let go first, up to the row ``last_packet``
-    (``ledger.keeping``: what was there by then); then a generation goes when
-    no packet and no arrival refers to it and no open batch offers it. All in one transaction,
-    so that a landing either finds its reference counted or meets a dead row and says ``need``.
+    References of the packets ``of`` (``need_none``, with the same time and row) are let go first; then a
+    generation goes when no packet and no arrival refers to it and no open batch offers it. All in one
+    transaction, so that a landing either finds its reference counted or meets a dead row and says ``need``.
     """
-    transaction.execute(
-        "DELETE FROM blob_reference WHERE EXISTS (SELECT 1 FROM packet WHERE packet.sender ="
-        " blob_reference.sender AND packet.packet_id = blob_reference.packet_id"
-        " AND packet.state IN ('done', 'refused') AND packet.since < ? AND packet.id <= ?) AND NOT EXISTS"
-        " (SELECT 1 FROM arrival WHERE arrival.sender = blob_reference.sender"
-        " AND arrival.packet_id = blob_reference.packet_id)",
-        stamp(final_before), last_packet,
-    )  # fmt: skip
+    for key in of:
+        transaction.execute(
+            f"DELETE FROM blob_reference WHERE sender = ? AND packet_id = ? AND {_NEEDS_NONE}",  # noqa: S608 - ours
+            key.sender, key.packet_id, stamp(final_before), last_packet,
+        )  # fmt: skip
     rows = transaction.execute(
         "SELECT digest, generation FROM blob WHERE state = 'live' AND since < ?"
         " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from exchanged.ledger import awaited
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identifiers import canonical_case_number
 from packet_spec.identity import PacketKey
@@ -69,8 +70,10 @@ def record(
 ) -> None:
     """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one.
 
-    ``at`` is when it was accepted: its place in the case, also when it comes again after a restore (C23).
+    What waited in the case for one of its packets is judged again (``awaited``). ``at`` is when it was
+    accepted: its place in the case, also when it comes again after a restore (C23).
     """
+    joined, numbers = tuple(joined), tuple(numbers)
     for other in joined:
         transaction.execute("UPDATE OR IGNORE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_number WHERE case_id = ?", other)
@@ -85,9 +88,9 @@ def record(
         )  # fmt: skip
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
-    if case_of_packet(transaction.connection, key) == case_id:
-        return
-    transaction.execute(
-        "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
-        case_id, business_type, key.sender, key.packet_id, at or transaction.stamp,
-    )  # fmt: skip
+    if case_of_packet(transaction.connection, key) != case_id:
+        transaction.execute(
+            "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
+            case_id, business_type, key.sender, key.packet_id, at or transaction.stamp,
+        )  # fmt: skip
+    awaited.release(transaction, case_id, awaited.about_case((case_id, *joined), numbers))

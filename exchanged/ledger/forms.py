@@ -27,6 +27,7 @@ STEPS: Final = (
     "0014-turns",
     "0015-expiring",
     "0016-outgoing",
+    "0017-awaited",
 )
 """All of them, in order."""
 

@@ -15,6 +15,7 @@ from sqlite_utils import Database, Migrations
 from exchanged.ledger import (
     forms,
     schema_answers,
+    schema_awaited,
     schema_encryption,
     schema_expiring,
     schema_keys,
@@ -375,6 +376,11 @@ def _expiring(database: Database) -> None:
 @migrations(name="0016-outgoing")
 def _outgoing(database: Database) -> None:
     _run(database, schema_outgoing.STATEMENTS)
+
+
+@migrations(name="0017-awaited")
+def _awaited(database: Database) -> None:
+    _run(database, schema_awaited.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

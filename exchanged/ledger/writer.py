@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -295,6 +295,17 @@ def open_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
             return _looked_at(path, "mode=ro&immutable=1"), False
     except UNREADABLE as raised:
         raise name_busy(raised, str(path)) or _unreadable(text_of(raised), path) from raised
+
+
+def has_begun(path: Path) -> bool:
+    """Its first form was made; one that cannot be read has begun as well."""
+    if not path.exists():
+        return False
+    try:
+        with closing(_read_only(path, "mode=ro")) as connection:
+            return forms.lacks(connection) != forms.STEPS
+    except (*UNREADABLE, LedgerDamagedError):
+        return True
 
 
 def _looked_at(path: Path, mode: str) -> sqlite3.Connection:

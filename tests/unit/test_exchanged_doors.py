@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from exchanged import directory_folder
 from exchanged.config import Config
 from exchanged.doors import DirectoryCopy, DoorAnswer, Why, read_copy, who_may_enter
 from exchanged.durable import DurableFiles, Kernel, Volume
+from exchanged.errors import VolumeDamagedError
 from exchanged.parts import Ports, open_parts
 from exchanged.places import DAMAGE_FILE
 from exchanged.pool import InlinePool
@@ -235,3 +237,19 @@ def test_a_failing_volume_of_the_door_stops_no_node(network: Network, error: int
         assert copy_of(network, door) == newer
     finally:
         parts.close(clean=True)
+
+
+def test_a_door_within_the_node_fails_with_the_nodes_own_volume(network: Network) -> None:
+    """Where nobody set another place it lies in the folder of the node: its flush is one of that volume."""
+    node = network.nodes[PROVINCE]
+    node.close()
+    own = node.config.node
+    shutil.rmtree(own.door)
+    kernel = FailingDoor(own.door, errno.EIO)
+    ports = Ports(network.clock, FakeRandomness("door"), InlinePool(), threaded=False, kernel=kernel)
+    with pytest.raises(VolumeDamagedError):
+        open_parts(node.config, ports, lambda names: None)
+    assert (own.data_dir / DAMAGE_FILE).exists()
+    (own.data_dir / DAMAGE_FILE).unlink()
+    node.open()
+    assert copy_of(network, own.door) == in_force(network)

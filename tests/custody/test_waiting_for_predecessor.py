@@ -1,0 +1,118 @@
+"""C15 at the province: what came before its predecessor waits for it, and for nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cli.fiction.case_file import CaseFile, new_case
+from cli.fiction.request import DropRequest
+from exchanged.config import load_config
+from exchanged.ledger.awaited import FOR_PREDECESSOR
+from packet_spec.model import ItemKind, ReceiptKind, Route
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE
+from tests.support.peer import Sealed
+from tests.support.province import Province, node, publish, rows
+
+WAITS = ("held", FOR_PREDECESSOR)
+
+
+@pytest.fixture
+def strict(province: Province) -> Province:
+    """Every route keeps the order of the catalogue; what comes without its predecessor waits for a minute."""
+    path, opened = province.network.layout.config(PROVINCE), node(province)
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("order_wait_seconds = 5.0", "order_wait_seconds = 60.0"), "utf-8")
+    opened.die()
+    opened.config = load_config(path)
+    opened.open()
+    trust = node(province).opened.trust
+    ways = (("police", PROCURATORATE), ("procuratorate", POLICE))
+    routes = tuple(Route(kind, receiver, sequence="enforce") for kind, receiver in ways)
+    trust.offer(publish(province, replace(trust.directory, version=2, routes=routes)))
+    return province
+
+
+def case(province: Province, seed: int) -> CaseFile:
+    return new_case(seed, province.network.clock.now().date())
+
+
+def feedback(province: Province, about: CaseFile) -> Sealed:
+    """What the procuratorate sends after a ``case.report`` of the police."""
+    now = province.network.clock.now()
+    request = DropRequest("case.report.feedback", PROCURATORATE, POLICE, now, case=about, seed=about.seed)
+    return province.procuratorate.seal(request)
+
+
+def of_police(province: Province, about: CaseFile, business_type: str = "case.report") -> Sealed:
+    return province.police.seal(province.request(business_type, case=about, seed=about.seed))
+
+
+def look(province: Province) -> None:
+    """What lies there is taken and decided; no time passes."""
+    for _ in range(4):
+        province.network.round()
+
+
+def released(province: Province) -> int:
+    return len(province.events("release"))
+
+
+def test_c15_a_packet_waits_for_its_predecessor_and_is_admitted_after_it(strict: Province) -> None:
+    early, report = feedback(strict, case(strict, 1)), of_police(strict, case(strict, 1))
+    strict.procuratorate.send(early)
+    look(strict)
+    assert strict.arrivals() == [WAITS]
+    strict.police.send(report)
+    look(strict)
+    assert strict.arrivals() == []
+    assert strict.police.items(ItemKind.PACKET) == [early.data]
+    own = [each.kind for each in strict.receipts(strict.procuratorate) if each.key == early.key]
+    assert own == [ReceiptKind.ACCEPTED]
+    assert rows(strict, "SELECT * FROM awaited") == []
+
+
+def test_what_waits_is_not_judged_again_for_a_packet_that_is_no_predecessor(strict: Province) -> None:
+    """Whoever makes many packets wait would have all of them judged for each packet of anybody."""
+    awaited = case(strict, 1)
+    early = [feedback(strict, awaited), feedback(strict, case(strict, 2))]
+    strict.procuratorate.send(*early)
+    look(strict)
+    assert strict.arrivals() == [WAITS, WAITS]
+    strict.police.send(of_police(strict, case(strict, 3)))
+    look(strict)
+    strict.police.send(of_police(strict, awaited, "prosecution.transfer"))
+    look(strict)
+    assert (strict.arrivals(), released(strict)) == ([WAITS, WAITS], 0)
+    strict.police.send(of_police(strict, awaited))
+    look(strict)
+    assert (strict.arrivals(), released(strict)) == ([WAITS], 1)
+    assert strict.police.items(ItemKind.PACKET) == [early[0].data]
+
+
+def test_what_waits_for_a_number_is_found_by_another_number_of_the_case(strict: Province) -> None:
+    """The number came to name the case, and the predecessor names the case in another way."""
+    known = case(strict, 1)
+    both = known.with_numbers({"procuratorate": "贵检刑诉〔2026〕9001号"})
+    only_theirs = replace(known, numbers={"procuratorate": "贵检刑诉〔2026〕9001号"})
+    early = feedback(strict, only_theirs)
+    strict.procuratorate.send(early)
+    look(strict)
+    for about, business_type in ((both, "prosecution.transfer"), (known, "case.report")):
+        assert strict.arrivals() == [WAITS]
+        strict.police.send(of_police(strict, about, business_type))
+        look(strict)
+    assert strict.arrivals() == []
+    assert strict.police.items(ItemKind.PACKET) == [early.data]
+
+
+def test_what_waits_is_judged_when_its_time_is_over(strict: Province) -> None:
+    strict.procuratorate.send(feedback(strict, case(strict, 1)))
+    look(strict)
+    assert strict.arrivals() == [WAITS]
+    strict.network.clock.advance(60)
+    look(strict)
+    assert strict.arrivals() == []
+    assert [receipt.kind for receipt in strict.receipts(strict.procuratorate)] == [ReceiptKind.REFUSED]
+    assert rows(strict, "SELECT * FROM awaited") == []
