@@ -95,12 +95,21 @@ _MUTANTS: Final = (
 _INTAKE: Final = (
     Shard(
         "intake-files",
-        "What lies in an outbox, and what is done to it while it is taken",
-        ("F20", "F21", "F22", "F28", "F29", "F30", "F35", "F36"),
+        "What lies in an outbox, written slowly or strangely",
+        ("F20", "F22", "F28", "F29", "F30", "F35", "F36"),
         "certainty.intake.files",
         needs=("root",),
-        quick_seconds=42,
-        full_seconds=450,
+        quick_seconds=30,
+        full_seconds=600,
+    ),
+    Shard(
+        "intake-racers",
+        "Drops that are changed all the while they are taken",
+        ("F21",),
+        "certainty.intake.racers",
+        needs=("root",),
+        quick_seconds=12,
+        full_seconds=1_000,
     ),
     Shard(
         "intake-shares",

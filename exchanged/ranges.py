@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from exchanged.errors import VolumeDamagedError
+from exchanged.exhausted import exhausted
 
 _BLOCK: Final = 256 * 1024
 
@@ -27,13 +28,16 @@ class SpoolRange:
 
 
 class RangeReader:
-    """A sequential reader of one range of one file; ``read`` never goes past the range's end."""
+    """A sequential reader of one range of one file; ``read`` never goes past the range's end.
+
+    Raises VolumeDamagedError for a file that cannot be read, and FileOperationError without a free handle.
+    """
 
     def __init__(self, path: Path, start: int, length: int) -> None:
         try:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
-            raise VolumeDamagedError(
+            raise exhausted(error, path.name) or VolumeDamagedError(
                 "a spool file that the ledger names cannot be opened", where=path.name
             ) from error
         self._file.seek(start)
@@ -48,7 +52,9 @@ class RangeReader:
             try:
                 block = self._file.read(min(want, _BLOCK))
             except OSError as error:
-                raise VolumeDamagedError("a spool file cannot be read", where=self._name) from error
+                raise exhausted(error, self._name) or VolumeDamagedError(
+                    "a spool file cannot be read", where=self._name
+                ) from error
             if not block:
                 break
             buffer.write(block)

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from exchanged.clock import Clock, Randomness
 from exchanged.errors import VolumeDamagedError
+from exchanged.exhausted import exhausted
 from exchanged.ledger.damage import REFUSED, damage_by_name
 from exchanged.log import event_line
 from exchanged.places import LEDGER_FILE
@@ -42,9 +43,17 @@ class Station(Protocol):
 
 
 def step_of(station: Station) -> float | None:
-    """One step, with a ledger that cannot be read told by its name. Raises what ``step`` raises."""
-    with damage_by_name(LEDGER_FILE, REFUSED):
-        return station.step()
+    """One step, with a ledger that cannot be read, and a machine without handles, told by name.
+
+    Raises what ``step`` raises.
+    """
+    try:
+        with damage_by_name(LEDGER_FILE, REFUSED):
+            return station.step()
+    except OSError as error:
+        if (named := exhausted(error, str(error.filename or ""))) is None:
+            raise
+        raise named from error
 
 
 class _Place:

@@ -15,6 +15,7 @@ import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -155,7 +156,8 @@ def _begin(world: World, stage: Stage, trouble: Trouble, code: str) -> list[Undo
     pid = stage.victim(code).pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     # What is open stays open; not one more can be had.
-    most = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
+    used = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    most = next(number for number in count() if number not in used)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
     return [partial(_give_handles, pid, before)]
 

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import (
+    FileOperationError,
+    LedgerBusyError,
+    LedgerDamagedError,
+    NoSpaceError,
+    VolumeDamagedError,
+)
+from exchanged.exhausted import has_handles
 from packet_spec.errors import ExchangeError
 
 REFUSED: Final = (sqlite3.DatabaseError,)
@@ -31,7 +38,7 @@ def text_of(error: Exception) -> str:
 
 
 def name_damage(raised: Exception, where: str) -> ExchangeError:
-    """A full disk, somebody else's lock, a volume that cannot be trusted any more, or damage.
+    """A full disk, no free handle, somebody else's lock, a volume not to be trusted any more, or damage.
 
     ``raised`` is one of UNREADABLE.
     """
@@ -42,6 +49,8 @@ def name_damage(raised: Exception, where: str) -> ExchangeError:
     # The index of the write-ahead log has no room; it holds nothing that is not made anew.
     if "full" in text or getattr(raised, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":
         return NoSpaceError("no room for the ledger", where=where)
+    if getattr(raised, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN") and not has_handles():
+        return FileOperationError("the ledger cannot be opened without a free handle", where=where)
     if any(word in text for word in _DAMAGE):
         return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
     return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)

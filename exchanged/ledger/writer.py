@@ -25,15 +25,14 @@ from exchanged.errors import (
     FileOperationError,
     LedgerAheadError,
     LedgerBehindError,
-    LedgerBusyError,
     LedgerDamagedError,
-    NoSpaceError,
     NotFoundError,
     VolumeDamagedError,
 )
 from exchanged.ledger import forms
 from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
+from packet_spec.errors import ExchangeError
 
 # For so long a lock of somebody else is waited for.
 LOCK_SECONDS: Final = 30.0
@@ -186,7 +185,7 @@ class Ledger:
                 self._connection.execute("COMMIT")
                 self._crash.point("ledger:after-commit")
             wakes = transaction.wakes
-        except (VolumeDamagedError, NoSpaceError, LedgerBusyError, LedgerDamagedError) as error:
+        except ExchangeError as error:
             if isinstance(error, VolumeDamagedError):
                 self._broken = error
             with suppress(sqlite3.Error):

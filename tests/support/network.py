@@ -23,7 +23,7 @@ from exchanged.node import sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
 from exchanged.publishing_desk import PublishingDesk
-from exchanged.station import Station
+from exchanged.station import Station, step_of
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.crash import SimulatedCrash
@@ -69,7 +69,7 @@ class SimulatedNode:
         """One step of every station; errors of ours are collected as the runner would log them."""
         for station in self.stations:
             try:
-                station.step()
+                step_of(station)
             except ExchangeError as error:
                 self.errors.append(error)
 
