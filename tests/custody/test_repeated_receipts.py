@@ -1,4 +1,4 @@
-"""C21: whoever received one packet may say of it what it likes, and it costs nobody more than it says once."""
+"""C21: whoever received a packet may say of it what it likes: one word more costs what the first one cost."""
 
 from __future__ import annotations
 

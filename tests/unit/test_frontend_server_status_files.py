@@ -276,7 +276,7 @@ def test_a_status_reads_no_receipt_whose_findings_are_not_shown(
     assert documents == ["SELECT document FROM receipt WHERE id = 1"]
 
 
-def test_a_receipt_is_written_without_reading_the_others(frontend: SendingFrontend, packet: PacketRow) -> None:
+def test_a_receipt_is_written_without_reading_others(frontend: SendingFrontend, packet: PacketRow) -> None:
     receive(frontend, packet, ReceiptKind.ACCEPTED)
     receive(frontend, packet, ReceiptKind.DELIVERED)
     seen: list[str] = []
