@@ -1,8 +1,8 @@
 """What a packet waits for that came before its predecessor (C15): a type of packet, in one of these cases.
 
 Guarantees: a case that changes wakes those whose predecessor it now has, and nobody else, however many wait:
-who is woken does not come back to wait. Nothing is kept of an arrival that is gone or woken; of one that waits
-in a known case it is kept once, not for each number of that case.
+who is woken does not come back to wait. Nothing is kept of an arrival that is gone or woken. What waits in a
+known case is kept once, not for each number of that case.
 """
 
 from __future__ import annotations
