@@ -438,23 +438,6 @@ def test_more_stuck_packets_than_one_step_takes_do_not_starve_the_next(frontend)
     assert {frontend.state(key) for key in stuck} == {ARRIVED}
 
 
-def test_a_step_does_not_read_or_sort_a_backlog(frontend):
-    for number in range(1, 4):
-        frontend.arrive(Arrival(number, blobs={}))
-    seen: list[str] = []
-    frontend.ledger.read().set_trace_callback(seen.append)
-    frontend.delivery.step()
-    frontend.ledger.read().set_trace_callback(None)
-    asked = [text for text in seen if "FROM destination" in text and "ORDER BY packet" in text]
-    plans = {
-        row["detail"]
-        for text in asked
-        for row in frontend.ledger.read().execute(f"EXPLAIN QUERY PLAN {text}")
-    }
-    ours = ("destination_arrived", "destination_delivering")
-    assert plans == {f"SCAN destination USING INDEX {index}" for index in ours}
-
-
 def test_one_step_takes_a_group_and_asks_for_the_next(frontend):
     keys = [frontend.arrive(Arrival(number, blobs={})) for number in range(1, 35)]
     assert frontend.delivery.step() == 0.0
