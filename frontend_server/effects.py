@@ -202,10 +202,10 @@ class Effects:
 
     def _write_receipt(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
-        receipt = statements.get_receipt(connection, int(effect.subject))
-        names = receipt_names(statements.receipts_of(connection, receipt.key))
+        receipt = statements.summary(connection, int(effect.subject))
+        names = receipt_names(statements.summaries_of(connection, receipt.key))
         folder = self._folder(self._folders.receipts, receipt.key.packet_id)
-        self._write(folder / names[receipt.id], receipt.document)
+        self._write(folder / names[receipt.id], statements.get_document(connection, "receipt", receipt.id))
         packet = packets.find(connection, receipt.key)
         if packet is None:
             return None

@@ -207,12 +207,13 @@ class Retention:
     def _remove_receipts(self, number: int) -> Counter[Removed]:
         connection = self._ledger.read()
         key = packets.get(connection, number).key
-        rows = statements.receipts_of(connection, key)
+        rows = statements.summaries_of(connection, key)
         names = receipt_names(rows)
         folder = self._folders.receipts.name
-        found = Counter(
-            self._remover.remove_file((folder, key.packet_id), names[row.id], {row.document}) for row in rows
-        )
+        found: Counter[Removed] = Counter()
+        for row in rows:
+            document = statements.get_document(connection, "receipt", row.id)
+            found[self._remover.remove_file((folder, key.packet_id), names[row.id], {document})] += 1
         self._remover.remove_empty((folder,), key.packet_id)
         return found
 
