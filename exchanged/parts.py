@@ -143,11 +143,10 @@ class Parts:
             )
         serves = config.side is LinkSide.SERVE
         mailbox = Path(config.mailbox)
-        bell = Bell(mailbox / BELL_NAME) if serves else None
         jail = jail_of(config, self.config.node.data_dir)
-        # In a jail nobody but root could make the bell, and a jail without one downs its own link only.
-        if bell is not None and jail is None:
-            bell.ensure()
+        # The link's own step makes it where nobody but root need do so: a mailbox that is not there, or takes
+        # no FIFO, is no affair of the other links.
+        bell = Bell(mailbox / BELL_NAME, makes=jail is None) if serves else None
         return FolderTransport(
             mailbox,
             outgoing="down" if serves else "up",
