@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchanged.errors import VolumeDamagedError
 from exchanged.ledger import Transaction, log_views
 from exchanged.ledger.log_views import HeadState
 from exchanged.log import event_line
@@ -25,7 +24,7 @@ from exchanged.log_telling import HELD, WANTED, LogTelling
 from exchanged.log_watch import LogWatch, shows_its_log
 from exchanged.parts import Parts
 from exchanged.places import LOG_FOLDER
-from exchanged.put_in import PutIn
+from exchanged.put_in import NOT_ITS_FAULT, PutIn
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import LOG_RECOVERY_BYTES
 from packet_spec.log_statement import LogRequest, encode_log_request
@@ -109,7 +108,7 @@ class LogStation:
                 continue
             try:
                 self._ledger.write(partial(self._take(path), document=document))
-            except VolumeDamagedError:
+            except NOT_ITS_FAULT:
                 raise
             except ExchangeError as error:
                 event_line("log-file-refused", level=logging.WARNING, file=path.name, error=error.reference)

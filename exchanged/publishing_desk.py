@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from exchanged.directory_folder import edition_of
-from exchanged.errors import FileOperationError, VolumeDamagedError
+from exchanged.errors import FileOperationError
 from exchanged.ledger import Transaction
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from exchanged.published import take_note_of_directory, take_note_of_pack
-from exchanged.put_in import PutIn
+from exchanged.put_in import NOT_ITS_FAULT, PutIn
 from packet_spec.errors import ExchangeError, PackUnknownError
 from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
 from packet_spec.model import NO_EDITION, Edition
@@ -68,7 +68,7 @@ class PublishingDesk:
         else:
             try:
                 taken = trust.offer(data)
-            except VolumeDamagedError:
+            except NOT_ITS_FAULT:
                 raise
             except ExchangeError as error:
                 event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
@@ -91,7 +91,7 @@ class PublishingDesk:
         else:
             try:
                 taken = packs.offer(data, self._parts.trust.directory)
-            except VolumeDamagedError:
+            except NOT_ITS_FAULT:
                 raise
             except PackUnknownError:
                 return

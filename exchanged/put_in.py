@@ -14,8 +14,12 @@ import os
 from pathlib import Path
 from typing import Final
 
+from exchanged.errors import FileOperationError, LedgerBusyError, NoSpaceError, VolumeDamagedError
 from exchanged.log import event_line
 from exchanged.mailbox import special_kind
+
+NOT_ITS_FAULT: Final = (VolumeDamagedError, FileOperationError, NoSpaceError, LedgerBusyError)
+"""What fails here while a file is taken says nothing about the file: it stays, and is taken later."""
 
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 

@@ -18,7 +18,7 @@ from exchanged import directory_folder
 from exchanged.config import Config
 from exchanged.doors import DirectoryCopy, DoorAnswer, Why, read_copy, who_may_enter
 from exchanged.durable import DurableFiles, Kernel, Volume
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.parts import Ports, open_parts
 from exchanged.places import DAMAGE_FILE
 from exchanged.pool import InlinePool
@@ -282,6 +282,25 @@ def test_i9_what_cannot_be_read_among_what_was_put_in_keeps_no_door_open(
     assert not (incoming / "c.xml").exists()
     assert named(caplog, "directory-unreadable") == ["a.xml", "b.xml"]
     assert named(caplog, "pack-unreadable") == ["a.pack"]
+
+
+def test_a_directory_put_in_while_nothing_can_be_written_is_taken_later(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = network.nodes[PROVINCE].opened
+    newer = replace(with_node(in_force(network), POLICE, disabled=True), version=2)
+    (opened.trust.incoming / "x.xml").write_bytes(signed(network, newer))
+
+    def no_room(*_: object, **__: object) -> None:
+        raise NoSpaceError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DurableFiles, "write_file", no_room)
+        network.round()
+    assert in_force(network) != newer
+    network.round()
+    assert in_force(network) == newer
+    assert copy_of(network, network.nodes[PROVINCE].config.node.door) == newer
 
 
 def test_i9_a_folder_that_cannot_be_looked_at_keeps_no_door_open(network: Network) -> None:
