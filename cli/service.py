@@ -37,8 +37,10 @@ _BEAT_AGAIN_SECONDS: Final = 1.0
 # What opening may take during a reload; a unit's TimeoutStartSec has the same reason.
 _OPENING_SECONDS: Final = 600.0
 _NAMED: Final = 3
-# What makes a node this node. Everything else may change while it runs.
-_FIXED: Final = ("code", "role", "agency", "data_dir")
+# What makes a node this node: its ledger belongs to nobody else.
+_ITSELF: Final = ("code", "role", "agency")
+# Everything else may change while it runs.
+_FIXED: Final = (*_ITSELF, "data_dir")
 
 
 class RunningNode(Protocol):
@@ -179,7 +181,9 @@ class Service:
         """The configuration of the file, if it can take the place of the present one at this moment."""
         wanted = load_config(self._path)
         problems = [
-            f"[node] {key}: cannot change while the node runs; stop it, then start it"
+            f"[node] {key}: cannot change: its ledger is that of this node; another has a data_dir of its own"
+            if key in _ITSELF
+            else f"[node] {key}: cannot change while the node runs; stop it, then start it"
             for key in _FIXED
             if getattr(wanted.node, key) != getattr(self._config.node, key)
         ]
