@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -26,12 +27,16 @@ from cli.locale import _
 from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
-from exchanged.config import Config
+from exchanged.config import Config, NodeConfig
 from exchanged.errors import DependencyError
 from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.key_credentials import passphrase_of
 from exchanged.key_files import key_ids_here, key_in_use
 from exchanged.keys import check_private_file, load_encryption_key, load_key
+from exchanged.ledger import open_read_only
+from exchanged.ledger.owner import owner_of
+from exchanged.own_ledger import owner_by
+from exchanged.places import LEDGER_FILE
 from packet_spec.errors import ExchangeError
 from packet_spec.model import Directory, KeyUse, NodeRole
 
@@ -55,6 +60,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *([_who(config.node.data_dir)] if randomness is not None else []),
         *_check_installation(),
         *_check_data_dir(config.node.data_dir),
+        *_check_ledger(config.node),
         *_check_keys(config),
         *_check_links(config, randomness),
         *_check_jails(config),
@@ -121,6 +127,25 @@ def _check_data_dir(path: Path) -> Iterator[Check]:
             _("others can reach it"),
             follows=_("who may read there reads case data"),
             advice=_("run: chmod o= {path}").format(path=path),
+        )
+
+
+def _check_ledger(node: NodeConfig) -> Iterator[Check]:
+    """Whose it is; whether it can be read is not asked here."""
+    try:
+        with closing(open_read_only(node.data_dir / LEDGER_FILE)) as connection:
+            known = owner_of(connection)
+    except ExchangeError:
+        return
+    wanted = owner_by(node)
+    if known not in {None, wanted}:
+        yield Check(
+            "ledger",
+            CheckState.PROBLEM,
+            _("it belongs to another node: {owner}").format(owner=known),
+            expected=str(wanted),
+            follows=_("the daemon does not start: what waits there would leave under a wrong name"),
+            advice=_("correct the configuration, or give each node a data_dir of its own"),
         )
 
 

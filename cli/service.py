@@ -1,10 +1,11 @@
 """A node as a service: signals, reload, and what the service manager hears.
 
 Guarantees: SIGHUP applies a good configuration whole or keeps the old one. The new file is read and judged
-first; only then the node is stopped as on SIGTERM (so nothing in flight is lost or doubled: what was cut off
-is done again from the ledger) and opened anew in this process. If that fails, the old configuration is opened
-again; if that fails too, the process ends with the reason. A second SIGHUP during a reload reads the file
-once more afterwards; SIGTERM during a reload ends it; a SIGHUP while stopping does nothing.
+first, and so is what opening needs of others: a share that is not there at this moment. Only then the node
+is stopped as on SIGTERM (so nothing in flight is lost or doubled: what was cut off is done again from the
+ledger) and opened anew in this process. If that fails, the old configuration is opened again; if that fails
+too, the process ends with the reason. A second SIGHUP during a reload reads the file once more afterwards;
+SIGTERM during a reload ends it; a SIGHUP while stopping does nothing.
 
 WATCHDOG=1 is sent only while our own volume answers (``exchanged.pulse``): a node whose disk hangs is ended
 and started again, one that waits for somebody else's share is not.
@@ -36,8 +37,10 @@ _BEAT_AGAIN_SECONDS: Final = 1.0
 # What opening may take during a reload; a unit's TimeoutStartSec has the same reason.
 _OPENING_SECONDS: Final = 600.0
 _NAMED: Final = 3
-# What makes a node this node. Everything else may change while it runs.
-_FIXED: Final = ("code", "role", "agency", "data_dir")
+# What makes a node this node: its ledger belongs to nobody else.
+_ITSELF: Final = ("code", "role", "agency")
+# Everything else may change while it runs.
+_FIXED: Final = (*_ITSELF, "data_dir")
 
 
 class RunningNode(Protocol):
@@ -85,6 +88,7 @@ class Signals:
 class Service:
     """Runs one node until it is told to stop. ``open_node`` opens and starts a node, or raises.
 
+    ``require_openable`` raises, beside a running node, what would keep another one from being opened now.
     ``tell`` reaches the service manager, which wants to hear every ``watchdog_seconds`` (None: it does not
     ask); ``set_log`` makes the log follow [log].
     """
@@ -94,6 +98,7 @@ class Service:
         path: Path,
         config: Config,
         open_node: Callable[[Config], RunningNode],
+        require_openable: Callable[[Config], object],
         signals: Signals,
         clock: Clock,
         tell: Callable[[str], object],
@@ -103,6 +108,7 @@ class Service:
         self._path = path
         self._config = config
         self._open = open_node
+        self._require_openable = require_openable
         self._signals = signals
         self._clock = clock
         self._tell = tell
@@ -172,10 +178,12 @@ class Service:
         return node
 
     def _wanted(self, node: RunningNode) -> Config:
-        """The configuration of the file, if it can take the place of the present one."""
+        """The configuration of the file, if it can take the place of the present one at this moment."""
         wanted = load_config(self._path)
         problems = [
-            f"[node] {key}: cannot change while the node runs; stop it, then start it"
+            f"[node] {key}: cannot change: its ledger is that of this node; another has a data_dir of its own"
+            if key in _ITSELF
+            else f"[node] {key}: cannot change while the node runs; stop it, then start it"
             for key in _FIXED
             if getattr(wanted.node, key) != getattr(self._config.node, key)
         ]
@@ -186,6 +194,7 @@ class Service:
                 "a station does not come to its end, so the node cannot be stopped cleanly",
                 found=", ".join(f"{name} for {seconds:.0f} s" for name, seconds in hanging.items()),
             )
+        self._require_openable(wanted)
         return wanted
 
     def _exchange(self, node: RunningNode, wanted: Config) -> RunningNode | None:

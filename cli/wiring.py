@@ -7,7 +7,9 @@ do not load the whole engine.
 from __future__ import annotations
 
 import gc
+import queue
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -26,13 +28,15 @@ from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import ProcessWorkPool, WorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
-from frontend_server.role import frontend_agency, frontend_stations
+from frontend_server.role import frontend_agency, frontend_stations, require_folders
 from packet_spec.limits import MIB
 from packet_spec.model import NodeRole
 
 # Threads that read and write release the interpreter at every call; one that computes shall not lose it each
 # time. Nobody waits longer for it than this.
 _SWITCH_SECONDS: Final = 0.02
+# How long a reload waits for the folders of others before it is refused: well below a unit's WatchdogSec.
+_PATIENCE_SECONDS: Final = 10.0
 # What worker processes load before they take anything up, at front-ends and at others.
 _WORK: Final = {
     True: ("exchanged.examine", "frontend_server.judging", "frontend_server.documents"),
@@ -60,7 +64,10 @@ def run_node(path: Path, config: Config) -> ExitCode:
     signals = Signals()
     signals.listen()
     watchdog = watchdog_interval_seconds()
-    return Service(path, config, open_node, signals, SystemClock(), sd_notify, set_log, watchdog).run()
+    service = Service(
+        path, config, open_node, require_openable, signals, SystemClock(), sd_notify, set_log, watchdog
+    )
+    return service.run()
 
 
 def prepare_process() -> None:
@@ -119,6 +126,33 @@ def open_node(config: Config, pool: WorkPool | None = None) -> Node:
     gc.collect()
     gc.freeze()
     return node
+
+
+def require_openable(config: Config, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    """Whether what a node needs of others to be opened is there at this moment; another one may run.
+
+    Raises what opening it would raise, and NodeStuckError where no answer comes in time: a share that hangs
+    must not hang who asks.
+    """
+    if config.node.role is not NodeRole.FRONTEND:
+        return
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            require_folders(config)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who asked hears it
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    threading.Thread(target=ask, name="reload", daemon=True).start()
+    try:
+        error = answer.get(timeout=patience_seconds)
+    except queue.Empty:
+        raise NodeStuckError("the agency's folders do not answer") from None
+    if error is not None:
+        raise error
 
 
 def stations_of(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:

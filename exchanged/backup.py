@@ -33,6 +33,7 @@ from exchanged.ledger import blobs, open_read_only, spool
 from exchanged.ledger.copying import LedgerFacts, copy_ledger, facts_of
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.verify import Problem, examine_ledger
+from exchanged.own_ledger import require_same_node
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, PACK_FOLDER, SPOOL_FOLDER
 from packet_spec.model import KeyUse
 
@@ -108,8 +109,9 @@ def create(
 ) -> Manifest:
     """Write a backup into the folder ``target``, and the keys into ``keys`` if given; both new or empty.
 
-    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied, and
-    what reading the ledger and writing files raise.
+    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied,
+    ConfigurationError where the ledger belongs to another node than the manifest would name, and what reading
+    the ledger and writing files raise.
     """
     files = DurableFiles(Volume.OWN)
     for folder in filter(None, (target, keys)):
@@ -122,6 +124,8 @@ def create(
         files.make_dir(folder, mode=0o700)
     written: dict[str, BackedUp] = {}
     source = config.node.data_dir
+    with closing(open_read_only(source / LEDGER_FILE)) as connection:
+        require_same_node(connection, config.node)
     facts = _copy_ledger_and_files(files, source, data, written, moved)
     for name in (DIRECTORY_FOLDER, PACK_FOLDER):
         for file in _plain_files(source / name):

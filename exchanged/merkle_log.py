@@ -1,8 +1,8 @@
 """The station ``log``: tells of this node's log, asks others about theirs, reads what people put in.
 
-Guarantees: a file put in is looked at once and goes, taken or not. What a front-end misses (the proof that a
-head goes on from its own, entries of receipts that it holds) it asks for, not more often than an answer can
-come.
+Guarantees: a file put in is looked at once and goes, taken or not; one that cannot be read stays, and stops
+nothing. What a front-end misses (the proof that a head goes on from its own, entries of receipts that it
+holds) it asks for, not more often than an answer can come.
 
 Leaves to others: what to make of an answer (``log_watch``), and telling (``log_telling``). What is due is
 found in the ledger, so a wake may be lost.
@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchanged.errors import VolumeDamagedError
 from exchanged.ledger import Transaction, log_views
 from exchanged.ledger.log_views import HeadState
 from exchanged.log import event_line
@@ -25,6 +24,7 @@ from exchanged.log_telling import HELD, WANTED, LogTelling
 from exchanged.log_watch import LogWatch, shows_its_log
 from exchanged.parts import Parts
 from exchanged.places import LOG_FOLDER
+from exchanged.put_in import NOT_ITS_FAULT, PutIn
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import LOG_RECOVERY_BYTES
 from packet_spec.log_statement import LogRequest, encode_log_request
@@ -50,6 +50,7 @@ class LogStation:
         self._clock = parts.ports.clock
         self._files = parts.files
         self._watch = LogWatch(self._node, parts.trust)
+        self._put_in = PutIn("log-file-unreadable")
         self._incoming = parts.config.node.data_dir / LOG_FOLDER / "incoming"
         self._telling = (
             None
@@ -101,16 +102,13 @@ class LogStation:
         if not self._incoming.is_dir():
             return
         for path in sorted(self._incoming.glob("*.xml")):
-            try:
-                document = _read(path)
-            except OSError as error:
-                # Whoever put it there made it so that this process cannot read it; all else goes on.
-                what = error.strerror or ""
-                event_line("log-file-unreadable", level=logging.WARNING, file=path.name, what=what)
+            # Cut off where it is too large to be anything of ours: then nothing in it counts.
+            document = self._put_in.read(path, LOG_RECOVERY_BYTES)
+            if document is None:
                 continue
             try:
                 self._ledger.write(partial(self._take(path), document=document))
-            except VolumeDamagedError:
+            except NOT_ITS_FAULT:
                 raise
             except ExchangeError as error:
                 event_line("log-file-refused", level=logging.WARNING, file=path.name, error=error.reference)
@@ -118,9 +116,3 @@ class LogStation:
 
     def _take(self, path: Path) -> Callable[..., object]:
         return self._watch.compare_head if path.name.startswith("head-") else self._watch.take_recovery
-
-
-def _read(path: Path) -> bytes:
-    """The bytes, cut off where it is too large to be anything of ours: then nothing in it counts."""
-    with path.open("rb") as file:
-        return file.read(LOG_RECOVERY_BYTES + 1)

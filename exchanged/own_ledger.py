@@ -1,23 +1,29 @@
-"""Whether the node's own ledger stands in its data directory: a new one never takes the place of a lost one.
+"""Whether the node's own ledger stands in its data directory: neither a new one nor that of another node.
 
 An empty ledger in its place would have forgotten every packet: what was accepted would be removed as spare,
-numbers would be used again, packets would appear twice (I1, I2, I8).
+numbers would be used again, packets would appear twice (I1, I2, I8). On the ledger of another node everything
+that waits there would leave under a wrong name.
 
-Guarantees: whoever opens the ledger of a node to work with it asks here before. A node that never came so far
-that anything could be kept is at its beginning, however its first start ended.
+Guarantees: whoever opens the ledger of a node to work with it asks here before anything is written. A node
+that never came so far that anything could be kept is at its beginning, however its first start ended. A
+ledger remembers the node of its first start for good, and a backup carries that along.
 
-Known limit: with the ledger everything else must be gone too, for example with the volume itself, to be taken
-for a new node; the key files usually lie there as well.
+Known limits: with the ledger everything else must be gone too, for example with the volume itself, to be
+taken for a new node; the key files usually lie there as well. A ledger of before this was remembered belongs
+to whoever is started on it next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchanged.errors import LedgerDamagedError
-from exchanged.ledger import has_begun
+from exchanged.config_values import NodeConfig
+from exchanged.errors import ConfigurationError, LedgerDamagedError
+from exchanged.ledger import Connection, Ledger, has_begun
+from exchanged.ledger.owner import Owner, owner_of, remember_owner
 from exchanged.places import BLOB_FOLDER, INCOMING_FOLDER, LEDGER_FILE, PULSE_FILE, RESTORE_FILE, SPOOL_FOLDER
 
 _RESTORE: Final = "restore the newest backup: exchangectl node restore BACKUP --yes"
@@ -33,6 +39,28 @@ def require_own_ledger(data_dir: Path) -> None:
     ledger = data_dir / LEDGER_FILE
     if not has_begun(ledger) and any(_signs_of_life(data_dir)):
         raise LedgerDamagedError("the ledger of this node is gone", where=str(ledger), hint=_RESTORE)
+
+
+def require_same_node(connection: Connection, node: NodeConfig) -> None:
+    """Raises ConfigurationError when the ledger remembers another node than the configuration names."""
+    known, wanted = owner_of(connection), owner_by(node)
+    if known not in {None, wanted}:
+        problem = (
+            f"[node] data_dir: the ledger there belongs to {known}, and the configuration says {wanted};"
+            " correct the configuration, or give each node a data_dir of its own"
+        )
+        raise ConfigurationError((problem,), where=str(node.data_dir))
+
+
+def remember_node(ledger: Ledger, node: NodeConfig) -> None:
+    """The ledger is that of ``node`` from now on, if it belongs to nobody yet."""
+    if owner_of(ledger.read()) is None:
+        ledger.write(partial(remember_owner, owner=owner_by(node)))
+
+
+def owner_by(node: NodeConfig) -> Owner:
+    """Whose ledger the configuration wants to find."""
+    return Owner(node.code, node.role.value, node.agency)
 
 
 def _signs_of_life(data_dir: Path) -> Iterator[Path]:

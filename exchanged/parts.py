@@ -33,7 +33,7 @@ from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME
-from exchanged.own_ledger import require_own_ledger
+from exchanged.own_ledger import remember_node, require_own_ledger, require_same_node
 from exchanged.pack_store import PackStore
 from exchanged.places import (
     BLOB_FOLDER,
@@ -143,11 +143,10 @@ class Parts:
             )
         serves = config.side is LinkSide.SERVE
         mailbox = Path(config.mailbox)
-        bell = Bell(mailbox / BELL_NAME) if serves else None
         jail = jail_of(config, self.config.node.data_dir)
-        # In a jail nobody but root could make the bell, and a jail without one downs its own link only.
-        if bell is not None and jail is None:
-            bell.ensure()
+        # The link's own step makes it where nobody but root need do so: a mailbox that is not there, or takes
+        # no FIFO, is no affair of the other links.
+        bell = Bell(mailbox / BELL_NAME, makes=jail is None) if serves else None
         return FolderTransport(
             mailbox,
             outgoing="down" if serves else "up",
@@ -235,6 +234,7 @@ def _open_locked(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
     undo.callback(ledger.close)
+    require_same_node(ledger.read(), config.node)
     # Before this start writes its own first event.
     known = clock_memory.last_sound(ledger.read())
     clock_guard = clock.guard = ClockGuard(machine, config.limits.clock_skew_seconds, known)
@@ -246,6 +246,7 @@ def _open_locked(
     remove_left(data_dir, files)
     # The engine hears no error when it flushes the names of its own files; without them nothing is durable.
     files.sync_dir(data_dir)
+    remember_node(ledger, config.node)
     incarnation = _incarnation(ledger, ports.randomness)
     packs = PackStore(data_dir / PACK_FOLDER, files)
     packs.prepare()

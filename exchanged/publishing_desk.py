@@ -4,22 +4,23 @@ It also makes the doors follow the directory in force, whoever took it: the copy
 connections whose host key does not count any more.
 
 Guarantees: a directory file is looked at once and goes, taken or not. A pack waits until the directory
-names it, for whoever installs both may do so in any order; one that cannot be used goes.
+names it, for whoever installs both may do so in any order; one that cannot be used goes. What cannot be read
+waits too, and nothing else for it; whatever lies in the folders, the doors follow.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from exchanged.directory_folder import edition_of
-from exchanged.errors import FileOperationError, VolumeDamagedError
+from exchanged.errors import FileOperationError
 from exchanged.ledger import Transaction
 from exchanged.log import event_line
 from exchanged.parts import Parts
 from exchanged.published import take_note_of_directory, take_note_of_pack
+from exchanged.put_in import NOT_ITS_FAULT, PutIn
 from packet_spec.errors import ExchangeError, PackUnknownError
 from packet_spec.limits import DIRECTORY_BYTES, PACK_BYTES
 from packet_spec.model import NO_EDITION, Edition
@@ -34,32 +35,40 @@ class PublishingDesk:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._directories = PutIn("directory-unreadable")
+        self._packs = PutIn("pack-unreadable")
 
     def step(self) -> float | None:
         """Look at every file there. Raises FileOperationError when a folder cannot be read."""
+        # Whoever took the directory, a link or this station, woke this one.
+        self._hold_doors()
         # A change of roots comes before what only the new roots signed.
         for path in sorted(_files(self._parts.trust.incoming, ".xml"), key=_edition):
-            with suppress(FileNotFoundError):
-                self._take_directory(path)
+            self._take_directory(path)
         if self._parts.trust.version:
             for path in _files(self._parts.packs.incoming, ".pack"):
-                with suppress(FileNotFoundError):
-                    self._take_pack(path)
-        # Whoever took the directory, a link or this station, woke this one.
+                self._take_pack(path)
+        self._hold_doors()
+        return None
+
+    def _hold_doors(self) -> None:
+        """Make doors and connections what the directory in force says; costs nothing where they are."""
         self._parts.door.renew()
         for connection in self._parts.connections.values():
             connection.hold_to_directory()
-        return None
 
     def _take_directory(self, path: Path) -> None:
         trust = self._parts.trust
+        data = self._directories.read(path, DIRECTORY_BYTES)
+        if data is None:
+            return
         taken = False
-        if path.stat().st_size > DIRECTORY_BYTES:
+        if len(data) > DIRECTORY_BYTES:
             event_line("directory-refused", level=logging.WARNING, file=path.name, error="too-large")
         else:
             try:
-                taken = trust.offer(path.read_bytes())
-            except VolumeDamagedError:
+                taken = trust.offer(data)
+            except NOT_ITS_FAULT:
                 raise
             except ExchangeError as error:
                 event_line("directory-refused", level=logging.WARNING, file=path.name, error=error.reference)
@@ -74,12 +83,15 @@ class PublishingDesk:
 
     def _take_pack(self, path: Path) -> None:
         packs = self._parts.packs
-        if path.stat().st_size > PACK_BYTES:
+        data = self._packs.read(path, PACK_BYTES)
+        if data is None:
+            return
+        if len(data) > PACK_BYTES:
             event_line("pack-refused", level=logging.WARNING, file=path.name, error="too-large")
         else:
             try:
-                taken = packs.offer(path.read_bytes(), self._parts.trust.directory)
-            except VolumeDamagedError:
+                taken = packs.offer(data, self._parts.trust.directory)
+            except NOT_ITS_FAULT:
                 raise
             except PackUnknownError:
                 return

@@ -63,5 +63,5 @@ class Spool:
         self.files.unlink(self.path(name))
 
     def names(self) -> tuple[str, ...]:
-        """Every file in the folder."""
-        return tuple(sorted(entry.name for entry in self.folder.iterdir()))
+        """Every plain file in the folder. Others are not ours: a volume of its own has a ``lost+found``."""
+        return tuple(sorted(entry.name for entry in self.folder.iterdir() if entry.is_file()))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from exchanged.acts.desk import Dispose
 from exchanged.acts.opening import Agency, WhyNotAnswer
-from exchanged.config import Config, DropProfile
+from exchanged.config import Config, DropProfile, FoldersConfig
 from exchanged.deciding import ByPart
+from exchanged.durable import DurableFiles
 from exchanged.durable_group import GroupedFiles
 from exchanged.errors import ConfigurationError
 from exchanged.judge import Judge
@@ -57,6 +58,15 @@ def frontend_agency(config: Config) -> Agency:
     return answers
 
 
+def require_folders(config: Config) -> None:
+    """Ask of the agency's folders what opening a front-end asks of them.
+
+    Raises what ``frontend_stations`` raises for them.
+    """
+    if config.folders is not None:
+        _folders(config.node.code, config.folders, DurableFiles(Volume.FOREIGN)).ensure()
+
+
 def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:
     """The stations of a front-end, and the folders whose events wake which of them.
 
@@ -69,9 +79,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     foreign = parts.files.for_volume(Volume.FOREIGN)
     claim = FolderClaim(settings.root / STAGING)
     parts.on_close.append(claim.release)
-    folders = AgencyFolders(
-        settings.root, foreign, node=config.node.code, mode=settings.mode, group=settings.group, claim=claim
-    )
+    folders = _folders(config.node.code, settings, foreign, claim)
     folders.ensure()
     marked = MarkedFolders(folders, parts.ledger)
     counts = Counts(
@@ -178,6 +186,14 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
     desks = (LogStation(parts), KeyDesk(parts), notices, restored)
     stations: tuple[Station, ...] = (judge, *after, retention, *desks)
     return stations, {folders.outbox: intake.name}
+
+
+def _folders(
+    node: str, settings: FoldersConfig, files: DurableFiles, claim: FolderClaim | None = None
+) -> AgencyFolders:
+    return AgencyFolders(
+        settings.root, files, node=node, mode=settings.mode, group=settings.group, claim=claim
+    )
 
 
 def _opener(parts: Parts) -> Opener:

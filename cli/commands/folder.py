@@ -80,7 +80,7 @@ def _initialise(
     from exchanged.errors import ConfigurationError
     from exchanged.ledger import Ledger
     from exchanged.lock import NodeLock, Purpose
-    from exchanged.own_ledger import require_own_ledger
+    from exchanged.own_ledger import require_own_ledger, require_same_node
     from exchanged.places import LEDGER_FILE
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
@@ -102,11 +102,12 @@ def _initialise(
         require_sound(config.node.data_dir)
         undo.enter_context(marking(config.node.data_dir))
         require_own_ledger(config.node.data_dir)
-        folders.ensure()
-        rights = folders.mend()
         path = config.node.data_dir / LEDGER_FILE
         ledger = Ledger(path, SystemClock(), on_wake=lambda _names: None, threaded=False)
         undo.callback(ledger.close)
+        require_same_node(ledger.read(), config.node)
+        folders.ensure()
+        rights = folders.mend()
         return {name: _mark(folders, ledger, name, token, accept=accept) for name in (OUTBOX, INBOX)}, rights
 
 

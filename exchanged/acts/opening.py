@@ -26,7 +26,7 @@ from exchanged.errors import ConfigurationError, NotPermittedError
 from exchanged.keyring import Keyring
 from exchanged.ledger import Connection, Ledger
 from exchanged.lock import NodeLock, Purpose
-from exchanged.own_ledger import require_own_ledger
+from exchanged.own_ledger import require_own_ledger, require_same_node
 from exchanged.parts import Parts, speaker_of
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
 from exchanged.pool import WorkPool
@@ -106,6 +106,7 @@ def _open(
     files = DurableFiles(Volume.OWN)
     ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
     undo.callback(ledger.close)
+    require_same_node(ledger.read(), config.node)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     keyring = Keyring(config, trust, randomness)

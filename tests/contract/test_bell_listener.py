@@ -57,8 +57,8 @@ def ring_until_heard(bell: Bell) -> bool:
 
 @pytest.fixture
 def bell(server: SftpServer) -> Iterator[Bell]:
-    bell = Bell(server.mailbox / "bell")
-    bell.ensure()
+    bell = Bell(server.mailbox / "bell", makes=True)
+    bell.ring()
     yield bell
     bell.ring()  # frees a waiter that a broken session left
 

@@ -402,8 +402,7 @@ class FolderContract(TransportContract):
         assert side.sees() == {}
 
     def test_the_bell(self, side: DiskSide) -> None:
-        bell = Bell(side.mailbox / "bell")
-        bell.ensure()
+        bell = Bell(side.mailbox / "bell", makes=True)
         outgoing = Direction(side.outgoing.name)
         transport = FolderTransport(side.mailbox, outgoing=outgoing, durable=SPOOL, bell=bell)
         assert transport.ring() is False

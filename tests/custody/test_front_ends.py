@@ -16,10 +16,11 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
 from exchanged.bell import Bell
+from exchanged.link import LinkStation
 from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from packet_spec.receipt import open_receipt
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
 
 
 @pytest.fixture
@@ -54,6 +55,11 @@ def status(network: Network, name: str, agency: str = POLICE) -> dict[str, Any]:
 def inbox(network: Network, agency: str = PROCURATORATE) -> list[Path]:
     """The packets in an agency's inbox."""
     return sorted((network.agency(agency) / "inbox").glob("*/*/"))
+
+
+def downs(node: SimulatedNode) -> list[str]:
+    """The links of a node that are down."""
+    return [each.name for each in node.stations if isinstance(each, LinkStation) and each.is_down]
 
 
 def receipts(network: Network, packet_id: str, agency: str = POLICE) -> list[ReceiptKind]:
@@ -148,12 +154,53 @@ def test_c2_a_scan_reads_exact_names_only_and_never_recurses(network: Network) -
 
 def test_c7_the_bell_is_a_fifo_of_the_serving_side_and_only_a_hint(network: Network) -> None:
     bell = network.mailbox(POLICE) / "bell"
+    network.run()
     assert bell.is_fifo()
     assert Bell(bell).ring() is False
     bell.unlink()
+    bell.mkdir()
     drop(network, name="报备")
     network.run()
     assert status(network, "报备")["state"] == "delivered"
+    bell.rmdir()
+    drop(network, name="再报")
+    network.run()
+    assert status(network, "再报")["state"] == "delivered"
+    assert bell.is_fifo()
+
+
+def test_i9_a_served_mailbox_that_is_not_there_downs_its_own_link_only(network: Network) -> None:
+    """Also when the node is opened: a share may be mounted later than the daemon starts."""
+    province, mailbox = network.nodes[PROVINCE], network.mailbox(COURT)
+    province.close()
+    mailbox.rename(mailbox.with_name("not-mounted"))
+    province.open()
+    drop(network, name="报备")
+    network.run()
+    assert status(network, "报备")["state"] == "delivered"
+    assert downs(province) == [f"link:{COURT}"]
+    mailbox.with_name("not-mounted").rename(mailbox)
+    drop(network, "info.share", name="通报", sender=COURT)
+    network.run()
+    assert status(network, "通报", COURT)["state"] == "delivered"
+    assert downs(province) == []
+
+
+def test_i9_a_bell_that_is_no_fifo_keeps_no_node_from_starting(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    province, bell = network.nodes[PROVINCE], network.mailbox(COURT) / "bell"
+    province.close()
+    bell.unlink(missing_ok=True)
+    bell.write_bytes(b"what copied the folder made a file of it")
+    province.open()
+    drop(network, name="报备")
+    drop(network, "info.share", name="通报", sender=COURT)
+    network.run()
+    assert status(network, "报备")["state"] == "delivered"
+    assert status(network, "通报", COURT)["state"] == "delivered"
+    told = [record.fields["where"] for record in caplog.records if record.message == "bell-unusable"]
+    assert told == [str(bell)]
 
 
 def test_c9_and_c10_the_same_video_goes_up_once_and_is_kept_by_reference(network: Network) -> None:

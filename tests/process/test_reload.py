@@ -83,3 +83,32 @@ def test_the_service_manager_hears_all_of_it(tmp_path: Path) -> None:
     text = log.read_text(encoding="utf-8")
     assert text.count("event=reload-refused") == 2
     assert text.count("event=stopped clean=true") == text.count("event=opened")
+
+
+def test_a_reload_while_the_agency_share_is_away_leaves_the_node_at_work(tmp_path: Path) -> None:
+    """The file is unchanged: neither it nor the one before could be opened now."""
+    lab = create_lab(tmp_path / "lab", default_plan(3), "folder")
+    (code, *_) = (agency.code for agency in default_plan(3).agencies)
+    root, log = lab.layout.agency(code), tmp_path / "log"
+    command = [sys.executable, "-m", "cli.daemon", "--config", str(lab.node_config(code))]
+
+    def says(what: str, times: int = 1) -> bool:
+        return log.read_text(encoding="utf-8").count(what) >= times
+
+    with log.open("wb") as output:
+        daemon = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=output)
+    try:
+        wait_for(lambda: says("event=ready"), "the node")
+        root.rename(root.with_name("not-mounted"))
+        daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: says("event=reload-refused"), "the refusal")
+        root.with_name("not-mounted").rename(root)
+        assert says("error=folder-unusable")
+        assert not says("event=stopped")
+        daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: says("event=reloaded"), "a reload once the share is back")
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(PATIENCE_SECONDS) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()

@@ -13,7 +13,13 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.service import Service, Signals, describe_health
 from exchanged.config import Config, load_config
-from exchanged.errors import AlreadyRunningError, ConfigurationError, NodeStuckError, VolumeDamagedError
+from exchanged.errors import (
+    AlreadyRunningError,
+    ConfigurationError,
+    ForeignVolumeError,
+    NodeStuckError,
+    VolumeDamagedError,
+)
 from exchanged.node import Health
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock
@@ -50,6 +56,7 @@ class Stage:
         self.health = WELL
         self.hangs: dict[str, float] = {}
         self.ends = True
+        self.missing: ExchangeError | None = None
         self.at_stop: Callable[[], object] = lambda: None
         self.fatal: ExchangeError | None = None
         self._told: list[str] = []
@@ -61,7 +68,9 @@ class Stage:
         """One step of ``script`` at each look, then SIGTERM."""
         self.script = [*script, self.sigterm]
         config, tell = load_config(self.path), self._told.append
-        service = Service(self.path, config, self.open, self.signals, self.clock, tell, self.set_log, 4.0)
+        service = Service(
+            self.path, config, self.open, self.require, self.signals, self.clock, tell, self.set_log, 4.0
+        )
         return service.run()
 
     def open(self, config: Config) -> Node:
@@ -70,6 +79,10 @@ class Stage:
         if not is_first and self.fails:
             raise self.fails.pop(0)
         return Node(self)
+
+    def require(self, config: Config) -> None:
+        if self.missing is not None:
+            raise self.missing
 
     def set_log(self, config: Config) -> None:
         self.logs.append(config.log.level.value)
@@ -242,6 +255,20 @@ def test_a_station_that_hangs_refuses_the_reload_and_goes_on(
     assert stage.run(stage.sighup, lambda: None) is ExitCode.DONE
     assert stage.acts == ["open 2", "stop"]
     assert "delivery for 95 s" in lines(caplog, "reload-refused")[0]
+
+
+def test_a_share_that_is_not_there_now_refuses_the_reload_and_the_node_goes_on(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mount() -> None:
+        stage.missing = None
+        stage.sighup()
+
+    stage.missing = ForeignVolumeError("the agency root is not there", where="/srv/case")
+    assert stage.run(stage.sighup, lambda: None, mount, lambda: None) is ExitCode.DONE
+    assert stage.acts == ["open 2", "stop", "open 2", "stop"]
+    assert lines(caplog, "reload-refused") == ["the agency root is not there; where: /srv/case"]
+    assert any(line.startswith("STATUS=") and "folder-unusable" in line for line in stage.heard())
 
 
 def test_two_signals_at_once_are_one_reload_and_one_during_it_another(stage: Stage) -> None:

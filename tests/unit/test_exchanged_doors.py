@@ -18,7 +18,7 @@ from exchanged import directory_folder
 from exchanged.config import Config
 from exchanged.doors import DirectoryCopy, DoorAnswer, Why, read_copy, who_may_enter
 from exchanged.durable import DurableFiles, Kernel, Volume
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import NoSpaceError, VolumeDamagedError
 from exchanged.parts import Ports, open_parts
 from exchanged.places import DAMAGE_FILE
 from exchanged.pool import InlinePool
@@ -253,3 +253,63 @@ def test_a_door_within_the_node_fails_with_the_nodes_own_volume(network: Network
     (own.data_dir / DAMAGE_FILE).unlink()
     node.open()
     assert copy_of(network, own.door) == in_force(network)
+
+
+def named(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
+    """The files that an event of the log named."""
+    return [record.fields["file"] for record in caplog.records if record.message == event]
+
+
+def test_i9_what_cannot_be_read_among_what_was_put_in_keeps_no_door_open(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever was closed is closed at once, and what lies beside it is taken."""
+    opened, door = network.nodes[PROVINCE].opened, network.nodes[PROVINCE].config.node.door
+    incoming, packs = opened.trust.incoming, opened.packs.incoming
+    (incoming / "a.xml").mkdir()
+    os.mkfifo(incoming / "b.xml")
+    (packs / "a.pack").mkdir()
+    newer = replace(with_node(in_force(network), POLICE, disabled=True), version=2)
+    opened.trust.offer(signed(network, newer))
+    network.round()
+    assert copy_of(network, door) == newer
+    newest = replace(newer, version=3)
+    (incoming / "c.xml").write_bytes(signed(network, newest))
+    (packs / "b.pack").write_bytes(b"no pack that the directory names")
+    for _ in range(3):
+        network.round()
+    assert copy_of(network, door) == newest
+    assert not (incoming / "c.xml").exists()
+    assert named(caplog, "directory-unreadable") == ["a.xml", "b.xml"]
+    assert named(caplog, "pack-unreadable") == ["a.pack"]
+
+
+def test_a_directory_put_in_while_nothing_can_be_written_is_taken_later(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = network.nodes[PROVINCE].opened
+    newer = replace(with_node(in_force(network), POLICE, disabled=True), version=2)
+    (opened.trust.incoming / "x.xml").write_bytes(signed(network, newer))
+
+    def no_room(*_: object, **__: object) -> None:
+        raise NoSpaceError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DurableFiles, "write_file", no_room)
+        network.round()
+    assert in_force(network) != newer
+    network.round()
+    assert in_force(network) == newer
+    assert copy_of(network, network.nodes[PROVINCE].config.node.door) == newer
+
+
+def test_i9_a_folder_that_cannot_be_looked_at_keeps_no_door_open(network: Network) -> None:
+    node = network.nodes[PROVINCE]
+    incoming = node.opened.trust.incoming
+    incoming.rmdir()
+    incoming.touch()
+    newer = replace(with_node(in_force(network), POLICE, disabled=True), version=2)
+    node.opened.trust.offer(signed(network, newer))
+    network.round()
+    assert copy_of(network, node.config.node.door) == newer
+    assert any(error.reference == "file-operation-failed" for error in node.errors)
