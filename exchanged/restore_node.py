@@ -12,6 +12,7 @@ Known limit: the folders of the agency and the mailboxes are as they are; nothin
 from __future__ import annotations
 
 import os
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,10 +23,17 @@ from exchanged.backup import DATA, Manifest, Moved, Verdict, blocks_of, nobody_l
 from exchanged.clock import Clock
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import AlreadyRunningError, BackupUnusableError, ConfigurationError
-from exchanged.ledger import Ledger, restoring
+from exchanged.errors import (
+    AlreadyRunningError,
+    BackupUnusableError,
+    ConfigurationError,
+    LedgerDamagedError,
+    NotFoundError,
+)
+from exchanged.ledger import Ledger, open_read_only, restoring
 from exchanged.ledger.copying import LedgerFacts, look_at_ledger
 from exchanged.lock import NodeLock, Purpose, holder
+from exchanged.own_ledger import require_same_node
 from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE, RESTORE_FILE
 
 # Neighbours' clocks and ours are not one: what was recorded shortly before is told again.
@@ -68,7 +76,8 @@ class Plan:
 def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_looks) -> Plan:
     """Verify the backup and say what would be done. Changes nothing.
 
-    Raises ConfigurationError without a data directory, AlreadyRunningError, BackupUnusableError.
+    Raises ConfigurationError without a data directory or with another node's, AlreadyRunningError,
+    BackupUnusableError.
     """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
@@ -87,6 +96,7 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
             expected=config.node.code,
             found=manifest.node,
         )
+    _require_same_node(config)
     _require_whole(backup.verify(source, moved), source)
     return Plan(
         manifest=manifest,
@@ -97,6 +107,14 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
         neighbours=tuple(link.peer for link in config.links),
         log_entries=_logged(source / DATA / LEDGER_FILE),
     )
+
+
+def _require_same_node(config: Config) -> None:
+    """What is to be set aside is not another node's, as far as it can be read at all."""
+    with suppress(LedgerDamagedError, NotFoundError):
+        connection = open_read_only(config.node.data_dir / LEDGER_FILE)
+        with closing(connection):
+            require_same_node(connection, config.node)
 
 
 def _logged(ledger: Path) -> int:

@@ -173,6 +173,21 @@ def test_c23_a_restore_that_was_broken_off_starts_nothing_and_goes_on(
     assert len(list((network.agency(PROCURATORATE) / "inbox").glob("*/*"))) == 1
 
 
+def test_a_restore_sets_no_other_nodes_ledger_aside(
+    network: Network, police: SimulatedNode, asked: Operator, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    asked.text("backup", "create", saved)
+    other = network.nodes[PROCURATORATE].config.node.data_dir
+    network.nodes[PROCURATORATE].die()
+    path = network.layout.config(POLICE)
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('data_dir = "data"', f'data_dir = "{other}"'), "utf-8")
+    asked.text("node", "restore", saved, "--yes", code=2)
+    assert PROCURATORATE in asked.errors
+    assert (other / LEDGER_FILE).exists()
+
+
 def test_a_new_ledger_does_not_go_to_work_where_a_node_has_served(
     network: Network, police: SimulatedNode, asked: Operator
 ) -> None:
