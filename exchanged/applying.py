@@ -150,7 +150,7 @@ class Applying:
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
                 self._follow(transaction, packet, number, row.link)
         self._send_on(transaction, number, receipt, row.link)
-        arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
+        arrivals.release_held(transaction, receipt.key, "waiting-for-accepted")
         arrivals.finish(transaction, row, Event.ADMIT)
 
     def _check_new(

@@ -124,7 +124,10 @@ def destination_row(row: sqlite3.Row) -> DestinationRow:
 
 @dataclass(frozen=True, slots=True)
 class ArrivalRow:
-    """One item that a link brought and that was acknowledged, until it is judged."""
+    """One item that a link brought and that was acknowledged, until it is judged.
+
+    ``is_quiet``: it is judged again by itself, and no event says so yet.
+    """
 
     id: int
     link: str
@@ -139,6 +142,7 @@ class ArrivalRow:
     tries: int
     in_work: bool
     crashes: int
+    is_quiet: bool
 
 
 def arrival_row(row: sqlite3.Row) -> ArrivalRow:
@@ -157,6 +161,7 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
         tries=row["tries"],
         in_work=bool(row["in_work"]),
         crashes=row["crashes"],
+        is_quiet=bool(row["quiet"]),
     )
 
 

@@ -24,6 +24,7 @@ from exchanged.ledger import (
     schema_outgoing,
     schema_restoring,
     schema_seals,
+    schema_streams,
     schema_turns,
 )
 from packet_spec.identifiers import canonical_case_number
@@ -381,6 +382,11 @@ def _outgoing(database: Database) -> None:
 @migrations(name="0017-awaited")
 def _awaited(database: Database) -> None:
     _run(database, schema_awaited.STATEMENTS)
+
+
+@migrations(name="0019-streams")
+def _streams(database: Database) -> None:
+    _run(database, schema_streams.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
