@@ -180,7 +180,10 @@ class OutgoingRow:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """A committed batch of ours: name and exact waybill bytes, so that a re-send is the same."""
+    """A committed batch of ours: name and exact waybill bytes, so that a re-send is the same.
+
+    ``told``: a digest of the blobs that the neighbour said last that it needs, empty before.
+    """
 
     id: int
     link: str
@@ -190,6 +193,7 @@ class BatchRow:
     signature: bytes
     size: int
     state: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
