@@ -459,7 +459,7 @@ class Landing:
             # An earlier one of this step showed it.
             return False
         conflict = forks.conflict_of(
-            transaction.connection, self.link.name, waybill, is_bare=waybill.number is None
+            transaction, self.link.name, waybill, is_bare=waybill.number is None
         )
         if conflict is not None:
             forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
@@ -474,6 +474,7 @@ class Landing:
         ):  # fmt: skip
             # Whose number a bad batch bears is known only now.
             self._passed_over.clear()
+            forks.note_met(transaction, self.link.name)
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )
