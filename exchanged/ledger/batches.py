@@ -377,14 +377,21 @@ def mark_needing(transaction: Transaction, batch: int) -> None:
     transaction.execute("UPDATE batch_in SET exception = 'need' WHERE id = ?", batch)
 
 
+_NEEDS_NOTHING: Final = (
+    "link = ? AND exception <> '' AND exception = 'need' AND NOT EXISTS (SELECT 1 FROM arrival"
+    " INDEXED BY arrival_needing WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')"
+)
+
+
+def needs_are_met(connection: sqlite3.Connection, link: str) -> bool:
+    """A batch that is named for its needs has none any more."""
+    statement = f"SELECT 1 FROM batch_in WHERE {_NEEDS_NOTHING} LIMIT 1"  # noqa: S608 - our own text
+    return connection.execute(statement, (link,)).fetchone() is not None
+
+
 def clear_exceptions(transaction: Transaction, link: str) -> None:
     """Batches none of whose items still needs a blob are no longer an exception (C6)."""
-    transaction.execute(
-        "UPDATE batch_in SET exception = '' WHERE link = ? AND exception <> '' AND exception = 'need'"
-        " AND NOT EXISTS"
-        " (SELECT 1 FROM arrival WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')",
-        link,
-    )
+    transaction.execute(f"UPDATE batch_in SET exception = '' WHERE {_NEEDS_NOTHING}", link)  # noqa: S608
 
 
 def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -> Acknowledgement | None:
@@ -424,7 +431,7 @@ def exception_bytes(exception: BatchException) -> int:
 def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     """Digests that the needing arrivals of a landed batch still lack, as told to the neighbour."""
     rows = connection.execute(
-        "SELECT DISTINCT arrival_blob.digest FROM arrival"
+        "SELECT DISTINCT arrival_blob.digest FROM arrival INDEXED BY arrival_needing"
         " JOIN arrival_blob ON arrival_blob.arrival = arrival.id AND arrival_blob.missing = 1"
         " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY arrival_blob.digest",
         (batch,),
