@@ -132,7 +132,7 @@ class RestoreAnswers:
         link = self._link
         found: dict[tuple[ItemKind, int], None] = {}
         for packet in known:
-            for row in statements.receipts_of(connection, packet.key):
+            for row in statements.summaries_of(connection, packet.key):
                 found[ItemKind.RECEIPT, row.id] = None
         for each in restoring.given_statements(connection, link.name, asked.since):
             found[each] = None

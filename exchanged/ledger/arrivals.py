@@ -29,12 +29,19 @@ RELEASED_BY_OPERATOR: Final = "released-by-operator"
 DOUBTED: Final = frozenset({IssuerDisabledError.reference, RevokedSinceError.reference})
 """Reasons for which a receipt waits for a person: a thief may have signed it."""
 
+WAITING_FOR_ACCEPTED: Final = "waiting-for-accepted"
+"""The reason of a packet that lies at its receiver before the receipt that it was accepted."""
+
 PASSES_ALREADY: Final = "passes-already"
 """The reason of a packet that waits until its other passage through this node has ended (C14)."""
 
 _SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
 # Of itself SQLite would take an index of the state, and sort all that waits for a few of it.
 _IN_TURN = _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_turn")
+_HELD_OF_PACKET = (
+    _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_held_packet")
+    + " WHERE state = 'held' AND packet_id = ? AND sender = ? AND reason = ?"
+)
 
 
 def insert(
@@ -226,14 +233,13 @@ def finish(
         spool.release(transaction, row.bytes_at.spool)
 
 
-def release_held(transaction: Transaction, key: PacketKey, reason: str) -> int:
-    """Judge again what is held of one packet for ``reason``. Returns how many."""
-    count = 0
-    for row in of_packet(transaction.connection, key):
-        if row.state is ArrivalState.HELD and row.reason == reason:
-            keep(transaction, row, Event.RELEASE, row.reason)
-            count += 1
-    return count
+def release_held_of(transaction: Transaction, key: PacketKey, reason: str) -> int:
+    """Judge again what is held of one packet for this reason. What else lies here about it is not read."""
+    rows = transaction.execute(f"{_HELD_OF_PACKET} ORDER BY arrival.id", key.packet_id, key.sender, reason)
+    held = [arrival_row(row) for row in rows.fetchall()]
+    for row in held:
+        keep(transaction, row, Event.RELEASE, row.reason)
+    return len(held)
 
 
 def has_many_held(connection: sqlite3.Connection, link: str, reason: str, many: int) -> bool:

@@ -6,7 +6,7 @@ is judged while such a mark is set was either judged by what is new or comes bac
 and is held for the same reason once more writes no event and keeps its time (``arrivals.keep``): the ledger
 does not grow with the looks.
 
-Leaves to others: what an operator holds stays; what one packet waits for (``arrivals.release_held``,
+Leaves to others: what an operator holds stays; what one packet waits for (``arrivals.release_held_of``,
 ``awaited``).
 """
 
