@@ -39,6 +39,7 @@ _CONFLICTS: Final = {
     forks.Conflict.EARLIER: "an earlier incarnation speaks again",
     forks.Conflict.SEAL: "one seal number came with two packets",
     forks.Conflict.SAYS_SO: "it says that it was set back",
+    forks.Conflict.MANY: "it speaks under more new incarnations than a day has restores",
 }
 
 SILENT_AFTER: Final = timedelta(minutes=10)

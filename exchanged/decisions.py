@@ -61,8 +61,8 @@ def hold(
 ) -> None:
     """Hold the arrival, for so long or until something releases it. ``note`` is for people."""
     again = None if seconds is None else transaction.now + timedelta(seconds=seconds)
-    arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again, note=note)
-    event_line("held", level=30, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
+    if arrivals.keep(transaction, row, Event.HOLD, reason, retry_at=again, note=note):
+        event_line("held", level=30, packet=str(row.key), item=row.kind.value, reason=reason, link=row.link)
     transaction.wake("judge")
 
 

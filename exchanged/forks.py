@@ -42,6 +42,9 @@ ACCUSED: Final = "accused"
 Its value is its ``Conflict``.
 """
 _SAID: Final = "forked "
+INCARNATIONS_A_DAY: Final = 8
+"""More new names of one node in a day are no restores: each is kept for ever."""
+_MET: Final = "incarnations-met"
 # A file that was written before a restore may still lie there; a clock that was wrong may have dated it
 # ahead.
 _LEFT_OVER: Final = timedelta(minutes=15)
@@ -56,6 +59,7 @@ class Conflict(StrEnum):
     EARLIER = "earlier-incarnation-speaks"
     SEAL = "seal-number-used-twice"
     SAYS_SO = "neighbour-was-set-back"
+    MANY = "too-many-incarnations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,17 @@ def mark(transaction: Transaction, link: str, conflict: Conflict, incarnation: s
     event_line("neighbour-forked", level=40, link=link, conflict=conflict.value, incarnation=incarnation)
 
 
-def conflict_of(connection: Connection, link: str, waybill: Waybill, *, is_bare: bool) -> Conflict | None:
+def conflict_of(transaction: Transaction, link: str, waybill: Waybill, *, is_bare: bool) -> Conflict | None:
     """How ``waybill`` contradicts what the neighbour said before; None where it does not."""
+    connection = transaction.connection
     acknowledgement, incarnation = waybill.acknowledgement, waybill.incarnation
     current = batches.current_incarnation(connection, link)
     if incarnation != current and spoken.is_met(connection, link, incarnation):
         began = spoken.began_at(connection, link, current)
         if is_bare or (began and waybill.sent_at - _LEFT_OVER > moment(began)):
             return Conflict.EARLIER
+    elif incarnation != current and _met_today(transaction, link) >= INCARNATIONS_A_DAY:
+        return Conflict.MANY
     if acknowledgement is None:
         return None
     if _says_set_back(acknowledgement):
@@ -109,6 +116,17 @@ def conflict_of(connection: Connection, link: str, waybill: Waybill, *, is_bare:
     if said is not None and spoken.goes_back(connection, link, incarnation, said):
         return Conflict.BACK
     return None
+
+
+def note_met(transaction: Transaction, link: str) -> None:
+    """The neighbour speaks in an incarnation that is new here."""
+    today = transaction.now.date().isoformat()
+    batches.remember(transaction, link, _MET, f"{today} {_met_today(transaction, link) + 1}")
+
+
+def _met_today(transaction: Transaction, link: str) -> int:
+    day, _space, count = (batches.recall(transaction.connection, link, _MET) or "").partition(" ")
+    return int(count) if day == transaction.now.date().isoformat() else 0
 
 
 def note_spoken(transaction: Transaction, link: str, waybill: Waybill) -> None:
@@ -187,7 +205,7 @@ def what_to_say(connection: Connection, link: str) -> str:
 
 def clear(transaction: Transaction, link: str) -> None:
     """An operator decided."""
-    for name in (FORKED, FORKED_SINCE, FORKED_IN):
+    for name in (FORKED, FORKED_SINCE, FORKED_IN, _MET):
         batches.remember(transaction, link, name, "")
     transaction.wake(f"link:{link}")
 

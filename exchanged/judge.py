@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,9 +28,9 @@ from exchanged.decisions import (
     hold,
     quarantine,
 )
-from exchanged.errors import NoSpaceError, VolumeDamagedError, WorkerDiedError
+from exchanged.errors import CheckTakesLongError, NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, awaited, batches, blobs, restoring
+from exchanged.ledger import Ledger, Transaction, arrivals, awaited, batches, blobs, releasing, restoring
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
@@ -55,8 +55,17 @@ from packet_spec.model import ItemKind, NodeRole
 _LOG: Final = logging.getLogger("exchanged")
 _GROUP: Final = 64
 _CRASHES: Final = 3
-# A time that has not come yet may come; looking again costs little.
-_AHEAD_SECONDS: Final = 60.0
+# What is dated ahead is looked at when it may count, or after this time: clocks are set right meanwhile.
+_AHEAD_SECONDS: Final = 43_200.0
+# What no delay has helped waits as long again as it waited so far, up to this.
+_LONGEST_DELAY_SECONDS: Final = 3_600.0
+_CLOCK_SET_BACK: Final = timedelta(minutes=1)
+HELD_FOR_A_KEY: Final = 4_096
+"""Of one link, for a key that the directory does not list: more than comes before a directory does.
+
+The rest is set aside, where it costs nothing but room, until a person has looked.
+"""
+TOO_MANY_UNKNOWN: Final = "too-many-unknown-keys"
 # Why something looks forged by a directory that may only be old.
 _BY_DIRECTORY: Final = frozenset(
     {"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox", "note-by-a-wrong-road"}
@@ -89,8 +98,6 @@ class JudgeTools:
     links: Links
     blobs: BlobStore
     scanner: ScannerConfig | None = None
-    # Nothing is held for a longer time; what is, was held by a clock that has been set back since.
-    longest_hold_seconds: float = 90_000.0
 
 
 class Judge:
@@ -103,16 +110,15 @@ class Judge:
         self._packets = packets
         self._statements = statements
         self._alone: set[int] | None = None
+        self._has_released = False
+        self._latest: datetime | None = None
 
     def step(self) -> float | None:
         """Judge one group. Seconds until a held item is due again."""
         ledger, clock = self._tools.ledger, self._tools.clock
         if self._alone is None:
             self._alone = set(ledger.write(_begin))
-        due = arrivals.next_release(ledger.read())
-        if due is not None and due <= clock.now():
-            ledger.write(lambda transaction: arrivals.release_due(transaction, transaction.now))
-        self._release_astray()
+        more = self._release()
         is_restoring = restoring.is_going_on(ledger.read())
         rows = arrivals.due(ledger.read(), _GROUP, is_restoring=is_restoring)
         alone = [row for row in rows if row.id in self._alone]
@@ -123,14 +129,29 @@ class Judge:
             ledger.write(lambda transaction: arrivals.begin_work(transaction, tuple(row.id for row in rows)))
             self._judge_group(rows)
             return NOW
-        due = arrivals.next_release(ledger.read())
+        if more:
+            return NOW
+        due = releasing.next_release(ledger.read())
         return None if due is None else max(0.05, (due - clock.now()).total_seconds())
 
-    def _release_astray(self) -> None:
-        until = self._tools.clock.now() + timedelta(seconds=self._tools.longest_hold_seconds)
-        last = arrivals.last_release(self._tools.ledger.read())
-        if last is not None and last > until:
-            self._tools.ledger.write(lambda transaction: arrivals.release_astray(transaction, until))
+    def _release(self) -> bool:
+        """Let a group of what is held come back. True when more may follow.
+
+        It has older turns than what came since, so it goes before that: every other group is for the rest.
+        """
+        ledger, now = self._tools.ledger, self._tools.clock.now()
+        if self._latest is not None and self._latest - now > _CLOCK_SET_BACK:
+            # What is held until a time was held by a clock that was wrong.
+            ledger.write(releasing.mark)
+            self._latest = now
+        self._latest = now if self._latest is None else max(now, self._latest)
+        if not releasing.is_due(ledger.read(), now):
+            self._has_released = False
+            return False
+        self._has_released = not self._has_released and bool(
+            ledger.write(lambda transaction: releasing.release(transaction, _GROUP))
+        )
+        return True
 
     def _judge_alone(self, row: ArrivalRow) -> None:
         """An item that was in work when the process died: only a crash while alone counts.
@@ -253,7 +274,7 @@ class Judge:
             raise
         except ExchangeError as error:
             if error.temporary:
-                hold(transaction, row, error.reference, self._delay(row))
+                hold(transaction, row, error.reference, self._long_delay(transaction, row, error.reference))
             else:
                 by_directory = isinstance(error, AuthorityError)
                 self._suspect(transaction, row, error.reference, by_directory=by_directory)
@@ -300,17 +321,39 @@ class Judge:
         if not self._tools.trust.is_current(transaction.now):
             raise Held("directory-expired")
         if examined.verdict.outcome is Outcome.HELD:
-            raise Held(examined.verdict.held_because or "not-decidable", self._delay(row))
+            reason = examined.verdict.held_because or "not-decidable"
+            raise Held(reason, self._long_delay(transaction, row, reason))
         self._packets.decide(transaction, row, examined)
 
     def _hold_unknown(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> None:
         if isinstance(error, DatedAheadError):
-            hold(transaction, row, error.reference, _AHEAD_SECONDS)
+            hold(transaction, row, error.reference, min(error.counts_in_seconds, _AHEAD_SECONDS))
         elif isinstance(error, UnknownSuiteError):
             # Only another program can change this: looked at again by itself, as another version is.
-            hold(transaction, row, error.reference, self._delay(row), error.summary)
+            seconds = self._long_delay(transaction, row, error.reference)
+            hold(transaction, row, error.reference, seconds, error.summary)
+        elif self._are_too_many(transaction, row, error):
+            quarantine(transaction, row, TOO_MANY_UNKNOWN)
         else:
             hold(transaction, row, error.reference, None)
+
+    def _are_too_many(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> bool:
+        """No more is held for keys that nobody may ever list; not if our own directory is behind."""
+        reason = UnknownKeyError.reference
+        if error.reference != reason or row.reason == reason or self._is_behind(transaction, row):
+            return False
+        return arrivals.has_many_held(transaction.connection, row.link, reason, HELD_FOR_A_KEY)
+
+    def _long_delay(self, transaction: Transaction, row: ArrivalRow, reason: str) -> float:
+        """Of what time alone may help: the longer it has been so, the longer it may wait once more.
+
+        A slow check is asked for as soon as it may be done.
+        """
+        delay = self._delay(row)
+        if reason == CheckTakesLongError.reference or row.reason != reason:
+            return delay
+        waited = (transaction.now - row.since).total_seconds()
+        return max(delay, min(waited, _LONGEST_DELAY_SECONDS))
 
     def _delay(self, row: ArrivalRow) -> float:
         return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())
@@ -328,5 +371,5 @@ def _begin(transaction: Transaction) -> tuple[int, ...]:
             arrivals.keep(transaction, row, Event.QUARANTINE, "crashed-three-times")
         else:
             alone.append(row.id)
-    arrivals.release_held(transaction)
+    releasing.mark(transaction)
     return tuple(alone)

@@ -26,11 +26,12 @@ from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
+from exchanged.needing import Needing
 from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
-from exchanged.states import ArrivalState, Event
+from exchanged.states import ArrivalState
 from exchanged.strange_numbers import StrangeNumbers
 from exchanged.transport import TURN_SECONDS, Listing
 from packet_spec.authority import check_link_authority
@@ -92,11 +93,13 @@ class Landing:
     _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
     _strange: StrangeNumbers = field(init=False)
+    _needing: Needing = field(init=False)
 
     def __post_init__(self) -> None:
         self._complaints = Complaints(self.link)
         self._published = PublishedLanding(self.link, self._complaints.tell)
         self._strange = StrangeNumbers(self.link)
+        self._needing = Needing(self.link)
 
     def step(self, listing: Listing) -> bool:
         """Land what is listed. True when more waits than one step takes.
@@ -135,7 +138,7 @@ class Landing:
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
         """Land in one transaction; a file that did not become part of the spool goes."""
         try:
-            if landed or fetched or self._has_needs():
+            if landed or fetched:
                 self.link.ledger.write(lambda transaction: self._land(transaction, landed, fetched))
         except VolumeDamagedError:
             # Whether it was committed is not known: the next start looks.
@@ -147,7 +150,11 @@ class Landing:
         for found in landed:
             if found.batch is None:
                 self._discard(found)
-                self._passed_over.add(found.name)
+                if not self._needing.is_put_off(found.name):
+                    self._passed_over.add(found.name)
+        if fetched:
+            self._needing.blobs_came()
+        self._needing.complete()
 
     def _fetch_batches(
         self, names: list[str], files: Mapping[str, int], landed: list[_Landed]
@@ -189,6 +196,7 @@ class Landing:
         self._published.forget_absent(files)
         self._strange.forget_absent(files)
         self._passed_over &= files.keys()
+        self._needing.forget_absent(files)
 
     def _acknowledgement(self, listing: Listing) -> None:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
@@ -225,6 +233,8 @@ class Landing:
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
             if name in strange or self._refused.get(name) == self.link.trust.edition:
+                continue
+            if self._needing.is_put_off(name):
                 continue
             if name in self._passed_over or batches.is_landed(connection, self.link.name, name):
                 lying.add(name)
@@ -351,12 +361,6 @@ class Landing:
         self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
         event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
 
-    def _has_needs(self) -> bool:
-        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        return current is not None and any(
-            exception.kind is ExceptionKind.NEED for exception in current.exceptions
-        )
-
     def _land(
         self,
         transaction: Transaction,
@@ -369,8 +373,6 @@ class Landing:
             blobs.found(transaction, self.link.name, digest)
         for found in landed:
             self._land_batch(transaction, found)
-        self._complete(transaction)
-        batches.clear_exceptions(transaction, self.link.name)
         unverified.forget_bad(transaction, self.link.name)
 
     def _land_batch(self, transaction: Transaction, found: _Landed) -> None:
@@ -389,7 +391,9 @@ class Landing:
                     batches.remember(transaction, self.link.name, DAMAGED_HERE, transaction.stamp)
             return
         waybill = found.batch.waybill
-        if not self._heard(transaction, waybill):
+        if not self._heard(transaction, waybill) or self._needing.puts_off(
+            transaction, found.name, found.batch
+        ):
             found.batch = None
             return
         unverified.give_up_held(transaction, self.link.name, waybill.incarnation, found.number)
@@ -435,11 +439,7 @@ class Landing:
 
     def _land_item(self, transaction: Transaction, batch: int, where: SpoolRange, entry: LandedItem) -> bool:
         item = entry.item
-        missing = {
-            blob.digest
-            for blob in item.blobs
-            if not blobs.is_present_for(transaction.connection, blob.digest, self.link.peer)
-        }
+        missing = self._needing.missing(transaction, entry)
         state = ArrivalState.NEEDING if missing else ArrivalState.LANDED
         number = arrivals.insert(
             transaction, self.link.name, batch, item.kind, item.key, item.digest, where, state,
@@ -448,18 +448,13 @@ class Landing:
         blobs.named(transaction, number, item.blobs, missing)
         return bool(missing)
 
-    def _complete(self, transaction: Transaction) -> None:
-        for number in blobs.complete_arrivals(transaction.connection, self.link.name):
-            if (row := arrivals.find(transaction.connection, number)) is not None:
-                arrivals.keep(transaction, row, Event.BLOBS_COMPLETE, "")
-
     def _heard(self, transaction: Transaction, waybill: Waybill) -> bool:
         """What any waybill of the neighbour tells beside its items. False: it contradicts itself (C15)."""
         if forks.marks(transaction.connection, self.link.name):
             # An earlier one of this step showed it.
             return False
         conflict = forks.conflict_of(
-            transaction.connection, self.link.name, waybill, is_bare=waybill.number is None
+            transaction, self.link.name, waybill, is_bare=waybill.number is None
         )
         if conflict is not None:
             forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
@@ -474,6 +469,7 @@ class Landing:
         ):  # fmt: skip
             # Whose number a bad batch bears is known only now.
             self._passed_over.clear()
+            forks.note_met(transaction, self.link.name)
             transaction.event(
                 "neighbour-incarnation", detail={"link": self.link.name, "incarnation": waybill.incarnation}
             )

@@ -77,6 +77,12 @@ def item_bytes(item: WaybillItem) -> int:
     return _ITEM_LINE_BYTES + _BLOB_LINE_BYTES * len(item.blobs)
 
 
+def _head_bytes(current: Acknowledgement | None) -> int:
+    """At most how many bytes the next waybill takes before its items."""
+    exceptions = () if current is None else current.exceptions
+    return _WAYBILL_HEAD_BYTES + sum(batches.exception_bytes(exception) for exception in exceptions)
+
+
 @dataclass(frozen=True, slots=True)
 class _Planned:
     row: OutgoingRow
@@ -126,13 +132,14 @@ class Offering:
         self._tidy()
         self._expire()
         changed = self._offer_published()
+        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
         waits: float | None = None
         while self._has_room():
-            planned, waits = self._plan()
+            planned, waits = self._plan(current)
             if not planned:
                 break
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
-        changed |= self._acknowledge()
+        changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
         self._tidy()
         return changed, waits
@@ -140,7 +147,8 @@ class Offering:
     def tell(self) -> bool:
         """Of a marked link: only the acknowledgement, which says so. True when there was news."""
         self._look_at_own_files()
-        return self._acknowledge()
+        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
+        return self._acknowledge(current)
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -169,7 +177,7 @@ class Offering:
 
     # composing
 
-    def _plan(self) -> tuple[list[_Planned], float | None]:
+    def _plan(self, current: Acknowledgement | None) -> tuple[list[_Planned], float | None]:
         """The items of the next batch, hashed and measured, within the limits of one batch."""
         connection = self.link.ledger.read()
         limits = self.link.limits
@@ -179,7 +187,7 @@ class Offering:
         found = {row.id: self._putting.with_bytes(packets.get(connection, row.reference)) for row in asked}
         if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
-            return self._plan()
+            return self._plan(current)
         # What comes again came in its order before.
         again = {row.id for row in rows if row.again}
         behind = self._behind_late_blobs(found) - again
@@ -189,7 +197,7 @@ class Offering:
         if behind:
             waits = _LATE_SECONDS if waits is None else min(waits, _LATE_SECONDS)
         planned: list[_Planned] = []
-        head = self._head_bytes()
+        head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
         room = limits.batch_bytes - batch_size(head, _SIGNATURE_BYTES, ())
         for row in rows:
@@ -215,12 +223,6 @@ class Offering:
             for number, packet in found.items()
             if streams.get((packet.case_key, packet.receiver), packet.id) < packet.id
         }
-
-    def _head_bytes(self) -> int:
-        """At most how many bytes the next waybill takes before its items."""
-        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        exceptions = () if current is None else current.exceptions
-        return _WAYBILL_HEAD_BYTES + sum(batches.exception_bytes(exception) for exception in exceptions)
 
     def _withdraw(self, transaction: Transaction, rows: list[OutgoingRow]) -> None:
         """What became final everywhere before it was offered needs no offer."""
@@ -417,9 +419,9 @@ class Offering:
         exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
         return (current.incarnation, current.through, exceptions, *always)
 
-    def _acknowledge(self) -> bool:
+    def _acknowledge(self, current: Acknowledgement | None) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""
-        news = self._news(batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer))
+        news = self._news(current)
         is_there = ACKNOWLEDGEMENT_NAME in self._putting.there
         if news == self._told and is_there and not self._seems_lost():
             return False

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from exchanged.admission import Admission
 from exchanged.deciding import ByPart
-from exchanged.decisions import DIRECTORY_BEHIND_SECONDS
 from exchanged.judge import Judge, JudgeTools
 from exchanged.key_desk import KeyDesk
 from exchanged.merkle_log import LogStation
@@ -16,9 +13,6 @@ from exchanged.parts import Parts
 from exchanged.restoring import Restoring
 from exchanged.station import Station
 from exchanged.transit import Transit
-
-# Holds are reckoned in the transaction, a moment before they are looked at.
-_BEHIND_SECONDS: Final = 60.0
 
 
 def judge_tools(parts: Parts) -> JudgeTools:
@@ -36,12 +30,6 @@ def judge_tools(parts: Parts) -> JudgeTools:
         parts.links,
         parts.blobs,
         parts.config.scanner,
-        max(
-            parts.config.limits.retry_max_seconds,
-            parts.config.limits.order_wait_seconds,
-            DIRECTORY_BEHIND_SECONDS,
-        )
-        + _BEHIND_SECONDS,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError
-from exchanged.ledger import Transaction, arrivals, batches
+from exchanged.ledger import Transaction, batches, releasing
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import classify, directory_name, pack_name
 from exchanged.sources import BytesSource, FileSource
@@ -179,7 +179,7 @@ def take_note_of_directory(transaction: Transaction, directory: Directory, road:
     if directory.epoch != 1:
         detail["epoch"] = directory.epoch
     transaction.event("directory-taken", detail=detail)
-    arrivals.release_held(transaction, reasons=HELD_FOR_DIRECTORY)
+    releasing.mark(transaction, HELD_FOR_DIRECTORY)
     # A pack that was put in by hand may wait for this directory.
     for station in ("judge", "intake", "directory", "keys"):
         transaction.wake(station)
@@ -189,6 +189,6 @@ def take_note_of_pack(transaction: Transaction, pack: PackReference, road: str) 
     """A version of the standard is here now: what was held for it is judged again."""
     detail = {"name": pack.name, "version": pack.version, "digest": pack.digest, "road": road}
     transaction.event("pack-taken", detail=detail)
-    arrivals.release_held(transaction, reasons=(PackUnknownError.reference,))
+    releasing.mark(transaction, (PackUnknownError.reference,))
     for station in ("judge", "intake"):
         transaction.wake(station)

@@ -11,6 +11,7 @@ from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
 from exchanged.receipts import Statements
 from exchanged.states import DestinationState, Event
+from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 from packet_spec.xml import FORMAT_VERSION
@@ -100,23 +101,22 @@ class Settling:
     def _needs(self, transaction: Transaction, batch: BatchRow, exception: BatchException) -> None:
         """Packets that lack a blob there stay in our custody; the others have passed (C6)."""
         needed = frozenset(exception.blobs)
-        for digest in needed:
-            blobs.strip_title(transaction, digest, self.link.peer)
         # Told in every acknowledgement until the blob is good; only when it happened once more it is news.
         if exception.detail.startswith("again") and self._asked.get(batch.number) != exception.detail:
             self._asked[batch.number] = exception.detail
             self.again |= needed.intersection(batches.batch_blobs(transaction.connection, batch.id))
-        batches.need_blobs(transaction, batch.id, needed)
+        told = sha256_hex(" ".join(sorted(needed)).encode())
+        if batch.told == told:
+            # Nothing has changed, however often it is said.
+            return
+        for digest in needed:
+            blobs.strip_title(transaction, digest, self.link.peer)
+        batches.need_blobs(transaction, batch.id, needed, told)
         self._hand_over(transaction, batch, needed)
 
     def _hand_over(self, transaction: Transaction, batch: BatchRow, needed: frozenset[str]) -> None:
-        for kind, reference in batches.still_carried(transaction.connection, batch.id):
-            if kind is not ItemKind.PACKET:
-                continue
+        for reference in batches.offered_without(transaction.connection, batch.id, needed):
             packet = packets.get(transaction.connection, reference)
-            named = {blob.digest for blob in blobs.references(transaction.connection, packet.key)}
-            if named & needed:
-                continue
             event = Event.HAND_ON if packet.transit else Event.ACKNOWLEDGE
             moved = self._move_offered(transaction, packet, event, batch)
             if moved and packet.transit:

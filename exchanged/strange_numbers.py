@@ -1,6 +1,7 @@
 """Files in a mailbox with the name of a batch, a number that no neighbour can have reached, and nothing good.
 
-They are strangers like any other file there: passed over, no row, told once for all of them.
+They are strangers like any other file there: passed over, no row, told once for all of them. So is what is
+nothing good under any number while thousands of such numbers are answered already.
 
 Guarantees: what lies under such a number is read before it is judged, because a node that was set back knows
 too little of how far its neighbour is; a good batch is taken whatever its number. Then what is called strange
@@ -28,7 +29,7 @@ class StrangeNumbers:
 
     def note(self, name: str, number: int) -> bool:
         """The file is no good batch. True: it is a stranger, and nothing is to be said of its number."""
-        if number <= self._reach():
+        if number <= self._reach() and not self._are_many():
             return False
         self._found[name] = number
         return True
@@ -37,6 +38,8 @@ class StrangeNumbers:
         """Those that need not be looked at again."""
         if not self._found:
             return frozenset()
+        if self._are_many():
+            return frozenset(self._found)
         reach = self._reach()
         return frozenset(name for name, number in self._found.items() if number > reach)
 
@@ -53,6 +56,11 @@ class StrangeNumbers:
     def clear(self) -> None:
         """Look at all of them again."""
         self._found.clear()
+
+    def _are_many(self) -> bool:
+        connection = self.link.ledger.read()
+        incarnation = batches.current_incarnation(connection, self.link.name)
+        return unverified.are_many(connection, self.link.name, incarnation)
 
     def _reach(self) -> int:
         connection = self.link.ledger.read()

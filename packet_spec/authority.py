@@ -240,5 +240,7 @@ def _require_valid(key: DirectoryKey, use: KeyUse, stated_at: datetime) -> None:
 
 
 def _require_not_ahead(stated_at: datetime, moment: datetime) -> None:
-    if stated_at - moment > DATED_AHEAD_TOLERANCE:
-        raise DatedAheadError("the statement is dated more than a day ahead of this node's clock")
+    ahead = stated_at - moment - DATED_AHEAD_TOLERANCE
+    if ahead > timedelta():
+        summary = "the statement is dated more than a day ahead of this node's clock"
+        raise DatedAheadError(summary, counts_in_seconds=ahead.total_seconds())

@@ -222,10 +222,17 @@ class UnknownSuiteError(UnknownKeyError):
 
 
 class DatedAheadError(UnknownKeyError):
-    """A statement dated well after this node's clock: held until a person looks at the clocks (C18)."""
+    """A statement dated well after this node's clock: held until it may count (C18).
+
+    ``counts_in_seconds`` is in how long that is.
+    """
 
     reference = "dated-ahead"
     peer_text = "the statement carries a time that has not come yet"
+
+    def __init__(self, summary: str, *, counts_in_seconds: float) -> None:
+        super().__init__(summary)
+        self.counts_in_seconds = counts_in_seconds
 
 
 class RevokedSinceError(UnknownKeyError):

@@ -38,18 +38,10 @@ PASSES_ALREADY: Final = "passes-already"
 _SELECT = "SELECT arrival.*, spool.name AS spool_name FROM arrival JOIN spool ON spool.id = arrival.spool"
 # Of itself SQLite would take an index of the state, and sort all that waits for a few of it.
 _IN_TURN = _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_turn")
-# One agency may make thousands of held rows. Word for word as the indexes want it, which are named for it.
-_HELD_FOR = (
-    _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_reason")
-    + " WHERE state IN ('needing', 'held', 'quarantined') AND state = 'held'"
-)
 _HELD_OF_PACKET = (
     _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_held_packet")
     + " WHERE state = 'held' AND packet_id = ? AND sender = ? AND reason = ?"
 )
-_UNTIL = "arrival INDEXED BY arrival_retry"
-_HELD_UNTIL = "state = 'held' AND retry_at IS NOT NULL"
-_RETRIED = f"{_SELECT.replace('FROM arrival', f'FROM {_UNTIL}')} WHERE {_HELD_UNTIL}"
 
 
 def insert(
@@ -169,21 +161,40 @@ def keep(
     *,
     retry_at: datetime | None = None,
     note: str = "",
-) -> None:
-    """Move an arrival that stays: held, released, needing, complete, quarantined. ``note`` is for people."""
+) -> bool:
+    """Move an arrival that stays: held, released, needing, complete, quarantined. ``note`` is for people.
+
+    What came back by itself (``releasing``) and is held for the same reason once more was held all the time:
+    its time stays, and no event tells of it. True when one does.
+    """
     target = ArrivalState(advance(row.state, event))
+    is_news = not (row.is_quiet and event is Event.HOLD and reason == row.reason)
     cursor = transaction.execute(
-        "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0"
+        "UPDATE arrival SET state = ?, since = ?, reason = ?, retry_at = ?, in_work = 0, quiet = 0"
         " WHERE id = ? AND state = ?",
-        target.value, transaction.stamp, reason, stamp(retry_at) if retry_at else None,
-        row.id, row.state.value,
+        target.value, transaction.stamp if is_news else stamp(row.since), reason,
+        stamp(retry_at) if retry_at else None, row.id, row.state.value,
     )  # fmt: skip
     if cursor.rowcount != 1:
         raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
-    moved = {"item": row.kind.value, "from": row.state.value, "to": target.value, "reason": reason}
-    transaction.event(event.value, row.key, detail=moved | ({"note": note} if note else {}))
+    if is_news:
+        _tell_release(transaction, row)
+        detail = _moved(row, row.state, target, reason)
+        transaction.event(event.value, row.key, detail=detail | ({"note": note} if note else {}))
     if target is ArrivalState.LANDED:
         transaction.wake("judge")
+    return is_news
+
+
+def _tell_release(transaction: Transaction, row: ArrivalRow) -> None:
+    """It came back by itself, and now it moves on: its history has no gap."""
+    if row.is_quiet:
+        detail = _moved(row, ArrivalState.HELD, ArrivalState.LANDED, row.reason)
+        transaction.event(Event.RELEASE.value, row.key, detail=detail)
+
+
+def _moved(row: ArrivalRow, source: ArrivalState, target: ArrivalState, reason: str) -> dict[str, str]:
+    return {"item": row.kind.value, "from": source.value, "to": target.value, "reason": reason}
 
 
 def release_by_operator(transaction: Transaction, row: ArrivalRow) -> None:
@@ -215,21 +226,11 @@ def finish(
     cursor = transaction.execute("DELETE FROM arrival WHERE id = ? AND state = ?", row.id, row.state.value)
     if cursor.rowcount != 1:
         raise StaleStateError(f"arrival of {row.key} is no longer {row.state.value}")
+    _tell_release(transaction, row)
     if row.kind is ItemKind.PACKET:
         transaction.event(event.value, row.key, detail={"to": target.value, **(detail or {})})
     if not keeps_bytes:
         spool.release(transaction, row.bytes_at.spool)
-
-
-def release_held(transaction: Transaction, *, reasons: tuple[str, ...] = ()) -> int:
-    """Judge again what is held for one of ``reasons``, or all.
-
-    Never what an operator holds. What is held for other reasons is not read.
-    """
-    rows = [row for row in _held_for(transaction.connection, reasons) if row.reason != HELD_BY_OPERATOR]
-    for row in rows:
-        keep(transaction, row, Event.RELEASE, row.reason)
-    return len(rows)
 
 
 def release_held_of(transaction: Transaction, key: PacketKey, reason: str) -> int:
@@ -241,45 +242,14 @@ def release_held_of(transaction: Transaction, key: PacketKey, reason: str) -> in
     return len(held)
 
 
-def _held_for(connection: sqlite3.Connection, reasons: tuple[str, ...]) -> tuple[ArrivalRow, ...]:
-    only = f" AND reason IN ({', '.join('?' * len(reasons))})" if reasons else ""
-    rows = connection.execute(f"{_HELD_FOR}{only} ORDER BY arrival.id", reasons)
-    return tuple(arrival_row(row) for row in rows)
-
-
-def release_due(transaction: Transaction, now: datetime) -> int:
-    """Judge again what is held until a time that has passed."""
-    rows = transaction.execute(f"{_RETRIED} AND retry_at <= ?", stamp(now)).fetchall()
-    for row in rows:
-        keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
-    return len(rows)
-
-
-def release_astray(transaction: Transaction, until: datetime) -> int:
-    """Judge again what is held until after ``until``, which nothing here waits for: the clock was wrong."""
-    rows = transaction.execute(f"{_RETRIED} AND retry_at > ?", stamp(until)).fetchall()
-    for row in rows:
-        keep(transaction, arrival_row(row), Event.RELEASE, row["reason"])
-    return len(rows)
-
-
-def last_release(connection: sqlite3.Connection) -> datetime | None:
-    """The time that an arrival is held until, the latest of all."""
-    return _held_until(connection, "max")
-
-
-def next_release(connection: sqlite3.Connection) -> datetime | None:
-    """When the next held arrival is due again."""
-    return _held_until(connection, "min")
-
-
-def _held_until(connection: sqlite3.Connection, which: str) -> datetime | None:
-    statement = f"SELECT {which}(retry_at) AS at FROM {_UNTIL} WHERE {_HELD_UNTIL}"  # noqa: S608 - ours
-    row = connection.execute(statement).fetchone()
-    if row is None or row["at"] is None:
-        return None
-    text: str = row["at"]
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+def has_many_held(connection: sqlite3.Connection, link: str, reason: str, many: int) -> bool:
+    """At least ``many`` arrivals of ``link`` are held for ``reason``."""
+    row = connection.execute(
+        "SELECT 1 FROM arrival INDEXED BY arrival_held WHERE state = 'held' AND link = ? AND reason = ?"
+        " LIMIT 1 OFFSET ?",
+        (link, reason, many - 1),
+    ).fetchone()
+    return row is not None
 
 
 def held_long_enough(row: ArrivalRow, now: datetime, wait_seconds: float) -> bool:

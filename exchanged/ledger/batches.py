@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
@@ -186,7 +187,7 @@ def open_batches(connection: sqlite3.Connection, link: str) -> tuple[BatchRow, .
     return tuple(
         BatchRow(
             row["id"], row["link"], row["number"], row["name"], row["waybill"], row["signature"], row["size"],
-            row["state"],
+            row["state"], row["told"],
         )
         for row in rows
     )  # fmt: skip
@@ -209,6 +210,20 @@ def still_carried(connection: sqlite3.Connection, batch: int) -> tuple[tuple[Ite
     return tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
 
 
+def offered_without(connection: sqlite3.Connection, batch: int, needed: Iterable[str]) -> tuple[int, ...]:
+    """Rows of the batch's packets that are offered on its link and name none of the blobs ``needed``."""
+    rows = connection.execute(
+        "SELECT outgoing.reference FROM outgoing WHERE outgoing.batch = ? AND outgoing.kind = 'packet'"
+        " AND EXISTS (SELECT 1 FROM destination WHERE destination.packet = outgoing.reference"
+        " AND destination.link = outgoing.link AND destination.state = 'offered')"
+        " AND NOT EXISTS (SELECT 1 FROM packet JOIN blob_reference ON blob_reference.sender = packet.sender"
+        " AND blob_reference.packet_id = packet.packet_id WHERE packet.id = outgoing.reference"
+        " AND blob_reference.digest IN (SELECT value FROM json_each(?))) ORDER BY outgoing.id",
+        (batch, json.dumps(sorted(needed))),
+    )
+    return tuple(row["reference"] for row in rows)
+
+
 def wanted_blobs(connection: sqlite3.Connection, link: str) -> dict[str, int]:
     """Blobs that must lie in the mailbox for this link's open batches: digest -> generation."""
     rows = connection.execute(
@@ -229,11 +244,11 @@ def batch_blobs(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     return tuple(row["digest"] for row in rows)
 
 
-def need_blobs(transaction: Transaction, batch: int, digests: Iterable[str]) -> None:
-    """The neighbour says that it lacks these: they must be put (C6)."""
+def need_blobs(transaction: Transaction, batch: int, digests: Iterable[str], told: str) -> None:
+    """The neighbour says that it lacks these: they must be put (C6). ``told`` stands for all of them."""
     for digest in digests:
         transaction.execute("UPDATE batch_blob SET needed = 1 WHERE batch = ? AND digest = ?", batch, digest)
-    transaction.execute("UPDATE batch_out SET state = ? WHERE id = ?", NEEDING, batch)
+    transaction.execute("UPDATE batch_out SET state = ?, told = ? WHERE id = ?", NEEDING, told, batch)
 
 
 def settle(transaction: Transaction, batch: int) -> None:
@@ -362,14 +377,21 @@ def mark_needing(transaction: Transaction, batch: int) -> None:
     transaction.execute("UPDATE batch_in SET exception = 'need' WHERE id = ?", batch)
 
 
+_NEEDS_NOTHING: Final = (
+    "link = ? AND exception <> '' AND exception = 'need' AND NOT EXISTS (SELECT 1 FROM arrival"
+    " INDEXED BY arrival_needing WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')"
+)
+
+
+def needs_are_met(connection: sqlite3.Connection, link: str) -> bool:
+    """A batch that is named for its needs has none any more."""
+    statement = f"SELECT 1 FROM batch_in WHERE {_NEEDS_NOTHING} LIMIT 1"  # noqa: S608 - our own text
+    return connection.execute(statement, (link,)).fetchone() is not None
+
+
 def clear_exceptions(transaction: Transaction, link: str) -> None:
     """Batches none of whose items still needs a blob are no longer an exception (C6)."""
-    transaction.execute(
-        "UPDATE batch_in SET exception = '' WHERE link = ? AND exception <> '' AND exception = 'need'"
-        " AND NOT EXISTS"
-        " (SELECT 1 FROM arrival WHERE arrival.batch = batch_in.id AND arrival.state = 'needing')",
-        link,
-    )
+    transaction.execute(f"UPDATE batch_in SET exception = '' WHERE {_NEEDS_NOTHING}", link)  # noqa: S608
 
 
 def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -> Acknowledgement | None:
@@ -409,7 +431,7 @@ def exception_bytes(exception: BatchException) -> int:
 def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:
     """Digests that the needing arrivals of a landed batch still lack, as told to the neighbour."""
     rows = connection.execute(
-        "SELECT DISTINCT arrival_blob.digest FROM arrival"
+        "SELECT DISTINCT arrival_blob.digest FROM arrival INDEXED BY arrival_needing"
         " JOIN arrival_blob ON arrival_blob.arrival = arrival.id AND arrival_blob.missing = 1"
         " WHERE arrival.batch = ? AND arrival.state = 'needing' ORDER BY arrival_blob.digest",
         (batch,),

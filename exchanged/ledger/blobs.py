@@ -229,12 +229,23 @@ def found(transaction: Transaction, link: str, digest: str) -> None:
     )  # fmt: skip
 
 
-def complete_arrivals(connection: sqlite3.Connection, link: str) -> tuple[int, ...]:
-    """Needing arrivals of ``link`` that lack nothing any more."""
+def complete_arrivals(connection: sqlite3.Connection, link: str, limit: int) -> tuple[int, ...]:
+    """Needing arrivals of ``link`` that lack nothing any more, at most ``limit``, oldest first."""
     rows = connection.execute(
-        "SELECT id FROM arrival WHERE link = ? AND state = 'needing' AND NOT EXISTS"
+        "SELECT id FROM arrival INDEXED BY arrival_link WHERE link = ? AND state = 'needing' AND NOT EXISTS"
         " (SELECT 1 FROM arrival_blob WHERE arrival_blob.arrival = arrival.id AND missing = 1)"
-        " ORDER BY id",
-        (link,),
+        " ORDER BY landed_at, id LIMIT ?",
+        (link, limit),
     )
     return tuple(row["id"] for row in rows)
+
+
+def are_many_lacking(connection: sqlite3.Connection, link: str, many: int) -> bool:
+    """What waits over ``link`` lacks ``many`` blobs or more, one counted for each that waits for it."""
+    row = connection.execute(
+        "SELECT 1 FROM arrival INDEXED BY arrival_link JOIN arrival_blob"
+        " ON arrival_blob.arrival = arrival.id AND arrival_blob.missing = 1"
+        " WHERE arrival.link = ? AND arrival.state = 'needing' LIMIT 1 OFFSET ?",
+        (link, many - 1),
+    ).fetchone()
+    return row is not None

@@ -29,6 +29,7 @@ STEPS: Final = (
     "0016-outgoing",
     "0017-awaited",
     "0018-case-types",
+    "0019-streams",
 )
 """All of them, in order."""
 

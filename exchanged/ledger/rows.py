@@ -124,7 +124,10 @@ def destination_row(row: sqlite3.Row) -> DestinationRow:
 
 @dataclass(frozen=True, slots=True)
 class ArrivalRow:
-    """One item that a link brought and that was acknowledged, until it is judged."""
+    """One item that a link brought and that was acknowledged, until it is judged.
+
+    ``is_quiet``: it is judged again by itself, and no event says so yet.
+    """
 
     id: int
     link: str
@@ -139,6 +142,7 @@ class ArrivalRow:
     tries: int
     in_work: bool
     crashes: int
+    is_quiet: bool
 
 
 def arrival_row(row: sqlite3.Row) -> ArrivalRow:
@@ -157,6 +161,7 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
         tries=row["tries"],
         in_work=bool(row["in_work"]),
         crashes=row["crashes"],
+        is_quiet=bool(row["quiet"]),
     )
 
 
@@ -175,7 +180,10 @@ class OutgoingRow:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """A committed batch of ours: name and exact waybill bytes, so that a re-send is the same."""
+    """A committed batch of ours: name and exact waybill bytes, so that a re-send is the same.
+
+    ``told``: a digest of the blobs that the neighbour said last that it needs, empty before.
+    """
 
     id: int
     link: str
@@ -185,6 +193,7 @@ class BatchRow:
     signature: bytes
     size: int
     state: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True)

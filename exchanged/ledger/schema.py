@@ -25,6 +25,7 @@ from exchanged.ledger import (
     schema_outgoing,
     schema_restoring,
     schema_seals,
+    schema_streams,
     schema_turns,
 )
 from packet_spec.identifiers import canonical_case_number
@@ -387,6 +388,11 @@ def _awaited(database: Database) -> None:
 @migrations(name="0018-case-types")
 def _case_types(database: Database) -> None:
     _run(database, schema_case_types.STATEMENTS)
+
+
+@migrations(name="0019-streams")
+def _streams(database: Database) -> None:
+    _run(database, schema_streams.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

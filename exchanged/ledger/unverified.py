@@ -85,6 +85,19 @@ def reach(connection: sqlite3.Connection, link: str, incarnation: str) -> int:
     return (0 if row is None else int(row["number"])) + AHEAD
 
 
+def are_many(connection: sqlite3.Connection, link: str, incarnation: str) -> bool:
+    """As many numbers as any honest neighbour may have open are answered, and wait to be heard of.
+
+    Each good batch moves ``reach``: without this limit one would make room for thousands of empty files.
+    """
+    row = connection.execute(
+        "SELECT 1 FROM batch_in WHERE link = ? AND incarnation = ? AND exception <> ''"
+        " AND exception IN ('bad', 'held') LIMIT 1 OFFSET ?",
+        (link, incarnation, AHEAD - 1),
+    ).fetchone()
+    return row is not None
+
+
 def read_held_again(transaction: Transaction) -> None:
     """At start: files of a format unknown to the previous program are looked at once more (C4).
 

@@ -15,7 +15,7 @@ from exchanged.acts.values import Act
 from exchanged.errors import TransportFileError
 from exchanged.folder_transport import FolderTransport
 from exchanged.keys import load_key
-from exchanged.ledger import Transaction, arrivals
+from exchanged.ledger import Transaction, arrivals, releasing
 from exchanged.states import ArrivalState, Event
 from exchanged.trace_values import Holding, StepKind
 from exchanged.transport import Fetched
@@ -265,7 +265,7 @@ def test_c23_a_receipt_for_which_there_is_no_link_yet_waits_and_is_not_lost(worl
     world.run()
     assert ("held", "no-route") in held_by(world, SOUTH)
     by_peer[NORTH] = link
-    south.ledger.write(arrivals.release_held)
+    south.ledger.write(releasing.mark)
     world.run()
     assert status(world, "案件")["state"] == "delivered"
     check_books(world)

@@ -13,6 +13,7 @@ import pytest
 
 from exchanged import forks
 from exchanged.forks import Conflict
+from exchanged.ledger import batches, spoken
 from exchanged.ledger.questions_link import link_facts
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
@@ -227,6 +228,35 @@ def test_c23_a_node_that_was_restored_twice_unseen_is_no_fork(province: Province
     police.put(police.batch([], bare=True, incarnation="e" * 32), name="ack.batch")
     province.run()
     assert forks.marks(connection, province_link).forked == Conflict.EARLIER
+
+
+def test_c15_more_new_incarnations_than_a_day_has_restores_are_a_fork(province: Province) -> None:
+    """Each is kept for ever, and every look at a link asks for the newest."""
+    police, province_link = province.police, node(province).opened.links.name_of(POLICE)
+    connection = node(province).opened.ledger.read()
+
+    def speak(number: int) -> str:
+        province.network.clock.advance(1.0)
+        police.put(police.batch([], bare=True, incarnation=f"{number:032x}"), name="ack.batch")
+        province.run()
+        return forks.marks(connection, province_link).forked
+
+    many = forks.INCARNATIONS_A_DAY
+    assert [speak(number) for number in range(many)] == [""] * many
+    province.network.clock.advance(86_400.0)
+    assert [speak(number) for number in range(many, 2 * many)] == [""] * many
+    assert speak(2 * many) == Conflict.MANY
+    # The operator finds that it is the node after all.
+    ledger = node(province).opened.ledger
+    ledger.write(lambda tx: spoken.accept(tx, province_link, f"{2 * many:032x}"))
+    ledger.write(lambda tx: forks.clear(tx, province_link))
+    assert speak(2 * many) == ""
+    assert batches.current_incarnation(connection, province_link) == f"{2 * many:032x}"
+    plan = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT incarnation FROM stream_in WHERE link = ? ORDER BY current DESC LIMIT 1",
+        ("",),
+    ).fetchall()
+    assert [row[3] for row in plan] == ["SEARCH stream_in USING COVERING INDEX stream_in_current (link=?)"]
 
 
 def answer_of(peer):

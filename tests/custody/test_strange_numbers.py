@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from exchanged.landing import BATCHES_A_STEP
+from exchanged.ledger import unverified
 from exchanged.ledger.unverified import AHEAD
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
@@ -71,3 +73,27 @@ def test_numbers_within_reach_are_answered_as_before(province: Province) -> None
     assert node(province).errors == []
     found = rows(province, "SELECT number FROM batch_in WHERE exception = 'bad'")
     assert found == [(1 + AHEAD,)]
+
+
+def test_good_batches_make_no_room_for_ever_more_rows_of_bad_ones(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the numbers below each good one thousands of empty files may lie."""
+    monkeypatch.setattr(unverified, "AHEAD", 20)
+    police = province.police
+    for each in range(1, 6):
+        for number in range(police.number + 1, police.number + 16):
+            (police.mailbox / "up" / f"{number:08d}-{number:016x}.batch").write_bytes(b"")
+        police.number += 15
+        police.send(police.seal(province.request(seed=each)))
+        province.run()
+    good, bad = rows(province, "SELECT exception, count(*) FROM batch_in GROUP BY 1")
+    assert good == ("", 5)
+    assert 20 <= bad[1] < 20 + BATCHES_A_STEP
+    # What is good is taken all the same, and what is bad is answered again once the writer has heard.
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 5
+    ledger = node(province).opened.ledger
+    heard = "UPDATE batch_in SET exception = '', detail = 'bad' WHERE exception = 'bad'"
+    ledger.write(lambda tx: tx.execute(heard))
+    province.run()
+    assert rows(province, "SELECT count(*) >= 20 FROM batch_in WHERE exception = 'bad'") == [(1,)]

@@ -178,6 +178,7 @@ def test_what_is_dated_ahead_is_held():
     with pytest.raises(DatedAheadError) as caught:
         check_receipt_authority(DIRECTORY, make_receipt(), signer, NOW - 1.01 * DAY)
     assert caught.value.temporary
+    assert caught.value.counts_in_seconds == pytest.approx(0.01 * DAY.total_seconds())
     with pytest.raises(DatedAheadError):
         check_seal_authority(DIRECTORY, make_seal(), key_id(POLICE, KeyUse.SEAL), NOW - 2 * DAY)
 
