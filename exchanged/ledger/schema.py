@@ -15,6 +15,7 @@ from sqlite_utils import Database, Migrations
 from exchanged.ledger import (
     forms,
     schema_answers,
+    schema_answers_page,
     schema_awaited,
     schema_encryption,
     schema_expiring,
@@ -381,6 +382,11 @@ def _outgoing(database: Database) -> None:
 @migrations(name="0017-awaited")
 def _awaited(database: Database) -> None:
     _run(database, schema_awaited.STATEMENTS)
+
+
+@migrations(name="0020-answers-page")
+def _answers_page(database: Database) -> None:
+    _run(database, schema_answers_page.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
