@@ -16,6 +16,7 @@ Leaves to others: what a page holds (``restore_portions``).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from exchanged.ledger import Connection, Transaction, answering, batches, packets, restoring, statements
@@ -33,7 +34,7 @@ from exchanged.restore_portions import (
 )
 from packet_spec.model import Priority
 from packet_spec.note_rules import RESTORE
-from packet_spec.restoring import Numbers, Page, Want, encode_restoring, pages_of
+from packet_spec.restoring import Numbers, Page, Stream, Want, encode_restoring, pages_of
 
 _UNDER_WAY: Final = 8
 
@@ -62,16 +63,28 @@ class RestoreAnswers:
             if asked.place is not None:
                 self._go_on(asked, is_final=not waits)
             elif not is_early and answering.may_begin(asked, self._link.clock.now()):
-                self._begin(asked)
+                self._begin(asked, is_final=not waits)
                 self._go_on(asked, is_final=not waits)
 
-    def _begin(self, asked: Asked) -> None:
-        def begin(transaction: Transaction) -> None:
-            if answering.find(transaction.connection, asked.node) == asked:
-                answering.begin(transaction, asked)
+    def _begin(self, asked: Asked, *, is_final: bool) -> None:
+        """A neighbour learns first which of our batches are settled, in a page that nothing else waits for.
 
+        While it misses numbers it acknowledges nothing that comes behind them, this page neither.
+        """
         self._numbers.pop(asked.node, None)
-        self._link.ledger.write(begin)
+        link, connection, opening = self._link, self._link.ledger.read(), b""
+        if asked.node == link.peer:
+            stream = answering.own_stream(connection, link.name, link.incarnation)
+            opening = encode_restoring(self._page(connection, asked, is_final=is_final, stream=stream))
+
+        def begin(transaction: Transaction) -> None:
+            if answering.find(transaction.connection, asked.node) != asked:
+                return
+            answering.begin(transaction, asked)
+            if opening and link.statements.send_note(transaction, RESTORE, asked.node, opening):
+                answering.note_opening(transaction, asked.node)
+
+        link.ledger.write(begin)
 
     def _go_on(self, asked: Asked, *, is_final: bool) -> None:
         """Page after page, as long as not too many are under way; the next step goes on."""
@@ -88,6 +101,11 @@ class RestoreAnswers:
         """One portion, in one transaction. True: there is more to tell."""
         link = self._link
         pages = self._pages(connection, asked, portion, is_final=is_final)
+        told = {
+            "packets": asked.packets + len(portion.packets),
+            "receipts": asked.receipts + len(portion.receipts),
+            "final": is_final,
+        }
 
         def write(transaction: Transaction) -> bool:
             is_same = answering.find(transaction.connection, asked.node) == asked
@@ -103,25 +121,17 @@ class RestoreAnswers:
                     answering.note_page(transaction, asked.node)
             answering.go_on(transaction, asked, portion.place, len(portion.packets), len(portion.receipts))
             if portion.is_last:
-                self._end(transaction, asked, portion, is_final=is_final)
-            return not portion.is_last
+                answering.note_answered(transaction, asked, is_final=is_final)
+                transaction.event("restore-answered", detail={"node": asked.node, **told})
+            return True
 
-        is_unfinished = link.ledger.write(write)
-        if not is_unfinished:
-            self._numbers.pop(asked.node, None)
-        return is_unfinished
-
-    def _end(self, transaction: Transaction, asked: Asked, portion: Portion, *, is_final: bool) -> None:
-        count, receipts = asked.packets + len(portion.packets), asked.receipts + len(portion.receipts)
-        answering.note_answered(transaction, asked, is_final=is_final)
-        transaction.event(
-            "restore-answered",
-            detail={"node": asked.node, "packets": count, "receipts": receipts, "final": is_final},
-        )
-        event_line(
-            "restore-answered", link=self._link.name, node=asked.node, packets=count, receipts=receipts,
-            final=is_final,
-        )  # fmt: skip
+        is_told = link.ledger.write(write)
+        if is_told and not portion.is_last:
+            return True
+        self._numbers.pop(asked.node, None)
+        if is_told:
+            event_line("restore-answered", link=link.name, node=asked.node, **told)
+        return False
 
     def _pages(
         self, connection: Connection, asked: Asked, portion: Portion, *, is_final: bool
@@ -130,26 +140,26 @@ class RestoreAnswers:
         parts = list(pages_of(portion.packets, portion.receipts))
         if not parts and (portion.statements or portion.is_last):
             parts.append(((), ()))
-        link, at = self._link, restoring.restored_at(connection)
-        stream = None
-        if asked.node == link.peer:
-            # In the first page too: while numbers are missed, nothing that comes behind them is acknowledged.
-            stream = answering.own_stream(connection, link.name, link.incarnation)
+        base = self._page(connection, asked, is_final=is_final)
         return [
             encode_restoring(
-                Page(
-                    incarnation=asked.incarnation,
-                    last=portion.is_last and number == len(parts),
-                    final=is_final,
-                    sure=at is None or at < asked.since,
-                    stream=stream,
-                    numbers=self._numbers_seen(connection, asked),
-                    packets=some,
-                    receipts=digests,
-                )
+                replace(base, last=portion.is_last and number == len(parts), packets=some, receipts=digests)
             )
             for number, (some, digests) in enumerate(parts, start=1)
         ]
+
+    def _page(
+        self, connection: Connection, asked: Asked, *, is_final: bool, stream: Stream | None = None
+    ) -> Page:
+        at = restoring.restored_at(connection)
+        return Page(
+            incarnation=asked.incarnation,
+            last=False,
+            final=is_final,
+            sure=at is None or at < asked.since,
+            stream=stream,
+            numbers=self._numbers_seen(connection, asked),
+        )
 
     def _numbers_seen(self, connection: Connection, asked: Asked) -> Numbers:
         """In every page: who is restored may issue something as soon as it has the first packet back."""

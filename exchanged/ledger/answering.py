@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from exchanged.ledger import batches
+from exchanged.ledger.rows import OutgoingRow
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
@@ -175,6 +176,23 @@ def start_over(transaction: Transaction) -> None:
 def note_page(transaction: Transaction, node: str) -> None:
     """The note that was recorded last is a page for ``node``."""
     transaction.execute("INSERT INTO restore_page SELECT ?, max(id) FROM note", node)
+
+
+def note_opening(transaction: Transaction, node: str) -> None:
+    """The note that was recorded last is the page with which the answer to ``node`` begins."""
+    note_page(transaction, node)
+    transaction.execute("UPDATE restore_asked SET opening = (SELECT max(id) FROM note) WHERE node = ?", node)
+
+
+def opening_due(connection: sqlite3.Connection, link: str, peer: str) -> OutgoingRow | None:
+    """The first page for the neighbour, while it waits on ``link`` in no batch."""
+    row = connection.execute(
+        "SELECT outgoing.id, outgoing.reference FROM restore_asked JOIN outgoing"
+        " ON outgoing.link = ? AND outgoing.kind = 'note' AND outgoing.reference = restore_asked.opening"
+        " WHERE restore_asked.node = ? AND outgoing.batch IS NULL AND outgoing.held = 0",
+        (link, peer),
+    ).fetchone()
+    return None if row is None else OutgoingRow(row["id"], ItemKind.NOTE, row["reference"])
 
 
 def pages_under_way(connection: sqlite3.Connection, node: str) -> int:
