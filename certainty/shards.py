@@ -21,7 +21,12 @@ _PARTS: Final = {
 def _of_suite(name: str, part: str) -> Shard:
     rows = tuple(row.id for row in load_matrix() if row.tests and row.part == part)
     title = f"tests of the suite: {part.lower()}"
-    return Shard(f"suite-{name}", title, rows, f"certainty.suite:{name}", in_quick=False, full_seconds=1200)
+    tests = (test for row in load_matrix() if row.part == part for test in row.tests)
+    as_root = any(test.startswith("tests/system/") for test in tests)
+    return Shard(
+        f"suite-{name}", title, rows, f"certainty.suite:{name}",
+        needs=("root", "unshare", "fusermount3") if as_root else (), in_quick=False, full_seconds=1200,
+    )  # fmt: skip
 
 
 # The tests of the suite run in `./run test` and `./run long`: the quick set does not run them again.

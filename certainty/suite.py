@@ -60,16 +60,29 @@ def outcome_of(row: Row, cases: Sequence[TestCase]) -> Outcome:
 
 
 def run_tests(nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
-    """Run these tests on two processes. Raises SuiteError when pytest itself fails or a test is skipped."""
-    report = folder / "junit.xml"
+    """Run these tests on two processes. Raises SuiteError when pytest itself fails or a test is skipped.
+
+    What needs the machine as root is run as ``./run system`` does, in a private /etc.
+    """
+    as_root = [node for node in nodes if node.startswith("tests/system/")]
+    others = [node for node in nodes if node not in as_root]
     # An option on the command line replaces the markers that would leave slow tests out.
-    command = [
-        *(sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-n", "2", "--dist", "load"),
-        *("-o", "faulthandler_timeout=900", "-o", "junit_family=xunit1", f"--junit-xml={report}"),
-        *(f"--basetemp={folder / 'tests'}", *nodes),
-    ]  # fmt: skip
+    pytest = (sys.executable, "-m", "pytest", "--quiet", "-n", "2", "--dist", "load")
+    cases = _run(pytest, others, folder / "others") if others else ()
+    return cases + (_run((str(ROOT / "run"), "system"), as_root, folder / "system") if as_root else ())
+
+
+def _run(command: Sequence[str], nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
+    folder.mkdir()
+    report = folder / "junit.xml"
+    options = (
+        *("-p", "no:cacheprovider", "-o", "faulthandler_timeout=900", "-o", "junit_family=xunit1"),
+        *(f"--junit-xml={report}", f"--basetemp={folder / 'tests'}"),
+    )
     with (folder / "pytest.log").open("wb") as log:
-        code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        code = subprocess.run(
+            [*command, *options, *nodes], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False
+        ).returncode
     if code not in {0, 1} or not report.exists():
         raise SuiteError((folder / "pytest.log").read_text(errors="replace")[-2000:])
     return read_junit(report)

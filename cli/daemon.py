@@ -16,11 +16,11 @@ from pathlib import Path
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import config_option, translate_help
+from cli.frame import as_called, config_option, translate_help
 from cli.locale import _
 from cli.locale.click_texts import translate_click
 from cli.main import describe, show_usage_error
-from cli.render import make_printable
+from cli.render import make_printable, printable
 from exchanged import __version__
 from exchanged.log import configure_logging, event_line
 from packet_spec.errors import ExchangeError
@@ -62,17 +62,21 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
         if wants_recovery:
             ask(_("Was the volume checked and is it sound?"))
             recover(config.node.data_dir)
+            # As a service the node may have keys that it is not given here.
+            print(_("the mark of damage is gone: the service may start this node again"), file=sys.stderr)
         code = run_node(config_path, config)
     except ExchangeError as error:
         event_line("ended", level=40, error=error.reference)
-        print(describe(error), file=sys.stderr)
+        print(as_called(describe(error), config_path), file=sys.stderr)
         code = exit_code_of(error)
     except click.Abort:
         event_line("ended", level=40, error="not-confirmed")
         print(_("stopped: no answer was given"), file=sys.stderr)
         code = ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback passes it
-        event_line("ended", level=40, error="internal-error", what=f"{type(error).__name__}: {error}")
+        what = f"{type(error).__name__}: {error}"
+        event_line("ended", level=40, error="internal-error", what=what)
+        print(printable(_("an error that nobody foresaw: {what}").format(what=what)), file=sys.stderr)
         code = ExitCode.TEMPORARY
     sys.exit(int(code))
 

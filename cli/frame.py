@@ -34,7 +34,7 @@ _SHORTENED: Final[WeakSet[click.Command]] = WeakSet()
 
 DEFAULT_CONFIG: Final = Path("/etc/exchanged/exchanged.toml")
 
-_COMMAND: Final = re.compile(r"\bexchangectl (?=[a-z])")
+_COMMAND: Final = re.compile(r"\b(exchangectl|exchanged) (?=[a-z]|--recover)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def as_called(text: str, config_path: Path) -> str:
     """
     if str(config_path) in {str(DEFAULT_CONFIG), os.environ.get("EXCHANGED_CONFIG")}:
         return text
-    command = f"exchangectl --config {shlex.quote(str(config_path))} "
-    return _COMMAND.sub(lambda _match: command, text)
+    option = f"--config {shlex.quote(str(config_path))}"
+    return _COMMAND.sub(lambda match: f"{match[1]} {option} ", text)
 
 
 def json_option(function: _F) -> _F:

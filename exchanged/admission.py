@@ -192,7 +192,8 @@ class Admission:
         if business_type is not None:
             can_wait = examined.verdict.outcome is Outcome.VALID and not findings
             checked = check_sequence(seal.business_type, history, catalogue, self._policy_for(seal))
-            about = awaited.about_case(found, envelope.case_numbers) if can_wait else ()
+            unknown = cases.unknown_of(connection, envelope.case_numbers) if can_wait else ()
+            about = awaited.about_case(found, unknown) if can_wait else ()
             awaits = Awaited(about, predecessors_of(seal.business_type, catalogue))
             findings.extend(self._or_wait(transaction, row, checked, awaits))
         return case_id, tuple(found[1:]), tuple(findings)

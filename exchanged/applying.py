@@ -150,7 +150,8 @@ class Applying:
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
                 self._follow(transaction, packet, number, row.link)
         self._send_on(transaction, number, receipt, row.link)
-        arrivals.release_held(transaction, reasons=("waiting-for-accepted",), key=receipt.key)
+        if receipt.kind is ReceiptKind.ACCEPTED:
+            arrivals.release_held_of(transaction, receipt.key, arrivals.WAITING_FOR_ACCEPTED)
         arrivals.finish(transaction, row, Event.ADMIT)
 
     def _check_new(

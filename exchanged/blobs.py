@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from exchanged.durable import DurableFiles
+from exchanged.places import INCOMING_FOLDER
 from exchanged.ranges import RangeReader
 from exchanged.transport import Fetched
 
@@ -19,7 +20,7 @@ class BlobStore:
 
     def __init__(self, folder: Path, files: DurableFiles) -> None:
         self.folder = folder
-        self.incoming = folder / "incoming"
+        self.incoming = folder / INCOMING_FOLDER
         self._files = files
 
     def prepare(self) -> None:

@@ -10,6 +10,8 @@ was seen, waits for a person: a thief says anything of any time. A packet may be
 statement came first, a bridge forgot it after its days, a node was restored. So what is said of it goes its
 way as ever (C23), up to ``A_DAY`` such statements of one node in a day; more are set aside, where they cost
 nothing but room, until a person has looked. They are not held: what is held is looked at again and again.
+Of one packet nobody says the same more than ``OF_ONE_KIND`` times (kind, attempt, recipient), whatever the
+number and time; the rest is set aside as well. An attempt that is not known here yet is as an unknown packet.
 
 Leaves to others: that a flood waits behind its own (``receipts``). Known limits: after a change of the
 directory the way is that of now, so a statement of a node that left the way is set aside. A node that takes
@@ -21,7 +23,7 @@ from __future__ import annotations
 from typing import Final
 
 from exchanged.decisions import Held, Suspicious
-from exchanged.ledger import Transaction, packets, restoring
+from exchanged.ledger import Transaction, packets, restoring, statements
 from exchanged.ledger.arrivals import RELEASED_BY_OPERATOR
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.readmission import is_hearsay
@@ -32,10 +34,13 @@ from packet_spec.model import Directory, HopNote, Receipt
 
 # More than an agency signs in a day about packets that a bridge forgot; less than others' queues would feel.
 A_DAY: Final = 1_000
+# Once is the rule; each restore of the issuer, or of what it lost, may add one.
+OF_ONE_KIND: Final = 16
 UNKNOWN_PACKET: Final = "packet-not-known"
 STRANGER: Final = "statement-of-a-stranger"
 WRONG_ROAD: Final = "receipt-by-a-wrong-road"
 TOO_EARLY: Final = "receipt-before-its-packet"
+SAID_TOO_OFTEN: Final = "receipt-said-too-often"
 
 
 def check_hop(transaction: Transaction, directory: Directory, here: str, peer: str, hop: HopNote) -> None:
@@ -78,13 +83,16 @@ def check_receipt(
     """
     if not _is_given_back(transaction, receipt, link):
         _require_road(directory, here, peer, receipt)
+        if statements.times_said(transaction.connection, receipt, OF_ONE_KIND) >= OF_ONE_KIND:
+            raise Suspicious(SAID_TOO_OFTEN)
     packet = _known(transaction, receipt.key)
     if packet is not None:
         if packet.seal_digest == receipt.seal_digest and _is_before(receipt, packet):
             raise Suspicious(TOO_EARLY)
-        if not receipt.recipient or receipt.recipient in packet.recipients:
+        is_of_a_party = not receipt.recipient or receipt.recipient in packet.recipients
+        if is_of_a_party and receipt.attempt <= packet.attempt:
             return
-        if packet.attempt == receipt.attempt:
+        if not is_of_a_party and packet.attempt == receipt.attempt:
             raise Suspicious(STRANGER)
     sender = directory.agency(receipt.key.sender)
     if sender is not None and here != sender.node and receipt.issued_by == sender.admitting_node:

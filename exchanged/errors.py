@@ -170,6 +170,7 @@ class LedgerDamagedError(ExchangeError):
     """The ledger contradicts itself or its hash chain is broken."""
 
     reference = "ledger-damaged"
+    hint = "exchangectl ledger verify names every problem; restore the ledger from its newest backup"
 
 
 class LedgerBusyError(ExchangeError):

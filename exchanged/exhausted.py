@@ -22,11 +22,3 @@ def exhausted(error: OSError, where: str = "") -> FileOperationError | None:
         "the system has no handle or memory left", where=where, found=os.strerror(error.errno)
     )
 
-
-def has_handles() -> bool:
-    """One more file could be opened now. For errors that do not say why a file could not be opened."""
-    try:
-        os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True

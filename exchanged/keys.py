@@ -317,7 +317,9 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES, *, is_credential: 
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise KeyFileError(
-            "the key file is missing", where=str(path), hint=f"make one: exchangectl key generate {path}"
+            "the key file is missing",
+            where=str(path),
+            hint=f"is its volume mounted? only for a new node: exchangectl key generate {path}",
         ) from error
     except PermissionError as error:
         raise KeyFileError(

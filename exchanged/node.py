@@ -21,12 +21,13 @@ from exchanged.acts.desk import Desk
 from exchanged.config import LinkSide, LinkTransport
 from exchanged.control import STOP_SECONDS as CONTROL_SECONDS
 from exchanged.control import ControlServer
+from exchanged.damage_mark import leave_mark
 from exchanged.errors import TransportError
 from exchanged.link import LinkStation
 from exchanged.log import event_line
 from exchanged.merkle_log import LogStation
 from exchanged.parts import Parts
-from exchanged.places import DAMAGE_FILE, LOG_FOLDER
+from exchanged.places import LOG_FOLDER
 from exchanged.publishing_desk import PublishingDesk
 from exchanged.pulse import Pulse
 from exchanged.schedule import AlarmClock
@@ -222,8 +223,7 @@ class Node:
 
     def _on_fatal(self, error: ExchangeError) -> None:
         event_line("volume-damaged", level=logging.ERROR, error=error.reference, what=str(error))
-        with suppress(OSError):
-            (self._parts.config.node.data_dir / DAMAGE_FILE).touch()
+        leave_mark(self._parts.config.node.data_dir)
         self._fatal = error
         self.rouse()
 

@@ -6,6 +6,8 @@ refuses and names fault, evidence and next command.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -16,11 +18,12 @@ from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.damage_mark import marking, require_sound
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.doors import DirectoryCopy
 from exchanged.durable import NO_CRASH, CrashPoints, DurableFiles, Volume
-from exchanged.errors import ConfigurationError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import ConfigurationError, FileOperationError, NoSpaceError
 from exchanged.folder_transport import FolderTransport
 from exchanged.held_files import remove_left
 from exchanged.jail import jail_of
@@ -30,10 +33,10 @@ from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME
+from exchanged.own_ledger import require_own_ledger
 from exchanged.pack_store import PackStore
 from exchanged.places import (
     BLOB_FOLDER,
-    DAMAGE_FILE,
     DIRECTORY_FOLDER,
     LEDGER_FILE,
     LOCK_FILE,
@@ -163,54 +166,45 @@ class Parts:
     def close(self, *, clean: bool) -> None:
         """Let go of everything, in reverse. ``clean``: every station had finished its step."""
         self.ports.pool.close()
-        if clean:
-            # Without room for the note the next start takes this stop for a crash, and only looks closer.
-            with suppress(NoSpaceError):
-                self.ledger.write(note_clean_stop)
-        self.ledger.close()
-        for connection in self.connections.values():
-            connection.finish()
-        for let_go in self.on_close:
-            let_go()
-        self.lock.release()
+        with ExitStack() as last:
+            # The other way round, and whatever the note comes to.
+            last.callback(self.lock.release)
+            for let_go in reversed(self.on_close):
+                last.callback(let_go)
+            for connection in self.connections.values():
+                last.callback(connection.finish)
+            last.callback(self.ledger.close)
+            if clean:
+                # Without room for the note the next start takes this stop for a crash, and only looks closer.
+                with marking(self.config.node.data_dir), suppress(NoSpaceError):
+                    self.ledger.write(note_clean_stop)
 
 
 def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]], None]) -> Parts:
     """Open a node; ``on_wake`` hears which stations have work after each commit.
 
-    Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError, and
-    VolumeDamagedError when the volume fails now, or an earlier run ended so and nobody confirmed it since.
+    Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError, FileOperationError for
+    what belongs to another user, and VolumeDamagedError when the volume fails now, or an earlier run ended so
+    and nobody confirmed it since.
     """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
         raise ConfigurationError((f"[node] data_dir: {data_dir} is no folder",))
-    if (data_dir / DAMAGE_FILE).exists():
-        raise VolumeDamagedError(
-            "an earlier run ended because the volume of ledger or spool failed", where=str(data_dir)
-        )
-    with ExitStack() as undo:
-        lock = NodeLock(data_dir / LOCK_FILE)
-        undo.callback(lock.release)
+    require_sound(data_dir)
+    # Also what fails on the way up is started again only by a person's word.
+    with ExitStack() as undo, marking(data_dir):
         try:
-            parts = _open_locked(config, ports, on_wake, lock, undo)
-        except VolumeDamagedError:
-            # Also what fails on the way up is started again only by a person's word.
-            with suppress(OSError):
-                (data_dir / DAMAGE_FILE).touch()
-            raise
+            lock = NodeLock(data_dir / LOCK_FILE)
+        except PermissionError as error:
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            raise FileOperationError(
+                "the data directory, or the lock in it, does not belong to the daemon's user",
+                where=str(data_dir), expected=user, hint=f"run as root: chown -R {user} {data_dir}",
+            ) from error  # fmt: skip
+        undo.callback(lock.release)
+        parts = _open_locked(config, ports, on_wake, lock, undo)
         undo.pop_all()
     return parts
-
-
-def _require_no_half_restore(data_dir: Path) -> None:
-    """The ledger gets its name last: an empty one in its place would have forgotten everything (C23)."""
-    if not (data_dir / LEDGER_FILE).exists() and (
-        (data_dir / f"{LEDGER_FILE}.restored").exists() or any(data_dir.glob("set-aside-*"))
-    ):
-        raise LedgerDamagedError(
-            "a restore of this node was broken off: its ledger is not in place", where=str(data_dir),
-            hint="do it again: exchangectl node restore BACKUP --yes",
-        )  # fmt: skip
 
 
 def _open_locked(
@@ -222,7 +216,7 @@ def _open_locked(
 ) -> Parts:
     """The rest of opening, under the lock. What was opened is let go when a later step fails."""
     data_dir = config.node.data_dir
-    _require_no_half_restore(data_dir)
+    require_own_ledger(data_dir)
     machine = ports.clock
     clock = SoundClock(machine)
     ports = replace(ports, clock=clock)

@@ -11,8 +11,12 @@ CONTROL_SOCKET: Final = "control.sock"
 DAMAGE_FILE: Final = "volume-damaged"
 # Written over and over by a running node, to know that its volume still takes writes.
 PULSE_FILE: Final = "pulse"
+# Stands for as long as a backup is being put in the place of the node's data.
+RESTORE_FILE: Final = "restore-unfinished"
 SPOOL_FOLDER: Final = "spool"
 BLOB_FOLDER: Final = "blobs"
+# Within the blobs: what is on its way in.
+INCOMING_FOLDER: Final = "incoming"
 DIRECTORY_FOLDER: Final = "directory"
 PACK_FOLDER: Final = "packs"
 # The copy of the directory for the key command of the SSH server, where no other place is configured.

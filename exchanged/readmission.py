@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from exchanged.examine import Examined
 from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, packets, seals, search, statements
-from exchanged.ledger.rows import ArrivalRow, PacketRow, ReceiptRow
+from exchanged.ledger.rows import ArrivalRow, PacketRow, ReceiptSummary
 from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import ORDINARY, URGENT, Statements
@@ -22,14 +22,14 @@ from packet_spec.seal_document import blob_parts
 from packet_spec.waybill_model import BlobReference
 
 
-def adopted_verdict(transaction: Transaction, seal: Seal) -> ReceiptRow | None:
+def adopted_verdict(transaction: Transaction, seal: Seal) -> ReceiptSummary | None:
     """What this node said of that attempt of the whole packet before it forgot.
 
     The first ``accepted``, else the first ``refused``.
     """
     said = [
         row
-        for row in statements.receipts_of(transaction.connection, seal.key)
+        for row in statements.summaries_of(transaction.connection, seal.key)
         if row.own and row.attempt == seal.attempt and row.content_digest == seal.content_digest
     ]
     for kind in (ReceiptKind.ACCEPTED, ReceiptKind.REFUSED):
@@ -55,7 +55,7 @@ def is_hearsay(transaction: Transaction, known: PacketRow) -> bool:
     connection = transaction.connection
     return seals.find(connection, known.seal_digest) is None and not any(
         (row.attempt, row.content_digest) == (known.attempt, known.content_digest)
-        for row in statements.receipts_of(connection, known.key)
+        for row in statements.summaries_of(connection, known.key)
         if row.own
     )
 
@@ -117,7 +117,7 @@ def _give_bytes(transaction: Transaction, row: ArrivalRow, known: PacketRow, exa
 def _send_on(transaction: Transaction, number: int, seal: Seal) -> None:
     accepted = [
         row.id
-        for row in statements.receipts_of(transaction.connection, seal.key)
+        for row in statements.summaries_of(transaction.connection, seal.key)
         if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == seal.attempt
     ]
     priority = URGENT if seal.priority is Priority.URGENT else ORDINARY
@@ -141,7 +141,7 @@ def _note_case(transaction: Transaction, seal: Seal, packet: Packet) -> None:
         found.append(cases.case_of_packet(connection, envelope.in_reply_to))
     times = [
         row.issued_at
-        for row in statements.receipts_of(connection, seal.key)
+        for row in statements.summaries_of(connection, seal.key)
         if row.kind == ReceiptKind.ACCEPTED.value
     ]
     cases.record(

@@ -7,7 +7,7 @@ along the table, never back. An own receipt that came back says what this node i
 from __future__ import annotations
 
 from exchanged.ledger import Transaction, packets, statements
-from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
+from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptSummary
 from exchanged.states import EVENT_OF_RECEIPT, DestinationState, Event, allows
 from packet_spec.model import ReceiptKind
 
@@ -17,11 +17,11 @@ _LIES_THERE: frozenset[ReceiptKind] = frozenset(
 )
 
 
-def receipts_about(transaction: Transaction, packet: PacketRow) -> tuple[ReceiptRow, ...]:
+def receipts_about(transaction: Transaction, packet: PacketRow) -> tuple[ReceiptSummary, ...]:
     """Recorded receipts of this attempt and content, under whatever seal, the oldest first."""
     return tuple(
         row
-        for row in statements.receipts_of(transaction.connection, packet.key)
+        for row in statements.summaries_of(transaction.connection, packet.key)
         if (row.attempt, row.content_digest) == (packet.attempt, packet.content_digest)
     )
 
@@ -37,7 +37,7 @@ def settle_by_receipts(transaction: Transaction, packet: PacketRow) -> None:
                 _apply(transaction, packet, recipient, receipt)
 
 
-def _apply(transaction: Transaction, packet: PacketRow, recipient: str, receipt: ReceiptRow) -> None:
+def _apply(transaction: Transaction, packet: PacketRow, recipient: str, receipt: ReceiptSummary) -> None:
     kind, detail = ReceiptKind(receipt.kind), {"by": receipt.issued_by}
     destination = _destination(transaction, packet, recipient)
     if destination.state in _NOT_YET:

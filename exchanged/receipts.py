@@ -246,5 +246,5 @@ class Statements:
 
     def repeat(self, transaction: Transaction, key: PacketKey) -> None:
         """Send every receipt known here about a packet to its sender again (C12)."""
-        for row in statements.receipts_of(transaction.connection, key):
+        for row in statements.summaries_of(transaction.connection, key):
             self.send_to_agency(transaction, ItemKind.RECEIPT, row.id, key.sender, came_by="")

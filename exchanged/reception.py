@@ -53,7 +53,7 @@ class Reception:
             return
         require_named_blobs(transaction, row, seal)
         if not self._is_accepted(transaction, examined):
-            raise Held("waiting-for-accepted")
+            raise Held(arrivals.WAITING_FOR_ACCEPTED)
         if examined.verdict.outcome is Outcome.REFUSED:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, self.agency)
             return
@@ -78,5 +78,5 @@ class Reception:
         return any(
             receipt.kind == ReceiptKind.ACCEPTED.value and receipt.attempt == seal.attempt
             and receipt.content_digest == seal.content_digest
-            for receipt in statements.receipts_of(transaction.connection, seal.key)
+            for receipt in statements.summaries_of(transaction.connection, seal.key)
         )  # fmt: skip

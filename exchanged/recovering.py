@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import has_begun, open_read_only
 from exchanged.ledger.verify import verify_ledger
-from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
+from exchanged.own_ledger import require_own_ledger
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 
 
 def recover(data_dir: Path) -> None:
     """Let the node in ``data_dir`` start again. Raises LedgerDamagedError for what contradicts or is gone."""
+    require_own_ledger(data_dir)
     ledger = data_dir / LEDGER_FILE
-    # Both are made when the ledger has been opened for the first time, and before anything is accepted.
-    was_open = any((data_dir / name).exists() for name in (SPOOL_FOLDER, BLOB_FOLDER))
     if has_begun(ledger):
         verify_ledger(open_read_only(ledger), data_dir)
-    elif was_open:
-        raise LedgerDamagedError(
-            "the ledger of this node is gone", where=str(ledger),
-            hint="restore the newest backup: exchangectl node restore BACKUP --yes",
-        )  # fmt: skip
     (data_dir / DAMAGE_FILE).unlink(missing_ok=True)

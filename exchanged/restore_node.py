@@ -2,9 +2,9 @@
 
 Guarantees: refused while a daemon runs, for a backup of another node, and for one that is not whole; nothing
 is overwritten: whatever lies in the data directory but keys moves into a folder ``set-aside-<time>`` there.
-The ledger gets its name last, after it was marked as restored: a crash before leaves no ledger, one after
-leaves a restored one. From its next start the node speaks under a new incarnation and takes back what others
-know (``restoring``).
+The ledger gets its name last, after it was marked as restored. A mark stands from before the first change
+until after the last: while it is there nothing opens the node (``own_ledger``), and doing it again goes on.
+From its next start the node speaks under a new incarnation and takes back what others know (``restoring``).
 
 Known limit: the folders of the agency and the mailboxes are as they are; nothing is restored there.
 """
@@ -26,11 +26,14 @@ from exchanged.errors import AlreadyRunningError, BackupUnusableError, Configura
 from exchanged.ledger import Ledger, restoring
 from exchanged.ledger.copying import LedgerFacts, look_at_ledger
 from exchanged.lock import NodeLock, Purpose, holder
-from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE
+from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE, RESTORE_FILE
 
 # Neighbours' clocks and ours are not one: what was recorded shortly before is told again.
 _MARGIN: Final = timedelta(hours=1)
-_KEPT: Final = frozenset({"keys", LOCK_FILE, CONTROL_SOCKET})
+_KEPT: Final = frozenset({"keys", LOCK_FILE, CONTROL_SOCKET, RESTORE_FILE})
+# What the mark says: the folder's name follows the first; after the second all that lies there was copied.
+_SETTING_ASIDE: Final = "setting-aside"
+_COPYING: Final = "copying"
 _NEW: Final = f"{LEDGER_FILE}.restored"
 _FORGOTTEN: Final = (
     forks.FORKED, forks.FORKED_SINCE, forks.FORKED_IN, forks.SET_BACK, forks.ACCUSED, "down-since",
@@ -88,8 +91,8 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
     return Plan(
         manifest=manifest,
         data_dir=data_dir,
-        moves=_what_lies_there(data_dir),
-        aside=data_dir / f"set-aside-{now.strftime('%Y%m%dT%H%M%SZ')}",
+        moves=() if _is_copying(data_dir) else _what_lies_there(data_dir),
+        aside=_begun_aside(data_dir) or data_dir / f"set-aside-{now.strftime('%Y%m%dT%H%M%SZ')}",
         here=look_at_ledger(data_dir / LEDGER_FILE),
         neighbours=tuple(link.peer for link in config.links),
         log_entries=_logged(source / DATA / LEDGER_FILE),
@@ -108,27 +111,68 @@ def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved
     """
     files = DurableFiles(Volume.OWN)
     data_dir = config.node.data_dir
+    mark = data_dir / RESTORE_FILE
     lock = NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
     try:
-        _set_aside(files, data_dir, made.aside)
+        _give_to_owner(data_dir, (LOCK_FILE,))
+        if _is_copying(data_dir):
+            _remove_copies(files, data_dir)
+        else:
+            files.write_file(mark, (f"{_SETTING_ASIDE} {made.aside.name}\n".encode(),))
+            _set_aside(files, data_dir, made.aside)
+            files.write_file(mark, (f"{_COPYING}\n".encode(),))
         for file in made.manifest.files:
             folder, _, path = file.path.partition("/")
             if folder == DATA:
                 _copy(files, source, data_dir, path, (file.size, file.sha256), moved)
         _mark(data_dir / _NEW, made.manifest, clock)
-        _give_to_owner(data_dir)
+        _give_to_owner(data_dir, _what_lies_there(data_dir))
         files.replace(data_dir / _NEW, data_dir / LEDGER_FILE)
+        files.unlink(mark)
+        # Under the lock: whoever starts the node must not find the mark again after a power cut.
+        files.sync_dir(data_dir)
     finally:
         lock.release()
 
 
+def _said(data_dir: Path) -> list[str]:
+    """The words of the mark that a restore left which was broken off; none without one."""
+    try:
+        return (data_dir / RESTORE_FILE).read_text("ascii", "replace").split()
+    except FileNotFoundError:
+        return []
+
+
+def _is_copying(data_dir: Path) -> bool:
+    return _said(data_dir)[:1] == [_COPYING]
+
+
+def _begun_aside(data_dir: Path) -> Path | None:
+    """Where a restore that was broken off has set aside a part of what lay there."""
+    match _said(data_dir):
+        case [word, name] if word == _SETTING_ASIDE:
+            return data_dir / name
+    return None
+
+
 def _set_aside(files: DurableFiles, data_dir: Path, aside: Path) -> None:
-    found = _what_lies_there(data_dir)
+    # The ledger first: what is left is then no node that could start.
+    found = sorted(_what_lies_there(data_dir), key=lambda name: not name.startswith(LEDGER_FILE))
     if not found:
         return
     files.make_dir(aside, mode=0o700)
     for name in found:
         files.rename_new(data_dir / name, aside / name)
+
+
+def _remove_copies(files: DurableFiles, data_dir: Path) -> None:
+    """What an attempt copied that was broken off. It has set everything of before aside."""
+    for name in _what_lies_there(data_dir):
+        path = data_dir / name
+        if path.is_dir() and not path.is_symlink():
+            files.remove_tree(path)
+        else:
+            files.unlink(path)
 
 
 def _what_lies_there(data_dir: Path) -> tuple[str, ...]:
@@ -154,12 +198,12 @@ def _copy(
         )
 
 
-def _give_to_owner(data_dir: Path) -> None:
+def _give_to_owner(data_dir: Path, names: tuple[str, ...]) -> None:
     """What root puts there belongs to whom the data belongs: the daemon must be able to open it."""
     if os.geteuid() != 0:
         return
     owner = data_dir.stat()
-    for name in (*_what_lies_there(data_dir), LOCK_FILE):
+    for name in names:
         top = data_dir / name
         below = top.rglob("*") if top.is_dir() and not top.is_symlink() else ()
         for path in (top, *below):

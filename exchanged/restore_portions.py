@@ -148,7 +148,7 @@ class Portions:
         if given and was_kept_here(connection, asked.link, number):
             return
         portion.packets.append(_known_packet(connection, asked, packet, given=given))
-        for row in statements.receipts_of(connection, packet.key):
+        for row in statements.summaries_of(connection, packet.key):
             self._give(connection, asked, row.id, packet.key, portion)
 
     def _give(

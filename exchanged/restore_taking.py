@@ -163,7 +163,7 @@ class RestoreNotes:
         for recipient in self._recipients(found):
             packets.add_destination(transaction, number, recipient, _D.HANDED_OVER, self._road(recipient))
         settle_by_receipts(transaction, packets.get(transaction.connection, number))
-        for receipt in statements.receipts_of(transaction.connection, found.key):
+        for receipt in statements.summaries_of(transaction.connection, found.key):
             effects.intend(transaction, "receipt-file", str(receipt.id))
         effects.intend(transaction, "status", f"packet:{number}")
 
@@ -201,7 +201,7 @@ class RestoreNotes:
         return any(
             receipt.own and receipt.kind == ReceiptKind.REFUSED.value and receipt.attempt == found.attempt
             and not receipt.recipient and receipt.content_digest == found.content_digest
-            for receipt in statements.receipts_of(transaction.connection, found.key)
+            for receipt in statements.summaries_of(transaction.connection, found.key)
         )  # fmt: skip
 
     def _remember_admitted(
@@ -248,7 +248,7 @@ class RestoreNotes:
         state = dict(found.destinations).get(self.agency, "")
         own = [
             receipt
-            for receipt in statements.receipts_of(transaction.connection, found.key)
+            for receipt in statements.summaries_of(transaction.connection, found.key)
             if receipt.own and receipt.attempt == found.attempt and receipt.recipient == self.agency
         ]
         if not own and state not in FINAL_DESTINATIONS and found.has_bytes:
@@ -292,7 +292,7 @@ def accepted_at(transaction: Transaction, key: PacketKey) -> str:
     """When it was accepted first, for its place in the case; empty where nobody knows."""
     times = [
         receipt.issued_at
-        for receipt in statements.receipts_of(transaction.connection, key)
+        for receipt in statements.summaries_of(transaction.connection, key)
         if receipt.kind == ReceiptKind.ACCEPTED.value
     ]
     return stamp(min(times)) if times else ""

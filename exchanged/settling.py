@@ -120,7 +120,7 @@ class Settling:
             event = Event.HAND_ON if packet.transit else Event.ACKNOWLEDGE
             moved = self._move_offered(transaction, packet, event, batch)
             if moved and packet.transit:
-                arrivals.release_held(transaction, reasons=(arrivals.PASSES_ALREADY,), key=packet.key)
+                arrivals.release_held_of(transaction, packet.key, arrivals.PASSES_ALREADY)
             if moved and not packet.own:
                 self.link.statements.note_hop(
                     transaction, packet.key, packet.seal_digest, packet.landed_at, self.link.peer

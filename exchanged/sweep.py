@@ -128,18 +128,19 @@ class Sweep:
     def _sweep_blobs(self, old: Old) -> bool:
         last = old.last_packet
         done = blobs.need_none(self._ledger.read(), old.before, _GROUP, last_packet=last)
+        spare = blobs.unneeded(self._ledger.read(), old.before, _GROUP)
 
         def collect(transaction: Transaction) -> tuple[tuple[str, int], ...]:
-            found = blobs.collect(transaction, old.before, _GROUP, last_packet=last, of=done)
+            found = blobs.collect(transaction, old.before, last_packet=last, of=done, spare=spare)
             _tell(transaction, "blobs", len(found))
             return found
 
-        gone = self._ledger.write(collect)
+        gone = self._ledger.write(collect) if done or spare else ()
         for digest, generation in gone:
             self._store.remove(digest, generation)
         if gone:
             event_line("retention", kind="blobs", count=len(gone))
-        return _GROUP in (len(gone), len(done))
+        return _GROUP in (len(spare), len(done))
 
     def _forget_passed(self, old: Old) -> bool:
         def forget(transaction: Transaction) -> int:

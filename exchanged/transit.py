@@ -102,7 +102,7 @@ class Transit:
             packets.add_destination(transaction, number, recipient, DestinationState.QUEUED, link)
         accepted = [
             receipt.id
-            for receipt in statements.receipts_of(transaction.connection, seal.key)
+            for receipt in statements.summaries_of(transaction.connection, seal.key)
             if receipt.kind == ReceiptKind.ACCEPTED.value
         ]
         for link in dict.fromkeys(roads.values()):

@@ -244,7 +244,7 @@ class Collected:
         """When our ledger (inside ``tx``, if given) recorded that this attempt was collected, or None."""
         connection = self._ledger.read() if tx is None else tx.connection
         wanted = (True, ReceiptKind.COLLECTED.value, folder.packet.attempt, self._agency)
-        for row in statements.receipts_of(connection, folder.packet.key):
+        for row in statements.summaries_of(connection, folder.packet.key):
             if (row.own, row.kind, row.attempt, row.recipient) == wanted:
                 return row.recorded_at
         return None

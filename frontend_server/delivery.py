@@ -300,7 +300,7 @@ class Delivery:
             return False
         return any(
             row.own and row.kind == ReceiptKind.DELIVERED.value and row.attempt < packet.attempt
-            for row in statements.receipts_of(self._ledger.read(), packet.key)
+            for row in statements.summaries_of(self._ledger.read(), packet.key)
         )
 
     # --- delivering -> delivered ---------------------------------------------------------------

@@ -37,7 +37,7 @@ from exchanged.log import event_line
 from exchanged.retry import Backoff
 from exchanged.station import NOW
 from frontend_server.effect_rests import EffectRests
-from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.folders import BY_ID, OUTBOX, AgencyFolders, MarkerState
 from frontend_server.originals import Originals, companion
 from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
 from packet_spec.errors import ExchangeError
@@ -47,7 +47,6 @@ _GROUP: Final = 128
 # Counting looks at every folder of the inbox: not more often than this, and a tenth of the time at most.
 _COUNTS_SECONDS: Final = 1.0
 _COUNTS_SHARE: Final = 10.0
-_BY_ID: Final = "by-id"
 _COUNTS: Final = "counts"
 _FILE_BITS: Final = 0o666
 _TARGETS: Final = {"sent": Original.SENT, "refused": Original.REFUSED}
@@ -199,14 +198,14 @@ class Effects:
             self._write(folder / f"{drop.status_name}.status.xml", xml)
             self._write(folder / f"{drop.status_name}.status.json", json)
         if status.packet_id is not None and newest is not None and newest.id == drop.id:
-            self._write(self._folder(self._folders.status, _BY_ID) / f"{status.packet_id}.status.xml", xml)
+            self._write(self._folder(self._folders.status, BY_ID) / f"{status.packet_id}.status.xml", xml)
 
     def _write_receipt(self, effect: Effect) -> _After | None:
         connection = self._ledger.read()
-        receipt = statements.get_receipt(connection, int(effect.subject))
-        names = receipt_names(statements.receipts_of(connection, receipt.key))
+        receipt = statements.summary(connection, int(effect.subject))
+        names = receipt_names(statements.summaries_of(connection, receipt.key))
         folder = self._folder(self._folders.receipts, receipt.key.packet_id)
-        self._write(folder / names[receipt.id], receipt.document)
+        self._write(folder / names[receipt.id], statements.get_document(connection, "receipt", receipt.id))
         packet = packets.find(connection, receipt.key)
         if packet is None:
             return None

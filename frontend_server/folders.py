@@ -36,9 +36,14 @@ from frontend_server.claim import FolderClaim
 from packet_spec.identity import is_node_code
 
 MARKER_NAME: Final = ".exchanged-marker"
+BY_ID: Final = "by-id"
+"""Within the statuses: each once more, by the id of its packet."""
+
 OUTBOX: Final = "outbox"
 INBOX: Final = "inbox"
 FOLDERS: Final = (OUTBOX, "status", "sent", "refused", INBOX, "receipts", "notices")
+# What only a node puts there.
+_ANSWERS: Final = ("status", "sent", "refused", "receipts")
 STAGING: Final = ".exchanged"
 
 # The daemon's alone: nobody sees a packet before it is delivered.
@@ -241,7 +246,8 @@ class AgencyFolders:
     def check_marker(self, ledger: Ledger, folder: str) -> MarkerState:
         """Whether ``folder`` (``outbox`` or ``inbox``) may be worked on now.
 
-        The first marker that names this node is remembered; from then on another or none is an alarm: one
+        The first marker that names this node is remembered, unless its folders were served before: then a
+        person must say so (``accept_marker``). From then on another or none is an alarm: one
         event and one log line when the answer changes. Never raises for what lies in the folder.
         """
         found = self._read(folder)
@@ -284,9 +290,25 @@ class AgencyFolders:
             return MarkerState.FOREIGN
         token = self._tokens.get(folder)
         if token is None:
+            if not ledger.write(_has_met) and self._has_served():
+                # A ledger that knows nothing of it may lie where the node's own should be mounted.
+                return MarkerState.FOREIGN
             token = ledger.write(lambda tx: _meet(tx, folder, found.token))
             self._tokens[folder] = token
         return self._usable(folder) if token == found.token else MarkerState.FOREIGN
+
+    def _has_served(self) -> bool:
+        """A node has answered here before: originals, statuses or receipts lie in the agency's folders."""
+        for name in _ANSWERS:
+            try:
+                with os.scandir(self.root / name) as entries:
+                    if any(entry.name != BY_ID for entry in entries):
+                        return True
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return True
+        return False
 
     def _usable(self, folder: str) -> MarkerState:
         """A share that was mounted read-only takes no status and gives no original: it is not worked on."""
@@ -320,7 +342,7 @@ class AgencyFolders:
 
     def _modes(self) -> dict[Path, int]:
         modes = {self.root / name: self.mode for name in FOLDERS}
-        return modes | {self.staging: STAGING_MODE, self.status / "by-id": self.mode}
+        return modes | {self.staging: STAGING_MODE, self.status / BY_ID: self.mode}
 
     def _group_number(self) -> int:
         try:
@@ -417,6 +439,10 @@ def _look_at(path: Path) -> os.stat_result | None:
         raise ForeignVolumeError(
             "a folder cannot be looked at", where=str(path.parent), found=error.strerror or ""
         ) from error
+
+
+def _has_met(transaction: Transaction) -> bool:
+    return any(transaction.recall(f"marker:{folder}") is not None for folder in (OUTBOX, INBOX))
 
 
 def _meet(transaction: Transaction, folder: str, token: str) -> str:

@@ -181,7 +181,7 @@ class ForgottenOriginals:
     # --- what becomes of them ---------------------------------------------------------------------
 
     def _meet_disposition(self, lies_as: bytes, answered: PacketKey) -> None:
-        rows = statements.receipts_of(self._ledger.read(), answered)
+        rows = statements.summaries_of(self._ledger.read(), answered)
         if not any(row.own and row.kind in _ANSWERS for row in rows):
             self._send_again(lies_as, lies_as, None)
 

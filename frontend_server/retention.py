@@ -34,7 +34,7 @@ from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.keeping import KeptRow, Kind, Old
 from exchanged.log import event_line
 from exchanged.station import NOW
-from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.folders import BY_ID, OUTBOX, AgencyFolders, MarkerState
 from frontend_server.originals import companion, free_names
 from frontend_server.outbox import observe
 from frontend_server.removal import IsOurs, Removed, Remover
@@ -201,18 +201,19 @@ class Retention:
         newest = None if drop.packet is None else drops.of_packet(connection, drop.packet)
         if status.packet_id is not None and newest is not None and newest.id == drop.id:
             name = f"{status.packet_id}.status.xml"
-            found[self._remover.remove_file((folder, "by-id"), name, xml)] += 1
+            found[self._remover.remove_file((folder, BY_ID), name, xml)] += 1
         return found
 
     def _remove_receipts(self, number: int) -> Counter[Removed]:
         connection = self._ledger.read()
         key = packets.get(connection, number).key
-        rows = statements.receipts_of(connection, key)
+        rows = statements.summaries_of(connection, key)
         names = receipt_names(rows)
         folder = self._folders.receipts.name
-        found = Counter(
-            self._remover.remove_file((folder, key.packet_id), names[row.id], {row.document}) for row in rows
-        )
+        found: Counter[Removed] = Counter()
+        for row in rows:
+            document = statements.get_document(connection, "receipt", row.id)
+            found[self._remover.remove_file((folder, key.packet_id), names[row.id], {document})] += 1
         self._remover.remove_empty((folder,), key.packet_id)
         return found
 

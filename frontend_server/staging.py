@@ -35,7 +35,7 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, VolumeDamagedError
 from exchanged.ledger import Ledger, blobs, restoring, statements
 from exchanged.ledger.ciphertexts import Ciphertext
-from exchanged.ledger.rows import PacketRow, ReceiptRow
+from exchanged.ledger.rows import PacketRow, ReceiptSummary
 from exchanged.spool import Spool
 from exchanged.trust import Trust
 from frontend_server.opened import OpenedPart, OpenedWork
@@ -175,7 +175,7 @@ class Stager:
         check_seal_authority(self._trust.directory, seal, reader.key_id, self._clock.now())
         return seal
 
-    def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptRow) -> Staged:
+    def _fill(self, packet: PacketRow, recipient: str, folder: Path, accepted: ReceiptSummary) -> Staged:
         if packet.bytes_at is None:
             raise DigestMismatchError("the spool no longer holds the packet", where=f"packet {packet.key}")
         with self._spool.open_range(packet.bytes_at) as source:
@@ -216,7 +216,8 @@ class Stager:
         self._write(folder / "delivery.xml", (encode_delivery(delivery),))
         self._write(folder / "seal.xml", (reader.seal_bytes,))
         self._write(folder / "seal.sig", (reader.signature,))
-        self._write(folder / "accepted.xml", (accepted.document,))
+        document = statements.get_document(self._ledger.read(), "receipt", accepted.id)
+        self._write(folder / "accepted.xml", (document,))
         if opened is None:
             return Staged(packet.seal_digest)
         work = self._work(seal, folder, files)
@@ -234,9 +235,9 @@ class Stager:
             origin=f"opened {seal.key.sender}",
         )
 
-    def _accepted(self, packet: PacketRow) -> ReceiptRow:
+    def _accepted(self, packet: PacketRow) -> ReceiptSummary:
         """The first ``accepted`` of this attempt: it starts the legal clock and is never re-issued."""
-        for row in statements.receipts_of(self._ledger.read(), packet.key):
+        for row in statements.summaries_of(self._ledger.read(), packet.key):
             if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == packet.attempt:
                 return row
         raise NotAcceptedError("the accepted receipt is not here", where=f"packet {packet.key}")

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from exchanged.config import StatusEncoding
 from exchanged.ledger import Connection, packets, statements
 from exchanged.ledger.drops import DropRow
-from exchanged.ledger.rows import PacketRow, ReceiptRow
+from exchanged.ledger.rows import PacketRow, ReceiptSummary
 from exchanged.states import FINAL_DESTINATIONS, DestinationState, DropState, headline
 from frontend_server.status_words import message_of
 from packet_spec.errors import FormatError, SchemaError, VersionError
@@ -94,7 +94,7 @@ def encode_refusal(drop: DropRow) -> tuple[bytes, bytes]:
             return document, encode_findings_text(shown, findings, drop.since).encode()
 
 
-def receipt_names(receipts: Sequence[ReceiptRow]) -> dict[int, str]:
+def receipt_names(receipts: Sequence[ReceiptSummary]) -> dict[int, str]:
     """Receipt row -> file name, for all receipts of one packet in the order of the ledger.
 
     ``<kind>-<recipient or issuer>-<attempt>.xml``; a further one of the same name gets ``~2`` and so on.
@@ -112,7 +112,7 @@ def receipt_names(receipts: Sequence[ReceiptRow]) -> dict[int, str]:
 def _packet_status(
     connection: Connection, drop: DropRow, packet: PacketRow, shown: str
 ) -> Status:
-    every = statements.receipts_of(connection, packet.key)
+    every = statements.summaries_of(connection, packet.key)
     names = receipt_names(every)
     receipts = [row for row in every if row.attempt == drop.attempt]
     if packet.attempt == drop.attempt:
@@ -142,12 +142,12 @@ def _packet_status(
             )
             for code in ordered
         ),
-        findings=_findings(drop, receipts),
+        findings=_findings(connection, drop, receipts),
     )
 
 
 def _ended(
-    drop: DropRow, recipient: str, receipts: Iterable[ReceiptRow]
+    drop: DropRow, recipient: str, receipts: Iterable[ReceiptSummary]
 ) -> tuple[DestinationState, datetime]:
     """How an attempt that was replaced had ended for a recipient: only a failed one is replaced."""
     for kind in _FAILURES:
@@ -158,20 +158,25 @@ def _ended(
 
 
 def _receipt_name(
-    recipient: str, state: DestinationState, receipts: Sequence[ReceiptRow], names: dict[int, str]
+    recipient: str, state: DestinationState, receipts: Sequence[ReceiptSummary], names: dict[int, str]
 ) -> str:
     """The file of the receipt that put a destination into its state, if one did."""
     found = [row for row in receipts if row.kind == state.value and row.recipient in ("", recipient)]
     return names[found[-1].id] if found else ""
 
 
-def _findings(drop: DropRow, receipts: Iterable[ReceiptRow]) -> tuple[Finding, ...]:
-    """The sender's own warnings, then what receipts say; each once."""
-    findings = list(drop.findings)
+def _findings(
+    connection: Connection, drop: DropRow, receipts: Iterable[ReceiptSummary]
+) -> tuple[Finding, ...]:
+    """The sender's own warnings, then what receipts say; each once. What is not shown is not read."""
+    findings = dict.fromkeys(drop.findings)
     for row in receipts:
-        if _FINDING not in row.document:
+        if len(findings) >= FINDINGS:
+            break
+        document = statements.get_document(connection, "receipt", row.id)
+        if _FINDING not in document:
             continue
         # Verified before it was recorded; one of a newer format is shown by its file alone.
         with suppress(FormatError, VersionError):
-            findings.extend(decode_receipt(split_signed(row.document)[0]).findings)
-    return tuple(dict.fromkeys(findings))[:FINDINGS]
+            findings.update(dict.fromkeys(decode_receipt(split_signed(document)[0]).findings))
+    return tuple(findings)[:FINDINGS]

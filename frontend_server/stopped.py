@@ -20,7 +20,7 @@ from exchanged.acts.subjects import Leg
 from exchanged.ledger import Ledger, Transaction, packets
 from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.states import DestinationState
-from frontend_server.folders import AgencyFolders
+from frontend_server.folders import BY_ID, AgencyFolders
 from frontend_server.told import read_status
 
 _QUEUED: Final = DestinationState.QUEUED
@@ -37,7 +37,7 @@ def stop_again(ledger: Ledger, folders: AgencyFolders) -> None:
         if packet.own:
             waiting[packet].append(destination)
     for packet, destinations in waiting.items():
-        status = read_status(folders.status / "by-id" / f"{packet.key.packet_id}.status.xml")
+        status = read_status(folders.status / BY_ID / f"{packet.key.packet_id}.status.xml")
         if status is None or status.attempt != packet.attempt:
             continue
         said = {each.agency: each.state for each in status.destinations}

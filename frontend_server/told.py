@@ -19,7 +19,7 @@ from typing import Final
 from exchanged.errors import ForeignVolumeError
 from exchanged.ledger import Connection, drops, packets
 from exchanged.states import RETRYABLE_DESTINATIONS, DestinationState, DropState
-from frontend_server.folders import AgencyFolders
+from frontend_server.folders import BY_ID, AgencyFolders
 from frontend_server.staging import read_plain
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey, is_packet_id
@@ -28,7 +28,6 @@ from packet_spec.status import decode_status_xml
 from packet_spec.told import Status
 
 _SUFFIX: Final = ".status.xml"
-_BY_ID: Final = "by-id"
 _ENDED: Final = frozenset({each.value for each in RETRYABLE_DESTINATIONS} | {DropState.DUPLICATE.value})
 _STOPPED: Final = _ENDED | {DestinationState.ON_HOLD.value}
 # Far more than there ever are, and a number that every document and table can hold.
@@ -66,7 +65,7 @@ def told_of_forgotten(connection: Connection, agency: str, folders: AgencyFolder
     found: dict[tuple[str, str, int], Told] = {}
     for path in _status_files(folders):
         status = read_status(path)
-        by_name = "" if path.parent.name == _BY_ID else path.name.removesuffix(_SUFFIX)
+        by_name = "" if path.parent.name == BY_ID else path.name.removesuffix(_SUFFIX)
         told = None if status is None else _forgotten(connection, agency, by_name, status)
         if told is None:
             continue
@@ -84,10 +83,10 @@ def _status_files(folders: AgencyFolders) -> Iterator[Path]:
     with folders.opened(home.name) as descriptor:
         names = _names_in(descriptor)
     yield from (home / name for name in names if name.endswith(_SUFFIX))
-    if _BY_ID in names:
-        with folders.pinned(home.name, _BY_ID) as below:
+    if BY_ID in names:
+        with folders.pinned(home.name, BY_ID) as below:
             names = _names_in(below)
-        yield from (home / _BY_ID / name for name in names if name.endswith(_SUFFIX))
+        yield from (home / BY_ID / name for name in names if name.endswith(_SUFFIX))
 
 
 def _names_in(folder: int | Path) -> list[str]:

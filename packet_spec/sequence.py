@@ -1,6 +1,7 @@
 """May this type come now, after what the case has already had? The order rules of the catalogue.
 
-Guarantees: pure; looks at type codes alone, in the order in which the admitting node accepted them.
+Guarantees: pure; looks at type codes alone, in the order in which the admitting node accepted them. Of a type
+that came several times its last place alone decides, so that a history may name each type once.
 
 Leaves to others: which packets belong to the case, who is a party to it (C17), how long a packet may wait
 for its predecessor (C15). Known limit: what happened on paper is not in the history, which is why a route

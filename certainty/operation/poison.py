@@ -37,7 +37,7 @@ _NODES: Final = (SENDER, PROVINCE, RECEIVER)
 class Tally:
     """What one round of poison showed."""
 
-    poisons: list[str] = field(default_factory=list)
+    rounds: list[list[str]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
     deaths: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Tally:
 
     def ways(self, wanted: tuple[str, ...]) -> list[str]:
         """The marks that went one of these ways."""
-        return [mark for mark in self.poisons if mark.split(".")[2] in wanted]
+        return [mark for names in self.rounds for mark in names if mark.split(".")[2] in wanted]
 
 
 def rounds(*, quick: bool) -> Iterator[tuple[tuple[str, str], ...]]:
@@ -61,12 +61,15 @@ def rounds(*, quick: bool) -> Iterator[tuple[tuple[str, str], ...]]:
 
 
 def judge_deaths(marks: list[str], deaths: Mapping[str, int]) -> Iterator[Violation]:
-    """Too many deaths for a mark, or none: then the poison was none, and nothing was tried."""
-    deadly = {mark.split(".")[1] for mark in marks if mark.split(".")[2] in DAEMON_WAYS}
+    """Of one round: too many deaths for a mark, or none: then the poison was none, and nothing was tried.
+
+    When the daemon dies of another one, a mark may be in company once more.
+    """
+    deadly = Counter(mark.split(".")[1] for mark in marks if mark.split(".")[2] in DAEMON_WAYS)
     for mark in marks:
         _, node, way, _ = mark.split(".")
         workers = MOST_WORKERS_IN_COMPANY if node in deadly else MOST_WORKERS
-        most = MOST_DEATHS if way in DAEMON_WAYS else workers
+        most = MOST_DEATHS + 3 * (deadly[node] - 1) if way in DAEMON_WAYS else workers
         if not 1 <= deaths.get(mark, 0) <= most:
             yield Violation("I9", mark, f"{deaths.get(mark, 0)} deaths, and not 1 to {most}")
 
@@ -99,7 +102,8 @@ def try_poison(run: Run) -> Iterator[Outcome]:
         differences = place.differences()
         wrong = (*differences, *place.unsound())
         tally.violations += [Violation("I16", "all rounds", each) for each in wrong]
-    tally.violations += judge_deaths(tally.poisons, tally.deaths)
+    for names in tally.rounds:
+        tally.violations += judge_deaths(names, tally.deaths)
     left = "" if done == len(todo) else f" No time for {len(todo) - done} of {len(todo)} rounds."
     for row, ways in (("F46", WORKER_WAYS), ("F52", DAEMON_WAYS)):
         mine = tally.ways(ways)
@@ -126,7 +130,7 @@ def _round(place: Town, poisons: tuple[tuple[str, str], ...], marks: Path, tally
     (marks / "active").touch()
     number = len(place.journeys)
     names = [f"POISON.{node}.{way}.{number + each}" for each, (node, way) in enumerate(poisons)]
-    tally.poisons += names
+    tally.rounds.append(names)
     pids = {code: place.lab.pid(code) for code in _NODES}
     written = [place.write(name) for name in names]
     written[1:1] = [place.write(f"good-{number}-{each}") for each in range(_GOOD)]

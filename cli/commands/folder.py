@@ -75,10 +75,12 @@ def _initialise(
 ) -> tuple[dict[str, MarkerState], tuple[FolderRights, ...]]:
     """Under the node's lock, so that no daemon looks on. State of each marker by folder, and all rights."""
     from exchanged.clock import SystemClock, SystemRandomness
+    from exchanged.damage_mark import marking, require_sound
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
     from exchanged.ledger import Ledger
     from exchanged.lock import NodeLock, Purpose
+    from exchanged.own_ledger import require_own_ledger
     from exchanged.places import LEDGER_FILE
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
@@ -97,6 +99,9 @@ def _initialise(
     with ExitStack() as undo:
         lock = NodeLock(config.node.data_dir / "lock", Purpose.ACT)
         undo.callback(lock.release)
+        require_sound(config.node.data_dir)
+        undo.enter_context(marking(config.node.data_dir))
+        require_own_ledger(config.node.data_dir)
         folders.ensure()
         rights = folders.mend()
         path = config.node.data_dir / LEDGER_FILE

@@ -71,7 +71,7 @@ class Deeds:
     def _resend(self, tx: Transaction, whole: Whole) -> None:
         """Own receipts to the sender again, and ``accepted`` to the recipients too, who wait for it."""
         links = dict.fromkeys(row.link for row in whole.destinations if row.link)
-        for row in statements.receipts_of(tx.connection, whole.key):
+        for row in statements.summaries_of(tx.connection, whole.key):
             if not row.own:
                 continue
             self.statements.send_to_agency(tx, ItemKind.RECEIPT, row.id, whole.key.sender, came_by="")

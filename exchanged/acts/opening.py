@@ -20,13 +20,15 @@ from exchanged.acts.values import Obstacle
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock, Randomness
 from exchanged.config import Config
+from exchanged.damage_mark import marking, require_sound
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import ConfigurationError, NotPermittedError, VolumeDamagedError
+from exchanged.errors import ConfigurationError, NotPermittedError
 from exchanged.keyring import Keyring
 from exchanged.ledger import Connection, Ledger
 from exchanged.lock import NodeLock, Purpose
+from exchanged.own_ledger import require_own_ledger
 from exchanged.parts import Parts, speaker_of
-from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
+from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Statements
 from exchanged.spool import Spool
@@ -77,11 +79,8 @@ def opened_desk(
     with ExitStack() as undo:
         lock = _take_lock(config)
         undo.callback(lock.release)
-        if (config.node.data_dir / DAMAGE_FILE).exists():
-            raise VolumeDamagedError(
-                "an earlier run ended because the volume of ledger or spool failed",
-                where=str(config.node.data_dir),
-            )
+        require_sound(config.node.data_dir)
+        undo.enter_context(marking(config.node.data_dir))
         yield _open(config, clock, randomness, pool, agency, undo)
 
 
@@ -103,6 +102,7 @@ def _open(
     config: Config, clock: Clock, randomness: Randomness, pool: WorkPool, agency: Agency, undo: ExitStack
 ) -> Desk:
     data_dir = config.node.data_dir
+    require_own_ledger(data_dir)
     files = DurableFiles(Volume.OWN)
     ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
     undo.callback(ledger.close)

@@ -138,7 +138,7 @@ def _whole(connection: Connection, act: Act, thing: Whole, here: Standpoint) -> 
     if act is Act.SIGN:
         obstacle = here.why_not_answer(connection, thing.key)
         return Verdict(Outcome.SIGNED) if obstacle is None else _no(obstacle, state=_said(thing))
-    own = [row for row in statements.receipts_of(connection, thing.key) if row.own]
+    own = [row for row in statements.summaries_of(connection, thing.key) if row.own]
     if not own:
         return _no(Obstacle.NONE_ISSUED)
     return _yes(Outcome.RESENT, receipts=", ".join(f"{row.kind} {row.attempt}" for row in own))

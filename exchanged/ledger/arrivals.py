@@ -29,6 +29,9 @@ RELEASED_BY_OPERATOR: Final = "released-by-operator"
 DOUBTED: Final = frozenset({IssuerDisabledError.reference, RevokedSinceError.reference})
 """Reasons for which a receipt waits for a person: a thief may have signed it."""
 
+WAITING_FOR_ACCEPTED: Final = "waiting-for-accepted"
+"""The reason of a packet that lies at its receiver before the receipt that it was accepted."""
+
 PASSES_ALREADY: Final = "passes-already"
 """The reason of a packet that waits until its other passage through this node has ended (C14)."""
 
@@ -39,6 +42,10 @@ _IN_TURN = _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_turn
 _HELD_FOR = (
     _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_reason")
     + " WHERE state IN ('needing', 'held', 'quarantined') AND state = 'held'"
+)
+_HELD_OF_PACKET = (
+    _SELECT.replace("FROM arrival", "FROM arrival INDEXED BY arrival_held_packet")
+    + " WHERE state = 'held' AND packet_id = ? AND sender = ? AND reason = ?"
 )
 _UNTIL = "arrival INDEXED BY arrival_retry"
 _HELD_UNTIL = "state = 'held' AND retry_at IS NOT NULL"
@@ -214,22 +221,24 @@ def finish(
         spool.release(transaction, row.bytes_at.spool)
 
 
-def release_held(
-    transaction: Transaction, *, reasons: tuple[str, ...] = (), key: PacketKey | None = None
-) -> int:
-    """Judge again what is held for one of ``reasons`` (or all), for one packet (or all).
+def release_held(transaction: Transaction, *, reasons: tuple[str, ...] = ()) -> int:
+    """Judge again what is held for one of ``reasons``, or all.
 
     Never what an operator holds. What is held for other reasons is not read.
     """
-    count = 0
-    connection = transaction.connection
-    for row in _held_for(connection, reasons) if key is None else of_packet(connection, key):
-        if row.state is not ArrivalState.HELD or row.reason == HELD_BY_OPERATOR:
-            continue
-        if not reasons or row.reason in reasons:
-            keep(transaction, row, Event.RELEASE, row.reason)
-            count += 1
-    return count
+    rows = [row for row in _held_for(transaction.connection, reasons) if row.reason != HELD_BY_OPERATOR]
+    for row in rows:
+        keep(transaction, row, Event.RELEASE, row.reason)
+    return len(rows)
+
+
+def release_held_of(transaction: Transaction, key: PacketKey, reason: str) -> int:
+    """Judge again what is held of one packet for this reason. What else lies here about it is not read."""
+    rows = transaction.execute(f"{_HELD_OF_PACKET} ORDER BY arrival.id", key.packet_id, key.sender, reason)
+    held = [arrival_row(row) for row in rows.fetchall()]
+    for row in held:
+        keep(transaction, row, Event.RELEASE, row.reason)
+    return len(held)
 
 
 def _held_for(connection: sqlite3.Connection, reasons: tuple[str, ...]) -> tuple[ArrivalRow, ...]:

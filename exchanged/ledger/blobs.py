@@ -123,40 +123,64 @@ def need_none(
     return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
 
 
+# Stored before that time, and no packet and no arrival refers to it, no open batch offers it.
+_UNNEEDED: Final = (
+    "state = 'live' AND since < ?"
+    " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"
+    " AND NOT EXISTS (SELECT 1 FROM arrival_blob WHERE arrival_blob.digest = blob.digest)"
+    " AND NOT EXISTS (SELECT 1 FROM batch_blob JOIN batch_out ON batch_out.id = batch_blob.batch"
+    " WHERE batch_blob.digest = blob.digest AND batch_out.state IN ('committed', 'needing'))"
+)
+
+
+def unneeded(connection: sqlite3.Connection, final_before: datetime, limit: int) -> tuple[str, ...]:
+    """At most ``limit`` digests of large parts that nothing needs any more.
+
+    Reads every one that is here for so long: asked outside the writer like ``need_none``.
+    """
+    rows = connection.execute(
+        f"SELECT digest FROM blob INDEXED BY blob_live WHERE {_UNNEEDED} LIMIT ?",  # noqa: S608 - ours
+        (stamp(final_before), limit),
+    )
+    return tuple(row["digest"] for row in rows)
+
+
 def collect(
     transaction: Transaction,
     final_before: datetime,
-    limit: int,
     *,
     last_packet: int,
     of: Iterable[PacketKey],
+    spare: Iterable[str] = (),
 ) -> tuple[tuple[str, int], ...]:
     """Mark dead what nothing needs any more, and say which files may go (C10).
 
-    References of the packets ``of`` (``need_none``, with the same time and row) are let go first; then a
-    generation goes when no packet and no arrival refers to it and no open batch offers it. All in one
-    transaction, so that a landing either finds its reference counted or meets a dead row and says ``need``.
+    References of the packets ``of`` (``need_none``, with the same time and row) are let go first; then what
+    they named and what is ``spare`` (``unneeded``, with the same time) is looked at once more: a generation
+    goes when no packet and no arrival refers to it and no open batch offers it. All in one transaction, so
+    that a landing either finds its reference counted or meets a dead row and says ``need``.
     """
+    digests = list(spare)
     for key in of:
+        digests += [blob.digest for blob in references(transaction.connection, key)]
         transaction.execute(
             f"DELETE FROM blob_reference WHERE sender = ? AND packet_id = ? AND {_NEEDS_NONE}",  # noqa: S608 - ours
             key.sender, key.packet_id, stamp(final_before), last_packet,
         )  # fmt: skip
-    rows = transaction.execute(
-        "SELECT digest, generation FROM blob WHERE state = 'live' AND since < ?"
-        " AND NOT EXISTS (SELECT 1 FROM blob_reference WHERE blob_reference.digest = blob.digest)"
-        " AND NOT EXISTS (SELECT 1 FROM arrival_blob WHERE arrival_blob.digest = blob.digest)"
-        " AND NOT EXISTS (SELECT 1 FROM batch_blob JOIN batch_out ON batch_out.id = batch_blob.batch"
-        " WHERE batch_blob.digest = blob.digest AND batch_out.state IN ('committed', 'needing')) LIMIT ?",
-        stamp(final_before), limit,
-    ).fetchall()  # fmt: skip
-    for row in rows:
+    gone: list[tuple[str, int]] = []
+    for digest in dict.fromkeys(digests):
+        rows = transaction.execute(
+            f"SELECT digest, generation FROM blob WHERE digest = ? AND {_UNNEEDED}",  # noqa: S608 - ours
+            digest, stamp(final_before),
+        )  # fmt: skip
+        gone += [(row["digest"], row["generation"]) for row in rows.fetchall()]
+    for digest, generation in gone:
         transaction.execute(
             "UPDATE blob SET state = 'dead', since = ? WHERE digest = ? AND generation = ?",
-            transaction.stamp, row["digest"], row["generation"],
+            transaction.stamp, digest, generation,
         )  # fmt: skip
-        ciphertexts.forget(transaction, row["digest"])
-    return tuple((row["digest"], row["generation"]) for row in rows)
+        ciphertexts.forget(transaction, digest)
+    return tuple(gone)
 
 
 def is_present_for(connection: sqlite3.Connection, digest: str, holder: str) -> bool:

@@ -8,13 +8,26 @@ full-width digits or blanks find the same case; the form in which it first came 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from exchanged.ledger import awaited
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identifiers import canonical_case_number
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
+
+# From type to type: each is the next one after the last that was found.
+_HISTORY: Final = (
+    "WITH RECURSIVE seen(type) AS ("
+    " SELECT (SELECT business_type FROM case_history WHERE case_id = :case ORDER BY business_type LIMIT 1)"
+    " UNION ALL SELECT (SELECT business_type FROM case_history WHERE case_id = :case"
+    " AND business_type > seen.type ORDER BY business_type LIMIT 1) FROM seen WHERE seen.type IS NOT NULL)"
+    " SELECT business_type FROM case_history WHERE id IN (SELECT (SELECT id FROM case_history"
+    " WHERE case_id = :case AND business_type = seen.type ORDER BY at DESC, id DESC LIMIT 1) FROM seen)"
+    " ORDER BY at, id"
+)
+_FIRST_COUNT: Final = 16
 
 
 def cases_of(connection: sqlite3.Connection, numbers: Iterable[CaseNumber]) -> tuple[str, ...]:
@@ -42,10 +55,12 @@ def is_party(connection: sqlite3.Connection, case_id: str, agency: str) -> bool:
 
 
 def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
-    """Business types seen in the case, in the order in which their packets were accepted."""
-    rows = connection.execute(
-        "SELECT business_type FROM case_history WHERE case_id = ? ORDER BY at, id", (case_id,)
-    )
+    """Business types seen in the case, each once, in the order in which their last packets were accepted.
+
+    The order rules ask for no more (``packet_spec.sequence``). As many rows are read as the case has types,
+    however many packets it has.
+    """
+    rows = connection.execute(_HISTORY, {"case": case_id})
     return tuple(row["business_type"] for row in rows)
 
 
@@ -68,24 +83,24 @@ def record(
     *,
     at: str = "",
 ) -> None:
-    """An admitted packet changes its case: numbers, parties, history; ``joined`` cases become this one.
+    """An admitted packet changes its case: numbers, parties, history; ``joined`` cases and this become one.
 
-    What waited in the case for one of its packets is judged again (``awaited``). ``at`` is when it was
-    accepted: its place in the case, also when it comes again after a restore (C23).
+    That bears the name of the one with the most packets: the others' rows move. What waited in the case for
+    one of its packets is judged again (``awaited``). ``at`` is when it was accepted: its place in the case,
+    also when it comes again after a restore (C23).
     """
-    joined, numbers = tuple(joined), tuple(numbers)
-    for other in joined:
+    every, numbers = tuple(dict.fromkeys((case_id, *joined))), tuple(numbers)
+    case_id = _longest(transaction.connection, every)
+    for other in every:
+        if other == case_id:
+            continue
         transaction.execute("UPDATE OR IGNORE case_number SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_number WHERE case_id = ?", other)
         transaction.execute("UPDATE OR IGNORE case_party SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_party WHERE case_id = ?", other)
         transaction.execute("UPDATE case_history SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.event("case-joined", key, detail={"case": case_id, "joined": other})
-    for number in numbers:
-        transaction.execute(
-            "INSERT OR IGNORE INTO case_number (kind, number, case_id, value) VALUES (?, ?, ?, ?)",
-            number.kind, canonical_case_number(number.value), case_id, number.value,
-        )  # fmt: skip
+    new = [number for number in numbers if _name(transaction, case_id, number)]
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
     if case_of_packet(transaction.connection, key) != case_id:
@@ -93,4 +108,44 @@ def record(
             "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
             case_id, business_type, key.sender, key.packet_id, at or transaction.stamp,
         )  # fmt: skip
-    awaited.release(transaction, case_id, awaited.about_case((case_id, *joined), numbers))
+    # After a restore a number may come to name one case more: there it is waited for as well.
+    others = [other for other in cases_of(transaction.connection, new) if other != case_id]
+    awaited.release(
+        transaction,
+        case_id,
+        lambda: history(transaction.connection, case_id),
+        awaited.about_case(every, numbers),
+        awaited.about_case(others, ()),
+    )
+
+
+def unknown_of(connection: sqlite3.Connection, numbers: Iterable[CaseNumber]) -> tuple[CaseNumber, ...]:
+    """Those of ``numbers`` that belong to no known case."""
+    return tuple(number for number in numbers if not cases_of(connection, (number,)))
+
+
+def _name(transaction: Transaction, case_id: str, number: CaseNumber) -> bool:
+    """The number names the case from now on. False when it did already."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO case_number (kind, number, case_id, value) VALUES (?, ?, ?, ?)",
+        number.kind, canonical_case_number(number.value), case_id, number.value,
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+def _longest(connection: sqlite3.Connection, case_ids: Sequence[str]) -> str:
+    """The case with the most packets, or the first of those. Of it no more is read than of the others."""
+    limit = _FIRST_COUNT
+    counts = dict.fromkeys(case_ids, limit)
+    while list(counts.values()).count(limit) > 1:
+        limit *= 2
+        counts = {case_id: _count(connection, case_id, limit) for case_id in case_ids}
+    return max(case_ids, key=lambda case_id: counts[case_id])
+
+
+def _count(connection: sqlite3.Connection, case_id: str, at_most: int) -> int:
+    row = connection.execute(
+        "SELECT count(*) AS packets FROM (SELECT 1 FROM case_history WHERE case_id = ? LIMIT ?)",
+        (case_id, at_most),
+    ).fetchone()
+    return int(row["packets"])

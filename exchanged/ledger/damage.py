@@ -17,7 +17,6 @@ from exchanged.errors import (
     NoSpaceError,
     VolumeDamagedError,
 )
-from exchanged.exhausted import has_handles
 from packet_spec.errors import ExchangeError
 
 REFUSED: Final = (sqlite3.DatabaseError,)
@@ -38,7 +37,7 @@ def text_of(error: Exception) -> str:
 
 
 def name_damage(raised: Exception, where: str) -> ExchangeError:
-    """A full disk, no free handle, somebody else's lock, a volume not to be trusted any more, or damage.
+    """A full disk, files that do not open, somebody else's lock, a volume not to be trusted, or damage.
 
     ``raised`` is one of UNREADABLE.
     """
@@ -46,11 +45,14 @@ def name_damage(raised: Exception, where: str) -> ExchangeError:
     if (busy := name_busy(raised, where)) is not None:
         return busy
     text = error.lower()
+    if getattr(raised, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN"):
+        return FileOperationError(
+            "the files of the ledger cannot be opened", where=where,
+            hint="check owner and mode of ledger.sqlite3 and its folder, and free descriptors",
+        )  # fmt: skip
     # The index of the write-ahead log has no room; it holds nothing that is not made anew.
     if "full" in text or getattr(raised, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":
         return NoSpaceError("no room for the ledger", where=where)
-    if getattr(raised, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN") and not has_handles():
-        return FileOperationError("the ledger cannot be opened without a free handle", where=where)
     if any(word in text for word in _DAMAGE):
         return VolumeDamagedError(f"the ledger's volume failed: {error}", where=where)
     return LedgerDamagedError(f"the ledger refused a statement: {error}", where=where)

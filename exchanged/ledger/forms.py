@@ -28,6 +28,7 @@ STEPS: Final = (
     "0015-expiring",
     "0016-outgoing",
     "0017-awaited",
+    "0018-case-types",
     "0020-answers-page",
 )
 """All of them, in order."""

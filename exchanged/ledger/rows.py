@@ -188,8 +188,8 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptRow:
-    """A receipt, ours or another's, with the exact signed bytes."""
+class ReceiptSummary:
+    """What a receipt says, ours or another's, without its document."""
 
     id: int
     key: PacketKey
@@ -200,7 +200,6 @@ class ReceiptRow:
     issued_at: datetime
     recorded_at: datetime
     own: bool
-    document: bytes
     content_digest: str
     seal_digest: str
 
@@ -209,9 +208,34 @@ class ReceiptRow:
         return (self.content_digest, self.seal_digest) == (content_digest, seal_digest)
 
 
+@dataclass(frozen=True, slots=True)
+class ReceiptRow(ReceiptSummary):
+    """The same with the exact signed bytes."""
+
+    document: bytes
+
+
+# They stand before the document in the table: reading them reads nothing of it.
+RECEIPT_SUMMARY = (
+    "id, sender, packet_id, kind, recipient, attempt, issued_by, issued_at, recorded_at, own, content_digest,"
+    " seal_digest"
+)
+
+
+def receipt_summary(row: sqlite3.Row) -> ReceiptSummary:
+    """A ReceiptSummary from a row of RECEIPT_SUMMARY."""
+    return ReceiptSummary(*_summary(row))
+
+
 def receipt_row(row: sqlite3.Row) -> ReceiptRow:
     """A ReceiptRow from a row of the receipt table."""
-    return ReceiptRow(
+    return ReceiptRow(*_summary(row), row["document"])
+
+
+def _summary(
+    row: sqlite3.Row,
+) -> tuple[int, PacketKey, str, str, int, str, datetime, datetime, bool, str, str]:
+    return (
         row["id"],
         PacketKey(row["sender"], row["packet_id"]),
         row["kind"],
@@ -221,7 +245,6 @@ def receipt_row(row: sqlite3.Row) -> ReceiptRow:
         moment(row["issued_at"]),
         moment(row["recorded_at"]),
         bool(row["own"]),
-        row["document"],
         row["content_digest"],
         row["seal_digest"],
     )

@@ -17,6 +17,7 @@ from exchanged.ledger import (
     schema_answers,
     schema_answers_page,
     schema_awaited,
+    schema_case_types,
     schema_encryption,
     schema_expiring,
     schema_keys,
@@ -382,6 +383,11 @@ def _outgoing(database: Database) -> None:
 @migrations(name="0017-awaited")
 def _awaited(database: Database) -> None:
     _run(database, schema_awaited.STATEMENTS)
+
+
+@migrations(name="0018-case-types")
+def _case_types(database: Database) -> None:
+    _run(database, schema_case_types.STATEMENTS)
 
 
 @migrations(name="0020-answers-page")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import sqlite3
 
 from exchanged.ledger import log_entries
-from exchanged.ledger.rows import ReceiptRow, receipt_row
+from exchanged.ledger.rows import (
+    RECEIPT_SUMMARY,
+    ReceiptRow,
+    ReceiptSummary,
+    receipt_row,
+    receipt_summary,
+)
 from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey, sha256_hex
@@ -38,11 +44,26 @@ def record_receipt(transaction: Transaction, receipt: Receipt, document: bytes, 
 
 
 def receipts_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[ReceiptRow, ...]:
-    """Every receipt about a packet, in the order in which they were recorded."""
+    """Every receipt about a packet, documents and all, in the order in which they were recorded."""
     rows = connection.execute(
         "SELECT * FROM receipt WHERE sender = ? AND packet_id = ? ORDER BY id", (key.sender, key.packet_id)
     )
     return tuple(receipt_row(row) for row in rows)
+
+
+def summaries_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[ReceiptSummary, ...]:
+    """The same without their documents, of which each may be large."""
+    rows = connection.execute(
+        f"SELECT {RECEIPT_SUMMARY} FROM receipt WHERE sender = ? AND packet_id = ? ORDER BY id",  # noqa: S608
+        (key.sender, key.packet_id),
+    )
+    return tuple(receipt_summary(row) for row in rows)
+
+
+def summary(connection: sqlite3.Connection, number: int) -> ReceiptSummary:
+    """What the receipt with that row number says."""
+    row = connection.execute(f"SELECT {RECEIPT_SUMMARY} FROM receipt WHERE id = ?", (number,))  # noqa: S608
+    return receipt_summary(row.fetchone())
 
 
 def number_of(connection: sqlite3.Connection, document: bytes) -> int:
@@ -51,9 +72,21 @@ def number_of(connection: sqlite3.Connection, document: bytes) -> int:
     return int(row["id"])
 
 
-def get_receipt(connection: sqlite3.Connection, number: int) -> ReceiptRow:
-    """The receipt with that row number."""
-    return receipt_row(connection.execute("SELECT * FROM receipt WHERE id = ?", (number,)).fetchone())
+def times_said(connection: sqlite3.Connection, receipt: Receipt, at_most: int) -> int:
+    """How often its issuer, another than this node, said the same of the packet; counted to ``at_most``.
+
+    Number, time and what else differs count for nothing.
+    """
+    row = connection.execute(
+        "SELECT count(*) AS said FROM (SELECT 1 FROM receipt INDEXED BY receipt_said WHERE own = 0"
+        " AND packet_id = ? AND sender = ? AND issued_by = ? AND kind = ? AND attempt = ? AND recipient = ?"
+        " LIMIT ?)",
+        (
+            receipt.key.packet_id, receipt.key.sender, receipt.issued_by, receipt.kind.value, receipt.attempt,
+            receipt.recipient, at_most,
+        ),
+    ).fetchone()  # fmt: skip
+    return int(row["said"])
 
 
 def record_hop(transaction: Transaction, hop: HopNote, document: bytes) -> int | None:

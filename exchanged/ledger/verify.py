@@ -133,7 +133,6 @@ def verify_ledger(
             where=first.where,
             expected=first.expected,
             found=first.found,
-            hint="exchangectl ledger verify names every problem; restore the ledger from its newest backup",
         )
     return verified
 

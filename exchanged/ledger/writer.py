@@ -9,6 +9,8 @@ can be trusted. Known limit: a full disk is reported as ``NoSpaceError`` and the
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
 import sqlite3
 import threading
@@ -26,9 +28,11 @@ from exchanged.errors import (
     LedgerAheadError,
     LedgerBehindError,
     LedgerDamagedError,
+    NoSpaceError,
     NotFoundError,
     VolumeDamagedError,
 )
+from exchanged.exhausted import exhausted
 from exchanged.ledger import forms
 from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
@@ -214,7 +218,34 @@ class Ledger:
         return work, None, raised
 
 
+def _require_writable(path: Path) -> None:
+    """The engine calls a file of another user damaged, and a full volume unreadable.
+
+    Raises FileOperationError, NoSpaceError or VolumeDamagedError.
+    """
+    try:
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except PermissionError as error:
+        owner = path.stat().st_uid
+        raise FileOperationError(
+            "the ledger may not be written by this user", where=str(path),
+            expected=f"user id {os.geteuid()}", found=f"user id {owner}",
+            hint=f"run as root: chown {os.geteuid()} {path}*",
+        ) from error  # fmt: skip
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            raise VolumeDamagedError("the ledger's volume is read-only", where=str(path)) from error
+        raise exhausted(error, str(path)) or FileOperationError(
+            "the ledger cannot be opened", where=str(path), found=error.strerror or ""
+        ) from error
+    volume = os.statvfs(path.parent)
+    if volume.f_files and not volume.f_favail:
+        raise NoSpaceError("no room for another file beside the ledger", where=str(path.parent))
+
+
 def _open(path: Path) -> sqlite3.Connection:
+    _require_writable(path)
     connection = sqlite3.connect(
         path,
         timeout=LOCK_SECONDS,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 
 from packet_spec.model import Priority
+from tests.support.inbox import Arrival, ReceivingFrontend
 from tests.support.peer import Sealed
 from tests.support.province import Province, node
 
@@ -79,7 +82,7 @@ def test_the_cost_of_a_packet_does_not_grow_with_those_that_wait(province: Provi
     assert any("SEARCH outgoing USING INDEX outgoing_stream (link=? AND stream=?)" in plan for plan in found)
     assert any("INDEX arrival_retry" in plan for plan in found)
     # One agency can make thousands of rows that are held, or lack a blob.
-    assert any("SEARCH awaited USING PRIMARY KEY (about=? AND type=?)" in plan for plan in found)
+    assert any("SEARCH awaited USING PRIMARY KEY (about=?)" in plan for plan in found)
     aside = [plan for plan in found if "state = 'held'" in plan or "state = 'needing'" in plan]
     assert [plan for plan in aside if "arrival_state" in plan.partition(" <- ")[0]] == []
     # Nor all packets of an agency that are not finished: a packet is found by its number or its name.
@@ -89,3 +92,17 @@ def test_the_cost_of_a_packet_does_not_grow_with_those_that_wait(province: Provi
     waiting = [plan for plan in found if any(words in plan for words in WAITING)]
     all_of_them = ("USE TEMP B-TREE FOR ORDER", "INDEX arrival_state", "INDEX arrival_due", "AND kind=?)")
     assert [plan for plan in waiting for step in all_of_them if step in plan.partition(" <- ")[0]] == []
+
+
+def test_a_step_of_delivery_does_not_read_or_sort_its_backlog(tmp_path: Path) -> None:
+    with closing(ReceivingFrontend(tmp_path)) as frontend:
+        for number in range(1, 4):
+            frontend.arrive(Arrival(number, blobs={}))
+        seen: set[str] = set()
+        frontend.ledger.read().set_trace_callback(seen.add)
+        frontend.delivery.step()
+        frontend.ledger.read().set_trace_callback(None)
+        asked = [text for text in seen if "FROM destination" in text and "ORDER BY packet" in text]
+        found = {plan.partition(" <- ")[0] for plan in plans(frontend.ledger.read(), asked)}
+    ours = ("destination_arrived", "destination_delivering")
+    assert found == {f"SCAN destination USING INDEX {index}" for index in ours}

@@ -326,7 +326,7 @@ def test_c10_a_content_key_goes_with_its_blob(network: Network) -> None:
     ledger = network.nodes[POLICE].opened.ledger
     later = network.clock.now() + timedelta(days=400)
     done = blobs.need_none(ledger.read(), later, 10, last_packet=10)
-    ledger.write(lambda tx: blobs.collect(tx, later, 10, last_packet=10, of=done))
+    ledger.write(lambda tx: blobs.collect(tx, later, last_packet=10, of=done))
     assert rows(network.nodes[POLICE], "SELECT * FROM ciphertext") == []
     # The same video is encrypted anew then, and arrives.
     network.clock.advance(1)

@@ -101,10 +101,27 @@ def test_what_waits_for_a_number_is_found_by_another_number_of_the_case(strict: 
     look(strict)
     for about, business_type in ((both, "prosecution.transfer"), (known, "case.report")):
         assert strict.arrivals() == [WAITS]
+        assert len(rows(strict, "SELECT DISTINCT about FROM awaited")) == 1
         strict.police.send(of_police(strict, about, business_type))
         look(strict)
     assert strict.arrivals() == []
     assert strict.police.items(ItemKind.PACKET) == [early.data]
+
+
+def test_what_waits_in_a_known_case_waits_for_that_alone(strict: Province) -> None:
+    """Not for each of its numbers beside it: whoever names sixteen would make each packet cost so much."""
+    known = case(strict, 1)
+    strict.police.send(of_police(strict, known, "prosecution.transfer"))
+    look(strict)
+    both = known.with_numbers({"procuratorate": "贵检刑诉〔2026〕9002号"})
+    strict.procuratorate.send(feedback(strict, both))
+    look(strict)
+    assert strict.arrivals() == [WAITS]
+    abouts = [about.partition(":")[0] for (about,) in rows(strict, "SELECT DISTINCT about FROM awaited")]
+    assert sorted(abouts) == ["case", "number"]
+    strict.police.send(of_police(strict, known, "case.report"))
+    look(strict)
+    assert strict.arrivals() == []
 
 
 def test_what_waits_is_judged_when_its_time_is_over(strict: Province) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from exchanged.errors import LedgerDamagedError
 from exchanged.ledger import Ledger
-from exchanged.places import DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
+from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, INCOMING_FOLDER, LEDGER_FILE, SPOOL_FOLDER
 from exchanged.recovering import recover
 from tests.support.clock import FakeClock
 
@@ -26,8 +26,8 @@ def open_once(data_dir: Path) -> None:
         Ledger(data_dir / LEDGER_FILE, FakeClock(), on_wake=lambda _: None, threaded=False)
     ) as ledger:
         ledger.write(lambda transaction: transaction.event("started"))
-    for name in (SPOOL_FOLDER, "blobs"):
-        (data_dir / name).mkdir()
+    (data_dir / SPOOL_FOLDER).mkdir()
+    (data_dir / BLOB_FOLDER / INCOMING_FOLDER).mkdir(parents=True)
 
 
 def half_begun(data_dir: Path) -> None:

@@ -260,6 +260,35 @@ def test_a_receipt_of_another_format_does_not_stop_the_status(
     assert xml(frontend).state == "accepted"
 
 
+def test_a_status_reads_no_receipt_whose_findings_are_not_shown(
+    frontend: SendingFrontend, packet: PacketRow
+) -> None:
+    """Each may be large, and there may be many of them."""
+    many = tuple(replace(FINDING, line=number + 1) for number in range(FINDINGS))
+    receive(frontend, packet, ReceiptKind.ACCEPTED, findings=many)
+    receive(frontend, packet, ReceiptKind.DELIVERED)
+    seen: list[str] = []
+    connection = frontend.ledger.read()
+    connection.set_trace_callback(seen.append)
+    assert len(build_status(connection, frontend.rows()[0]).findings) == FINDINGS
+    connection.set_trace_callback(None)
+    documents = [each for each in seen if "document" in each or ("*" in each and "FROM receipt" in each)]
+    assert documents == ["SELECT document FROM receipt WHERE id = 1"]
+
+
+def test_a_receipt_is_written_without_reading_others(frontend: SendingFrontend, packet: PacketRow) -> None:
+    receive(frontend, packet, ReceiptKind.ACCEPTED)
+    receive(frontend, packet, ReceiptKind.DELIVERED)
+    seen: list[str] = []
+    frontend.ledger.write(lambda tx: effects.intend(tx, "receipt-file", "2"))
+    frontend.ledger.read().set_trace_callback(seen.append)
+    frontend.effects.step()
+    frontend.ledger.read().set_trace_callback(None)
+    read = [each for each in seen if "FROM receipt" in each]
+    assert [each for each in read if "document" in each] == ["SELECT document FROM receipt WHERE id = 2"]
+    assert [each for each in read if "*" in each] == []
+
+
 def test_every_state_has_its_sentences() -> None:
     for state in (*DropState, *DestinationState):
         zh, en = message_of(state)

@@ -7,12 +7,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from exchanged.config import RetentionConfig
-from exchanged.ledger import keeping, packets
+from exchanged.ledger import blobs, keeping, packets
 from exchanged.ledger.keeping import Kind
 from exchanged.states import Event
 from exchanged.station import NOW
@@ -21,6 +23,7 @@ from frontend_server.folders import MARKER_NAME
 from frontend_server.outbox import Observation, observe
 from frontend_server.retention import RUN_SECONDS
 from packet_spec.model import ReceiptKind
+from packet_spec.waybill_model import BlobReference
 from tests.support.cleaning import DAY, REFUSED, Keeper
 from tests.support.crash import SimulatedCrash
 from tests.support.outbox import LARGE, SMALL, acceptance_xml, names_in, packet_xml
@@ -377,6 +380,52 @@ def test_c23_sealed_bytes_stay_for_the_restore_window_and_blobs_for_their_days(k
     assert len(frontend.blobs.files_on_disk()) == 1
     keeper.after(6)
     assert frontend.blobs.files_on_disk() == {}
+
+
+def test_the_writer_looks_at_large_parts_one_by_one(keeper: Keeper) -> None:
+    """Those that are gone stay on the books for ever; what is old among the others is found by readers."""
+    frontend = keeper.frontend
+    frontend.drop_folder("A", LARGE, document=packet_xml(LARGE))
+    frontend.run()
+    frontend.end_packet(frontend.packets()[0], Event.RECEIPT_DELIVERED)
+    keeper.after()
+    asked: dict[str, set[str]] = {"writer": set(), "reader": set()}
+    frontend.ledger._connection.set_trace_callback(asked["writer"].add)
+    frontend.ledger.read().set_trace_callback(asked["reader"].add)
+    keeper.after(61)
+    assert frontend.blobs.files_on_disk() == {}
+    for connection in (frontend.ledger._connection, frontend.ledger.read()):
+        connection.set_trace_callback(None)
+    plans = {
+        by: [
+            row["detail"]
+            for text in texts
+            if "FROM blob WHERE" in text or "FROM blob INDEXED" in text
+            for row in frontend.ledger.read().execute(f"EXPLAIN QUERY PLAN {text}")
+            if " blob " in row["detail"]
+        ]
+        for by, texts in asked.items()
+    }
+    assert set(plans["writer"]) == {"SEARCH blob USING PRIMARY KEY (digest=?)"}
+    assert set(plans["reader"]) == {"SEARCH blob USING INDEX blob_live (since<?)"}
+
+
+def test_what_was_referred_to_again_meanwhile_is_not_collected(keeper: Keeper) -> None:
+    """Between the look outside the writer and the writing: only a look inside decides (C10)."""
+    frontend = keeper.frontend
+    frontend.drop_folder("A", LARGE, document=packet_xml(LARGE))
+    frontend.run()
+    frontend.ledger.write(lambda tx: tx.execute("DELETE FROM blob_reference") and None)
+    later = frontend.clock.now() + timedelta(days=400)
+    spare = blobs.unneeded(frontend.ledger.read(), later, 10)
+    assert len(spare) == 1
+    key, named = frontend.packets()[0].key, BlobReference(spare[0], 1)
+    frontend.ledger.write(lambda tx: blobs.refer(tx, key, (named,)))
+    collect = partial(blobs.collect, final_before=later, last_packet=10, of=(), spare=spare)
+    assert frontend.ledger.write(collect) == ()
+    frontend.ledger.write(lambda tx: tx.execute("DELETE FROM blob_reference") and None)
+    assert frontend.ledger.write(collect) == ((spare[0], 1),)
+    assert blobs.unneeded(frontend.ledger.read(), later, 10) == ()
 
 
 def test_c18_what_is_kept_now_is_never_taken_for_what_was_there_before(keeper: Keeper) -> None:
