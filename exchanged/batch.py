@@ -51,11 +51,13 @@ class BatchSource:
         for position, (item, content) in enumerate(zip(items, contents, strict=True), start=1):
             self._add(f"{position:04d}.{item.kind.value}", content)
         self._segments.append(END)
+        # Asked with every block, and a batch has thousands of segments.
+        self._size = sum(_length(segment) for segment in self._segments)
 
     @property
     def size(self) -> int:
         """The batch's size in bytes."""
-        return sum(_length(segment) for segment in self._segments)
+        return self._size
 
     def blocks(self, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset`` on."""

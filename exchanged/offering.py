@@ -18,6 +18,7 @@ from exchanged.errors import VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
     Transaction,
+    answering,
     batches,
     blobs,
     effects,
@@ -134,8 +135,8 @@ class Offering:
         changed = self._offer_published()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
         waits: float | None = None
-        while self._has_room():
-            planned, waits = self._plan(current)
+        while True:
+            planned, waits = self._plan(current) if self._has_room() else (self._opening(), waits)
             if not planned:
                 break
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
@@ -214,6 +215,12 @@ class Offering:
                 break
             planned.append(entry)
         return planned, waits
+
+    def _opening(self) -> list[_Planned]:
+        """For want of this page a restored neighbour acknowledges nothing: it goes alone, without room."""
+        row = answering.opening_due(self.link.ledger.read(), self.link.name, self.link.peer)
+        entry = None if row is None else self._planned(row, None)
+        return [] if entry is None else [entry]
 
     def _behind_late_blobs(self, found: Mapping[int, PacketRow]) -> set[int]:
         """Which of these would overtake an earlier one of their case whose blobs are on their way (C15)."""

@@ -2,37 +2,41 @@
 
 Guarantees: the answer holds whatever went over the link since the restored node may have forgotten, in either
 direction: packets by name and digests, every receipt about them as an item of its own, the numbers that it
-must not use again. It is made after everything that lies in the mailbox has landed and was judged, so that
+must not use again. It begins after everything that lies in the mailbox has landed and was judged, so that
 what the lost ledger had put there is known; where this node waits for answers itself, it tells what it knows,
 and the rest later. Packets go out again only when they are asked for, and only over the link on which they
 belong.
+
+However long the history, a page is a transaction of its own and only a few are under way; after a crash it
+goes on behind the last one. A question is answered once: an answer is in custody like anything else, and who
+was restored anew asks in another incarnation. Nobody has new ones begun as often as he likes.
+
+Leaves to others: what a page holds (``restore_portions``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from dataclasses import replace
 from typing import Final
 
-from exchanged.ledger import Connection, Transaction, batches, keeping, packets, restoring, statements
-from exchanged.ledger.restoring import Asked
-from exchanged.ledger.rows import PacketRow
+from exchanged.ledger import Connection, Transaction, answering, batches, packets, restoring, statements
+from exchanged.ledger.answering import Asked
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from exchanged.receipts import ORDINARY, URGENT
-from exchanged.routing import RouteKind, has_to_do_with, next_hop, way_to
-from exchanged.states import DestinationState
-from packet_spec.model import ItemKind, Priority
-from packet_spec.note_rules import RESTORE
-from packet_spec.restoring import KnownPacket, Page, Want, encode_restoring, pages_of
-
-_NOT_TO_GO: Final = frozenset(
-    {DestinationState.ON_HOLD, DestinationState.CANCELLED, DestinationState.EXPIRED}
+from exchanged.restore_portions import (
+    Portion,
+    Portions,
+    agencies_at,
+    has_bytes,
+    issuers_at,
+    was_kept_here,
 )
+from packet_spec.model import Priority
+from packet_spec.note_rules import RESTORE
+from packet_spec.restoring import Numbers, Page, Stream, Want, encode_restoring, pages_of
 
-
-# A question may have waited for a node that was away, and clocks differ.
-_MARGIN: Final = timedelta(days=7)
+_UNDER_WAY: Final = 8
 
 
 class RestoreAnswers:
@@ -40,147 +44,132 @@ class RestoreAnswers:
 
     def __init__(self, link: LinkContext) -> None:
         self._link = link
+        self._portions = Portions(link)
+        self._numbers: dict[str, tuple[str, Numbers]] = {}
 
     def step(self) -> None:
         """Answer what is due. Called when nothing more waits in the mailbox."""
         connection = self._link.ledger.read()
-        due = restoring.asks_due(connection, self._link.name)
+        due = answering.due(connection, self._link.name)
         if not due:
             return
         waits = restoring.is_going_on(connection)
         if waits and not restoring.peers(connection):
             # What its own folders hold is not taken back yet.
             return
-        if not waits and restoring.has_landed(connection, self._link.name):
-            # The judge is at it, and this link looks again after its next scan.
-            return
+        # The judge is at it, and this link looks again after its next scan.
+        is_early = not waits and answering.has_landed(connection, self._link.name)
         for asked in due:
-            self._answer(connection, asked, is_final=not waits)
+            if asked.place is not None:
+                self._go_on(asked, is_final=not waits)
+            elif not is_early and answering.may_begin(asked, self._link.clock.now()):
+                self._begin(asked, is_final=not waits)
+                self._go_on(asked, is_final=not waits)
 
-    def _answer(self, connection: Connection, asked: Asked, *, is_final: bool) -> None:
-        link, directory = self._link, self._link.trust.directory
-        agencies = tuple(agency.code for agency in directory.agencies if agency.node == asked.node)
-        issuers = (asked.node, *agencies)
-        known = tuple(
-            packet
-            for packet in self._known(connection, asked.since)
-            if self._is_about(asked.node, packet.key.sender, (packet.receiver, *packet.copy_to))
-        )
-        given = self._statements(connection, asked, issuers, known)
-        digests = [
-            statements.digest_of(connection, number)
-            for kind, number in given
-            if kind is ItemKind.RECEIPT
-            and self._comes_to(asked.node, statements.key_of(connection, kind.value, number).sender)
+    def _begin(self, asked: Asked, *, is_final: bool) -> None:
+        """A neighbour learns first which of our batches are settled, in a page that nothing else waits for.
+
+        While it misses numbers it acknowledges nothing that comes behind them, this page neither.
+        """
+        self._numbers.pop(asked.node, None)
+        link, connection, opening = self._link, self._link.ledger.read(), b""
+        if asked.node == link.peer:
+            stream = answering.own_stream(connection, link.name, link.incarnation)
+            opening = encode_restoring(self._page(connection, asked, is_final=is_final, stream=stream))
+
+        def begin(transaction: Transaction) -> None:
+            if answering.find(transaction.connection, asked.node) != asked:
+                return
+            answering.begin(transaction, asked)
+            if opening and link.statements.send_note(transaction, RESTORE, asked.node, opening):
+                answering.note_opening(transaction, asked.node)
+
+        link.ledger.write(begin)
+
+    def _go_on(self, asked: Asked, *, is_final: bool) -> None:
+        """Page after page, as long as not too many are under way; the next step goes on."""
+        connection = self._link.ledger.read()
+        while answering.pages_under_way(connection, asked.node) < _UNDER_WAY:
+            now = answering.find(connection, asked.node)
+            if now is None or now.place is None or now.incarnation != asked.incarnation:
+                return
+            portion = self._portions.read(connection, now, now.place)
+            if not self._tell(connection, now, portion, is_final=is_final):
+                return
+
+    def _tell(self, connection: Connection, asked: Asked, portion: Portion, *, is_final: bool) -> bool:
+        """One portion, in one transaction. True: there is more to tell."""
+        link = self._link
+        pages = self._pages(connection, asked, portion, is_final=is_final)
+        told = {
+            "packets": asked.packets + len(portion.packets),
+            "receipts": asked.receipts + len(portion.receipts),
+            "final": is_final,
+        }
+
+        def write(transaction: Transaction) -> bool:
+            is_same = answering.find(transaction.connection, asked.node) == asked
+            if not is_same or restoring.is_going_on(transaction.connection) == is_final:
+                # It asks something else, or this node knows more, since this was read.
+                return False
+            answering.forget_pages(transaction, asked.node)
+            for kind, number in portion.statements:
+                if statements.is_kept(transaction.connection, kind.value, number):
+                    batches.enqueue(transaction, link.name, kind, number, URGENT)
+            for page in pages:
+                if link.statements.send_note(transaction, RESTORE, asked.node, page):
+                    answering.note_page(transaction, asked.node)
+            answering.go_on(transaction, asked, portion.place, len(portion.packets), len(portion.receipts))
+            if portion.is_last:
+                answering.note_answered(transaction, asked, is_final=is_final)
+                transaction.event("restore-answered", detail={"node": asked.node, **told})
+            return True
+
+        is_told = link.ledger.write(write)
+        if is_told and not portion.is_last:
+            return True
+        self._numbers.pop(asked.node, None)
+        if is_told:
+            event_line("restore-answered", link=link.name, node=asked.node, **told)
+        return False
+
+    def _pages(
+        self, connection: Connection, asked: Asked, portion: Portion, *, is_final: bool
+    ) -> list[bytes]:
+        """As notes take them. One at least where anything goes out: what is under way is counted by them."""
+        parts = list(pages_of(portion.packets, portion.receipts))
+        if not parts and (portion.statements or portion.is_last):
+            parts.append(((), ()))
+        base = self._page(connection, asked, is_final=is_final)
+        return [
+            encode_restoring(
+                replace(base, last=portion.is_last and number == len(parts), packets=some, receipts=digests)
+            )
+            for number, (some, digests) in enumerate(parts, start=1)
         ]
+
+    def _page(
+        self, connection: Connection, asked: Asked, *, is_final: bool, stream: Stream | None = None
+    ) -> Page:
         at = restoring.restored_at(connection)
-        base = Page(
+        return Page(
             incarnation=asked.incarnation,
             last=False,
             final=is_final,
             sure=at is None or at < asked.since,
-            numbers=restoring.numbers_seen(connection, agencies, issuers, asked.since),
+            stream=stream,
+            numbers=self._numbers_seen(connection, asked),
         )
 
-        def write(transaction: Transaction) -> None:
-            for kind, number in given:
-                batches.enqueue(transaction, link.name, kind, number, URGENT)
-            pages = [*pages_of(known, digests), ((), ())]
-            for number, (portion, receipts) in enumerate(pages, start=1):
-                is_last = number == len(pages)
-                stream = None
-                if is_last and asked.node == link.peer:
-                    stream = restoring.own_stream(transaction.connection, link.name, link.incarnation)
-                page = Page(
-                    base.incarnation, is_last, base.final, base.sure, stream, base.numbers, portion, receipts
-                )
-                link.statements.send_note(transaction, RESTORE, asked.node, encode_restoring(page))
-            restoring.note_answered(transaction, asked, is_final=is_final)
-            transaction.event(
-                "restore-answered",
-                detail={
-                    "node": asked.node,
-                    "packets": len(known),
-                    "receipts": len(digests),
-                    "final": is_final,
-                },
-            )
-
-        link.ledger.write(write)
-        event_line(
-            "restore-answered", link=link.name, node=asked.node, packets=len(known), receipts=len(digests),
-            final=is_final,
-        )  # fmt: skip
-
-    def _known(self, connection: Connection, since: datetime) -> Iterator[KnownPacket]:
-        given = restoring.given_packets(connection, self._link.name, since)
-        for number in given:
-            if not _was_kept_here(connection, self._link.name, number):
-                yield _known_packet(connection, packets.get(connection, number), given=True)
-        for number in restoring.taken_packets(connection, self._link.name, since):
-            if number not in given:
-                yield _known_packet(connection, packets.get(connection, number), given=False)
-
-    def _statements(
-        self, connection: Connection, asked: Asked, issuers: tuple[str, ...], known: tuple[KnownPacket, ...]
-    ) -> list[tuple[ItemKind, int]]:
-        """Everything to give back, each once.
-
-        About the packets told, handed over before, or recorded since, of which only the restore window is
-        looked through: most of those are no matter of this link.
-        """
-        link = self._link
-        found: dict[tuple[ItemKind, int], None] = {}
-        for packet in known:
-            for row in statements.summaries_of(connection, packet.key):
-                found[ItemKind.RECEIPT, row.id] = None
-        for each in restoring.given_statements(connection, link.name, asked.since):
-            found[each] = None
-        for number, key, issuer in restoring.recent_receipts(connection, self._within_window(asked.since)):
-            if (
-                issuer in issuers
-                or restoring.passed_by(connection, link.name, key)
-                or self._is_behind(key.sender)
-                or self._is_own(key.sender)
-            ):
-                found[ItemKind.RECEIPT, number] = None
-        return list(found)
-
-    def _within_window(self, since: datetime) -> datetime:
-        """``since``, but not before the restore window: whoever asks does not say what is read of others.
-
-        By a time that has certainly come; where there is none, as asked.
-        """
-        days, proven = self._link.limits.restore_days, self._link.clock_guard.proven()
-        if not days or proven is None:
-            return since
-        return max(since, proven - timedelta(days=days) - _MARGIN)
-
-    def _is_about(self, node: str, sender: str, recipients: tuple[str, ...]) -> bool:
-        """Whoever sits behind the same bridge as others hears nothing of theirs."""
-        link = self._link
-        return node == link.peer or has_to_do_with(link.trust.directory, link.node, node, sender, recipients)
-
-    def _comes_to(self, node: str, sender: str) -> bool:
-        """A receipt about a packet of ``sender`` reaches ``node``: only then it may be promised.
-
-        Bridges send it to the admitting node, and from there to the sender.
-        """
-        link = self._link
-        listed = link.trust.directory.agency(sender)
-        if node == link.peer or listed is None:
-            return node == link.peer
-        end = listed.node if listed.admitting_node == link.node else listed.admitting_node
-        return node in way_to(link.trust.directory, link.node, end)
-
-    def _is_own(self, agency: str) -> bool:
-        listed = self._link.trust.directory.agency(agency)
-        return listed is not None and listed.node == self._link.node
-
-    def _is_behind(self, agency: str) -> bool:
-        """The way to that agency begins with this link."""
-        route = next_hop(self._link.trust.directory, self._link.node, agency, came_from="")
-        return route.kind is RouteKind.NEIGHBOUR and route.neighbour == self._link.peer
+    def _numbers_seen(self, connection: Connection, asked: Asked) -> Numbers:
+        """In every page: who is restored may issue something as soon as it has the first packet back."""
+        known = self._numbers.get(asked.node)
+        if known is not None and known[0] == asked.incarnation:
+            return known[1]
+        agencies, issuers = agencies_at(self._link, asked.node), issuers_at(self._link, asked.node)
+        numbers = answering.numbers_seen(connection, agencies, issuers, asked.since)
+        self._numbers[asked.node] = asked.incarnation, numbers
+        return numbers
 
 
 def give_again(transaction: Transaction, link: str, want: Want) -> int:
@@ -191,55 +180,14 @@ def give_again(transaction: Transaction, link: str, want: Want) -> int:
     connection, count = transaction.connection, 0
     for key in want.packets:
         packet = packets.find(connection, key)
-        if packet is None or not _has_bytes(connection, packet):
+        if packet is None or not has_bytes(connection, packet):
             continue
         if all(row.link != link for row in packets.destinations(connection, packet.id)):
             continue
-        if _was_kept_here(connection, link, packet.id):
+        if was_kept_here(connection, link, packet.id):
             continue
         priority = URGENT if packet.priority is Priority.URGENT else ORDINARY
-        restoring.offer_again(transaction, link, packet.id, priority)
+        answering.offer_again(transaction, link, packet.id, priority)
         count += 1
     transaction.event("offered-again", detail={"link": link, "count": count, "wanted": len(want.packets)})
     return count
-
-
-def _was_kept_here(connection: Connection, link: str, packet: int) -> bool:
-    """Taken back, expired or on hold before it was ever offered: nobody who says that he forgot it had it."""
-    states = {row.state for row in packets.destinations(connection, packet) if row.link == link}
-    return (
-        bool(states) and states <= _NOT_TO_GO and not batches.was_offered(connection, ItemKind.PACKET, packet)
-    )
-
-
-def _known_packet(connection: Connection, packet: PacketRow, *, given: bool) -> KnownPacket:
-    return KnownPacket(
-        key=packet.key,
-        attempt=packet.attempt,
-        business_type=packet.business_type,
-        sender_ref=packet.sender_ref,
-        receiver=packet.receiver,
-        copy_to=packet.copies,
-        priority=packet.priority,
-        expires_at=packet.expires_at,
-        sealed_at=packet.sealed_at,
-        incarnation=packet.incarnation,
-        sequence=packet.sequence,
-        content_digest=packet.content_digest,
-        seal_digest=packet.seal_digest,
-        in_reply_to=packet.in_reply_to,
-        supersedes=packet.supersedes,
-        case_key=packet.case_key,
-        given=given,
-        offered=batches.was_offered(connection, ItemKind.PACKET, packet.id),
-        has_bytes=_has_bytes(connection, packet),
-        destinations=tuple(
-            (row.recipient, row.state.value) for row in packets.destinations(connection, packet.id)
-        ),
-    )
-
-
-def _has_bytes(connection: Connection, packet: PacketRow) -> bool:
-    return packet.bytes_at is not None or (
-        packet.own and keeping.kept_bytes(connection, packet.id, packet.attempt) is not None
-    )

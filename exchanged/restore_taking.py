@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from exchanged.decisions import Suspicious
-from exchanged.ledger import Transaction, cases, effects, packets, restoring, statements
-from exchanged.ledger.restoring import Asked, PeerState
+from exchanged.ledger import Transaction, answering, cases, effects, packets, restoring, statements
+from exchanged.ledger.answering import Asked
+from exchanged.ledger.restoring import PeerState
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
@@ -62,8 +63,9 @@ class RestoreNotes:
         said = decode_restoring(note.payload)
         match said:
             case Ask():
-                restoring.note_ask(transaction, Asked(note.from_node, row.link, said.incarnation, said.since))
-                transaction.event("restore-asked", detail={"node": note.from_node, "link": row.link})
+                asked = Asked(note.from_node, row.link, said.incarnation, said.since)
+                if answering.note_ask(transaction, asked):
+                    transaction.event("restore-asked", detail={"node": asked.node, "link": asked.link})
             case Want():
                 give_again(transaction, row.link, said)
             case Page():

@@ -30,6 +30,7 @@ STEPS: Final = (
     "0017-awaited",
     "0018-case-types",
     "0019-streams",
+    "0020-answers-page",
 )
 """All of them, in order."""
 

@@ -30,6 +30,12 @@ def is_known(connection: sqlite3.Connection, document: bytes) -> bool:
     return row is not None
 
 
+def kind_of(connection: sqlite3.Connection, number: int) -> str:
+    """The kind of a note; empty when it is gone."""
+    row = connection.execute("SELECT kind FROM note WHERE id = ?", (number,)).fetchone()
+    return "" if row is None else str(row["kind"])
+
+
 def under_way(connection: sqlite3.Connection, kind: str) -> dict[str, int]:
     """How many notes of that kind wait here, or lie in a mailbox, for each node that they are for."""
     rows = connection.execute(

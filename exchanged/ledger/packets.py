@@ -43,13 +43,19 @@ def find(connection: sqlite3.Connection, key: PacketKey) -> PacketRow | None:
 
 def get(connection: sqlite3.Connection, number: int) -> PacketRow:
     """The packet with that row number. Raises NotFoundError."""
+    packet = look(connection, number)
+    if packet is None:
+        raise NotFoundError("no such packet row", found=str(number))
+    return packet
+
+
+def look(connection: sqlite3.Connection, number: int) -> PacketRow | None:
+    """The packet with that row number, unless it was forgotten since: what only passed through is."""
     row = connection.execute(
         f"SELECT {PACKET_COLUMNS} FROM {PACKET_TABLES} WHERE packet.id = ?",  # noqa: S608
         (number,),
     ).fetchone()
-    if row is None:
-        raise NotFoundError("no such packet row", found=str(number))
-    return packet_row(row)
+    return None if row is None else packet_row(row)
 
 
 def _all_of(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, PacketRow]:

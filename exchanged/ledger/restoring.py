@@ -1,16 +1,16 @@
-"""A ledger that was restored: what it waits for, what it takes back, and what others ask of it (C23)."""
+"""A ledger that was restored: what it waits for, and what it takes back (C23)."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from exchanged.ledger import batches, search, statements
+from exchanged.ledger import answering, batches, search
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
@@ -18,7 +18,7 @@ from exchanged.ledger.transaction import Transaction
 from exchanged.states import PacketState
 from packet_spec.errors import FormatError
 from packet_spec.identity import PacketKey
-from packet_spec.model import CaseNumber, ItemKind
+from packet_spec.model import CaseNumber
 from packet_spec.restoring import KnownPacket, Numbers, Stream
 
 RESTORING: Final = "restoring"
@@ -46,7 +46,6 @@ OVER: Final = frozenset({PeerState.DONE, PeerState.SKIPPED})
 _MOST_NUMBERS: Final = 10**15
 # Behind a batch that lacks a blob others go on; so many never do.
 _BETWEEN: Final = 100_000
-_ASK_DUE, _ASK_PARTLY, _ASK_DONE = "due", "partly", "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +55,6 @@ class Peer:
     node: str
     link: str
     state: PeerState
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A restored node that asked this one over ``link``."""
-
-    node: str
-    link: str
-    incarnation: str
     since: datetime
 
 
@@ -117,6 +106,7 @@ def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> 
     for name in names:
         transaction.execute("DELETE FROM link_memory WHERE name = ?", name)
     _number_anew(transaction)
+    answering.start_over(transaction)
     transaction.event("restored", detail={"since": stamp(since)})
 
 
@@ -152,7 +142,7 @@ def _number_anew(transaction: Transaction) -> None:
 def finish(transaction: Transaction) -> None:
     """Everything is back: the node works again, and whoever asked it meanwhile hears the rest."""
     transaction.remember(RESTORING, "")
-    transaction.execute("UPDATE restore_asked SET state = ? WHERE state = ?", _ASK_DUE, _ASK_PARTLY)
+    answering.start_over(transaction)
     transaction.execute("DELETE FROM restore_wanted")
     transaction.execute("DELETE FROM restore_promised")
     transaction.event("restore-finished")
@@ -350,142 +340,3 @@ def remembered_destinations(connection: sqlite3.Connection, agency: str) -> tupl
         (agency,),
     )
     return tuple((row["packet"], row["state"]) for row in rows)
-
-
-# --- who asks this node -----------------------------------------------------------------------------------
-
-
-def note_ask(transaction: Transaction, asked: Asked) -> None:
-    """A restored node asks; the same question again is answered again."""
-    transaction.execute(
-        "INSERT OR REPLACE INTO restore_asked VALUES (?, ?, ?, ?, ?)",
-        asked.node, asked.link, asked.incarnation, stamp(asked.since), _ASK_DUE,
-    )  # fmt: skip
-    transaction.wake(f"link:{asked.link}")
-
-
-def asks_due(connection: sqlite3.Connection, link: str) -> tuple[Asked, ...]:
-    """Questions that came over ``link`` and that are not answered yet."""
-    rows = connection.execute("SELECT * FROM restore_asked WHERE link = ? AND state = ?", (link, _ASK_DUE))
-    return tuple(Asked(row["node"], row["link"], row["incarnation"], moment(row["since"])) for row in rows)
-
-
-def note_answered(transaction: Transaction, asked: Asked, *, is_final: bool) -> None:
-    """It was answered, for good or as far as this node itself knows yet."""
-    transaction.execute(
-        "UPDATE restore_asked SET state = ? WHERE node = ? AND incarnation = ?",
-        _ASK_DONE if is_final else _ASK_PARTLY, asked.node, asked.incarnation,
-    )  # fmt: skip
-
-
-def has_landed(connection: sqlite3.Connection, link: str) -> bool:
-    """Something that came over ``link`` is not judged yet."""
-    row = connection.execute(
-        "SELECT 1 FROM arrival WHERE link = ? AND state = 'landed' LIMIT 1", (link,)
-    ).fetchone()
-    return row is not None
-
-
-def given_packets(connection: sqlite3.Connection, link: str, since: datetime) -> tuple[int, ...]:
-    """Packets that were handed over on ``link`` since then, or that still have to be."""
-    rows = connection.execute(
-        "SELECT batch_item.reference AS packet FROM batch_out JOIN batch_item"
-        " ON batch_item.batch = batch_out.id AND batch_item.kind = 'packet'"
-        " WHERE batch_out.link = ? AND (batch_out.closed_at IS NULL OR batch_out.closed_at >= ?)"
-        " UNION SELECT packet FROM destination WHERE link = ?"
-        " AND state IN ('queued', 'on-hold', 'offered', 'handed-over', 'accepted') ORDER BY 1",
-        (link, stamp(since), link),
-    )
-    return tuple(row["packet"] for row in rows)
-
-
-def taken_packets(connection: sqlite3.Connection, link: str, since: datetime) -> tuple[int, ...]:
-    """Packets that came over ``link`` since then."""
-    rows = connection.execute(
-        "SELECT id FROM packet WHERE came_by = ? AND landed_at >= ? ORDER BY id", (link, stamp(since))
-    )
-    return tuple(row["id"] for row in rows)
-
-
-def given_statements(
-    connection: sqlite3.Connection, link: str, since: datetime
-) -> tuple[tuple[ItemKind, int], ...]:
-    """Receipts, hop notes and notes that were handed over on ``link`` since then."""
-    rows = connection.execute(
-        "SELECT DISTINCT batch_item.kind, batch_item.reference FROM batch_out JOIN batch_item"
-        " ON batch_item.batch = batch_out.id AND batch_item.kind <> 'packet'"
-        " WHERE batch_out.link = ? AND (batch_out.closed_at IS NULL OR batch_out.closed_at >= ?)"
-        " ORDER BY batch_item.batch, batch_item.position",
-        (link, stamp(since)),
-    )
-    found = tuple((ItemKind(row["kind"]), row["reference"]) for row in rows)
-    return tuple(each for each in found if statements.is_kept(connection, each[0].value, each[1]))
-
-
-def recent_receipts(
-    connection: sqlite3.Connection, since: datetime
-) -> Iterator[tuple[int, PacketKey, str]]:
-    """Receipts recorded since then, as they were recorded: row, packet, issuer. Read as they are taken."""
-    rows = connection.execute(
-        "SELECT id, sender, packet_id, issued_by FROM receipt INDEXED BY receipt_recorded"
-        " WHERE recorded_at >= ? ORDER BY recorded_at, id",
-        (stamp(since),),
-    )
-    for row in rows:
-        yield row["id"], PacketKey(row["sender"], row["packet_id"]), row["issued_by"]
-
-
-def passed_by(connection: sqlite3.Connection, link: str, key: PacketKey) -> bool:
-    """The packet came over ``link`` or leaves over it."""
-    row = connection.execute(
-        "SELECT 1 FROM packet WHERE sender = ? AND packet_id = ? AND (came_by = ? OR EXISTS"
-        " (SELECT 1 FROM destination WHERE destination.packet = packet.id AND destination.link = ?))",
-        (key.sender, key.packet_id, link, link),
-    ).fetchone()
-    return row is not None
-
-
-def numbers_seen(
-    connection: sqlite3.Connection, agencies: tuple[str, ...], issuers: tuple[str, ...], since: datetime
-) -> Numbers:
-    """The highest numbers since then: of seals by ``agencies`` and of receipts by ``issuers``."""
-    seal = max(
-        (
-            int(row["n"] or 0)
-            for agency in agencies
-            for row in connection.execute(
-                "SELECT max(sequence) AS n FROM packet WHERE sender = ? AND landed_at >= ?",
-                (agency, stamp(since)),
-            )
-        ),
-        default=0,
-    )
-    receipt, issued = 0, ""
-    for issuer in issuers:
-        row = connection.execute(
-            "SELECT max(number) AS n, max(issued_at) AS at FROM receipt WHERE issued_by = ?"
-            " AND recorded_at >= ?",
-            (issuer, stamp(since)),
-        ).fetchone()
-        receipt, issued = max(receipt, int(row["n"] or 0)), max(issued, row["at"] or "")
-    return Numbers(seal, receipt, moment(issued) if issued else None)
-
-
-def own_stream(connection: sqlite3.Connection, link: str, incarnation: str) -> Stream:
-    """This node's batches on ``link``: the highest number, and which are not disposed of."""
-    still = [
-        row.number
-        for row in batches.open_batches(connection, link)
-        if row.state in (batches.COMMITTED, batches.NEEDING)
-    ]
-    return Stream(incarnation, batches.next_number(connection, link) - 1, tuple(still))
-
-
-def offer_again(transaction: Transaction, link: str, packet: int, priority: int) -> None:
-    """A restored neighbour wants the packet once more, in whatever state it is here."""
-    transaction.execute(
-        "INSERT INTO outgoing (link, kind, reference, priority, queued_at, again)"
-        " VALUES (?, 'packet', ?, ?, ?, 1) ON CONFLICT (link, kind, reference) DO UPDATE SET again = 1",
-        link, packet, priority, transaction.stamp,
-    )  # fmt: skip
-    transaction.wake(f"link:{link}")

@@ -15,6 +15,7 @@ from sqlite_utils import Database, Migrations
 from exchanged.ledger import (
     forms,
     schema_answers,
+    schema_answers_page,
     schema_awaited,
     schema_case_types,
     schema_encryption,
@@ -393,6 +394,11 @@ def _case_types(database: Database) -> None:
 @migrations(name="0019-streams")
 def _streams(database: Database) -> None:
     _run(database, schema_streams.STATEMENTS)
+
+
+@migrations(name="0020-answers-page")
+def _answers_page(database: Database) -> None:
+    _run(database, schema_answers_page.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.lab.plan import Standard
+from exchanged import restore_answers, restore_portions
 from tests.support.encrypting import ROUTES
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.restoring import World, check_books
@@ -16,7 +17,7 @@ from tests.support.restoring import World, check_books
 BOTH = "both"
 
 
-def restored_at_random(tmp_path: Path, seed: int, who: str) -> None:
+def restored_at_random(tmp_path: Path, seed: int, who: str, *, quiet: int = 12) -> None:
     """Traffic, a backup at some time, more traffic, a loss at some time, the backup, and what follows."""
     choice = random.Random(seed)  # noqa: S311 - a test that can be repeated
     agency = choice.choice((POLICE, PROCURATORATE, COURT))
@@ -38,7 +39,7 @@ def restored_at_random(tmp_path: Path, seed: int, who: str) -> None:
         for code in codes:
             network.nodes[code].open()
         world.traffic(choice.randrange(10), 2)
-        world.drain()
+        world.drain(rounds=40 * quiet, quiet=quiet)
         check_books(world)
 
 
@@ -50,3 +51,15 @@ SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) f
 def test_c23_fifty_restores_lose_nothing_and_double_nothing_unflagged(tmp_path: Path, seed: int) -> None:
     """From old snapshots of an agency, the province, and both; every fourth time parts are encrypted."""
     restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3])
+
+
+@pytest.mark.parametrize("seed", [pytest.param(1), *SEEDS[2:12]])
+def test_c23_restores_that_are_answered_in_the_smallest_pages_lose_and_double_nothing(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One packet or one receipt in each, one page under way, and everything goes on between them."""
+    for name in ("_PACKETS", "_STATEMENTS", "_LOOKS"):
+        monkeypatch.setattr(restore_portions, name, 2 if name == "_LOOKS" else 1)
+    monkeypatch.setattr(restore_answers, "_UNDER_WAY", 1)
+    # Pages come and go without an event.
+    restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3], quiet=60)

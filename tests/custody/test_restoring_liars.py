@@ -13,7 +13,8 @@ import pytest
 
 from exchanged import forks
 from exchanged.acts.values import Act
-from exchanged.ledger import Transaction, batches, restoring
+from exchanged.ledger import Transaction, answering, batches, restoring
+from exchanged.ledger.answering import Entry, Stage
 from exchanged.restore_answers import give_again
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
@@ -310,14 +311,14 @@ def test_c23_who_asks_does_not_say_how_much_is_read_of_what_others_exchanged(
         peer.greet()
     province.run()
     taken: list[PacketKey] = []
-    recent = restoring.recent_receipts
+    recent = answering.recent
 
-    def listened(*arguments: Any) -> Iterator[tuple[int, PacketKey, str]]:
-        for found in recent(*arguments):
-            taken.append(found[1])
-            yield found
+    def listened(*arguments: Any) -> tuple[Entry, ...]:
+        found = recent(*arguments)
+        taken.extend(entry.key for entry in found)
+        return found
 
-    monkeypatch.setattr(restoring, "recent_receipts", listened)
+    monkeypatch.setattr(answering, "recent", listened)
     tell(police, Ask("a" * 32, datetime(1970, 1, 1, tzinfo=UTC)))
     province.run()
     (answered,) = province.events("restore-answered")
@@ -331,7 +332,8 @@ def test_c23_receipts_are_read_by_the_time_of_their_recording(province: Province
     connection = node(province).opened.ledger.read()
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    assert not list(restoring.recent_receipts(connection, province.network.clock.now()))
+    place = answering.first_place(Stage.RECEIPTS, province.network.clock.now())
+    assert not answering.recent(connection, place, 9)
     connection.set_trace_callback(None)
     plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
     assert plan == ["SEARCH receipt USING INDEX receipt_recorded (recorded_at>?)"]

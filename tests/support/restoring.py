@@ -123,9 +123,9 @@ class World:
         made = restore_node.plan(node.config, source, self.network.clock.now())
         restore_node.restore(node.config, source, made, self.network.clock)
 
-    def drain(self, rounds: int = 400) -> None:
+    def drain(self, rounds: int = 400, quiet: int = 12) -> None:
         """Until nothing happens any more."""
-        self.network.run(rounds=rounds, quiet=12)
+        self.network.run(rounds=rounds, quiet=quiet)
 
     def _before_round(self) -> None:
         self.seen.look(self.network)
