@@ -227,10 +227,13 @@ def _require_writable(path: Path) -> None:
         if path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except PermissionError as error:
-        owner = path.stat().st_uid
+        found = ""
+        # Who may not even look into its folder cannot say whose it is.
+        with suppress(OSError):
+            found = f"user id {path.stat().st_uid}"
         raise FileOperationError(
             "the ledger may not be written by this user", where=str(path),
-            expected=f"user id {os.geteuid()}", found=f"user id {owner}",
+            expected=f"user id {os.geteuid()}", found=found,
             hint=f"run as root: chown {os.geteuid()} {path}*",
         ) from error  # fmt: skip
     except OSError as error:
