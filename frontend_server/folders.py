@@ -116,6 +116,8 @@ class AgencyFolders:
         self._guard = threading.Lock()
         self._tokens: dict[str, str] = {}
         self._states: dict[str, MarkerState] = {}
+        # Made by this process: their names may not have been flushed.
+        self._made: set[Path] = set()
 
     @property
     def outbox(self) -> Path:
@@ -175,6 +177,7 @@ class AgencyFolders:
         for path, mode in modes.items():
             self._make(path, mode)
             self._give_to_group(path, mode)
+        self.files.sync_dir(self.root)
         devices = {found.st_dev for path in modes if (found := _look_at(path)) is not None}
         if len(devices) != 1:
             raise ForeignVolumeError(
@@ -337,8 +340,12 @@ class AgencyFolders:
     def _make(self, path: Path, mode: int, files: DurableFiles | None = None) -> None:
         found = _look_at(path)
         if found is None or not stat.S_ISDIR(found.st_mode):
+            self._made.add(path)
             (files or self.files).make_dir(path, mode=mode)
             self._give_to_group(path, mode)
+        elif path.parent != self.root or path in self._made:
+            # Whoever made it may have failed to flush its name, and what lies in it would go with it.
+            (files or self.files).sync_dir(path.parent)
 
     def _modes(self) -> dict[Path, int]:
         modes = {self.root / name: self.mode for name in FOLDERS}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import stat
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.durable import DurableFiles, Volume
+from exchanged.durable import DurableFiles, Kernel, Volume
+from exchanged.durable_group import GroupedFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError
 from exchanged.ledger import Ledger
 from frontend_server.folders import (
@@ -55,6 +57,60 @@ def test_missing_folders_are_made_with_their_modes(folders: AgencyFolders) -> No
     assert (folders.status / "by-id").is_dir()
     assert {folders.outbox, folders.sent, folders.refused, folders.inbox} <= set(folders.root.iterdir())
     assert {folders.receipts, folders.notices, folders.status} <= set(folders.root.iterdir())
+
+
+class FailingFlush(Kernel):
+    """Writes down which folders are flushed; the flush of ``failing`` fails."""
+
+    def __init__(self) -> None:
+        self.failing: Path | None = None
+        self.flushed: list[Path] = []
+
+    def fsync(self, descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path == self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.flushed.append(path)
+        super().fsync(descriptor)
+
+
+@pytest.mark.parametrize("name", ["receipts/id-of-a-packet", "sent"])
+def test_a_folder_whose_name_was_not_flushed_is_flushed_at_the_next_attempt(
+    tmp_path: Path, name: str
+) -> None:
+    """Power lost later would take it, with everything that was flushed in it and counts as written."""
+    kernel = FailingFlush()
+    files = DurableFiles(Volume.FOREIGN, kernel=kernel)
+    folders = AgencyFolders(tmp_path, files, node=NODE)
+    folders.ensure()
+    write_marker(folders.outbox, NODE, TOKEN)
+    path = tmp_path / name
+    if path.exists():
+        path.rmdir()
+    group = GroupedFiles(files)
+    group.owner = "1"
+    kernel.failing = path.parent
+    folders.make_folder(path, group)
+    assert group.flush().keys() == {"1"}
+    assert path.is_dir()
+    kernel.failing = None
+    kernel.flushed.clear()
+    folders.make_folder(path, group)
+    assert group.flush() == {}
+    assert path.parent in kernel.flushed
+
+
+def test_a_start_flushes_the_names_of_folders_that_an_earlier_one_made(tmp_path: Path) -> None:
+    kernel = FailingFlush()
+    files = DurableFiles(Volume.FOREIGN, kernel=kernel)
+    kernel.failing = tmp_path
+    with pytest.raises(ForeignVolumeError):
+        AgencyFolders(tmp_path, files, node=NODE).ensure()
+    kernel.failing = None
+    AgencyFolders(tmp_path, files, node=NODE).ensure()
+    kernel.flushed.clear()
+    AgencyFolders(tmp_path, files, node=NODE).ensure()
+    assert {tmp_path, tmp_path / "status"} <= set(kernel.flushed)
 
 
 def test_what_is_there_is_left_as_it_is(folders: AgencyFolders) -> None:
@@ -166,9 +222,7 @@ def test_each_folder_has_a_marker_of_its_own(folders: AgencyFolders, ledger: Led
         b"\xff" * 4096,
     ],
 )
-def test_a_marker_of_somebody_else_is_foreign(
-    folders: AgencyFolders, ledger: Ledger, content: bytes
-) -> None:
+def test_a_marker_of_somebody_else_is_foreign(folders: AgencyFolders, ledger: Ledger, content: bytes) -> None:
     (folders.outbox / MARKER_NAME).write_bytes(content)
     assert folders.check_marker(ledger, OUTBOX) is MarkerState.FOREIGN
     assert [kind for kind, _ in events(ledger)] == ["folder-marker"]
