@@ -89,6 +89,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-undeliverable": "undeliverable",
     "receipt-expired": "expired",
     "receipt-noted": "a later receipt changes nothing any more: {kind}",
+    "receipt-of-earlier-attempt": "a receipt about attempt {attempt}, which a later one replaced: {kind}",
     "receipt-for-other-content": "a receipt speaks of other content: {kind}",
     "receipt-without-authority": "a receipt of somebody who may not issue it: {kind}",
     "receipt-contradicted": "a receipt of {by} contradicts what is known here: {kind}",

@@ -1,8 +1,9 @@
 """Receipts, hop notes and notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
 
 A receipt moves a destination only when it speaks of the very content that this node knows under that
-identity, under its seal or as the same attempt; any other is kept and told. Receipts are idempotent: the same
-bytes change nothing twice, and a late one never moves a state back.
+identity, under its seal or as the same attempt. One about an earlier attempt is shown to the sender; any other
+is kept and told. Receipts are idempotent: the same bytes change nothing twice, and a late one never moves a
+state back.
 """
 
 from __future__ import annotations
@@ -180,6 +181,16 @@ class Applying:
 
     def _apply_to(self, transaction: Transaction, packet: PacketRow, receipt: Receipt, number: int) -> None:
         if not packet.is_meant_by(receipt.attempt, receipt.content_digest, receipt.seal_digest):
+            if packet.own and _is_of_earlier_attempt(transaction, packet, receipt):
+                # A delivery that was refused may have been opened since. It is true, and its sender is told.
+                transaction.event(
+                    "receipt-of-earlier-attempt",
+                    packet.key,
+                    recipient=receipt.recipient,
+                    detail={"kind": receipt.kind.value, "attempt": receipt.attempt},
+                )
+                self._tell_sender(transaction, packet, number)
+                return
             transaction.event(
                 "receipt-for-other-content",
                 packet.key,
@@ -220,9 +231,12 @@ class Applying:
         if receipt.kind is ReceiptKind.DELIVERED and receipt.recipient in packet.recipients:
             self._entitle(transaction, receipt)
         if packet.own:
-            effects.intend(transaction, "receipt-file", str(number))
-            effects.intend(transaction, "status", f"packet:{packet.id}")
-            transaction.wake("intake")
+            self._tell_sender(transaction, packet, number)
+
+    def _tell_sender(self, transaction: Transaction, packet: PacketRow, number: int) -> None:
+        effects.intend(transaction, "receipt-file", str(number))
+        effects.intend(transaction, "status", f"packet:{packet.id}")
+        transaction.wake("intake")
 
     def _follow(self, transaction: Transaction, packet: PacketRow, number: int, came_by: str) -> None:
         """A receiver can do nothing with a packet whose ``accepted`` receipt stayed behind here (C14)."""
@@ -265,6 +279,24 @@ class Applying:
         if agency is not None:
             for blob in blobs.references(transaction.connection, receipt.key):
                 blobs.entitle(transaction, blob.digest, agency.node)
+
+
+def _is_of_earlier_attempt(transaction: Transaction, packet: PacketRow, receipt: Receipt) -> bool:
+    """It speaks of what a higher attempt has replaced (C12).
+
+    Each attempt has the content of the one before. Where it was encrypted the bytes differ each time: then what
+    its admitting node accepted says what it was.
+    """
+    if receipt.attempt >= packet.attempt:
+        return False
+    if receipt.content_digest == packet.content_digest:
+        return True
+    return any(
+        each.kind == ReceiptKind.ACCEPTED.value
+        and each.attempt == receipt.attempt
+        and each.speaks_of(receipt.content_digest, receipt.seal_digest)
+        for each in statements.summaries_of(transaction.connection, packet.key)
+    )
 
 
 def let_go_on(transaction: Transaction, packet: PacketRow) -> None:
