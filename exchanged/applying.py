@@ -1,9 +1,9 @@
 """Receipts, hop notes and notes that a link brought: verify, keep, apply, send on (C5, C21, C23).
 
 A receipt moves a destination only when it speaks of the very content that this node knows under that
-identity, under its seal or as the same attempt. One about an earlier attempt is shown to the sender; any other
-is kept and told. Receipts are idempotent: the same bytes change nothing twice, and a late one never moves a
-state back.
+identity, under its seal or as the same attempt. One about an earlier attempt is shown to the sender; any
+other is kept and told. Receipts are idempotent: the same bytes change nothing twice, and a late one never
+moves a state back.
 """
 
 from __future__ import annotations
@@ -284,8 +284,8 @@ class Applying:
 def _is_of_earlier_attempt(transaction: Transaction, packet: PacketRow, receipt: Receipt) -> bool:
     """It speaks of what a higher attempt has replaced (C12).
 
-    Each attempt has the content of the one before. Where it was encrypted the bytes differ each time: then what
-    its admitting node accepted says what it was.
+    Each attempt has the content of the one before. Where it was encrypted the bytes differ each time: then
+    what its admitting node accepted says what it was.
     """
     if receipt.attempt >= packet.attempt:
         return False
