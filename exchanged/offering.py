@@ -119,8 +119,9 @@ class Offering:
         """Compose and put what is due.
 
         Returns whether something new lies in the mailbox, and in how many seconds a packet that must
-        wait for its order may go.
+        wait for its order may go. What finds no room is raised when all the rest was tried.
         """
+        self._putting.begin()
         self._look_at_own_files()
         if is_disabled_now(self.link):
             self._expire()
@@ -142,14 +143,18 @@ class Offering:
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
+        self._putting.end()
         self._tidy()
         return changed, waits
 
     def tell(self) -> bool:
         """Of a marked link: only the acknowledgement, which says so. True when there was news."""
+        self._putting.begin()
         self._look_at_own_files()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        return self._acknowledge(current)
+        changed = self._acknowledge(current)
+        self._putting.end()
+        return changed
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -164,9 +169,13 @@ class Offering:
         return [row for row in rows if row.state in (batches.COMMITTED, batches.NEEDING)]
 
     def _has_room(self) -> bool:
-        """One more batch may be opened. What waits there for its blobs alone leaves room for others."""
+        """One more batch may be opened.
+
+        What waits there for its blobs alone, or for one before it that finds no room, leaves room for others.
+        """
         rows, limit = self._open(), self.link.limits.open_batches
-        return sum(row.state == batches.COMMITTED for row in rows) < limit and len(rows) < 4 * limit
+        committed = [row for row in rows if row.state == batches.COMMITTED]
+        return len(committed) - self._putting.went_past(committed) < limit and len(rows) < 4 * limit
 
     def _look_at_own_files(self) -> None:
         """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
@@ -437,8 +446,8 @@ class Offering:
             lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
         )
         source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
-        self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
-        self._putting.there.add(ACKNOWLEDGEMENT_NAME)
+        if not self._putting.put_beside(ACKNOWLEDGEMENT_NAME, source):
+            return False
         self._told = news
         return True
 
@@ -460,9 +469,7 @@ class Offering:
         for name, what in published_for(self.link).items():
             if name in self._putting.there:
                 continue
-            self.link.transport.put(name, published_source(self.link, what))
-            self._putting.there.add(name)
-            changed = True
+            changed |= self._putting.put_beside(name, published_source(self.link, what))
         return changed
 
     def _tidy(self) -> None:
