@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from exchanged import forks
+from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import VolumeDamagedError
@@ -55,8 +56,6 @@ from packet_spec.waybill_model import (
 )
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
-# An acknowledgement that nobody seems to have read is put again after so long, then after twice as long ...
-_AGAIN_SECONDS: Final = 60.0
 _SIGNATURE_BYTES: Final = 512
 # Looked at again so soon when a packet waits for the blobs of an earlier one.
 _LATE_SECONDS: Final = 1.0
@@ -100,15 +99,14 @@ class Offering:
     landing: Landing
     _putting: Putting = field(init=False)
     _unread: Unread = field(init=False)
+    _again: AckAgain = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
-    _lying: frozenset[str] = frozenset()
-    _again_at: float = 0.0
-    _again_in: float = _AGAIN_SECONDS
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
         self._unread = Unread(self.link)
+        self._again = AckAgain(self.link.clock, self.link.randomness, SIGN_OF_LIFE_SECONDS)
 
     @property
     def is_unfinished(self) -> bool:
@@ -438,8 +436,8 @@ class Offering:
     def _acknowledge(self, current: Acknowledgement | None) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""
         news = self._news(current)
-        is_there = ACKNOWLEDGEMENT_NAME in self._putting.there
-        if news == self._told and is_there and not self._seems_lost():
+        is_news = news != self._told or ACKNOWLEDGEMENT_NAME not in self._putting.there
+        if not is_news and not self._again.is_due(self.landing.lying):
             return False
         key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
@@ -449,18 +447,8 @@ class Offering:
         if not self._putting.put_beside(ACKNOWLEDGEMENT_NAME, source):
             return False
         self._told = news
-        return True
-
-    def _seems_lost(self) -> bool:
-        """What was acknowledged lies there still: the acknowledgement may be damaged on its way (C5)."""
-        now, lying = self.link.clock.monotonic(), self.landing.lying
-        if lying != self._lying:
-            self._lying, self._again_in = lying, _AGAIN_SECONDS
-            self._again_at = now + self._again_in
-        if not lying or now < self._again_at:
-            return False
-        self._again_in = min(2 * self._again_in, SIGN_OF_LIFE_SECONDS)
-        self._again_at = now + self._again_in
+        if is_news:
+            self._again.note_news()
         return True
 
     def _offer_published(self) -> bool:
