@@ -105,7 +105,7 @@ def test_c15_a_cloned_node_and_its_copy_are_both_held_and_told(
 def test_c15_two_copies_whose_acknowledgements_replace_each_other_unread_are_seen_soon(
     network: Network, tmp_path: Path
 ) -> None:
-    """Nothing is sent; each time the neighbour reads what the second one put, and the next word is an hour away."""
+    """Nothing is sent; the neighbour reads what the second one put, and the next word is an hour away."""
     network.nodes[POLICE].close()
     network.nodes[POLICE].open()
     clone = copy_of(network, POLICE, tmp_path / "clone")
