@@ -7,8 +7,9 @@ is. What an honest node does after a crash never contradicts: numbers, counters 
 they are spoken, and the same batch is the same bytes.
 
 Two marks: ``FORKED``, the neighbour contradicts itself; ``SET_BACK``, the neighbour knows more of us than we
-do, so this ledger is an older copy. Known limits: a clone that never speaks is not seen; what is behind a
-bridge shows by its seal numbers alone.
+do, so this ledger is an older copy. Known limits: a clone that never speaks is not seen; two on a quiet link
+are seen once the neighbour has read a word of both, which each says twice for that (``ack_again``); what is
+behind a bridge shows by its seal numbers alone.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from exchanged import forks
+from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import VolumeDamagedError
@@ -55,8 +56,6 @@ from packet_spec.waybill_model import (
 )
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
-# An acknowledgement that nobody seems to have read is put again after so long, then after twice as long ...
-_AGAIN_SECONDS: Final = 60.0
 _SIGNATURE_BYTES: Final = 512
 # Looked at again so soon when a packet waits for the blobs of an earlier one.
 _LATE_SECONDS: Final = 1.0
@@ -100,15 +99,14 @@ class Offering:
     landing: Landing
     _putting: Putting = field(init=False)
     _unread: Unread = field(init=False)
+    _again: AckAgain = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
-    _lying: frozenset[str] = frozenset()
-    _again_at: float = 0.0
-    _again_in: float = _AGAIN_SECONDS
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
         self._unread = Unread(self.link)
+        self._again = AckAgain(self.link.clock, self.link.randomness, SIGN_OF_LIFE_SECONDS)
 
     @property
     def is_unfinished(self) -> bool:
@@ -119,8 +117,9 @@ class Offering:
         """Compose and put what is due.
 
         Returns whether something new lies in the mailbox, and in how many seconds a packet that must
-        wait for its order may go.
+        wait for its order may go. What finds no room is raised when all the rest was tried.
         """
+        self._putting.begin()
         self._look_at_own_files()
         if is_disabled_now(self.link):
             self._expire()
@@ -142,14 +141,18 @@ class Offering:
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
+        self._putting.end()
         self._tidy()
         return changed, waits
 
     def tell(self) -> bool:
         """Of a marked link: only the acknowledgement, which says so. True when there was news."""
+        self._putting.begin()
         self._look_at_own_files()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        return self._acknowledge(current)
+        changed = self._acknowledge(current)
+        self._putting.end()
+        return changed
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -164,9 +167,13 @@ class Offering:
         return [row for row in rows if row.state in (batches.COMMITTED, batches.NEEDING)]
 
     def _has_room(self) -> bool:
-        """One more batch may be opened. What waits there for its blobs alone leaves room for others."""
+        """One more batch may be opened.
+
+        What waits there for its blobs alone, or for one before it that finds no room, leaves room for others.
+        """
         rows, limit = self._open(), self.link.limits.open_batches
-        return sum(row.state == batches.COMMITTED for row in rows) < limit and len(rows) < 4 * limit
+        committed = [row for row in rows if row.state == batches.COMMITTED]
+        return len(committed) - self._putting.went_past(committed) < limit and len(rows) < 4 * limit
 
     def _look_at_own_files(self) -> None:
         """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
@@ -429,29 +436,19 @@ class Offering:
     def _acknowledge(self, current: Acknowledgement | None) -> bool:
         """Put the bare acknowledgement when there is news, before anything larger needs room."""
         news = self._news(current)
-        is_there = ACKNOWLEDGEMENT_NAME in self._putting.there
-        if news == self._told and is_there and not self._seems_lost():
+        is_news = news != self._told or ACKNOWLEDGEMENT_NAME not in self._putting.there
+        if not is_news and not self._again.is_due(self.landing.lying):
             return False
         key = self.link.link_key(self.link.clock.now())
         data = self.link.ledger.write(
             lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
         )
         source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
-        self.link.transport.put(ACKNOWLEDGEMENT_NAME, source)
-        self._putting.there.add(ACKNOWLEDGEMENT_NAME)
-        self._told = news
-        return True
-
-    def _seems_lost(self) -> bool:
-        """What was acknowledged lies there still: the acknowledgement may be damaged on its way (C5)."""
-        now, lying = self.link.clock.monotonic(), self.landing.lying
-        if lying != self._lying:
-            self._lying, self._again_in = lying, _AGAIN_SECONDS
-            self._again_at = now + self._again_in
-        if not lying or now < self._again_at:
+        if not self._putting.put_beside(ACKNOWLEDGEMENT_NAME, source):
             return False
-        self._again_in = min(2 * self._again_in, SIGN_OF_LIFE_SECONDS)
-        self._again_at = now + self._again_in
+        self._told = news
+        if is_news:
+            self._again.note_news()
         return True
 
     def _offer_published(self) -> bool:
@@ -460,9 +457,7 @@ class Offering:
         for name, what in published_for(self.link).items():
             if name in self._putting.there:
                 continue
-            self.link.transport.put(name, published_source(self.link, what))
-            self._putting.there.add(name)
-            changed = True
+            changed |= self._putting.put_beside(name, published_source(self.link, what))
         return changed
 
     def _tidy(self) -> None:

@@ -8,23 +8,31 @@ Guarantees: whoever opens the ledger of a node to work with it asks here before 
 that never came so far that anything could be kept is at its beginning, however its first start ended. A
 ledger remembers the node of its first start for good, and a backup carries that along.
 
-Known limits: with the ledger everything else must be gone too, for example with the volume itself, to be
-taken for a new node; the key files usually lie there as well. A ledger of before this was remembered belongs
-to whoever is started on it next.
+Where everything else is gone with the ledger, as with a volume that is not mounted, the mailboxes tell of a
+province or bridge: an acknowledgement of its own lies in each in which it ever spoke. A front-end goes by the
+markers in its agency's folders.
+
+Known limits: of a mailbox on a server nothing is known at a start, so a province or bridge that serves none
+begins anew on an empty volume, if its keys lie elsewhere; so does one whose mailboxes lie on the volume that
+is missing, or are emptied by a device. A ledger of before its node was remembered belongs to whoever is
+started on it next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchanged.config_values import NodeConfig
+from exchanged.config_values import Config, LinkConfig, LinkSide, LinkTransport, NodeConfig
 from exchanged.errors import ConfigurationError, LedgerDamagedError
 from exchanged.ledger import Connection, Ledger, has_begun
-from exchanged.ledger.owner import Owner, owner_of, remember_owner
+from exchanged.ledger.owner import Owner, has_served, owner_of, remember_owner
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, Direction
 from exchanged.places import BLOB_FOLDER, INCOMING_FOLDER, LEDGER_FILE, PULSE_FILE, RESTORE_FILE, SPOOL_FOLDER
+from packet_spec.model import NodeRole
 
 _RESTORE: Final = "restore the newest backup: exchangectl node restore BACKUP --yes"
 
@@ -50,6 +58,36 @@ def require_same_node(connection: Connection, node: NodeConfig) -> None:
             " correct the configuration, or give each node a data_dir of its own"
         )
         raise ConfigurationError((problem,), where=str(node.data_dir))
+
+
+def require_none_before(connection: Connection, config: Config) -> None:
+    """A ledger on which no node was ever started belongs to one that has served nowhere before.
+
+    Raises LedgerDamagedError where a province or bridge has spoken in a mailbox that lies here.
+    """
+    if config.node.role is NodeRole.FRONTEND or has_served(connection):
+        return
+    spoken = [path for path in map(_own_acknowledgement, config.links) if path is not None]
+    if spoken:
+        raise LedgerDamagedError(
+            "the ledger of this node is new, but the node has served before",
+            where=str(config.node.data_dir), found=str(spoken[0]),
+            hint="mount the volume of data_dir, or restore the newest backup; to begin anew without one, see"
+            " docs/operating.md",
+        )  # fmt: skip
+
+
+def _own_acknowledgement(link: LinkConfig) -> Path | None:
+    """That of this node in a mailbox that lies here, if it can be seen."""
+    if link.transport is not LinkTransport.FOLDER:
+        return None
+    writes = Direction.DOWN if link.side is LinkSide.SERVE else Direction.UP
+    path = Path(link.mailbox) / writes / ACKNOWLEDGEMENT_NAME
+    # One that is not there, or may not be looked at, is an affair of its link alone.
+    with suppress(OSError):
+        path.lstat()
+        return path
+    return None
 
 
 def remember_node(ledger: Ledger, node: NodeConfig) -> None:

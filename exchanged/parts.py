@@ -33,7 +33,7 @@ from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME
-from exchanged.own_ledger import remember_node, require_own_ledger, require_same_node
+from exchanged.own_ledger import remember_node, require_none_before, require_own_ledger, require_same_node
 from exchanged.pack_store import PackStore
 from exchanged.places import (
     BLOB_FOLDER,
@@ -235,6 +235,7 @@ def _open_locked(
     )
     undo.callback(ledger.close)
     require_same_node(ledger.read(), config.node)
+    require_none_before(ledger.read(), config)
     # Before this start writes its own first event.
     known = clock_memory.last_sound(ledger.read())
     clock_guard = clock.guard = ClockGuard(machine, config.limits.clock_skew_seconds, known)

@@ -3,14 +3,17 @@
 A blob goes before the batch that names it, unless that takes longer than a turn (the line is slow, the
 blob large): then the batch goes without it, the neighbour says ``need``, and the blob grows turn by turn
 while other batches pass. So what is small waits for a turn at most, not for the dossier in front of it.
-Known limits: a batch is not divided, so on a very slow line ``batch_bytes`` should be small; and behind one
-that finds no room no more than ``open_batches`` go, because a neighbour acknowledges without a gap.
+Known limits: a batch is not divided, so on a very slow line ``batch_bytes`` should be small, and what is
+small waits with the large that it shares one with; and past one that finds no room go at most four times
+``open_batches``, because a neighbour acknowledges without a gap. Its number is committed and must not be
+used for other items (C4), so then that link stands until there is room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from exchanged.batch import BatchSource, Content
 from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, VolumeDamagedError
@@ -20,9 +23,12 @@ from exchanged.link_context import LinkContext
 from exchanged.mailbox import blob_name
 from exchanged.settling import Settling
 from exchanged.sources import BlobSource
-from exchanged.transport import TURN_SECONDS
+from exchanged.transport import TURN_SECONDS, Source
 from packet_spec.model import ItemKind
 from packet_spec.waybill import decode_waybill
+
+# A refusal is all that a server says of an account's quota.
+_NO_ROOM: Final = (NoSpaceError, RemoteRefusedError)
 
 
 @dataclass(slots=True)
@@ -37,20 +43,39 @@ class Putting:
     settling: Settling
     there: set[str] = field(default_factory=set)
     is_unfinished: bool = False
+    # The batches that found no room when they were tried last.
+    _without_room: set[str] = field(default_factory=set)
     # Of this round: the size of the smallest batch that found no room, and what was told last.
     _no_room_for: int | None = None
     _full: TransportError | None = None
 
+    def begin(self) -> None:
+        """A round begins: nothing was refused in it yet."""
+        self._no_room_for, self._full = None, None
+
+    def end(self) -> None:
+        """All was tried. Raises what found no room in this round."""
+        if self._full is not None:
+            raise self._full
+
+    def put_beside(self, name: str, source: Source) -> bool:
+        """Put what is no batch and no blob. False: there is no room for it, which holds up nothing else."""
+        try:
+            self.link.transport.put(name, source)
+        except _NO_ROOM as error:
+            self._full = error
+            return False
+        self.there.add(name)
+        return True
+
     def put_open(self, rows: Sequence[BatchRow]) -> bool:
         """Put what of these open batches and their blobs is missing there. True when there was news.
 
-        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6). So
-        does one that is refused, which is all that a server says of an account's quota. Past a batch without
-        room go smaller ones behind it: they may hold the receipts that make room. Raised is what failed, when
-        all was tried.
+        A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6).
+        Past a batch without room go smaller ones behind it: they may hold the receipts that make room.
         """
         self.is_unfinished = False
-        self._no_room_for, self._full = None, None
+        self._without_room.clear()
         changed = self._put_batches(self._ready(rows))
         ends = self.link.clock.monotonic() + TURN_SECONDS
         for digest, generation, size in self._wanted():
@@ -59,12 +84,17 @@ class Putting:
                 break
             try:
                 changed |= self._put_blob(digest, generation, size)
-            except (NoSpaceError, RemoteRefusedError) as error:
+            except _NO_ROOM as error:
                 self._full = error
-        changed |= self._put_batches(rows)
-        if self._full is not None:
-            raise self._full
-        return changed
+        return self._put_batches(rows) or changed
+
+    def went_past(self, rows: Iterable[BatchRow]) -> int:
+        """How many of these open batches lie there behind one that found no room."""
+        past, is_behind = 0, False
+        for row in rows:
+            past += is_behind and row.name in self.there
+            is_behind |= row.name in self._without_room
+        return past
 
     def late_streams(self, rows: Iterable[BatchRow]) -> dict[tuple[str, str], int]:
         """(case, receiver) -> row of the first packet in these batches whose blobs are not all there yet."""
@@ -124,12 +154,16 @@ class Putting:
     def _put_batches(self, rows: Iterable[BatchRow]) -> bool:
         changed = False
         for row in rows:
-            if row.name in self.there or (self._no_room_for is not None and row.size >= self._no_room_for):
+            if row.name in self.there:
+                continue
+            if self._no_room_for is not None and row.size >= self._no_room_for:
+                self._without_room.add(row.name)
                 continue
             try:
                 changed |= self._put_batch(row)
-            except NoSpaceError as error:
+            except _NO_ROOM as error:
                 self._full, self._no_room_for = error, row.size
+                self._without_room.add(row.name)
         return changed
 
     def _put_batch(self, row: BatchRow) -> bool:

@@ -5,8 +5,14 @@ time that it would be without it (``SoundClock``), so that nothing is dated year
 A doubt that a jump or a start raised ends when the clock is back where it was, or when most of the neighbours
 heard since then say that it is right; waiting alone ends none. One neighbour alone cannot make a node with
 several doubt itself. What is only done late, and never too early, goes by ``proven``: a time that neighbours
-have stated as well. Known limit: a neighbour's old message proves nothing, so only times in our future count
-as disagreement.
+have stated as well.
+
+Known limits: a neighbour's old message proves nothing, so only times in our future count as disagreement. A
+start that finds the clock an hour to thirty days ahead of the books cannot tell whether the node was off for
+so long: ``accepted`` waits for a neighbour's word, everything else is dated by that clock at once. To wait
+for a word there as well would hold up each node that was rightly off, and decide nothing: what lies in the
+mailbox is old, a neighbour at rest says nothing new for up to an hour, and over a carried link a true word
+may be days old, which looks like a clock that is days ahead.
 """
 
 from __future__ import annotations

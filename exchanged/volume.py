@@ -24,7 +24,8 @@ from packet_spec.errors import ExchangeError
 Block = bytes | memoryview
 
 UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The last: larger than a file of that file system may be, as 4 GiB on a medium with FAT.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Naming operations that fail like this speak of the medium, not of a name or a permission.
 _DAMAGE: Final = frozenset(
     {errno.EIO, errno.EROFS, errno.EUCLEAN, errno.EBADMSG, errno.ENXIO, errno.ENODEV, errno.ESTALE}

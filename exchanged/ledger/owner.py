@@ -30,6 +30,13 @@ def owner_of(connection: sqlite3.Connection) -> Owner | None:
     return Owner(said["code"], said["role"], said["agency"]) if said else None
 
 
+def has_served(connection: sqlite3.Connection) -> bool:
+    """A node was started on it, or it was restored: it has a name to speak under, or gets another one."""
+    names = ("incarnation", "restoring")
+    rows = connection.execute("SELECT 1 FROM node WHERE name IN (?, ?) AND value <> ''", names)
+    return rows.fetchone() is not None
+
+
 def remember_owner(transaction: Transaction, owner: Owner) -> None:
     """From now on the ledger is that of ``owner``."""
     for name, value in asdict(owner).items():

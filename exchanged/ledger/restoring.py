@@ -93,14 +93,17 @@ def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> 
     """The ledger of a backup becomes that of the node: another incarnation, everything offered anew.
 
     ``forgets`` are names of link memories that spoke of the ledger that is gone. What waits here may have
-    left since the backup was made: nobody may call it certainly unsent (C18).
+    left since the backup was made: nobody may call it certainly unsent (C18). What an earlier restore had not
+    brought back when the backup was made is asked of everybody again: an answer to that restore is none to
+    this one.
     """
     names = list(forgets)
+    since, log_size = _reaching_back(transaction.connection, since)
     transaction.execute("DELETE FROM node WHERE name = 'incarnation'")
     transaction.remember(RESTORING, "yes")
     transaction.remember(RESTORED_AT, transaction.stamp)
     transaction.remember(RESTORED_SINCE, stamp(since))
-    transaction.remember(RESTORED_LOG, str(size_of(transaction.connection)))
+    transaction.remember(RESTORED_LOG, str(log_size))
     for table in ("restore_peer", "restore_wanted", "restore_fresh", "restore_promised"):
         transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
     for name in names:
@@ -108,6 +111,20 @@ def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> 
     _number_anew(transaction)
     answering.start_over(transaction)
     transaction.event("restored", detail={"since": stamp(since)})
+
+
+def _reaching_back(connection: sqlite3.Connection, since: datetime) -> tuple[datetime, int]:
+    """From when on this ledger may lack something, and from which entry on its log may be another.
+
+    As for the earlier restore, if its node still asked; if somebody was not waited for, the time alone.
+    """
+    earlier, log_size = forgotten_since(connection), size_of(connection)
+    goes_on = is_going_on(connection)
+    if goes_on and (before := log_at_restore(connection)) is not None:
+        log_size = min(log_size, before)
+    if earlier and (goes_on or any(peer.state is PeerState.SKIPPED for peer in peers(connection))):
+        since = min(since, earlier)
+    return since, log_size
 
 
 def _number_anew(transaction: Transaction) -> None:

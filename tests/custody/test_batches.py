@@ -156,6 +156,10 @@ def test_c5_an_acknowledgement_that_was_damaged_on_its_way_comes_again(
     # Once the police have heard it, they take their batch away, and nothing is said again.
     path.unlink()
     province.run()
+    # But for the second time that everything new is said (C15).
+    province.network.clock.advance(120.0)
+    province.run()
+    told = province.police.acknowledgement()
     for _ in range(3):
         province.network.clock.advance(300.0)
         province.run()

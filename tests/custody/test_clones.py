@@ -102,6 +102,42 @@ def test_c15_a_cloned_node_and_its_copy_are_both_held_and_told(
         clone.die()
 
 
+def test_c15_two_copies_whose_acknowledgements_replace_each_other_unread_are_seen_soon(
+    network: Network, tmp_path: Path
+) -> None:
+    """Nothing is sent; the neighbour reads what the second one put, and the next word is an hour away."""
+    network.nodes[POLICE].close()
+    network.nodes[POLICE].open()
+    clone = copy_of(network, POLICE, tmp_path / "clone")
+    network.nodes[POLICE].die()
+    network.clock.advance(1)
+    network.nodes[POLICE].open()
+    network.clock.advance(1)
+    clone.open()
+    try:
+        assert mark_of(network, POLICE) == ""
+        for _ in range(30):
+            for one in (network.nodes[POLICE], clone, network.nodes[PROVINCE]):
+                one.step()
+            network.clock.advance(5)
+        assert mark_of(network, POLICE) in set(Conflict)
+    finally:
+        clone.die()
+
+
+def test_c5_an_acknowledgement_is_said_twice_and_then_once_an_hour(network: Network) -> None:
+    police = network.nodes[POLICE]
+    path = network.mailbox(POLICE) / "up" / "ack.batch"
+    said: list[bytes] = []
+    for _ in range(360):
+        police.step()
+        if said[-1:] != [path.read_bytes()]:
+            said.append(path.read_bytes())
+        network.clock.advance(30)
+    # Three hours: what lay there, its second time, and two for each hour.
+    assert 7 <= len(said) <= 8
+
+
 def rows_of(network: Network, link: str) -> list[tuple[object, ...]]:
     connection = network.nodes[PROVINCE].opened.ledger.read()
     found = connection.execute("SELECT number, incarnation, name FROM batch_in WHERE link = ?", (link,))

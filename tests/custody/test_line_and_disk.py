@@ -15,7 +15,7 @@ from exchanged.transport import Fetched, Source
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, ReceiptKind, Route
 from tests.support.network import POLICE, PROCURATORATE
-from tests.support.peer import Peer, packet_item
+from tests.support.peer import Peer, Sealed, packet_item
 from tests.support.province import (
     Province,
     link_to,
@@ -26,6 +26,10 @@ from tests.support.province import (
     station,
     video_packet,
 )
+
+NO_ROOM = NoSpaceError("the volume is full")
+# All that OpenSSH says of an account's quota.
+REFUSED = RemoteRefusedError("the server refuses an operation", code=4, found="Failure")
 
 
 def test_c1_settled_files_go_though_nothing_more_can_be_put(
@@ -48,15 +52,7 @@ def test_c1_settled_files_go_though_nothing_more_can_be_put(
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        NoSpaceError("the volume is full"),
-        # All that OpenSSH says of an account's quota.
-        RemoteRefusedError("the server refuses an operation", code=4, found="Failure"),
-    ],
-    ids=["no room", "refused"],
-)
+@pytest.mark.parametrize("error", [NO_ROOM, REFUSED], ids=["no room", "refused"])
 def test_c6_a_blob_for_which_there_is_no_room_holds_up_its_own_packet_only(
     province: Province, monkeypatch: pytest.MonkeyPatch, error: TransportError
 ) -> None:
@@ -179,33 +175,96 @@ def test_c15_what_came_past_a_batch_without_room_is_not_refused_for_coming_early
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.REFUSED]
 
 
-def test_i10_a_small_batch_is_put_past_one_for_which_the_mailbox_has_no_room(
-    province: Province, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put, tried = FolderTransport.put, []
+LIMIT_BYTES = 1_000_000
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch, error: TransportError, limit: int = LIMIT_BYTES) -> list[str]:
+    """Nothing larger than that can be put into any mailbox. Returns the names of what was refused."""
+    put, refused = FolderTransport.put, []
 
     def almost_full(self: FolderTransport, name: str, source: Source) -> bool:
-        if source.size > 1_000_000:
-            tried.append(name)
-            raise NoSpaceError("the volume is full")
+        if source.size > limit:
+            refused.append(name)
+            raise error
         return put(self, name, source)
 
-    packets = [
-        province.police.seal(province.request("prosecution.transfer", seed=seed, **documents))
-        for seed, documents in ((1, {"extra_documents": ("EVD-024",), "video_bytes": 1_030_000}), (2, {}))
-    ]
-    assert len(packets[0].data) > 1_000_000 > len(packets[1].data)
     monkeypatch.setattr(FolderTransport, "put", almost_full)
+    return refused
+
+
+def large_packet(province: Province) -> Sealed:
+    """A packet without blobs whose batch finds no room."""
+    documents = {"extra_documents": ("EVD-024",), "video_bytes": 1_030_000}
+    packet = province.police.seal(province.request("prosecution.transfer", seed=1, **documents))
+    assert len(packet.data) > LIMIT_BYTES
+    return packet
+
+
+@pytest.mark.parametrize("error", [NO_ROOM, REFUSED], ids=["no room", "refused"])
+def test_i10_a_small_batch_is_put_past_one_for_which_the_mailbox_has_no_room(
+    province: Province, monkeypatch: pytest.MonkeyPatch, error: TransportError
+) -> None:
+    packets = [large_packet(province), province.police.seal(province.request("prosecution.transfer", seed=2))]
+    refused = no_room(monkeypatch, error)
     for packet in packets:
         province.police.send(packet)
         province.network.round()
     for _ in range(2):
         province.network.round()
     assert province.procuratorate.items(ItemKind.PACKET) == [packets[1].data]
-    assert tried
+    assert refused
+    # The link says what is wrong with it all the same.
+    assert node(province).errors[-1] is error
     monkeypatch.undo()
     province.run()
     assert len(province.procuratorate.items(ItemKind.PACKET)) == 2
+
+
+def test_i10_past_a_batch_without_room_go_more_than_a_window_of_batches(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The neighbour acknowledges none of them while the large one is missing."""
+    window = link_to(province, PROCURATORATE)._link.limits.open_batches  # type: ignore[attr-defined]
+    no_room(monkeypatch, NO_ROOM)
+    province.police.send(large_packet(province))
+    province.network.round()
+    small = [province.police.seal(province.request(seed=seed)) for seed in range(2, 5 + window)]
+    for packet in small:
+        province.police.send(packet)
+        province.network.round()
+    for _ in range(2):
+        province.network.round()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data for packet in small]
+
+
+@pytest.mark.parametrize("error", [NO_ROOM, REFUSED], ids=["no room", "refused"])
+@pytest.mark.parametrize("what", ["ack.batch", "directory-"])
+def test_i10_what_is_told_beside_batches_finds_no_room_and_holds_up_nothing(
+    province: Province, monkeypatch: pytest.MonkeyPatch, what: str, error: TransportError
+) -> None:
+    put = FolderTransport.put
+
+    def refusing(self: FolderTransport, name: str, source: Source) -> bool:
+        if name.startswith(what):
+            raise error
+        return put(self, name, source)
+
+    province.procuratorate.greet()
+    province.run()
+    opened = node(province).opened
+    monkeypatch.setattr(FolderTransport, "put", refusing)
+    opened.trust.offer(publish(province, replace(opened.trust.directory, version=2)))
+    packet = province.police.seal(province.request(seed=1))
+    province.police.send(packet)
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+    assert node(province).errors[-1] is error
+    monkeypatch.undo()
+    province.run()
+    assert list((province.procuratorate.mailbox / "down").glob("directory-*"))
+    # The bare acknowledgement comes last.
+    assert province.procuratorate.waybills()[-1].number is None
+    assert province.procuratorate.waybills()[-1].directory_version == 2
 
 
 def test_a_spool_that_cannot_be_read_ends_the_process_and_blames_no_packet(province: Province) -> None:

@@ -210,6 +210,59 @@ def test_a_new_ledger_does_not_go_to_work_where_a_node_has_served(
     assert status(network, "B")["state"] == "delivered"
 
 
+def test_a_province_that_has_served_does_not_begin_anew_where_its_volume_is_missing(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its keys lie elsewhere: nothing but the mailboxes shows that it is not new."""
+    network.run()
+    province = network.nodes[PROVINCE]
+    data = province.config.node.data_dir
+    lying = {path: path.read_bytes() for path in network.mailbox(POLICE).glob("*/*.batch")}
+    assert lying
+    province.die()
+    aside = data.with_name("unmounted")
+    data.rename(aside)
+    data.mkdir()
+    shutil.copytree(aside / "keys", data / "keys")
+    for _ in range(2):
+        with pytest.raises(LedgerDamagedError, match="has served before") as raised:
+            province.open()
+        assert "mount" in raised.value.advice
+        # Nor does an act without the daemon make it one that has begun.
+        operator(network.layout.config(PROVINCE), capsys).text("queue", "summary")
+    assert {path: path.read_bytes() for path in network.mailbox(POLICE).glob("*/*.batch")} == lying
+    shutil.rmtree(data)
+    aside.rename(data)
+    province.open()
+    drop(network, "B", seed=2)
+    network.run()
+    assert status(network, "B")["state"] == "delivered"
+
+
+def test_a_province_without_a_backup_begins_anew_once_its_acknowledgements_are_gone(network: Network) -> None:
+    network.run()
+    province = network.nodes[PROVINCE]
+    data = province.config.node.data_dir
+    incarnation = province.opened.incarnation
+    province.die()
+    data.rename(data.with_name("lost"))
+    data.mkdir()
+    for name in ("keys", "directory"):
+        shutil.copytree(data.with_name("lost") / name, data / name)
+    for code in (POLICE, PROCURATORATE):
+        (network.mailbox(code) / "down" / "ack.batch").unlink()
+    for _ in range(2):
+        province.open()
+        for _ in range(3):
+            network.round()
+        province.die()
+    province.open()
+    assert province.opened.incarnation != incarnation
+    drop(network, "B", seed=2)
+    network.run()
+    assert status(network, "B")["state"] == "delivered"
+
+
 def test_a_volume_that_fails_in_the_last_commit_of_a_stop_leaves_the_mark(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

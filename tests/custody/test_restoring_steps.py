@@ -13,8 +13,9 @@ import pytest
 from exchanged import backup, restore_node
 from exchanged.acts.values import Act
 from exchanged.errors import AlreadyRunningError, BackupUnusableError, LedgerDamagedError
-from exchanged.ledger import restoring
+from exchanged.ledger import packets, restoring
 from packet_spec.delivery import decode_delivery
+from packet_spec.identity import PacketKey
 from tests.support.acting import act, outcomes
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.restoring import World, accepted_times, check_books
@@ -227,6 +228,48 @@ def test_restoring_is_refused_beside_a_daemon_and_for_another_node(world: World,
     world.network.nodes[PROCURATORATE].die()
     with pytest.raises(BackupUnusableError):
         restore_node.plan(world.network.nodes[PROCURATORATE].config, saved, now)
+
+
+@pytest.mark.parametrize("is_skipped", [False, True], ids=["waits", "skipped"])
+def test_c23_a_backup_of_a_node_that_had_not_all_back_asks_as_far_back_as_that_restore(
+    world: World, tmp_path: Path, is_skipped: bool
+) -> None:
+    """Restored twice: the second backup was made while nobody had answered yet, or after one was skipped."""
+    network = world.network
+    province = network.nodes[PROVINCE]
+    others = [network.nodes[code] for code in (POLICE, PROCURATORATE, COURT)]
+    saved = world.snapshot(PROVINCE, tmp_path / "saved")
+    send(world)
+    network.run()
+    (packet_id,) = [path.name for path in (network.agency(POLICE) / "receipts").iterdir()]
+    network.clock.advance(timedelta(days=2).total_seconds())
+    network.run()
+    for other in others:
+        other.die()
+    world.restore(PROVINCE, saved)
+    province.open()
+    for _ in range(3):
+        network.round()
+    if is_skipped:
+        for other in others:
+            act(province, Act.SKIP, province.opened.links.name_of(other.code))
+        network.run()
+    assert is_restoring(world, PROVINCE) is not is_skipped
+    network.clock.advance(timedelta(days=2).total_seconds())
+    world.restore(PROVINCE, world.snapshot(PROVINCE, tmp_path / "second"))
+    for each in (province, *others):
+        each.open()
+    world.drain()
+    assert not is_restoring(world, PROVINCE)
+    known = packets.find(province.opened.ledger.read(), PacketKey(POLICE, packet_id))
+    assert known is not None
+    check_books(world)
+    # That one had everything back: the next one asks for what is newer.
+    world.restore(PROVINCE, world.snapshot(PROVINCE, tmp_path / "third"))
+    province.open()
+    since = restoring.forgotten_since(province.opened.ledger.read())
+    assert since is not None
+    assert network.clock.now() - since < timedelta(hours=2)
 
 
 def test_what_lies_in_the_data_directory_moves_aside(world: World, tmp_path: Path) -> None:

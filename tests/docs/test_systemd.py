@@ -21,6 +21,13 @@ def test_the_unit_is_not_restarted_where_a_person_must_look() -> None:
     assert int(service["TimeoutStopSec"].rstrip("s")) > 10
 
 
+def test_a_node_starts_after_whatever_waits_for_the_clock() -> None:
+    """What it dates in its first minutes bears the machine's time; it wants no such service by itself."""
+    lines = UNIT.read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith("After=") and "time-sync.target" in line.split() for line in lines)
+    assert not any(line.startswith(("Wants=", "Requires=")) and "time-sync" in line for line in lines)
+
+
 def test_what_watches_the_doors_starts_before_there_are_any() -> None:
     """A condition is asked once, when the node starts: the daemon makes its folder only after that."""
     for kind in ("path", "timer"):

@@ -212,7 +212,7 @@ def test_on_a_foreign_volume_the_same_failure_is_only_that_folder(tmp_path: Path
 
 
 @pytest.mark.parametrize("volume", list(Volume))
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_full_volume_is_no_damage(tmp_path: Path, volume: Volume, number: int, call: str) -> None:
     with pytest.raises(NoSpaceError):
