@@ -31,6 +31,7 @@ STEPS: Final = (
     "0018-case-types",
     "0019-streams",
     "0020-answers-page",
+    "0021-waking",
 )
 """All of them, in order."""
 

@@ -28,6 +28,7 @@ from exchanged.ledger import (
     schema_seals,
     schema_streams,
     schema_turns,
+    schema_waking,
 )
 from packet_spec.identifiers import canonical_case_number
 
@@ -399,6 +400,11 @@ def _streams(database: Database) -> None:
 @migrations(name="0020-answers-page")
 def _answers_page(database: Database) -> None:
     _run(database, schema_answers_page.STATEMENTS)
+
+
+@migrations(name="0021-waking")
+def _waking(database: Database) -> None:
+    _run(database, schema_waking.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
