@@ -32,6 +32,7 @@ STEPS: Final = (
     "0019-streams",
     "0020-answers-page",
     "0021-waking",
+    "0022-hops",
 )
 """All of them, in order."""
 

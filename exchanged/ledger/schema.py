@@ -20,6 +20,7 @@ from exchanged.ledger import (
     schema_case_types,
     schema_encryption,
     schema_expiring,
+    schema_hops,
     schema_keys,
     schema_log,
     schema_notes,
@@ -405,6 +406,11 @@ def _answers_page(database: Database) -> None:
 @migrations(name="0021-waking")
 def _waking(database: Database) -> None:
     _run(database, schema_waking.STATEMENTS)
+
+
+@migrations(name="0022-hops")
+def _hops(database: Database) -> None:
+    _run(database, schema_hops.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

@@ -1,7 +1,7 @@
 """The migration ``0021-waking``: what waits for a case that has changed, and is still to be gone through.
 
-One row for what is waited for and the case that it is now. ``stays``: it is waited for there as well. ``type``
-and ``arrival``: up to which row of ``awaited`` it was gone through.
+One row for what is waited for and the case that it is now. ``stays``: it is waited for there as well.
+``type`` and ``arrival``: up to which row of ``awaited`` it was gone through.
 """
 
 from __future__ import annotations
