@@ -33,6 +33,7 @@ STEPS: Final = (
     "0020-answers-page",
     "0021-waking",
     "0022-hops",
+    "0023-given",
 )
 """All of them, in order."""
 

@@ -20,6 +20,7 @@ from exchanged.ledger import (
     schema_case_types,
     schema_encryption,
     schema_expiring,
+    schema_given,
     schema_hops,
     schema_keys,
     schema_log,
@@ -411,6 +412,11 @@ def _waking(database: Database) -> None:
 @migrations(name="0022-hops")
 def _hops(database: Database) -> None:
     _run(database, schema_hops.STATEMENTS)
+
+
+@migrations(name="0023-given")
+def _given(database: Database) -> None:
+    _run(database, schema_given.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
