@@ -46,9 +46,9 @@ NOTED_TOO_OFTEN: Final = "hop-noted-too-often"
 
 
 def check_hop(transaction: Transaction, directory: Directory, here: str, peer: str, hop: HopNote) -> None:
-    """A verified note that was recorded now and came from the neighbour ``peer``, empty if nobody can tell which.
+    """A verified note that is new here and came from the neighbour ``peer``, empty if nobody can tell which.
 
-    Raises Suspicious or Held.
+    It was recorded a moment ago. Raises Suspicious or Held.
     """
     if not peer:
         raise Held("link-not-configured")

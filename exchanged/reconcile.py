@@ -43,6 +43,9 @@ def reconcile(ledger: Ledger, files: Spool, store: BlobStore) -> Reconciled:
     spare_blobs = [key for key in found_blobs if key not in known_blobs]
     for digest, generation in spare_blobs:
         store.remove(digest, generation)
+    for (digest, link), partial in store.partials().items():
+        if digest not in blobs.lacking(connection, link):
+            store.remove_partial(partial)
     clean = ledger.write(_begin)
     return Reconciled(spare, len(spare_blobs), clean)
 

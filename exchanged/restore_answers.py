@@ -20,7 +20,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from exchanged.ledger import Connection, Transaction, answering, batches, given, packets, restoring, statements
+from exchanged.ledger import (
+    Connection,
+    Transaction,
+    answering,
+    batches,
+    given,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.answering import Asked
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
@@ -189,9 +198,9 @@ def give_again(transaction: Transaction, node: str, link: str, want: Want) -> in
             continue
         priority = URGENT if packet.priority is Priority.URGENT else ORDINARY
         count += given.give_again(transaction, node, link, packet.id, priority)
-    told = {"link": link, "count": count, "wanted": len(want.packets)}
+    wanted = len(want.packets)
     if count:
-        transaction.event("offered-again", detail=told)
+        transaction.event("offered-again", detail={"link": link, "count": count, "wanted": wanted})
     else:
-        event_line("nothing-offered-again", level=30, node=node, **told)
+        event_line("nothing-offered-again", level=30, link=link, node=node, wanted=wanted)
     return count

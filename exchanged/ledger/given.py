@@ -1,8 +1,8 @@
 """Packets that go out once more because a restored neighbour lacks them, and how often they do (C23).
 
-Guarantees: who was restored has each packet again, also when it is restored anew, or its wish comes twice after
-a restore here: its answers are rarer than what is given (``answering``). Who only says so has none as often as
-he likes.
+Guarantees: who was restored has each packet again, also when he is restored anew, or his wish comes twice
+after a restore here: answers are begun more rarely than packets are given (``answering``). Who only says
+so has none as often as he likes.
 """
 
 from __future__ import annotations

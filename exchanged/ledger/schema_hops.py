@@ -1,4 +1,4 @@
-"""The migration ``0022-hops``: how often a node spoke of a packet is counted without reading what others said."""
+"""The migration ``0022-hops``: a node's notes about a packet are counted without reading those of others."""
 
 from __future__ import annotations
 

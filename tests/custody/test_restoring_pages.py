@@ -272,7 +272,7 @@ def wish(province: Province, *wanted: Sealed, incarnation: str = FIRST) -> int:
 
 
 def test_c23_nobody_has_a_packet_given_again_as_often_as_he_wants_it(province: Province) -> None:
-    """One note had two thousand packets sent once more, as often as somebody who never was restored said so."""
+    """One note had two thousand packets sent once more, as often as one who never was restored said so."""
     one, other = exchange(province, 2)
     came = [wish(province, one, incarnation=f"{number:032x}") for number in range(given._AT_ONCE + 3)]
     assert came == [1] * given._AT_ONCE + [0] * 3
