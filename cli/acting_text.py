@@ -76,6 +76,8 @@ HINTS: Final = {
     Obstacle.ENDED: "exchangectl packet show {name}",
     Obstacle.IN_BATCH: "exchangectl packet trace {name}",
     Obstacle.IN_QUARANTINE: "exchangectl packet show {name}",
+    Obstacle.LACKS_BLOBS: "if it will never come: "
+    "exchangectl queue discard {name} --without-parts --reason TEXT",
     Obstacle.HELD_DROP: "exchangectl queue release {name} --reason TEXT",
     Obstacle.SET_BACK: "exchangectl node restore BACKUP",
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",

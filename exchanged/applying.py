@@ -47,8 +47,8 @@ from packet_spec.restoring import Numbers
 class NoteHandler(Protocol):
     """What a node does with the notes of one kind that are for it."""
 
-    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
-        """Do what the note asks for; it was verified, and is kept.
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
+        """Do what the note asks for; it was verified. False: nothing came of it, and it is not kept.
 
         The same words may come twice, after a restore for example. Raises Held, Suspicious, or as ``apply``,
         before anything is written: then the note waits or is set aside.
@@ -93,8 +93,7 @@ class Applying:
             self.statements.pass_note_on(transaction, note, document, came_by=row.link)
         elif (handler := self.handlers.get(note.kind)) is None:
             raise Held("unknown-note-kind")
-        else:
-            handler.take(transaction, note, row)
+        elif handler.take(transaction, note, row):
             notes.record(transaction, note, document)
         arrivals.finish(transaction, row, Event.ADMIT)
 

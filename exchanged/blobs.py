@@ -6,13 +6,17 @@ it gets its name, and gets its name before the ledger names it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from exchanged.durable import DurableFiles
 from exchanged.places import INCOMING_FOLDER
 from exchanged.ranges import RangeReader
 from exchanged.transport import Fetched
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 
 class BlobStore:
@@ -72,6 +76,19 @@ class BlobStore:
     def remove(self, digest: str, generation: int) -> None:
         """Unlink a generation that the ledger no longer names."""
         self._files.unlink(self.path(digest, generation))
+
+    def partials(self) -> dict[tuple[str, str], Path]:
+        """What came so far of blobs that are on their way: (digest, label) -> file."""
+        found = {}
+        for entry in self.incoming.iterdir():
+            digest, _, label = entry.name.partition(".")
+            if _DIGEST.fullmatch(digest) and entry.is_file():
+                found[digest, label] = entry
+        return found
+
+    def remove_partial(self, partial: Path) -> None:
+        """Nobody waits for the rest of it."""
+        self._files.unlink(partial)
 
     def files_on_disk(self) -> dict[tuple[str, int], int]:
         """Every stored file: (digest, generation) -> size in bytes."""

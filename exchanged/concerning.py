@@ -11,7 +11,8 @@ statement came first, a bridge forgot it after its days, a node was restored. So
 way as ever (C23), up to ``A_DAY`` such statements of one node in a day; more are set aside, where they cost
 nothing but room, until a person has looked. They are not held: what is held is looked at again and again.
 Of one packet nobody says the same more than ``OF_ONE_KIND`` times (kind, attempt, recipient), whatever the
-number and time; the rest is set aside as well. An attempt that is not known here yet is as an unknown packet.
+number and time, and no node notes it more often than that for each recipient and attempt; the rest is set
+aside as well. An attempt that is not known here yet is as an unknown packet.
 
 Leaves to others: that a flood waits behind its own (``receipts``). Known limits: after a change of the
 directory the way is that of now, so a statement of a node that left the way is set aside. A node that takes
@@ -41,12 +42,13 @@ STRANGER: Final = "statement-of-a-stranger"
 WRONG_ROAD: Final = "receipt-by-a-wrong-road"
 TOO_EARLY: Final = "receipt-before-its-packet"
 SAID_TOO_OFTEN: Final = "receipt-said-too-often"
+NOTED_TOO_OFTEN: Final = "hop-noted-too-often"
 
 
 def check_hop(transaction: Transaction, directory: Directory, here: str, peer: str, hop: HopNote) -> None:
     """A verified note that is new here and came from the neighbour ``peer``, empty if nobody can tell which.
 
-    Raises Suspicious or Held.
+    It was recorded a moment ago. Raises Suspicious or Held.
     """
     if not peer:
         raise Held("link-not-configured")
@@ -56,6 +58,10 @@ def check_hop(transaction: Transaction, directory: Directory, here: str, peer: s
     if packet is not None and has_to_do_with(
         directory, here, hop.node, packet.key.sender, packet.recipients
     ):
+        # Each attempt leaves a node once for each of its links, and once more after a restore.
+        most = OF_ONE_KIND * len(packet.recipients) * min(packet.attempt, OF_ONE_KIND)
+        if statements.times_noted(transaction.connection, hop, most + 1) > most:
+            raise Suspicious(NOTED_TOO_OFTEN)
         return
     if packet is not None and packet.seal_digest == hop.seal_digest:
         raise Suspicious(STRANGER, by_directory=True)

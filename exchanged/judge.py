@@ -30,7 +30,17 @@ from exchanged.decisions import (
 )
 from exchanged.errors import CheckTakesLongError, NoSpaceError, VolumeDamagedError, WorkerDiedError
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
-from exchanged.ledger import Ledger, Transaction, arrivals, awaited, batches, blobs, releasing, restoring
+from exchanged.ledger import (
+    Ledger,
+    Transaction,
+    arrivals,
+    awaited,
+    batches,
+    blobs,
+    cases,
+    releasing,
+    restoring,
+)
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
@@ -145,12 +155,10 @@ class Judge:
             ledger.write(releasing.mark)
             self._latest = now
         self._latest = now if self._latest is None else max(now, self._latest)
-        if not releasing.is_due(ledger.read(), now):
+        if not (releasing.is_due(ledger.read(), now) or awaited.is_due(ledger.read())):
             self._has_released = False
             return False
-        self._has_released = not self._has_released and bool(
-            ledger.write(lambda transaction: releasing.release(transaction, _GROUP))
-        )
+        self._has_released = not self._has_released and bool(ledger.write(_let_come_back))
         return True
 
     def _judge_alone(self, row: ArrivalRow) -> None:
@@ -357,6 +365,11 @@ class Judge:
 
     def _delay(self, row: ArrivalRow) -> float:
         return self._tools.backoff.delay(row.tries + 1, self._tools.randomness.fraction())
+
+
+def _let_come_back(transaction: Transaction) -> int:
+    """A group of what waited for a case that changed, and one of what comes back by itself."""
+    return cases.wake(transaction, _GROUP) + releasing.release(transaction, _GROUP)
 
 
 def _begin(transaction: Transaction) -> tuple[int, ...]:

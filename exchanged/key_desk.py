@@ -85,7 +85,7 @@ class KeyDesk:
 class KeyOffers:
     """The handler of notes of the kind ``keys`` at the provincial node."""
 
-    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
         """Keep an offer. Raises Suspicious for another node's, SignatureError and FormatError leaves."""
         offer = decode_key_offer(note.payload)
         if offer.node != note.from_node:
@@ -99,6 +99,7 @@ class KeyOffers:
                     "link": row.link,
                 },
             )
+        return True
 
 
 def province_above(directory: Directory, code: str) -> str:

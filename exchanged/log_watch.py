@@ -58,7 +58,7 @@ class LogWatch:
         self._node = node
         self._trust = trust
 
-    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
         """As the kind of document inside says.
 
         Raises Held for one that is not known, Suspicious, and as ``Applying.apply``.
@@ -74,6 +74,7 @@ class LogWatch:
                 self.take_recovery(transaction, note.payload)
             case _:
                 raise Held("unknown-log-document")
+        return True
 
     def _request(self, transaction: Transaction, note: Note) -> None:
         request = decode_log_request(note.payload)

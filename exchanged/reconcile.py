@@ -43,6 +43,11 @@ def reconcile(ledger: Ledger, files: Spool, store: BlobStore) -> Reconciled:
     spare_blobs = [key for key in found_blobs if key not in known_blobs]
     for digest, generation in spare_blobs:
         store.remove(digest, generation)
+    partials = store.partials()
+    lacking = {link: blobs.lacking(connection, link) for link in {link for _, link in partials}}
+    for (digest, link), partial in partials.items():
+        if digest not in lacking[link]:
+            store.remove_partial(partial)
     clean = ledger.write(_begin)
     return Reconciled(spare, len(spare_blobs), clean)
 

@@ -9,7 +9,8 @@ belong.
 
 However long the history, a page is a transaction of its own and only a few are under way; after a crash it
 goes on behind the last one. A question is answered once: an answer is in custody like anything else, and who
-was restored anew asks in another incarnation. Nobody has new ones begun as often as he likes.
+was restored anew asks in another incarnation. Nobody has new ones begun as often as he likes, or the same
+packets again (``ledger.given``).
 
 Leaves to others: what a page holds (``restore_portions``).
 """
@@ -19,7 +20,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from exchanged.ledger import Connection, Transaction, answering, batches, packets, restoring, statements
+from exchanged.ledger import (
+    Connection,
+    Transaction,
+    answering,
+    batches,
+    given,
+    packets,
+    restoring,
+    statements,
+)
 from exchanged.ledger.answering import Asked
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
@@ -172,10 +182,10 @@ class RestoreAnswers:
         return numbers
 
 
-def give_again(transaction: Transaction, link: str, want: Want) -> int:
-    """Queue the packets that a restored node lacks, if they belong on ``link`` and their bytes are here.
+def give_again(transaction: Transaction, node: str, link: str, want: Want) -> int:
+    """Queue the packets that a restored ``node`` lacks, if they belong on ``link`` and their bytes are here.
 
-    How many.
+    How many. The ledger tells it only where there are some: anybody can say that he was restored.
     """
     connection, count = transaction.connection, 0
     for key in want.packets:
@@ -187,7 +197,10 @@ def give_again(transaction: Transaction, link: str, want: Want) -> int:
         if was_kept_here(connection, link, packet.id):
             continue
         priority = URGENT if packet.priority is Priority.URGENT else ORDINARY
-        answering.offer_again(transaction, link, packet.id, priority)
-        count += 1
-    transaction.event("offered-again", detail={"link": link, "count": count, "wanted": len(want.packets)})
+        count += given.give_again(transaction, node, link, packet.id, priority)
+    wanted = len(want.packets)
+    if count:
+        transaction.event("offered-again", detail={"link": link, "count": count, "wanted": wanted})
+    else:
+        event_line("nothing-offered-again", level=30, link=link, node=node, wanted=wanted)
     return count

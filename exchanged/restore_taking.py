@@ -55,8 +55,8 @@ class RestoreNotes:
     links: Links
     statements: Statements
 
-    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
-        """Note a question, take a page of an answer, or queue what is wanted.
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
+        """Note a question, take a page of an answer, or queue what is wanted. False: nothing came of it.
 
         Raises Suspicious for one who is not asked, and FormatError leaves.
         """
@@ -64,24 +64,26 @@ class RestoreNotes:
         match said:
             case Ask():
                 asked = Asked(note.from_node, row.link, said.incarnation, said.since)
-                if answering.note_ask(transaction, asked):
+                is_new = answering.note_ask(transaction, asked)
+                if is_new:
                     transaction.event("restore-asked", detail={"node": asked.node, "link": asked.link})
+                return is_new
             case Want():
-                give_again(transaction, row.link, said)
+                return give_again(transaction, note.from_node, row.link, said) > 0
             case Page():
-                self._page(transaction, note.from_node, row.link, said)
+                return self._page(transaction, note.from_node, row.link, said)
 
-    def _page(self, transaction: Transaction, node: str, link: str, page: Page) -> None:
+    def _page(self, transaction: Transaction, node: str, link: str, page: Page) -> bool:
         peer = next((each for each in restoring.peers(transaction.connection) if each.node == node), None)
         if page.incarnation != self.incarnation or peer is None:
             # An answer to a question of an earlier restore.
-            return
+            return False
         if peer.link != link:
             raise Suspicious("note-by-a-wrong-road")
         is_over = not restoring.is_going_on(transaction.connection)
         if is_over and peer.state is PeerState.DONE:
             # Everything that it had to say was said: a node that works takes nobody's word for packets.
-            return
+            return False
         if page.stream is not None and self.links.peer_of(link) == node:
             # Nobody behind a bridge knows the bridge's batches.
             restoring.dispose_of_lost(transaction, link, page.stream)
@@ -109,6 +111,7 @@ class RestoreNotes:
             is_above = node in ancestors(self.trust.directory, self.node)
             state = PeerState.LISTED if page.final or not is_above else PeerState.PARTLY
             restoring.set_peer(transaction, node, link, state)
+        return True
 
     def _meet(self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool) -> bool:
         """One packet of an answer. True: its bytes shall come again."""

@@ -144,6 +144,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _A.LANDED, _E.BLOBS_MISSING, _A.NEEDING, "a blob is missing; custody stays with the neighbour (C6)"
     ),
     Transition(_A.NEEDING, _E.BLOBS_COMPLETE, _A.LANDED, "all blobs are here; custody passes"),
+    Transition(_A.NEEDING, _E.DISCARD, _A.DISCARDED, "an operator gave it up: a blob never came"),
     Transition(_A.LANDED, _E.ADMIT, _A.ADMITTED, "judged good"),
     Transition(_A.LANDED, _E.REFUSE, _A.REFUSED, "judged and refused, with findings"),
     Transition(_A.LANDED, _E.REPEAT, _A.REPEATED, "known already: the first receipt is repeated (C12)"),

@@ -159,8 +159,10 @@ def decode_restoring(data: bytes) -> RestoreDocument:
     if (ask := child(root, "ask")) is not None:
         return Ask(incarnation, read_moment(attribute(ask, "since")))
     if (want := child(root, "want")) is not None:
-        keys = (_key(each) for each in children(want, "packet"))
-        return Want(incarnation, tuple(keys))
+        named = children(want, "packet")
+        if len(named) > WANTED:
+            raise SchemaError("too many packets are asked for", expected=f"at most {WANTED}")
+        return Want(incarnation, tuple(_key(each) for each in named))
     (page,) = children(root, "page")
     return _read_page(incarnation, page)
 

@@ -1,4 +1,4 @@
-"""``exchangectl queue discard``: give up what is in quarantine."""
+"""``exchangectl queue discard``: give up what is in quarantine, or lacks a large part."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from cli.frame import Settings
 @click.command("discard")
 @queue_options
 @click.option("--without-receipt", is_flag=True, help="Also where nobody can be told of it.")
+@click.option("--without-parts", is_flag=True, help="Also what lacks a large part (needing).")
 @click.pass_obj
-def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool) -> int:
+def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool, without_parts: bool) -> int:
     """Give up what is in quarantine, for good; its bytes are set aside.
 
     Where this node may speak about it and the seal is good, the sender gets a signed receipt,
     undeliverable. Where nobody can be told, it is refused (exit code 5) unless --without-receipt says
     that it shall end in silence. A copy of a packet that goes its own way is simply given up. Packet
     and large parts are copied into discarded/ of the data directory, which nothing cleans.
+
+    What lacks a large part is in its neighbour's custody, and the part may be on its way. It is given
+    up only with --without-parts, and many of them only with --state needing.
 
     \b
     Example:
@@ -27,4 +31,6 @@ def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool) ->
     from cli.acting import act_on_queue
     from exchanged.acts.values import Act
 
-    return act_on_queue(settings, Act.DISCARD, asked, without_receipt=without_receipt)
+    return act_on_queue(
+        settings, Act.DISCARD, asked, without_receipt=without_receipt, without_parts=without_parts
+    )

@@ -95,9 +95,13 @@ class Desk:
         if request.targets:
             return [by_token(connection, target) for target in request.targets], False
         named = by_name(connection, request.act, request.what, self.here.links)
-        act, here = request.act, self.here
-        possible = [each for each in named if rules.consider(connection, act, each, here).outcome]
+        possible = [each for each in named if self._consider(connection, request, each).outcome]
         return possible or [*named[:1]], False
+
+    def _consider(self, connection: Connection, request: Request, subject: Subject) -> Verdict:
+        return rules.consider(
+            connection, request.act, subject, self.here, without_parts=request.without_parts
+        )
 
     # --- discarding: what has to be known and done before the transaction ---------------------
 
@@ -132,7 +136,7 @@ class Desk:
         self, connection: Connection, request: Request, subject: Subject, evidence: Evidence
     ) -> tuple[Verdict, Telling | None]:
         """The rules' verdict; for a discard also what the sender would be told."""
-        verdict = rules.consider(connection, request.act, subject, self.here)
+        verdict = self._consider(connection, request, subject)
         if verdict.outcome is not Outcome.DISCARDED or not isinstance(subject.thing, ArrivalRow):
             return verdict, None
         telling = giving_up.whom_to_tell(self.tools, connection, subject.thing, evidence)

@@ -1,4 +1,6 @@
-"""Giving up what lies in quarantine: nothing is lost without a word, and no byte is thrown away.
+"""Giving up what lies in quarantine, or lacks a blob that never comes.
+
+Nothing is lost without a word, and no byte is thrown away.
 
 A worker process verifies the seal once more, and reads nothing of what is sealed. Then one of these holds:
 
@@ -11,8 +13,12 @@ A worker process verifies the seal once more, and reads nothing of what is seale
   Then it is given up only when the operator says so in words (``--without-receipt``).
 
 In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
+What lacks a blob is in its neighbour's custody, which ends with the next acknowledgement: the neighbour reads
+that nothing is needed any more (C6). So it is given up only where the operator says that it will not come
+(``--without-parts``), and otherwise as above; whoever sealed it keeps all of it until it is final.
 Known limits: nothing removes them from there but a person; a crash between the copy and the act leaves a
-copy of something that is still in quarantine, which the next attempt replaces.
+copy of something that is still here, which the next attempt replaces. What came of a blob that is lacked by
+nothing any more stays until the next start.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Statements
 from exchanged.routing import may_come_from
 from exchanged.spool import Spool
-from exchanged.states import Event, PacketState
+from exchanged.states import ArrivalState, Event, PacketState
 from exchanged.storing import is_higher_attempt, store, subject_of
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
@@ -151,14 +157,14 @@ def _is_another_passage(known: PacketRow, row: ArrivalRow) -> bool:
 
 
 def set_aside(tools: GivingUpTools, row: ArrivalRow) -> Path:
-    """Copy the item, and the large parts that it names, to a durable place of their own. Its folder.
+    """Copy the item, and the large parts that came for it, to a durable place of their own. Its folder.
 
     Done again after a crash it is written anew. Raises NoSpaceError when it would pass ``keep_free``.
     """
     connection = tools.ledger.read()
     parts = {
         digest: (generation, blobs.live_size(connection, digest) or 0)
-        for digest in blobs.named_by(connection, row.id)
+        for digest in blobs.proved_by(connection, row.id)
         if (generation := blobs.live_generation(connection, digest)) is not None
     }
     size = row.bytes_at.length + sum(each for _, each in parts.values())
@@ -187,6 +193,9 @@ def give_up(tools: GivingUpTools, tx: Transaction, row: ArrivalRow, telling: Tel
     """In the act's transaction, after its bytes were set aside as ``kept``."""
     detail = {"item": row.kind.value, "was": row.reason, "kept": kept, "outcome": telling.outcome.value}
     examined = telling.examined
+    if row.state is ArrivalState.NEEDING:
+        detail["was"] = row.state.value
+        tx.wake(f"link:{row.link}")
     if telling.outcome is not Outcome.DISCARDED_TOLD or examined is None:
         arrivals.finish(tx, row, Event.DISCARD, detail=detail)
         return

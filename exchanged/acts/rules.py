@@ -55,15 +55,20 @@ class Verdict:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def consider(connection: Connection, act: Act, subject: Subject, here: Standpoint) -> Verdict:
-    """Whether ``act`` is allowed on ``subject`` now."""
+def consider(
+    connection: Connection, act: Act, subject: Subject, here: Standpoint, *, without_parts: bool = False
+) -> Verdict:
+    """Whether ``act`` is allowed on ``subject`` now.
+
+    ``without_parts``: the operator says that what is still to be put by a neighbour will not come.
+    """
     match subject.thing:
         case Leg():
             return _leg(connection, act, subject.thing)
         case Whole():
             return _whole(connection, act, subject.thing, here)
         case ArrivalRow():
-            return _arrival(act, subject.thing)
+            return _arrival(act, subject.thing, without_parts=without_parts)
         case DropRow():
             return _drop(act, subject.thing)
         case LinkName():
@@ -162,12 +167,15 @@ def _cancel(connection: Connection, thing: Whole) -> Verdict:
 # --- what is not judged, what is not taken, links ----------------------------------------------
 
 
-def _arrival(act: Act, row: ArrivalRow) -> Verdict:
+def _arrival(act: Act, row: ArrivalRow, *, without_parts: bool) -> Verdict:
     fields = {"item": row.kind.value, "held_by": row.reason or row.state.value, "link": row.link}
     leaving = {Act.REQUEUE: Outcome.REQUEUED, Act.DISCARD: Outcome.DISCARDED}.get(act)
     if leaving is not None:
-        if row.state is ArrivalState.QUARANTINED:
+        is_lacking = row.state is ArrivalState.NEEDING and act is Act.DISCARD
+        if row.state is ArrivalState.QUARANTINED or (is_lacking and without_parts):
             return Verdict(leaving, fields=fields)
+        if is_lacking:
+            return Verdict(obstacle=Obstacle.LACKS_BLOBS, fields=fields)
         return _no(Obstacle.NOT_IN_QUARANTINE, state=row.state.value)
     if row.state is ArrivalState.QUARANTINED:
         return Verdict(obstacle=Obstacle.IN_QUARANTINE, fields=fields)

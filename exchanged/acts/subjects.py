@@ -38,7 +38,7 @@ _ARRIVAL_STATES: Final = {
     Act.HOLD: (ArrivalState.LANDED,),
     Act.RELEASE: (ArrivalState.HELD,),
     Act.REQUEUE: (ArrivalState.QUARANTINED,),
-    Act.DISCARD: (ArrivalState.QUARANTINED,),
+    Act.DISCARD: (ArrivalState.QUARANTINED, ArrivalState.NEEDING),
 }
 
 
@@ -212,7 +212,8 @@ def _sources(connection: Connection, act: Act, wanted: Filter, limit: int) -> It
         # Only a judged packet has recipients.
         return
     for waiting in _ARRIVAL_STATES.get(act, ()):
-        if wanted.state in ("", waiting):
+        # What lacks something may be on its way: it is meant only where it is named.
+        if wanted.state == waiting or (not wanted.state and waiting is not ArrivalState.NEEDING):
             yield _arrivals(connection, act, wanted, waiting, limit)
     if act is Act.RELEASE and wanted.state in ("", "held") and not (wanted.sender or wanted.link):
         yield (

@@ -176,8 +176,8 @@ class Request:
 
     ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is sent. A
     filter is for a preview only: it is done about the targets that the preview showed. ``by``, ``refuses``
-    and ``findings`` belong to a signature, ``without_receipt`` to a discard, ``incarnation`` to
-    ``link-accept``.
+    and ``findings`` belong to a signature, ``without_receipt`` and ``without_parts`` to a discard,
+    ``incarnation`` to ``link-accept``.
     """
 
     act: Act
@@ -191,6 +191,7 @@ class Request:
     refuses: bool = False
     findings: tuple[str, ...] = ()
     without_receipt: bool = False
+    without_parts: bool = False
     incarnation: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -251,6 +252,7 @@ def read_request(data: object) -> Request:
         refuses=data.get("refuses") is True,
         findings=tuple(_plain(each) for each in _list(data, "findings", 200)),
         without_receipt=data.get("without_receipt") is True,
+        without_parts=data.get("without_parts") is True,
         incarnation=_text(data, "incarnation"),
     )
     _require_sense(found)

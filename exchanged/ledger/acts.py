@@ -22,6 +22,7 @@ _FEW: Final = 20_000
 # Word for word as in the partial indexes, which are used only then.
 _ARRIVALS: Final = {
     "landed": "state = 'landed'",
+    "needing": "state IN ('needing', 'held', 'quarantined') AND state = 'needing'",
     "held": "state IN ('needing', 'held', 'quarantined') AND state = 'held'",
     "quarantined": "state IN ('needing', 'held', 'quarantined') AND state = 'quarantined'",
 }
@@ -96,7 +97,7 @@ def _is_few(connection: sqlite3.Connection, conditions: str, values: list[object
 def arrivals(
     connection: sqlite3.Connection, state: str, sender: str, link: str, reasons: tuple[str, ...], limit: int
 ) -> Iterator[int]:
-    """Rows of arrivals in ``state`` (landed, held or quarantined): oldest first, or reason by reason."""
+    """Rows of arrivals in ``state`` (a key of ``_ARRIVALS``): oldest first, or reason by reason."""
     conditions, values = _ARRIVALS[state], list[object]()
     if reasons:
         conditions += f" AND reason IN ({', '.join('?' * len(reasons))})"

@@ -382,13 +382,3 @@ def own_stream(connection: sqlite3.Connection, link: str, incarnation: str) -> S
         if row.state in (batches.COMMITTED, batches.NEEDING)
     ]
     return Stream(incarnation, batches.next_number(connection, link) - 1, tuple(still))
-
-
-def offer_again(transaction: Transaction, link: str, packet: int, priority: int) -> None:
-    """A restored neighbour wants the packet once more, in whatever state it is here."""
-    transaction.execute(
-        "INSERT INTO outgoing (link, kind, reference, priority, queued_at, again)"
-        " VALUES (?, 'packet', ?, ?, ?, 1) ON CONFLICT (link, kind, reference) DO UPDATE SET again = 1",
-        link, packet, priority, transaction.stamp,
-    )  # fmt: skip
-    transaction.wake(f"link:{link}")

@@ -209,6 +209,14 @@ def named_by(connection: sqlite3.Connection, arrival: int) -> dict[str, int]:
     return {row["digest"]: int(row["size"]) for row in rows}
 
 
+def proved_by(connection: sqlite3.Connection, arrival: int) -> tuple[str, ...]:
+    """What of it the neighbour has shown that it has: the rest may lie here, and is none of its (C9)."""
+    rows = connection.execute(
+        "SELECT digest FROM arrival_blob WHERE arrival = ? AND missing = 0 ORDER BY digest", (arrival,)
+    )
+    return tuple(row["digest"] for row in rows)
+
+
 def lacking(connection: sqlite3.Connection, link: str) -> dict[str, int]:
     """Blobs that needing arrivals of ``link`` lack: digest -> size as announced."""
     rows = connection.execute(

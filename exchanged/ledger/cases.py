@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from exchanged.ledger import awaited
@@ -86,8 +87,8 @@ def record(
     """An admitted packet changes its case: numbers, parties, history; ``joined`` cases and this become one.
 
     That bears the name of the one with the most packets: the others' rows move. What waited in the case for
-    one of its packets is judged again (``awaited``). ``at`` is when it was accepted: its place in the case,
-    also when it comes again after a restore (C23).
+    one of its packets is judged again (``awaited``), most of it later (``wake``). ``at`` is when it was
+    accepted: its place in the case, also when it comes again after a restore (C23).
     """
     every, numbers = tuple(dict.fromkeys((case_id, *joined))), tuple(numbers)
     case_id = _longest(transaction.connection, every)
@@ -99,6 +100,7 @@ def record(
         transaction.execute("UPDATE OR IGNORE case_party SET case_id = ? WHERE case_id = ?", case_id, other)
         transaction.execute("DELETE FROM case_party WHERE case_id = ?", other)
         transaction.execute("UPDATE case_history SET case_id = ? WHERE case_id = ?", case_id, other)
+        awaited.join(transaction, case_id, other)
         transaction.event("case-joined", key, detail={"case": case_id, "joined": other})
     new = [number for number in numbers if _name(transaction, case_id, number)]
     for agency in parties:
@@ -113,10 +115,15 @@ def record(
     awaited.release(
         transaction,
         case_id,
-        lambda: history(transaction.connection, case_id),
+        partial(history, transaction.connection),
         awaited.about_case(every, numbers),
         awaited.about_case(others, ()),
     )
+
+
+def wake(transaction: Transaction, limit: int) -> int:
+    """Judge again at most ``limit`` of what waits in cases that have changed. How many were gone through."""
+    return awaited.wake(transaction, partial(history, transaction.connection), limit)
 
 
 def unknown_of(connection: sqlite3.Connection, numbers: Iterable[CaseNumber]) -> tuple[CaseNumber, ...]:

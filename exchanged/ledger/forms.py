@@ -31,6 +31,9 @@ STEPS: Final = (
     "0018-case-types",
     "0019-streams",
     "0020-answers-page",
+    "0021-waking",
+    "0022-hops",
+    "0023-given",
 )
 """All of them, in order."""
 

@@ -20,6 +20,8 @@ from exchanged.ledger import (
     schema_case_types,
     schema_encryption,
     schema_expiring,
+    schema_given,
+    schema_hops,
     schema_keys,
     schema_log,
     schema_notes,
@@ -28,6 +30,7 @@ from exchanged.ledger import (
     schema_seals,
     schema_streams,
     schema_turns,
+    schema_waking,
 )
 from packet_spec.identifiers import canonical_case_number
 
@@ -399,6 +402,21 @@ def _streams(database: Database) -> None:
 @migrations(name="0020-answers-page")
 def _answers_page(database: Database) -> None:
     _run(database, schema_answers_page.STATEMENTS)
+
+
+@migrations(name="0021-waking")
+def _waking(database: Database) -> None:
+    _run(database, schema_waking.STATEMENTS)
+
+
+@migrations(name="0022-hops")
+def _hops(database: Database) -> None:
+    _run(database, schema_hops.STATEMENTS)
+
+
+@migrations(name="0023-given")
+def _given(database: Database) -> None:
+    _run(database, schema_given.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

@@ -100,6 +100,16 @@ def record_hop(transaction: Transaction, hop: HopNote, document: bytes) -> int |
     return cursor.lastrowid if cursor.rowcount == 1 else None
 
 
+def times_noted(connection: sqlite3.Connection, hop: HopNote, at_most: int) -> int:
+    """How many notes about the packet are kept of that node, whatever they say; counted to ``at_most``."""
+    row = connection.execute(
+        "SELECT count(*) AS said FROM"
+        " (SELECT 1 FROM hop WHERE packet_id = ? AND sender = ? AND node = ? LIMIT ?)",
+        (hop.key.packet_id, hop.key.sender, hop.node, at_most),
+    ).fetchone()
+    return int(row["said"])
+
+
 def hops_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[sqlite3.Row, ...]:
     """Every hop note about a packet, in the order of the way."""
     rows = connection.execute(

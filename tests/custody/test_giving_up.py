@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 
-from exchanged.acts.values import Act
+from exchanged.acts.values import Act, Filter
 from exchanged.ledger import arrivals, releasing
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.verify import verify_ledger
 from exchanged.states import ArrivalState, Event
-from packet_spec.model import ReceiptKind
+from packet_spec.identity import sha256_hex
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.waybill_model import ExceptionKind
 from tests.support.acting import act, outcomes, recorded
-from tests.support.peer import Sealed
+from tests.support.network import POLICE
+from tests.support.peer import Sealed, packet_item
 from tests.support.province import Province, node, station, video_packet
 
 
@@ -128,3 +131,119 @@ def test_what_nobody_can_be_told_of_needs_the_operators_word(province: Province)
     province.police.send(packet)
     province.run()
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+
+
+# --- what lacks a large part ----------------------------------------------------------------------------
+
+BLOB = b"a part that its sender never puts" * 40_000
+
+
+def lack(province: Province, packet: Sealed, blobs: dict[str, bytes]) -> None:
+    """The packet lands from the police, whose waybill names these parts; none of them is put."""
+    police = province.police
+    police.put(police.batch([(packet_item(packet.data, packet.key, blobs), packet.data)]))
+    province.run()
+    assert province.arrivals() == [("needing", "")]
+
+
+def needed(province: Province) -> list[ExceptionKind]:
+    """What the police read of their batches that is not simply disposed of."""
+    told = province.police.acknowledgement()
+    assert told is not None
+    assert told.through == 1
+    return [each.kind for each in told.exceptions]
+
+
+def test_c6_what_lacks_a_part_that_never_comes_is_given_up_and_its_sender_is_told(province: Province) -> None:
+    """It stays in its neighbour's custody for ever otherwise, and every look goes through it."""
+    whole = video_packet(province)
+    lack(province, whole, whole.blobs)
+    assert needed(province) == [ExceptionKind.NEED]
+    # The part may be on its way: nothing but the operator's word says that it is not.
+    assert outcomes(act(node(province), Act.DISCARD, whole.key.packet_id)) == ["lacks-blobs"]
+    seen = act(node(province), Act.DISCARD, whole.key.packet_id, without_parts=True, preview=True)
+    assert (outcomes(seen), needed(province)) == (["discarded-told"], [ExceptionKind.NEED])
+    done = act(node(province), Act.DISCARD, whole.key.packet_id, without_parts=True)
+    assert outcomes(done) == ["discarded-told"]
+    folder = next((node(province).config.node.data_dir / "discarded").iterdir())
+    assert [each.name for each in folder.iterdir()] == ["item.packet"]
+    assert (folder / "item.packet").read_bytes() == whole.data
+    province.run()
+    assert (province.arrivals(), needed(province)) == ([], [])
+    (receipt,) = province.receipts(province.police)
+    assert (receipt.kind, receipt.recipient) == (ReceiptKind.UNDELIVERABLE, "")
+    assert [finding.code for finding in receipt.findings] == ["discarded-by-operator"]
+    assert province.procuratorate.items(ItemKind.PACKET) == []
+    (event,) = province.events("discard")
+    assert json.loads(str(event["detail"]))["was"] == "needing"
+    verify_ledger(node(province).opened.ledger.read(), node(province).config.node.data_dir)
+    # Sent once more as a higher attempt, with its parts, it passes.
+    request = province.request("prosecution.transfer", extra_documents=("EVD-024",), video_bytes=2_000_000)
+    again = province.police.seal(request, attempt=2, packet_id=whole.key.packet_id)
+    province.police.acknowledge()
+    province.police.send(again)
+    province.run()
+    assert [each.kind for each in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+    assert province.procuratorate.items(ItemKind.PACKET) == [again.data]
+
+
+def test_c9_what_is_set_aside_holds_no_part_that_only_others_have_put(province: Province) -> None:
+    """Naming a digest would be enough to find somebody else's part among one's own things."""
+    theirs = video_packet(province)
+    province.police.send(theirs)
+    province.run()
+    mine = province.procuratorate.seal(province.request())
+    assert theirs.blobs
+    named = packet_item(mine.data, mine.key, theirs.blobs)
+    province.procuratorate.put(province.procuratorate.batch([(named, mine.data)]))
+    province.run()
+    assert province.arrivals() == [("needing", "")]
+    done = act(
+        node(province), Act.DISCARD, mine.key.packet_id, without_parts=True, without_receipt=True
+    )
+    assert [each.startswith("discarded") for each in outcomes(done)] == [True]
+    folder = next((node(province).config.node.data_dir / "discarded").iterdir())
+    assert [each.name for each in folder.iterdir()] == ["item.packet"]
+
+
+def test_what_lacks_a_part_and_has_no_good_seal_needs_both_words(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    forged = packet.data.replace(b"case.report", b"case.rep0rt", 1)
+    lack(province, Sealed(packet.seal, forged, {}), {sha256_hex(BLOB): BLOB})
+    what = packet.key.packet_id
+    assert outcomes(act(node(province), Act.DISCARD, what, without_receipt=True)) == ["lacks-blobs"]
+    assert outcomes(act(node(province), Act.DISCARD, what, without_parts=True)) == ["no-receipt"]
+    assert needed(province) == [ExceptionKind.NEED]
+    done = act(node(province), Act.DISCARD, what, without_parts=True, without_receipt=True)
+    assert outcomes(done) == ["discarded-untold"]
+    province.run()
+    assert (province.arrivals(), needed(province)) == ([], [])
+
+
+def test_of_many_what_lacks_a_part_is_meant_only_where_it_is_named(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    lack(province, packet, {sha256_hex(BLOB): BLOB})
+    everything, those = Filter(), Filter(state="needing")
+    seen = [
+        act(node(province), Act.DISCARD, filter=one, preview=True, without_parts=True)
+        for one in (everything, those)
+    ]
+    assert [outcomes(each) for each in seen] == [[], ["discarded-told"]]
+    assert outcomes(act(node(province), Act.DISCARD, filter=those, preview=True)) == ["lacks-blobs"]
+
+
+def test_what_came_of_a_part_that_nothing_lacks_any_more_goes_at_the_next_start(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    lack(province, packet, {sha256_hex(BLOB): BLOB})
+    link = node(province).opened.links.name_of(POLICE)
+    incoming = node(province).config.node.data_dir / "blobs" / "incoming"
+    partial, other = incoming / f"{sha256_hex(BLOB)}.{link}", incoming / "0a1b2c.part"
+    for path in (partial, other):
+        path.write_bytes(BLOB[:1000])
+    node(province).die()
+    node(province).open()
+    assert partial.exists()
+    act(node(province), Act.DISCARD, packet.key.packet_id, without_parts=True)
+    node(province).die()
+    node(province).open()
+    assert (partial.exists(), other.exists()) == (False, True)

@@ -33,11 +33,12 @@ class Listener:
     holds: bool = False
     handlers: dict[str, NoteHandler] = field(default_factory=dict)
 
-    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> None:
+    def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
         del transaction, row
         if self.holds:
             raise Held("not-yet")
         self.heard.append(note)
+        return True
 
 
 @pytest.fixture

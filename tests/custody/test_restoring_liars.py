@@ -275,7 +275,7 @@ def test_c23_what_was_taken_back_or_is_on_hold_leaves_for_nobody_who_asks_for_it
         assert outcomes(act(police, deed, packet_id))
         act(police, Act.RESUME, link)
         want = Want("a" * 32, (PacketKey(POLICE, packet_id),))
-        assert police.opened.ledger.write(lambda tx: give_again(tx, link, want)) == 0
+        assert police.opened.ledger.write(lambda tx: give_again(tx, PROVINCE, link, want)) == 0
         network.run()
         assert rows(network, PROVINCE, "SELECT * FROM packet") == []
         assert rows(network, POLICE, "SELECT * FROM batch_item WHERE kind = 'packet'") == []

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from exchanged import restore_answers, restore_portions
-from exchanged.ledger import batches, restoring
+from exchanged.ledger import batches, given, restoring
 from packet_spec.model import ItemKind
 from packet_spec.note import open_note
 from packet_spec.note_rules import RESTORE
-from packet_spec.restoring import Ask, Page, decode_restoring
+from packet_spec.restoring import Ask, Page, Want, decode_restoring
 from tests.custody.test_cost import plans
 from tests.custody.test_restoring_liars import drop, pages_to, tell
 from tests.support.bridging import one_for_all, rows
@@ -251,3 +251,49 @@ def test_c23_what_a_neighbour_put_there_meanwhile_keeps_no_answer_back(tmp_path:
         world.drain()
         assert not restoring.is_going_on(network.nodes[PROCURATORATE].opened.ledger.read())
         check_books(world)
+
+
+def grown(province: Province) -> list[tuple[object, ...]]:
+    """What wishes leave in the ledger of the province: notes, events, batches, and what waits."""
+    return [
+        *rows(province.network, PROVINCE, "SELECT count(*) FROM note WHERE from_node <> to_node"),
+        *rows(province.network, PROVINCE, "SELECT count(*) FROM event WHERE kind = 'offered-again'"),
+        *rows(province.network, PROVINCE, "SELECT count(*) FROM batch_item WHERE kind = 'packet'"),
+    ]
+
+
+def wish(province: Province, *wanted: Sealed, incarnation: str = FIRST) -> int:
+    """The procuratorate wants these. Returns how many come to it."""
+    tell(province.procuratorate, Want(incarnation, tuple(each.key for each in wanted)))
+    province.run()
+    came = len(province.procuratorate.items(ItemKind.PACKET))
+    rest(province)
+    return came
+
+
+def test_c23_nobody_has_a_packet_given_again_as_often_as_he_wants_it(province: Province) -> None:
+    """One note had two thousand packets sent once more, as often as one who never was restored said so."""
+    one, other = exchange(province, 2)
+    came = [wish(province, one, incarnation=f"{number:032x}") for number in range(given._AT_ONCE + 3)]
+    assert came == [1] * given._AT_ONCE + [0] * 3
+    before = grown(province)
+    assert wish(province, one, one, one) == 0
+    assert grown(province) == before
+    # Another packet, and whoever was restored after a while, has it as ever.
+    assert wish(province, one, other) == 1
+    province.network.clock.advance(given._EVERY.total_seconds() + 1)
+    assert wish(province, one) == 1
+    assert wish(province, one) == 0
+
+
+def test_c23_a_question_or_page_of_which_nothing_comes_is_not_kept(province: Province) -> None:
+    exchange(province, 1)
+    tell(province.police, Ask(FIRST, LONG_AGO))
+    rest(province)
+    before = grown(province)
+    for _ in range(3):
+        province.network.clock.advance(0.001)
+        tell(province.police, Ask(FIRST, LONG_AGO))
+        tell(province.police, Page(SECOND, last=True, final=True, sure=True))
+        rest(province)
+    assert grown(province) == before

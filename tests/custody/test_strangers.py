@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exchanged import concerning
-from exchanged.concerning import STRANGER, UNKNOWN_PACKET
+from exchanged.concerning import NOTED_TOO_OFTEN, STRANGER, UNKNOWN_PACKET
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import HopNote, ItemKind, Receipt, ReceiptKind
@@ -13,7 +13,7 @@ from packet_spec.receipt import sign_receipt
 from packet_spec.waybill_model import WaybillItem
 from tests.support.network import COURT, POLICE, PROCURATORATE
 from tests.support.peer import Peer, Sealed
-from tests.support.province import Province, receipt_item, rows, seal_digest_of
+from tests.support.province import Province, node, receipt_item, rows, seal_digest_of
 
 Item = tuple[WaybillItem, bytes]
 
@@ -55,6 +55,51 @@ def sent(province: Province) -> Sealed:
     province.police.send(packet)
     province.run()
     return packet
+
+
+def noted(province: Province, by: Peer, packet: Sealed, count: int) -> list[Item]:
+    """That many different notes of a node that the packet passed, put into its mailbox."""
+    found = []
+    for _ in range(count):
+        province.network.clock.advance(0.001)
+        found.append(hop_item(by, packet.key, seal_digest_of(packet)))
+    by.put(by.batch(found))
+    province.run()
+    return found
+
+
+def test_a_node_that_a_packet_passes_notes_it_only_so_often(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever receives a packet could fill its sender's ledger with signed notes about it."""
+    monkeypatch.setattr(concerning, "OF_ONE_KIND", 3)
+    packet = sent(province)
+    passed = len(province.police.items(ItemKind.HOP))
+    first = noted(province, province.procuratorate, packet, 5)
+    assert province.arrivals() == [("quarantined", NOTED_TOO_OFTEN)] * 2
+    assert len(province.police.items(ItemKind.HOP)) == passed + 3
+    # What was noted may come again as often as it likes, and nobody else's notes are fewer for it.
+    province.procuratorate.put(province.procuratorate.batch(first[:3]))
+    province.run()
+    assert len(province.arrivals()) == 2
+    noted(province, province.police, packet, 1)
+    assert len(province.arrivals()) == 2
+
+
+def test_what_others_noted_of_a_packet_is_not_read_for_the_next_note(province: Province) -> None:
+    packet = sent(province)
+    ledger = node(province).opened.ledger
+    seen: set[str] = set()
+    ledger._connection.set_trace_callback(seen.add)
+    noted(province, province.procuratorate, packet, 1)
+    ledger._connection.set_trace_callback(None)
+    plans = [
+        row[3]
+        for statement in seen
+        if statement.startswith("SELECT") and " hop " in statement
+        for row in ledger.read().execute("EXPLAIN QUERY PLAN " + statement)
+    ]
+    assert "SEARCH hop USING COVERING INDEX hop_packet (packet_id=? AND sender=? AND node=?)" in plans
 
 
 @pytest.mark.parametrize("make", [hop_item, delivered_item])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cli.fiction.case_file import CaseFile, new_case
 from cli.fiction.request import DropRequest
+from exchanged import judge
 from exchanged.config import load_config
+from exchanged.ledger import awaited, releasing
 from exchanged.ledger.awaited import FOR_PREDECESSOR
 from packet_spec.model import ItemKind, ReceiptKind, Route
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE
 from tests.support.peer import Sealed
-from tests.support.province import Province, node, publish, rows
+from tests.support.province import Province, link_to, node, publish, rows, station
 
 WAITS = ("held", FOR_PREDECESSOR)
 
@@ -122,6 +125,73 @@ def test_what_waits_in_a_known_case_waits_for_that_alone(strict: Province) -> No
     strict.police.send(of_police(strict, known, "case.report"))
     look(strict)
     assert strict.arrivals() == []
+
+
+def piled_up(strict: Province, count: int) -> tuple[CaseFile, list[Sealed]]:
+    """So many packets of one agency wait for one report of another."""
+    about = case(strict, 1)
+    early = []
+    for each in range(count):
+        now = strict.network.clock.now()
+        request = DropRequest("case.report.feedback", PROCURATORATE, POLICE, now, case=about, seed=100 + each)
+        early.append(strict.procuratorate.seal(request))
+    strict.procuratorate.send(*early)
+    look(strict)
+    assert strict.arrivals() == [WAITS] * count
+    return about, early
+
+
+def woken_a_write(strict: Province) -> list[int]:
+    """For each write of the ledger from now on: how many it wakes. Of those that wake some."""
+    groups = [0]
+
+    def see(statement: str) -> None:
+        if statement.startswith("COMMIT"):
+            groups.append(0)
+        if statement.startswith("INSERT INTO event") and "'release'" in statement:
+            groups[-1] += 1
+
+    connection: Any = node(strict).opened.ledger._connection
+    connection.set_trace_callback(see)
+    return groups
+
+
+def test_what_one_agency_piled_up_for_a_case_is_woken_in_groups(
+    strict: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One packet of another agency made one write of all of it, which nothing else got in between."""
+    about, early = piled_up(strict, 9)
+    monkeypatch.setattr(judge, "_GROUP", 2)
+    monkeypatch.setattr(awaited, "_AT_ONCE", 2)
+    groups = woken_a_write(strict)
+    strict.police.send(of_police(strict, about))
+    for _ in range(5):
+        look(strict)
+    assert (max(groups), sum(groups)) == (2, 9)
+    assert strict.arrivals() == []
+    assert sorted(strict.police.items(ItemKind.PACKET)) == sorted(each.data for each in early)
+    assert rows(strict, "SELECT * FROM awaited") == rows(strict, "SELECT * FROM waking") == []
+
+
+def test_a_crash_between_two_groups_leaves_none_that_has_its_predecessor(
+    strict: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about, early = piled_up(strict, 7)
+    monkeypatch.setattr(judge, "_GROUP", 2)
+    monkeypatch.setattr(awaited, "_AT_ONCE", 2)
+    strict.police.send(of_police(strict, about))
+    link_to(strict, POLICE).step()
+    for _ in range(2):
+        station(strict, "judge").step()
+    assert 0 < len([each for each in strict.arrivals() if each == WAITS]) < 7
+    node(strict).die()
+    # A start lets everything be judged again: here the case alone does.
+    monkeypatch.setattr(releasing, "mark", lambda _transaction, _reasons=(): None)
+    node(strict).open()
+    for _ in range(5):
+        look(strict)
+    assert strict.arrivals() == []
+    assert len(strict.police.items(ItemKind.PACKET)) == len(early)
 
 
 def test_what_waits_is_judged_when_its_time_is_over(strict: Province) -> None:

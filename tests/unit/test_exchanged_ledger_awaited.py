@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
-from exchanged.ledger import arrivals, awaited, cases
+from exchanged.ledger import Ledger, arrivals, awaited, cases
 from exchanged.ledger.awaited import FOR_PREDECESSOR, Awaited, about_case
+from exchanged.ledger.schema import migrations
 from exchanged.states import ArrivalState, Event
 from packet_spec.catalogue import ANY
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
 from tests.support.books import Books, packet_id
+from tests.support.clock import FakeClock
 from tests.support.documents import COURT, POLICE
 
 REPORT, TRANSFER = "case.report", "prosecution.transfer"
@@ -53,6 +58,13 @@ def admit(
     books.write(partial(record, business_type=business_type, key=PacketKey(POLICE, packet_id(number))))
 
 
+def wake(books: Books, limit: int = 100) -> int:
+    """As the judge goes on, in steps of its own."""
+    found = books.ledger.write(lambda tx: cases.wake(tx, limit))
+    assert isinstance(found, int)
+    return found
+
+
 def kept(books: Books) -> list[tuple[str, str, int]]:
     return [tuple(row) for row in books.ledger.read().execute("SELECT * FROM awaited ORDER BY 3, 1, 2")]
 
@@ -80,6 +92,8 @@ def test_packets_of_a_case_copy_nothing_of_what_waits_in_it(books: Books) -> Non
         wait(books, each, NUMBERS, REPORT)
     # The numbers that were not known come to name the case: that much moves, once.
     admit(books, 2, "case", NUMBERS, TRANSFER)
+    while wake(books):
+        pass
     before = books.ledger._connection.total_changes
     admit(books, 3, "case", NUMBERS, TRANSFER)
     assert books.ledger._connection.total_changes - before < 10
@@ -130,6 +144,7 @@ def test_waiting_for_a_case_is_found_by_its_key(books: Books) -> None:
     seen: list[str] = []
     books.ledger._connection.set_trace_callback(seen.append)
     admit(books, 1, "case", ONE, TRANSFER)
+    admit(books, 2, "case", ONE, REPORT)
     books.ledger._connection.set_trace_callback(None)
     asked = [each for each in seen if "FROM awaited" in each and not each.startswith("DELETE")]
     plans = [
@@ -137,8 +152,9 @@ def test_waiting_for_a_case_is_found_by_its_key(books: Books) -> None:
         for statement in asked
         for row in books.ledger.read().execute("EXPLAIN QUERY PLAN " + statement)
     ]
-    assert any(plan == "SEARCH awaited USING PRIMARY KEY (about=? AND type=?)" for plan in plans)
-    assert [plan for plan in plans if "SCAN awaited" in plan] == []
+    for key in ("(about=? AND type=?)", "(about=? AND (type,arrival)>(?,?))"):
+        assert f"SEARCH awaited USING PRIMARY KEY {key}" in plans
+    assert [plan for plan in plans if "SCAN awaited" in plan or "TEMP B-TREE" in plan] == []
 
 
 def test_nobody_asks_for_the_types_of_a_case_in_which_nothing_waits(books: Books) -> None:
@@ -148,3 +164,83 @@ def test_nobody_asks_for_the_types_of_a_case_in_which_nothing_waits(books: Books
     admit(books, 2, "case", ONE, TRANSFER)
     books.ledger._connection.set_trace_callback(None)
     assert [each for each in seen if each.startswith("WITH RECURSIVE")] == []
+
+
+# --- more than a step takes -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaited, "_AT_ONCE", 2)
+
+
+def marks(books: Books) -> list[tuple[str, str]]:
+    rows = books.ledger.read().execute("SELECT about, case_id FROM waking ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_is_more_than_a_few_is_woken_group_by_group(books: Books) -> None:
+    waiting = [wait(books, each, ONE, REPORT) for each in range(7)]
+    others = [wait(books, 10 + each, ONE, "trial.indict") for each in range(3)]
+    admit(books, 1, "case", ONE, REPORT)
+    assert len([row for row in waiting if is_woken(books, row)]) == 2
+    seen = []
+    while found := wake(books, 3):
+        seen.append(found)
+    # Each waits for two numbers: who is woken by the first is gone from the second.
+    assert (max(seen), marks(books)) == (3, [])
+    assert [is_woken(books, row) for row in (*waiting, *others)] == [True] * 7 + [False] * 3
+    assert kept(books) == [("case:case", "trial.indict", row) for row in others]
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_was_not_gone_through_yet_misses_nothing_that_comes_meanwhile(books: Books) -> None:
+    waiting = [wait(books, each, ONE, REPORT) for each in range(5)]
+    admit(books, 1, "case", ONE, TRANSFER)
+    assert len({row for about, _, row in kept(books) if about.startswith("number:")}) > 0
+    admit(books, 2, "case", OTHER, REPORT)
+    while wake(books, 2):
+        pass
+    assert [is_woken(books, row) for row in waiting] == [True] * 5
+    assert kept(books) == []
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_was_not_gone_through_yet_goes_with_its_case_into_another(books: Books) -> None:
+    for each in (1, 2, 3):
+        admit(books, each, "two", TWO, TRANSFER)
+    waiting = [wait(books, each, ONE, REPORT) for each in range(5)]
+    admit(books, 4, "one", ONE, TRANSFER)
+    assert marks(books)
+    admit(books, 5, "two", TWO, TRANSFER, ("one",))
+    assert {case for _, case in marks(books)} == {"two"}
+    while wake(books, 2):
+        pass
+    assert kept(books) == [("case:two", REPORT, row) for row in waiting]
+    admit(books, 6, "two", TWO, REPORT)
+    while wake(books, 2):
+        pass
+    assert [is_woken(books, row) for row in waiting] == [True] * 5
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_waits_in_one_case_more_is_gone_through_once(books: Books) -> None:
+    admit(books, 1, "one", ONE, TRANSFER)
+    waiting = [wait(books, each, ONE, REPORT) for each in range(5)]
+    admit(books, 2, "other", (*OTHER, ONE[0]), TRANSFER)
+    while wake(books, 2):
+        pass
+    assert kept(books) == [(about, REPORT, row) for row in waiting for about in ("case:one", "case:other")]
+
+
+def test_0021_waking_keeps_who_waits(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection), stop_before="0021-waking")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("INSERT INTO awaited VALUES ('case:one', ?, 3)", (REPORT,))
+    with closing(Ledger(path, FakeClock(), on_wake=lambda _: None, threaded=False)) as ledger:
+        found = ledger.read().execute("SELECT * FROM awaited").fetchall()
+        assert [tuple(row) for row in found] == [("case:one", REPORT, 3)]
+        assert ledger.write(lambda tx: cases.wake(tx, 5)) == 0

@@ -83,6 +83,10 @@ def test_portions_fit_into_a_note_each_and_lose_nothing() -> None:
 def test_too_many_wishes_and_what_is_no_such_document_are_refused() -> None:
     with pytest.raises(SchemaError):
         encode_restoring(Want("c" * 32, (KEY,) * (WANTED + 1)))
+    most = encode_restoring(Want("c" * 32, (KEY,) * WANTED))
+    one = most[most.index(b"<packet") : most.index(b"/>") + 2]
+    with pytest.raises(SchemaError):
+        decode_restoring(most.replace(one, one * 2, 1))
     with pytest.raises(FormatError):
         decode_restoring(encode_restoring(PAGE).replace(b"<page", b"<pages"))
     with pytest.raises(FormatError):
