@@ -25,8 +25,8 @@ from typing import Any, Final
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-# A machine with other work is given so much more: the size of a quick shard shall decide, not its time.
-QUICK_SLACK: Final = 3.0
+# A slow machine, or one with other work, is given so much more: the size of a shard shall decide, not its time.
+SLACK: Final = 3.0
 # What is told of a row that the quick set leaves to the full one, and of one that was not reached in time.
 _FULL_ONLY: Final = "only the full set tries it"
 _NO_TIME: Final = "the time of the shard was over before its first case"
@@ -85,7 +85,7 @@ def run_shard(
         return result("not-run", f"this machine has no {', '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix=f"certainty-{shard.name}-"))
     folder.chmod(0o755)
-    allowed = QUICK_SLACK * shard.quick_seconds if quick else min(shard.full_seconds, MOST_SECONDS)
+    allowed = min(SLACK * (shard.quick_seconds if quick else shard.full_seconds), MOST_SECONDS)
     outcomes, last, is_done = _run_process(shard, folder, seed, allowed, progress, quick=quick)
     told = {outcome.row for outcome in outcomes}
     if is_done and quick:

@@ -96,8 +96,8 @@ class Shard:
     needs: Sequence[str] = ()
     in_quick: bool = True
     full_only: tuple[str, ...] = ()
-    # What its quick size takes on two idle cores; all of the quick set together stay well below ten minutes.
-    # On a machine with other work it is given three times as much (``Run.seconds``).
+    # What its two sizes take on two idle cores; all of the quick set together stay well below ten minutes. A
+    # slow machine, or one with other work, is given three times as much, and never more than twenty minutes
+    # (``Run.seconds``); what a shard does not come to in that time is told.
     quick_seconds: int = 60
-    # What the full size may take (``Run.seconds``); what it does not come to in that time is told.
     full_seconds: int = 600

@@ -30,7 +30,9 @@ from certainty.sweep.world import JOURNEY, ROLES, World
 from exchanged.places import DAMAGE_FILE
 
 _WRITES: Final = {name: CHANGES[name] for name in ("write", "pwrite64", "openat", "mkdir", "ftruncate")}
+# So many cases of each fault.
 _QUICK: Final = 2
+_FULL: Final = 175
 _GOAL_SECONDS: Final = 5.0
 
 
@@ -91,7 +93,7 @@ def work(run: Run) -> Iterator[Outcome]:
     with ready(run) as layouts:
         made = layouts[""]
         sites = [_sites(made, index, roles) for index in range(len(FAULTS))]
-        most = _QUICK if run.quick else _most(run)
+        most = _QUICK if run.quick else _FULL
         cases = shuffled([case for found in sites for case in _thinned(found, most)], run.seed)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "failed at"))
         for row in dict.fromkeys(fault.row for fault in FAULTS):
@@ -101,11 +103,6 @@ def work(run: Run) -> Iterator[Outcome]:
             what = f"{found} sites of {' and '.join(roles)}"
             part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
             yield part.outcome(row, planned, what, _GOAL_SECONDS, start_seconds())
-
-
-def _most(run: Run) -> int:
-    """So many cases of each fault fit into the time."""
-    return int(run.seconds // 4)
 
 
 def _thinned(cases: Sequence[Failing], most: int) -> list[Failing]:

@@ -12,7 +12,7 @@ import pytest
 from certainty.__main__ import run_all
 from certainty.matrix import Row, load_matrix, rows_without_source
 from certainty.report import make_page, make_report, row_value
-from certainty.runner import QUICK_SLACK, Results, ShardResult, run_shard
+from certainty.runner import SLACK, Results, ShardResult, run_shard
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 from certainty.shards import SHARDS
 from certainty.source import source_of
@@ -90,8 +90,8 @@ def test_what_a_shard_says_itself_of_such_a_row_stands() -> None:
 
 
 def test_each_shard_has_a_time_of_its_own_and_never_more_than_twenty_minutes() -> None:
-    assert run("tells_its_time", quick_seconds=7).outcomes[0].cases == 7 * QUICK_SLACK
-    assert run("tells_its_time", quick=False, quick_seconds=7, full_seconds=300).outcomes[0].cases == 300
+    assert run("tells_its_time", quick_seconds=7).outcomes[0].cases == 7 * SLACK
+    assert run("tells_its_time", quick=False, full_seconds=300).outcomes[0].cases == 300 * SLACK
     assert run("tells_its_time", quick=False, full_seconds=3000).outcomes[0].cases == MOST_SECONDS
 
 
