@@ -25,7 +25,7 @@ from typing import Any, Final
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-# A slow machine, or one with other work, is given so much more: the size of a shard shall decide, not its time.
+# A slow machine, or one with other work, is given so much more: its size ends a shard, not its time.
 SLACK: Final = 3.0
 # What is told of a row that the quick set leaves to the full one, and of one that was not reached in time.
 _FULL_ONLY: Final = "only the full set tries it"
