@@ -7,6 +7,7 @@ encoding of the terminal and no closed pipe makes it crash. Leaves to others: wh
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -32,7 +33,7 @@ from cli.locale import _, told
 from cli.locale.click_texts import translate_click
 from cli.render import make_printable, printable, say_json
 from exchanged import __version__
-from exchanged.errors import ConfigurationError
+from exchanged.errors import ConfigurationError, FileOperationError
 from packet_spec.errors import ExchangeError
 
 NAME: Final = "exchangectl"
@@ -153,8 +154,25 @@ def _run(words: list[str]) -> int:
         return _report(error, words)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        refused = _refused(error)
+        return _report_internal(error, words) if refused is None else _report(refused, words)
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it
         return _report_internal(error, words)
+
+
+def _refused(error: OSError) -> FileOperationError | None:
+    """The error as one of ours where a person can see to its reason."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        hint = "run this as root, or as the user to whom it belongs"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "make room on that volume"
+    elif error.errno == errno.EROFS:
+        hint = "the volume is mounted read-only: name another place, or have it mounted for writing"
+    else:
+        return None
+    where, found = str(error.filename or ""), error.strerror or ""
+    return FileOperationError("the system refuses a file operation", where=where, found=found, hint=hint)
 
 
 def _report(error: ExchangeError, words: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -133,6 +134,23 @@ def test_an_error_nobody_foresaw_is_one_line_and_a_traceback_on_request(
     ]
     assert main(["--debug", "fail"]) == ExitCode.TEMPORARY
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_named_with_what_to_do(
+    raising: dict[str, BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising["error"] = PermissionError(errno.EACCES, "Permission denied", "/data/keys")
+    assert main(["fail"]) == ExitCode.TEMPORARY
+    assert capsys.readouterr().err.splitlines() == [
+        "the system refuses a file operation: /data/keys",
+        "  expected: -",
+        "  found: Permission denied",
+        "hint: run this as root, or as the user to whom it belongs",
+        "see: docs/errors.md#file-operation-failed",
+    ]
+    raising["error"] = OSError(errno.ENOSPC, "No space left on device")
+    assert main(["fail"]) == ExitCode.TEMPORARY
+    assert "hint: make room on that volume" in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
