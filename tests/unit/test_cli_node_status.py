@@ -204,6 +204,22 @@ def test_a_node_that_never_ran_and_one_that_cannot_be_read(
     assert desk.json("node", "status", code=6)["exit_code"] == 6
 
 
+def test_a_node_that_lost_its_ledger_is_not_taken_for_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    (tmp_path / "data" / "spool").mkdir(exist_ok=True)
+    (tmp_path / "data" / "spool" / "1").touch()
+    lines = desk.json("node", "status", code=6)["status"]["lines"]
+    told = [line["detail"] for line in lines if line["name"] == "ledger"]
+    assert len(told) == 1
+    assert "the ledger of this node is gone" in told[0]
+    assert "node restore BACKUP" in told[0]
+    checks = desk.json("config", "check", code=2)["checks"]
+    assert [check["state"] for check in checks if check["name"] == "ledger lost"] == ["problem"]
+    assert desk.json("queue", "summary", code=6)["error"]["reference"] == "ledger-damaged"
+
+
 def test_damage_outweighs_everything(network: Network) -> None:
     node = network.nodes[POLICE]
     node.close()
