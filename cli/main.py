@@ -154,11 +154,9 @@ def _run(words: list[str]) -> int:
         return _report(error, words)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        refused = _refused(error)
-        return _report_internal(error, words) if refused is None else _report(refused, words)
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it
-        return _report_internal(error, words)
+        refused = _refused(error) if isinstance(error, OSError) else None
+        return _report_internal(error, words) if refused is None else _report(refused, words)
 
 
 def _refused(error: OSError) -> FileOperationError | None:
