@@ -123,6 +123,22 @@ def describe(error: ExchangeError) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
+def refused_by_system(error: Exception) -> FileOperationError | None:
+    """An error that nobody foresaw as one of ours, where a person can see to its reason; else None."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        hint = "run this as root, or as the user to whom it belongs"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "make room on that volume"
+    elif error.errno == errno.EROFS:
+        hint = "the volume is mounted read-only: name another place, or have it mounted for writing"
+    else:
+        return None
+    where, found = str(error.filename or ""), error.strerror or ""
+    return FileOperationError("the system refuses a file operation", where=where, found=found, hint=hint)
+
+
 def show_usage_error(error: click.ClickException) -> int:
     """Print what is wrong with a command line, whatever the terminal can show; its exit code."""
     error.show(file=sys.stderr)
@@ -155,22 +171,8 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it
-        refused = _refused(error) if isinstance(error, OSError) else None
+        refused = refused_by_system(error)
         return _report_internal(error, words) if refused is None else _report(refused, words)
-
-
-def _refused(error: OSError) -> FileOperationError | None:
-    """The error as one of ours where a person can see to its reason."""
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        hint = "run this as root, or as the user to whom it belongs"
-    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "make room on that volume"
-    elif error.errno == errno.EROFS:
-        hint = "the volume is mounted read-only: name another place, or have it mounted for writing"
-    else:
-        return None
-    where, found = str(error.filename or ""), error.strerror or ""
-    return FileOperationError("the system refuses a file operation", where=where, found=found, hint=hint)
 
 
 def _report(error: ExchangeError, words: Sequence[str]) -> int:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from cli.daemon import exchanged as daemon
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import LazyGroup, translate_help
 from cli.locale import Catalogue, _, language
@@ -151,6 +153,17 @@ def test_what_the_system_refuses_is_named_with_what_to_do(
     raising["error"] = OSError(errno.ENOSPC, "No space left on device")
     assert main(["fail"]) == ExitCode.TEMPORARY
     assert "hint: make room on that volume" in capsys.readouterr().err.splitlines()
+
+
+def test_so_does_the_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/data/volume-damaged")
+
+    monkeypatch.setattr("exchanged.config.load_config", refuse)
+    done = CliRunner().invoke(daemon, ["--config", str(tmp_path / "exchanged.toml")])
+    assert done.exit_code == ExitCode.TEMPORARY
+    assert "the system refuses a file operation: /data/volume-damaged" in done.stderr
+    assert "nobody foresaw" not in done.stderr
 
 
 @pytest.mark.parametrize(
