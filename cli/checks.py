@@ -28,14 +28,14 @@ from cli.node_init import unfilled
 from cli.service_user import current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config, NodeConfig
-from exchanged.errors import DependencyError
+from exchanged.errors import DependencyError, LedgerDamagedError, NotFoundError
 from exchanged.jail import jail_of, links_on_our_volume
 from exchanged.key_credentials import passphrase_of
 from exchanged.key_files import key_ids_here, key_in_use
 from exchanged.keys import check_private_file, load_encryption_key, load_key
 from exchanged.ledger import open_read_only
 from exchanged.ledger.owner import owner_of
-from exchanged.own_ledger import owner_by
+from exchanged.own_ledger import owner_by, require_own_ledger
 from exchanged.places import LEDGER_FILE
 from packet_spec.errors import ExchangeError
 from packet_spec.model import Directory, KeyUse, NodeRole
@@ -131,10 +131,16 @@ def _check_data_dir(path: Path) -> Iterator[Check]:
 
 
 def _check_ledger(node: NodeConfig) -> Iterator[Check]:
-    """Whose it is; whether it can be read is not asked here."""
+    """Whether one that was there is gone, and whose it is; whether it can be read is not asked here."""
     try:
         with closing(open_read_only(node.data_dir / LEDGER_FILE)) as connection:
             known = owner_of(connection)
+    except NotFoundError:
+        try:
+            require_own_ledger(node.data_dir)
+        except LedgerDamagedError as error:
+            yield Check("ledger lost", CheckState.PROBLEM, _with_advice(error))
+        return
     except ExchangeError:
         return
     wanted = owner_by(node)

@@ -19,7 +19,7 @@ from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import as_called, config_option, translate_help
 from cli.locale import _
 from cli.locale.click_texts import translate_click
-from cli.main import describe, show_usage_error
+from cli.main import describe, refused_by_system, show_usage_error
 from cli.render import make_printable, printable
 from exchanged import __version__
 from exchanged.log import configure_logging, event_line
@@ -66,19 +66,28 @@ def exchanged(config_path: Path, wants_recovery: bool) -> None:
             print(_("the mark of damage is gone: the service may start this node again"), file=sys.stderr)
         code = run_node(config_path, config)
     except ExchangeError as error:
-        event_line("ended", level=40, error=error.reference)
-        print(as_called(describe(error), config_path), file=sys.stderr)
-        code = exit_code_of(error)
+        code = _end(error, config_path)
     except click.Abort:
         event_line("ended", level=40, error="not-confirmed")
         print(_("stopped: no answer was given"), file=sys.stderr)
         code = ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback passes it
-        what = f"{type(error).__name__}: {error}"
-        event_line("ended", level=40, error="internal-error", what=what)
-        print(printable(_("an error that nobody foresaw: {what}").format(what=what)), file=sys.stderr)
-        code = ExitCode.TEMPORARY
+        refused = refused_by_system(error)
+        code = _end_unforeseen(error) if refused is None else _end(refused, config_path)
     sys.exit(int(code))
+
+
+def _end(error: ExchangeError, config_path: Path) -> ExitCode:
+    event_line("ended", level=40, error=error.reference)
+    print(as_called(describe(error), config_path), file=sys.stderr)
+    return exit_code_of(error)
+
+
+def _end_unforeseen(error: Exception) -> ExitCode:
+    what = f"{type(error).__name__}: {error}"
+    event_line("ended", level=40, error="internal-error", what=what)
+    print(printable(_("an error that nobody foresaw: {what}").format(what=what)), file=sys.stderr)
+    return ExitCode.TEMPORARY
 
 
 def main() -> None:

@@ -126,7 +126,11 @@ def _commands() -> str:
         _ABOUT_COMMANDS,
         "## Exit codes",
         table(("Code", "Name", "Says"), [*_exit_codes()]),
-        *_helps(click.Context(exchangectl, info_name=NAME, terminal_width=_COLUMNS)),
+        *_helps(
+            click.Context(
+                exchangectl, info_name=NAME, terminal_width=_COLUMNS, **exchangectl.context_settings
+            )
+        ),
         *_helps(click.Context(exchanged, info_name="exchanged", terminal_width=_COLUMNS)),
     ]
     return page("Commands", "the help of each command", *parts)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from cli.locale import _
 from cli.render import age
 from exchanged import forks
-from exchanged.config import LinkConfig, LinkSide, LinkTransport
+from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
+from exchanged.errors import FileOperationError
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
     ACKNOWLEDGED_AT,
@@ -28,6 +29,8 @@ from exchanged.link_health import (
     PAUSED,
     Fault,
 )
+from exchanged.lock import holder
+from exchanged.places import LOCK_FILE
 
 if TYPE_CHECKING:
     from cli.node_view import NodeView
@@ -146,6 +149,15 @@ def _held_words(link: LinkView) -> str:
     words = _(_CONFLICTS[forks.Conflict(link.reason)])
     text = _("two nodes speak as {peer}: {words}; exchangectl link accept")
     return text.format(peer=link.peer, words=words)
+
+
+def without_daemon(config: Config) -> str:
+    """What is to be said of links while nobody works on them; empty where the daemon runs."""
+    try:
+        is_stopped = holder(config.node.data_dir / LOCK_FILE) is None
+    except FileOperationError:
+        return ""
+    return _("the daemon is not running: this is how it left them") if is_stopped else ""
 
 
 def ago(at: datetime | None, now: datetime) -> str:

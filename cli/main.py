@@ -7,6 +7,7 @@ encoding of the terminal and no closed pipe makes it crash. Leaves to others: wh
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -32,7 +33,7 @@ from cli.locale import _, told
 from cli.locale.click_texts import translate_click
 from cli.render import make_printable, printable, say_json
 from exchanged import __version__
-from exchanged.errors import ConfigurationError
+from exchanged.errors import ConfigurationError, FileOperationError
 from packet_spec.errors import ExchangeError
 
 NAME: Final = "exchangectl"
@@ -122,6 +123,22 @@ def describe(error: ExchangeError) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
+def refused_by_system(error: Exception) -> FileOperationError | None:
+    """An error that nobody foresaw as one of ours, where a person can see to its reason; else None."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        hint = "run this as root, or as the user to whom it belongs"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "make room on that volume"
+    elif error.errno == errno.EROFS:
+        hint = "the volume is mounted read-only: name another place, or have it mounted for writing"
+    else:
+        return None
+    where, found = str(error.filename or ""), error.strerror or ""
+    return FileOperationError("the system refuses a file operation", where=where, found=found, hint=hint)
+
+
 def show_usage_error(error: click.ClickException) -> int:
     """Print what is wrong with a command line, whatever the terminal can show; its exit code."""
     error.show(file=sys.stderr)
@@ -154,7 +171,8 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it
-        return _report_internal(error, words)
+        refused = refused_by_system(error)
+        return _report_internal(error, words) if refused is None else _report(refused, words)
 
 
 def _report(error: ExchangeError, words: Sequence[str]) -> int:

@@ -44,6 +44,7 @@ from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.ledger.times import moment
 from exchanged.link_health import CLOCK_AHEAD
 from exchanged.lock import holder
+from exchanged.own_ledger import require_own_ledger
 from exchanged.places import LEDGER_FILE, LOCK_FILE
 
 # A packet that has waited for an hour is worth a look.
@@ -115,7 +116,7 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
             view = NodeView(config, connection)
             return node_facts(connection), link_views(view, now)
     except NotFoundError:
-        return warning(name, _("none yet: the daemon never ran here"))
+        return _without_ledger(config, name)
     except FileOperationError as error:
         text = _("cannot be read ({why}); run this as root or as the daemon's user")
         return problem(name, text.format(why=told(error.found, "value")), ExitCode.USAGE)
@@ -125,6 +126,15 @@ def _read(config: Config, now: datetime) -> tuple[NodeFacts, tuple[LinkView, ...
         return problem(name, text, ExitCode.TEMPORARY)
     except (LedgerAheadError, LedgerBusyError, LedgerDamagedError) as error:
         return problem(name, told(str(error)), exit_code_of(error))
+
+
+def _without_ledger(config: Config, name: str) -> StatusLine:
+    """A new node has none yet; one that ran has lost it, and its daemon refuses to begin another."""
+    try:
+        require_own_ledger(config.node.data_dir)
+    except LedgerDamagedError as error:
+        return problem(name, _("; ").join((told(str(error)), told(error.advice))), ExitCode.DAMAGED)
+    return warning(name, _("none yet: the daemon never ran here"))
 
 
 def _lines(

@@ -78,17 +78,24 @@ class AmbiguousIdError(click.UsageError):
 
 @contextmanager
 def open_view(settings: Settings, *, of_any_form: bool = False) -> Iterator[NodeView]:
-    """The configured node. Raises ConfigurationError, NotFoundError without a ledger, LedgerDamagedError.
+    """The configured node. Raises ConfigurationError, NotFoundError where it never had a ledger.
 
+    Raises LedgerDamagedError, also where the ledger is gone: starting the node would not help there.
     Raises LedgerBehindError for a ledger of an older version, unless one ``of_any_form`` will do.
     """
     from exchanged.ledger import (  # noqa: PLC0415 - help must not wait for libraries
         open_read_only,
         require_newest_form,
     )
+    from exchanged.own_ledger import require_own_ledger  # noqa: PLC0415 - likewise
 
     config = settings.load()
-    with closing(open_read_only(config.node.data_dir / LEDGER_FILE)) as connection:
+    try:
+        opened = open_read_only(config.node.data_dir / LEDGER_FILE)
+    except NotFoundError:
+        require_own_ledger(config.node.data_dir)
+        raise
+    with closing(opened) as connection:
         if not of_any_form:
             require_newest_form(connection)
         yield NodeView(config, connection)

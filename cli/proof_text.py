@@ -72,7 +72,7 @@ def claim_names() -> dict[str, str]:
         "undeliverable": _("undeliverable"),
         "expired": _("expired"),
         "receipt": _("receipt"),
-        "hop": _("came by"),
+        "hop": _("passed"),
         "log-entry": _("in the log"),
         "logged": _("all in the log"),
         "content": _("content"),

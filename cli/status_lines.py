@@ -32,7 +32,7 @@ from packet_spec.model import Directory
 # A month is enough for the province to sign anew and for it to arrive by any road.
 EXPIRY_WARNING: Final = timedelta(days=30)
 # What config check tells and status tells better, or again.
-_TOLD_HERE: Final = ("link ", "folder ", "marker of ", "directory expiry")
+_TOLD_HERE: Final = ("link ", "folder ", "marker of ", "directory expiry", "ledger lost")
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,10 @@ def read_manifest(backup: Path) -> Manifest:
         return _decode(said)
     except FileNotFoundError as error:
         raise BackupUnusableError(
-            "this is no finished backup: it has no manifest", where=str(backup), expected=MANIFEST
+            "this is no finished backup: it has no manifest",
+            where=str(backup),
+            expected=MANIFEST,
+            hint="name a folder that backup create wrote to its end; one without a manifest was broken off",
         ) from error
     except OSError as error:
         raise FileOperationError(

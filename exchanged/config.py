@@ -89,7 +89,11 @@ def load_config(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError((f"the file cannot be read: {error.strerror}",), where=str(path)) from error
+        raise ConfigurationError(
+            (f"the file cannot be read: {error.strerror}",),
+            where=str(path),
+            hint="name the file of this node with --config, or in EXCHANGED_CONFIG",
+        ) from error
     except UnicodeDecodeError as error:
         problem = f"the file is not UTF-8 at byte {error.start}"
         raise ConfigurationError((problem,), where=str(path)) from error

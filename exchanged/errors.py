@@ -11,8 +11,8 @@ class ConfigurationError(ExchangeError):
     reference = "configuration-unusable"
     hint = "run: exchangectl config check"
 
-    def __init__(self, problems: tuple[str, ...], *, where: str = "") -> None:
-        super().__init__("the configuration cannot be used: " + "; ".join(problems), where=where)
+    def __init__(self, problems: tuple[str, ...], *, where: str = "", hint: str | None = None) -> None:
+        super().__init__("the configuration cannot be used: " + "; ".join(problems), where=where, hint=hint)
         self.problems = problems
 
 

@@ -172,7 +172,11 @@ class AgencyFolders:
                 "the agency root cannot be looked at", where=str(self.root), found=error.strerror or ""
             ) from error
         if not has_root:
-            raise ForeignVolumeError("the agency root is not there", where=str(self.root))
+            raise ForeignVolumeError(
+                "the agency root is not there",
+                where=str(self.root),
+                hint="mount the share; at a new node make the folder, then run: exchangectl folder init",
+            )
         modes = self._modes()
         for path, mode in modes.items():
             self._make(path, mode)

@@ -324,7 +324,10 @@ class Catalogue:
         try:
             return self.business_types[code]
         except KeyError:
-            raise CatalogueError("the catalogue has no such business type", found=code) from None
+            raise CatalogueError(
+                "the catalogue has no such business type", found=code,
+                hint="the vendor kit lists all codes: exchangectl kit build DIR",
+            ) from None  # fmt: skip
 
     def kind_of_number(self, number: str) -> str:
         """The agency kind of a two-digit kind number, empty when no kind has it."""

@@ -102,7 +102,11 @@ def read_pack(data: bytes) -> Pack:
         about = json.loads(members.pop(_ABOUT, b"null"))
         compiled = members.pop(_CATALOGUE, b"")
     except (FormatError, ValueError) as error:
-        raise PackError("the file is no pack", found=type(error).__name__) from error
+        raise PackError(
+            "the file is no pack, or was changed on its way",
+            expected="a file as exchangectl pack build writes it",
+            hint="name another file, or fetch it again",
+        ) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise PackError("the file is no pack of a format that is read here", expected=FORMAT)
     name, version = about.get("name"), about.get("version")

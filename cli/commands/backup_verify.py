@@ -45,7 +45,7 @@ def backup_verify(_settings: Settings, folder: Path, *, as_json: bool) -> int:
         say()
     pairs = [
         (_("node"), manifest.node),
-        (_("made"), local_time(manifest.made_at)),
+        (_("backup made"), local_time(manifest.made_at)),
         (_("last event"), local_time(manifest.last_at) if manifest.last_at else "-"),
         (_("files"), f"{len(manifest.files)} ({size(manifest.size)})"),
         (_("events"), manifest.events),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option
+from cli.frame import Settings, as_called, json_option
 from cli.locale import _, told
 from cli.render import say, say_json, table
 
@@ -46,7 +46,8 @@ def check(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         say_json({"config": settings.config_path, "checks": checks})
     else:
-        rows = [(told(found.name, "value"), found.state, told(found.text)) for found in checks]
+        path = settings.config_path
+        rows = [(told(each.name, "value"), each.state, as_called(told(each.text), path)) for each in checks]
         say(table((_("check"), _("state"), _("detail")), rows))
     if CheckState.PROBLEM in states:
         return ExitCode.USAGE

@@ -23,12 +23,12 @@ def link_list(settings: Settings, *, as_json: bool) -> None:
     Example:
       exchangectl link list
     """
-    from cli.link_view import ago, link_views, state_words
+    from cli.link_view import ago, link_views, state_words, without_daemon
     from exchanged.clock import SystemClock
 
     now = SystemClock().now()
     with open_view(settings) as view:
-        links = link_views(view, now)
+        links, stopped = link_views(view, now), without_daemon(view.config)
     if as_json:
         say_json({"at": now, "links": links})
         return
@@ -49,3 +49,5 @@ def link_list(settings: Settings, *, as_json: bool) -> None:
         for link in links
     ]
     say(table(headers, rows))
+    if stopped:
+        say(stopped)

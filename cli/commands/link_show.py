@@ -29,16 +29,18 @@ def link_show(settings: Settings, name: str, *, as_json: bool) -> None:
     Example:
       exchangectl link show province
     """
-    from cli.link_view import link_view
+    from cli.link_view import link_view, without_daemon
     from exchanged.clock import SystemClock
 
     now = SystemClock().now()
     with open_view(settings) as view:
-        link = link_view(view, find_link(view.config, name), now)
+        link, stopped = link_view(view, find_link(view.config, name), now), without_daemon(view.config)
     if as_json:
         say_json({"at": now, "link": link})
         return
     say(fields(_pairs(link, now)))
+    if stopped:
+        say(stopped)
     if link.facts.exceptions:
         whose = {True: _("ours, at the neighbour"), False: _("theirs, here")}
         rows = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.frame import Settings, json_option
+from cli.frame import Settings, as_called, json_option
 from cli.locale import _, told
 from cli.node_view import find_link
 from cli.render import printable, say, say_json, table
@@ -32,7 +33,7 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     """Try a link now, step by step: resolve, connect, host key, login, list, bell, free space.
 
     Of a folder link: folders, owners, modes. Nothing is put, taken or changed, and the daemon's own
-    connection goes on. Run it as the daemon's user. Exit code 0: it works; 3 or 5: it does not.
+    connection goes on. Run it as the daemon's user. Exit code 0: it works; 2, 3 or 5: it does not.
 
     \b
     Example:
@@ -60,7 +61,7 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
         works = _error_of(steps) is None
         say_json({"link": link.name, "works": works, "steps": [_plain(step) for step in steps]})
     else:
-        _tell(steps)
+        _tell(steps, settings.config_path)
     error = _error_of(steps)
     return ExitCode.DONE if error is None else exit_code_of(error)
 
@@ -69,12 +70,12 @@ def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:
     return next((step.error for step in steps if step.error is not None), None)
 
 
-def _tell(steps: tuple[ProbeStep, ...]) -> None:
+def _tell(steps: tuple[ProbeStep, ...], config_path: Path) -> None:
     rows = [(_(step.name), _milliseconds(step.seconds), _result(step)) for step in steps]
     say(table((_("step"), _("time"), _("found")), rows))
     for step in steps:
         if step.error is not None and step.fault is not None:
-            _explain(step)
+            _explain(step, config_path)
 
 
 def _result(step: ProbeStep) -> str:
@@ -87,7 +88,7 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _explain(step: ProbeStep) -> None:
+def _explain(step: ProbeStep, config_path: Path) -> None:
     error = step.error
     assert error is not None and step.fault is not None  # noqa: S101, PT018 - the caller looked
     say()
@@ -98,7 +99,7 @@ def _explain(step: ProbeStep) -> None:
         say(f"  {_('found')}: {printable(told(error.found, 'value')) or '-'}")
     say(_(_TO_ACT[step.fault.value]))
     if error.advice:
-        say(f"{_('hint')}: {printable(told(error.advice))}")
+        say(f"{_('hint')}: {printable(as_called(told(error.advice), config_path))}")
     say(f"{_('see')}: docs/errors.md#{error.reference}")
 
 

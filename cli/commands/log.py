@@ -81,7 +81,8 @@ def _shown(document: bytes) -> str:
 def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
     from exchanged.log_watch import shown_head
 
-    if own.size or not others:
+    has_own = own.size or not others
+    if has_own:
         say(
             fields(
                 [
@@ -94,16 +95,17 @@ def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
         )
     if own.told:
         say(table((_("front-end"), _("told up to")), sorted(own.told.items())))
-    for other in others:
+    for number, other in enumerate(others):
         newest, awaited = other.newest, other.awaited
-        say()
+        if number or has_own:
+            say()
         say(
             fields(
                 [
                     (_("log of"), other.node),
-                    (_("head"), _("none yet") if newest is None else str(newest.head.size)),
+                    (_("log head"), _("none yet") if newest is None else str(newest.head.size)),
                     (_("root"), "" if newest is None else newest.head.root),
-                    (_("signed"), "" if newest is None else local_time(newest.head.at)),
+                    (_("head signed"), "" if newest is None else local_time(newest.head.at)),
                     (
                         _("not shown yet"),
                         ""
@@ -149,7 +151,7 @@ def export(settings: Settings, node: str | None, output: Path, *, as_json: bool)
         say_json({"files": paths, "heads": [_shown(document) for document in documents]})
     else:
         rows = [(path, _shown(document)) for path, document in zip(paths, documents, strict=True)]
-        say(table((_("file"), _("head")), rows))
+        say(table((_("file"), _("log head")), rows))
 
 
 def _documents(view: NodeView, node: str) -> tuple[bytes, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import ExitCode
-from cli.frame import Settings, json_option, read_input
-from cli.locale import _
+from cli.frame import Settings, as_called, json_option, read_input
+from cli.locale import _, told
 from cli.render import fields, local_time, progress, say, say_json, table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def show(settings: Settings, source: Path | None, *, as_json: bool) -> None:
     from packet_spec.pack import shipped_pack
 
     config = settings.load()
-    directory, _state = find_directory(config)
+    directory, state = find_directory(config)
     listed = () if directory is None else directory.packs
     in_force = {each.digest for each in (directory.packs_at(SystemClock().now()) if directory else ())}
     own = shipped_pack().digest
@@ -118,6 +118,11 @@ def show(settings: Settings, source: Path | None, *, as_json: bool) -> None:
         say_json({"shipped": shipped_pack().stamp, "directory": packs})
         return
     say(fields([(_("this program carries"), shipped_pack().title)]))
+    if directory is None:
+        # What one would name cannot be known: that it names none must not be said.
+        text = _("no directory is in force here: {why}").format(why=told(state.detail))
+        say(as_called(text, settings.config_path))
+        return
     if not rows:
         say(_("the directory names no pack: what this program carries is in force"))
         return

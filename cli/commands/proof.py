@@ -76,8 +76,8 @@ def build(
     if as_json:
         say_json({"file": output, "packets": len(keys), "answer": answer, "left_out": left_out})
     else:
-        text = _("{count} packets are in {file}, verified as: {verdict}")
-        say(text.format(count=len(keys), file=output, verdict=answer.code or answer.verdict.value))
+        text = _("packets in {file}: {count}; verified as: {verdict}")
+        say(text.format(count=len(keys), file=output, verdict=answer.code or _(answer.verdict.value)))
         if left_out:
             say(told_left_out(left_out))
         say(_("Whoever verifies it needs the fingerprint of the roots by another road:"))

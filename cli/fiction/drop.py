@@ -82,7 +82,10 @@ def _settings(request: DropRequest, catalogue: Catalogue) -> dict[str, str]:
         if code in ENVELOPE_SETTINGS:
             continue
         if code not in catalogue.fields:
-            raise CatalogueError("the catalogue has no such field", found=code)
+            raise CatalogueError(
+                "the catalogue has no such field", found=code,
+                hint="the vendor kit lists all codes: exchangectl kit build DIR",
+            )  # fmt: skip
         if catalogue.fields[code].scope == "person" and "persons" not in allowed:
             raise CatalogueError(
                 "a field of a person is set, and the business type has no persons",
@@ -197,7 +200,10 @@ def _documents(
     codes = tuple(dict.fromkeys((*codes, *request.extra_documents)))
     for code in (*codes, *request.omit_documents):
         if code not in types:
-            raise CatalogueError("the catalogue has no such document type", found=code)
+            raise CatalogueError(
+                "the catalogue has no such document type", found=code,
+                hint="the vendor kit lists all codes: exchangectl kit build DIR",
+            )  # fmt: skip
     contexts = {code: request.contexts.get(code) or _context(code, situation) for code in codes}
     if _DOSSIER in contexts:
         index = dossier_index(contexts[_DOSSIER])

@@ -291,10 +291,10 @@ def main(path, fingerprint=""):
     try:
         with open(path, "rb") as file:
             found, lines = check(file, fingerprint)
-    except Fault as fault:
-        sys.exit(f"NOT PROVEN: proof-{fault.args[0]}")
+    except (Fault, OSError) as fault:
+        sys.exit(f"NOT PROVEN: {fault}" if isinstance(fault, OSError) else f"NOT PROVEN: proof-{fault.args[0]}")
     print(*lines, f"roots {found}", *["GOOD"] * bool(fingerprint), sep="\n")
     sys.exit(None if fingerprint else "NOT PROVEN: proof-roots-not-compared")
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if 1 < len(sys.argv) < 4 else sys.exit(__doc__)

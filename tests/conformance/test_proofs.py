@@ -237,6 +237,15 @@ def test_the_second_verifier_keeps_its_promises() -> None:
     assert not ours & {name.partition(".")[0].strip(",") for name in imported}
 
 
+@pytest.mark.parametrize(("words", "said"), [((), "verify_proof.py FILE"), (("no-such",), "NOT PROVEN: ")])
+def test_the_second_verifier_answers_a_wrong_call_in_words(words: tuple[str, ...], said: str) -> None:
+    command = [sys.executable, str(_PROGRAM), *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_code_is_seen_or_named_here(world: World) -> None:
     expected = {code for _, code in BAD.values()}
     elsewhere = {

@@ -97,7 +97,7 @@ def make_kit(source: Path, target: Path) -> Path:
     if not others.exists():
         _sh('python3 -m pip wheel --quiet --wheel-dir "$1.new" .', source, others)
         _sh('rm "$1.new"/exchanged-*.whl && mv "$1.new" "$1"', source, others)
-    _sh('mkdir kit && cp -r "$1" kit/wheels && cp -r systemd kit/', source, others)
+    _sh('mkdir kit && cp -r "$1" kit/wheels && cp -r systemd docs kit/', source, others)
     _sh("python3 -m pip wheel --quiet --no-deps --wheel-dir kit/wheels .", source)
     subprocess.run(["tar", "-czf", str(target), "-C", str(source), "kit"], check=True)
     return target

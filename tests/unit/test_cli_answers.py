@@ -123,6 +123,7 @@ def test_a_mistyped_kind_is_not_answered_with_nothing(desk: Operator) -> None:
 
 def test_links_say_since_when_they_are_down_and_who_has_to_act(desk: Operator) -> None:
     assert "down 1h 59m, fault: the" in desk.table("link", "list")
+    assert desk.text("link", "list").endswith("\nthe daemon is not running: this is how it left them\n")
     (link,) = desk.json("link", "list")["links"]
     assert (link["state"], link["fault"], link["reason"]) == ("down", "theirs", "login-refused")
     assert link["peer"] == BRIDGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from cli.daemon import exchanged as daemon
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import LazyGroup, translate_help
 from cli.locale import Catalogue, _, language
@@ -133,6 +136,34 @@ def test_an_error_nobody_foresaw_is_one_line_and_a_traceback_on_request(
     ]
     assert main(["--debug", "fail"]) == ExitCode.TEMPORARY
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_named_with_what_to_do(
+    raising: dict[str, BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising["error"] = PermissionError(errno.EACCES, "Permission denied", "/data/keys")
+    assert main(["fail"]) == ExitCode.TEMPORARY
+    assert capsys.readouterr().err.splitlines() == [
+        "the system refuses a file operation: /data/keys",
+        "  expected: -",
+        "  found: Permission denied",
+        "hint: run this as root, or as the user to whom it belongs",
+        "see: docs/errors.md#file-operation-failed",
+    ]
+    raising["error"] = OSError(errno.ENOSPC, "No space left on device")
+    assert main(["fail"]) == ExitCode.TEMPORARY
+    assert "hint: make room on that volume" in capsys.readouterr().err.splitlines()
+
+
+def test_so_does_the_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/data/volume-damaged")
+
+    monkeypatch.setattr("exchanged.config.load_config", refuse)
+    done = CliRunner().invoke(daemon, ["--config", str(tmp_path / "exchanged.toml")])
+    assert done.exit_code == ExitCode.TEMPORARY
+    assert "the system refuses a file operation: /data/volume-damaged" in done.stderr
+    assert "nobody foresaw" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from exchanged.ledger import batches, notices
 from exchanged.ledger.notices import NoticeRow
 from exchanged.link_health import CLOCK_AHEAD, LinkHealth
 from exchanged.lock import NodeLock, holder
-from exchanged.places import DAMAGE_FILE, LEDGER_FILE, LOCK_FILE
+from exchanged.places import DAMAGE_FILE, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE
 from frontend_server.folders import MARKER_NAME
 from tests.support.asking import make_node, operator
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
@@ -202,6 +203,31 @@ def test_a_node_that_never_ran_and_one_that_cannot_be_read(
     assert "none yet: the daemon never ran here" in [line["detail"] for line in said["status"]["lines"]]
     sqlite3.connect(tmp_path / "data" / LEDGER_FILE).close()
     assert desk.json("node", "status", code=6)["exit_code"] == 6
+
+
+def test_without_a_directory_nothing_is_said_of_the_packs_that_one_would_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    assert "the directory names no pack" in desk.text("pack", "show")
+    shutil.rmtree(tmp_path / "data" / DIRECTORY_FOLDER)
+    assert "no directory is in force here: none is installed" in desk.text("pack", "show")
+
+
+def test_a_node_that_lost_its_ledger_is_not_taken_for_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    (tmp_path / "data" / "spool").mkdir(exist_ok=True)
+    (tmp_path / "data" / "spool" / "1").touch()
+    lines = desk.json("node", "status", code=6)["status"]["lines"]
+    told = [line["detail"] for line in lines if line["name"] == "ledger"]
+    assert len(told) == 1
+    assert "the ledger of this node is gone" in told[0]
+    assert "node restore BACKUP" in told[0]
+    checks = desk.json("config", "check", code=2)["checks"]
+    assert [check["state"] for check in checks if check["name"] == "ledger lost"] == ["problem"]
+    assert desk.json("queue", "summary", code=6)["error"]["reference"] == "ledger-damaged"
 
 
 def test_damage_outweighs_everything(network: Network) -> None:

@@ -137,6 +137,8 @@ def test_an_unknown_code_is_one_of_our_errors(tmp_path: Path):
     assert isinstance(run(tmp_path, "--type", "no.such").exception, CatalogueError)
     assert isinstance(run(tmp_path, "--type", "case.report", "--from", "XYZ").exception, CatalogueError)
     assert run(tmp_path / "missing", "--type", "case.report").exit_code == 2
+    assert isinstance(error := run(tmp_path, "--type", "no.such.type").exception, CatalogueError)
+    assert "exchangectl kit build" in error.advice
 
 
 def test_a_time_without_offset_is_shanghai_time(tmp_path: Path):

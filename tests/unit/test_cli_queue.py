@@ -104,4 +104,6 @@ def test_without_a_configuration_the_command_says_which_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = operator(tmp_path / "none.toml", capsys)
-    assert desk.json("queue", "list", code=2)["error"]["reference"] == "configuration-unusable"
+    said = desk.json("queue", "list", code=2)["error"]
+    assert said["reference"] == "configuration-unusable"
+    assert "EXCHANGED_CONFIG" in said["hint"]
