@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from exchanged.acts.values import Act, Filter
+from exchanged.folder_transport import FolderTransport
 from exchanged.ledger import arrivals, releasing
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.verify import verify_ledger
 from exchanged.states import ArrivalState, Event
+from exchanged.transport import Source
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill_model import ExceptionKind
+from tests.support import bridging
 from tests.support.acting import act, outcomes, recorded
-from tests.support.network import POLICE
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Sealed, packet_item
 from tests.support.province import Province, node, station, video_packet
+from tests.support.traffic import drop_packet
 
 
 def land(province: Province, *packets: Sealed) -> None:
@@ -247,3 +254,32 @@ def test_what_came_of_a_part_that_nothing_lacks_any_more_goes_at_the_next_start(
     node(province).die()
     node(province).open()
     assert (partial.exists(), other.exists()) == (False, True)
+
+
+def test_c6_the_node_of_the_sender_hears_that_it_ended_and_lets_go_of_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = FolderTransport.put
+
+    def put_small(self: FolderTransport, name: str, source: Source) -> bool:
+        return name.endswith(".blob") or put(self, name, source)
+
+    monkeypatch.setattr(FolderTransport, "put", put_small)
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        drop = drop_packet(
+            network, seed=1, business_type="prosecution.transfer",
+            extra_documents=("EVD-024",), video_bytes=2_000_000,
+        )  # fmt: skip
+        network.run()
+        assert bridging.rows(network, POLICE, "SELECT state FROM destination") == [("offered",)]
+        statement = "SELECT packet_id, state FROM arrival"
+        ((packet_id, state),) = bridging.rows(network, PROVINCE, statement)
+        assert state == "needing"
+        done = act(network.nodes[PROVINCE], Act.DISCARD, packet_id, without_parts=True)
+        assert outcomes(done) == ["discarded-told"]
+        network.run()
+        assert bridging.rows(network, POLICE, "SELECT state FROM destination") == [("undeliverable",)]
+        assert bridging.rows(network, POLICE, "SELECT 1 FROM batch_out WHERE state = 'needing'") == []
+        path = network.agency(POLICE) / "status" / f"{drop.name}.status.json"
+        assert json.loads(path.read_text("utf-8"))["state"] == "undeliverable"
