@@ -46,12 +46,11 @@ from exchanged.control import socket_address
 from exchanged.errors import (
     AlreadyRunningError,
     ControlError,
-    FileOperationError,
     NotFoundError,
     NotPermittedError,
     RequestError,
 )
-from exchanged.lock import holder
+from exchanged.lock import is_held
 from exchanged.places import LOCK_FILE
 from exchanged.pool import ProcessWorkPool
 from frontend_server.role import frontend_agency
@@ -101,7 +100,9 @@ def carry_out(settings: Settings, request: Request) -> Answer:
             answer = _ask_daemon(config, request)
             if answer is not None:
                 return answer
-            held = _is_lock_held(config)
+            # Looked at first, because this process gives up the operator's account to act without a daemon. A
+            # daemon that reloads must not be taken for one that does not run.
+            held = is_held(config.node.data_dir / LOCK_FILE)
             if held is False or (held is None and not looks_left):
                 return _act_without_daemon(config, request)
         except ControlError:
@@ -117,17 +118,6 @@ def carry_out(settings: Settings, request: Request) -> Answer:
     raise ControlError(
         "a daemon holds the node's lock, but nothing answers at its socket", where=str(config.control.socket)
     )
-
-
-def _is_lock_held(config: Config) -> bool | None:
-    """Looked at first, because this process gives up the operator's account to act without a daemon.
-
-    None: this user may not look, so a daemon that reloads must not be taken for one that does not run.
-    """
-    try:
-        return holder(config.node.data_dir / LOCK_FILE) is not None
-    except FileOperationError:
-        return None
 
 
 def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode:

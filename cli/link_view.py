@@ -17,7 +17,6 @@ from cli.locale import _
 from cli.render import age
 from exchanged import forks
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
-from exchanged.errors import FileOperationError
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
     ACKNOWLEDGED_AT,
@@ -29,7 +28,7 @@ from exchanged.link_health import (
     PAUSED,
     Fault,
 )
-from exchanged.lock import holder
+from exchanged.lock import is_held
 from exchanged.places import LOCK_FILE
 
 if TYPE_CHECKING:
@@ -153,10 +152,7 @@ def _held_words(link: LinkView) -> str:
 
 def without_daemon(config: Config) -> str:
     """What is to be said of links while nobody works on them; empty where the daemon runs."""
-    try:
-        is_stopped = holder(config.node.data_dir / LOCK_FILE) is None
-    except FileOperationError:
-        return ""
+    is_stopped = is_held(config.node.data_dir / LOCK_FILE) is False
     return _("the daemon is not running: this is how it left them") if is_stopped else ""
 
 

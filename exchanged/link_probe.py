@@ -23,7 +23,7 @@ from exchanged.config import LinkConfig, LinkSide, LinkTransport
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import MailboxUnusableError, TransportError
 from exchanged.link_health import Fault, fault_of
-from exchanged.mailbox import BELL_NAME, DIRECTIONS, Direction, scan_directory
+from exchanged.mailbox import BELL_NAME, DIRECTIONS, Direction, scan_directory, written_by
 from exchanged.parts import sftp_settings
 from exchanged.sftp_connection import SftpConnection
 from exchanged.sftp_transport import SftpTransport
@@ -140,7 +140,7 @@ def _sftp_steps(
 
 def _folder_steps(link: LinkConfig, watch: _Watch) -> _Steps:
     mailbox = Path(link.mailbox)
-    writes = Direction.DOWN if link.side is LinkSide.SERVE else Direction.UP
+    writes = written_by(link.side)
     yield "folder", lambda: watch.note("folder", _owner_and_mode(mailbox))
     for direction in DIRECTIONS:
         path = mailbox / direction.value

@@ -44,6 +44,14 @@ def holder(path: Path) -> int | None:
     return None
 
 
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds the lock of that file. None where the caller may not look."""
+    try:
+        return holder(path) is not None
+    except FileOperationError:
+        return None
+
+
 # Five minutes: a large discard, or the first act after an update that brings a large ledger up to date.
 _LOOKS: Final = 6000
 _BETWEEN_SECONDS: Final = 0.05

@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from exchanged.config_values import LinkSide
 from exchanged.errors import MailboxUnusableError, TransportFileError
 from exchanged.transport import Listing, MailboxFile
 from packet_spec.model import NO_EDITION, Edition
@@ -62,6 +63,11 @@ class Direction(StrEnum):
 
 
 DIRECTIONS: Final = (Direction.UP, Direction.DOWN)
+
+
+def written_by(side: LinkSide) -> Direction:
+    """The direction that this side of a link writes; it reads the opposite one."""
+    return Direction.DOWN if side is LinkSide.SERVE else Direction.UP
 
 
 class MailboxKind(StrEnum):

@@ -26,11 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchanged.config_values import Config, LinkConfig, LinkSide, LinkTransport, NodeConfig
+from exchanged.config_values import Config, LinkConfig, LinkTransport, NodeConfig
 from exchanged.errors import ConfigurationError, LedgerDamagedError
 from exchanged.ledger import Connection, Ledger, has_begun
 from exchanged.ledger.owner import Owner, has_served, owner_of, remember_owner
-from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, Direction
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, written_by
 from exchanged.places import BLOB_FOLDER, INCOMING_FOLDER, LEDGER_FILE, PULSE_FILE, RESTORE_FILE, SPOOL_FOLDER
 from packet_spec.model import NodeRole
 
@@ -81,8 +81,7 @@ def _own_acknowledgement(link: LinkConfig) -> Path | None:
     """That of this node in a mailbox that lies here, if it can be seen."""
     if link.transport is not LinkTransport.FOLDER:
         return None
-    writes = Direction.DOWN if link.side is LinkSide.SERVE else Direction.UP
-    path = Path(link.mailbox) / writes / ACKNOWLEDGEMENT_NAME
+    path = Path(link.mailbox) / written_by(link.side) / ACKNOWLEDGEMENT_NAME
     # One that is not there, or may not be looked at, is an affair of its link alone.
     with suppress(OSError):
         path.lstat()

@@ -32,7 +32,7 @@ from exchanged.ledger import Ledger, clock_memory
 from exchanged.link_context import LinkContext, LinkLimits
 from exchanged.lock import NodeLock
 from exchanged.log import event_line
-from exchanged.mailbox import BELL_NAME
+from exchanged.mailbox import BELL_NAME, written_by
 from exchanged.own_ledger import remember_node, require_none_before, require_own_ledger, require_same_node
 from exchanged.pack_store import PackStore
 from exchanged.places import (
@@ -141,15 +141,14 @@ class Parts:
             return SftpTransport(
                 self.connections[config.name], self.files, scan_names=self.config.limits.scan_names
             )
-        serves = config.side is LinkSide.SERVE
         mailbox = Path(config.mailbox)
         jail = jail_of(config, self.config.node.data_dir)
         # The link's own step makes it where nobody but root need do so: a mailbox that is not there, or takes
         # no FIFO, is no affair of the other links.
-        bell = Bell(mailbox / BELL_NAME, makes=jail is None) if serves else None
+        bell = Bell(mailbox / BELL_NAME, makes=jail is None) if config.side is LinkSide.SERVE else None
         return FolderTransport(
             mailbox,
-            outgoing="down" if serves else "up",
+            outgoing=written_by(config.side),
             durable=self.files,
             bell=bell,
             jail=jail,

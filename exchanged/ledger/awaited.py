@@ -87,9 +87,9 @@ def release(
     waited_for = [each for each in (*about, *also) if transaction.execute(_IS_WAITED_FOR, each).fetchone()]
     if not waited_for:
         return
-    types, is_behind = _types(had, case_id), _first(transaction, case_id) is not None
+    is_behind = _first(transaction, case_id) is not None
     for each in waited_for:
-        if each == f"case:{case_id}" and not _found_of(transaction, each, types, 1):
+        if each == f"case:{case_id}" and not _found_of(transaction, each, _types(had, case_id), 1):
             continue
         transaction.execute(
             f"INSERT INTO waking (about, case_id, stays) VALUES (?, ?, ?){_FROM_THE_START}",  # noqa: S608

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from exchanged.ledger.restoring import RESTORING
 from exchanged.ledger.transaction import Transaction
 
 _PREFIX: Final = "owner-"
@@ -32,8 +33,9 @@ def owner_of(connection: sqlite3.Connection) -> Owner | None:
 
 def has_served(connection: sqlite3.Connection) -> bool:
     """A node was started on it, or it was restored: it has a name to speak under, or gets another one."""
-    names = ("incarnation", "restoring")
-    rows = connection.execute("SELECT 1 FROM node WHERE name IN (?, ?) AND value <> ''", names)
+    rows = connection.execute(
+        "SELECT 1 FROM node WHERE name IN ('incarnation', ?) AND value <> ''", (RESTORING,)
+    )
     return rows.fetchone() is not None
 
 
