@@ -40,7 +40,10 @@ def run_all(
     again: bool = False,
     jobs: int = 1,
 ) -> dict[str, ShardResult]:
-    """Every shard once; those that came to their end before are not repeated unless ``again``."""
+    """Every shard once; those that came to their end before are not repeated unless ``again``.
+
+    ``jobs`` run side by side, after those that fill the machine by themselves.
+    """
 
     def run_one(number: int, shard: Shard) -> ShardResult:
         progress = Progress(f"[{number}/{len(shards)}] {shard.name}", shows_steps=jobs == 1)
@@ -57,9 +60,13 @@ def run_all(
         progress.end(f"{result.state} in {result.seconds:.0f} s: {told}")
         return result
 
+    ordered = sorted(shards, key=lambda shard: not shard.fills_machine)
+    alone = sum(shard.fills_machine for shard in shards)
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            return {each.name: each for each in pool.map(run_one, range(1, len(shards) + 1), shards)}
+            found = [pool.submit(run_one, *each).result() for each in enumerate(ordered[:alone], start=1)]
+            found += pool.map(run_one, range(alone + 1, len(shards) + 1), ordered[alone:])
+            return {each.name: each for each in found}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()

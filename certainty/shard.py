@@ -86,7 +86,8 @@ class Shard:
 
     ``in_quick``: belongs to the quick set. ``full_only``: those of its rows that only the full set tries;
     about them it may say nothing in the quick set. ``module``: where the body is, imported when it runs; the
-    function is called ``work`` unless its name stands behind a colon.
+    function is called ``work`` unless its name stands behind a colon. ``fills_machine``: it plays on every
+    processor by itself; another shard beside it would only take the time in which it must come to its end.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Shard:
     needs: Sequence[str] = ()
     in_quick: bool = True
     full_only: tuple[str, ...] = ()
+    fills_machine: bool = False
     # What its two sizes take on two idle cores; all of the quick set together stay well below ten minutes. A
     # slow machine, or one with other work, is given three times as much, and never more than twenty minutes
     # (``Run.seconds``); what a shard does not come to in that time is told.

@@ -25,7 +25,8 @@ def _of_suite(name: str, part: str) -> Shard:
     as_root = any(test.startswith("tests/system/") for test in tests)
     return Shard(
         f"suite-{name}", title, rows, f"certainty.suite:{name}",
-        needs=("root", "unshare", "fusermount3") if as_root else (), in_quick=False, full_seconds=1200,
+        needs=("root", "unshare", "fusermount3") if as_root else (), in_quick=False, fills_machine=True,
+        full_seconds=1200,
     )  # fmt: skip
 
 
@@ -93,6 +94,7 @@ _MUTANTS: Final = (
         "certainty.mutants.shard",
         ("root", "mkfs.ext4"),
         in_quick=False,
+        fills_machine=True,
         quick_seconds=90,
         full_seconds=1200,
     ),

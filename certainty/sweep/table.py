@@ -16,7 +16,8 @@ def _shard(
 ) -> Shard:
     """``quick`` and ``full`` are seconds; a shard without ``quick`` is not in that set.
 
-    The module bears the name of the shard; what follows a slash there is the role that it is about.
+    All that play on volumes have a worker for each processor. The module bears the name of the shard; what
+    follows a slash there is the role that it is about.
     """
     area, _, role = name.partition("/")
     module = f"certainty.sweep.{area.replace('-', '_')}{role and f':{role}'}"
@@ -27,6 +28,7 @@ def _shard(
         module,
         needs,
         in_quick=quick > 0,
+        fills_machine="root" in needs,
         quick_seconds=quick,
         full_seconds=full,
     )

@@ -138,6 +138,7 @@ def test_a_crash_among_64_pieces_is_the_answer_of_its_own_piece(
     assert answers == [*(2 * n for n in range(40)), *(2 * n for n in range(23))]
 
 
+@pytest.mark.slow
 def test_a_bomb_among_64_pieces_holds_up_none_of_the_others(start: Callable[..., ProcessWorkPool]) -> None:
     """Each of the others is answered in the same run; the bomb's answer is for later."""
     pool = start(workers=2)
@@ -206,6 +207,7 @@ def test_many_bombs_of_one_origin_cost_the_others_one_time(
     assert tried == [["double"] * 8]
 
 
+@pytest.mark.slow
 def test_bombs_of_nobody_in_particular_stop_a_run_after_two(start: Callable[..., ProcessWorkPool]) -> None:
     pool = start(patience=0.5)
     answers = pool.run(work, [Task("double", 1), *(Task("for-ever", n) for n in range(5)), Task("double", 2)])

@@ -211,6 +211,7 @@ def behind_one_bridge(tmp_path: Path) -> Iterator[World]:
         yield World(network, 1)
 
 
+@pytest.mark.slow
 def test_c23_an_earlier_answer_is_not_given_back_with_the_next(
     behind_one_bridge: World, tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ def test_c23_an_earlier_answer_is_not_given_back_with_the_next(
     check_books(world)
 
 
+@pytest.mark.slow
 def test_c23_what_a_neighbour_put_there_meanwhile_keeps_no_answer_back(tmp_path: Path) -> None:
     """So many batches are open that there is no room for another, and none can be acknowledged before it."""
     with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:

@@ -1,8 +1,8 @@
 """A whole province in one thread: real folders, real ledgers, real signatures, no sshd, no sleeping.
 
 Nodes are built as the lab builds them, over folder links, and opened with an inline pool and a clock
-that the test moves. ``run`` steps every station of every node until nothing changes any more. A node
-may be crashed at a crash point and opened again from its folder, as after a power cut.
+that the test moves. ``run`` steps the nodes until nothing changes any more and everything was looked at. A
+node may be crashed at a crash point and opened again from its folder, as after a power cut.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from exchanged.node import sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
 from exchanged.publishing_desk import PublishingDesk
-from exchanged.station import Station, step_of
+from exchanged.station import Station
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.crash import SimulatedCrash
+from tests.support.due import Due, hints_of
 
 POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
 PROVINCE = "620000-00-00"
@@ -52,26 +53,39 @@ class SimulatedNode:
     errors: list[ExchangeError] = field(default_factory=list)
     parts: Parts | None = None
     stations: list[Station] = field(default_factory=list)
+    due: Due | None = None
 
     def open(self) -> None:
         """Start: the same code after a crash and after a clean stop."""
         ports = Ports(self.clock, self.randomness, self.pool, self.crash, threaded=False)
-        parts = open_parts(self.config, ports, lambda names: None)
+        hints: dict[Path, str] = {}
+        self.due = Due(self.clock, hints)
+        parts = open_parts(self.config, ports, self.due.wake)
         self.parts = parts
-        own, _ = stations_of(parts)
+        own, watched = stations_of(parts)
+        hints.update(hints_of(self.config, watched))
         links = [
             LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
             for link in self.config.links
         ]
         self.stations = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
 
-    def step(self) -> None:
-        """One step of every station; errors of ours are collected as the runner would log them."""
-        for station in self.stations:
-            try:
-                step_of(station)
-            except ExchangeError as error:
-                self.errors.append(error)
+    def step(self, *, only_due: bool = False) -> None:
+        """One step of every station; errors of ours are collected as the runner would log them.
+
+        ``only_due``: of those that the runner would look at now.
+        """
+        assert self.due is not None
+        if not only_due:
+            self.due.wake(station.name for station in self.stations)
+        self.due.step(tuple(self.stations), self._attempt)
+
+    def _attempt(self, step: Callable[[], float | None]) -> float | None:
+        try:
+            return step()
+        except ExchangeError as error:
+            self.errors.append(error)
+            return 0.0
 
     def die(self) -> None:
         """The process is gone: what it held open is let go, nothing is written."""
@@ -136,7 +150,7 @@ class Network:
         for code in [code for code in self.nodes if code not in codes]:
             self.nodes.pop(code).die()
 
-    def round(self) -> None:
+    def round(self, *, only_due: bool = False) -> None:
         """One step of every running node, in the order of their codes; then a second passes."""
         self.before_round()
         for code in sorted(self.nodes):
@@ -144,17 +158,20 @@ class Network:
             if node.parts is None:
                 continue
             try:
-                node.step()
+                node.step(only_due=only_due)
             except SimulatedCrash:
                 node.die()
         self.clock.advance(1.0)
 
     def run(self, rounds: int = 60, quiet: int = 4) -> None:
-        """Rounds until nothing was written anywhere for ``quiet`` of them. Fails after ``rounds``."""
+        """Rounds until nothing was written anywhere for ``quiet`` of them. Fails after ``rounds``.
+
+        The first looks at everything, and so does one when nothing seems to be left.
+        """
         still = 0
-        for _ in range(rounds):
+        for number in range(rounds):
             before = self._heads()
-            self.round()
+            self.round(only_due=number > 0 and still != 1)
             still = still + 1 if self._heads() == before else 0
             if still >= quiet:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 from certainty.shard import Outcome, Run, Violation
@@ -37,4 +38,22 @@ def idle(run: Run) -> Iterator[Outcome]:
 
 def tells_its_time(run: Run) -> Iterator[Outcome]:
     yield Outcome("R1", int(run.seconds))
+    yield Outcome("R2", 1)
+
+
+def meets(run: Run) -> Iterator[Outcome]:
+    """As many cases as of these were at work at once, of two that are waited for."""
+    together = run.folder.parents[1]
+    (together / f"met-{os.getpid()}").touch()
+    deadline = time.monotonic() + 20
+    while (met := len(list(together.glob("met-*")))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield Outcome("R1", met)
+    yield Outcome("R2", 1)
+
+
+def is_alone(run: Run) -> Iterator[Outcome]:
+    """It measured how many others had a folder."""
+    folders = list(run.folder.parents[1].glob("certainty-*"))
+    yield Outcome("R1", 1, measured=f"{len(folders) - 1} beside it.")
     yield Outcome("R2", 1)

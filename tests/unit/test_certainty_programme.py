@@ -168,6 +168,15 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stood(tmp_path: Path) -> Non
     assert go_on(seed=2)["s"].seed == 2
 
 
+def test_a_shard_that_fills_the_machine_has_none_beside_it(tmp_path: Path) -> None:
+    first, second = (replace(SHARD, name=name, module="tests.support.shards:meets") for name in "ab")
+    filling = replace(SHARD, name="f", module="tests.support.shards:is_alone", fills_machine=True)
+    results = Results(tmp_path / "kept", "source", "quick")
+    found = run_all([first, filling, second], results, quick=True, seed=1, jobs=2)
+    assert [found[name].outcomes[0].cases for name in "ab"] == [2, 2]
+    assert found["f"].outcomes[0].measured == "0 beside it."
+
+
 def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         author = ("-c", "user.name=n", "-c", "user.email=e@example.org")

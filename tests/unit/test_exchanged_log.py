@@ -15,6 +15,9 @@ from exchanged.log import configure_logging
 def as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # Who began a daemon in this process before, and ended with it, left the capture begun: a second beginning
+    # would do nothing.
+    logging.captureWarnings(capture=False)
     yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
