@@ -25,6 +25,7 @@ from bench.result import BROKEN, SHORT, Result, Row
 from bench.rows import ROWS
 from bench.runner import Kept, missing, run_all, work_folder
 from certainty.source import source_of
+from cli.closed_pipe import run_program
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 KEPT: Final = ROOT / ".bench"
@@ -118,4 +119,4 @@ def _teller(began: float) -> Callable[[str], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

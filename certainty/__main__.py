@@ -25,6 +25,7 @@ from certainty.runner import ROOT, Results, ShardResult, end_all, run_shard
 from certainty.shard import Shard
 from certainty.shards import SHARDS
 from certainty.source import source_of
+from cli.closed_pipe import run_program
 
 KEPT: Final = ROOT / ".certainty"
 _BAD: Final = ("violated", "broken")
@@ -147,4 +148,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

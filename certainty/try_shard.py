@@ -14,6 +14,7 @@ from pathlib import Path
 
 from certainty.one import body_of
 from certainty.shard import Run
+from cli.closed_pipe import run_program
 
 
 def _progress(done: int, total: int, what: str) -> None:
@@ -47,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -19,6 +19,7 @@ from typing import Final
 import click
 from click.shell_completion import shell_complete
 
+from cli.closed_pipe import stop_printing
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import (
     DEFAULT_CONFIG,
@@ -96,11 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _stop_printing(ExitCode.PIPE_CLOSED)
+        return stop_printing(ExitCode.PIPE_CLOSED)
     except OSError as error:
         why = told(error.strerror or "", "value")
         _complain(_("the output cannot be written: {why}").format(why=why))
-        return _stop_printing(ExitCode.TEMPORARY)
+        return stop_printing(ExitCode.TEMPORARY)
     return code
 
 
@@ -225,13 +226,6 @@ def _log_nothing() -> None:
     logger = logging.getLogger("exchanged")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-
-
-def _stop_printing(code: ExitCode) -> int:
-    """Nobody can be told any more: end quietly, also when Python flushes at exit."""
-    with open(os.devnull, "w", encoding="ascii") as nothing:  # noqa: PTH123 - a device, not a path of ours
-        os.dup2(nothing.fileno(), sys.stdout.fileno())
-    return code
 
 
 if __name__ == "__main__":

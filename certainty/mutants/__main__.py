@@ -19,6 +19,7 @@ from pathlib import Path
 from certainty.mutants.running import POWER, Tried, chosen, try_all
 from certainty.mutants.table import MUTANTS
 from certainty.sweep.volume import private_mounts
+from cli.closed_pipe import run_program
 
 
 def main() -> int:
@@ -68,4 +69,4 @@ def told(tried: Tried) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

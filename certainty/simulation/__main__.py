@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from cli.closed_pipe import run_program
+
 # Sets of names have one order in every process then.
 _HASH_SEED: Final = "0"
 
@@ -49,4 +51,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

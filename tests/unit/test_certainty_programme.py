@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import pytest
 from certainty.__main__ import run_all
 from certainty.matrix import Row, load_matrix, rows_without_source
 from certainty.report import make_page, make_report, row_value
-from certainty.runner import SLACK, Results, ShardResult, run_shard
+from certainty.runner import ROOT, SLACK, Results, ShardResult, run_shard
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 from certainty.shards import SHARDS
 from certainty.source import source_of
 from certainty.suite import SuiteError, outcome_of, read_junit
+from cli.exit_codes import ExitCode
 
 SHARD = Shard("s", "a shard", ("R1", "R2"), "tests.support.shards:held")
 ROW = Row("R1", "Part", "<fault>", "promise", "I1", "goal", (), "")
@@ -175,6 +178,16 @@ def test_a_shard_that_fills_the_machine_has_none_beside_it(tmp_path: Path) -> No
     found = run_all([first, filling, second], results, quick=True, seed=1, jobs=2)
     assert [found[name].outcomes[0].cases for name in "ab"] == [2, 2]
     assert found["f"].outcomes[0].measured == "0 beside it."
+
+
+@pytest.mark.parametrize("module", ["certainty", "bench"])
+def test_a_reader_of_the_list_that_goes_away_is_no_error(module: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", module, "--list"]
+        done = subprocess.run(command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (ExitCode.PIPE_CLOSED, b"")
 
 
 def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
