@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from statistics import median
@@ -24,8 +25,9 @@ FULL_IDLE_SECONDS: Final = 60.0
 # 500 front-ends in 8 GiB.
 _MIB_EACH: Final = 8 * 1024 / 500
 _BACK_SECONDS: Final = 120.0
-_DRAIN_SECONDS: Final = 300.0
-_LOOK_SECONDS: Final = 0.2
+# Who is overloaded is slow, not broken: the figures say so.
+_DRAIN_SECONDS: Final = 1_800.0
+_LOOK_SECONDS: Final = 1.0
 WARM_UP_EACH: Final = 3
 _WARM_SECONDS: Final = 600.0
 # Far from those of the load.
@@ -76,7 +78,7 @@ five_hundred = partial(many, count=500)
 
 def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
     seconds = FULL_IDLE_SECONDS if run.full else QUICK_IDLE_SECONDS
-    await_rest()
+    await_rest(len(crowd.agencies))
     run.tell(f"idle for {seconds:.0f} s")
     frontends, province, began = crowd.frontend_cpu(), crowd.province_cpu(), time.monotonic()
     time.sleep(seconds)
@@ -94,9 +96,11 @@ def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
     run.tell(f"{count} packets before the load")
     post, staged = Post(crowd.lab), run.folder / "lab" / "warm"
     staged.mkdir()
+    before = post.receipts_back()
     post.drop([mix.write(_WARM_NUMBERS + number, staged) for number in range(count)])
     _drain(crowd, post, count, _WARM_SECONDS)
-    await_rest()
+    post.await_receipts(count, before)
+    await_rest(len(crowd.agencies))
 
 
 def _drain(crowd: Crowd, post: Post, count: int, seconds: float) -> None:
@@ -120,6 +124,8 @@ def _load(run: Run, crowd: Crowd, mix: Mix) -> tuple[tuple[Check, ...], dict[str
     staged = run.folder / "lab" / "staged"
     staged.mkdir()
     letters = [mix.write(number, staged) for number in range(count)]
+    # What they take to write is not to be part of the first minute.
+    os.sync()
     run.tell(f"{count} drops in {minutes:g} min")
     meter, began, sent = Meter(), time.monotonic(), 0
     while sent < count:
@@ -130,15 +136,16 @@ def _load(run: Run, crowd: Crowd, mix: Mix) -> tuple[tuple[Check, ...], dict[str
         time.sleep(_LOOK_SECONDS)
     _drain(crowd, post, count, _DRAIN_SECONDS)
     took = time.monotonic() - began
+    post.await_receipts(count, before)
     cost = meter.read()
-    await_rest()
-    if problems := post.problems(count, before):
-        raise NotArrivedError("; ".join(problems[:5]))
+    problems = post.problems(count, before)
+    run.tell("; ".join(problems[:5]) or "the books balance")
     waits = post.all_waits()
     middle = median(waits)
     medians = [median(each) for each in post.waits.values() if len(each) >= _LEAST_PACKETS]
     unfair = max(medians, default=middle) / middle
     checks = (
+        Check("what is wrong with the books", len(problems), 0, "", at_least=False),
         Check("packets a minute, mixed", count / took * 60, PER_MINUTE * 0.95, "/min"),
         Check("drop to inbox under it, p95", p95(waits), 60.0, "s", at_least=False),
         Check("slowest agency's median / all's", unfair, 3.0, "x", at_least=False),

@@ -179,7 +179,7 @@ def rate_in_groups(
 def _require(holds: bool) -> None:
     """A wrong answer makes no rate."""
     if not holds:
-        raise SystemExit("the packet of this bench is not valid, or was not answered")
+        raise RuntimeError("the packet of this bench is not valid, or was not answered")
 
 
 def measure(works: Sequence[DropWork], count: int, workers: int, rounds: int) -> dict[str, list[float]]:

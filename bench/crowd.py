@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from cli.fiction.agencies import LabAgency
 from cli.lab.lab import create_lab
 from cli.lab.layout import SSHD
 from cli.lab.plan import default_plan
-from cli.lab.processes import descendants, kill, read_record
+from cli.lab.processes import descendants, kill, read_record, send
 from cli.lab.starting import last_word
 from exchanged.clock import SystemClock
 
@@ -135,13 +136,15 @@ class Crowd:
         record = read_record(self.lab.layout.record(SSHD))
         clock = SystemClock()
         if record is not None:
-            while sessions := descendants(record):
-                kill(sessions, clock)
+            # Front-ends come back at once: who is let in meanwhile would have to be thrown out again.
+            send(record, signal.SIGSTOP)
+            kill(descendants(record), clock)
             kill((record,), clock)
         self._restarted, self._log_bytes = time.monotonic(), self.lab.log(SSHD).stat().st_size
         self.lab._start_sshd()  # noqa: SLF001 - the server alone, without the lab's own daemons
         self._nodes.start(self.lab.province)
-        self._nodes.await_ready(self.lab.province)
+        # Hundreds of logins take the same processors.
+        self._nodes.await_ready(self.lab.province, _CONNECT_SECONDS)
 
     def back_after(self, seconds: float) -> list[float]:
         """Seconds from the restart until the server let each front-end in again; without those it did not."""

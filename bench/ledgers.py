@@ -43,9 +43,13 @@ def fill_lab(lab: Lab, total: int) -> None:
 
     Several ledgers at a time, each in a process of its own, as many as there are cores.
     """
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    try:
         for done in [pool.submit(_fill_node, lab.layout.root, code, total) for code in lab.nodes]:
             done.result()
+    finally:
+        # Whoever breaks this off does not wait for what may take an hour: its processes end with the row.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _fill_node(root: Path, code: str, total: int) -> None:
@@ -108,6 +112,9 @@ def _sent(tx: Transaction, number: int, seal: Seal, where: SpoolRange, province:
     move(tx, row, Event.RECEIPT_ACCEPTED)
     note_receipt(tx, seal, ReceiptKind.DELIVERED, seal.receiver, seal.receiver, number, own=False)
     move(tx, row, Event.RECEIPT_DELIVERED)
+    # In ledgers of different size as many would else lie uncollected for too long, which a node looks for.
+    note_receipt(tx, seal, ReceiptKind.COLLECTED, seal.receiver, seal.receiver, number, own=False)
+    move(tx, row, Event.RECEIPT_COLLECTED)
 
 
 def _received(tx: Transaction, number: int, seal: Seal, where: SpoolRange, province: str) -> None:

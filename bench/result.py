@@ -115,7 +115,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table. ``needs`` are programs, or ``root``; ``room``: bytes of disk that it takes."""
+    """A row of the table. ``needs`` are programs, or ``root``; ``room``: bytes of disk that it takes.
+
+    ``full_room``: where the full set takes more.
+    """
 
     name: str
     title: str
@@ -124,3 +127,4 @@ class Row:
     needs: tuple[str, ...] = ()
     room: int = 1 << 30
     full_only: bool = False
+    full_room: int = 0

@@ -54,7 +54,7 @@ ROWS: Final = (
         "<= 1% on the forwarder's up link, <= 55% of the first journey in all; <= 2% to a holder",
         large.forward,
         _SSH,
-        room=large.room(large.SIZE, 1),
+        room=large.room(large.SIZE, 2),
     ),
     Row(
         "cut",
@@ -80,6 +80,7 @@ ROWS: Final = (
         growth.growth,
         _SSH,
         room=6 * _GIB,
+        full_room=45 * _GIB,
     ),
     Row("start", "exchangectl from call to answer", "<= 300 ms", asking.start, _SSH),
     Row(

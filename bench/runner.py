@@ -24,7 +24,7 @@ import psutil
 from bench.meter import busy_cores
 from bench.result import MET, NO_VERDICT, SHORT, Result, Row, Run, result_from
 
-_DONE: Final = (MET, SHORT, NO_VERDICT)
+_KEPT: Final = (MET, SHORT, NO_VERDICT)
 # Work of others that is worth a word, in cores.
 BUSY_CORES: Final = 0.25
 _END_SECONDS: Final = 5.0
@@ -62,7 +62,7 @@ class Kept:
             result = result_from(value)
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
-        return result if result.verdict in _DONE else None
+        return result if result.verdict in _KEPT else None
 
     def write(self, name: str, result: Result) -> None:
         """Keep what a row found."""
@@ -80,9 +80,10 @@ def run_row(
     if lacking := missing(row):
         return Result(not_run=f"this machine has no {', '.join(lacking)}", began=began)
     free = shutil.disk_usage(work_folder()).free
-    if free < row.room:
+    room = max(row.room, row.full_room if full else 0)
+    if free < room:
         gib = 1 << 30
-        told = f"it takes {row.room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
+        told = f"it takes {room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
         return Result(not_run=told, began=began)
     busy, others = busy_cores(), _children()
     with _folder(row) as folder:
@@ -108,7 +109,7 @@ def run_all(
     tell: Callable[[str], None] = lambda _: None,
     packets: int = 0,
 ) -> Mapping[str, Result]:
-    """Every row once; those that came to their end before are not repeated unless ``again``."""
+    """Every row once; those that came to a verdict before are not repeated unless ``again``."""
     found: dict[str, Result] = {}
     try:
         _run_each(rows, kept, found, full=full, again=again, tell=tell, packets=packets)
@@ -130,7 +131,8 @@ def _run_each(
     for number, row in enumerate(rows, 1):
         label = f"[{number}/{len(rows)}] {row.name}"
         before = None if again else kept.read(row.name)
-        if before is not None:
+        # Without a verdict it has to be measured again.
+        if before is not None and before.verdict != NO_VERDICT:
             tell(f"{label}: was run before")
             found[row.name] = before
             continue

@@ -124,8 +124,11 @@ def _packet(tx: Transaction, number: int, last: int, where: SpoolRange, province
         move(tx, row, event)
     hop = HopNote(province, seal.key, digest_of(number, 2), tx.now, tx.now, seal.receiver)
     statements.record_hop(tx, hop, _SIGNATURE + f"hop {number}".encode())
-    note_receipt(tx, seal, ReceiptKind.DELIVERED, seal.receiver, seal.receiver, number, own=False)
-    move(tx, row, Event.RECEIPT_DELIVERED)
+    for kind, event in (
+        (ReceiptKind.DELIVERED, Event.RECEIPT_DELIVERED), (ReceiptKind.COLLECTED, Event.RECEIPT_COLLECTED),
+    ):  # fmt: skip
+        note_receipt(tx, seal, kind, seal.receiver, seal.receiver, number, own=False)
+        move(tx, row, event)
 
 
 def move(tx: Transaction, row: int, event: Event) -> None:

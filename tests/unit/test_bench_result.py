@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,24 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stood(tmp_path: Path) -> Non
     assert "[1/2] first: was run before" in lines
     run_all([first, second], kept, full=False, again=True)
     assert seen == ["first", "second", "first", "second"]
+
+
+def test_what_had_no_verdict_is_measured_again_and_counts_until_then(tmp_path: Path) -> None:
+    kept, seen = Kept(tmp_path, "s", "quick"), list[str]()
+    off = Result((GOOD,), (Reference("rsync", 10.0, 100.0, "/s"),))
+    run_all([row("one", off, seen)], kept, full=False)
+    before = kept.read("one")
+    assert before is not None
+    assert before.verdict == NO_VERDICT
+    assert run_all([row("one", Result((GOOD,)), seen)], kept, full=False)["one"].verdict == MET
+    assert seen == ["one", "one"]
+
+
+def test_a_row_is_not_begun_without_the_room_of_its_set(tmp_path: Path) -> None:
+    large = replace(row("large", Result((GOOD,))), full_room=1 << 60)
+    kept = Kept(tmp_path, "s", "quick")
+    assert run_all([large], kept, full=False)["large"].verdict == MET
+    assert run_all([large], kept, full=True, again=True)["large"].verdict == NOT_RUN
 
 
 def test_what_was_not_run_or_broke_is_tried_again(tmp_path: Path) -> None:
