@@ -184,9 +184,12 @@ class Admission:
         # An unknown type was refused by the rules already.
         business_type = catalogue.business_types.get(seal.business_type)
         entry_point = business_type is not None and business_type.entry_point
-        strangers = [case for case in found if not cases.is_party(connection, case, seal.key.sender)]
-        if (found and strangers and not entry_point) or (len(found) > 1 and strangers):
+        own = [case for case in found if cases.is_party(connection, case, seal.key.sender)]
+        if found and not own and not entry_point:
             findings.append(make_finding("case-not-open-to-sender", element="case"))
+        # A stranger may have named one of these numbers first, by mistake or not: the sender's own case stays
+        # open to it, joins none of a stranger's, and is not judged by what happened there.
+        found = own or found[:1]
         case_id = found[0] if found else f"{seal.key.sender}/{seal.key.packet_id}"
         history = tuple(code for case in found for code in cases.history(connection, case))
         if business_type is not None:

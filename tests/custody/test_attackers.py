@@ -299,6 +299,38 @@ def test_c17_a_case_is_closed_to_strangers_however_its_number_is_written(provinc
         assert "case-not-open-to-sender" in [finding.code for finding in receipt.findings]
 
 
+@pytest.mark.parametrize("kind", ["trial.indict", "prosecution.evidence.request"])
+def test_c17_who_named_a_number_first_keeps_its_owner_out_of_no_case_of_his(
+    province: Province, kind: str
+) -> None:
+    """A number that was guessed, or mistyped, belongs to another case by the time its owner uses it."""
+    police = {"police_case_no": "A6201990000002026070001"}
+    number = {"proc_case_no": "62010220260012300"}
+    now = province.network.clock.now()
+    first = province.police.seal(province.request("prosecution.transfer", set_fields=police))
+    province.police.send(first)
+    province.run()
+    court = Peer(province.network, COURT)
+    other = {**number, "police_case_no": "A6201990000002026070002"}
+    court.send(court.seal(DropRequest("dossier.request", COURT, POLICE, now, set_fields=other, seed=5)))
+    province.run()
+    assert [receipt.kind for receipt in province.receipts(court)] == [ReceiptKind.ACCEPTED]
+    owner = province.procuratorate
+    receiver = COURT if kind == "trial.indict" else POLICE
+    owner.send(
+        owner.seal(DropRequest(kind, PROCURATORATE, receiver, now, set_fields={**police, **number}, seed=6))
+    )
+    province.run()
+    mine = [receipt for receipt in province.receipts(owner) if receipt.key.sender == PROCURATORATE]
+    assert [(receipt.kind, receipt.findings) for receipt in mine] == [(ReceiptKind.ACCEPTED, ())]
+    # Its number names both, and they did not become one.
+    rows = province.network.nodes[PROVINCE].opened.ledger.read().execute(
+        "SELECT count(DISTINCT case_id) FROM case_number"
+    )
+    assert rows.fetchone()[0] == 2
+    assert province.events("case-joined") == []
+
+
 def test_c24_a_directory_proves_itself_by_root_signatures_alone(province: Province) -> None:
     node = province.network.nodes[PROVINCE]
     trust = node.opened.trust
