@@ -25,11 +25,11 @@ from typing import Any, Final
 
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import BackupUnusableError, FileOperationError
+from exchanged.errors import BackupUnusableError, FileOperationError, LedgerAheadError
 from exchanged.held_files import HeldFiles, Outcome
 from exchanged.key_files import key_files_here
 from exchanged.keys import check_private_file
-from exchanged.ledger import blobs, open_read_only, spool
+from exchanged.ledger import blobs, open_read_only, require_verifiable_form, spool
 from exchanged.ledger.copying import LedgerFacts, copy_ledger, facts_of
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.verify import Problem, examine_ledger
@@ -190,7 +190,8 @@ def read_manifest(backup: Path) -> Manifest:
 def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
     """Read everything: digests, the ledger's chain, and that every range and blob that it needs is there.
 
-    Raises BackupUnusableError without a manifest, FileOperationError for a backup that cannot be read.
+    Raises BackupUnusableError without a manifest, FileOperationError for a backup that cannot be read,
+    LedgerAheadError for one of a newer version, of which nothing but its digests can be judged here.
     """
     manifest = read_manifest(backup)
     problems: list[Problem] = []
@@ -203,6 +204,18 @@ def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
     ledger = backup / DATA / LEDGER_FILE
     if not any(problem.where == f"{DATA}/{LEDGER_FILE}" for problem in problems):
         with closing(open_read_only(ledger)) as connection:
+            try:
+                require_verifiable_form(connection)
+            except LedgerAheadError as error:
+                if problems:
+                    # A file that is missing or differs is that in every version.
+                    return Verdict(manifest, tuple(problems))
+                raise LedgerAheadError(
+                    "the ledger of the backup was written by a newer version of this program",
+                    where=str(backup),
+                    found=error.found,
+                    hint="verify and restore it with the version that wrote it, or a newer one",
+                ) from error
             verified = examine_ledger(connection, backup / DATA)
         problems += verified.problems
         if (verified.events, verified.head) != (manifest.events, manifest.head):
