@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -109,12 +110,20 @@ def create(
 ) -> Manifest:
     """Write a backup into the folder ``target``, and the keys into ``keys`` if given; both new or empty.
 
-    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied,
-    ConfigurationError where the ledger belongs to another node than the manifest would name, and what reading
-    the ledger and writing files raise.
+    Raises BackupUnusableError where a folder is not empty or lies in the data directory (a restore moves all
+    that lies there aside), or files vanish faster than they are copied, ConfigurationError where the ledger
+    belongs to another node than the manifest would name, and what reading the ledger and writing files raise.
     """
     files = DurableFiles(Volume.OWN)
-    for folder in filter(None, (target, keys)):
+    folders = [folder for folder in (target, keys) if folder is not None]
+    for folder in folders:
+        if places_in(config.node.data_dir, folder):
+            raise BackupUnusableError(
+                "the folder for the backup lies in the data directory of the node",
+                where=str(folder),
+                hint="name a folder outside data_dir, best on another volume",
+            )
+    for folder in folders:
         _make_empty(files, folder)
     data = target / DATA
     for folder in (
@@ -277,6 +286,16 @@ def _vanishing(source: Path) -> BackupUnusableError:
 
 
 # --- files --------------------------------------------------------------------------------------------
+
+
+def places_in(folder: Path, path: Path) -> set[Path]:
+    """Where in ``folder`` (relative to it) ``path`` lies, by name and by where links lead; none: outside."""
+    ways, tops = _ways_to(path), _ways_to(folder)
+    return {way.relative_to(top) for way in ways for top in tops if way.is_relative_to(top)}
+
+
+def _ways_to(path: Path) -> tuple[Path, Path]:
+    return Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path))
 
 
 def _make_empty(files: DurableFiles, folder: Path) -> None:
