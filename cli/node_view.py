@@ -77,15 +77,17 @@ class AmbiguousIdError(click.UsageError):
 
 
 @contextmanager
-def open_view(settings: Settings, *, of_any_form: bool = False) -> Iterator[NodeView]:
+def open_view(settings: Settings, *, to_verify: bool = False) -> Iterator[NodeView]:
     """The configured node. Raises ConfigurationError, NotFoundError where it never had a ledger.
 
     Raises LedgerDamagedError, also where the ledger is gone: starting the node would not help there.
-    Raises LedgerBehindError for a ledger of an older version, unless one ``of_any_form`` will do.
+    Raises LedgerAheadError for a ledger of a newer version, LedgerBehindError for one of an older version,
+    which will do ``to_verify`` it.
     """
     from exchanged.ledger import (  # noqa: PLC0415 - help must not wait for libraries
         open_read_only,
         require_newest_form,
+        require_verifiable_form,
     )
     from exchanged.own_ledger import require_own_ledger  # noqa: PLC0415 - likewise
 
@@ -96,7 +98,9 @@ def open_view(settings: Settings, *, of_any_form: bool = False) -> Iterator[Node
         require_own_ledger(config.node.data_dir)
         raise
     with closing(opened) as connection:
-        if not of_any_form:
+        if to_verify:
+            require_verifiable_form(connection)
+        else:
             require_newest_form(connection)
         yield NodeView(config, connection)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -25,11 +26,11 @@ from typing import Any, Final
 
 from exchanged.config import Config
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import BackupUnusableError, FileOperationError
+from exchanged.errors import BackupUnusableError, FileOperationError, LedgerAheadError
 from exchanged.held_files import HeldFiles, Outcome
 from exchanged.key_files import key_files_here
 from exchanged.keys import check_private_file
-from exchanged.ledger import blobs, open_read_only, spool
+from exchanged.ledger import blobs, open_read_only, require_verifiable_form, spool
 from exchanged.ledger.copying import LedgerFacts, copy_ledger, facts_of
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.verify import Problem, examine_ledger
@@ -109,12 +110,20 @@ def create(
 ) -> Manifest:
     """Write a backup into the folder ``target``, and the keys into ``keys`` if given; both new or empty.
 
-    Raises BackupUnusableError where a folder is not empty or files vanish faster than they are copied,
-    ConfigurationError where the ledger belongs to another node than the manifest would name, and what reading
-    the ledger and writing files raise.
+    Raises BackupUnusableError where a folder is not empty or lies in the data directory (a restore moves all
+    that lies there aside), or files vanish faster than they are copied, ConfigurationError where the ledger
+    belongs to another node than the manifest would name, and what reading the ledger and writing files raise.
     """
     files = DurableFiles(Volume.OWN)
-    for folder in filter(None, (target, keys)):
+    folders = [folder for folder in (target, keys) if folder is not None]
+    for folder in folders:
+        if places_in(config.node.data_dir, folder):
+            raise BackupUnusableError(
+                "the folder for the backup lies in the data directory of the node",
+                where=str(folder),
+                hint="name a folder outside data_dir, best on another volume",
+            )
+    for folder in folders:
         _make_empty(files, folder)
     data = target / DATA
     for folder in (
@@ -190,7 +199,8 @@ def read_manifest(backup: Path) -> Manifest:
 def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
     """Read everything: digests, the ledger's chain, and that every range and blob that it needs is there.
 
-    Raises BackupUnusableError without a manifest, FileOperationError for a backup that cannot be read.
+    Raises BackupUnusableError without a manifest, FileOperationError for a backup that cannot be read,
+    LedgerAheadError for one of a newer version, of which nothing but its digests can be judged here.
     """
     manifest = read_manifest(backup)
     problems: list[Problem] = []
@@ -203,6 +213,18 @@ def verify(backup: Path, moved: Moved = nobody_looks) -> Verdict:
     ledger = backup / DATA / LEDGER_FILE
     if not any(problem.where == f"{DATA}/{LEDGER_FILE}" for problem in problems):
         with closing(open_read_only(ledger)) as connection:
+            try:
+                require_verifiable_form(connection)
+            except LedgerAheadError as error:
+                if problems:
+                    # A file that is missing or differs is that in every version.
+                    return Verdict(manifest, tuple(problems))
+                raise LedgerAheadError(
+                    "the ledger of the backup was written by a newer version of this program",
+                    where=str(backup),
+                    found=error.found,
+                    hint="verify and restore it with the version that wrote it, or a newer one",
+                ) from error
             verified = examine_ledger(connection, backup / DATA)
         problems += verified.problems
         if (verified.events, verified.head) != (manifest.events, manifest.head):
@@ -264,6 +286,16 @@ def _vanishing(source: Path) -> BackupUnusableError:
 
 
 # --- files --------------------------------------------------------------------------------------------
+
+
+def places_in(folder: Path, path: Path) -> set[Path]:
+    """Where in ``folder`` (relative to it) ``path`` lies, by name and by where links lead; none: outside."""
+    ways, tops = _ways_to(path), _ways_to(folder)
+    return {way.relative_to(top) for way in ways for top in tops if way.is_relative_to(top)}
+
+
+def _ways_to(path: Path) -> tuple[Path, Path]:
+    return Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path))
 
 
 def _make_empty(files: DurableFiles, folder: Path) -> None:

@@ -13,6 +13,8 @@ DAMAGE_FILE: Final = "volume-damaged"
 PULSE_FILE: Final = "pulse"
 # Stands for as long as a backup is being put in the place of the node's data.
 RESTORE_FILE: Final = "restore-unfinished"
+# And what was copied of it so far. Nothing else is ever in there.
+RESTORE_FOLDER: Final = "restore-copies"
 SPOOL_FOLDER: Final = "spool"
 BLOB_FOLDER: Final = "blobs"
 # Within the blobs: what is on its way in.

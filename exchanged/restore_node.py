@@ -2,8 +2,10 @@
 
 Guarantees: refused while a daemon runs, for a backup of another node, and for one that is not whole; nothing
 is overwritten: whatever lies in the data directory but keys moves into a folder ``set-aside-<time>`` there.
-The ledger gets its name last, after it was marked as restored. A mark stands from before the first change
-until after the last: while it is there nothing opens the node (``own_ledger``), and doing it again goes on.
+Copies are made in a folder of their own and moved out of it when all are there, the ledger last, after it was
+marked as restored; of what lies in the data directory nothing but that folder is ever removed. A mark stands
+from before the first change until after the last: while it is there nothing opens the node (``own_ledger``),
+and doing it again goes on.
 From its next start the node speaks under a new incarnation and takes back what others know (``restoring``).
 
 Known limit: the folders of the agency and the mailboxes are as they are; nothing is restored there.
@@ -15,6 +17,7 @@ import os
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -34,15 +37,15 @@ from exchanged.ledger import Ledger, open_read_only, restoring
 from exchanged.ledger.copying import LedgerFacts, look_at_ledger
 from exchanged.lock import NodeLock, Purpose, holder
 from exchanged.own_ledger import require_same_node
-from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE, RESTORE_FILE
+from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE, RESTORE_FILE, RESTORE_FOLDER
 
 # Neighbours' clocks and ours are not one: what was recorded shortly before is told again.
 _MARGIN: Final = timedelta(hours=1)
-_KEPT: Final = frozenset({"keys", LOCK_FILE, CONTROL_SOCKET, RESTORE_FILE})
-# What the mark says: the folder's name follows the first; after the second all that lies there was copied.
+_KEPT: Final = frozenset({"keys", LOCK_FILE, CONTROL_SOCKET, RESTORE_FILE, RESTORE_FOLDER})
+_ASIDE: Final = "set-aside-"
+# What the mark says: the folder's name follows the first; after the second it holds all of before.
 _SETTING_ASIDE: Final = "setting-aside"
 _COPYING: Final = "copying"
-_NEW: Final = f"{LEDGER_FILE}.restored"
 _FORGOTTEN: Final = (
     forks.FORKED, forks.FORKED_SINCE, forks.FORKED_IN, forks.SET_BACK, forks.ACCUSED, "down-since",
     "down-reason", "down-fault",
@@ -77,7 +80,7 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
     """Verify the backup and say what would be done. Changes nothing.
 
     Raises ConfigurationError without a data directory or with another node's, AlreadyRunningError,
-    BackupUnusableError.
+    BackupUnusableError, also for one that would be moved aside itself, LedgerAheadError.
     """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
@@ -87,6 +90,11 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
             "the daemon runs on this data directory", where=str(data_dir),
             found=f"process {process or 'unknown'}",
             hint="stop it first: systemctl stop exchanged@NAME",
+        )  # fmt: skip
+    if any(not str(place).startswith(_ASIDE) for place in backup.places_in(data_dir, source)):
+        raise BackupUnusableError(
+            "the backup lies in the data directory of the node", where=str(source),
+            hint="a restore moves all that lies there aside; move the backup out of data_dir first",
         )  # fmt: skip
     manifest = backup.read_manifest(source)
     if manifest.node != config.node.code:
@@ -98,11 +106,12 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
         )
     _require_same_node(config)
     _require_whole(backup.verify(source, moved), source)
+    moves = _what_lies_there(data_dir)
     return Plan(
         manifest=manifest,
         data_dir=data_dir,
-        moves=() if _is_copying(data_dir) else _what_lies_there(data_dir),
-        aside=_begun_aside(data_dir) or data_dir / f"set-aside-{now.strftime('%Y%m%dT%H%M%SZ')}",
+        moves=moves,
+        aside=_begun_aside(data_dir, moves) or _new_aside(data_dir, now),
         here=look_at_ledger(data_dir / LEDGER_FILE),
         neighbours=tuple(link.peer for link in config.links),
         log_entries=_logged(source / DATA / LEDGER_FILE),
@@ -129,23 +138,23 @@ def restore(config: Config, source: Path, made: Plan, clock: Clock, moved: Moved
     """
     files = DurableFiles(Volume.OWN)
     data_dir = config.node.data_dir
-    mark = data_dir / RESTORE_FILE
+    mark, copies = data_dir / RESTORE_FILE, data_dir / RESTORE_FOLDER
     lock = NodeLock(data_dir / LOCK_FILE, Purpose.ACT)
     try:
         _give_to_owner(data_dir, (LOCK_FILE,))
-        if _is_copying(data_dir):
-            _remove_copies(files, data_dir)
-        else:
-            files.write_file(mark, (f"{_SETTING_ASIDE} {made.aside.name}\n".encode(),))
-            _set_aside(files, data_dir, made.aside)
-            files.write_file(mark, (f"{_COPYING}\n".encode(),))
+        # Those of an attempt that was broken off: on a full volume there is no room for anything before.
+        files.remove_tree(copies)
+        files.write_file(mark, (f"{_SETTING_ASIDE} {made.aside.name}\n".encode(),))
+        _set_aside(files, data_dir, made.aside)
+        files.write_file(mark, (f"{_COPYING}\n".encode(),))
+        files.make_dir(copies)
         for file in made.manifest.files:
             folder, _, path = file.path.partition("/")
             if folder == DATA:
-                _copy(files, source, data_dir, path, (file.size, file.sha256), moved)
-        _mark(data_dir / _NEW, made.manifest, clock)
-        _give_to_owner(data_dir, _what_lies_there(data_dir))
-        files.replace(data_dir / _NEW, data_dir / LEDGER_FILE)
+                _copy(files, source, copies, path, (file.size, file.sha256), moved)
+        _mark(copies / LEDGER_FILE, made.manifest, clock)
+        _give_to_owner(data_dir, (RESTORE_FOLDER,))
+        _put_in_place(files, copies, data_dir)
         files.unlink(mark)
         # Under the lock: whoever starts the node must not find the mark again after a power cut.
         files.sync_dir(data_dir)
@@ -161,16 +170,23 @@ def _said(data_dir: Path) -> list[str]:
         return []
 
 
-def _is_copying(data_dir: Path) -> bool:
-    return _said(data_dir)[:1] == [_COPYING]
+def _begun_aside(data_dir: Path, moves: tuple[str, ...]) -> Path | None:
+    """Where a restore that was broken off has set aside a part of what lay there; ``moves`` are the rest.
 
-
-def _begun_aside(data_dir: Path) -> Path | None:
-    """Where a restore that was broken off has set aside a part of what lay there."""
+    None where somebody has put a part of that back: two of one name find no room in one folder.
+    """
     match _said(data_dir):
         case [word, name] if word == _SETTING_ASIDE:
-            return data_dir / name
+            aside = data_dir / name
+            return None if any(os.path.lexists(aside / each) for each in moves) else aside
     return None
+
+
+def _new_aside(data_dir: Path, now: datetime) -> Path:
+    """A name that is free: that of the moment, or of an attempt in the same second with a number."""
+    first = data_dir / now.strftime(f"{_ASIDE}%Y%m%dT%H%M%SZ")
+    more = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(path for path in chain((first,), more) if not os.path.lexists(path))
 
 
 def _set_aside(files: DurableFiles, data_dir: Path, aside: Path) -> None:
@@ -183,14 +199,11 @@ def _set_aside(files: DurableFiles, data_dir: Path, aside: Path) -> None:
         files.rename_new(data_dir / name, aside / name)
 
 
-def _remove_copies(files: DurableFiles, data_dir: Path) -> None:
-    """What an attempt copied that was broken off. It has set everything of before aside."""
-    for name in _what_lies_there(data_dir):
-        path = data_dir / name
-        if path.is_dir() and not path.is_symlink():
-            files.remove_tree(path)
-        else:
-            files.unlink(path)
+def _put_in_place(files: DurableFiles, copies: Path, data_dir: Path) -> None:
+    # The ledger last: without it nothing of the rest is a node that could start.
+    for path in sorted(copies.iterdir(), key=lambda path: path.name == LEDGER_FILE):
+        files.rename_new(path, data_dir / path.name)
+    files.remove_empty_dir(copies)
 
 
 def _what_lies_there(data_dir: Path) -> tuple[str, ...]:
@@ -198,13 +211,13 @@ def _what_lies_there(data_dir: Path) -> tuple[str, ...]:
         names = sorted(path.name for path in data_dir.iterdir())
     except FileNotFoundError:
         return ()
-    return tuple(name for name in names if name not in _KEPT and not name.startswith("set-aside-"))
+    return tuple(name for name in names if name not in _KEPT and not name.startswith(_ASIDE))
 
 
 def _copy(
-    files: DurableFiles, source: Path, data_dir: Path, path: str, stated: tuple[int, str], moved: Moved
+    files: DurableFiles, source: Path, copies: Path, path: str, stated: tuple[int, str], moved: Moved
 ) -> None:
-    target = data_dir / (_NEW if path == LEDGER_FILE else path)
+    target = copies / path
     files.make_dir(target.parent, mode=0o750)
     written = files.write_file(target, blocks_of(source / DATA / path, moved))
     if written != stated:

@@ -36,7 +36,7 @@ def verify(settings: Settings, *, as_json: bool) -> int:
     from cli.node_view import open_view
     from exchanged.ledger.verify import count_events, examine_ledger
 
-    with open_view(settings, of_any_form=True) as view:
+    with open_view(settings, to_verify=True) as view:
         events = count_events(view.connection)
         with progress(_("events"), events) as bar:
             verified = examine_ledger(view.connection, view.config.node.data_dir, bar.update)

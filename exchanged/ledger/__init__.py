@@ -8,6 +8,20 @@ file per subject; ``questions`` answers the command line without a daemon.
 from sqlite3 import Connection
 
 from exchanged.ledger.transaction import Transaction
-from exchanged.ledger.writer import Ledger, has_begun, open_read_only, require_newest_form
+from exchanged.ledger.writer import (
+    Ledger,
+    has_begun,
+    open_read_only,
+    require_newest_form,
+    require_verifiable_form,
+)
 
-__all__ = ["Connection", "Ledger", "Transaction", "has_begun", "open_read_only", "require_newest_form"]
+__all__ = [
+    "Connection",
+    "Ledger",
+    "Transaction",
+    "has_begun",
+    "open_read_only",
+    "require_newest_form",
+    "require_verifiable_form",
+]

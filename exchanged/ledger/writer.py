@@ -382,6 +382,17 @@ def _refuse_newer_form(connection: sqlite3.Connection, where: str = "") -> None:
         )
 
 
+def require_verifiable_form(connection: sqlite3.Connection, where: str = "") -> None:
+    """Raises LedgerAheadError for a ledger of a newer version: what belongs into it is not known here.
+
+    A newer version has taken all of our steps too. A list of steps that lacks one, or cannot be read, is for
+    verifying to judge.
+    """
+    with suppress(*UNREADABLE, LedgerDamagedError):
+        if not forms.lacks(connection):
+            _refuse_newer_form(connection, where)
+
+
 def require_newest_form(connection: sqlite3.Connection) -> None:
     """Raises LedgerBehindError for a ledger of an older version: most questions cannot be asked of it.
 

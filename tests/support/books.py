@@ -6,6 +6,8 @@ one link ``province`` leads to the bridge.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +46,17 @@ def packet_id(number: int) -> str:
 def seal_digest(seal: Seal) -> str:
     """What the ledger keeps as this seal's digest."""
     return sha256_hex(f"{seal.key} {seal.attempt}".encode())
+
+
+def take_a_step_of_tomorrow(path: Path) -> None:
+    """As a newer program leaves a ledger: one step more, which made a table and an index."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE of_tomorrow (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        connection.execute("CREATE INDEX of_tomorrow_name ON of_tomorrow(name)")
+        row = ("exchanged-ledger", "9999-of-tomorrow", "2030-01-01")
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)", row
+        )
 
 
 class Books:

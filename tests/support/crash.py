@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchanged.durable import CrashPoints
+import pytest
+
+from exchanged.durable import CrashPoints, DurableFiles
 
 
 class SimulatedCrash(BaseException):
@@ -63,3 +65,20 @@ def crash_loop(build_and_run: Callable[[CrashPoints], None], check: Callable[[],
             error.add_note(f"after a crash at point {number} of {len(counting.names)}: {name}")
             raise
     return tuple(counting.names)
+
+
+class PowerCutError(BaseException):
+    """The power goes."""
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, what: str, number: int) -> None:
+    """The power goes before the ``number``-th of these operations."""
+    real, calls = getattr(DurableFiles, what), []
+
+    def cut(self: DurableFiles, *args: object, **options: object) -> object:
+        calls.append(args)
+        if len(calls) == number:
+            raise PowerCutError
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(DurableFiles, what, cut)

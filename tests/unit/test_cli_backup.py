@@ -12,6 +12,7 @@ from exchanged import forks
 from exchanged.forks import Conflict
 from exchanged.ledger import restoring
 from tests.support.asking import Operator, operator
+from tests.support.books import take_a_step_of_tomorrow
 from tests.support.network import POLICE, PROCURATORATE, Network, SimulatedNode, small_plan
 from tests.support.traffic import drop_packet
 
@@ -69,6 +70,27 @@ def test_what_is_missing_in_a_backup_is_told_in_words(asked: Operator, tmp_path:
     assert "ledger.sqlite3" in asked.text("backup", "verify", saved, code=6)
     said = asked.json("backup", "verify", saved, code=6)
     assert (said["whole"], said["verdict"]["problems"][0]["what"]) == (False, "backup-file-missing")
+
+
+def test_a_backup_of_a_newer_program_is_for_the_newer_program_to_judge(
+    asked: Operator, police: SimulatedNode, tmp_path: Path
+) -> None:
+    """The nodes were updated, and the machine that keeps the backups was not."""
+    saved, data_dir = tmp_path / "saved", police.config.node.data_dir
+    police.die()
+    take_a_step_of_tomorrow(data_dir / "ledger.sqlite3")
+    asked.text("backup", "create", saved)
+    for command in (("backup", "verify", saved), ("node", "restore", saved, "--yes")):
+        error = asked.json(*command, code=2)["error"]
+        assert (error["reference"], error["where"]) == ("ledger-ahead", str(saved))
+        assert "9999-of-tomorrow" in error["found"]
+        assert "version that wrote it, or a newer one" in error["hint"]
+        assert asked.text(*command, code=2) == ""
+        assert not {"whole", "damaged", "older"} & set(flat(asked.errors).split())
+    assert not list(data_dir.glob("set-aside-*"))
+    # A changed byte is damage whatever wrote it.
+    (saved / "exchanged.toml").write_text("")
+    assert "exchanged.toml" in asked.text("backup", "verify", saved, code=6)
 
 
 def test_a_held_link_is_shown_and_accepted_by_an_operator(asked: Operator, police: SimulatedNode) -> None:

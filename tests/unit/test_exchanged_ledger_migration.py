@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from exchanged.errors import LedgerAheadError, LedgerBehindError
+from exchanged.errors import LedgerAheadError, LedgerBehindError, LedgerDamagedError
 from exchanged.ledger import Ledger, open_read_only, questions_list, questions_queue, require_newest_form
 from exchanged.ledger.cases import cases_of, record
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_list import PacketFilter
 from exchanged.ledger.schema import migrations
 from exchanged.ledger.verify import examine_ledger
+from exchanged.places import DAMAGE_FILE
+from exchanged.recovering import recover
 from exchanged.states import Event
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
 from tests.support.asking import make_node, operator
-from tests.support.books import Books, packet_id
+from tests.support.books import Books, packet_id, take_a_step_of_tomorrow
 from tests.support.clock import FakeClock
 from tests.support.documents import COURT, NOW, PROCURATORATE
 
@@ -152,17 +154,47 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
     config = make_node(tmp_path)
     write_rows(tmp_path / "data")
     path = tmp_path / "data" / "ledger.sqlite3"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        row = ("exchanged-ledger", "9999-of-tomorrow", "2030-01-01")
-        connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)", row
-        )
-        before = connection.execute("SELECT count(*) FROM event").fetchone()
+    take_a_step_of_tomorrow(path)
+    with closing(open_read_only(path)) as connection:
+        before = tuple(connection.execute("SELECT count(*) FROM event").fetchone())
     with pytest.raises(LedgerAheadError, match="newer version") as caught:
         Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False)
     assert "9999-of-tomorrow" in str(caught.value)
     desk = operator(config, capsys)
-    assert desk.json("packet", "list", code=2)["error"]["reference"] == "ledger-ahead"
-    assert "backup from before the update" in desk.errors
+    # Whether it is sound is for the newer program to say: neither that nor its contrary is said here.
+    for command in (("packet", "list"), ("ledger", "verify")):
+        assert desk.json(*command, code=2)["error"]["reference"] == "ledger-ahead"
+        assert "backup from before the update" in desk.errors
+        assert desk.text(*command, code=2) == ""
+        assert "damaged" not in desk.errors
     with closing(open_read_only(path)) as connection:
         assert tuple(connection.execute("SELECT count(*) FROM event").fetchone()) == before
+
+
+def test_after_a_damaged_volume_a_ledger_of_a_newer_program_keeps_the_node_down(tmp_path: Path) -> None:
+    write_rows(tmp_path)
+    take_a_step_of_tomorrow(tmp_path / "ledger.sqlite3")
+    (tmp_path / DAMAGE_FILE).touch()
+    with pytest.raises(LedgerAheadError, match="newer version"):
+        recover(tmp_path)
+    assert (tmp_path / DAMAGE_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # A byte of a name changed: the ledger lacks one of our steps, as that of no newer program does.
+        "UPDATE _sqlite_migrations SET name = '0023-givem' WHERE name = '0023-given'",
+        "ALTER TABLE _sqlite_migrations RENAME COLUMN name TO namf",
+    ],
+)
+def test_a_damaged_list_of_steps_is_no_newer_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    config = make_node(tmp_path)
+    write_rows(tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3", isolation_level=None)) as connection:
+        connection.execute(change)
+    assert operator(config, capsys).json("ledger", "verify", code=6)["sound"] is False
+    with pytest.raises(LedgerDamagedError):
+        recover(tmp_path / "data")
