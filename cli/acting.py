@@ -79,12 +79,18 @@ def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Re
     return request
 
 
-def _filter_of(asked: Asked) -> Filter:
-    """The filter of the options. Raises click.UsageError when none or both are given: thing and filter."""
-    is_narrowed = bool(asked.state or asked.recipient or asked.sender or asked.link or asked.reasons)
-    if bool(asked.what) == (is_narrowed or asked.everything):
+def _filter_of(asked: Asked) -> Filter | None:
+    """The filter of the options, if any is given. Raises click.UsageError for what makes no sense."""
+    if asked.only and not asked.what:
+        raise click.UsageError(_("--only says which of what is held of one packet: name the packet too"))
+    narrowing = (asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.only)
+    if asked.everything if asked.what else not (asked.everything or any(narrowing)):
         raise click.UsageError(_("name one packet or drop, or say which of many, if only with --all"))
-    return Filter(asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.limit)
+    if asked.what and not any(narrowing):
+        return None
+    return Filter(
+        asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.limit, asked.only
+    )
 
 
 def carry_out(settings: Settings, request: Request) -> Answer:
@@ -124,7 +130,7 @@ def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode
     """One act about one thing: done, or previewed, and told. Raises ActRefusedError."""
     answer = carry_out(settings, request)
     if not answer.done and answer.not_done:
-        raise refusal(answer.not_done[0], request.act)
+        raise refusal(answer.not_done, request.act)
     return _tell(answer, as_json=as_json)
 
 
@@ -133,7 +139,8 @@ def act_on_queue(settings: Settings, act: Act, asked: Asked, **particulars: Any)
     wanted = _filter_of(asked)
     request = new_request(act, asked.reason, asked.what, **particulars)
     if request.what:
-        return act_once(settings, replace(request, preview=asked.preview), as_json=asked.as_json)
+        request = replace(request, filter=wanted, preview=asked.preview)
+        return act_once(settings, request, as_json=asked.as_json)
     shown = carry_out(settings, replace(request, filter=wanted, preview=True))
     if not (shown.done or shown.not_done):
         raise NotFoundError(
