@@ -26,7 +26,10 @@ def reason_option(function: _F) -> _F:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a verb of ``queue`` was asked: about one thing (``what``) or about many, why, and how."""
+    """What a verb of ``queue`` was asked: about one thing (``what``) or about many, why, and how.
+
+    What narrows many down, narrows down as well what there is of one packet.
+    """
 
     what: str
     state: str
@@ -34,6 +37,7 @@ class Asked:
     sender: str
     link: str
     reasons: tuple[str, ...]
+    only: str
     everything: bool
     limit: int
     reason: str
@@ -59,6 +63,10 @@ def queue_options(verb: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--reason-is", "reasons", multiple=True, metavar="CODE",
             help="Many: held or in quarantine for this reason; may be repeated.",
+        ),
+        click.option(
+            "--only", default="", metavar="TOKEN",
+            help="With ID: of what is held of it this alone, as an error or --json names it.",
         ),
         click.option("--all", "everything", is_flag=True, help="Many: whatever the act can apply to."),
         click.option(

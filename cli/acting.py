@@ -2,7 +2,8 @@
 
 Guarantees: the same code decides and acts on both roads (``exchanged.acts``), and one command is done once:
 its request bears a random number under which the answer is kept in the ledger, so that asking again, by
-either road, repeats the answer and not the act.
+either road, repeats the answer and not the act. Whoever stops a command by the keyboard is told so where the
+act may be done all the same, and what was done before.
 
 Leaves to others: what the acts are, and how answers read (``cli.acting_text``).
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -44,6 +45,7 @@ from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config
 from exchanged.control import socket_address
 from exchanged.errors import (
+    ActNotWithdrawnError,
     AlreadyRunningError,
     ControlError,
     NotFoundError,
@@ -66,6 +68,9 @@ _ROADS: Final = 3
 _BETWEEN_SECONDS: Final = 0.25
 _LOOKS: Final = 80
 
+_Asking = Callable[[ActNotWithdrawnError], None]
+"""Told just before an act is asked for: what is to be said if the keyboard stops the command from then on."""
+
 
 def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Request:
     """A request with a number of its own. Raises click.UsageError for a reason or text that is not one."""
@@ -79,32 +84,48 @@ def new_request(act: Act, reason: str, what: str = "", **particulars: Any) -> Re
     return request
 
 
-def _filter_of(asked: Asked) -> Filter:
-    """The filter of the options. Raises click.UsageError when none or both are given: thing and filter."""
-    is_narrowed = bool(asked.state or asked.recipient or asked.sender or asked.link or asked.reasons)
-    if bool(asked.what) == (is_narrowed or asked.everything):
+def _filter_of(asked: Asked) -> Filter | None:
+    """The filter of the options, if any is given. Raises click.UsageError for what makes no sense."""
+    if asked.only and not asked.what:
+        raise click.UsageError(_("--only says which of what is held of one packet: name the packet too"))
+    narrowing = (asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.only)
+    if asked.everything if asked.what else not (asked.everything or any(narrowing)):
         raise click.UsageError(_("name one packet or drop, or say which of many, if only with --all"))
-    return Filter(asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.limit)
+    if asked.what and not any(narrowing):
+        return None
+    return Filter(
+        asked.state, asked.recipient, asked.sender, asked.link, asked.reasons, asked.limit, asked.only
+    )
 
 
 def carry_out(settings: Settings, request: Request) -> Answer:
     """The answer to ``request``, from the daemon or without it.
 
     Raises what the desk raises, NotPermittedError, and ControlError when a daemon seems to run but does
-    not answer: the act may have been done then, and giving the same request again would tell.
+    not answer: the act may have been done then, and giving the same request again would tell. Raises
+    ActNotWithdrawnError when the keyboard stops it after the act was asked for.
     """
-    config = settings.load()
+    asked: list[ActNotWithdrawnError] = []
+    try:
+        return _carry_out(settings.load(), request, asked.append)
+    except KeyboardInterrupt:
+        if not asked or request.preview:
+            raise
+        raise asked[-1] from None
+
+
+def _carry_out(config: Config, request: Request, asking: _Asking) -> Answer:
     unanswered = 0
     for looks_left in reversed(range(_LOOKS)):
         try:
-            answer = _ask_daemon(config, request)
+            answer = _ask_daemon(config, request, asking)
             if answer is not None:
                 return answer
             # Looked at first, because this process gives up the operator's account to act without a daemon. A
             # daemon that reloads must not be taken for one that does not run.
             held = is_held(config.node.data_dir / LOCK_FILE)
             if held is False or (held is None and not looks_left):
-                return _act_without_daemon(config, request)
+                return _act_without_daemon(config, request, asking)
         except ControlError:
             unanswered += 1
             if unanswered == _ROADS or not looks_left:
@@ -124,7 +145,7 @@ def act_once(settings: Settings, request: Request, *, as_json: bool) -> ExitCode
     """One act about one thing: done, or previewed, and told. Raises ActRefusedError."""
     answer = carry_out(settings, request)
     if not answer.done and answer.not_done:
-        raise refusal(answer.not_done[0], request.act)
+        raise refusal(answer.not_done, request.act)
     return _tell(answer, as_json=as_json)
 
 
@@ -133,7 +154,8 @@ def act_on_queue(settings: Settings, act: Act, asked: Asked, **particulars: Any)
     wanted = _filter_of(asked)
     request = new_request(act, asked.reason, asked.what, **particulars)
     if request.what:
-        return act_once(settings, replace(request, preview=asked.preview), as_json=asked.as_json)
+        request = replace(request, filter=wanted, preview=asked.preview)
+        return act_once(settings, request, as_json=asked.as_json)
     shown = carry_out(settings, replace(request, filter=wanted, preview=True))
     if not (shown.done or shown.not_done):
         raise NotFoundError(
@@ -153,7 +175,7 @@ def act_on_queue(settings: Settings, act: Act, asked: Asked, **particulars: Any)
         for start in range(0, len(targets), MOST_TARGETS):
             group = tuple(targets[start : start + MOST_TARGETS])
             answers.append(carry_out(settings, replace(_again(request), targets=group)))
-    except ExchangeError:
+    except (ExchangeError, KeyboardInterrupt):
         # What the groups before it did is done, and told before the error.
         if answers:
             _tell(_joined(answers, shown), as_json=asked.as_json)
@@ -189,7 +211,7 @@ def _tell(answer: Answer, *, as_json: bool) -> ExitCode:
 # --- the two roads -----------------------------------------------------------------------------
 
 
-def _ask_daemon(config: Config, request: Request) -> Answer | None:
+def _ask_daemon(config: Config, request: Request, asking: _Asking) -> Answer | None:
     """The daemon's answer; None when no daemon runs. Raises what it answers, ControlError."""
     path = config.control.socket
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
@@ -204,6 +226,12 @@ def _ask_daemon(config: Config, request: Request) -> Answer | None:
         except OSError as error:
             raise ControlError("the daemon's socket cannot be reached", where=str(path)) from error
         said = request.to_json() | {"claims": _claims()}
+        asking(
+            ActNotWithdrawnError(
+                "stopped by the keyboard, but the act was not withdrawn: the daemon has it and may do it yet",
+                where=request.what,
+            )
+        )
         try:
             connection.sendall(json.dumps(said).encode("ascii") + b"\n")
             line = _read_line(connection)
@@ -263,13 +291,18 @@ def _claims() -> dict[str, int]:
     return own_claims()
 
 
-def _act_without_daemon(config: Config, request: Request) -> Answer:
+def _act_without_daemon(config: Config, request: Request, asking: _Asking) -> Answer:
     operator = _operator()
     limits = config.limits
     pool = ProcessWorkPool(1, limits.check_timeout_seconds, limits.check_memory_mib * MIB)
     agency = frontend_agency(config) if config.node.role is NodeRole.FRONTEND else no_agency
     try:
         with opened_desk(config, SystemClock(), SystemRandomness(), pool, agency) as desk:
+            asking(
+                ActNotWithdrawnError(
+                    "stopped by the keyboard, and the act may be done already", where=request.what
+                )
+            )
             return desk.handle(request, operator)
     finally:
         pool.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from cli.locale import _
@@ -19,7 +21,8 @@ OUTCOMES: Final = {
     Outcome.TO_LINK: "queued again for {to} on link {link}",
     Outcome.TO_INBOX: "goes on to the inbox of {to}",
     Outcome.TO_JUDGE: "judged again now ({item}); it was held: {held_by}",
-    Outcome.TO_COUNT: "counts from now on, though a thief may have signed it ({item}); held: {held_by}",
+    Outcome.TO_COUNT: "counts from now on, though a thief may have signed it ({receipt} by {issuer}); "
+    "held: {held_by}",
     Outcome.TO_INTAKE: "checked again now; it was held: {held_by}",
     Outcome.REQUEUED: "judged once more from the start ({item}); it was in quarantine: {held_by}",
     Outcome.DISCARDED: "given up ({item}); it was in quarantine: {held_by}",
@@ -49,6 +52,7 @@ OBSTACLES: Final = {
     Obstacle.LACKS_BLOBS: "a large part is missing, and the neighbour keeps it until that has come",
     Obstacle.ALREADY_HELD: "an operator has it on hold already",
     Obstacle.NOT_HELD: "it is not held; {state}",
+    Obstacle.AMONG_OTHERS: "several things of this name are held, and each would go another way",
     Obstacle.IN_QUARANTINE: "it is in quarantine ({held_by}); requeue or discard takes it out",
     Obstacle.NOT_IN_QUARANTINE: "it is not in quarantine; {state}",
     Obstacle.STATEMENT: "it is a {item}; only packets are put on hold",
@@ -75,6 +79,8 @@ HINTS: Final = {
     Obstacle.MAY_HAVE_LEFT: "exchangectl packet trace {name}",
     Obstacle.ENDED: "exchangectl packet show {name}",
     Obstacle.IN_BATCH: "exchangectl packet trace {name}",
+    Obstacle.AMONG_OTHERS: "name one of them: "
+    "exchangectl queue release {name} --only TOKEN --reason TEXT",
     Obstacle.IN_QUARANTINE: "exchangectl packet show {name}",
     Obstacle.LACKS_BLOBS: "if it will never come: "
     "exchangectl queue discard {name} --without-parts --reason TEXT",
@@ -111,11 +117,20 @@ def sentence(entry: Entry) -> str:
     return printable(_(text).format_map(fields))
 
 
-def refusal(entry: Entry, act: Act) -> ActRefusedError:
-    """The error that says why nothing was done."""
+def refusal(entries: Sequence[Entry], act: Act) -> ActRefusedError:
+    """The error that says why nothing was done: of the first, or of all that would go different ways."""
+    entry, found = entries[0], ""
+    if entry.obstacle is Obstacle.AMONG_OTHERS:
+        found = _("; ").join(f"{each.token} ({_alone(each)})" for each in entries)
     hint = _(HINTS.get(entry.obstacle or Obstacle.CHANGED, "")).format(name=shlex.quote(entry.name))
     summary = _("{command} is not possible: {why}").format(command=COMMANDS[act], why=sentence(entry))
-    return ActRefusedError(summary, where=entry.name, hint=hint)
+    expected = _("one of them") if found else ""
+    return ActRefusedError(summary, where=entry.name, expected=expected, found=found, hint=hint)
+
+
+def _alone(entry: Entry) -> str:
+    """What would come of it if it alone were named."""
+    return sentence(replace(entry, outcome=Outcome(entry.fields["outcome"]), obstacle=None))
 
 
 def answer_text(answer: Answer) -> str:
@@ -141,7 +156,7 @@ def _block(title: str, entries: tuple[Entry, ...]) -> str:
 
 def _particular(name: str, value: str) -> str:
     """What fills a sentence. Reasons stay codes: they are typed after ``--reason-is``."""
-    if name == "item":
+    if name in {"item", "receipt"}:
         return _(value)
     if name == "state":
         return ", ".join(map(_where_it_is, value.split(", ")))

@@ -61,6 +61,7 @@ _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (errors.DependencyError, ExitCode.USAGE),
     (errors.LedgerAheadError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
+    (errors.ActNotWithdrawnError, ExitCode.INTERRUPTED),
     (errors.VolumeDamagedError, ExitCode.DAMAGED),
     (errors.LedgerDamagedError, ExitCode.DAMAGED),
     (errors.BackupUnusableError, ExitCode.USAGE),

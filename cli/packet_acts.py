@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,8 @@ from cli.acting_text import COMMANDS
 from cli.frame import DEFAULT_CONFIG, as_called
 from cli.locale import _
 from cli.node_view import NodeView
-from exchanged.acts.rules import Standpoint, allowed, nobody_answers
+from exchanged.acts.rules import Standpoint, allowed, consider, go_apart, nobody_answers
+from exchanged.acts.subjects import Subject
 from exchanged.acts.values import Act
 from frontend_server.dispositions import why_not_answer
 from packet_spec.identity import PacketKey
@@ -20,12 +22,24 @@ _WIDE: Final = 80
 
 def allowed_acts(view: NodeView, key: PacketKey, config_path: Path = DEFAULT_CONFIG) -> tuple[str, ...]:
     """Command lines, in the order of their acts; TEXT and NAME are left for the operator."""
-    acts = dict.fromkeys(act for act, _subject in allowed(view.connection, key, _standpoint(view)))
-    return tuple(
-        as_called(f"exchangectl {COMMANDS[act]} {key}{_PARTICULARS.get(act, '')} --reason TEXT", config_path)
-        for act in Act
-        if act in acts
-    )
+    here = _standpoint(view)
+    acts: dict[Act, list[Subject]] = {}
+    for act, subject in allowed(view.connection, key, here):
+        acts.setdefault(act, []).append(subject)
+    lines = [
+        f"exchangectl {COMMANDS[act]} {key}{particulars} --reason TEXT"
+        for act in sorted(acts, key=[*Act].index)
+        for particulars in _particulars(view, act, acts[act], here)
+    ]
+    return tuple(as_called(line, config_path) for line in lines)
+
+
+def _particulars(view: NodeView, act: Act, subjects: list[Subject], here: Standpoint) -> tuple[str, ...]:
+    """What the command of an act needs beside the packet: one for each thing that is named alone."""
+    found = [(subject, consider(view.connection, act, subject, here)) for subject in subjects]
+    if not go_apart(act, found):
+        return (_PARTICULARS.get(act, ""),)
+    return tuple(f" --only {shlex.quote(subject.token)}" for subject in subjects)
 
 
 def allowed_text(commands: tuple[str, ...]) -> str:

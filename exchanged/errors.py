@@ -254,6 +254,13 @@ class ActRefusedError(ExchangeError):
     reference = "act-refused"
 
 
+class ActNotWithdrawnError(ExchangeError):
+    """A command was stopped by the keyboard after it had asked for an act, which is not withdrawn by that."""
+
+    reference = "act-not-withdrawn"
+    hint = "exchangectl event list --kind operator-act; an act that still waits for others is not there yet"
+
+
 class IncarnationClosedError(AuthorityError):
     """A neighbour speaks in an incarnation that an operator here has closed (C15): its file is left lying."""
 

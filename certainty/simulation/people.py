@@ -14,12 +14,14 @@ from certainty.simulation.kernel import PowerGone
 from certainty.simulation.watch import Appearance
 from certainty.simulation.world import World
 from exchanged.acts.opening import desk_of
-from exchanged.acts.values import Act, Operator, Request
+from exchanged.acts.values import Act, Filter, Operator, Request
 from exchanged.errors import VolumeDamagedError
 from frontend_server.role import frontend_agency
 from packet_spec.errors import ExchangeError
 
 _OPERATOR: Final = Operator("root", 0, "operator", 1000, "kernel")
+# What else is held of a packet may have to be released by itself.
+_ON_HOLD: Final = Filter(state="on-hold")
 _DISPOSITION: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<disposition xmlns="urn:exchanged:disposition:1" packetId="{packet}" sender="{sender}"'
@@ -153,33 +155,34 @@ class People:
             self._act(agency, act, packet)
             if act is Act.HOLD:
                 later = self.world.now + dice.uniform(1, 40)
-                self.world.at(later, "", partial(self._act, agency, Act.RELEASE, packet))
+                self.world.at(later, "", partial(self._act, agency, Act.RELEASE, packet, _ON_HOLD))
 
-    def _act(self, agency: str, act: Act, what: str) -> None:
+    def _act(self, agency: str, act: Act, what: str, wanted: Filter | None = None) -> None:
         node = self.world.nodes[agency]
         if not node.is_up:
-            self.world.at(node.up_at + 1.0, "", partial(self._act, agency, act, what))
+            self.world.at(node.up_at + 1.0, "", partial(self._act, agency, act, what, wanted))
             return
         desk = desk_of(node.opened, frontend_agency(node.config))
-        request = Request(act, node.randomness.token(16).hex(), "a fictional reason", what)
+        number = node.randomness.token(16).hex()
+        request = Request(act, number, "a fictional reason", what, filter=wanted)
         try:
             answer = desk.handle(request, _OPERATOR)
         except PowerGone:
             self.world.power(node)
-            self._again(agency, act, what)
+            self._again(agency, act, what, wanted)
         except VolumeDamagedError as error:
             self.world.damaged(node, error)
-            self._again(agency, act, what)
+            self._again(agency, act, what, wanted)
         except ExchangeError as error:
             self.world.tell(agency, f"operator: {act} {what[-6:]}: {error.reference}")
         else:
             outcomes = [str(entry.outcome or entry.obstacle) for entry in (*answer.done, *answer.not_done)]
             self.world.tell(agency, f"operator: {act} {what[-6:]}: {', '.join(outcomes)}")
 
-    def _again(self, agency: str, act: Act, what: str) -> None:
+    def _again(self, agency: str, act: Act, what: str, wanted: Filter | None) -> None:
         """The command was cut off: the operator who let something wait looks again, and lets it go."""
         if act in (Act.RELEASE, Act.RESUME):
-            self.world.at(self.world.now + 5.0, "", partial(self._act, agency, act, what))
+            self.world.at(self.world.now + 5.0, "", partial(self._act, agency, act, what, wanted))
 
     def let_go(self) -> None:
         """Nothing waits for an operator any more."""
@@ -195,4 +198,4 @@ class People:
                 " WHERE destination.state = 'on-hold' ORDER BY packet.id"
             )
             for packet in [row["packet_id"] for row in rows]:
-                self._act(agency, Act.RELEASE, packet)
+                self._act(agency, Act.RELEASE, packet, _ON_HOLD)

@@ -18,8 +18,13 @@ def queue_release(settings: Settings, *, asked: Asked) -> int:
     drop that could not be checked is checked again, also one that was given up (poison). If what held
     it still holds, it is held again.
 
+    Where several things of one ID are held and would go different ways, nothing is released (exit code
+    5), whatever --yes says, and all are listed. Name one of them with --only, or narrow the ID down with
+    the options for many. Of an ID each receipt that a thief may have signed is released by itself.
+
     \b
-    Example:
+    Examples:
+      exchangectl queue release 0190a5b0-1c2d --reason-is issuer-disabled --reason "they signed it"
       exchangectl queue release --state held --reason-is unknown-key --reason "directory 12 is installed"
     """
     from cli.acting import act_on_queue

@@ -18,7 +18,7 @@ from exchanged.acts import giving_up, rules
 from exchanged.acts.deeds import Deeds
 from exchanged.acts.giving_up import Evidence, GivingUpTools, Telling
 from exchanged.acts.rules import Standpoint, Verdict
-from exchanged.acts.subjects import Subject, Whole, by_filter, by_name, by_token, read_again
+from exchanged.acts.subjects import Subject, Whole, by_filter, by_name, by_token, narrowed, read_again
 from exchanged.acts.values import (
     Act,
     Answer,
@@ -35,8 +35,11 @@ from exchanged.ledger import Connection, Transaction, arrivals
 from exchanged.ledger import acts as kept
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
+from packet_spec.errors import ExchangeError
 from packet_spec.findings import Finding, Severity
 from packet_spec.model import Disposition, ReceiptKind
+from packet_spec.receipt import decode_receipt
+from packet_spec.signing import split_signed
 
 _FINDING: Final = "refused-by-recipient"
 
@@ -59,13 +62,18 @@ class Desk:
     def handle(self, request: Request, operator: Operator) -> Answer:
         """Preview or do one request.
 
-        Raises NotFoundError or AmbiguousError when ``what`` names nothing or several things, RequestError
+        What would go different ways when it is released is not released under one name: all is left then,
+        and each is named as one among others.
+
+        Raises NotFoundError or AmbiguousError when ``what`` names nothing or several packets, RequestError
         for a request that makes no sense, NoSpaceError, and what the ledger raises.
         """
         connection = self.tools.ledger.read()
         if (before := self._answered(connection, request)) is not None:
             return before
         subjects, more = self._subjects(connection, request)
+        if request.what and (apart := self._apart(connection, request, subjects)):
+            return _answer(request, operator, apart)
         evidence = self._look(request, subjects)
         if request.preview:
             verdicts = [(each, self._verdict(connection, request, each, evidence)[0]) for each in subjects]
@@ -89,19 +97,45 @@ class Desk:
 
     def _subjects(self, connection: Connection, request: Request) -> tuple[list[Subject], bool]:
         """What the request is about, and whether its filter fits more."""
-        if request.filter is not None:
+        if request.filter is not None and not request.what:
             found, more = by_filter(connection, request.act, request.filter)
             return [*found], more
         if request.targets:
             return [by_token(connection, target) for target in request.targets], False
         named = by_name(connection, request.act, request.what, self.here.links)
+        if request.filter is not None:
+            named = narrowed(request.act, named, request.filter)
         possible = [each for each in named if self._consider(connection, request, each).outcome]
         return possible or [*named[:1]], False
 
+    def _apart(
+        self, connection: Connection, request: Request, subjects: Sequence[Subject]
+    ) -> list[tuple[Subject, Verdict]]:
+        """All subjects of one name, where each would have to be named alone; else none."""
+        found = [(each, self._consider(connection, request, each)) for each in subjects]
+        if not rules.go_apart(request.act, found):
+            return []
+        return [
+            (each, Verdict(None, Obstacle.AMONG_OTHERS, {**verdict.fields, "outcome": verdict.outcome or ""}))
+            for each, verdict in found
+        ]
+
     def _consider(self, connection: Connection, request: Request, subject: Subject) -> Verdict:
-        return rules.consider(
+        verdict = rules.consider(
             connection, request.act, subject, self.here, without_parts=request.without_parts
         )
+        if verdict.outcome is not Outcome.TO_COUNT or not isinstance(subject.thing, ArrivalRow):
+            return verdict
+        return replace(verdict, fields={**verdict.fields, **self._said(subject.thing)})
+
+    def _said(self, row: ArrivalRow) -> dict[str, str]:
+        """What a held receipt says: the operator has to know whom to ask, and for what."""
+        try:
+            receipt = decode_receipt(split_signed(self.tools.spool.read(row.bytes_at))[0])
+        except ExchangeError:
+            # It was judged since it was looked up, perhaps, and its bytes are gone.
+            return {}
+        return {"receipt": receipt.kind.value, "issuer": receipt.issued_by}
 
     # --- discarding: what has to be known and done before the transaction ---------------------
 

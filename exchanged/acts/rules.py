@@ -14,7 +14,7 @@ attempt of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, of_packet, whole
@@ -85,6 +85,19 @@ def allowed(connection: Connection, key: PacketKey, here: Standpoint) -> Iterato
     for act, subject in pairs:
         if consider(connection, act, subject, here).outcome is not None:
             yield act, subject
+
+
+def go_apart(act: Act, found: Iterable[tuple[Subject, Verdict]]) -> bool:
+    """Whether these are not to be released under one name: who means one of them may not see the others.
+
+    Each receipt that a thief may have signed is vouched for by itself.
+    """
+    ways = {
+        subject.token if verdict.outcome is Outcome.TO_COUNT else verdict.outcome
+        for subject, verdict in found
+        if verdict.outcome is not None
+    }
+    return act is Act.RELEASE and len(ways) > 1
 
 
 def _no(obstacle: Obstacle, **fields: str) -> Verdict:

@@ -7,7 +7,7 @@ A leg without a link is a packet that arrived for this node's own agency.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -28,6 +28,7 @@ from packet_spec.names import escape_for_display
 
 _ID: Final = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN: Final = 20
+_WAITS: Final = "exchangectl queue list shows what waits, and in which state"
 
 # State -> which kind of subject is in it.
 _LEG_STATES: Final = {
@@ -187,13 +188,7 @@ def by_filter(connection: Connection, act: Act, wanted: Filter) -> tuple[tuple[S
 
     Raises RequestError for a state that the act never leaves.
     """
-    known = [*_LEG_STATES.get(act, ()), *_ARRIVAL_STATES.get(act, ()), *(["held"] * (act is Act.RELEASE))]
-    if wanted.state and wanted.state not in known:
-        raise RequestError(
-            f"{act} takes nothing out of that state",
-            expected=", ".join(sorted(set(map(str, known)))),
-            found=wanted.state,
-        )
+    _require_left(act, wanted.state)
     limit = wanted.limit + 1
     found: list[Subject] = []
     for subject in chain(*_sources(connection, act, wanted, limit)):
@@ -201,6 +196,51 @@ def by_filter(connection: Connection, act: Act, wanted: Filter) -> tuple[tuple[S
             break
         found.append(subject)
     return tuple(found[: wanted.limit]), len(found) == limit
+
+
+def narrowed(act: Act, named: Sequence[Subject], wanted: Filter) -> tuple[Subject, ...]:
+    """Those of one name that pass the filter too.
+
+    Raises NotFoundError when none does, RequestError for a state that the act never leaves.
+    """
+    _require_left(act, wanted.state)
+    found = tuple(subject for subject in named if _fits(subject, wanted))
+    if not found:
+        raise NotFoundError("nothing of it waits that this fits", where=named[0].name, hint=_WAITS)
+    return found
+
+
+def _fits(subject: Subject, wanted: Filter) -> bool:
+    states, recipients, reasons, link = {subject.state}, set[str](), set[str](), ""
+    match subject.thing:
+        case Leg(link=link, destinations=behind):
+            states = {row.state.value for row in behind}
+            recipients = {row.recipient for row in behind}
+            reasons = {HELD_BY_OPERATOR} if DestinationState.ON_HOLD in states else set()
+        case ArrivalRow(link=link, reason=reason):
+            reasons = {reason}
+        case DropRow(reason=reason):
+            reasons = {reason}
+    sender = "" if subject.key is None else subject.key.sender
+    return (
+        wanted.only in ("", subject.token)
+        and wanted.state in ("", *states)
+        and wanted.recipient in ("", *recipients)
+        and wanted.sender in ("", sender)
+        and wanted.link in ("", link)
+        and (not wanted.reasons or not reasons.isdisjoint(wanted.reasons))
+    )
+
+
+def _require_left(act: Act, state: str) -> None:
+    """Raises RequestError for a state that the act never leaves."""
+    known = [*_LEG_STATES.get(act, ()), *_ARRIVAL_STATES.get(act, ()), *(["held"] * (act is Act.RELEASE))]
+    if state and state not in known:
+        raise RequestError(
+            f"{act} takes nothing out of that state",
+            expected=", ".join(sorted(set(map(str, known)))),
+            found=state,
+        )
 
 
 def _sources(connection: Connection, act: Act, wanted: Filter, limit: int) -> Iterator[Iterator[Subject]]:

@@ -103,6 +103,7 @@ class Obstacle(StrEnum):
     LACKS_BLOBS = "lacks-blobs"
     ALREADY_HELD = "already-held"
     NOT_HELD = "not-held"
+    AMONG_OTHERS = "among-others"
     IN_QUARANTINE = "in-quarantine"
     NOT_IN_QUARANTINE = "not-in-quarantine"
     STATEMENT = "statement"
@@ -151,7 +152,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Many subjects at once; empty means all that the act can apply to. ``limit``: at most so many."""
+    """Many subjects at once; empty means all that the act can apply to. ``limit``: at most so many.
+
+    With a packet or drop that is named it says which of what is known of that: ``only`` is its token.
+    """
 
     state: str = ""
     recipient: str = ""
@@ -159,6 +163,7 @@ class Filter:
     link: str = ""
     reasons: tuple[str, ...] = ()
     limit: int = 1000
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,8 @@ class Request:
     """One act. Its subjects are named by ``what`` (packet, drop or link), by targets, or by a filter.
 
     ``request`` is 32 random hexadecimal digits: the same request is done once, however often it is sent. A
-    filter is for a preview only: it is done about the targets that the preview showed. ``by``, ``refuses``
+    filter alone is for a preview only: it is done about the targets that the preview showed. Of a packet or
+    drop that is named it takes what it fits. ``by``, ``refuses``
     and ``findings`` belong to a signature, ``without_receipt`` and ``without_parts`` to a discard,
     ``incarnation`` to ``link-accept``.
     """
@@ -279,10 +285,10 @@ def read_answer(data: object) -> Answer:
 def _require_sense(request: Request) -> None:
     if not request.reason and not request.preview:
         raise RequestError("every act has a reason", expected="--reason TEXT")
-    named = sum((bool(request.what), bool(request.targets), request.filter is not None))
-    if named != 1:
+    is_by_filter = request.filter is not None and not (request.what and request.act in QUEUE_ACTS)
+    if sum((bool(request.what), bool(request.targets), is_by_filter)) != 1:
         raise RequestError("an act names its subjects in one way", expected="one thing, or a filter")
-    if request.filter is not None and not request.preview:
+    if is_by_filter and not request.preview:
         raise RequestError("a filter is for a preview; the act names what the preview showed")
     if request.act not in QUEUE_ACTS and not request.what:
         raise RequestError(f"{request.act} is about one thing")
@@ -321,6 +327,7 @@ def _filter(data: object) -> Filter:
         link=_text(data, "link"),
         reasons=tuple(_plain(each) for each in _list(data, "reasons", 50)),
         limit=limit,
+        only=_text(data, "only"),
     )
 
 
