@@ -124,6 +124,7 @@ class Landing:
             trouble = error
         self._land_all(landed, fetched)
         self._strange.tell()
+        self._complaints.sum_up()
         if trouble is not None:
             raise trouble
         return len(names) > BATCHES_A_STEP
