@@ -39,6 +39,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "neighbour-incarnation": "the neighbour on link {link} speaks under a new incarnation {incarnation}",
     "mailbox-file-refused": "a file in the mailbox of link {link} is refused: {file} ({error})",
     "mailbox-file-waits": "a mailbox file of link {link} waits: {file}; the suite {suite} is not known here",
+    "mailbox-more-refused": (
+        "{count} more files in the mailbox of link {link} are refused; the newest: {file} ({error})"
+    ),
     "batch-bad-at-neighbour": "batch {number} was unreadable at the neighbour of link {link}",
     "batch-held-by-neighbour": "batch {number} is held by the neighbour of link {link}: {detail}",
     "batch-signed-anew": "batch {number} of link {link} was signed anew: its key had ended",

@@ -1,7 +1,12 @@
 """A mailbox file that is not what it should be: told once, never silently skipped.
 
 Guarantees: a line of the log and an event of the ledger for each file and reason, once while the node runs,
-so that a strange file that lies there fills neither. Known limit: only a thousand are remembered.
+so that a strange file that lies there fills neither. Anybody who can write into the mailbox makes ever new
+ones, so of one link ``AN_HOUR`` are told one by one in an hour, across restarts too; of the rest one line and
+one event tell how many there were and which was the newest, when the hour is over.
+
+Leaves to others: what is answered to the neighbour, and that a batch was damaged (``landing``). Known limits:
+of the files that lie there a thousand are remembered; a restart in the hour counts anew those that lie there.
 """
 
 from __future__ import annotations
@@ -9,12 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from exchanged.ledger import Transaction
+from exchanged.ledger import Transaction, batches
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from packet_spec.errors import ExchangeError, UnknownSuiteError
 
+AN_HOUR: Final = 16
 _REMEMBERED: Final = 1_000
+# What is remembered of a link: an hour, and how many files were told one by one in it.
+_TOLD: Final = "files-told"
 
 
 @dataclass(slots=True)
@@ -23,6 +31,9 @@ class Complaints:
 
     link: LinkContext
     _told: dict[str, str] = field(default_factory=dict)
+    # What was not told one by one: how many, and name, reference and words of the newest.
+    _more: int = 0
+    _newest: tuple[str, str, str] = ("", "", "")
 
     def tell(self, name: str, error: ExchangeError) -> None:
         """The file ``name`` was not taken, because of ``error``."""
@@ -31,6 +42,13 @@ class Complaints:
         if len(self._told) >= _REMEMBERED:
             self._told.clear()
         self._told[name] = error.reference
+        # Those of an hour that is over, before this one begins another.
+        self.sum_up()
+        hour = self._hour()
+        told = self._told_in(hour)
+        if told >= AN_HOUR:
+            self._more, self._newest = self._more + 1, (name, error.reference, str(error))
+            return
         # Nobody did anything wrong who signs in a suite that this program does not know.
         waits = isinstance(error, UnknownSuiteError)
         event_line(
@@ -44,9 +62,30 @@ class Complaints:
         about = {"link": self.link.name, "file": name}
 
         def record(transaction: Transaction) -> None:
+            batches.remember(transaction, self.link.name, _TOLD, f"{hour} {told + 1}")
             if waits:
                 transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
             else:
                 transaction.event("mailbox-file-refused", detail=about | {"error": error.reference})
 
         self.link.ledger.write(record)
+
+    def sum_up(self) -> None:
+        """Tell of those that were not told one by one, once their hour is over."""
+        if not self._more or self._told_in(self._hour()) >= AN_HOUR:
+            return
+        link, count, (name, reference, what) = self.link.name, self._more, self._newest
+        detail: dict[str, str | int] = {"link": link, "count": count, "file": name, "error": reference}
+        self.link.ledger.write(lambda transaction: transaction.event("mailbox-more-refused", detail=detail))
+        event_line(
+            "mailbox-more-refused", level=30, link=link, count=count, file=name, error=reference, what=what
+        )
+        self._more = 0
+
+    def _hour(self) -> str:
+        return self.link.clock.now().isoformat(timespec="hours")
+
+    def _told_in(self, hour: str) -> int:
+        said = batches.recall(self.link.ledger.read(), self.link.name, _TOLD) or ""
+        of, _space, count = said.partition(" ")
+        return int(count) if of == hour else 0

@@ -109,7 +109,7 @@ class Landing:
         self.is_unfinished = False
         files = {file.name: file.size for file in listing.files}
         self._forget_absent(files)
-        self._published.land(files)
+        self._published.land({file.name: file for file in listing.files})
         self._acknowledgement(listing)
         names = self._new_batches(files)
         landed: list[_Landed] = []
@@ -124,6 +124,7 @@ class Landing:
             trouble = error
         self._land_all(landed, fetched)
         self._strange.tell()
+        self._complaints.sum_up()
         if trouble is not None:
             raise trouble
         return len(names) > BATCHES_A_STEP

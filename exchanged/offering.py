@@ -40,6 +40,7 @@ from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
 from exchanged.states import DestinationState, Event, PacketState
 from exchanged.unread import Unread
+from exchanged.untaken import Untaken
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
@@ -99,6 +100,7 @@ class Offering:
     landing: Landing
     _putting: Putting = field(init=False)
     _unread: Unread = field(init=False)
+    _untaken: Untaken = field(init=False)
     _again: AckAgain = field(init=False)
     _looked_at: float | None = None
     _told: tuple[object, ...] = ()
@@ -106,6 +108,7 @@ class Offering:
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
         self._unread = Unread(self.link)
+        self._untaken = Untaken(self.link)
         self._again = AckAgain(self.link.clock, self.link.randomness, SIGN_OF_LIFE_SECONDS)
 
     @property
@@ -454,7 +457,9 @@ class Offering:
     def _offer_published(self) -> bool:
         """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""
         changed = False
-        for name, what in published_for(self.link).items():
+        wanted = published_for(self.link)
+        self._untaken.look(wanted, self._putting.there)
+        for name, what in wanted.items():
             if name in self._putting.there:
                 continue
             changed |= self._putting.put_beside(name, published_source(self.link, what))

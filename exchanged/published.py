@@ -2,14 +2,18 @@
 
 Guarantees: both are read before the batches and whoever carries them; a directory proves itself by its root
 signatures, a pack by the digest that the directory names. A node says in each waybill which packs it lacks,
-and its neighbours put what they have into the mailbox until it no longer says so.
+and its neighbours put what they have into the mailbox until it no longer says so. What was refused is read
+again under another directory, when another file lies there, and now and then in any case: what is good may
+have been read wrongly. Whoever lays ever other files there is read sixteen directories at a look, as ever.
 
-Leaves to others: what is in force (``trust``, ``packet_spec.pack_choice``).
+Leaves to others: what is in force (``trust``, ``packet_spec.pack_choice``); putting again what the neighbour
+lacks still (``untaken``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +24,8 @@ from exchanged.ledger import Transaction, batches, releasing
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import classify, directory_name, pack_name
 from exchanged.sources import BytesSource, FileSource
-from exchanged.transport import Source
+from exchanged.transport import MailboxFile, Source
+from exchanged.untaken import FIRST_SECONDS, LAST_SECONDS
 from packet_spec.directory_trust import roots_fingerprint
 from packet_spec.errors import (
     ExchangeError,
@@ -53,6 +58,17 @@ HELD_FOR_DIRECTORY: Final = (
 )
 
 Complain = Callable[[str, ExchangeError], None]
+Refuse = Callable[[MailboxFile, ExchangeError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A file as it was listed, the directory in force when it was refused, and until when that stands."""
+
+    file: MailboxFile
+    edition: Edition
+    until: float
+    wait: float
 
 
 class PublishedLanding:
@@ -61,20 +77,20 @@ class PublishedLanding:
     def __init__(self, link: LinkContext, complain: Complain) -> None:
         self._link = link
         self._complain = complain
-        # name -> the directory in force when the file was refused: another one may judge otherwise.
-        self._refused: dict[str, Edition] = {}
+        self._refused: dict[str, _Refused] = {}
 
-    def forget_absent(self, files: Mapping[str, int]) -> None:
+    def forget_absent(self, files: Container[str]) -> None:
         """What is remembered is bounded by the files that lie there."""
-        self._refused = {name: edition for name, edition in self._refused.items() if name in files}
+        self._refused = {name: known for name, known in self._refused.items() if name in files}
 
-    def land(self, files: Mapping[str, int]) -> None:
-        """Take newer directories, then the packs that are named and not here. ``files`` is name -> size."""
+    def land(self, files: Mapping[str, MailboxFile]) -> None:
+        """Take newer directories, then the packs that are named and not here. ``files`` by their names."""
         self._land_directories(files)
-        for name in sorted(self._wanted_packs() & files.keys() - self._refused.keys()):
-            self._take(name, files[name], PACK_BYTES, self._take_pack, self._refuse)
+        for name in sorted(self._wanted_packs() & files.keys()):
+            if not self._is_refused(files[name]):
+                self._take(files[name], PACK_BYTES, self._take_pack, self._refuse)
 
-    def _land_directories(self, files: Mapping[str, int]) -> None:
+    def _land_directories(self, files: Mapping[str, MailboxFile]) -> None:
         """In the order of their editions: one that changes roots is what the next can be proved by.
 
         Of those that do not prove themselves only the ones still newer in the end are told of: a node whose
@@ -86,39 +102,50 @@ class PublishedLanding:
             for name in files
             if (known := classify(name)) is not None
             and known.edition > current
-            and self._refused.get(name) != current
+            and not self._is_refused(files[name])
         )
-        failed: dict[str, ExchangeError] = {}
+        failed: dict[MailboxFile, ExchangeError] = {}
         for _edition, name in newer[:DIRECTORIES_A_STEP]:
-            self._take(name, files[name], DIRECTORY_BYTES, self._take_directory, failed.__setitem__)
-        for name, error in failed.items():
-            known = classify(name)
+            self._take(files[name], DIRECTORY_BYTES, self._take_directory, failed.__setitem__)
+        for file, error in failed.items():
+            known = classify(file.name)
             if known is not None and known.edition > self._link.trust.edition:
-                self._refuse(name, error)
+                self._refuse(file, error)
 
-    def _refuse(self, name: str, error: ExchangeError) -> None:
-        self._refused[name] = self._link.trust.edition
-        self._complain(name, error)
+    def _is_refused(self, file: MailboxFile) -> bool:
+        """This very file was, for the directory in force, and not too long ago."""
+        known = self._refused.get(file.name)
+        if known is None or (known.file, known.edition) != (file, self._link.trust.edition):
+            return False
+        return self._link.clock.monotonic() < known.until
+
+    def _refuse(self, file: MailboxFile, error: ExchangeError) -> None:
+        known, edition = self._refused.get(file.name), self._link.trust.edition
+        wait = FIRST_SECONDS
+        if known is not None and (known.file, known.edition) == (file, edition):
+            wait = min(2 * known.wait, LAST_SECONDS)
+        self._refused[file.name] = _Refused(file, edition, self._link.clock.monotonic() + wait, wait)
+        self._complain(file.name, error)
 
     def _wanted_packs(self) -> set[str]:
         return {pack_name(digest) for digest in lacked_here(self._link)}
 
     def _take(
-        self, name: str, size: int, limit_bytes: int, take: Callable[[str, bytes], None], refuse: Complain
+        self, file: MailboxFile, limit_bytes: int, take: Callable[[str, bytes], None], refuse: Refuse
     ) -> None:
-        if size > limit_bytes:
-            refuse(name, TransportFileError("a published file is too large"))
+        if file.size > limit_bytes:
+            refuse(file, TransportFileError("a published file is too large"))
             return
         # Not where a person puts such files: those are looked at the moment they appear.
         path = self._link.spool.new_path("published")
         try:
-            self._link.transport.fetch(name, path, limit_bytes=limit_bytes)
-            take(name, path.read_bytes())
+            self._link.transport.fetch(file.name, path, limit_bytes=limit_bytes)
+            take(file.name, path.read_bytes())
         except TransportFileError as error:
             # It may be whole at the next look, and others wait for it.
-            self._complain(name, error)
+            self._complain(file.name, error)
         except (FormatError, SignatureError, VersionError, PackUnknownError) as error:
-            refuse(name, error)
+            refuse(file, error)
         finally:
             self._link.files.unlink(path)
 

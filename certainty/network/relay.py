@@ -7,10 +7,12 @@ are alike.
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 from certainty.network.stage import COURT, POLICE, PROCURATORATE, Sent, Stage, wait_until
 from certainty.network.traffic import MIB, settle
 from certainty.shard import Outcome, Run, Violation
+from exchanged.complaints import AN_HOUR
 
 _CODES = (POLICE, PROCURATORATE, COURT)
 _LIMITS = {"link_scan_seconds": "0.5", "retry_first_seconds": "0.1", "retry_max_seconds": "0.5"}
@@ -233,6 +236,7 @@ def betray(run: Run) -> Outcome:
                 name in {"mixes mailboxes", "turns files round", "changes bytes", "shortens"}
                 and tricks
                 and not seen
+                and not _is_summed_up(stage)
             ):
                 found.append(
                     Violation("I14", f"seed {run.seed} {name}", f"{tricks} tricks, and no node tells of any")
@@ -253,6 +257,16 @@ def _refusals(stage: Stage) -> int:
     """How many events at all nodes say that a mailbox file is not what it should be."""
     kinds = ("mailbox-file-refused", "batch-number-used-twice", "batch-bad-at-neighbour")
     return sum(len(stage.events(code, kind)) for code in stage.lab.nodes for kind in kinds)
+
+
+def _is_summed_up(stage: Stage) -> bool:
+    """On some link as many files were told one by one as in an hour are; what follows is told in sum."""
+    told = Counter(
+        (code, json.loads(detail)["link"])
+        for code in stage.lab.nodes
+        for _at, detail in stage.events(code, "mailbox-file-refused")
+    )
+    return max(told.values(), default=0) >= AN_HOUR
 
 
 def carry(run: Run) -> Outcome:

@@ -18,10 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from exchanged.folder_transport import FolderTransport
 from exchanged.published import DIRECTORIES_A_STEP
+from exchanged.transport import Fetched
 from exchanged.trust import DirectoryForkedError
 from packet_spec.directory import encode_directory
 from packet_spec.directory_trust import EpochSkippedError
@@ -282,17 +285,27 @@ def test_endless_data_attack_with_signature_lines(ceremony: Ceremony) -> None:
         ceremony.trust.offer(document + lines)
 
 
-def test_slow_retrieval_attack_by_a_flood_of_directories(ceremony: Ceremony) -> None:
+def test_slow_retrieval_attack_by_a_flood_of_directories(
+    ceremony: Ceremony, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many lie there, one look reads a few of them, and each of them once."""
     up = ceremony.province.police.mailbox / "up"
     for version in range(3, 3 + 3 * DIRECTORIES_A_STEP):
         (up / f"directory-{version}.xml").write_bytes(b"nothing\n")
     packet = ceremony.province.police.seal(ceremony.province.request())
     ceremony.province.police.send(packet)
+    read: list[str] = []
+    fetch = FolderTransport.fetch
+
+    def count(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        read.extend([name] if name.startswith("directory-") else [])
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(FolderTransport, "fetch", count)
     link_to(ceremony.province, POLICE).step()
-    assert len(ceremony.refused()) == DIRECTORIES_A_STEP
+    assert len(read) == DIRECTORIES_A_STEP
     ceremony.province.run()
-    assert len(ceremony.refused()) == 3 * DIRECTORIES_A_STEP
+    assert len(read) == len(set(read)) == 3 * DIRECTORIES_A_STEP
     assert ceremony.province.procuratorate.items(ItemKind.PACKET) == [packet.data]
 
 
