@@ -14,6 +14,7 @@ from typing import Final
 from exchanged import forks
 from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
+from exchanged.blob_room import BlobRoom
 from exchanged.disabling import is_disabled_now, take_back
 from exchanged.errors import VolumeDamagedError
 from exchanged.landing import Landing
@@ -208,9 +209,10 @@ class Offering:
         head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
         room = limits.batch_bytes - batch_size(head, _SIGNATURE_BYTES, ())
+        blob_room = BlobRoom(self.link)
         for row in rows:
             packet = found.get(row.id)
-            if packet is not None and row.id not in allowed:
+            if packet is not None and (row.id not in allowed or not blob_room.takes(packet)):
                 continue
             entry = self._planned(row, packet)
             if entry is None:
