@@ -29,6 +29,7 @@ from exchanged.mailbox import (
     SCAN_NAMES,
     Direction,
     MailboxKind,
+    StrangersTold,
     classify,
     partial_name,
     require_known,
@@ -66,11 +67,14 @@ class SftpTransport:
         self._durable = durable
         self._scan_names = scan_names
         self._monotonic = monotonic
+        self._strangers = StrangersTold()
         self._window: SftpWindow | None = None
 
     def list_names(self) -> Listing:
         """The incoming direction ``down/``. Raises TransportError."""
-        return self._list(Direction.DOWN)
+        listing = self._list(Direction.DOWN)
+        self._strangers.look(f"{self._connection.settings.host}:{self._path(Direction.DOWN)}", listing)
+        return listing
 
     def list_own(self) -> Listing:
         """The outgoing direction ``up/``. Raises TransportError."""
