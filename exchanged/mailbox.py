@@ -139,6 +139,12 @@ def partial_name(name: str) -> str:
     return f".{name}.part"
 
 
+def growing_name(name: str) -> str:
+    """What grows under this temporary name; empty for any other name."""
+    whole = name.removeprefix(".").removesuffix(".part")
+    return whole if name == partial_name(whole) and classify(whole) is not None else ""
+
+
 def require_known(name: str) -> MailboxName:
     """``classify``, raising TransportFileError for a stranger: nothing else becomes a path here."""
     known = classify(name)
@@ -160,11 +166,13 @@ def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
 def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | None = None) -> Listing:
     """One direction: known plain files with one link, in reading order; everything else is counted.
 
-    ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set.
+    ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set. What
+    grows there under a temporary name is told too.
     Raises MailboxUnusableError when the folder is missing, no folder, or cannot be read: a vanished mailbox
     is never an empty one.
     """
     files: list[MailboxFile] = []
+    growing: list[str] = []
     strangers = foreign = 0
     seen = 0
     truncated = False
@@ -178,6 +186,8 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
                 found = _known_file(entry)
                 if found is None:
                     strangers += 1
+                    if (whole := growing_name(entry.name)) and entry.is_file(follow_symlinks=False):
+                        growing.append(whole)
                 elif expected_uid is not None and found.st_uid != expected_uid:
                     foreign += 1
                 else:
@@ -188,7 +198,7 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
         raise MailboxUnusableError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
         ) from error
-    return Listing(sort_files(files), strangers + foreign, truncated, foreign)
+    return Listing(sort_files(files), strangers + foreign, truncated, foreign, tuple(sorted(growing)))
 
 
 @dataclass(slots=True)

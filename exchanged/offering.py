@@ -15,7 +15,7 @@ from exchanged import forks
 from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blob_room import BlobRoom
-from exchanged.disabling import is_disabled_now, take_back
+from exchanged.disabling import is_disabled_now
 from exchanged.errors import VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
@@ -124,7 +124,7 @@ class Offering:
         self._look_at_own_files()
         if is_disabled_now(self.link):
             self._expire()
-            take_back(self.link, self._putting.there)
+            self._putting.remove_all_but(())
             return False, None
         rows = self._open()
         sign_anew(self.link, rows)
@@ -181,7 +181,7 @@ class Offering:
         now = self.link.clock.monotonic()
         if self._looked_at is not None and now - self._looked_at < self.link.limits.scan_seconds:
             return
-        self._putting.there = {file.name for file in self.link.transport.list_own().files}
+        self._putting.look()
         self._looked_at = now
 
     # composing
@@ -463,7 +463,7 @@ class Offering:
         return changed
 
     def _tidy(self) -> None:
-        """Remove our own files that the neighbour has disposed of (C1)."""
+        """Remove our own files that nothing open names any more (C1)."""
         connection = self.link.ledger.read()
         rows = batches.open_batches(connection, self.link.name)
         settled = [row for row in rows if row.state == batches.SETTLED]
@@ -472,9 +472,7 @@ class Offering:
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
         if not restoring.is_going_on(connection):
             # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
-            for name in sorted(self._putting.there - keep):
-                self.link.transport.remove_own(name)
-                self._putting.there.discard(name)
+            self._putting.remove_all_but(keep)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

@@ -31,6 +31,7 @@ from exchanged.mailbox import (
     MailboxKind,
     StrangersTold,
     classify,
+    growing_name,
     partial_name,
     require_known,
     sort_files,
@@ -168,7 +169,10 @@ class SftpTransport:
         with self._session() as window:
             entries, truncated = window.list_folder(self._path(direction), self._scan_names)
         files = [file for file in map(_known_file, entries) if file is not None]
-        return Listing(sort_files(files), len(entries) - len(files), truncated)
+        growing = sorted(filter(None, map(_growing_file, entries)))
+        return Listing(
+            sort_files(files), len(entries) - len(files), truncated, growing=tuple(growing)
+        )
 
     def _remove(self, name: str) -> None:
         with self._session() as window:
@@ -273,6 +277,11 @@ def _resume(window: SftpWindow, partial: str, size: int) -> tuple[bytes, int]:
     if found is None or not found.is_plain_file or found.size is None or not 0 < found.size <= size:
         return _begin(window, partial), 0
     return window.open_to_resume(partial), found.size
+
+
+def _growing_file(entry: RemoteEntry) -> str:
+    """What grows under this name, or empty."""
+    return growing_name(entry.name.decode("ascii", "replace")) if entry.attributes.is_plain_file else ""
 
 
 def _known_file(entry: RemoteEntry) -> MailboxFile | None:

@@ -1,24 +1,33 @@
-"""How many blobs lie in a mailbox at a time (C2, C5, C6)."""
+"""How many blobs lie in a mailbox at a time, and that none stays there half put (C1, C2, C5, C6)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from exchanged.ledger import batches, blobs
+from exchanged.acts.values import Act
+from exchanged.errors import TransportError
+from exchanged.folder_transport import FolderTransport
+from exchanged.ledger import Transaction, batches, blobs
 from exchanged.mailbox import DIRECTIONS
+from exchanged.transport import Source
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import BatchException, BlobReference, ExceptionKind
 from tests.custody.test_front_ends import inbox
+from tests.support import bridging
+from tests.support.acting import act
+from tests.support.crash import SimulatedCrash
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Peer, Sealed
 from tests.support.province import Province, link_to, node, rows
+from tests.support.traffic import drop_packet
 
 SCAN = 20
 
@@ -146,3 +155,94 @@ def test_c6_what_a_neighbour_lacks_of_all_open_batches_can_be_told(
         assert sum(map(batches.exception_bytes, needs)) <= batches._EXCEPTION_BYTES
         province.procuratorate.acknowledge()
     assert seen == [packet.data for packet in packets]
+
+
+# --- what is half put -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
+    """The police, whose video lies half in the mailbox: each of its turns is over too soon."""
+
+    class Half:
+        def __init__(self, source: Source) -> None:
+            self.size = source.size
+            self._source = source
+
+        def blocks(self, offset: int = 0) -> Iterator[bytes]:
+            yield next(iter(self._source.blocks(offset)))[:1000]
+            raise TransportError("the line is cut")
+
+    put = FolderTransport.put
+
+    def put_half(self: FolderTransport, name: str, source: Source) -> bool:
+        if not name.endswith(".blob"):
+            return put(self, name, source)
+        with suppress(TransportError):
+            put(self, name, Half(source))
+        return False
+
+    monkeypatch.setattr(FolderTransport, "put", put_half)
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        drop_packet(
+            network, seed=1, business_type="prosecution.transfer",
+            extra_documents=("EVD-024",), video_bytes=2_000_000,
+        )  # fmt: skip
+        network.run()
+        assert len(half(network)) == 1
+        yield network
+
+
+def half(network: Network) -> list[Path]:
+    return list((network.mailbox(POLICE) / "up").glob(".*.part"))
+
+
+def give_up(network: Network) -> None:
+    """The province gives up what waits for the video, and says so."""
+    ((packet_id, state),) = bridging.rows(network, PROVINCE, "SELECT packet_id, state FROM arrival")
+    assert state == "needing"
+    act(network.nodes[PROVINCE], Act.DISCARD, packet_id, without_parts=True)
+
+
+def test_c1_what_is_half_put_of_a_packet_that_was_given_up_goes(half_put: Network) -> None:
+    """A large part would keep the room of a mailbox for good."""
+    give_up(half_put)
+    half_put.run()
+    assert bridging.rows(half_put, POLICE, "SELECT 1 FROM batch_out WHERE state <> 'closed'") == []
+    assert half(half_put) == []
+
+
+@pytest.mark.parametrize("when", ["close_batches", "settle"])
+def test_c1_what_is_half_put_goes_also_after_a_crash(
+    half_put: Network, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The process that begins knows nothing of what was growing there."""
+    give_up(half_put)
+    crashed = getattr(batches, when)
+
+    def crash(transaction: Transaction, *given: Any) -> None:
+        crashed(transaction, *given)
+        raise SimulatedCrash
+
+    monkeypatch.setattr(batches, when, crash)
+    half_put.run()
+    assert half_put.nodes[POLICE].parts is None
+    monkeypatch.setattr(batches, when, crashed)
+    half_put.nodes[POLICE].open()
+    half_put.run()
+    assert half(half_put) == []
+
+
+def test_c1_what_a_lost_ledger_left_half_put_goes(half_put: Network) -> None:
+    """No batch of the ledger that goes on names it."""
+    half_put.nodes[POLICE].close()
+    unknown = half_put.mailbox(POLICE) / "up" / f".{sha256_hex(b'of a lost ledger')}.blob.part"
+    others = half_put.mailbox(POLICE) / "up" / ".notes.part"
+    for path in (unknown, others):
+        path.write_bytes(b"the first half")
+    grown = [path for path in half(half_put) if path not in (unknown, others)]
+    half_put.nodes[POLICE].open()
+    half_put.run()
+    assert (unknown.exists(), others.exists()) == (False, True)
+    assert all(path.exists() for path in grown)
