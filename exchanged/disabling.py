@@ -1,9 +1,9 @@
 """What the directory's disabling of a neighbour means on its link (C1, C24).
 
-Guarantees: within one round nothing of ours lies in the mailbox that a disabled neighbour could fetch, and
-the ledger says since when. What it has not disposed of stays in our custody and waits with everything that is
-addressed to it; the same bytes are put again when a directory enables it. Leaves to others: refusing what it
-puts (``landing``), and its login (``doors``).
+Guarantees: the ledger says since when. Within one round nothing of ours lies in the mailbox that a disabled
+neighbour could fetch (``offering`` removes it). What it has not disposed of stays in our custody and waits
+with everything that is addressed to it; the same bytes are put again when a directory enables it. Leaves to
+others: refusing what it puts (``landing``), and its login (``doors``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from exchanged.ledger import Transaction, batches
 from exchanged.link_context import LinkContext
 from exchanged.link_health import DISABLED_SINCE
 from exchanged.log import event_line
-from exchanged.mailbox import blob_name
 
 
 def is_disabled_now(link: LinkContext) -> bool:
@@ -31,12 +30,3 @@ def _write_standing(transaction: Transaction, *, link: LinkContext, is_disabled:
     event = "neighbour-disabled" if is_disabled else "neighbour-enabled"
     transaction.event(event, detail={"link": link.name, "node": link.peer})
     event_line(event, level=logging.WARNING, link=link.name, peer=link.peer)
-
-
-def take_back(link: LinkContext, put: set[str]) -> None:
-    """Remove our own files, whose names are in ``put``, and what is there of blobs half put."""
-    for digest in batches.wanted_blobs(link.ledger.read(), link.name):
-        link.transport.discard_partial(blob_name(digest))
-    for name in sorted(put):
-        link.transport.remove_own(name)
-        put.discard(name)

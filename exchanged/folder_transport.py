@@ -10,31 +10,27 @@ Left to others: making the folders. Known limit: a share that hangs blocks the c
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from exchanged.bell import Bell
 from exchanged.durable import DurableFiles, Volume, temporary_path
 from exchanged.errors import ForeignVolumeError, MailboxUnusableError, NoSpaceError, TransportError
 from exchanged.jail import Jail
-from exchanged.log import event_line
 from exchanged.mailbox import (
     SCAN_NAMES,
     Direction,
     MailboxKind,
+    StrangersTold,
     open_foreign,
     require_known,
     scan_directory,
 )
 from exchanged.transport import Fetched, Listing, Source
-
-# Temporary names of uploads under way, and of a few torn ones, are strangers too and nothing to tell.
-_GROWING: Final = 8
 
 
 class FolderTransport:
@@ -65,7 +61,7 @@ class FolderTransport:
         self._bell = bell
         self._jail = jail
         self._scan_names = scan_names
-        self._odd = False
+        self._strangers = StrangersTold()
 
     def list_names(self) -> Listing:
         """The incoming direction; files of another owner than the peer are strangers.
@@ -76,22 +72,8 @@ class FolderTransport:
             self._peer_uid = self._jail.require()
         folder = self._folder(self._outgoing.opposite)
         listing = scan_directory(folder, self._scan_names, expected_uid=self._peer_uid)
-        self._report(folder, listing)
+        self._strangers.look(str(folder), listing)
         return listing
-
-    def _report(self, folder: Path, listing: Listing) -> None:
-        """What lies there and is not taken is told once, until it is gone (C2)."""
-        odd = listing.truncated or listing.foreign > 0 or listing.strangers > _GROWING
-        if odd and not self._odd:
-            event_line(
-                "mailbox-strangers",
-                level=logging.WARNING,
-                where=str(folder),
-                strangers=listing.strangers,
-                foreign=listing.foreign,
-                truncated=listing.truncated,
-            )
-        self._odd = odd
 
     def list_own(self) -> Listing:
         """What still lies in the outgoing direction. Raises TransportError likewise."""

@@ -25,6 +25,7 @@ class LinkLimits:
     batch_bytes: int
     batch_items: int
     open_batches: int
+    scan_names: int
     order_wait_seconds: float
     scan_seconds: float
     restore_days: float

@@ -12,6 +12,7 @@ folder itself is trusted; in production it stands in a jail that its user cannot
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -23,12 +24,14 @@ from typing import Final
 
 from exchanged.config_values import LinkSide
 from exchanged.errors import MailboxUnusableError, TransportFileError
+from exchanged.log import event_line
 from exchanged.transport import Listing, MailboxFile
 from packet_spec.model import NO_EDITION, Edition
 
 ACKNOWLEDGEMENT_NAME: Final = "ack.batch"
 BELL_NAME: Final = "bell"
-# Names read in one scan: far above any honest backlog, and a flood costs a second at most (C2).
+# Names read in one scan: twice what an honest backlog is let grow to (``blob_room``), and a flood costs a
+# second at most (C2).
 SCAN_NAMES: Final = 20_000
 
 # Batches are numbered from 1: what bears none is a stranger, whoever put it there.
@@ -36,6 +39,8 @@ _BATCH: Final = re.compile(r"(?!0{8})([0-9]{8})-[0-9a-f]{16}\.batch")
 _BLOB: Final = re.compile(r"([0-9a-f]{64})\.blob")
 _DIRECTORY: Final = re.compile(r"directory-(?:([1-9][0-9]{0,17})-)?(0|[1-9][0-9]{0,17})\.xml")
 _PACK: Final = re.compile(r"([0-9a-f]{64})\.pack")
+# Temporary names of uploads under way, and of a few torn ones, are strangers too and nothing to tell.
+_GROWING: Final = 8
 # A writer replaces a file in microseconds; who replaces it five times in a row means to disturb.
 _REPLACED: Final = 5
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -134,6 +139,12 @@ def partial_name(name: str) -> str:
     return f".{name}.part"
 
 
+def growing_name(name: str) -> str:
+    """What grows under this temporary name; empty for any other name."""
+    whole = name.removeprefix(".").removesuffix(".part")
+    return whole if name == partial_name(whole) and classify(whole) is not None else ""
+
+
 def require_known(name: str) -> MailboxName:
     """``classify``, raising TransportFileError for a stranger: nothing else becomes a path here."""
     known = classify(name)
@@ -155,11 +166,13 @@ def sort_files(files: Iterable[MailboxFile]) -> tuple[MailboxFile, ...]:
 def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | None = None) -> Listing:
     """One direction: known plain files with one link, in reading order; everything else is counted.
 
-    ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set.
+    ``expected_uid`` None means any owner. At most ``cap`` names are read; then ``truncated`` is set. What
+    grows there under a temporary name is told too.
     Raises MailboxUnusableError when the folder is missing, no folder, or cannot be read: a vanished mailbox
     is never an empty one.
     """
     files: list[MailboxFile] = []
+    growing: list[str] = []
     strangers = foreign = 0
     seen = 0
     truncated = False
@@ -173,6 +186,8 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
                 found = _known_file(entry)
                 if found is None:
                     strangers += 1
+                    if (whole := growing_name(entry.name)) and entry.is_file(follow_symlinks=False):
+                        growing.append(whole)
                 elif expected_uid is not None and found.st_uid != expected_uid:
                     foreign += 1
                 else:
@@ -183,7 +198,28 @@ def scan_directory(path: Path, cap: int = SCAN_NAMES, *, expected_uid: int | Non
         raise MailboxUnusableError(
             "the mailbox folder cannot be read", where=str(path), found=error.strerror or ""
         ) from error
-    return Listing(sort_files(files), strangers + foreign, truncated, foreign)
+    return Listing(sort_files(files), strangers + foreign, truncated, foreign, tuple(sorted(growing)))
+
+
+@dataclass(slots=True)
+class StrangersTold:
+    """What lies in one direction and is not taken is told once, until it is gone (C2)."""
+
+    _is_told: bool = False
+
+    def look(self, where: str, listing: Listing) -> None:
+        """Tell of this listing what is odd in it."""
+        is_odd = listing.truncated or listing.foreign > 0 or listing.strangers > _GROWING
+        if is_odd and not self._is_told:
+            event_line(
+                "mailbox-strangers",
+                level=logging.WARNING,
+                where=where,
+                strangers=listing.strangers,
+                foreign=listing.foreign,
+                truncated=listing.truncated,
+            )
+        self._is_told = is_odd
 
 
 def open_foreign(folder: Path | int, name: str, *, expected_uid: int | None = None) -> int:

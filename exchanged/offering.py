@@ -14,7 +14,8 @@ from typing import Final
 from exchanged import forks
 from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
-from exchanged.disabling import is_disabled_now, take_back
+from exchanged.blob_room import BlobRoom
+from exchanged.disabling import is_disabled_now
 from exchanged.errors import VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
@@ -126,7 +127,7 @@ class Offering:
         self._look_at_own_files()
         if is_disabled_now(self.link):
             self._expire()
-            take_back(self.link, self._putting.there)
+            self._putting.remove_all_but(())
             return False, None
         rows = self._open()
         sign_anew(self.link, rows)
@@ -183,7 +184,7 @@ class Offering:
         now = self.link.clock.monotonic()
         if self._looked_at is not None and now - self._looked_at < self.link.limits.scan_seconds:
             return
-        self._putting.there = {file.name for file in self.link.transport.list_own().files}
+        self._putting.look()
         self._looked_at = now
 
     # composing
@@ -211,9 +212,10 @@ class Offering:
         head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
         room = limits.batch_bytes - batch_size(head, _SIGNATURE_BYTES, ())
+        blob_room = BlobRoom(self.link)
         for row in rows:
             packet = found.get(row.id)
-            if packet is not None and row.id not in allowed:
+            if packet is not None and (row.id not in allowed or not blob_room.takes(packet)):
                 continue
             entry = self._planned(row, packet)
             if entry is None:
@@ -466,7 +468,7 @@ class Offering:
         return changed
 
     def _tidy(self) -> None:
-        """Remove our own files that the neighbour has disposed of (C1)."""
+        """Remove our own files that nothing open names any more (C1)."""
         connection = self.link.ledger.read()
         rows = batches.open_batches(connection, self.link.name)
         settled = [row for row in rows if row.state == batches.SETTLED]
@@ -475,9 +477,7 @@ class Offering:
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
         if not restoring.is_going_on(connection):
             # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
-            for name in sorted(self._putting.there - keep):
-                self.link.transport.remove_own(name)
-                self._putting.there.discard(name)
+            self._putting.remove_all_but(keep)
         for row in settled:
             self.link.transport.remove_own(row.name)
         if settled:

@@ -117,6 +117,7 @@ class Parts:
                 batch_bytes=limits.batch_bytes,
                 batch_items=limits.batch_items,
                 open_batches=limits.open_batches,
+                scan_names=limits.scan_names,
                 order_wait_seconds=limits.order_wait_seconds,
                 scan_seconds=limits.link_scan_seconds,
                 restore_days=self.config.retention.restore_days,

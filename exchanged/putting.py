@@ -11,7 +11,7 @@ used for other items (C4), so then that link stands until there is room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -33,7 +33,7 @@ _NO_ROOM: Final = (NoSpaceError, RemoteRefusedError)
 
 @dataclass(slots=True)
 class Putting:
-    """Puts for one link. ``there`` are names known to lie whole in the mailbox.
+    """Puts for one link. ``there`` are names known to lie whole in the mailbox, ``growing`` those half put.
 
     ``is_unfinished``: the last round ended with a blob that is not whole there yet, only because its turn
     was over.
@@ -42,6 +42,7 @@ class Putting:
     link: LinkContext
     settling: Settling
     there: set[str] = field(default_factory=set)
+    growing: set[str] = field(default_factory=set)
     is_unfinished: bool = False
     # The batches that found no room when they were tried last.
     _without_room: set[str] = field(default_factory=set)
@@ -57,6 +58,20 @@ class Putting:
         """All was tried. Raises what found no room in this round."""
         if self._full is not None:
             raise self._full
+
+    def look(self) -> None:
+        """Learn from the mailbox what of ours lies there, also of an earlier process."""
+        own = self.link.transport.list_own()
+        self.there, self.growing = {file.name for file in own.files}, set(own.growing)
+
+    def remove_all_but(self, keep: Container[str]) -> None:
+        """Remove our other files, and what is half put of them: it would keep its room for good (C1)."""
+        for name in sorted(name for name in self.there if name not in keep):
+            self.link.transport.remove_own(name)
+            self.there.discard(name)
+        for name in sorted(name for name in self.growing if name not in keep):
+            self.link.transport.discard_partial(name)
+            self.growing.discard(name)
 
     def put_beside(self, name: str, source: Source) -> bool:
         """Put what is no batch and no blob. False: there is no room for it, which holds up nothing else."""
@@ -191,9 +206,11 @@ class Putting:
             self.settling.again.discard(digest)
         if size is None:
             return False
+        self.growing.add(name)
         if not self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size)):
             self.is_unfinished = True
             return False
+        self.growing.discard(name)
         self.there.add(name)
         return True
 

@@ -29,7 +29,9 @@ from exchanged.mailbox import (
     SCAN_NAMES,
     Direction,
     MailboxKind,
+    StrangersTold,
     classify,
+    growing_name,
     partial_name,
     require_known,
     sort_files,
@@ -66,11 +68,14 @@ class SftpTransport:
         self._durable = durable
         self._scan_names = scan_names
         self._monotonic = monotonic
+        self._strangers = StrangersTold()
         self._window: SftpWindow | None = None
 
     def list_names(self) -> Listing:
         """The incoming direction ``down/``. Raises TransportError."""
-        return self._list(Direction.DOWN)
+        listing = self._list(Direction.DOWN)
+        self._strangers.look(f"{self._connection.settings.host}:{self._path(Direction.DOWN)}", listing)
+        return listing
 
     def list_own(self) -> Listing:
         """The outgoing direction ``up/``. Raises TransportError."""
@@ -164,7 +169,10 @@ class SftpTransport:
         with self._session() as window:
             entries, truncated = window.list_folder(self._path(direction), self._scan_names)
         files = [file for file in map(_known_file, entries) if file is not None]
-        return Listing(sort_files(files), len(entries) - len(files), truncated)
+        growing = sorted(filter(None, map(_growing_file, entries)))
+        return Listing(
+            sort_files(files), len(entries) - len(files), truncated, growing=tuple(growing)
+        )
 
     def _remove(self, name: str) -> None:
         with self._session() as window:
@@ -269,6 +277,11 @@ def _resume(window: SftpWindow, partial: str, size: int) -> tuple[bytes, int]:
     if found is None or not found.is_plain_file or found.size is None or not 0 < found.size <= size:
         return _begin(window, partial), 0
     return window.open_to_resume(partial), found.size
+
+
+def _growing_file(entry: RemoteEntry) -> str:
+    """What grows under this name, or empty."""
+    return growing_name(entry.name.decode("ascii", "replace")) if entry.attributes.is_plain_file else ""
 
 
 def _known_file(entry: RemoteEntry) -> MailboxFile | None:

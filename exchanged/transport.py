@@ -50,13 +50,15 @@ class MailboxFile:
 class Listing:
     """What lies in the incoming direction: files of known patterns, and how many strangers.
 
-    ``foreign`` of the strangers bear a known name but belong to somebody else than the peer.
+    ``foreign`` of the strangers bear a known name but belong to somebody else than the peer. ``growing`` are
+    known names whose temporary file lies there: strangers too.
     """
 
     files: tuple[MailboxFile, ...]
     strangers: int = 0
     truncated: bool = False
     foreign: int = 0
+    growing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,10 @@ class Transport(Protocol):
         """The incoming direction. Raises TransportError when it cannot be read."""
 
     def list_own(self) -> Listing:
-        """What still lies in the outgoing direction, including this side's own files only."""
+        """What still lies in the outgoing direction, including this side's own files only.
+
+        What an interrupted ``put`` left is ``growing`` there.
+        """
 
     def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
         """Copy the incoming file ``name`` to the new file ``target``, flushed to disk.

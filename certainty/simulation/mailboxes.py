@@ -22,6 +22,7 @@ from exchanged.mailbox import (
     Direction,
     MailboxKind,
     classify,
+    growing_name,
     partial_name,
     require_known,
 )
@@ -235,7 +236,8 @@ class SimulatedTransport:
             if classify(name) is not None
         ]
         self._dice.shuffle(known)
-        return Listing(tuple(known), len(names) - len(known))
+        growing = tuple(filter(None, (growing_name(name) for name, _ in names)))
+        return Listing(tuple(known), len(names) - len(known), growing=growing)
 
     def _stamp(self, file: MailFile) -> float | None:
         step = self._faults.stamp_seconds

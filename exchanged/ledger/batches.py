@@ -18,6 +18,9 @@ from packet_spec.waybill_model import Acknowledgement, BatchException, Exception
 
 # What an acknowledgement's exceptions may take of a waybill; the rest is for the items.
 _EXCEPTION_BYTES: Final = WAYBILL_BYTES // 2
+_NEEDED_BLOB_BYTES: Final = 96
+# Blobs that an acknowledgement can say are needed, of all open batches: a sixteenth is for what else it says.
+BLOBS_TOLD: Final = _EXCEPTION_BYTES * 15 // 16 // _NEEDED_BLOB_BYTES
 
 COMMITTED, NEEDING, SETTLED, CLOSED = "committed", "needing", "settled", "closed"
 
@@ -425,7 +428,7 @@ def acknowledgement(connection: sqlite3.Connection, link: str, from_node: str) -
 
 def exception_bytes(exception: BatchException) -> int:
     """At most how many bytes an exception takes in a waybill."""
-    return 128 + 6 * len(exception.detail) + 96 * len(exception.blobs)
+    return 128 + 6 * len(exception.detail) + _NEEDED_BLOB_BYTES * len(exception.blobs)
 
 
 def needed_by(connection: sqlite3.Connection, batch: int) -> tuple[str, ...]:

@@ -81,6 +81,27 @@ def references(connection: sqlite3.Connection, key: PacketKey) -> tuple[BlobRefe
     return tuple(BlobReference(row["digest"], row["size"]) for row in rows)
 
 
+def names_any(connection: sqlite3.Connection, key: PacketKey) -> bool:
+    """A packet names blobs, however many."""
+    row = connection.execute(
+        "SELECT 1 FROM blob_reference WHERE sender = ? AND packet_id = ? LIMIT 1", (key.sender, key.packet_id)
+    ).fetchone()
+    return row is not None
+
+
+def count_open(connection: sqlite3.Connection, link: str) -> int:
+    """How many blobs the open batches of ``link`` name, one counted for each batch that names it."""
+    row = connection.execute(
+        "SELECT count(*) AS n FROM batch_out INDEXED BY batch_out_open"
+        " JOIN batch_blob ON batch_blob.batch = batch_out.id"
+        # Word for word as the index of open batches wants it.
+        " WHERE batch_out.link = ? AND batch_out.state <> 'closed'"
+        " AND batch_out.state IN ('committed', 'needing')",
+        (link,),
+    ).fetchone()
+    return int(row["n"])
+
+
 def entitle(transaction: Transaction, digest: str, holder: str) -> None:
     """``holder`` has proved that it has the blob (C9)."""
     transaction.execute("INSERT OR IGNORE INTO entitlement VALUES (?, ?)", digest, holder)

@@ -243,6 +243,9 @@ class TransportContract:
         assert [(file.name, file.size) for file in side.transport.list_own().files] == [
             (BATCH, len(CONTENT))
         ]
+        for name in (partial_name(BLOB), ".readme.part"):
+            side.left_behind(name, b"#")
+        assert side.transport.list_own().growing == (BLOB,)
 
     def test_fetch_copies_and_hashes(self, side: Side, tmp_path: Path) -> None:
         side.leaves(BATCH, CONTENT)

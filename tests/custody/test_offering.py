@@ -14,7 +14,7 @@ from exchanged.ranges import SpoolRange
 from exchanged.spool import Spool
 from exchanged.sweep import Sweep
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.limits import WAYBILL_BYTES
+from packet_spec.limits import PARTS, WAYBILL_BYTES
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill import encode_waybill
 from packet_spec.waybill_model import (
@@ -91,12 +91,16 @@ def test_c4_items_that_name_many_blobs_are_spread_over_batches(
     province: Province, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waybills have a cap: whoever sends packets with thousands of blobs must not stop another's link."""
-    many = tuple(BlobReference(sha256_hex(bytes([n % 256, n // 256])), 2**40) for n in range(9_000))
+    many = tuple(BlobReference(sha256_hex(bytes([n % 256, n // 256])), 2**40) for n in range(PARTS))
     monkeypatch.setattr(blobs, "references", lambda connection, key: many)
     province.police.send(*[province.police.seal(province.request(seed=seed)) for seed in range(1, 4)])
-    province.run()
+    seen: list[bytes] = []
+    for _ in range(2):
+        province.run()
+        seen += province.procuratorate.items(ItemKind.PACKET)
+        province.procuratorate.acknowledge()
     assert node(province).errors == []
-    assert len(province.procuratorate.items(ItemKind.PACKET)) == 3
+    assert len(seen) == 3
 
 
 def test_c4_the_planned_size_of_a_waybill_line_is_never_too_small() -> None:

@@ -20,6 +20,7 @@ from exchanged.mailbox import (
     Direction,
     MailboxKind,
     classify,
+    growing_name,
     partial_name,
     require_known,
     sort_files,
@@ -141,7 +142,10 @@ class MemoryTransport:
         names = sorted(self._folder(direction).items())
         seen = names[: self._scan_names]
         files = [MailboxFile(name, len(content)) for name, content in seen if classify(name)]
-        return Listing(sort_files(files), len(seen) - len(files), len(names) > len(seen))
+        growing = tuple(filter(None, (growing_name(name) for name, _ in seen)))
+        return Listing(
+            sort_files(files), len(seen) - len(files), len(names) > len(seen), growing=growing
+        )
 
 
 class ScriptedTransport:

@@ -216,6 +216,22 @@ def test_a_server_that_repeats_the_folder_itself_for_ever_is_left(dots: list[byt
     assert (listing.files, listing.strangers, listing.truncated) == ((), 0, True)
 
 
+def test_c2_more_names_than_one_look_reads_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What lies behind them is not taken: whoever looks for the reason must find it."""
+    asked = 0
+
+    def bend(kind: int, _: Reader) -> Answer | None:
+        nonlocal asked
+        asked += kind == Kind.READDIR
+        return names([(b"%09d" % asked, 0o100640, 5)]) if kind == Kind.READDIR else None
+
+    transport, _ = over(ScriptedServer(bend), scan_names=5)
+    with caplog.at_level("WARNING", logger="exchanged"):
+        for _ in range(2):
+            assert transport.list_names().truncated
+    assert [record.message for record in caplog.records] == ["mailbox-strangers"]
+
+
 def test_the_folder_itself_takes_no_room_of_an_honest_listing() -> None:
     listed = False
 
