@@ -206,10 +206,19 @@ def check_packet_xml_size(size: int) -> None:
 def has_end_tag(packet_xml: bytes) -> bool:
     """The document's last tag ends a packet or a disposition, whatever its encoding."""
     # UTF-16 is ASCII with zeros between, as far as tags go.
-    rest = packet_xml.replace(b"\0", b"").rstrip()
-    while rest.endswith(b"-->"):
-        rest = rest[: max(rest.rfind(b"<!--"), 0)].rstrip()
-    return _LAST_TAG.match(rest, max(rest.rfind(b"<"), 0)) is not None
+    rest = packet_xml.replace(b"\0", b"")
+    end = _without_blanks(rest, len(rest))
+    # By numbers: a copy of the rest for each of a million comments would take minutes.
+    while rest.endswith(b"-->", 0, end):
+        end = _without_blanks(rest, max(rest.rfind(b"<!--", 0, end), 0))
+    return _LAST_TAG.match(rest, max(rest.rfind(b"<", 0, end), 0), end) is not None
+
+
+def _without_blanks(text: bytes, end: int) -> int:
+    """Where ``text[:end]`` ends without the blanks at its end."""
+    while text[end - 1 : end].isspace():
+        end -= 1
+    return end
 
 
 def _read_capped(folder: int, seen: SeenFile) -> bytes:
