@@ -65,8 +65,8 @@ class Remover:
     def finish_move(self, folder: str, names: Iterable[bytes], number: int) -> None:
         """Where a move of ``remove_original`` was broken off and left two names (``durable``), end it.
 
-        ``names`` are all that the original may have in ``folder``. Raises as ``remove_original``, before which
-        it is to be called: by its two names nobody would know the original again.
+        ``names`` are all that the original may have in ``folder``. To be called before ``remove_original``,
+        and raises as that: by its two names nobody would know the original again.
         """
         staging = self._folders.staging.name
         with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
