@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from exchanged import forks
-from exchanged.ledger import Transaction, arrivals, batches, blobs, packets
+from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
 from exchanged.receipts import Statements
@@ -147,6 +147,9 @@ class Settling:
             if destination.link == self.link.name and destination.state is DestinationState.OFFERED:
                 packets.move(transaction, packet, destination, event, detail={"batch": batch.number})
                 moved = True
+        if moved and packet.own:
+            # The admitting node mostly says "accepted" within seconds: then one status file tells both.
+            effects.intend_by_the_way(transaction, "status", f"packet:{packet.id}")
         return moved
 
 

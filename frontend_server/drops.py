@@ -12,7 +12,6 @@ ctime alone is not seen here; it shows in the digests that packet.xml lists.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,9 +28,6 @@ from packet_spec.xml_findings import xml_finding
 
 _BLOCK: Final = 1024 * KIB
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The last tag of a packet.xml or disposition: its end tag, or the whole of it where it is one empty tag.
-_NAME: Final = rb"(?:[A-Za-z0-9._-]{1,64}:)?(?:packet|disposition)"
-_LAST_TAG: Final = re.compile(rb"</" + _NAME + rb"[ \t\r\n]*>\Z|<" + _NAME + rb"[ \t\r\n][^<]*/>\Z")
 
 
 class DropChangedError(ExchangeError):
@@ -201,15 +197,6 @@ def check_packet_xml_size(size: int) -> None:
         raise DropRefusedError(
             xml_finding("too-large", expected=f"{PACKET_XML_BYTES} bytes", found=f"{size} bytes")
         )
-
-
-def has_end_tag(packet_xml: bytes) -> bool:
-    """The document's last tag ends a packet or a disposition, whatever its encoding."""
-    # UTF-16 is ASCII with zeros between, as far as tags go.
-    rest = packet_xml.replace(b"\0", b"").rstrip()
-    while rest.endswith(b"-->"):
-        rest = rest[: max(rest.rfind(b"<!--"), 0)].rstrip()
-    return _LAST_TAG.match(rest, max(rest.rfind(b"<"), 0)) is not None
 
 
 def _read_capped(folder: int, seen: SeenFile) -> bytes:

@@ -116,7 +116,7 @@ class AgencyFolders:
         self._guard = threading.Lock()
         self._tokens: dict[str, str] = {}
         self._states: dict[str, MarkerState] = {}
-        # Made by this process: their names may not have been flushed.
+        # Right below the root and made by this process: their names may not have been flushed.
         self._made: set[Path] = set()
 
     @property
@@ -344,7 +344,8 @@ class AgencyFolders:
     def _make(self, path: Path, mode: int, files: DurableFiles | None = None) -> None:
         found = _look_at(path)
         if found is None or not stat.S_ISDIR(found.st_mode):
-            self._made.add(path)
+            if path.parent == self.root:
+                self._made.add(path)
             (files or self.files).make_dir(path, mode=mode)
             self._give_to_group(path, mode)
         elif path.parent != self.root or path in self._made:

@@ -3,7 +3,8 @@
 Guarantees: an original is moved only while it is what the ledger says (name, inode, size, mtime of every
 file, on one device whatever its number is since); after the move it is looked at again, and a stranger goes
 back without replacing anything. It passes through a name that its row gives it, so every crash can be
-repeated:
+repeated; on a share where a file moves by a second name (``exchanged.durable``), what still has both is
+brought to its end first, for by its two names nobody would know it again:
 
     outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -51,6 +53,8 @@ class Originals:
         """
         home = self._folders.sent if target is Original.SENT else self._folders.refused
         transit = home / f".exchanged-original-{drop.id}"
+        if _lies_there(transit):
+            self._finish_move(drop, transit, home)
         if not _lies_there(transit):
             kept = self._lift(drop, transit)
             if kept is not None:
@@ -62,6 +66,17 @@ class Originals:
             event_line("original-was-replaced", drop=drop.id)
             return Original.REPLACED, None
         return target, self._settle(transit, home, drop)
+
+    def _finish_move(self, drop: DropRow, transit: Path, home: Path) -> None:
+        """In transit under two names: take off the one of the folder it came from."""
+        for name in free_names(drop.name, drop.id):
+            source, path = self._folders.outbox / os.fsdecode(name), home / os.fsdecode(name)
+            if is_one_file(source, transit):
+                # Also a stranger on its way back; it will go back again.
+                self._files.rename_new(source, transit)
+            elif is_one_file(transit, path):
+                self._files.rename_new(transit, path)
+                return
 
     def _lift(self, drop: DropRow, transit: Path) -> Original | None:
         """Out of the outbox, if it is the one. None when it was moved."""
@@ -108,16 +123,27 @@ class Originals:
         raise ForeignVolumeError("no free name is left for an original", where=str(home))
 
 
-def _lies_there(path: Path) -> bool:
-    try:
-        path.lstat()
-    except FileNotFoundError:
+def is_one_file(one: Path, other: Path) -> bool:
+    """Two names of one plain file, as a move leaves them that was broken off. Raises ForeignVolumeError."""
+    first, second = _look_at(one), _look_at(other)
+    if first is None or second is None:
         return False
+    return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
+
+
+def _lies_there(path: Path) -> bool:
+    return _look_at(path) is not None
+
+
+def _look_at(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ForeignVolumeError(
             "a folder cannot be looked at", where=str(path.parent), found=error.strerror or ""
         ) from error
-    return True
 
 
 def free_names(name: bytes, number: int) -> Iterator[bytes]:

@@ -9,10 +9,10 @@ from frontend_server.drops import (
     DropSource,
     FolderSource,
     LoneXmlSource,
-    has_end_tag,
 )
 from frontend_server.outbox import DropKind, Observation, content_name
 from frontend_server.readiness import read_marker
+from frontend_server.unfinished import is_cut
 from frontend_server.zip_drop import ZipSource
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import sha256_hex
@@ -41,8 +41,7 @@ def read_drop(outbox: int, observation: Observation) -> ReadDrop:
     except ExchangeError:
         source.close()
         raise
-    is_cut = observation.kind is not DropKind.ZIP and not has_end_tag(packet_xml)
-    return ReadDrop(source, packet_xml, is_cut)
+    return ReadDrop(source, packet_xml, observation.kind is not DropKind.ZIP and is_cut(packet_xml))
 
 
 def _open(outbox: int, observation: Observation) -> DropSource:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError, TransportFileError
 from exchanged.mailbox import open_foreign
 from frontend_server.folders import AgencyFolders
+from frontend_server.originals import is_one_file
 from frontend_server.staging import kind_of
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -60,6 +61,23 @@ class Remover:
             with self._folders.pinned(*below) as folder:
                 self._files.sync_dir(folder)
             self._touched.discard(below)
+
+    def finish_move(self, folder: str, names: Iterable[bytes], number: int) -> None:
+        """Where a move of ``remove_original`` was broken off and left two names (``durable``), end it.
+
+        ``names`` are all that the original may have in ``folder``. To be called before ``remove_original``,
+        and raises as that: by its two names nobody would know the original again.
+        """
+        staging = self._folders.staging.name
+        with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
+            checking, retired = private / f"checking-{number}", private / f"retired-{number}"
+            if kind_of(checking) is None:
+                return
+            for source in (home / os.fsdecode(name) for name in names):
+                if is_one_file(source, checking):
+                    self._files.rename_new(source, checking)
+            if is_one_file(checking, retired):
+                self._files.rename_new(checking, retired)
 
     def remove_original(self, folder: str, name: bytes, number: int, is_ours: IsOurs) -> Removed:
         """Remove the original ``name`` of the drop row ``number`` from ``folder`` (sent or refused).

@@ -172,6 +172,7 @@ class Retention:
         drop = drops.get(self._ledger.read(), number)
         home = self._folders.sent if drop.original is Original.SENT else self._folders.refused
         found: Counter[Removed] = Counter()
+        self._remover.finish_move(home.name, free_names(drop.name, number), number)
         for name in free_names(drop.name, number):
             removed = self._remover.remove_original(home.name, name, number, _is_original(drop))
             if drop.original is Original.REFUSED:

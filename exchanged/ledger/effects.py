@@ -28,12 +28,19 @@ def intend(
     transaction: Transaction, kind: str, subject: str, detail: Mapping[str, str] | None = None
 ) -> None:
     """Do ``kind`` about ``subject`` after the commit. A waiting one is replaced by this newer one."""
+    intend_by_the_way(transaction, kind, subject, detail)
+    transaction.wake("effects")
+
+
+def intend_by_the_way(
+    transaction: Transaction, kind: str, subject: str, detail: Mapping[str, str] | None = None
+) -> None:
+    """As ``intend``, but nobody is woken: done with what comes next, at the latest by the slow alarm."""
     transaction.execute("DELETE FROM effect WHERE kind = ? AND subject = ?", kind, subject)
     transaction.execute(
         "INSERT INTO effect (kind, subject, detail, created_at) VALUES (?, ?, ?, ?)",
         kind, subject, encode_detail(detail), transaction.stamp,
     )  # fmt: skip
-    transaction.wake("effects")
 
 
 def waiting(

@@ -75,7 +75,7 @@ class Ledger:
         self._crash = crash
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._readers = threading.local()
-        self._all_readers: list[sqlite3.Connection] = []
+        self._all_readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._guard = threading.Lock()
         self._broken: VolumeDamagedError | None = None
         with damage_by_name(path.name):
@@ -128,7 +128,8 @@ class Ledger:
             connection = _read_only(self.path, "mode=ro")
             self._readers.connection = connection
             with self._guard:
-                self._all_readers.append(connection)
+                self._close_readers(of_the_living=False)
+                self._all_readers.append((threading.current_thread(), connection))
         return connection
 
     def fold(self) -> None:
@@ -141,12 +142,21 @@ class Ledger:
         if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        with self._guard, suppress(sqlite3.Error):
-            for reader in self._all_readers:
-                reader.close()
-            self._all_readers.clear()
+        with self._guard:
+            self._close_readers(of_the_living=True)
         with suppress(sqlite3.Error):
             self._connection.close()
+
+    def _close_readers(self, *, of_the_living: bool) -> None:
+        """Those of threads that ended, such as came back from a long step, or all of them."""
+        kept = []
+        for thread, reader in self._all_readers:
+            if thread.is_alive() and not of_the_living:
+                kept.append((thread, reader))
+                continue
+            with suppress(sqlite3.Error):
+                reader.close()
+        self._all_readers = kept
 
     def _write_here(self, function: Callable[[Transaction], T]) -> T:
         answer: Future[T] = Future()

@@ -82,6 +82,19 @@ def test_a_trace_through_one_bridge_twice_ends_where_nothing_came_back(world: Ne
 
 
 @pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
+def test_c5_the_status_says_that_a_packet_has_left_although_nobody_accepts_it_yet(world: Network) -> None:
+    """It is with the bridge, whose next line may be down for days, and can no longer be cancelled."""
+    world.nodes[PROVINCE].die()
+    send(world, "案件", extra_documents=())
+    world.run()
+    told = status(world, "案件")
+    assert (told["state"], told["final"]) == ("handed-over", False)
+    world.nodes[PROVINCE].open()
+    world.run()
+    assert status(world, "案件")["state"] == "delivered"
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["one"])
 def test_c9_behind_a_bridge_a_known_blob_is_sent_again(world: Network) -> None:
     """What the bridge has shown to hold proves nothing about the agencies behind it."""
     send(world, "一")

@@ -11,9 +11,9 @@ import pytest
 from exchanged.config import DropProfile
 from exchanged.durable import CrashPoints
 from exchanged.ledger.drops import Original
-from exchanged.states import DropState
+from exchanged.states import DropState, Event
 from tests.support.crash import crash_loop
-from tests.support.outbox import LARGE, LINK, SMALL, SendingFrontend, names_in, packet_xml
+from tests.support.outbox import LARGE, LINK, SMALL, NoRenameNew, SendingFrontend, names_in, packet_xml
 
 FILES = {**SMALL, **LARGE}
 
@@ -140,3 +140,35 @@ def test_two_drops_of_one_content_are_one_packet_whatever_happens(tmp_path: Path
         frontend.close()
 
     crash_loop(world.build_and_run, check)
+
+
+@pytest.mark.slow
+def test_a_lone_file_on_a_share_is_sealed_once_whatever_happens(tmp_path: Path) -> None:
+    """It goes by a second name, to the next free one; what is cancelled after the crash is not sent again."""
+    world = World(tmp_path, kernel=NoRenameNew())
+
+    def put(frontend: SendingFrontend) -> None:
+        frontend.intake.step()
+        frontend.drop_xml()
+        (frontend.folders.sent / "A.xml").mkdir()
+
+    world.drop(put)
+
+    def check() -> None:
+        frontend = world.open(world.root)
+        frontend.intake.step()
+        for packet in frontend.packets():
+            frontend.end_packet(packet, Event.CANCEL)
+        frontend.close()
+        frontend = world.restart()
+        (row,), (packet,) = frontend.rows(), frontend.packets()
+        assert (row.state, row.original, packet.attempt) == (DropState.TAKEN, Original.SENT, 1)
+        assert names_in(frontend.outbox) == []
+        assert names_in(frontend.folders.sent) == ["A.xml", "A~2.xml"]
+        assert (frontend.folders.sent / "A~2.xml").stat().st_nlink == 1
+        assert list(frontend.folders.root.rglob(".exchanged-original*")) == []
+        assert frontend.effects_left() == 0
+        frontend.close()
+
+    names = crash_loop(world.build_and_run, check)
+    assert names.count("durable:after-link:rename-new") == 2

@@ -13,6 +13,7 @@ from exchanged.soundness import ClockGuard
 from exchanged.states import Event
 from exchanged.station import NOW
 from exchanged.sweep import Sweep
+from exchanged.volume import KERNEL, Kernel
 from frontend_server.removal import Remover
 from frontend_server.retention import RUN_SECONDS, Retention
 from packet_spec.model import KeyUse, ReceiptKind
@@ -31,14 +32,20 @@ REFUSED = b"<packet></packet>"
 class Keeper:
     """A front-end with its stations ``retention`` and ``sweep``; its neighbour confirms the clock."""
 
-    def __init__(self, root: Path, keep: RetentionConfig = KEEP, crash: CrashPoints = NO_CRASH) -> None:
-        self.root, self.keep = root, keep
+    def __init__(
+        self,
+        root: Path,
+        keep: RetentionConfig = KEEP,
+        crash: CrashPoints = NO_CRASH,
+        kernel: Kernel = KERNEL,
+    ) -> None:
+        self.root, self.keep, self.kernel = root, keep, kernel
         self.is_heard = True
         self.open(crash)
 
     def open(self, crash: CrashPoints = NO_CRASH) -> None:
         clock = self.frontend.clock if hasattr(self, "frontend") else None
-        self.frontend = SendingFrontend(self.root, clock=clock, crash=crash)
+        self.frontend = SendingFrontend(self.root, clock=clock, crash=crash, kernel=self.kernel)
         frontend = self.frontend
         self.guard = ClockGuard(frontend.clock, 300)
         self.retention = Retention(

@@ -7,6 +7,7 @@ it. All case data is fictional.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -105,6 +106,13 @@ def acceptance_xml(**envelope: str) -> bytes:
         "<decision_date>2026-07-15</decision_date>"
     )
     return packet_xml({}, fields=fields, **{"businessType": "common.accept", **envelope})
+
+
+class NoRenameNew(Kernel):
+    """A share that does not rename without replacing (NFS): a file goes by a second name."""
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 class SendingFrontend:

@@ -17,7 +17,6 @@ from frontend_server.drops import (
     FolderSource,
     LoneXmlSource,
     OpenFile,
-    has_end_tag,
 )
 from frontend_server.outbox import (
     DropKind,
@@ -411,29 +410,3 @@ def test_a_lone_xml_has_no_members(outbox: int, tmp_path: Path) -> None:
     with pytest.raises(IndexError):
         source.blocks(0)
     source.close()
-
-
-@pytest.mark.parametrize(
-    ("document", "whole"),
-    [
-        (b"<packet></packet>", True),
-        (b"<packet></packet>\r\n <!-- a\n --> \n", True),
-        (b"<p:packet></p:packet >", True),
-        (b"<disposition></disposition>", True),
-        ("<packet></packet>\n".encode("utf-16"), True),
-        (b"<packet></pack", False),
-        (b"<packet><envelope></envelope>", False),
-        (b"<packet></packet><!-- unfinished", False),
-        (b"", False),
-        (b"<packet></packet>" + b" " * 9000, True),
-        (b"<packet></packet>" + b"<!---->" * 9000, True),
-        (b"<packet></packet>" + b"<!---->" * 9000 + b"x", False),
-        (b"-->", False),
-        (b'<disposition by="\xe8\x99\x9a>"/>\n', True),
-        (b"<packet><attachments><attachment/>", False),
-        (b"<packet", False),
-        (b"packet/>", False),
-    ],
-)
-def test_the_end_tag_tells_a_whole_document(document: bytes, whole: bool) -> None:
-    assert has_end_tag(document) is whole

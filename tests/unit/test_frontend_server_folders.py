@@ -318,3 +318,10 @@ def test_f32_nothing_is_made_on_an_empty_mount_point(folders: AgencyFolders) -> 
     with pytest.raises(ForeignVolumeError):
         folders.make_folder(folders.status)
     assert [*folders.root.iterdir()] == []
+
+
+def test_folders_of_packets_are_not_remembered_for_as_long_as_the_daemon_runs(folders: AgencyFolders) -> None:
+    before = len(folders._made)
+    for number in range(10):
+        folders.make_folder(folders.receipts / f"2026-{number}")
+    assert len(folders._made) == before

@@ -17,8 +17,9 @@ from frontend_server import originals, scan
 from frontend_server.originals import companion, free_names, shortened
 from frontend_server.outbox import Observation
 from packet_spec.findings_xml import decode_findings
-from tests.support.outbox import SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
-from tests.support.sending import REFUSED, repeat
+from tests.support.crash import SimulatedCrash
+from tests.support.outbox import SMALL, NoRenameNew, SendingFrontend, acceptance_xml, names_in, packet_xml
+from tests.support.sending import REFUSED, Open, repeat
 
 
 class Meddler(Kernel):
@@ -295,6 +296,94 @@ def test_an_original_without_permission_waits(tmp_path: Path) -> None:
         frontend.run()
     assert len(frontend.packets()) == 1
     frontend.close()
+
+
+class _CrashBetween:
+    """The process dies between the two calls by which the ``number``-th file is moved."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def point(self, name: str) -> None:
+        self._left -= name == "durable:after-link:rename-new"
+        if self._left <= 0:
+            raise SimulatedCrash(name)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_original_with_two_names_after_a_crash_is_no_stranger(start: Open, number: int) -> None:
+    """A second drop would send again what was cancelled meanwhile, or be refused for its two names."""
+    frontend = start(kernel=NoRenameNew(), crash=_CrashBetween(number))
+    frontend.drop_xml()
+    with pytest.raises(SimulatedCrash):
+        frontend.run()
+    frontend = start(kernel=NoRenameNew())
+    (packet,) = frontend.packets()
+    frontend.end_packet(packet, Event.CANCEL)
+    for _ in range(3):
+        frontend.run()
+        frontend.settle()
+    assert [row.original for row in frontend.rows()] == [Original.SENT]
+    assert names_in(frontend.outbox) == []
+    assert [path.name for path in frontend.folders.sent.iterdir()] == ["A.xml"]
+    assert (frontend.folders.sent / "A.xml").stat().st_nlink == 1
+
+
+class _Swapping(NoRenameNew):
+    """Something happens in the outbox just before a file gets its second name."""
+
+    def __init__(self) -> None:
+        self.acts: list[Callable[[], object]] = []
+
+    def link(self, source: Path, target: Path) -> None:
+        if self.acts:
+            self.acts.pop(0)()
+        super().link(source, target)
+
+
+def test_a_stranger_with_two_names_after_a_crash_goes_back(start: Open) -> None:
+    """It was on its way back under the next free name; its own is free again when the daemon comes back."""
+    kernel = _Swapping()
+    frontend = start(kernel=kernel, crash=_CrashBetween(2))
+    path = frontend.drop_xml()
+    frontend.intake.step()
+
+    def swap() -> None:
+        path.rename(frontend.root / "first")
+        frontend.drop_xml("A.xml", acceptance_xml(senderRef="R-2"))
+
+    kernel.acts += [swap, path.touch]
+    with pytest.raises(SimulatedCrash):
+        frontend.effects.step()
+    assert names_in(frontend.outbox) == ["A.xml", "A~2.xml"]
+    path.unlink()
+    frontend = start(kernel=NoRenameNew())
+    for _ in range(3):
+        frontend.run()
+        frontend.settle()
+    assert names_in(frontend.outbox) == []
+    assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
+    assert names_in(frontend.folders.sent) == ["A.xml"]
+
+
+def test_an_original_whose_first_name_stays_for_a_while_is_put_away_once(start: Open) -> None:
+    class Unwilling(NoRenameNew):
+        refusals = 3
+
+        def link(self, source: Path, target: Path) -> None:
+            super().link(source, target)
+            if self.refusals:
+                self.refusals -= 1
+                raise PermissionError(13, "Permission denied")
+
+    frontend = start(kernel=Unwilling())
+    frontend.drop_xml()
+    for _ in range(6):
+        frontend.run()
+        frontend.clock.advance(60)
+    assert [row.original for row in frontend.rows()] == [Original.SENT]
+    assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A.xml"])
+    assert (frontend.folders.sent / "A.xml").stat().st_nlink == 1
 
 
 # --- names ---------------------------------------------------------------------------------------------

@@ -138,6 +138,29 @@ def test_standing_still_without_an_end_never_blames(start: Open, kind: str) -> N
     assert states(frontend) == [DropState.TAKEN]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<Packet></Packet>",
+        b"<case><packet></packet></case>",
+        "<案件>虚构</案件>\n".encode("gb18030"),
+        acceptance_xml() + b"\x1a",
+        acceptance_xml() + b"<?printed yes?>",
+        acceptance_xml().replace(b"</packet>", b"</Packet>"),
+        b"{}",
+    ],
+    ids=["capital", "root", "gbk", "end-of-file", "instruction", "other-end", "json"],
+)
+def test_a_whole_document_that_is_wrong_is_told_what_is_wrong(start: Open, document: bytes) -> None:
+    """More bytes at its end would not mend it."""
+    frontend = start(profile=DropProfile.SETTLED)
+    frontend.drop_xml(document=document)
+    frontend.run()
+    frontend.settle()
+    expected = DropState.TAKEN if b"<?printed" in document else DropState.REFUSED
+    assert states(frontend) == [expected]
+
+
 def test_without_digests_two_equal_readings_are_needed(start: Open) -> None:
     """Preallocated files have their size before their bytes."""
     frontend = start(profile=DropProfile.SETTLED, optional_sha256=True)

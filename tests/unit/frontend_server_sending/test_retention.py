@@ -26,7 +26,7 @@ from packet_spec.model import ReceiptKind
 from packet_spec.waybill_model import BlobReference
 from tests.support.cleaning import DAY, REFUSED, Keeper
 from tests.support.crash import SimulatedCrash
-from tests.support.outbox import LARGE, SMALL, acceptance_xml, names_in, packet_xml
+from tests.support.outbox import LARGE, SMALL, NoRenameNew, acceptance_xml, names_in, packet_xml
 
 
 @pytest.fixture
@@ -318,6 +318,36 @@ def test_f107_a_crash_at_any_step_removes_neither_too_much_nor_too_little(tmp_pa
     assert [*keeper.frontend.folders.staging.iterdir()] == []
     connection = keeper.frontend.ledger.read()
     assert all(keeping.going(connection, kind, 10) == () for kind in Kind)
+    keeper.frontend.close()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_f107_a_file_with_two_names_after_a_crash_is_removed_as_well(tmp_path: Path, number: int) -> None:
+    """A share that does not rename without replacing: a file goes by a second name."""
+
+    class CrashBetween:
+        left = 0
+
+        def point(self, name: str) -> None:
+            if self.left and name == "durable:after-link:rename-new":
+                self.left -= 1
+                if not self.left:
+                    raise SimulatedCrash(name)
+
+    crash = CrashBetween()
+    keeper = Keeper(tmp_path, crash=crash, kernel=NoRenameNew())
+    for _ in range(2):
+        keeper.frontend.drop_zip("B.zip", document=REFUSED)
+        keeper.frontend.run()
+    keeper.after()
+    crash.left = number
+    with pytest.raises(SimulatedCrash):
+        keeper.after(181)
+    keeper.frontend.close()
+    keeper.open()
+    keeper.after()
+    assert keeper.lies()["refused"] == []
+    assert [*keeper.frontend.folders.staging.iterdir()] == []
     keeper.frontend.close()
 
 
