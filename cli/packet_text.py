@@ -28,6 +28,7 @@ _DONE: Final = {
     StepKind.RELEASED: "released",
     StepKind.QUARANTINED: "put into quarantine",
     StepKind.ADMITTED: "judged good",
+    StepKind.REMEMBERED: "known again after a restore, by a neighbour's word",
     StepKind.OFFERED: "offered to {to}",
     StepKind.BATCH_BAD: "unreadable at {to}",
     StepKind.HANDED_OVER: "handed over to {to}",
@@ -41,6 +42,7 @@ _DONE: Final = {
     StepKind.REFUSED: "refused",
     StepKind.UNDELIVERABLE: "undeliverable",
     StepKind.EXPIRED: "expired",
+    StepKind.DISCARDED: "given up by an operator",
 }
 _WHERE_NOW: Final = {
     Holding.HERE: "held now by {node} (this node) since {since}",
@@ -61,6 +63,7 @@ _KNOWN_BY: Final = {
     Because.HOP_NOTE: "the last node on the way signed a note of it",
     Because.RECEIPT: "a signed receipt says so",
     Because.ENDED_HERE: "this node decided so",
+    Because.REMEMBERED: "a neighbour told this node of it after a restore",
 }
 
 

@@ -6,7 +6,7 @@ along the table, never back. An own receipt that came back says what this node i
 
 from __future__ import annotations
 
-from exchanged.ledger import Transaction, packets, statements
+from exchanged.ledger import Transaction, effects, packets, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptSummary
 from exchanged.states import EVENT_OF_RECEIPT, DestinationState, Event, allows
 from packet_spec.model import ReceiptKind
@@ -35,6 +35,16 @@ def settle_by_receipts(transaction: Transaction, packet: PacketRow) -> None:
         for recipient in [row.recipient for row in packets.destinations(transaction.connection, packet.id)]:
             if receipt.recipient in ("", recipient):
                 _apply(transaction, packet, recipient, receipt)
+
+
+def settle_sealed_again(transaction: Transaction, packet: PacketRow) -> None:
+    """What was sealed here just now may have left before, forgotten since: its receipts may be here already.
+
+    The same receipts coming once more are repeats, and move nothing.
+    """
+    settle_by_receipts(transaction, packet)
+    for receipt in receipts_about(transaction, packet):
+        effects.intend(transaction, "receipt-file", str(receipt.id))
 
 
 def _apply(transaction: Transaction, packet: PacketRow, recipient: str, receipt: ReceiptSummary) -> None:

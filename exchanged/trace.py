@@ -4,24 +4,26 @@ A way is told per destination, hop by hop, from three kinds of evidence: this no
 that each node on the way signed, and signed receipts. A custody holder is the last node that provably
 has it; where nothing came back from there, the answer says so instead of guessing.
 
-Guarantees: only statements about the attempt in hand count (same seal); a note about another recipient's
-branch is never taken for this one's. Leaves to others: signatures, verified before a statement entered
-the ledger. Known limits: times of other nodes are by their own clocks, so steps stand in the order of the
-way and not of the clocks; at a node where a packet branches, notes of a branch are assigned by the
-directory, and without it only where they lead to the recipient.
+Guarantees: only statements about the attempt in hand count, under whatever seal of it; a note about another
+recipient's branch is never taken for this one's; where neither event nor statement tells, the state alone
+says who may have it. Leaves to others: signatures, verified before a statement entered the ledger, and what
+was never judged here (``trace_arrivals``). Known limits: times of other nodes are by their own clocks, so
+steps stand in the order of the way and not of the clocks; at a node where a packet branches, notes of a
+branch are assigned by the directory, and without it only where they lead to the recipient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from exchanged.ledger.questions import EventRow, HopRow, PacketFacts, WaitingArrival
+from exchanged.ledger.questions import EventRow, HopRow, PacketFacts
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.routing import RouteKind, route_to_node
-from exchanged.states import ArrivalState, DestinationState, Event, PacketState
+from exchanged.states import RETRYABLE_DESTINATIONS, DestinationState, Event, PacketState
+from exchanged.trace_arrivals import ways_of_arrivals
 from exchanged.trace_values import (
     Because,
     Evidence,
@@ -35,9 +37,10 @@ from exchanged.trace_values import (
 )
 from packet_spec.errors import ExchangeError
 from packet_spec.hop import decode_hop
-from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.model import ReceiptKind
 from packet_spec.signing import split_signed
 
+_REMEMBERED: Final = "remembered"
 _OPEN_HERE: Final = {
     DestinationState.QUEUED: Because.NOT_OFFERED,
     DestinationState.ON_HOLD: Because.ON_HOLD,
@@ -60,30 +63,37 @@ _STEP_OF_EVENT: Final = {
 _STEP_BEFORE_ROUTES: Final = {
     Event.HOLD.value: StepKind.HELD,
     Event.ADMIT.value: StepKind.ADMITTED,
-}
-_WAITING: Final = {
-    ArrivalState.LANDED: (StepKind.LANDED, Because.NOT_JUDGED),
-    ArrivalState.NEEDING: (StepKind.NEEDING, Because.LACKS_BLOBS),
-    ArrivalState.HELD: (StepKind.HELD, Because.NOT_JUDGED),
-    ArrivalState.QUARANTINED: (StepKind.QUARANTINED, Because.NOT_JUDGED),
+    _REMEMBERED: StepKind.REMEMBERED,
 }
 _TAKEN: Final = frozenset({StepKind.COLLECTED, StepKind.SIGNED})
-_ENDED: Final = frozenset({StepKind.REFUSED, StepKind.UNDELIVERABLE, StepKind.EXPIRED, StepKind.CANCELLED})
+_ENDED: Final = frozenset({StepKind.REFUSED, StepKind.UNDELIVERABLE, StepKind.EXPIRED})
+_DELIVERED: Final = frozenset(
+    {DestinationState.DELIVERED, DestinationState.COLLECTED, DestinationState.SIGNED}
+)
 
 
 def trace(facts: PacketFacts, viewpoint: Viewpoint) -> Trace:
     """The ways of a packet as far as ``viewpoint`` knows them; none where it knows statements alone."""
     packet = facts.packet
-    waiting = tuple(_waiting_way(row, viewpoint) for row in facts.arrivals if row.kind is ItemKind.PACKET)
+    arrived = ways_of_arrivals(facts, viewpoint)
     if packet is None:
-        return Trace(facts.key, viewpoint.node, None, waiting)
-    digests = (packet.content_digest, packet.seal_digest)
-    receipts = tuple(row for row in facts.receipts if row.speaks_of(*digests))
-    hops = tuple(row for row in facts.hops if _seal_of(row) == packet.seal_digest)
+        return Trace(facts.key, viewpoint.node, None, arrived)
+    meant = (
+        row for row in facts.receipts if packet.is_meant_by(row.attempt, row.content_digest, row.seal_digest)
+    )
+    receipts = tuple(sorted(meant, key=_place))
+    # A note names its seal alone: that a seal is one of this attempt, the receipts say.
+    seals = {packet.seal_digest, *(row.seal_digest for row in receipts)}
+    hops = tuple(row for row in facts.hops if _seal_of(row) in seals)
     others = len(facts.receipts) - len(receipts) + len(facts.hops) - len(hops)
     told = _Told(viewpoint, packet, _events_of_attempt(facts), receipts, hops, facts.destinations)
     ways = tuple(told.way(row) for row in facts.destinations) or (told.way_without_destination(),)
-    return Trace(facts.key, viewpoint.node, packet.attempt, (*ways, *waiting), others)
+    return Trace(facts.key, viewpoint.node, packet.attempt, (*ways, *arrived), others)
+
+
+def _place(receipt: ReceiptRow) -> tuple[bool, datetime]:
+    """In which order receipts count: a restored node takes them back in any."""
+    return receipt.kind != ReceiptKind.ACCEPTED.value, receipt.issued_at
 
 
 def _seal_of(row: HopRow) -> str:
@@ -103,19 +113,6 @@ def _events_of_attempt(facts: PacketFacts) -> tuple[EventRow, ...]:
     if packet is None or (packet.attempt == 1 and not packet.transit):
         return facts.events
     return tuple(event for event in facts.events if event.at >= packet.landed_at)
-
-
-def _waiting_way(row: WaitingArrival, viewpoint: Viewpoint) -> Way:
-    """An item that was landed and is not judged. While it lacks a blob, custody is the neighbour's (C6)."""
-    kind, because = _WAITING.get(row.state, (StepKind.LANDED, Because.NOT_JUDGED))
-    by_link = f"link {row.link}"
-    steps = [Step(row.landed_at, viewpoint.node, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)]
-    if kind is not StepKind.LANDED:
-        steps.append(Step(row.since, viewpoint.node, kind, Evidence.OWN_LEDGER, detail=row.reason))
-    holder = Holder(viewpoint.node, row.landed_at, Holding.HERE, because)
-    if row.state is ArrivalState.NEEDING:
-        holder = Holder(viewpoint.peer(row.link), row.landed_at, Holding.LAST_KNOWN, because)
-    return Way("", row.state.value, tuple(steps), holder)
 
 
 @dataclass(slots=True)
@@ -141,39 +138,48 @@ class _Told:
         """The way to one recipient."""
         position = self._from_here(row)
         self._follow_notes(position, row)
-        self._read_receipts(position, row.recipient, is_here=row.state in _OPEN_HERE)
+        self._read_receipts(position, row)
+        if row.state is DestinationState.EXPIRED and position.holder.because is Because.ENDED_HERE:
+            here = self.viewpoint.node
+            position.steps.append(Step(row.since, here, StepKind.EXPIRED, Evidence.OWN_LEDGER))
         return Way(row.recipient, row.state.value, tuple(position.steps), position.holder)
 
     def way_without_destination(self) -> Way:
-        """A packet that was refused here has no destination."""
-        here = self.viewpoint.node
-        because = Because.ENDED_HERE if self.packet.state is PacketState.REFUSED else Because.NOT_JUDGED
-        holder = Holder(here, self.packet.landed_at, Holding.NOBODY, because)
+        """A packet that was refused here, or had ended elsewhere when a restored node was told of it."""
+        holder = Holder(self.viewpoint.node, self.packet.landed_at, Holding.NOBODY, Because.ENDED_HERE)
+        if self.packet.state is not PacketState.REFUSED:
+            teller, at = self.viewpoint.peer(self.packet.came_by), self._remembered_at()
+            holder = Holder(teller, at or self.packet.landed_at, Holding.NOBODY, Because.REMEMBERED)
         position = _Position([*self._beginning()], holder)
-        self._read_receipts(position, "", is_here=True)
+        self._read_receipts(position, None)
         return Way("", self.packet.state.value, tuple(position.steps), position.holder)
+
+    def _remembered_at(self) -> datetime | None:
+        """When a neighbour last told of it after a restore; None if it is known by its seal alone."""
+        return max((event.at for event in self.events if event.kind == _REMEMBERED), default=None)
 
     def _beginning(self) -> Iterator[Step]:
         packet, here = self.packet, self.viewpoint.node
         if packet.own:
             yield Step(packet.sealed_at, here, StepKind.SEALED, Evidence.OWN_LEDGER)
-            return
-        sender = self.viewpoint.node_of(packet.key.sender)
-        yield Step(packet.sealed_at, sender, StepKind.SEALED, Evidence.SEAL)
-        by_link = f"link {packet.came_by}"
-        yield Step(packet.landed_at, here, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)
+        else:
+            sender = self.viewpoint.node_of(packet.key.sender)
+            yield Step(packet.sealed_at, sender, StepKind.SEALED, Evidence.SEAL)
+        # What was only told of bears the time of its seal as that of its landing.
+        if not packet.own and not (self._remembered_at() and packet.landed_at == packet.sealed_at):
+            by_link = f"link {packet.came_by}"
+            yield Step(packet.landed_at, here, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)
         for event in self.events:
             kind = None if event.recipient else _STEP_BEFORE_ROUTES.get(event.kind)
-            if kind is not None:
+            if kind is StepKind.REMEMBERED or (kind is not None and not packet.own):
                 reason = str(event.detail.get("reason", ""))
                 yield Step(event.at, here, kind, Evidence.OWN_LEDGER, detail=reason)
 
     def _from_here(self, row: DestinationRow) -> _Position:
         """Own events towards this recipient, and who then holds it by this ledger alone."""
-        here, packet = self.viewpoint.node, self.packet
+        here, by_state = self.viewpoint.node, self._by_state(row)
         peer = self.viewpoint.peer(row.link) if row.link else ""
-        holder = Holder(here, packet.landed_at, Holding.HERE, Because.NOT_OFFERED)
-        position = _Position([*self._beginning()], holder)
+        position = _Position([*self._beginning()], by_state)
         for event in self.events:
             kind = _STEP_OF_EVENT.get(event.kind)
             if kind is None or event.recipient != row.recipient:
@@ -181,20 +187,29 @@ class _Told:
             batch = event.detail.get("batch")
             detail = "" if batch is None else f"batch {batch}"
             position.steps.append(Step(event.at, here, kind, Evidence.OWN_LEDGER, to=peer, detail=detail))
-            self._apply_own(position, kind, event.at, peer)
-        because = _OPEN_HERE.get(row.state)
-        if because is not None:
-            position.holder = replace(position.holder, node=here, holding=Holding.HERE, because=because)
+            if kind is StepKind.HANDED_OVER:
+                position.holder = _last_known(peer, event.at, Because.ACKNOWLEDGED)
+            elif kind is StepKind.PLACED:
+                position.holder = Holder(here, event.at, Holding.INBOX, Because.PLACED_HERE)
+        if row.state in _OPEN_HERE:
+            position.holder = by_state
         return position
 
-    def _apply_own(self, position: _Position, kind: StepKind, at: datetime, peer: str) -> None:
-        here = self.viewpoint.node
-        if kind is StepKind.HANDED_OVER:
-            position.holder = Holder(peer, at, Holding.LAST_KNOWN, Because.ACKNOWLEDGED, unknown_beyond=peer)
-        elif kind is StepKind.PLACED:
-            position.holder = Holder(here, at, Holding.INBOX, Because.PLACED_HERE)
-        elif kind is StepKind.CANCELLED:
-            position.holder = Holder(here, at, Holding.NOBODY, Because.ENDED_HERE)
+    def _by_state(self, row: DestinationRow) -> Holder:
+        """Who holds it where no event tells: by what the state alone says, and nothing beyond it."""
+        here, packet = self.viewpoint.node, self.packet
+        because = _OPEN_HERE.get(row.state)
+        if because is not None and packet.bytes_at is not None:
+            return Holder(here, packet.landed_at, Holding.HERE, because)
+        if because is not None:
+            # Told of after a restore: whoever sealed it keeps its bytes until it is final (C23).
+            return _last_known(self.viewpoint.node_of(packet.key.sender), row.since, Because.REMEMBERED)
+        if row.state in RETRYABLE_DESTINATIONS:
+            return Holder(here, row.since, Holding.NOBODY, Because.ENDED_HERE)
+        if row.state in _DELIVERED and not row.link:
+            return Holder(here, row.since, Holding.INBOX, Because.PLACED_HERE)
+        told = Because.ACKNOWLEDGED if self._remembered_at() is None else Because.REMEMBERED
+        return _last_known(self.viewpoint.peer(row.link), row.since, told)
 
     def _follow_notes(self, position: _Position, row: DestinationRow) -> None:
         """From neighbour to neighbour along the notes of this recipient's branch.
@@ -223,9 +238,7 @@ class _Told:
                 Step(note.left_at, here, StepKind.HANDED_OVER, Evidence.HOP_NOTE, to=note.next_node)
             )
             here = note.next_node
-            position.holder = Holder(
-                here, note.left_at, Holding.LAST_KNOWN, Because.HOP_NOTE, unknown_beyond=here
-            )
+            position.holder = _last_known(here, note.left_at, Because.HOP_NOTE)
 
     def _note(self, node: str, target: str) -> HopRow | None:
         """The newest note of ``node`` about the way to the node ``target``."""
@@ -253,25 +266,34 @@ class _Told:
         onward = {row.next_node for row in self.hops if row.node == node}
         return any(self._leads_to(following, target, passed | {node}) for following in onward)
 
-    def _read_receipts(self, position: _Position, recipient: str, *, is_here: bool) -> None:
-        """Receipts for the whole packet or for this recipient, in the order in which they came."""
+    def _read_receipts(self, position: _Position, row: DestinationRow | None) -> None:
+        """Receipts for the whole packet or for this recipient; of a packet without destination, all."""
+        is_here = row is None or row.state in _OPEN_HERE
+        goes_on = row is not None and (is_here or row.state in _DELIVERED)
         for receipt in self.receipts:
-            if receipt.recipient and recipient and receipt.recipient != recipient:
+            if row is not None and receipt.recipient not in ("", row.recipient):
                 continue
             kind = StepKind(receipt.kind)
             step = Step(receipt.issued_at, receipt.issued_by, kind, Evidence.RECEIPT)
-            if receipt.kind == ReceiptKind.ACCEPTED.value:
+            if kind is StepKind.ACCEPTED:
                 self._read_accepted(position, step, is_here=is_here)
-            else:
-                position.steps.append(step)
+                continue
+            position.steps.append(step)
+            if kind not in _ENDED or not (goes_on or self._is_late(step)):
                 position.holder = _after(position.holder, step)
+
+    def _is_late(self, step: Step) -> bool:
+        """The sender of another node's packet says that it expired there: it had left before (C18)."""
+        sender = self.packet.key.sender
+        by_sender = step.node in (sender, self.viewpoint.node_of(sender))
+        return step.kind is StepKind.EXPIRED and by_sender and not self.packet.own
 
     def _read_accepted(self, position: _Position, step: Step, *, is_here: bool) -> None:
         """``accepted`` proves that its issuer had all of it; what is known beyond that stays.
 
         ``is_here``: this node has it, so the issuer stands before it on the way.
         """
-        before = (StepKind.SEALED, StepKind.LANDED, StepKind.HELD, StepKind.ADMITTED)
+        before = (StepKind.SEALED, StepKind.LANDED, StepKind.REMEMBERED, StepKind.HELD, StepKind.ADMITTED)
         at_issuer = [
             place
             for place, known in enumerate(position.steps)
@@ -285,9 +307,12 @@ class _Told:
             position.steps.append(step)
             holder = position.holder
             if holder.holding in (Holding.HERE, Holding.LAST_KNOWN) and holder.node != step.node:
-                position.holder = Holder(
-                    step.node, step.at, Holding.LAST_KNOWN, Because.RECEIPT, unknown_beyond=step.node
-                )
+                position.holder = _last_known(step.node, step.at, Because.RECEIPT)
+
+
+def _last_known(node: str, since: datetime, because: Because) -> Holder:
+    """Custody passed to ``node``, and nothing is known beyond it."""
+    return Holder(node, since, Holding.LAST_KNOWN, because, unknown_beyond=node)
 
 
 def _after(holder: Holder, step: Step) -> Holder:
@@ -299,7 +324,7 @@ def _after(holder: Holder, step: Step) -> Holder:
     if step.kind in _TAKEN:
         return Holder(step.node, step.at, Holding.CASE_SOFTWARE, Because.RECEIPT)
     is_with_recipient = holder.holding in (Holding.INBOX, Holding.CASE_SOFTWARE)
-    if step.kind in _ENDED and not (is_with_recipient and step.kind is StepKind.EXPIRED):
+    if step.kind is StepKind.REFUSED or (step.kind in _ENDED and not is_with_recipient):
         return Holder(step.node, step.at, Holding.NOBODY, Because.RECEIPT)
     return holder
 

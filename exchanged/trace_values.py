@@ -31,6 +31,7 @@ class StepKind(StrEnum):
     RELEASED = "released"
     QUARANTINED = "quarantined"
     ADMITTED = "admitted"
+    REMEMBERED = "remembered"
     OFFERED = "offered"
     BATCH_BAD = "batch-bad"
     HANDED_OVER = "handed-over"
@@ -44,6 +45,7 @@ class StepKind(StrEnum):
     REFUSED = "refused"
     UNDELIVERABLE = "undeliverable"
     EXPIRED = "expired"
+    DISCARDED = "discarded"
 
 
 class Holding(StrEnum):
@@ -58,7 +60,7 @@ class Holding(StrEnum):
     CASE_SOFTWARE = "case-software"
     """Taken by the recipient's case software, or signed for."""
     NOBODY = "nobody"
-    """Ended: refused, undeliverable, expired or cancelled; the holder is who said so."""
+    """Ended: refused, undeliverable, expired, cancelled or given up; the holder is who said so."""
 
 
 class Because(StrEnum):
@@ -75,6 +77,7 @@ class Because(StrEnum):
     HOP_NOTE = "hop-note"
     RECEIPT = "receipt"
     ENDED_HERE = "ended-here"
+    REMEMBERED = "remembered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Viewpoint:
 
     def peer(self, link: str) -> str:
         """The node at the other end of ``link``; the link's own name where it is no longer configured."""
-        return self.peers.get(link) or f"link {link}"
+        return self.peers.get(link) or f"link {link or '?'}"
 
     def admitting_node_behind(self, peer: str, sender: str) -> str:
         """The sender's admitting node, where the way to it begins with ``peer``; else empty."""

@@ -25,6 +25,7 @@ from exchanged.ledger import (
 from exchanged.ledger.drops import DropRow, Outcome
 from exchanged.ledger.rows import PacketRow
 from exchanged.ranges import SpoolRange
+from exchanged.recalling import settle_sealed_again
 from exchanged.receipts import ORDINARY, URGENT
 from exchanged.states import DestinationState, Event
 from exchanged.storing import relations_of
@@ -109,6 +110,7 @@ def take(
         "seal": sealed.seal_digest,
     }
     drops.move(tx, candidate.row, Event.TAKE, outcome, kind="sealed", key=seal.key, detail=detail)
+    settle_sealed_again(tx, packets.get(tx.connection, number))
     pins.unpin(tx, candidate.files)
     put_away(tx, candidate.row.id, _SENT)
 

@@ -16,7 +16,10 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
 from exchanged.bell import Bell
+from exchanged.ledger import questions
 from exchanged.link import LinkStation
+from exchanged.trace import trace
+from exchanged.trace_values import Holding, Viewpoint
 from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from packet_spec.receipt import open_receipt
@@ -387,6 +390,10 @@ def test_c18_a_packet_that_never_left_expires_at_its_sender(network: Network) ->
     told = status(network, "甲")
     assert (told["state"], told["final"]) == ("expired", True)
     assert inbox(network) == []
+    key = PacketKey(POLICE, told["packetId"])
+    facts = questions.facts(network.nodes[POLICE].opened.ledger.read(), key)
+    (way,) = trace(facts, Viewpoint(POLICE, {})).ways
+    assert (way.holder.holding, way.holder.node) == (Holding.NOBODY, POLICE)
 
 
 def test_c10_a_blob_goes_when_its_last_packet_has_been_final_long_enough(network: Network) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from exchanged.acts.values import Act, Filter
 from exchanged.folder_transport import FolderTransport
-from exchanged.ledger import arrivals, releasing
+from exchanged.ledger import arrivals, questions, releasing
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.verify import verify_ledger
 from exchanged.states import ArrivalState, Event
+from exchanged.trace import trace
+from exchanged.trace_values import Holding, StepKind, Viewpoint
 from exchanged.transport import Source
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
@@ -134,6 +136,10 @@ def test_what_nobody_can_be_told_of_needs_the_operators_word(province: Province)
     rows = node(province).opened.ledger.read().execute("SELECT detail FROM event WHERE kind = 'discard'")
     detail = json.loads(rows.fetchone()["detail"])
     assert detail["kept"].startswith("discarded/")
+    facts = questions.facts(node(province).opened.ledger.read(), packet.key)
+    (way,) = trace(facts, Viewpoint(PROVINCE, {})).ways
+    assert (way.state, way.holder.holding, way.holder.node) == ("discarded", Holding.NOBODY, PROVINCE)
+    assert (way.steps[0].kind, way.steps[-1].detail) == (StepKind.LANDED, detail["kept"])
     # Whoever sealed it sends it again, whole: it is judged as if nothing had been.
     province.police.send(packet)
     province.run()

@@ -240,6 +240,15 @@ class Books:
             )
         return number
 
+    def give_up(self, number: int) -> datetime:
+        """An operator gives an arrival up, and nobody can be told. The time."""
+        row, at = arrivals.find(self.ledger.read(), number), self.clock.now()
+        assert row is not None
+        kept = f"discarded/{number}"
+        detail = {"item": row.kind.value, "was": row.reason, "kept": kept, "outcome": "discarded-untold"}
+        self.write(lambda tx: arrivals.finish(tx, row, Event.DISCARD, detail=detail))
+        return at
+
     def drop(
         self,
         name: str,

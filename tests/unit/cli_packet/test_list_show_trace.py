@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,10 @@ from cli.commands.packet import packet as packet_group
 from cli.main import main
 from cli.node_view import read_moment
 from exchanged.clock import SystemClock
-from tests.support.asking import Operator
-from tests.support.books import packet_id
+from exchanged.states import Event
+from packet_spec.identity import PacketKey
+from tests.support.asking import Operator, make_node, operator
+from tests.support.books import Books, packet_id
 from tests.support.documents import COURT, NOW, POLICE, PROCURATORATE, PROVINCE
 
 
@@ -103,6 +106,23 @@ def test_trace_says_who_holds_it_now_how_that_is_known_and_what_is_not(desk: Ope
     assert [step["kind"] for step in said["ways"][0]["steps"]] == [
         "sealed", "offered", "handed-over", "landed", "handed-over", "accepted",
     ]  # fmt: skip
+
+
+def test_trace_tells_of_what_was_given_up_and_of_what_expired_here(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config, key = make_node(tmp_path), PacketKey(COURT, packet_id(8))
+    with Books(tmp_path / "data") as books:
+        number = books.arrival(key, Event.QUARANTINE, reason="packet-by-a-wrong-road")
+        books.give_up(number)
+        books.move(books.packet(9), Event.RECEIPT_EXPIRED)
+    asker = operator(config, capsys)
+    given_up = asker.table("packet", "trace", packet_id(8))
+    assert "given up by an operator" in given_up
+    assert f"(discarded/{number})" in given_up
+    for text in (given_up, asker.table("packet", "trace", packet_id(9))):
+        assert f"ended at {POLICE} at" in text
+        assert "this node decided so" in text
 
 
 @pytest.mark.parametrize("command", ["show", "trace"])
