@@ -240,7 +240,7 @@ def _zipped_file(entry: ZipEntry, info: zipfile.ZipInfo) -> _Zipped | None:
     if _is_unsafe(last) or kind not in {0, stat.S_IFREG} or entry.dos_attributes & _REPARSE_POINT:
         raise _refused(entry)
     if entry.is_encrypted or entry.method not in {STORED, DEFLATED}:
-        raise DropRefused(make_finding("zip-protected", found=escape_for_display(entry.raw_name)))
+        raise DropRefused(make_finding("zip-protected", found=entry.shown_name))
     return _Zipped(last, folders[0] if folders else "", raw_end(entry, last), entry, info)
 
 
@@ -277,4 +277,4 @@ def _unpacked(path: Path, file: _Zipped) -> Iterator[bytes]:
 
 
 def _refused(entry: ZipEntry) -> DropRefused:
-    return DropRefused(make_finding("zip-entry-refused", found=escape_for_display(entry.raw_name)))
+    return DropRefused(make_finding("zip-entry-refused", found=entry.shown_name))

@@ -19,7 +19,7 @@ from packet_spec.encoding import EncodingDecision, decide_encoding
 from packet_spec.envelope import parse_packet
 from packet_spec.errors import FormatError, NameRefusedError
 from packet_spec.identity import content_digest, sha256_hex
-from packet_spec.limits import PACKET_XML_BYTES, SEAL_XML_BYTES
+from packet_spec.limits import DELIVERY_XML_BYTES, PACKET_XML_BYTES, SEAL_XML_BYTES
 from packet_spec.model import Attachment, Packet, Seal, SealPart
 from packet_spec.names import fold_name, safe_component, sealed_name
 from packet_spec.seal_document import decode_seal
@@ -41,7 +41,7 @@ def delivered_content(folder: Path) -> tuple[int, int]:
     seal = decode_seal(read_input(folder / "seal.xml", SEAL_XML_BYTES))
     packet_xml = read_input(folder / "packet.xml", PACKET_XML_BYTES)
     _require_digest("packet.xml", seal.packet_digest, sha256_hex(packet_xml))
-    delivery = decode_delivery(read_input(folder / "delivery.xml", SEAL_XML_BYTES))
+    delivery = decode_delivery(read_input(folder / "delivery.xml", DELIVERY_XML_BYTES))
     if len(delivery.files) != len(seal.parts):
         raise PacketDiffersError("delivery.xml lists other files than the seal", where=str(folder))
     expected = _digests(seal, packet_xml, delivery.files, folder)

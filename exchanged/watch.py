@@ -2,9 +2,10 @@
 
 Guarantees: one inotify instance for everything that one ``FolderWatch`` watches, since a system
 allows 128 of them per user by default; a folder that cannot be watched is logged and told by
-False, never raised. What is lost: events when the kernel's queue overflows, and all that other
-machines do on a share. So every watcher is backed by a slow scan, which also calls ``add`` again
-for folders that were missing or replaced.
+False, never raised. A folder that leaves a watched tree is watched no longer, however it leaves: the
+kernel's watches are as many as the folders that are there. What is lost: events when the kernel's
+queue overflows, and all that other machines do on a share. So every watcher is backed by a slow scan,
+which also calls ``add`` again for folders that were missing or replaced.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter, InotifyObserver, InotifyWatchGroup
+from watchdog.observers.inotify_c import InotifyEvent
 
 _LOG: Final = logging.getLogger(__name__)
 _LIBRARY_LOG: Final = "watchdog"
@@ -58,7 +60,7 @@ class FolderWatch:
         # Written by the watcher's thread without our lock: it holds the library's lock meanwhile, which
         # others take while they hold ours.
         self._removed: set[Path] = set()
-        self._handler = _Handler(on_change, self._removed.add)
+        self._handler = _Handler(on_change, self._note_removed)
         self._lock = threading.Lock()
         self._wanted: dict[Path, _Wish] = {}
         self._observer: BaseObserver | None = None
@@ -70,7 +72,7 @@ class FolderWatch:
         # And of each overflow, for every folder again: the scan finds what was not told.
         logging.getLogger(_LIBRARY_LOG).setLevel(logging.ERROR)
         try:
-            observer = Observer()
+            observer = _Observer()
             observer.start()
         except OSError as error:
             _LOG.warning("event=watch-unavailable error=%s", error.strerror)
@@ -103,6 +105,11 @@ class FolderWatch:
     def add_tree(self, path: Path) -> bool:
         """Watch a folder and all below it, also what is made later. Otherwise as ``add``."""
         return self._add(path, recursive=True)
+
+    def _note_removed(self, path: Path) -> None:
+        """Of the folders that go only those that were asked for matter, and there are few of them."""
+        if path in self._wanted:
+            self._removed.add(path)
 
     def _add(self, path: Path, *, recursive: bool) -> bool:
         with self._lock:
@@ -145,6 +152,55 @@ class _Wish:
         self.recursive = recursive
         self.watch: ObservedWatch | None = None
         self.identity: tuple[int, int] | None = None
+
+
+class _Tree(InotifyWatchGroup):
+    """The kernel's watches of one tree, without those of folders that were moved away.
+
+    The library keeps them, where a folder leaves by a rename to a place that it does not watch: one for each
+    drop that was ever claimed, until the user may have no more. A folder that was only renamed in its tree
+    is watched anew by the library, which also tells what lies in it, as soon as it sees where it went.
+    """
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Called in the thread that reads the kernel's events, in their order."""
+        if event.is_moved_from and event.is_directory:
+            with self._lock:
+                source = self._build_event_source_path(event)
+                if source is not None:
+                    self._forget(source)
+        super().on_event(event)
+
+    def _forget(self, source: bytes) -> None:
+        below = source + b"/"
+        gone = {
+            number: path
+            for number, path in self._active_callbacks_by_watch.items()
+            if path == source or path.startswith(below)
+        }
+        self._inotify_fd.remove_callbacks([(number, self._id) for number in gone])
+        for number, path in gone.items():
+            del self._active_callbacks_by_watch[number]
+            if self._active_callbacks_by_path.get(path) == number:
+                del self._active_callbacks_by_path[path]
+
+
+class _Emitter(InotifyEmitter):
+    def on_thread_start(self) -> None:
+        """As in the library, but with trees of ours."""
+        self._inotify = _Tree(
+            self._inotify_fd,
+            os.fsencode(self.watch.path),
+            is_recursive=self.watch.is_recursive,
+            event_mask=self.get_event_mask_from_filter(),
+            follow_symlink=self.watch.follow_symlink,
+        )
+
+
+class _Observer(InotifyObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self._emitter_class = _Emitter
 
 
 class _Handler(FileSystemEventHandler):

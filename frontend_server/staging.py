@@ -41,12 +41,11 @@ from exchanged.trust import Trust
 from frontend_server.opened import OpenedPart, OpenedWork
 from frontend_server.opening import Opener, OpenPacket
 from packet_spec.authority import check_seal_authority
-from packet_spec.delivery import encode_delivery
+from packet_spec.delivery import delivered_files, encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
 from packet_spec.findings import Finding
 from packet_spec.model import ReceiptKind, Seal, SealPart
-from packet_spec.names import delivered_name, escape_for_display, read_name
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import new_hasher
 from packet_spec.told import DeliveredFile, Delivery
@@ -185,7 +184,10 @@ class Stager:
             if len(self._seals) >= _SEALS:
                 self._seals.clear()
             self._seals[reader.seal_digest] = (seal, reader.key_id)
-            files = _delivered_files(seal)
+            files = delivered_files(seal)
+            # Said before anything is copied: a packet of which it cannot be said costs no copy each time.
+            delivery = self._delivery(packet, recipient, seal, accepted, files)
+            said = encode_delivery(delivery)
             opened = self._opener.open(seal) if seal.encryption is not None else None
             packet_xml = reader.packet_xml()
             self._write(folder / "packet.xml", (packet_xml,))
@@ -197,7 +199,26 @@ class Stager:
             self._write_part(folder / files[part.index].file, part, self._blob_blocks(part), opened)
         if opened is not None:
             files = _opened_files(files, opened)
-        delivery = Delivery(
+            said = encode_delivery(replace(delivery, files=tuple(files.values())))
+        self._write(folder / "delivery.xml", (said,))
+        self._write(folder / "seal.xml", (reader.seal_bytes,))
+        self._write(folder / "seal.sig", (reader.signature,))
+        document = statements.get_document(self._ledger.read(), "receipt", accepted.id)
+        self._write(folder / "accepted.xml", (document,))
+        if opened is None:
+            return Staged(packet.seal_digest)
+        work = self._work(seal, folder, files)
+        return Staged(packet.seal_digest, work, tuple(self._opener.learned(seal, opened)))
+
+    def _delivery(
+        self,
+        packet: PacketRow,
+        recipient: str,
+        seal: Seal,
+        accepted: ReceiptSummary,
+        files: Mapping[int, DeliveredFile],
+    ) -> Delivery:
+        return Delivery(
             key=seal.key,
             attempt=seal.attempt,
             recipient=recipient,
@@ -208,20 +229,11 @@ class Stager:
             delivered_at=self._clock.now(),
             packet_digest=seal.packet_digest,
             content_digest=seal.content_digest,
-            seal_digest=reader.seal_digest,
+            seal_digest=packet.seal_digest,
             encoding=seal.encoding,
             files=tuple(files.values()),
             maybe_duplicate=restoring.may_have_been_here(self._ledger.read(), packet),
         )
-        self._write(folder / "delivery.xml", (encode_delivery(delivery),))
-        self._write(folder / "seal.xml", (reader.seal_bytes,))
-        self._write(folder / "seal.sig", (reader.signature,))
-        document = statements.get_document(self._ledger.read(), "receipt", accepted.id)
-        self._write(folder / "accepted.xml", (document,))
-        if opened is None:
-            return Staged(packet.seal_digest)
-        work = self._work(seal, folder, files)
-        return Staged(packet.seal_digest, work, tuple(self._opener.learned(seal, opened)))
 
     def _work(self, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]) -> OpenedWork:
         parts = (files[part.index] for part in seal.parts)
@@ -317,21 +329,6 @@ def _needs_reading(packet_xml: bytes, encoding: str) -> bool:
     return isinstance(decision, EncodingDecision) and bool(decision.findings)
 
 
-def _delivered_files(seal: Seal) -> dict[int, DeliveredFile]:
-    """Every part by index, under the name that it gets."""
-    taken: set[str] = set()
-    return {
-        part.index: DeliveredFile(
-            listed=_listed_name(part.name),
-            file=delivered_name(_listed_name(part.name), part.index, taken),
-            size=part.size,
-            digest=part.digest,
-            document_type=part.document_type,
-        )
-        for part in seal.parts
-    }
-
-
 def _opened_files(files: Mapping[int, DeliveredFile], opened: OpenPacket) -> dict[int, DeliveredFile]:
     """The same files as they lie there: with size and digest of the content, and that of the ciphertext."""
     return {
@@ -343,9 +340,3 @@ def _opened_files(files: Mapping[int, DeliveredFile], opened: OpenPacket) -> dic
         )
         for index, file in files.items()
     }
-
-
-def _listed_name(name: bytes) -> str:
-    """The original name as text, else escaped for display."""
-    text = read_name(name)
-    return escape_for_display(name) if text is None else text

@@ -22,7 +22,7 @@ from frontend_server.drops import DropRefusedError, Member, OpenFile, check_pack
 from frontend_server.outbox import PACKET_XML, Observation, is_litter
 from packet_spec.errors import NameRefusedError
 from packet_spec.limits import KIB, MIB, ZIP_BYTES, ZIP_ENTRIES, ZIP_RATIO
-from packet_spec.names import escape_for_display, fold_name, safe_component
+from packet_spec.names import fold_name, safe_component
 from packet_spec.sentences import make_finding
 from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, raw_end, read_entries
 
@@ -140,7 +140,7 @@ def _file_of(entry: ZipEntry) -> _File | None:
     if _is_unsafe(last) or kind not in (0, stat.S_IFREG) or entry.dos_attributes & _REPARSE_POINT:
         raise _refused(entry)
     if entry.is_encrypted or entry.method not in (STORED, DEFLATED):
-        raise DropRefusedError(make_finding("zip-protected", found=escape_for_display(entry.raw_name)))
+        raise DropRefusedError(make_finding("zip-protected", found=entry.shown_name))
     return _File(raw, last, folders[0] if folders else "", entry)
 
 
@@ -195,7 +195,7 @@ def _unpacked(file: OpenFile, entry: ZipEntry) -> Iterator[bytes]:
 
 
 def _refused(entry: ZipEntry) -> DropRefusedError:
-    return DropRefusedError(make_finding("zip-entry-refused", found=escape_for_display(entry.raw_name)))
+    return DropRefusedError(make_finding("zip-entry-refused", found=entry.shown_name))
 
 
 def _damaged(what: str) -> DropRefusedError:

@@ -1,7 +1,9 @@
 """delivery.xml: what the receiving software reads first, bytes <-> values.
 
 Says who sent what when, which file holds which listed attachment, and gives the ``inReplyTo`` element
-to copy into an answer. It is not signed: seal.xml and accepted.xml, which lie beside it, are.
+to copy into an answer. It is not signed: seal.xml and accepted.xml, which lie beside it, are. Guarantees that
+a delivery of every seal that can be written can be written: a packet that nobody can deliver would be
+accepted all the same.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 from packet_spec.errors import SchemaError
 from packet_spec.finding_xml import carried_text
 from packet_spec.identity import PacketKey
-from packet_spec.limits import PARTS, SEAL_XML_BYTES
+from packet_spec.limits import DELIVERY_XML_BYTES, PARTS
+from packet_spec.model import Seal
+from packet_spec.names import delivered_name, escape_for_display, read_name
 from packet_spec.told import DeliveredFile, Delivery
 from packet_spec.xml import (
     FORMAT_VERSION,
@@ -24,6 +28,27 @@ from packet_spec.xml import (
     write_machine_document,
     write_moment,
 )
+
+
+def delivered_files(seal: Seal) -> dict[int, DeliveredFile]:
+    """Every part by index, under the name that it gets in the inbox."""
+    taken: set[str] = set()
+    return {
+        part.index: DeliveredFile(
+            listed=_listed_name(part.name),
+            file=delivered_name(_listed_name(part.name), part.index, taken),
+            size=part.size,
+            digest=part.digest,
+            document_type=part.document_type,
+        )
+        for part in seal.parts
+    }
+
+
+def _listed_name(name: bytes) -> str:
+    """The original name as text, else escaped for display."""
+    shown = read_name(name)
+    return escape_for_display(name) if shown is None else shown
 
 
 def encode_delivery(delivery: Delivery) -> bytes:
@@ -63,12 +88,12 @@ def encode_delivery(delivery: Delivery) -> bytes:
             documentType=file.document_type,
             carriedDigest=file.carried_digest or None,
         )
-    return write_machine_document(root, "delivery", limit_bytes=SEAL_XML_BYTES)
+    return write_machine_document(root, "delivery", limit_bytes=DELIVERY_XML_BYTES)
 
 
 def decode_delivery(data: bytes) -> Delivery:
     """The value of a delivery.xml. Raises FormatError leaves and VersionError."""
-    root = read_machine_document(data, "delivery", limit_bytes=SEAL_XML_BYTES)
+    root = read_machine_document(data, "delivery", limit_bytes=DELIVERY_XML_BYTES)
     packet_xml = children(root, "packetXml")[0]
     return Delivery(
         key=PacketKey(attribute(root, "sender"), attribute(root, "packetId")),

@@ -13,6 +13,10 @@ PACKET_XML_BYTES: Final = 8 * MIB
 PARTS: Final = 5_000
 # 5,000 parts at about 500 bytes each, with room for long names.
 SEAL_XML_BYTES: Final = 4 * MIB
+# What a seal can list must be deliverable. A file stands there with two names of at most 255 bytes: as
+# listed, and as its file is called. In XML the worst byte takes six, and five where both names have it.
+DELIVERED_FILE_BYTES: Final = 3 * KIB
+DELIVERY_XML_BYTES: Final = 16 * MIB
 # Keys that one packet is encrypted to: those of 33 recipients, some with several while they rotate.
 WRAPPED_KEYS: Final = 264
 # Inline parts together: with packet.xml and seal.xml below a batch.

@@ -99,10 +99,10 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
         ),
         "document-entry-refused": (
             _REFUSE,
-            "附件“{file}”中的“{found}”名称重复、含特殊字符或不是普通文件，请改名后重新打包。",
+            "附件“{file}”中的“{found}”名称重复、带有两个不同名称、含特殊字符或不是普通文件，请改名后重新打包。",
             (
-                'the file "{found}" in the attachment "{file}" is no plain file or has a name that is '
-                "not taken; rename it."
+                'the file "{found}" in the attachment "{file}" is no plain file, has two names or one '
+                "that is not taken; rename it and pack again."
             ),
         ),
         "document-archive-nested": (

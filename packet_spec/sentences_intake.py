@@ -116,8 +116,8 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
         ),
         "zip-entry-refused": (
             _REFUSE,
-            "压缩包中的“{found}”不能接收，请只放入普通文件，文件名中不得含路径、特殊字符。",
-            'the zip entry "{found}" is not taken; use plain files with plain names and no folders.',
+            "压缩包中的“{found}”不能接收，请只放入普通文件，每个文件只有一个名称，名称中不得含路径、特殊字符。",
+            'the zip entry "{found}" is not taken; use plain files with one plain name each and no folders.',
         ),
         "zip-protected": (
             _REFUSE,

@@ -1,20 +1,24 @@
 """The structure of a zip file, read strictly: one directory, no gaps, no overlaps, sizes that agree.
 
 Guarantees: what ``read_entries`` returns lies wholly inside the file, entry after entry; the central
-directory and every local header say the same. Nothing is unpacked here. Written against PKWARE's
+directory and every local header say the same, and no entry states a second name that an unpacker
+could show instead of the one returned here. Nothing is unpacked here. Written against PKWARE's
 APPNOTE 6.3.9; the standard library opens damaged and overlapping archives without a word, so it is not
 used. Not read: archives in several parts, encryption, methods other than stored and deflated, data
-before the first entry.
+before the first entry. Of the extra fields only 64-bit sizes and Info-ZIP's Unicode Path count; its
+Unicode Comment (0x6375) names nothing.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from packet_spec.limits import KIB, MIB
+from packet_spec.names import escape_for_display
 
 STORED: Final = 0
 DEFLATED: Final = 8
@@ -32,6 +36,10 @@ _DIRECTORY_BYTES: Final = 16 * MIB
 _ENCRYPTED: Final = 0x0041
 _HAS_DESCRIPTOR: Final = 0x0008
 _UTF8_NAME: Final = 0x0800
+_SIZES64: Final = 0x0001
+# Info-ZIP's Unicode Path: version, CRC-32 of the raw name, the name in UTF-8. Many unpackers prefer it.
+_UNICODE_NAME: Final = 0x7075
+_UNICODE_NAME_HEAD: Final = struct.Struct("<BL")
 # Unix and Darwin: their upper attribute bits are a file mode.
 _UNIX_CREATORS: Final = frozenset({3, 19})
 # With and without its signature, with 32-bit and 64-bit sizes.
@@ -57,10 +65,12 @@ class RandomAccess(Protocol):
 class ZipEntry:
     """One entry: its name, where its packed bytes lie, and what they unpack to.
 
-    ``name`` is None where ``raw_name`` is not in the encoding that holds for it.
+    ``name`` is None where ``raw_name`` is not in the encoding that holds for it, and where the entry states
+    another name, or states one in a form that unpackers do not agree on. ``stated_names`` are those others.
     """
 
     raw_name: bytes
+    stated_names: frozenset[bytes]
     name: str | None
     method: int
     is_encrypted: bool
@@ -70,6 +80,12 @@ class ZipEntry:
     data_offset: int
     unix_mode: int
     dos_attributes: int
+
+    @property
+    def shown_name(self) -> str:
+        """The raw name for people and logs, and whatever other name is stated beside it."""
+        shown, *others = map(escape_for_display, (self.raw_name, *sorted(self.stated_names)))
+        return " / ".join([shown, *(other for other in others if other not in ("", shown))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ class _Listed:
     offset: int
     creator: int
     attributes: int
+    unicode_name: bytes | None
 
 
 def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
@@ -100,12 +117,12 @@ def read_entries(file: RandomAccess, most_entries: int) -> tuple[ZipEntry, ...]:
         if entry.offset != position:
             raise ZipStructureError("entries overlap or leave gaps")
         following = listed[index + 1].offset if index + 1 < len(listed) else start
-        data_offset = _check_local(file, entry, following)
+        data_offset, unicode_name = _check_local(file, entry, following)
         rest = following - (data_offset + entry.packed_size)
         if rest != 0 and not (entry.flags & _HAS_DESCRIPTOR and rest in _DESCRIPTORS):
             raise ZipStructureError("entries overlap or leave gaps")
         position = following
-        entries.append(_entry(entry, data_offset, unstated))
+        entries.append(_entry(entry, data_offset, unstated, unicode_name))
     if position != start:
         raise ZipStructureError("bytes lie before the directory")
     return tuple(entries)
@@ -134,6 +151,20 @@ def _decoded(name: bytes, encoding: str) -> str | None:
         return name.decode(encoding)
     except UnicodeDecodeError:
         return None
+
+
+def _stated_name(listed: _Listed, fields: Sequence[bytes]) -> str | None:
+    """The name that these Unicode Path fields give the entry: one text, and a reading of the raw name.
+
+    Tools write the field beside a raw name in GBK: the text is the name then. Any other text, and a field of
+    which unpackers make different things (version, checksum, encoding), would show people another name than
+    the one that is checked here.
+    """
+    raw = listed.raw_name
+    encodings = ("utf-8",) if listed.flags & _UTF8_NAME else ("utf-8", "gb18030")
+    head = _UNICODE_NAME_HEAD.pack(1, zlib.crc32(raw))
+    readings = {text: head + text.encode() for each in encodings if (text := _decoded(raw, each)) is not None}
+    return next((text for text, field in readings.items() if all(each == field for each in fields)), None)
 
 
 def _find_directory(file: RandomAccess) -> tuple[int, int, int]:
@@ -199,19 +230,20 @@ def _read_directory(file: RandomAccess, count: int, start: int, end: int) -> lis
         position += name_size + extra_size + comment_size
         if signature != b"PK\x01\x02" or position > len(directory) or disk not in (0, _NO16):
             raise ZipStructureError("the directory is damaged")
-        size, packed, offset = _sizes64(extra, size, packed, offset)
-        entries.append(_Listed(name, flags, method, crc, packed, size, offset, made_by >> 8, attributes))
+        fields = _extra_fields(extra)
+        size, packed, offset = _sizes64(fields, size, packed, offset)
+        creator, unicode_name = made_by >> 8, fields.get(_UNICODE_NAME)
+        entries.append(
+            _Listed(name, flags, method, crc, packed, size, offset, creator, attributes, unicode_name)
+        )
     if position != len(directory):
         raise ZipStructureError("the directory is longer than its entries")
     return entries
 
 
-def _sizes64(extra: bytes, *values: int) -> tuple[int, int, int]:
+def _sizes64(fields: Mapping[int, bytes], *values: int) -> tuple[int, int, int]:
     """Size, packed size and offset, taken from the 64-bit extra field where the short fields say so."""
-    if _NO32 not in values:
-        size, packed, offset = values
-        return size, packed, offset
-    wide = _extra_field(extra, 0x0001)
+    wide = fields.get(_SIZES64, b"")
     numbers: list[int] = []
     for value in values:
         if value != _NO32:
@@ -224,18 +256,23 @@ def _sizes64(extra: bytes, *values: int) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
-def _extra_field(extra: bytes, wanted: int) -> bytes:
+def _extra_fields(extra: bytes) -> dict[int, bytes]:
+    """The extra fields that count, by kind. One that stands twice, or is cut, is read in several ways."""
+    found: dict[int, bytes] = {}
     position = 0
     while len(extra) - position >= 4:
         kind, length = struct.unpack_from("<2H", extra, position)
-        if kind == wanted:
-            return extra[position + 4 : position + 4 + length]
+        data = extra[position + 4 : position + 4 + length]
         position += 4 + length
-    return b""
+        if len(data) != length or kind in found:
+            raise ZipStructureError("the extra fields of an entry are damaged")
+        if kind in (_SIZES64, _UNICODE_NAME):
+            found[kind] = data
+    return found
 
 
-def _check_local(file: RandomAccess, entry: _Listed, following: int) -> int:
-    """Where the packed bytes begin; the local header must say what the directory says."""
+def _check_local(file: RandomAccess, entry: _Listed, following: int) -> tuple[int, bytes | None]:
+    """Where the packed bytes begin, and a name stated there; the header must say what the directory says."""
     if following - entry.offset < _LOCAL.size:
         raise ZipStructureError("entries overlap or leave gaps")
     head = file.read_at(entry.offset, _LOCAL.size)
@@ -248,19 +285,24 @@ def _check_local(file: RandomAccess, entry: _Listed, following: int) -> int:
     stated = (names[:name_size], method, flags & compared)
     if stated != (entry.raw_name, entry.method, entry.flags & compared):
         raise ZipStructureError("an entry and the directory differ")
+    fields = _extra_fields(names[name_size:])
     if not flags & _HAS_DESCRIPTOR:
-        size, packed, _ = _sizes64(names[name_size:], size, packed, 0)
+        size, packed, _ = _sizes64(fields, size, packed, 0)
         if (crc, size, packed) != (entry.crc, entry.size, entry.packed_size):
             raise ZipStructureError("an entry and the directory differ")
-    return data_offset
+    return data_offset, fields.get(_UNICODE_NAME)
 
 
-def _entry(listed: _Listed, data_offset: int, unstated: str) -> ZipEntry:
+def _entry(listed: _Listed, data_offset: int, unstated: str, local_name: bytes | None) -> ZipEntry:
     name = _decoded(listed.raw_name, "utf-8")
     if unstated != "utf-8" and not listed.flags & _UTF8_NAME:
         name = _decoded(listed.raw_name, unstated) or name
+    stated = [field for field in (listed.unicode_name, local_name) if field is not None]
+    if stated:
+        name = _stated_name(listed, stated)
     return ZipEntry(
         raw_name=listed.raw_name,
+        stated_names=frozenset(field[_UNICODE_NAME_HEAD.size :] for field in stated),
         name=name,
         method=listed.method,
         is_encrypted=bool(listed.flags & _ENCRYPTED),

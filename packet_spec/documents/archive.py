@@ -23,7 +23,7 @@ from packet_spec.limits import (
     MIB,
     ZIP_BYTES,
 )
-from packet_spec.names import escape_for_display, fold_name, safe_component
+from packet_spec.names import fold_name, safe_component
 from packet_spec.zip_format import DEFLATED, STORED, ZipEntry, ZipStructureError, read_entries
 
 _REPARSE_POINT: Final = 0x0400
@@ -98,7 +98,7 @@ def stored_part(source: Source, file: ArchiveFile) -> Source | None:
 
 def _name_of(entry: ZipEntry) -> str:
     """The safe name of an entry, with a final slash for a folder. Raises FaultError."""
-    shown = escape_for_display(entry.raw_name)
+    shown = entry.shown_name
     if entry.is_encrypted or entry.method not in (STORED, DEFLATED):
         raise FaultError("document-encrypted", found=shown)
     if entry.method == STORED and entry.packed_size != entry.size:

@@ -67,7 +67,7 @@ def test_the_table_of_documents_is_that_of_the_schemas():
         ("log recovery", limits.LOG_RECOVERY_BYTES),
         ("status", limits.STATUS_BYTES),
         ("findings.xml", limits.STATUS_BYTES),
-        ("delivery.xml", limits.SEAL_XML_BYTES),
+        ("delivery.xml", limits.DELIVERY_XML_BYTES),
         ("disposition", limits.DISPOSITION_BYTES),
         ("notice", limits.NOTICE_BYTES),
         ("index of a dossier", limits.DOCUMENT_XML_BYTES),

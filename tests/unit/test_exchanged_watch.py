@@ -4,6 +4,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,94 @@ def test_a_tree_tells_the_folder_below_also_a_new_one(
     assert seen.wait_for(tmp_path / "tree")
     # The new folder is watched a moment after it appeared: keep writing, as a peer would.
     assert any((later / f"{n}").write_text("x") and later in seen.folders for n in range(20_000))
+
+
+class Outbox:
+    """A watched tree beside a folder that is not; ``told`` waits until all before it was seen."""
+
+    def __init__(self, root: Path, watch: FolderWatch, seen: Seen) -> None:
+        self.path, self.sent = folder(root / "outbox"), folder(root / "sent")
+        self._stays, self._seen = folder(self.path / "stays"), seen
+        assert watch.add_tree(self.path) is True
+
+    def drop(self, name: str) -> Path:
+        """A folder with one below it, written inside once it is here."""
+        drop = folder(self.path / name)
+        folder(drop / "below")
+        self.write(drop / "below")
+        return drop
+
+    def write(self, inside: Path) -> None:
+        self._seen.forget()
+        (inside / "a").write_text("x")
+        assert self._seen.wait_for(inside)
+
+    def settle(self) -> None:
+        """Events come in the order in which things happened: after this one all earlier are dealt with."""
+        self.write(self._stays)
+
+
+def kernel_watches() -> int:
+    """How many folders the kernel watches for this process."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if "inotify" in str(descriptor.readlink()):
+                lines = Path("/proc/self/fdinfo", descriptor.name).read_text().splitlines()
+                count += sum(line.startswith("inotify wd:") for line in lines)
+    return count
+
+
+def test_folders_that_left_by_a_rename_are_watched_no_longer(
+    watch: FolderWatch, seen: Seen, tmp_path: Path
+) -> None:
+    outbox = Outbox(tmp_path, watch, seen)
+    before = kernel_watches()
+    for rounds in range(3):
+        drops = [outbox.drop(f"{rounds}-{number}") for number in range(20)]
+        assert kernel_watches() == before + 2 * len(drops)
+        for drop in drops:
+            drop.rename(outbox.sent / drop.name)
+        outbox.settle()
+        assert kernel_watches() == before
+    assert watch._removed == set()
+
+
+def test_a_folder_that_is_renamed_in_its_tree_stays_watched(
+    watch: FolderWatch, seen: Seen, tmp_path: Path
+) -> None:
+    outbox = Outbox(tmp_path, watch, seen)
+    before = kernel_watches()
+    drop = outbox.drop("A.part")
+    for name in ("A", "B", "C"):
+        drop = drop.rename(outbox.path / name)
+        outbox.write(drop)
+        outbox.write(drop / "below")
+    outbox.settle()
+    assert kernel_watches() == before + 2
+
+
+def test_a_folder_that_comes_back_is_watched_again(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, watch, seen)
+    drop = outbox.drop("A")
+    for _ in range(3):
+        away = drop.rename(outbox.sent / "A")
+        seen.forget()
+        away.rename(drop)
+        outbox.write(drop / "below")
+
+
+def test_the_name_of_a_folder_that_left_may_be_used_at_once(
+    watch: FolderWatch, seen: Seen, tmp_path: Path
+) -> None:
+    outbox = Outbox(tmp_path, watch, seen)
+    before = kernel_watches()
+    for number in range(5):
+        drop = outbox.drop("A")
+        drop.rename(outbox.sent / f"{number}")
+    outbox.drop("A")
+    outbox.settle()
+    assert kernel_watches() == before + 2
 
 
 def test_folders_added_before_the_start_are_watched(seen: Seen, tmp_path: Path) -> None:
