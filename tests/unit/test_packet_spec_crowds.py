@@ -197,6 +197,13 @@ def test_too_many_of_a_kind_are_refused_by_name_and_not_validated(faults: list[i
     assert faults == []
 
 
+@pytest.mark.parametrize("around", ["<x>{}</x>", "<restore><x>{}</x></restore>"])
+def test_a_crowd_inside_what_nobody_knows_is_refused(around: str) -> None:
+    data = around.format("<y/>" * 1000).replace(">", ' xmlns="urn:exchanged:restore:1">', 1)
+    with pytest.raises(FormatError):
+        decode_restoring(data.encode())
+
+
 def test_good_ones_do_not_hide_a_faulty_one_behind_them() -> None:
     digest = b"<receipt>" + b"0" * 64 + b"</receipt>\n"
     begin = (
