@@ -23,12 +23,14 @@ from exchanged.routing import (
 )
 from exchanged.trust import Trust
 from packet_spec.errors import AuthorityError
-from packet_spec.findings import Finding
+from packet_spec.findings import Finding, Severity
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey
+from packet_spec.limits import FINDINGS
 from packet_spec.model import CheckedScope, HopNote, ItemKind, Receipt, ReceiptKind
 from packet_spec.note import Note, note_id_of, sign_note
 from packet_spec.receipt import sign_receipt
+from packet_spec.sentences import make_finding
 
 URGENT, ORDINARY = 0, 1
 
@@ -100,6 +102,7 @@ class Statements:
     ) -> tuple[int, Receipt]:
         """Sign a receipt now and queue it towards the packet's sender. Returns its row and value.
 
+        Of more findings than a receipt holds the refusals are told first, and the last one counts the rest.
         Raises AuthorityError at a node without a receipt key.
         """
         key = self._speaker.receipt_key
@@ -116,7 +119,7 @@ class Statements:
             issued_by=self._speaker.issuer,
             issued_at=transaction.issue_time(),
             number=transaction.next_number("receipt-number"),
-            findings=findings,
+            findings=_as_many_as_fit(findings),
             how=how,
             by=by,
             folder_synced=folder_synced,
@@ -248,3 +251,11 @@ class Statements:
         """Send every receipt known here about a packet to its sender again (C12)."""
         for row in statements.summaries_of(transaction.connection, key):
             self.send_to_agency(transaction, ItemKind.RECEIPT, row.id, key.sender, came_by="")
+
+
+def _as_many_as_fit(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """A verdict may hold as many as a receipt; what the node itself finds, of the case, comes on top."""
+    if len(findings) <= FINDINGS:
+        return findings
+    told = sorted(findings, key=lambda finding: finding.severity is not Severity.REFUSE)[: FINDINGS - 1]
+    return (*told, make_finding("findings-cut", found=str(len(findings) - len(told))))

@@ -25,6 +25,7 @@ from lxml import etree
 
 from packet_spec.errors import FormatError, SchemaError, ValidatorError, VersionError, XmlRefusedError
 from packet_spec.limits import KIB, XML_ATTRIBUTES, XML_DEPTH
+from packet_spec.schema_pieces import Piece, one_by_one, take_apart
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
 Schema: TypeAlias = etree.XMLSchema
@@ -41,6 +42,10 @@ _SMALL_BYTES: Final = 64 * KIB
 # Every byte but those between which attributes are counted.
 _NEITHER: Final = bytes({*range(0x100)} - {*b"<="})
 _VIOLATIONS: Final = 1_000
+# With no more tags than this a document is validated in a moment, whatever is wrong with it. In a larger
+# one, children that are more than a few are held against the schema one by one first.
+_TAGS: Final = 64
+_FEW: Final = 16
 # What libxml2 says of itself and not of the document: it can stand between other errors.
 _OWN_FAULTS: Final = frozenset(
     {
@@ -123,10 +128,20 @@ def compile_schema(document: Element) -> Schema:
 @lru_cache(maxsize=32)
 def load_schema(name: str) -> Schema:
     """The shipped schema ``name`` (without ``.xsd``), compiled once. Raises SchemaError if there is none."""
+    return compile_schema(_schema_document(name))
+
+
+@lru_cache(maxsize=32)
+def schema_pieces(name: str) -> Piece:
+    """The shipped schema ``name`` taken apart, once. Raises SchemaError if there is none."""
+    return take_apart(_schema_document(name), compile_schema)
+
+
+def _schema_document(name: str) -> Element:
     path = files("packet_spec").joinpath("schemas", f"{name}.xsd")
     if not path.is_file():
         raise SchemaError("no such schema is shipped", found=name)
-    return compile_schema(etree.fromstring(path.read_bytes(), _parser()))
+    return etree.fromstring(path.read_bytes(), _parser())
 
 
 def validate(root: Element, schema: Schema) -> tuple[Violation, ...]:
@@ -149,11 +164,12 @@ def read_machine_document(data: bytes, kind: str, *, limit_bytes: int) -> Elemen
     """Parse a machine-written document and hold it against the schema ``kind``.
 
     Raises XmlRefusedError, VersionError for another version of this kind (hold it), or SchemaError,
-    which names the line, never the content.
+    which names the line, never the content. The time grows with the length, whatever stands in it.
     """
     root = parse_document(data, limit_bytes=limit_bytes)
     _require_version(root, kind)
-    violations = validate(root, load_schema(kind))
+    violations = _first_in_crowds(root, kind) if data.count(b"<") > _TAGS else ()
+    violations = violations or validate(root, load_schema(kind))
     if violations:
         raise SchemaError(
             f"the document does not fit the {kind} schema",
@@ -161,6 +177,18 @@ def read_machine_document(data: bytes, kind: str, *, limit_bytes: int) -> Elemen
             found=violations[0].kind.lower(),
         )
     return root
+
+
+def _first_in_crowds(root: Element, kind: str) -> tuple[Violation, ...]:
+    """What is wrong with the first faulty one of many children; empty when each of them is good by itself.
+
+    The innermost first: who stands around them is then held against the schema with good ones inside.
+    """
+    for parent in reversed(_found(root, _CROWDED)):
+        for each, schema in one_by_one(schema_pieces(kind), parent):
+            if violations := validate(each, schema):
+                return violations
+    return ()
 
 
 def _require_version(root: Element, kind: str) -> None:
@@ -413,12 +441,18 @@ def _refuse_attributes(root: Element, attributes: int) -> None:
 
 
 def _first(root: Element, path: etree.XPath) -> Element | None:
+    return next(iter(_found(root, path)), None)
+
+
+def _found(root: Element, path: etree.XPath) -> list[Element]:
     try:
-        found = path(root)
+        return cast("list[Element]", path(root))
     except (etree.LxmlError, MemoryError) as error:
         raise _no_answer("searched", error) from None
-    first = found[0] if isinstance(found, list) and found else None
-    return first if isinstance(first, Element) else None
+
+
+# The elements with more than a few children; asked in libxml2 for the same reason.
+_CROWDED: Final = etree.XPath(f"//*[*[{_FEW + 1}]]", regexp=False)
 
 
 @lru_cache(maxsize=16)
