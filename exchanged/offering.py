@@ -200,6 +200,8 @@ class Offering:
         if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
             return self._plan(current)
+        if not rows:
+            return [], None
         # What comes again came in its order before.
         again = {row.id for row in rows if row.again}
         behind = self._behind_late_blobs(found) - again

@@ -42,8 +42,10 @@ def settle_sealed_again(transaction: Transaction, packet: PacketRow) -> None:
 
     The same receipts coming once more are repeats, and move nothing.
     """
-    settle_by_receipts(transaction, packet)
-    for receipt in receipts_about(transaction, packet):
+    receipts = receipts_about(transaction, packet)
+    if receipts:
+        settle_by_receipts(transaction, packet)
+    for receipt in receipts:
         effects.intend(transaction, "receipt-file", str(receipt.id))
 
 

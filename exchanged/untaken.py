@@ -43,9 +43,12 @@ class Untaken:
     def look(self, wanted: Collection[str], there: set[str]) -> None:
         """Take out of ``there``, what lies there, those of the ``wanted`` files that are to be put again."""
         self._lying = {name: lying for name, lying in self._lying.items() if name in wanted}
+        lying_there = there.intersection(wanted)
+        if not lying_there:
+            return
         now = self.link.clock.monotonic()
         heard = batches.recall(self.link.ledger.read(), self.link.name, HEARD_AT) or ""
-        for name in there.intersection(wanted):
+        for name in lying_there:
             lying = self._lying.get(name)
             if lying is None:
                 self._lying[name] = _Lying(now, heard, FIRST_SECONDS)

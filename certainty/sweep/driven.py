@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.wiring import stations_of
-from exchanged.config import Config, LinkSide
-from exchanged.link import LinkStation
-from exchanged.node import sweep_of
+from exchanged.config import Config
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool
-from exchanged.publishing_desk import PublishingDesk
 from exchanged.station import Station
 from tests.support.clock import FakeClock, FakeRandomness
-from tests.support.due import Due, Try, hints_of
+from tests.support.due import Due, Try, stations_by_hand
 
 
 def _plainly(step: Callable[[], float | None]) -> float | None:
@@ -54,13 +50,8 @@ class Driven:
             raise
 
     def _set_up(self, parts: Parts) -> None:
-        own, watched = stations_of(parts)
-        links = [
-            LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
-            for link in self.config.links
-        ]
-        self._stations = (PublishingDesk(parts), *own, *links, sweep_of(parts))
-        self._hints.update(hints_of(self.config, watched))
+        self._stations, watched = stations_by_hand(parts)
+        self._hints.update(watched)
         self.wake_all()
 
     def step(self, attempt: Try = _plainly) -> None:

@@ -14,22 +14,34 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from cli.wiring import stations_of
 from exchanged.clock import Clock
-from exchanged.config import Config, LinkSide, LinkTransport
+from exchanged.config import LinkSide, LinkTransport
+from exchanged.link import LinkStation
+from exchanged.mailbox import written_by
+from exchanged.node import sweep_of
+from exchanged.parts import Parts
+from exchanged.publishing_desk import PublishingDesk
 from exchanged.station import Station, step_of
 
 # Runs a station's step, and may swallow what it raises.
 Try = Callable[[Callable[[], float | None]], float | None]
 
 
-def hints_of(config: Config, watched: Mapping[Path, str]) -> dict[Path, str]:
-    """``watched`` and the mailboxes on this machine: folder -> the station that looks at it."""
+def stations_by_hand(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str]]:
+    """All stations of an opened node in the order in which they are stepped, and folder -> who looks at it.
+
+    The folders are those that are watched, and the mailboxes on this machine.
+    """
+    own, watched = stations_of(parts)
     hints = dict(watched)
-    for link in config.links:
+    links: list[LinkStation] = []
+    for link in parts.config.links:
+        station = LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
+        links.append(station)
         if link.transport is LinkTransport.FOLDER:
-            incoming = "up" if link.side is LinkSide.SERVE else "down"
-            hints[Path(link.mailbox) / incoming] = f"link:{link.name}"
-    return hints
+            hints[Path(link.mailbox) / written_by(link.side).opposite] = station.name
+    return (PublishingDesk(parts), *own, *links, sweep_of(parts)), hints
 
 
 class Due:

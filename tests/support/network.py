@@ -15,19 +15,15 @@ from typing import Self
 from cli.lab.build import build_lab
 from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan, default_plan
-from cli.wiring import stations_of
-from exchanged.config import Config, LinkSide, LinkTransport, load_config
+from exchanged.config import Config, LinkTransport, load_config
 from exchanged.durable import NO_CRASH, CrashPoints
-from exchanged.link import LinkStation
-from exchanged.node import sweep_of
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
-from exchanged.publishing_desk import PublishingDesk
 from exchanged.station import Station
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock, FakeRandomness
 from tests.support.crash import SimulatedCrash
-from tests.support.due import Due, hints_of
+from tests.support.due import Due, stations_by_hand
 
 POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
 PROVINCE = "620000-00-00"
@@ -62,13 +58,9 @@ class SimulatedNode:
         self.due = Due(self.clock, hints)
         parts = open_parts(self.config, ports, self.due.wake)
         self.parts = parts
-        own, watched = stations_of(parts)
-        hints.update(hints_of(self.config, watched))
-        links = [
-            LinkStation(parts.link_context(link), rings=link.side is LinkSide.SERVE)
-            for link in self.config.links
-        ]
-        self.stations = [PublishingDesk(parts), *own, *links, sweep_of(parts)]
+        stations, watched = stations_by_hand(parts)
+        hints.update(watched)
+        self.stations = [*stations]
 
     def step(self, *, only_due: bool = False) -> None:
         """One step of every station; errors of ours are collected as the runner would log them.
