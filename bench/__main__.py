@@ -4,7 +4,8 @@
                 [--packets N] [--report DIR]
 
 Without ``--full`` it takes about twenty minutes on two idle cores; with it, hours. Results are kept below
-``.bench/`` for the state of the source that they belong to: a run that was broken off goes on where it stood.
+``.bench/`` for the state of the source that they belong to: a run that was broken off goes on where it stood,
+``growth`` and ``volume`` within themselves.
 Exit codes: 0 nothing fell short and nothing broke, 1 otherwise, 2 usage.
 """
 
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.chart import chart
+from bench.keeping import Kept, work_folder
 from bench.report import machine, make_report, table
 from bench.result import BROKEN, SHORT, Result, Row
 from bench.rows import ROWS
-from bench.runner import Kept, missing, run_all, work_folder
+from bench.runner import missing, run_all
 from certainty.source import source_of
 from cli.closed_pipe import run_program
 

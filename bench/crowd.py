@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final, Self
@@ -23,12 +24,12 @@ from typing import Final, Self
 import psutil
 
 from bench.meter import cpu_of, memory_of
-from bench.province import NotArrivedError
+from bench.province import NotArrivedError, lab_in
 from certainty.kills.nodes import Nodes, NotReadyError
 from cli.fiction.agencies import LabAgency
-from cli.lab.lab import create_lab
+from cli.lab.lab import Lab, create_lab
 from cli.lab.layout import SSHD
-from cli.lab.plan import default_plan
+from cli.lab.plan import LabPlan, default_plan
 from cli.lab.processes import descendants, kill, read_record, send
 from cli.lab.starting import last_word
 from exchanged.clock import SystemClock
@@ -54,19 +55,17 @@ class NotEnoughMemoryError(RuntimeError):
 
 
 class Crowd:
-    """A context manager: a province with ``count`` front-ends, all connected; afterwards nothing runs."""
+    """A context manager: a province with ``count`` front-ends, all connected; afterwards nothing runs.
+
+    With the lab that lies in ``folder``, if there is one.
+    """
 
     def __init__(self, folder: Path, count: int, tell: Callable[[str], None]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         plan = default_plan(count)
         self.agencies: tuple[LabAgency, ...] = plan.agencies
         self._tell = tell
         tell(f"making {count} agencies")
-        self.lab = create_lab(folder / "lab", plan)
-        for code in self.lab.nodes:
-            path = self.lab.node_config(code)
-            path.write_text(_LAB_ONLY.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
-        self._keys_from_file()
+        self.lab = lab_in(folder, partial(_make_lab, plan))
         self._nodes = Nodes(self.lab)
         self._hives: list[subprocess.Popen[str]] = []
         self._watches = ""
@@ -191,15 +190,6 @@ class Crowd:
                 raise NotArrivedError(f"{len(waiting)} of {len(acks)} front-ends did not connect")
             time.sleep(_LOOK_SECONDS)
 
-    def _keys_from_file(self) -> None:
-        keys = self.lab.layout.sshd / "authorized_keys"
-        lines = [self.lab.layout.login_key(code).with_suffix(".pub") for code in self.lab.agencies]
-        keys.write_text("".join(path.read_text(encoding="utf-8") for path in lines), encoding="utf-8")
-        config = self.lab.layout.sshd / "sshd_config"
-        text = re.sub(r"^AuthorizedKeys.*\n", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        listen, rest = text.split("\n", 1)
-        config.write_text(f'{listen}\nAuthorizedKeysFile "{keys}"\n{rest}', encoding="utf-8")
-
     def _allow_watches(self) -> None:
         """One machine per front-end has instances of its own to watch with; here all share them."""
         wanted = 2 * len(self.lab.nodes) + 128
@@ -208,6 +198,21 @@ class Crowd:
             if int(allowed) < wanted:
                 _INSTANCES.write_text(str(wanted), encoding="ascii")
                 self._watches = allowed
+
+
+def _make_lab(plan: LabPlan, place: Path) -> Lab:
+    lab = create_lab(place, plan)
+    for code in lab.nodes:
+        path = lab.node_config(code)
+        path.write_text(_LAB_ONLY.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+    keys = lab.layout.sshd / "authorized_keys"
+    lines = [lab.layout.login_key(code).with_suffix(".pub") for code in lab.agencies]
+    keys.write_text("".join(path.read_text(encoding="utf-8") for path in lines), encoding="utf-8")
+    config = lab.layout.sshd / "sshd_config"
+    text = re.sub(r"^AuthorizedKeys.*\n", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    listen, rest = text.split("\n", 1)
+    config.write_text(f'{listen}\nAuthorizedKeysFile "{keys}"\n{rest}', encoding="utf-8")
+    return lab
 
 
 def _fingerprint(key: Path) -> str:

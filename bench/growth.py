@@ -1,17 +1,23 @@
 """The row of growth: what a packet costs when the ledgers of all nodes are full, and how long answers take.
 
-The packets of the ledgers are written before anything is started, one for each second; then the daemons
-start, come to rest, pass a first burst that is not counted, and one that is.
+The packets of the ledgers are written before anything is started, one for each second. Then each size in
+turn is started, comes to rest, passes a first burst that is not counted, and one that is; and again, so that
+a machine whose speed drifts drifts for all sizes. Broken off, it goes on with the ledger, or the burst, that
+it was at.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from statistics import median
+from typing import Any, Final
 
 from bench.asking import LIMIT_MS, command_ms
-from bench.drops import POLICE, PROCURATORATE, Drops, lone_files
+from bench.drops import POLICE, PROCURATORATE, lone_files
+from bench.keeping import write_whole
 from bench.ledgers import fill_lab
 from bench.meter import Meter, cpu_of_descendants
 from bench.province import Province
@@ -20,6 +26,9 @@ from certainty.operation.growth import key_of
 
 QUICK_SIZES: Final = (1_000, 100_000)
 FULL_SIZES: Final = (1_000, 100_000, 1_000_000)
+QUICK_ROUNDS: Final = 1
+FULL_ROUNDS: Final = 3
+WARM_UP: Final = 100
 COUNT: Final = 300
 MOST_RATIO: Final = 1.3
 _LIMIT_SECONDS: Final = 600.0
@@ -30,25 +39,63 @@ _REST_SECONDS: Final = 2.0
 _REST_MOST_SECONDS: Final = 300.0
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One burst on ledgers of ``size`` packets: ms of CPU per packet, ms of each answer (on the largest)."""
+
+    size: int
+    cost: float
+    answers: dict[str, float]
+
+
+@dataclass(slots=True)
+class Book:
+    """What was measured so far, in a file. ``tries``: bursts begun, so that each has numbers of its own."""
+
+    path: Path
+    tries: int = 0
+    measured: list[Measured] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> Book:
+        """As an earlier call left it; empty without one."""
+        try:
+            value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(path)
+        return cls(path, value["tries"], [Measured(**each) for each in value["measured"]])
+
+    def save(self) -> None:
+        """On disk before the next step."""
+        value = {"tries": self.tries, "measured": [asdict(each) for each in self.measured]}
+        write_whole(self.path, json.dumps(value))
+
+
 def growth(run: Run) -> Result:
     """CPU per packet at each size of the ledgers, and the two questions of every day on the largest."""
-    sizes = FULL_SIZES if run.full else QUICK_SIZES
-    warm = lone_files(run.folder / "warm", COUNT, first=1)
-    counted = lone_files(run.folder / "counted", COUNT, first=1 + COUNT)
-    costs: dict[int, float] = {}
-    answers: dict[str, float] = {}
-    disk = 0.0
+    sizes, rounds = (FULL_SIZES, FULL_ROUNDS) if run.full else (QUICK_SIZES, QUICK_ROUNDS)
     for size in sizes:
-        folder = run.folder / str(size)
-        cost, found, disk = _at(run, folder, size, (warm, counted), asks=size == sizes[-1])
-        costs[size] = cost
-        answers |= found
-    ratio = max(costs.values()) / min(costs.values())
-    checks = [Check("CPU per packet, most / least", ratio, MOST_RATIO, "x", at_least=False)]
-    checks += [
-        Check(f"{name}, {sizes[-1]:,} packets", value, LIMIT_MS, "ms", at_least=False)
-        for name, value in answers.items()
-    ]
+        _prepare(run, size)
+    book = Book.open(run.folder / "measured.json")
+    for size in (sizes * rounds)[len(book.measured) :]:
+        run.tell(f"round {len(book.measured) // len(sizes) + 1} of {rounds}: {size:,} packets in the ledgers")
+        book.measured.append(_measure(run, book, size, asks=size == sizes[-1]))
+        book.save()
+    return _result(book.measured, _bytes_per_packet(run.folder, sizes[-1]))
+
+
+def _result(measured: list[Measured], disk: float) -> Result:
+    """The medians of all rounds; ``disk``: bytes of ledger per packet."""
+    sizes = list(dict.fromkeys(each.size for each in measured))
+    costs = {size: median(each.cost for each in measured if each.size == size) for size in sizes}
+    largest = [each for each in measured if each.size == sizes[-1]]
+    checks = [
+        Check("CPU per packet, most / least", max(costs.values()) / min(costs.values()), MOST_RATIO, "x",
+              at_least=False),
+    ]  # fmt: skip
+    for name in largest[0].answers:
+        value = median(each.answers[name] for each in largest)
+        checks.append(Check(f"{name}, {sizes[-1]:,} packets", value, LIMIT_MS, "ms", at_least=False))
     figures = {f"CPU ms per packet at {size:,}": round(value, 2) for size, value in costs.items()}
     told = ", ".join(f"{value:.1f} ms at {size:,}" for size, value in costs.items())
     return Result(
@@ -58,19 +105,35 @@ def growth(run: Run) -> Result:
     )
 
 
-def _at(
-    run: Run, folder: Path, size: int, bursts: tuple[Drops, Drops], *, asks: bool
-) -> tuple[float, dict[str, float], float]:
-    """Milliseconds of CPU per packet, milliseconds of answers by question, bytes of ledger per packet."""
-    province = Province(folder, (PROCURATORATE, POLICE))
-    run.tell(f"writing {size:,} packets into each of three ledgers")
-    fill_lab(province.lab, size)
-    code = province.lab.province
-    disk = (province.lab.layout.data(code) / "ledger.sqlite3").stat().st_size / size
+def _province(folder: Path, size: int) -> Province:
+    return Province(folder / str(size), (PROCURATORATE, POLICE))
+
+
+def _prepare(run: Run, size: int) -> None:
+    """Ledgers of that size, unless they are there."""
+    filled = run.folder / f"{size}.filled"
+    if not filled.exists():
+        run.tell(f"writing {size:,} packets into each of three ledgers")
+        fill_lab(_province(run.folder, size).lab, size, run.tell)
+        filled.touch()
+
+
+def _bytes_per_packet(folder: Path, size: int) -> float:
+    lab = _province(folder, size).lab
+    return (lab.layout.data(lab.province) / "ledger.sqlite3").stat().st_size / size
+
+
+def _measure(run: Run, book: Book, size: int, *, asks: bool) -> Measured:
+    first = 1 + book.tries * (WARM_UP + COUNT)
+    drops = run.folder / f"drops-{book.tries}"
+    book.tries += 1
+    book.save()
+    warm = lone_files(drops / "warm", WARM_UP, first=first)
+    counted = lone_files(drops / "counted", COUNT, first=first + WARM_UP)
+    province = _province(run.folder, size)
     with province:
+        # Also until what a call that was broken off let appear has come to its end.
         await_rest()
-        run.tell(f"{size:,} packets: a first burst, then the one that counts")
-        warm, counted = bursts
         province.send(warm, _LIMIT_SECONDS)
         await_rest()
         meter = Meter()
@@ -79,11 +142,11 @@ def _at(
         await_rest()
         answers: dict[str, float] = {}
         if asks:
-            config = ["--config", str(province.lab.node_config(code))]
+            config = ["--config", str(province.lab.node_config(province.lab.province))]
             middle = str(key_of(size // 2, province.lab.agencies))
             answers["queue summary"] = command_ms([*config, "queue", "summary"], 5)
             answers["packet trace"] = command_ms([*config, "packet", "trace", middle], 5)
-    return cost, answers, disk
+    return Measured(size, cost, answers)
 
 
 def await_rest(nodes: int = 0) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
 from datetime import timedelta
 from multiprocessing import get_context
@@ -33,26 +33,47 @@ from exchanged.ranges import SpoolRange
 from exchanged.states import DestinationState, Event
 from packet_spec.model import CaseNumber, ItemKind, ReceiptKind, Seal
 
+# A slice is what one process writes before another ledger has its turn.
+_SLICE: Final = 20 * GROUP
+_TELL_SHARE: Final = 0.1
+_GROUP_END: Final = ".group"
 # As long as a seal and its signature are.
 _SEAL: Final = b"<!-- a stand-in for a seal -->" * 50
 _SIGNATURE: Final = b"<!-- a stand-in for a signature -->" * 6
 
 
-def fill_lab(lab: Lab, total: int) -> None:
+def fill_lab(lab: Lab, total: int, tell: Callable[[str], None] = lambda _: None) -> None:
     """``total`` packets into the ledgers of the province and of every front-end of a lab not yet started.
 
-    Several ledgers at a time, each in a process of its own, as many as there are cores.
+    Several ledgers at a time, each in a process of its own, as many as there are cores. What a call that was
+    broken off wrote stays, and this one goes on behind it.
     """
     pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    written = dict.fromkeys(lab.nodes, 0)
+    told = 0.0
+
+    def begin(code: str) -> Future[int]:
+        return pool.submit(fill_slice, lab.layout.root, code, total)
+
     try:
-        for done in [pool.submit(_fill_node, lab.layout.root, code, total) for code in lab.nodes]:
-            done.result()
+        at_work = {begin(code): code for code in lab.nodes}
+        while at_work:
+            for done in wait(at_work, return_when=FIRST_COMPLETED).done:
+                code = at_work.pop(done)
+                written[code] = done.result()
+                if written[code] < total:
+                    at_work[begin(code)] = code
+            share = sum(written.values()) / total / len(written)
+            if share >= told + _TELL_SHARE:
+                told = share
+                tell(f"{share:.0%} of {total:,} packets in each of {len(written)} ledgers")
     finally:
-        # Whoever breaks this off does not wait for what may take an hour: its processes end with the row.
+        # Whoever breaks this off does not wait for it: its processes end with the row.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fill_node(root: Path, code: str, total: int) -> None:
+def fill_slice(root: Path, code: str, total: int) -> int:
+    """Some more of ``total`` packets into the ledger of a node of this lab; how many it has then."""
     lab = Lab.open(root)
     data = lab.layout.data(code)
     files = data / "spool"
@@ -60,24 +81,35 @@ def _fill_node(root: Path, code: str, total: int) -> None:
     # One a second: a node whose last word is much older than that would doubt its clock.
     clock = BookClock(total, timedelta(seconds=total))
     with closing(Ledger(data / "ledger.sqlite3", clock, on_wake=lambda _: None, threaded=False)) as ledger:
+        first = _written(ledger)
+        stop = min(first + _SLICE, total)
+        clock.advance(first)
         if code == lab.province:
-            fill(ledger, clock, files, total, lab.province, lab.agencies, lambda _: None, waiting=0)
+            fill(
+                ledger, clock, files, stop, lab.province, lab.agencies, lambda _: None, waiting=0, first=first
+            )
         else:
-            _fill_frontend(ledger, clock, files, total, code, lab)
+            _fill_frontend(ledger, clock, files, range(first, stop), code, lab)
+    return stop
 
 
-def _fill_frontend(ledger: Ledger, clock: BookClock, files: Path, total: int, me: str, lab: Lab) -> None:
-    for start in range(0, total, GROUP):
+def _written(ledger: Ledger) -> int:
+    """How many packets were written: each group of them is one transaction, with one spool file."""
+    starts = [int(name.removesuffix(_GROUP_END), 16) for name in spool.names(ledger.read())]
+    return max(starts) + GROUP if starts else 0
+
+
+def _fill_frontend(ledger: Ledger, clock: BookClock, files: Path, numbers: range, me: str, lab: Lab) -> None:
+    for start in numbers[::GROUP]:
         seals_here = [
             (number, seal)
-            for number in range(start, min(start + GROUP, total))
+            for number in range(start, min(start + GROUP, numbers.stop))
             for seal in (seal_of(number, lab.agencies, clock.now()),)
             if me in {seal.key.sender, seal.receiver}
         ]
-        if seals_here:
-            name = f"{start:024x}.group"
-            (files / name).write_bytes(bytes(1))
-            ledger.write(_group(seals_here, name, me, lab.province))
+        name = f"{start:024x}{_GROUP_END}"
+        (files / name).write_bytes(bytes(1))
+        ledger.write(_group(seals_here, name, me, lab.province))
         clock.advance(GROUP)
 
 

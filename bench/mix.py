@@ -49,13 +49,14 @@ class Letter:
     """A drop that lies in ``path`` and is known by its ``reference``, which is its name as well."""
 
     reference: str
+    business_type: str
     sender: str
     receiver: str
     path: Path
 
 
 class Mix:
-    """Draws packets among ``agencies``, always the same ones; ``folder`` takes what is rendered."""
+    """Draws packets among ``agencies``, always the same ones; ``folder`` takes the templates."""
 
     def __init__(self, folder: Path, agencies: Sequence[LabAgency]) -> None:
         self._folder = folder
@@ -69,16 +70,25 @@ class Mix:
         self._draw = random.Random(_SEED)  # noqa: S311 - a mix, no secret
 
     def write(self, number: int, folder: Path) -> Letter:
-        """The drop of that number in ``folder``; numbers are used once, up to a million."""
+        """The next drop, of that number, in ``folder``; numbers are used once, up to a million."""
+        letter = self.draw(number, folder)
+        self.render(number, letter)
+        return letter
+
+    def draw(self, number: int, folder: Path) -> Letter:
+        """What the next drop will be; nothing is written yet."""
         business_type = self._draw.choices(self._names, self._weights)[0]
         sender, receiver = self._draw.choice(self._pairs[business_type])
-        template = self._template(business_type, sender, receiver)
         reference = f"bench-{number:07d}"
-        path = folder / reference
-        shutil.copytree(template, path, copy_function=shutil.copyfile)
-        packet = path / "packet.xml"
-        packet.write_bytes(_numbered(packet.read_bytes(), number, reference))
-        return Letter(reference, sender, receiver, path)
+        return Letter(reference, business_type, sender, receiver, folder / reference)
+
+    def render(self, number: int, letter: Letter) -> None:
+        """Write the drop to its path, in the place of what may lie there."""
+        template = self._template(letter.business_type, letter.sender, letter.receiver)
+        shutil.rmtree(letter.path, ignore_errors=True)
+        shutil.copytree(template, letter.path, copy_function=shutil.copyfile)
+        packet = letter.path / "packet.xml"
+        packet.write_bytes(_numbered(packet.read_bytes(), number, letter.reference))
 
     def _template(self, business_type: str, sender: str, receiver: str) -> Path:
         key = business_type, sender, receiver

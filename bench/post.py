@@ -2,7 +2,8 @@
 
 Guarantees: a packet counts as arrived when its folder appeared in the inbox of the agency that it is for, and
 is taken out then, as case software does; a second one of the same reference, a refused drop, a packet in a
-wrong inbox are remembered and make the books not balance.
+wrong inbox are remembered and make the books not balance. What was taken lies in ``taken`` under its
+reference, so that whoever is broken off knows afterwards what arrived.
 """
 
 from __future__ import annotations
@@ -34,23 +35,29 @@ class Open:
 class Post:
     """Drops letters into the outboxes of a lab's agencies, and takes them out of the inboxes."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, taken: Path | None = None) -> None:
         self._lab = lab
         self.open: dict[str, Open] = {}
         # Seconds from drop to inbox, by sender, in the order of arrival.
         self.waits: dict[str, list[float]] = {}
-        self.dropped: dict[str, int] = {}
         self.arrived = 0
-        self.wrong: list[str] = []
-        self.taken = lab.layout.root / f"taken-{time.monotonic_ns()}"
-        self.taken.mkdir()
+        self.taken = taken or lab.layout.root / f"taken-{time.monotonic_ns()}"
+        self.taken.mkdir(exist_ok=True)
+        self._wrong = self.taken.with_name(f"{self.taken.name}-wrong")
+        self._wrong.mkdir(exist_ok=True)
+
+    def went(self, letter: Letter) -> None:
+        """It was dropped in an earlier call: it has arrived since, or is open."""
+        if (self.taken / letter.reference).exists():
+            self.arrived += 1
+        else:
+            self.open[letter.reference] = Open(letter, time.monotonic())
 
     def drop(self, letters: Iterable[Letter]) -> None:
         """They appear now; they lie on the volume of the outboxes already."""
         for letter in letters:
             letter.path.rename(self._lab.agency_root(letter.sender) / "outbox" / letter.reference)
             self.open[letter.reference] = Open(letter, time.monotonic())
-            self.dropped[letter.sender] = self.dropped.get(letter.sender, 0) + 1
 
     def look(self) -> None:
         """Take everything that lies in an inbox."""
@@ -89,7 +96,7 @@ class Post:
 
         ``before``: so many ``delivered`` receipts lay there already.
         """
-        found = list(self.wrong)
+        found = sorted(each.name for each in self._wrong.iterdir())
         if self.open or self.arrived != count:
             found.append(f"{self.arrived} of {count} arrived")
         if (back := self.receipts_back() - before) != count:
@@ -102,11 +109,14 @@ class Post:
         now = time.monotonic()
         match = _REFERENCE.search((path / "packet.xml").read_bytes())
         reference = match[1].decode() if match else ""
-        taken = self.open.pop(reference, None)
-        if taken is None or taken.letter.receiver != code:
-            self.wrong.append(f"{reference or path.name} lies in the inbox of {code}")
-        else:
-            self.waits.setdefault(taken.letter.sender, []).append(now - taken.at)
-            self.arrived += 1
+        taken = self.open.get(reference)
         # Not removed: where files went a moment ago making others is dear (ext4), and no part of the load.
-        path.rename(self.taken / f"{self.arrived + len(self.wrong):08d}")
+        if taken is None or taken.letter.receiver != code:
+            path.rename(
+                self._wrong / f"{reference or path.name} in the inbox of {code}, {time.monotonic_ns()}"
+            )
+            return
+        path.rename(self.taken / reference)
+        del self.open[reference]
+        self.waits.setdefault(taken.letter.sender, []).append(now - taken.at)
+        self.arrived += 1

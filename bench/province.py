@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -53,14 +54,26 @@ class _Before:
     receipt_folders: frozenset[Path]
 
 
+def lab_in(folder: Path, make: Callable[[Path], Lab]) -> Lab:
+    """The lab that an earlier call made in ``folder``, as that left it; a new one when there is none."""
+    place, made = folder / "lab", folder / "lab.made"
+    if made.exists():
+        return Lab.open(place)
+    # A making that was broken off left nothing of worth.
+    shutil.rmtree(place, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    lab = make(place)
+    made.touch()
+    return lab
+
+
 class Province:
-    """A context manager: a province and its agencies, running. ``folder`` must not exist."""
+    """A context manager: a province and its agencies, running; with the lab in ``folder`` if there is one."""
 
     def __init__(self, folder: Path, agencies: Sequence[str] = (PROCURATORATE, POLICE)) -> None:
-        folder.mkdir(parents=True)
         self.folder = folder
         plan = parse_plan({"agency": [{"code": each} for each in agencies]})
-        self.lab: Lab = create_lab(folder / "lab", plan)
+        self.lab: Lab = lab_in(folder, lambda place: create_lab(place, plan))
 
     def __enter__(self) -> Self:
         try:
@@ -99,6 +112,8 @@ class Province:
     def stage(self, drops: Drops) -> Path:
         """Copies of the drops on the volume of the outbox, flushed: what case software did before."""
         staged = self.lab.agency_root(drops.sender) / "staging"
+        # What a call that was broken off had not let appear.
+        shutil.rmtree(staged, ignore_errors=True)
         drops.copy_to(staged)
         os.sync()
         return staged

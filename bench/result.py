@@ -102,8 +102,9 @@ def result_from(value: dict[str, Any]) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a row is given: an empty folder on a local disk, the size, and where progress is told.
+    """What a row is given: a folder on a local disk, the size, and where progress is told.
 
+    The folder is empty, but for a row that resumes: then it holds what a call that was broken off left.
     ``packets``: so many instead of the size of the row of volume; 0 for all.
     """
 
@@ -117,7 +118,7 @@ class Run:
 class Row:
     """A row of the table. ``needs`` are programs, or ``root``; ``room``: bytes of disk that it takes.
 
-    ``full_room``: where the full set takes more.
+    ``full_room``: where the full set takes more. ``resumes``: broken off, it goes on in the folder it left.
     """
 
     name: str
@@ -128,3 +129,4 @@ class Row:
     room: int = 1 << 30
     full_only: bool = False
     full_room: int = 0
+    resumes: bool = False

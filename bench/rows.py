@@ -81,6 +81,7 @@ ROWS: Final = (
         _SSH,
         room=6 * _GIB,
         full_room=45 * _GIB,
+        resumes=True,
     ),
     Row("start", "exchangectl from call to answer", "<= 300 ms", asking.start, _SSH),
     Row(
@@ -108,6 +109,7 @@ ROWS: Final = (
         _SSH,
         room=40 * _GIB,
         full_only=True,
+        resumes=True,
     ),
     Row(
         "checking",

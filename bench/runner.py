@@ -2,15 +2,14 @@
 
 Guarantees: a row that raises is *broken* and stops no other; one whose needs are missing, or that has no room
 on the disk, is *not run*; what a row found is on disk before the next one begins, so that a run that was
-broken off goes on where it stood, as long as the source is the same; no folder and no process of a row stays.
+broken off goes on where it stood, as long as the source is the same; no process of a row stays, and no folder
+but that of a row which can go on within itself and did not come to its end.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,10 +20,10 @@ from typing import Final
 
 import psutil
 
+from bench.keeping import Kept, new_folder, work_folder
 from bench.meter import busy_cores
-from bench.result import MET, NO_VERDICT, SHORT, Result, Row, Run, result_from
+from bench.result import NO_VERDICT, Result, Row, Run
 
-_KEPT: Final = (MET, SHORT, NO_VERDICT)
 # Work of others that is worth a word, in cores.
 BUSY_CORES: Final = 0.25
 _END_SECONDS: Final = 5.0
@@ -33,11 +32,6 @@ _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _MUCH_ROOM: Final = 4 << 30
 # The folders of rows that are over.
 _made: list[Path] = []
-
-
-def work_folder() -> Path:
-    """Where rows work: ``TMPDIR``, or else /var/tmp, which is a disk where /tmp may be memory."""
-    return Path(os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - a new folder of its own is made in it
 
 
 def missing(row: Row) -> tuple[str, ...]:
@@ -49,48 +43,39 @@ def _has(need: str) -> bool:
     return os.geteuid() == 0 if need == "root" else shutil.which(need, path=_PATH) is not None
 
 
-class Kept:
-    """The results of one set on one state of the source, below ``folder``."""
-
-    def __init__(self, folder: Path, source: str, kind: str) -> None:
-        self._folder = folder / source / kind
-
-    def read(self, name: str) -> Result | None:
-        """What a row found before; None when it found nothing. Not run and broken are looked at anew."""
-        try:
-            value = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
-            result = result_from(value)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return None
-        return result if result.verdict in _KEPT else None
-
-    def write(self, name: str, result: Result) -> None:
-        """Keep what a row found."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f"{name}.part"
-        partial.write_text(json.dumps(result.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
-        partial.replace(self._folder / f"{name}.json")
-
-
 def run_row(
-    row: Row, *, full: bool, tell: Callable[[str], None] = lambda _: None, packets: int = 0
+    row: Row,
+    *,
+    full: bool,
+    tell: Callable[[str], None] = lambda _: None,
+    packets: int = 0,
+    kept: Kept | None = None,
 ) -> Result:
-    """One row in a folder of its own, which is gone afterwards."""
+    """One row in a folder of its own, which is gone afterwards.
+
+    ``kept``: where a row that resumes finds the folder of a call that was broken off.
+    """
     began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     if lacking := missing(row):
         return Result(not_run=f"this machine has no {', '.join(lacking)}", began=began)
+    left = kept.place(row.name) if kept is not None and row.resumes else None
     free = shutil.disk_usage(work_folder()).free
     room = max(row.room, row.full_room if full else 0)
-    if free < room:
+    # One that goes on has taken a part of its room already.
+    if free < room and left is None:
         gib = 1 << 30
         told = f"it takes {room / gib:.1f} GiB of disk, and {free / gib:.1f} GiB are free"
         return Result(not_run=told, began=began)
     busy, others = busy_cores(), _children()
-    with _folder(row) as folder:
+    if left is not None:
+        tell(f"goes on in {left}")
+    with _folder(row, kept) as folder:
         try:
             result = row.work(Run(folder, full, tell, packets))
         except Exception as error:  # noqa: BLE001 - whatever it was, the next row shall run
             last = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+            if kept is not None and row.resumes:
+                last += f"; the same call goes on in {folder}, with --again it begins anew"
             result = Result(broken=last)
         finally:
             end_children(others)
@@ -141,16 +126,21 @@ def _run_each(
             tell(f"{label}: {text}")
 
         step("begins")
-        found[row.name] = run_row(row, full=full, tell=step, packets=packets)
+        if again:
+            kept.leave_place(row.name)
+        found[row.name] = run_row(row, full=full, tell=step, packets=packets, kept=kept)
         kept.write(row.name, found[row.name])
+        if found[row.name].checks:
+            kept.leave_place(row.name)
         step(f"{found[row.name].verdict} in {found[row.name].seconds:.0f} s")
 
 
 @contextmanager
-def _folder(row: Row) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"bench-{row.name}-", dir=work_folder()))
-    # The users of what is compared pass through.
-    folder.chmod(0o755)
+def _folder(row: Row, kept: Kept | None) -> Iterator[Path]:
+    if kept is not None and row.resumes:
+        yield kept.place(row.name) or kept.make_place(row.name)
+        return
+    folder = new_folder(row.name)
     _made.append(folder)
     try:
         yield folder

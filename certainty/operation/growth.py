@@ -75,13 +75,13 @@ def key_of(number: int, agencies: Sequence[str]) -> PacketKey:
 
 
 def fill(ledger: Ledger, clock: BookClock, folder: Path, total: int, province: str, agencies: Sequence[str],
-         told: Callable[[int], None], waiting: int = WAITING) -> None:  # fmt: skip
+         told: Callable[[int], None], waiting: int = WAITING, first: int = 0) -> None:  # fmt: skip
     """Write ``total`` packets; ``folder`` is the node's spool, ``told`` hears how many were written.
 
-    One in ``waiting`` still waits, the last ones; 0: none does.
+    One in ``waiting`` still waits, the last ones; 0: none does. ``first``: those before it are there already.
     """
     last = total - total // waiting if waiting else total
-    for start in range(0, total, GROUP):
+    for start in range(first, total, GROUP):
         count = min(GROUP, total - start)
         name = f"{start:024x}.group"
         (folder / name).write_bytes(bytes(1))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.keeping import Kept
 from bench.result import (
     BROKEN,
     MET,
@@ -22,7 +23,7 @@ from bench.result import (
     result_from,
 )
 from bench.rows import ROWS
-from bench.runner import Kept, run_all, run_row
+from bench.runner import run_all, run_row
 
 GOOD = Check("packets", 150.0, 100.0, "/s", aim=500.0)
 SLOW = Check("wait", 80.0, 60.0, "ms", at_least=False)
