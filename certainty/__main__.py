@@ -13,8 +13,9 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from certainty.report import make_page, make_report, show
 from certainty.runner import ROOT, Results, ShardResult, end_all, run_shard
 from certainty.shard import Shard
 from certainty.shards import SHARDS
-from certainty.source import source_of
+from certainty.source import UNKNOWN, source_of
 from cli.closed_pipe import run_program
 
 KEPT: Final = ROOT / ".certainty"
@@ -40,19 +41,24 @@ def run_all(
     keep: bool = False,
     again: bool = False,
     jobs: int = 1,
+    is_same: Callable[[], bool] = lambda: True,
 ) -> dict[str, ShardResult]:
     """Every shard once; those that came to their end before are not repeated unless ``again``.
 
-    ``jobs`` run side by side, after those that fill the machine by themselves.
+    ``jobs`` run side by side, after those that fill the machine by themselves. ``is_same``: the source is
+    still what it was at the beginning; what a shard found while that changed is of no source, and broken.
     """
 
     def run_one(number: int, shard: Shard) -> ShardResult:
         progress = Progress(f"[{number}/{len(shards)}] {shard.name}", shows_steps=jobs == 1)
-        before = None if again else results.read(shard.name)
-        if before is not None and before.seed == seed:
+        before = None if again else results.read(shard.name, seed)
+        if before is not None:
             progress.end("was run before")
             return before
         result = run_shard(shard, quick=quick, seed=seed, progress=progress, keep=keep)
+        if not is_same():
+            progress.end("the source was changed meanwhile")
+            return replace(result, state="broken", reason="the source was changed while it ran")
         results.write(result)
         violations = sum(len(outcome.violations) for outcome in result.outcomes)
         cases = sum(outcome.cases for outcome in result.outcomes)
@@ -121,22 +127,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     kind, source = "quick" if given.quick else "full", source_of(ROOT)
     results = Results(KEPT, source, kind)
+    if source == UNKNOWN:
+        print("not a git repository: what was found before is not used", file=sys.stderr)
     found = run_all(
         chosen,
         results,
         quick=given.quick,
         seed=given.seed,
         keep=given.keep,
-        again=given.again,
+        again=given.again or source == UNKNOWN,
         jobs=given.jobs,
+        is_same=lambda: source_of(ROOT) == source,
     )
-    # What another call of this source found belongs to the report too.
-    for shard in shards:
-        before = results.read(shard.name)
-        if shard.name not in found and before is not None:
-            found[shard.name] = before
-    ordered = {shard.name: found[shard.name] for shard in shards if shard.name in found}
-    report = make_report(rows, shards, ordered, kind=kind, source=source, seed=given.seed)
+    # What other calls found on this source belongs to the report too.
+    kept = [] if source == UNKNOWN else results.for_report(given.seed)
+    told = [*found.values(), *(each for each in kept if each not in found.values())]
+    places = {shard.name: place for place, shard in enumerate(shards)}
+    told.sort(key=lambda result: places[result.name])
+    report = make_report(rows, shards, told, kind=kind, source=source, seed=given.seed)
     folder = given.report or KEPT / source
     write_report(report, folder)
     if given.json:

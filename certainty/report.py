@@ -40,23 +40,24 @@ def machine() -> dict[str, object]:
     }
 
 
-def row_value(row: Row, shards: Sequence[Shard], results: Mapping[str, ShardResult]) -> dict[str, Any]:
-    """What the report says of one row."""
+def row_value(row: Row, shards: Sequence[Shard], results: Sequence[ShardResult]) -> dict[str, Any]:
+    """What the report says of one row. Of a shard that ran more than once every run counts."""
     sources = [shard for shard in shards if row.id in shard.rows]
     outcomes: list[Outcome] = []
     gaps: list[str] = []
     broken: list[str] = []
     for shard in sources:
-        result = results.get(shard.name)
-        mine = [each for each in result.outcomes if each.row == row.id] if result else []
-        outcomes += mine
-        gaps += [f"{shard.name}: {each.not_run}" for each in mine if each.not_run]
-        if result is None:
+        runs = [result for result in results if result.name == shard.name]
+        if not runs:
             gaps.append(f"{shard.name} was not run")
-        elif result.state == "not-run":
-            gaps.append(f"{shard.name}: {result.reason}")
-        elif result.state == "broken":
-            broken.append(f"{shard.name}: {result.reason}")
+        for result in runs:
+            mine = [each for each in result.outcomes if each.row == row.id]
+            outcomes += mine
+            gaps += [f"{shard.name}: {each.not_run}" for each in mine if each.not_run]
+            if result.state == "not-run":
+                gaps.append(f"{shard.name}: {result.reason}")
+            elif result.state == "broken":
+                broken.append(f"{shard.name}: {result.reason}")
     if not sources:
         gaps.append(row.without or "nothing tries it")
     cases = sum(outcome.cases for outcome in outcomes)
@@ -65,7 +66,7 @@ def row_value(row: Row, shards: Sequence[Shard], results: Mapping[str, ShardResu
         for outcome in outcomes
         for each in outcome.violations
     ]
-    short = [outcome.short for outcome in outcomes if outcome.short]
+    short = [each for outcome in outcomes for each in outcome.shortfalls]
     return {
         "id": row.id,
         "part": row.part,
@@ -114,7 +115,7 @@ def _recovery(seconds: Sequence[float]) -> dict[str, float] | None:
 def make_report(
     rows: Sequence[Row],
     shards: Sequence[Shard],
-    results: Mapping[str, ShardResult],
+    results: Sequence[ShardResult],
     *,
     kind: str,
     source: str,
@@ -122,14 +123,14 @@ def make_report(
 ) -> dict[str, Any]:
     """The whole report as a value for JSON. ``shards`` are those of the set ``kind`` (quick or full)."""
     values = [row_value(row, shards, results) for row in rows]
-    done = [result for result in results.values() if result.state != "not-run"]
+    done = [result for result in results if result.state != "not-run"]
     return {
         "format": 1,
         "set": kind,
         "source": source,
         "seed": seed,
         "began": min((result.began for result in done), default=""),
-        "seconds": round(sum(result.seconds for result in results.values()), 1),
+        "seconds": round(sum(result.seconds for result in results), 1),
         "command": f"./run certainty{' --quick' if kind == 'quick' else ''} --seed {seed}",
         "machine": machine(),
         "verdicts": {verdict: sum(v["verdict"] == verdict for v in values) for verdict in VERDICTS},
@@ -141,7 +142,7 @@ def make_report(
                 "name": result.name, "title": result.title, "state": result.state, "reason": result.reason,
                 "seed": result.seed, "began": result.began, "seconds": result.seconds,
             }
-            for result in results.values()
+            for result in results
         ],
     }  # fmt: skip
 
@@ -165,7 +166,8 @@ def make_page(report: Mapping[str, Any]) -> str:
         f"{escape(str(told['system']))}, Python {told['python']}, {escape(str(told['ssh']))}."
     )
     shards = "".join(
-        f"<tr><td>{escape(each['name'])}</td><td>{escape(each['title'])}</td><td>{each['state']}</td>"
+        f"<tr><td>{escape(each['name'])}</td><td>{escape(each['title'])}, seed {each['seed']}</td>"
+        f"<td>{each['state']}</td>"
         f"<td class=n>{each['seconds']:.0f} s</td><td>{escape(each['reason'])}</td></tr>"
         for each in report["shards"]
     )

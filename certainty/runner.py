@@ -34,6 +34,7 @@ _NO_TIME: Final = "the time of the shard was over before its first case"
 _GRACE_SECONDS: Final = 180.0
 _LAST_LINES: Final = 3000
 _CLEANING_SECONDS: Final = 30.0
+_EARLIER: Final = "-earlier-"
 # The processes of shards that run now.
 _running: dict[int, subprocess.Popen[str]] = {}
 
@@ -51,6 +52,11 @@ class ShardResult:
     began: str
     seconds: float
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def has_violations(self) -> bool:
+        """A promise was broken."""
+        return any(outcome.violations for outcome in self.outcomes)
 
 
 def missing_needs(shard: Shard) -> tuple[str, ...]:
@@ -100,8 +106,9 @@ def run_shard(
         last, is_done = f"it said nothing about {', '.join((*silent, *idle))}", False
     if not is_done:
         return result("broken", f"{last} (see {folder})", outcomes)
-    if keep or any(outcome.violations for outcome in outcomes):
-        return result("done", f"see {folder}", outcomes)
+    found = result("done", f"see {folder}", outcomes)
+    if keep or found.has_violations:
+        return found
     shutil.rmtree(folder, ignore_errors=True)
     return result("done", "", outcomes)
 
@@ -189,25 +196,50 @@ def outcome_from(value: dict[str, Any]) -> Outcome:
 
 
 class Results:
-    """The results of one set on one state of the source, below ``folder``."""
+    """The results of one set on one state of the source, below ``folder``, a file for each shard and seed.
+
+    Guarantees: what broke a promise once stays for as long as the source is the same, whatever ran since.
+    """
 
     def __init__(self, folder: Path, source: str, kind: str) -> None:
         self._folder = folder / source / kind
 
-    def read(self, name: str) -> ShardResult | None:
+    def read(self, name: str, seed: int) -> ShardResult | None:
         """What a shard found before; None when it did not come to its end. Not-run is looked at anew."""
-        try:
-            value = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        value["rows"] = tuple(value["rows"])
-        value["outcomes"] = tuple(outcome_from(each) for each in value["outcomes"])
-        result = ShardResult(**value)
-        return result if result.state == "done" else None
+        result = _read(self._path(name, seed))
+        return result if result is not None and result.state == "done" else None
 
     def write(self, result: ShardResult) -> None:
-        """Keep what a shard found."""
+        """Keep what a shard found, and what it found before if that was a violation."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f"{result.name}.part"
+        path = self._path(result.name, result.seed)
+        before = _read(path)
+        if before is not None and before.has_violations:
+            number = len(list(self._folder.glob(f"{path.stem}{_EARLIER}*.json"))) + 1
+            path.rename(path.with_name(f"{path.stem}{_EARLIER}{number}.json"))
+        partial = path.with_suffix(".part")
         partial.write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), encoding="utf-8")
-        partial.replace(self._folder / f"{result.name}.json")
+        partial.replace(path)
+
+    def for_report(self, seed: int) -> list[ShardResult]:
+        """Every result of that seed, and of any seed those that broke a promise."""
+        found = [(path, _read(path)) for path in sorted(self._folder.glob("*.json"))]
+        return [
+            result
+            for path, result in found
+            if result is not None
+            and (result.has_violations or (result.seed == seed and _EARLIER not in path.stem))
+        ]
+
+    def _path(self, name: str, seed: int) -> Path:
+        return self._folder / f"{name}-seed-{seed}.json"
+
+
+def _read(path: Path) -> ShardResult | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        value["rows"] = tuple(value["rows"])
+        value["outcomes"] = tuple(outcome_from(each) for each in value["outcomes"])
+        return ShardResult(**value)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

@@ -30,10 +30,11 @@ class Violation:
 class Outcome:
     """What one shard found about one row.
 
-    ``recovery_seconds``: one figure per recovery that was measured, in seconds. ``measured`` is one plain
-    sentence with the figures that the row's goal asks for. ``short`` says which figure of the goal was not
-    reached, although no promise was broken. ``not_run`` is the reason why nothing was tried (then ``cases``
-    is 0); what was tried only in part says so in ``measured``.
+    ``recovery_seconds``: one figure per recovery that was measured, in seconds; ``goal_seconds``: how long
+    one may take, where the goal says so. ``planned``: how many cases the set asks for, when their number is
+    known before. ``measured`` is one plain sentence with the figures that the row's goal asks for. ``short``
+    says which other figure of the goal was not reached, although no promise was broken. ``not_run`` is the
+    reason why nothing was tried (then ``cases`` is 0).
     """
 
     row: str
@@ -43,6 +44,20 @@ class Outcome:
     measured: str = ""
     short: str = ""
     not_run: str = ""
+    planned: int = 0
+    goal_seconds: float = 0.0
+
+    @property
+    def shortfalls(self) -> tuple[str, ...]:
+        """Every figure of the goal that was not reached, in words."""
+        found = [self.short] if self.short else []
+        if self.cases < self.planned:
+            found.append(f"{self.cases:,} of {self.planned:,} planned cases")
+        late = [each for each in self.recovery_seconds if each > self.goal_seconds > 0]
+        if late:
+            told = f"{len(late):,} of {len(self.recovery_seconds):,} recoveries took"
+            found.append(f"{told} more than {self.goal_seconds:g} s, at most {max(late):.1f} s")
+        return tuple(found)
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:

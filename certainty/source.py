@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Final
+
+UNKNOWN: Final = "unknown"
+"""The state of what is no git repository."""
 
 
 def source_of(root: Path) -> str:
@@ -19,7 +23,7 @@ def source_of(root: Path) -> str:
         changed = git("diff", "HEAD", "--binary", "--", ".", ":!docs/certainty")
         new = git("ls-files", "--others", "--exclude-standard")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return UNKNOWN
     if not changed and not new:
         return commit
     digest = hashlib.sha256(changed)

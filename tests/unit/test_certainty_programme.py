@@ -66,7 +66,7 @@ def test_a_row_that_only_the_full_set_tries_is_not_run_in_the_quick_set() -> Non
     found = run("silent", full_only=("R2",))
     assert (found.state, found.reason) == ("done", "")
     assert found.outcomes == (Outcome("R1", 5), Outcome("R2", 0, not_run="only the full set tries it"))
-    assert row_value(replace(ROW, id="R2"), [SHARD], {"s": found})["verdict"] == "not run"
+    assert row_value(replace(ROW, id="R2"), [SHARD], [found])["verdict"] == "not run"
 
 
 def test_silence_about_a_row_that_the_full_set_tries_is_broken_there() -> None:
@@ -123,18 +123,34 @@ def test_what_the_machine_lacks_is_not_run_and_named() -> None:
         ([], "not run"),
         ([result(Outcome("R1", 0, not_run="no device"))], "not run"),
         ([result(Outcome("R1", 5, short="11 s"))], "short"),
+        ([result(Outcome("R1", 5, planned=6))], "short"),
+        ([result(Outcome("R1", 6, planned=6))], "held"),
+        ([result(Outcome("R1", 5, recovery_seconds=(1.0, 5.1), goal_seconds=5.0))], "short"),
+        ([result(Outcome("R1", 5, recovery_seconds=(1.0, 5.0), goal_seconds=5.0))], "held"),
+        ([result(Outcome("R1", 5)), result(Outcome("R1", 5, (Violation("I1", "c", "w"),)))], "violated"),
         ([result(Outcome("R1", 5)), result(state="not-run", name="other")], "held in part"),
     ],
 )
 def test_the_verdict_of_a_row(results: list[ShardResult], verdict: str) -> None:
     """Unknown is never taken for held."""
     shards = [SHARD, *(replace(SHARD, name=each.name) for each in results if each.name != "s")]
-    found = row_value(ROW, shards, {each.name: each for each in results})
+    found = row_value(ROW, shards, results)
     assert found["verdict"] == verdict
 
 
+def test_what_falls_short_of_its_goal_says_by_how_much() -> None:
+    outcome = Outcome(
+        "R1", 40, recovery_seconds=(0.5, 6.25, 12.0), planned=2_000, goal_seconds=5.0, short="a"
+    )
+    assert outcome.shortfalls == (
+        "a",
+        "40 of 2,000 planned cases",
+        "2 of 3 recoveries took more than 5 s, at most 12.0 s",
+    )
+
+
 def test_a_row_that_nobody_tries_is_told_with_its_reason() -> None:
-    found = row_value(replace(ROW, without="no such link exists"), [], {})
+    found = row_value(replace(ROW, without="no such link exists"), [], [])
     assert (found["verdict"], found["gaps"]) == ("not run", ["no such link exists"])
 
 
@@ -167,8 +183,32 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stood(tmp_path: Path) -> Non
     # What came to its end is the very result of then; what broke is tried anew.
     assert again["s"] == first["s"]
     assert again["t"].began >= first["t"].began
-    assert results.read("t") is None
+    assert results.read("t", 1) is None
     assert go_on(seed=2)["s"].seed == 2
+    # Another seed is another run, and takes nothing from the first.
+    assert results.read("s", 1) == first["s"]
+    assert [each.seed for each in results.for_report(2)] == [2, 2]
+
+
+def test_what_was_violated_once_stays_in_the_report_whatever_runs_afterwards(tmp_path: Path) -> None:
+    results = Results(tmp_path / "kept", "source", "quick")
+    bad = result(Outcome("R1", 5, (Violation("I2", "seed 1", "twice"),)))
+    broken = replace(bad, state="broken", seed=7)
+    good = result(Outcome("R1", 5))
+    for each in (bad, good, good, broken, replace(good, seed=7)):
+        results.write(each)
+    assert results.read("s", 1) == good
+    assert results.read("s", 7) == replace(good, seed=7)
+    for seed in (1, 2):
+        assert row_value(ROW, [SHARD], results.for_report(seed))["verdict"] == "violated"
+    assert [each for each in results.for_report(1) if not each.has_violations] == [good]
+
+
+def test_what_ran_while_the_source_was_changed_is_of_no_source(tmp_path: Path) -> None:
+    results = Results(tmp_path / "kept", "source", "quick")
+    found = run_all([SHARD], results, quick=True, seed=1, is_same=lambda: False)["s"]
+    assert (found.state, found.reason) == ("broken", "the source was changed while it ran")
+    assert results.for_report(1) == []
 
 
 def test_a_shard_that_fills_the_machine_has_none_beside_it(tmp_path: Path) -> None:
@@ -210,7 +250,7 @@ def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
 def test_the_page_shows_every_row_and_escapes_what_it_is_told() -> None:
     outcome = Outcome("R1", 1234, (Violation("I1", "<seed>", "lost"),), (0.5, 4.0), "most of it.")
     report = make_report(
-        [ROW], [SHARD], {"s": result(outcome)}, kind="full", source="0123456789abcdef", seed=1
+        [ROW], [SHARD], [result(outcome)], kind="full", source="0123456789abcdef", seed=1
     )
     page = make_page(report)
     assert report["verdicts"]["violated"] == 1
