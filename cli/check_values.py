@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cli.locale import _
+from packet_spec.errors import ExchangeError
 
 
 class CheckState(StrEnum):
@@ -41,6 +42,11 @@ class Check:
         """Everything that a person is to read, in one line."""
         expected = _("expected: {what}").format(what=self.expected) if self.expected else ""
         return _("; ").join(part for part in (self.detail, expected, self.follows, self.advice) if part)
+
+
+def with_advice(error: ExchangeError) -> str:
+    """What an error says, and what to do."""
+    return f"{error}; {error.advice}" if error.advice else str(error)
 
 
 def seen_mode(path: Path) -> int:

@@ -7,7 +7,9 @@ calls: what holds for root need not hold for the daemon's user (``cli.service_us
 
 from __future__ import annotations
 
+import grp
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -16,29 +18,29 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
-from cli.check_values import Check, CheckState
+from cli.check_values import Check, CheckState, seen_mode, with_advice
 from cli.checks_doors import check_doors
 from cli.checks_folders import check_folders, check_mailbox, is_local
+from cli.checks_keys import check_keys
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
 from cli.directory_trusted import find_directory
 from cli.floors import require_libraries
 from cli.locale import _
 from cli.node_init import unfilled
-from cli.service_user import current_account, user_name
+from cli.service_user import account_of, current_account, user_name
 from exchanged.clock import Randomness
 from exchanged.config import Config, NodeConfig
 from exchanged.errors import DependencyError, LedgerDamagedError, NotFoundError
 from exchanged.jail import jail_of, links_on_our_volume
-from exchanged.key_credentials import passphrase_of
 from exchanged.key_files import key_ids_here, key_in_use
-from exchanged.keys import check_private_file, load_encryption_key, load_key
+from exchanged.keys import check_private_file
 from exchanged.ledger import open_read_only
 from exchanged.ledger.owner import owner_of
 from exchanged.own_ledger import owner_by, require_own_ledger
 from exchanged.places import LEDGER_FILE
 from packet_spec.errors import ExchangeError
-from packet_spec.model import Directory, KeyUse, NodeRole
+from packet_spec.model import Directory, KeyUse
 
 __all__ = ["Check", "CheckState", "check_node"]
 
@@ -61,7 +63,8 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *_check_installation(),
         *_check_data_dir(config.node.data_dir),
         *_check_ledger(config.node),
-        *_check_keys(config),
+        *check_keys(config),
+        *_check_control(config),
         *_check_links(config, randomness),
         *_check_jails(config),
         *_check_scanner(config),
@@ -139,7 +142,7 @@ def _check_ledger(node: NodeConfig) -> Iterator[Check]:
         try:
             require_own_ledger(node.data_dir)
         except LedgerDamagedError as error:
-            yield Check("ledger lost", CheckState.PROBLEM, _with_advice(error))
+            yield Check("ledger lost", CheckState.PROBLEM, with_advice(error))
         return
     except ExchangeError:
         return
@@ -155,47 +158,33 @@ def _check_ledger(node: NodeConfig) -> Iterator[Check]:
         )
 
 
-def _check_keys(config: Config) -> Iterator[Check]:
-    if any(not any(root.public) for root in config.keys.roots):
-        yield Check(
-            "key roots",
-            CheckState.PROBLEM,
-            _("a root key is still the placeholder of zeros"),
-            follows=_("no directory is valid here"),
-            advice=_("put in the root keys that the enrolment pack of the province names"),
-        )
-    for use, path in config.signing_key_files().items():
-        name = f"key {use}"
-        try:
-            yield Check(name, CheckState.GOOD, _signing_key_id(config, use, path))
-        except ExchangeError as error:
-            yield Check(name, CheckState.PROBLEM, _with_advice(error))
-    if config.node.role is NodeRole.FRONTEND:
-        yield _check_encryption_key(config)
-
-
-def _signing_key_id(config: Config, use: KeyUse, path: Path) -> str:
-    """Raises KeyFileError when the daemon could not use it; a further key may have taken its place."""
-    if not path.exists() and (others := key_ids_here(config).get(use)):
-        return ", ".join(sorted(others))
-    return load_key(path, passphrase_of(config.keys)).key_id
-
-
-def _check_encryption_key(config: Config) -> Check:
-    """A front-end works without one, as long as no route to its agency asks for encrypted parts."""
-    name, path = f"key {KeyUse.ENCRYPT}", config.keys.encrypt
-    if not path.exists():
-        return Check(
-            name,
-            CheckState.WARNING,
-            _("there is none: nothing can be encrypted to this agency"),
-            advice=_("make one with exchangectl node init and have it enrolled"),
-        )
+def _check_control(config: Config) -> Iterator[Check]:
+    """What a start needs of [control]: nobody else's file in the way, and a group that its user may give."""
+    socket, group = config.control.socket, config.control.group
+    mode = seen_mode(socket)
+    if mode and not stat.S_ISSOCK(mode):
+        detail = _("[control] socket: something else lies there")
+        yield Check("control socket", CheckState.PROBLEM, detail, expected=str(socket))
+    if not group:
+        return
     try:
-        passphrase = passphrase_of(config.keys)
-        return Check(name, CheckState.GOOD, load_encryption_key(path, passphrase).key_id)
-    except ExchangeError as error:
-        return Check(name, CheckState.PROBLEM, _with_advice(error))
+        number = grp.getgrnam(group).gr_gid
+        account = account_of(config.node.data_dir.stat().st_uid)
+    except KeyError:
+        detail = _("[control] group: this machine has no group {group}").format(group=group)
+        advice = _("make it: groupadd {group}").format(group=group)
+        yield Check("control group", CheckState.PROBLEM, detail, advice=advice)
+        return
+    except OSError:
+        return
+    if account.uid != 0 and number not in {account.gid, *account.groups}:
+        yield Check(
+            "control group",
+            CheckState.PROBLEM,
+            _("[control] group: {user} is no member of {group}").format(user=account.name, group=group),
+            follows=_("the daemon does not start: it could not give the group its socket"),
+            advice=_("run: usermod -a -G {group} {user}").format(group=group, user=account.name),
+        )
 
 
 def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Check]:
@@ -212,7 +201,7 @@ def _check_links(config: Config, randomness: Randomness | None) -> Iterator[Chec
             try:
                 check_private_file(link.key)
             except ExchangeError as error:
-                yield Check(name, CheckState.PROBLEM, _with_advice(error))
+                yield Check(name, CheckState.PROBLEM, with_advice(error))
                 continue
             if placeholder:
                 yield Check(
@@ -321,7 +310,3 @@ def _check_log_key(config: Config, directory: Directory) -> Iterator[Check]:
             follows=_("it keeps the log, but agencies are shown no heads of it and can prove nothing by it"),
             advice=_("run: exchangectl key generate {path}, and have it enrolled for log").format(path=path),
         )
-
-
-def _with_advice(error: ExchangeError) -> str:
-    return f"{error}; {error.advice}" if error.advice else str(error)

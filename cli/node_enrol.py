@@ -124,7 +124,7 @@ def _links(config: Config, pack: EnrolmentPack, accepted: Accepted) -> dict[str,
         raise EnrolmentRefusedError(
             "the configuration has no link over SFTP to a node that the pack names",
             where=", ".join(strangers),
-            hint="add it: exchangectl node init --peer CODE makes it with its login key",
+            hint="write the [[link]] into the configuration; exchangectl node init makes its login key then",
         )
     return {
         link.peer: {

@@ -125,7 +125,10 @@ def markers(config: Config, facts: NodeFacts | None) -> Iterator[StatusLine]:
         elif state is MarkerState.READ_ONLY:
             yield problem(name, _("mounted read-only: nothing is taken or delivered"), ExitCode.USAGE)
         else:
-            text = _("another marker than the ledger remembers: check the mount, or folder init --accept")
+            text = _(
+                "another marker than the ledger remembers: check the mount; .exchanged-marker there says"
+                " whose it is"
+            )
             yield problem(name, text, ExitCode.USAGE)
 
 

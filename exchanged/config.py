@@ -92,7 +92,9 @@ def load_config(path: Path) -> Config:
         raise ConfigurationError(
             (f"the file cannot be read: {error.strerror}",),
             where=str(path),
-            hint="name the file of this node with --config, or in EXCHANGED_CONFIG",
+            hint="make it readable for the daemon's user: chmod 0644"
+            if isinstance(error, PermissionError)
+            else "name the file of this node with --config, or in EXCHANGED_CONFIG",
         ) from error
     except UnicodeDecodeError as error:
         problem = f"the file is not UTF-8 at byte {error.start}"

@@ -154,6 +154,12 @@ class KeyFileError(ExchangeError):
     reference = "key-file-unusable"
 
 
+class KeyNotGivenError(KeyFileError):
+    """A private key file, or the passphrase of one, is missing here; a unit may have it as a credential."""
+
+    reference = "key-not-given"
+
+
 class NoKeyInForceError(ExchangeError):
     """The directory lists keys of this node, and none that it has counts now: nothing is signed, all waits.
 
@@ -265,7 +271,10 @@ class IncarnationClosedError(AuthorityError):
     """A neighbour speaks in an incarnation that an operator here has closed (C15): its file is left lying."""
 
     reference = "incarnation-closed"
-    hint = "switch off the copy that still speaks, or see: exchangectl link accept NAME --incarnation X"
+    hint = (
+        "switch off the copy that still speaks; if it is the right one, give it a new incarnation there:"
+        " exchangectl backup create DIR, then exchangectl node restore DIR --yes"
+    )
 
 
 class BackupUnusableError(ExchangeError):

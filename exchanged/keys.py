@@ -23,7 +23,7 @@ from typing import Final
 from exchanged import key_lock
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, Volume
-from exchanged.errors import FileOperationError, KeyFileError, NameTakenError
+from exchanged.errors import FileOperationError, KeyFileError, KeyNotGivenError, NameTakenError
 from exchanged.key_uses import LOGIN_SUITE, SEED_BYTES, Secret, seed_bytes
 from exchanged.public_keys import public_key_text
 from packet_spec.encryption import KEY_SUITE as ENCRYPTION_SUITE
@@ -217,7 +217,7 @@ def _file_of(secret: Secret, randomness: Randomness, passphrase: bytes | None) -
 
 def _unlocked(path: Path, match: re.Match[bytes], passphrase: bytes | None) -> Secret:
     if passphrase is None:
-        raise KeyFileError(
+        raise KeyNotGivenError(
             "the key is under a passphrase, and none is given",
             where=str(path),
             hint="name its file in [keys] passphrase_file, or give the credential `passphrase` to the unit",
@@ -316,10 +316,10 @@ def _read_private(path: Path, limit_bytes: int = _FILE_BYTES, *, is_credential: 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise KeyFileError(
+        raise KeyNotGivenError(
             "the key file is missing",
             where=str(path),
-            hint=f"is its volume mounted? only for a new node: exchangectl key generate {path}",
+            hint="is its volume mounted? only for a new node: exchangectl node init makes what is missing",
         ) from error
     except PermissionError as error:
         raise KeyFileError(

@@ -315,9 +315,11 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             ),
             Bilingual(
                 "共享盘可能没有挂载、只读，或挂载的是另一个；请检查挂载。"
-                "确属新文件夹的，由运维人员停机后运行：exchangectl folder init --accept",
+                "确属新文件夹的，由运维人员停机后运行：exchangectl folder init --accept"
+                "（其中标记文件 .exchanged-marker 属于其他节点的，先移走该文件）",
                 "The share may not be mounted, be read-only, or another is in its place: check the mount. For"
-                " a folder that is really new, with the daemon stopped: exchangectl folder init --accept",
+                " a folder that is really new, with the daemon stopped: exchangectl folder init --accept"
+                " (where .exchanged-marker names another node, move that file away first)",
             ),
         ),
         "directory-ends": Words(

@@ -103,6 +103,7 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
             where=str(source),
             expected=config.node.code,
             found=manifest.node,
+            hint="name a backup of this node, or with --config the configuration of that one",
         )
     _require_same_node(config)
     _require_whole(backup.verify(source, moved), source)

@@ -253,5 +253,5 @@ def _key_error(where: str) -> JailPlanError:
         "no public login key",
         where=where,
         expected='lines "<type> <base64> [comment]" without options, as in login.pub',
-        hint="the neighbour shows its key with: exchangectl key show FILE",
+        hint="the neighbour has it in a file beside its login key, whose name ends in .pub",
     )

@@ -124,6 +124,45 @@ def test_every_fault_of_a_node_is_found_in_one_go(run: Run, lab: Lab) -> None:
     assert set(found(checks, "warning")) == {"data_dir"}
 
 
+def test_a_key_that_a_unit_has_as_a_credential_is_no_problem_beside_the_running_daemon(
+    run: Run, lab: Lab
+) -> None:
+    (code,) = lab.agencies
+    config, keys = lab.node_config(code), lab.layout.data(code) / "keys"
+    passphrase = lab.layout.data(code).parent / "passphrase"
+    passphrase.write_text("a fictional passphrase\n")
+    passphrase.chmod(0o600)
+    assert run("key", "protect", "--passphrase-file", passphrase, config=config)[0] == 0
+    (keys / "receipt.key").rename(keys / "away")
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 2
+    assert {"key seal", "key receipt"} <= set(found(checks, "problem"))
+    lock = NodeLock(lab.layout.data(code) / "lock")
+    try:
+        exit_code, checks = run("config", "check", config=config)
+    finally:
+        lock.release()
+    assert (exit_code, set(found(checks, "problem"))) == (1, set())
+    # What lies there locked was opened by the daemon; what is missing may have gone away since.
+    assert {"key seal", "key link"} <= set(found(checks, "note"))
+    assert "key receipt" in found(checks, "warning")
+
+
+def test_what_only_a_start_would_find_out_is_found_before(run: Run, lab: Lab) -> None:
+    (code,) = lab.agencies
+    config, keys = lab.node_config(code), lab.layout.data(code) / "keys"
+    (keys / "seal-0123456789abcdef.key").write_text("no key\n")
+    (keys / "seal-0123456789abcdef.key").chmod(0o600)
+    keys.chmod(0o755)
+    (lab.layout.data(code) / "control.sock").write_text("no socket\n")
+    text = config.read_text("utf-8") + '\n[control]\ngroup = "no-such-group"\n'
+    config.write_text(text, "utf-8")
+    exit_code, checks = run("config", "check", config=config)
+    assert (exit_code, set(found(checks, "problem"))) == (2, {
+        "key file seal-0123456789abcdef.key", "key folder", "control socket", "control group",
+    })  # fmt: skip
+
+
 def test_a_node_without_a_directory_is_warned_and_with_a_false_one_stopped(run: Run, lab: Lab) -> None:
     config = lab.node_config(lab.province)
     installed = lab.layout.data(lab.province) / "directory/directory-1.xml"

@@ -146,7 +146,7 @@ def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> Non
         load_key(tmp_path / "link")
     with pytest.raises(KeyFileError, match="missing") as caught:
         load_key(tmp_path / "none")
-    assert "exchangectl key generate" in caught.value.advice
+    assert "exchangectl node init" in caught.value.advice
 
 
 @pytest.mark.parametrize(
