@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from exchanged import forks
-from exchanged.bell import ring_again_in
+from exchanged.bell import LAST_REPEAT_SECONDS, ring_again_in
 from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import batches, clock_memory
@@ -28,6 +28,8 @@ class LinkStation:
         self._link = link
         self._rings = rings
         self._unheard = 0
+        # Of a ring that was heard; before that there is nothing to repeat without news.
+        self._quiet_until = 0.0
         settling = Settling(link)
         self._landing = Landing(link, settling)
         self._offering = Offering(link, settling, self._landing)
@@ -125,16 +127,23 @@ class LinkStation:
             self._health.note_down(error)
 
     def _ring(self, *, changed: bool) -> float | None:
-        """Ring after news; a ring that nobody heard is repeated while something waits there (C7)."""
+        """Ring after news; a ring that nobody heard is repeated while something waits there (C7).
+
+        Without news a ring only shows whether the other side still listens: twice a minute is enough, since
+        each costs it a look.
+        """
         if not self._rings:
             return None
+        now = self._link.clock.monotonic()
         if changed:
             self._unheard = 0
-        elif not self._unheard and not self._offering.has_open():
-            self._link.transport.ring()
+        elif not self._unheard and now < self._quiet_until:
             return None
         if self._link.transport.ring():
             self._unheard = 0
+            self._quiet_until = now + LAST_REPEAT_SECONDS / 2
+            return None
+        if not changed and not self._unheard and not self._offering.has_open():
             return None
         self._unheard += 1
         return ring_again_in(self._unheard)

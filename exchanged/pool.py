@@ -19,12 +19,15 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from types import SimpleNamespace
 from typing import Any, Final, Protocol, TypeVar
 
+import pebble.pool.process
 from pebble import ProcessExpired, ProcessPool
 
 from exchanged.clock import Clock, SystemClock
@@ -54,6 +57,12 @@ _CHUNKS_OF_A_WORKER: Final = 500
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+# The library counts time-outs by the wall clock, which may jump: forward, and whatever is at work has run out
+# of time, which counts as a crash; backward, and what hangs never has.
+_STEADY: Final = SimpleNamespace(time=time.monotonic, sleep=time.sleep)
+pebble.pool.process.time = _STEADY  # type: ignore[assignment, attr-defined]
 
 
 class WorkPool(Protocol):

@@ -64,7 +64,6 @@ class Settling:
             ):
                 continue
             self._dispose(transaction, batch, exceptions.get(batch.number))
-        transaction.wake(f"link:{self.link.name}")
 
     def _is_ours(self, acknowledgement: Acknowledgement) -> bool:
         return (acknowledgement.from_node, acknowledgement.incarnation) == (

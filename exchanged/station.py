@@ -4,15 +4,16 @@ A station's ``step`` does what is due and says when to look again. Wakes are hin
 station that is woken while it works runs once more afterwards. Nothing depends on a wake arriving,
 for every station is also run by a slow alarm. A station that failed is not run before its pause is
 over, whoever wakes it; of a long pause only the first half minute is kept from hints, so that what
-came back is met soon. One station never runs twice at once. A station that hangs (a dead share) keeps
-its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
+came back is met soon. One station never runs twice at once. What was woken goes before what the slow
+alarm looks at, which takes half of the threads at most: a node may have hundreds of links. A station that
+hangs (a dead share) keeps its thread; ``Runner.relieve`` replaces the thread, so that the others go on.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -62,7 +63,9 @@ class _Place:
         self.backoff = backoff
         self.failures = 0
         self.deaf_until = 0.0
+        # It waits in one of the two queues; ``idly``: in that of the slow alarm.
         self.queued = False
+        self.idly = False
         self.running = False
         self.again = False
         self.since = 0.0
@@ -89,8 +92,11 @@ class Runner:
         self._call_later = call_later
         self._on_fatal = on_fatal
         self._places: dict[str, _Place] = {}
-        self._guard = threading.Lock()
-        self._ready: queue.SimpleQueue[_Place | None] = queue.SimpleQueue()
+        self._guard = threading.Condition(threading.Lock())
+        self._woken: deque[_Place] = deque()
+        self._idle: deque[_Place] = deque()
+        # Threads at what the slow alarm looks at, and how many of them there may be.
+        self._idling, self._most_idling = 0, max(1, threads // 2)
         self._threads = [self._thread(index) for index in range(threads)]
         self._started = threads
         self._stopping = False
@@ -111,8 +117,7 @@ class Runner:
         with self._guard:
             self._stopping = True
             threads = tuple(self._threads)
-        for _ in threads:
-            self._ready.put(None)
+            self._guard.notify_all()
         deadline = self._clock.monotonic() + timeout_seconds
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
@@ -161,6 +166,9 @@ class Runner:
 
         Unknown names are ignored: the role may lack that station.
         """
+        self._wake(name, idly=False)
+
+    def _wake(self, name: str, *, idly: bool) -> None:
         place = self._places.get(name)
         if place is None or self._stopping:
             return
@@ -171,10 +179,13 @@ class Runner:
             if place.running:
                 place.again = True
                 return
-            if place.queued:
+            if place.queued and (idly or not place.idly):
                 return
-            place.queued = True
-        self._ready.put(place)
+            if place.queued:
+                self._idle.remove(place)
+            place.queued, place.idly = True, idly
+            (self._idle if idly else self._woken).append(place)
+            self._guard.notify()
 
     def _look(self, name: str) -> None:
         """The station's own alarm: its pause is over, by whatever clock the alarm goes."""
@@ -182,9 +193,9 @@ class Runner:
         self.wake(name)
 
     def wake_all(self) -> None:
-        """Look at everything: the slow alarm."""
+        """Look at everything, behind whatever is woken: the slow alarm."""
         for name in self._places:
-            self.wake(name)
+            self._wake(name, idly=True)
 
     def _thread(self, index: int) -> threading.Thread:
         return threading.Thread(target=self._work, name=f"station-{index}", daemon=True)
@@ -192,15 +203,15 @@ class Runner:
     def _work(self) -> None:
         is_spare = False
         while not is_spare:
-            place = self._ready.get()
-            if place is None or self._stopping:
+            place = self._take()
+            if place is None:
                 return
-            with self._guard:
-                place.queued, place.running, place.again = False, True, False
-                place.since = self._clock.monotonic()
             delay = self._step(place)
             with self._guard:
                 place.running = False
+                if place.idly:
+                    self._idling -= 1
+                    self._guard.notify()
                 again = place.again and not place.failures
                 is_spare, place.relieved = place.relieved, False
                 if is_spare:
@@ -210,6 +221,19 @@ class Runner:
             elif delay is not None:
                 name = place.station.name
                 self._call_later(delay, f"look:{name}", lambda name=name: self._look(name))  # type: ignore[misc]
+
+    def _take(self) -> _Place | None:
+        """The next place, which is at work from now on; None when all is over."""
+        with self._guard:
+            while not (self._stopping or self._woken or (self._idle and self._idling < self._most_idling)):
+                self._guard.wait()
+            if self._stopping:
+                return None
+            place = (self._woken or self._idle).popleft()
+            self._idling += place.idly
+            place.queued, place.running, place.again = False, True, False
+            place.since = self._clock.monotonic()
+            return place
 
     def _step(self, place: _Place) -> float | None:
         """One step; a failing station is tried again with back-off and never stops the others."""

@@ -155,12 +155,20 @@ class _Wish:
 
 
 class _Tree(InotifyWatchGroup):
-    """The kernel's watches of one tree, without those of folders that were moved away.
+    """The kernel's watches of one tree, without those of folders that were moved away, telling at once.
+
+    The library holds back the first half of a rename, and all that comes after it, for half a second, to see
+    whether the second half follows. We only ask where something happened.
 
     The library keeps them, where a folder leaves by a rename to a place that it does not watch: one for each
     drop that was ever claimed, until the user may have no more. A folder that was only renamed in its tree
     is watched anew by the library, which also tells what lies in it, as soon as it sees where it went.
     """
+
+    def __post_init__(self) -> None:
+        """As in the library, without the delay."""
+        self._move_event_grouper._queue.delay = 0.0  # noqa: SLF001 - there is no other way to it
+        super().__post_init__()
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called in the thread that reads the kernel's events, in their order."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pebble.pool.process import TaskManager
 
 from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.pool import ProcessWorkPool
@@ -177,6 +181,36 @@ def test_what_was_slow_is_answered_when_it_is_asked_for_again(
     assert isinstance(pool.run(work, [task])[0], CheckTakesLongError)
     gate.write_bytes(b"")
     assert _until_told(pool, task) == 42
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_i15_a_wall_clock_that_jumps_is_no_time_that_a_check_took(
+    start: Callable[..., ProcessWorkPool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    task = Task("gated", 21, gate=str(gate))
+    pool = start(patience=0.5, timeout=3600.0 if days > 0 else 3.0)
+    assert isinstance(pool.run(work, [task])[0], CheckTakesLongError)
+    looks, timed_out, real = threading.Semaphore(0), TaskManager.timeout, time.time
+
+    def look(each: Any) -> bool:
+        if each.started:
+            looks.release()
+        return timed_out(each)
+
+    monkeypatch.setattr(TaskManager, "timeout", staticmethod(look))
+    assert looks.acquire(timeout=60)
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+    if days > 0:
+        for _ in range(3):
+            assert looks.acquire(timeout=60)
+        # Whoever was ended reads no more.
+        os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        assert _until_told(pool, task) == 42
+    else:
+        # It hangs, and its time comes to an end all the same.
+        assert isinstance(_until_told(pool, task), WorkerDiedError)
 
 
 @pytest.mark.slow

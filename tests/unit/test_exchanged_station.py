@@ -179,6 +179,72 @@ def test_of_a_long_pause_only_the_first_half_minute_is_deaf() -> None:
     world.runner.stop(PATIENCE)
 
 
+class Noted:
+    """Writes down that it ran."""
+
+    def __init__(self, name: str, ran: queue.SimpleQueue[str]) -> None:
+        self.name = name
+        self._ran = ran
+
+    def step(self) -> float | None:
+        self._ran.put(self.name)
+        return None
+
+
+def test_what_is_woken_goes_before_what_the_slow_alarm_looks_at(share: Hanging) -> None:
+    ran: queue.SimpleQueue[str] = queue.SimpleQueue()
+    clock = FakeClock()
+    runner = Runner(clock, FakeRandomness(), lambda *_: None, lambda _: None, threads=1)
+    names = [f"link:{number}" for number in range(5)]
+    runner.add(share, Backoff())
+    for name in (*names, "judge"):
+        runner.add(Noted(name, ran), Backoff())
+    runner.start()
+    assert share.hangs.wait(PATIENCE)
+    share.released.set()
+    first = [ran.get(timeout=PATIENCE) for _ in range(6)]
+    assert sorted(first) == sorted([*names, "judge"])
+    share.hangs.clear()
+    share.released.clear()
+    runner.wake("delivery")
+    assert share.hangs.wait(PATIENCE)
+    runner.wake_all()
+    runner.wake("judge")
+    share.released.set()
+    assert ran.get(timeout=PATIENCE) == "judge"
+    assert [ran.get(timeout=PATIENCE) for _ in range(5)] == names
+    assert runner.stop(PATIENCE)
+
+
+def test_links_that_hang_when_the_slow_alarm_looks_at_them_leave_threads_for_what_is_woken() -> None:
+    hanging = [Hanging(f"link:{number}") for number in range(4)]
+    other = Counting()
+    clock = FakeClock()
+    runner = Runner(clock, FakeRandomness(), lambda *_: None, lambda _: None, threads=4)
+    runner.add(other, Backoff())
+    for each in hanging:
+        each.released.set()
+        runner.add(each, Backoff())
+    runner.start()
+    for each in hanging:
+        assert each.hangs.wait(PATIENCE)
+    assert other.ran.wait(PATIENCE)
+    try:
+        for each in hanging:
+            each.hangs.clear()
+            each.released.clear()
+        runner.wake_all()
+        for _ in range(3):
+            other.ran.clear()
+            runner.wake("other")
+            assert other.ran.wait(PATIENCE)
+        assert sum(each.hangs.is_set() for each in hanging) <= 2
+    finally:
+        for each in hanging:
+            each.released.set()
+        runner.stop(PATIENCE)
+
+
 class Unreadable:
     """Its ledger cannot be read."""
 

@@ -155,6 +155,24 @@ def test_a_folder_that_is_renamed_in_its_tree_stays_watched(
     assert kernel_watches() == before + 2
 
 
+def test_what_leaves_the_tree_does_not_hold_up_what_comes(
+    watch: FolderWatch, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("watchdog.utils.delayed_queue.time.sleep", rests.append)
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    tree.mkdir()
+    elsewhere.mkdir()
+    (tree / "old").write_text("x")
+    assert watch.add_tree(tree)
+    (tree / "old").rename(elsewhere / "old")
+    assert seen.wait_for(tree)
+    seen.forget()
+    (tree / "new").write_text("x")
+    assert seen.wait_for(tree)
+    assert rests == []
+
+
 def test_a_folder_that_comes_back_is_watched_again(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, watch, seen)
     drop = outbox.drop("A")
