@@ -108,6 +108,13 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
     _require_same_node(config)
     _require_whole(backup.verify(source, moved), source)
     moves = _what_lies_there(data_dir)
+    if mounted := [name for name in moves if os.path.ismount(data_dir / name)]:
+        raise ConfigurationError(
+            ("what lies in data_dir is moved aside, and a volume of its own cannot be",),
+            where=", ".join(str(data_dir / name) for name in mounted),
+            hint="unmount it and restore; then empty that volume, move there what was restored, mount it"
+            " again",
+        )
     return Plan(
         manifest=manifest,
         data_dir=data_dir,

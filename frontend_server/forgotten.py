@@ -32,6 +32,7 @@ from exchanged.ledger.drops import DropIdentity
 from exchanged.ledger.rows import PacketRow
 from exchanged.log import event_line
 from exchanged.pool import WorkPool
+from frontend_server.ended_drops import free_transit
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.judging import DropNames, NamingWork, name_drop
 from frontend_server.originals import put_away_stem
@@ -99,6 +100,7 @@ class ForgottenOriginals:
 
         Raises ForeignVolumeError when the folders cannot be used; then it may be repeated, too.
         """
+        free_transit(self._ledger, self._folders, self._files)
         families: dict[tuple[str, ...], list[_Forgotten]] = defaultdict(list)
         is_whole = True
         with self._folders.opened(_SENT) as sent:

@@ -32,6 +32,8 @@ from frontend_server.outbox import find_marker, observe
 from packet_spec.limits import NAME_BYTES
 
 # Room for a mark, for suffixes of our own and for a temporary name, within 255 bytes.
+IN_TRANSIT: Final = ".exchanged-original-"
+"""Begins the name of an original between two folders; the number of its drop follows."""
 _STEM_BYTES: Final = 200
 _TWINS: Final = range(2, 10)
 
@@ -52,7 +54,7 @@ class Originals:
         ForeignVolumeError when the folders cannot be used.
         """
         home = self._folders.sent if target is Original.SENT else self._folders.refused
-        transit = home / f".exchanged-original-{drop.id}"
+        transit = home / f"{IN_TRANSIT}{drop.id}"
         if _lies_there(transit):
             self._finish_move(drop, transit, home)
         if not _lies_there(transit):
@@ -112,7 +114,7 @@ class Originals:
 
     def _settle(self, source: Path, home: Path, drop: DropRow) -> Path:
         """Into ``home`` under the name that it came with, or the next free one."""
-        name = drop.name if source.name.startswith(".exchanged-original-") else os.fsencode(source.name)
+        name = drop.name if source.name.startswith(IN_TRANSIT) else os.fsencode(source.name)
         for candidate in free_names(name, drop.id):
             path = home / os.fsdecode(candidate)
             try:

@@ -58,9 +58,18 @@ class Remover:
         Raises ForeignVolumeError; then it may be tried again.
         """
         for below in sorted(self._touched):
-            with self._folders.pinned(*below) as folder:
-                self._files.sync_dir(folder)
+            try:
+                self._sync(below)
+            except ForeignVolumeError:
+                if len(below) == 1 or self._is_there(below):
+                    raise
+                # Somebody took the whole folder away: only the one above knows of it now.
+                self._sync(below[:-1])
             self._touched.discard(below)
+
+    def _sync(self, below: tuple[str, ...]) -> None:
+        with self._folders.pinned(*below) as folder:
+            self._files.sync_dir(folder)
 
     def finish_move(self, folder: str, names: Iterable[bytes], number: int) -> None:
         """Where a move of ``remove_original`` was broken off and left two names (``durable``), end it.

@@ -25,6 +25,7 @@ from exchanged.receipts import Statements
 from exchanged.states import DestinationState
 from exchanged.trust import Trust
 from frontend_server.collected import MARKER_NAME
+from frontend_server.ended_drops import forget_ended
 from frontend_server.folders import INBOX, OUTBOX, AgencyFolders, MarkerState
 from frontend_server.forgotten import ForgottenOriginals
 from frontend_server.staging import kind_of, read_plain
@@ -95,9 +96,12 @@ class RestoredFolders:
         try:
             self._watch_inbox()
             stop_again(self._ledger, self._folders)
-            return self._originals.meet()
+            is_whole = self._originals.meet()
+            if is_whole:
+                forget_ended(self._ledger, self._folders)
         except ForeignVolumeError as error:
             return self._complain(str(error))
+        return is_whole
 
     def _may_look(self) -> bool:
         good = (MarkerState.GOOD, MarkerState.READ_ONLY)

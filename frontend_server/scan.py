@@ -13,14 +13,14 @@ from functools import partial
 from exchanged.config import DropProfile
 from exchanged.ledger import Ledger, Transaction, drops
 from exchanged.ledger.drops import DropRow, Original, Outcome
-from exchanged.states import DropState, Event
+from exchanged.states import Event
 from frontend_server import taking
+from frontend_server.ended_drops import OPEN
 from frontend_server.outbox import Observation, OutboxListing, drop_names, marker_name, observe
 from packet_spec.names import status_name
 
 # So many new drops are written in one transaction: nobody else's work waits for all of a full outbox.
 _GROUP = 512
-_OPEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 
 Books = tuple[Mapping[bytes, DropRow], dict[bytes, Observation]]
 """The rows of drops that are not disposed of by name, and what lies there of them."""
@@ -80,7 +80,7 @@ def _look(
 def _tell_absent(ledger: Ledger, listing: OutboxListing, rows: Mapping[bytes, DropRow]) -> None:
     """Drops that were taken back before they were taken, and strange things that went away."""
     gone = [row for name, row in rows.items() if name not in listing.names]
-    withdrawn = [row for row in gone if row.state in _OPEN]
+    withdrawn = [row for row in gone if row.state in OPEN]
     strange = [row for row in gone if row.original is Original.KEPT]
     if withdrawn or strange:
         ledger.write(lambda tx: _write_absent(tx, withdrawn, strange))
