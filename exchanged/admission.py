@@ -186,7 +186,9 @@ class Admission:
         entry_point = business_type is not None and business_type.entry_point
         own = [case for case in found if cases.is_party(connection, case, seal.key.sender)]
         if found and not own and not entry_point:
+            # What happened in a case of others is none of its business: no order rule is asked.
             findings.append(make_finding("case-not-open-to-sender", element="case"))
+            return found[0], (), tuple(findings)
         # A stranger may have named one of these numbers first, by mistake or not: the sender's own case stays
         # open to it, joins none of a stranger's, and is not judged by what happened there.
         found = own or found[:1]

@@ -95,4 +95,4 @@ def _names(folder: int) -> frozenset[bytes]:
     try:
         return frozenset(os.fsencode(name) for name in os.listdir(folder))
     except OSError as error:
-        raise ForeignVolumeError("a folder cannot be read", found=error.strerror or "") from error
+        raise ForeignVolumeError("a folder cannot be opened", found=error.strerror or "") from error

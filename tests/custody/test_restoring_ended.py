@@ -14,6 +14,7 @@ from exchanged.errors import ForeignVolumeError
 from frontend_server.removal import Remover
 from tests.support.asking import Operator, operator
 from tests.support.network import COURT, POLICE, PROCURATORATE, Network, small_plan
+from tests.support.outbox import SendingFrontend
 from tests.support.restored_folders import (
     delivered,
     events,
@@ -27,7 +28,6 @@ from tests.support.restored_folders import (
     status,
 )
 from tests.support.restoring import World
-from tests.support.outbox import SendingFrontend
 
 
 @pytest.fixture
