@@ -34,7 +34,7 @@ from exchanged.schedule import AlarmClock
 from exchanged.sftp_bell import BellListener
 from exchanged.station import Runner, Station
 from exchanged.sweep import Sweep
-from exchanged.watch import FolderWatch
+from exchanged.watch import FolderWatch, WatchAgain
 from packet_spec.errors import ExchangeError
 from packet_spec.model import NodeRole
 
@@ -125,6 +125,7 @@ class Node:
         logs = {parts.config.node.data_dir / LOG_FOLDER / "incoming": LogStation.name}
         self._watched = {**watched, **self._mailboxes(), **by_hand, **logs}
         self._watch = FolderWatch(self._on_change)
+        self._runner.add(WatchAgain(self._watch, _roots(self._watched)), parts.backoff)
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)
         self._told_slow: set[str] = set()

@@ -21,7 +21,7 @@ from exchanged.routing import RouteKind, has_to_do_with, next_hop, way_to
 from exchanged.states import DestinationState
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import PacketKey
-from packet_spec.model import ItemKind
+from packet_spec.model import ItemKind, NodeRole, ReceiptKind
 from packet_spec.note import decode_note
 from packet_spec.note_rules import RESTORE
 from packet_spec.restoring import KnownPacket, Page, decode_restoring
@@ -147,7 +147,8 @@ class Portions:
             return
         if given and was_kept_here(connection, asked.link, number):
             return
-        portion.packets.append(_known_packet(connection, asked, packet, given=given))
+        mine = agencies_at(self._link, asked.node) if self._only_receives(asked.node, packet.key) else None
+        portion.packets.append(_known_packet(connection, asked, packet, mine, given=given))
         for row in statements.summaries_of(connection, packet.key):
             self._give(connection, asked, row.id, packet.key, portion)
 
@@ -155,7 +156,9 @@ class Portions:
         self, connection: Connection, asked: Asked, number: int, key: PacketKey, portion: Portion
     ) -> None:
         """A receipt, promised where it is sure to come."""
-        if (ItemKind.RECEIPT, number) in portion.statements:
+        if (ItemKind.RECEIPT, number) in portion.statements or not self._may_hear(
+            connection, asked.node, number, key
+        ):
             return
         portion.statements[ItemKind.RECEIPT, number] = None
         if self._comes_to(asked.node, key.sender):
@@ -190,6 +193,26 @@ class Portions:
         return node == link.peer or has_to_do_with(
             link.trust.directory, link.node, node, packet.key.sender, recipients
         )
+
+    def _only_receives(self, node: str, key: PacketKey) -> bool:
+        """An agency's own node that neither sent the packet, nor admitted it, nor passes it on."""
+        directory = self._link.trust.directory
+        listed, sender = directory.node(node), directory.agency(key.sender)
+        return (
+            listed is not None
+            and listed.role is NodeRole.FRONTEND
+            and (sender is None or node not in {sender.node, sender.admitting_node})
+        )
+
+    def _may_hear(self, connection: Connection, node: str, number: int, key: PacketKey) -> bool:
+        """Whoever only receives hears what it would have heard: that it was accepted, and its own word.
+
+        What became of it at its other recipients is the sender's to know.
+        """
+        if not self._only_receives(node, key):
+            return True
+        said = statements.summary(connection, number)
+        return said.kind == ReceiptKind.ACCEPTED.value or said.issued_by in issuers_at(self._link, node)
 
     def _comes_to(self, node: str, sender: str) -> bool:
         """A receipt about a packet of ``sender`` reaches ``node``: only then it may be promised.
@@ -251,7 +274,10 @@ def _is_page(connection: Connection, number: int, portion: Portion) -> bool:
         return False
 
 
-def _known_packet(connection: Connection, asked: Asked, packet: PacketRow, *, given: bool) -> KnownPacket:
+def _known_packet(
+    connection: Connection, asked: Asked, packet: PacketRow, only: tuple[str, ...] | None, *, given: bool
+) -> KnownPacket:
+    """``only``: the state at these agencies alone."""
     return KnownPacket(
         key=packet.key,
         attempt=packet.attempt,
@@ -273,6 +299,8 @@ def _known_packet(connection: Connection, asked: Asked, packet: PacketRow, *, gi
         offered=answering.was_offered(connection, asked, packet.id),
         has_bytes=has_bytes(connection, packet),
         destinations=tuple(
-            (row.recipient, row.state.value) for row in packets.destinations(connection, packet.id)
+            (row.recipient, row.state.value)
+            for row in packets.destinations(connection, packet.id)
+            if only is None or row.recipient in only
         ),
     )

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -119,11 +119,12 @@ class FolderWatch:
         return self._watch(wish)
 
     def _watch(self, wish: _Wish) -> bool:
+        # Not under the lock, which whoever stops needs too: a share may hang.
+        identity = _identity(wish.path)
         with self._lock:
             observer = self._observer
             if observer is None:
                 return False
-            identity = _identity(wish.path)
             if wish.watch is not None and wish.identity == identity and wish.path not in self._removed:
                 return True
             # An inode number may come again, so a removal that was seen counts as well.
@@ -142,6 +143,25 @@ class FolderWatch:
                 return False
             wish.identity = identity
             return True
+
+
+class WatchAgain:
+    """The station that watches trees again which were missing, mounted or replaced since.
+
+    The slow alarm runs it. A station, because a share that hangs keeps whoever looks at it.
+    """
+
+    name = "watch"
+
+    def __init__(self, watch: FolderWatch, trees: Iterable[Path]) -> None:
+        self._watch = watch
+        self._trees = tuple(trees)
+
+    def step(self) -> float | None:
+        """Cheap where nothing changed."""
+        for tree in self._trees:
+            self._watch.add_tree(tree)
+        return None
 
 
 class _Wish:

@@ -13,7 +13,7 @@ from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import ForeignVolumeError
 from frontend_server.removal import Remover
 from tests.support.asking import Operator, operator
-from tests.support.network import COURT, POLICE, PROCURATORATE, Network, small_plan
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.outbox import SendingFrontend
 from tests.support.restored_folders import (
     delivered,
@@ -28,6 +28,7 @@ from tests.support.restored_folders import (
     status,
 )
 from tests.support.restoring import World
+from tests.support.traffic import drop_packet
 
 
 @pytest.fixture
@@ -126,6 +127,26 @@ def test_c13_an_original_on_its_way_to_refused_comes_under_no_other_name_into_th
     world.drain()
     assert refused(world) == ["OTHER", "original-1"]
     assert lying(world, "outbox") == []
+
+
+def test_c23_whoever_only_received_a_copy_hears_nothing_of_the_other_recipients(
+    world: World, tmp_path: Path
+) -> None:
+    saved = save(world, tmp_path, POLICE)
+    drop_packet(
+        world.network, seed=1, business_type="trial.judgment", sender=COURT, copy_to=(POLICE,),
+        extra_documents=(),
+    )  # fmt: skip
+    world.network.run()
+    issuers = "SELECT DISTINCT issued_by FROM receipt ORDER BY issued_by"
+    heard = police(world).opened.ledger.read().execute(issuers).fetchall()
+    assert [row[0] for row in heard] == sorted((POLICE, PROVINCE))
+    restore(world, saved)
+    heard = police(world).opened.ledger.read().execute(issuers).fetchall()
+    assert [row[0] for row in heard] == sorted((POLICE, PROVINCE))
+    # It is delivered once, and collected by the word of its own receipt.
+    inbox = world.network.agency(POLICE) / "inbox"
+    assert len(list(inbox.glob("*/*/delivery.xml"))) == 1
 
 
 def test_a_receipts_folder_that_somebody_removed_stops_no_cleaning(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.watch import FolderWatch
+from exchanged.watch import FolderWatch, WatchAgain
 
 WAIT_SECONDS = 20
 
@@ -213,6 +213,22 @@ def test_a_missing_folder_is_false_and_watched_once_it_is_there(
     assert watch.add(inbox) is True
     (inbox / "a").write_text("x")
     assert seen.wait_for(inbox)
+
+
+def test_the_station_watches_what_was_missing_or_exchanged_since(
+    watch: FolderWatch, seen: Seen, tmp_path: Path
+) -> None:
+    missing, kept = tmp_path / "missing", folder(tmp_path / "kept")
+    station = WatchAgain(watch, (missing, kept))
+    assert station.step() is None
+    folder(missing)
+    kept.rename(tmp_path / "away")
+    folder(kept)
+    assert station.step() is None
+    for tree in (missing, kept):
+        seen.forget()
+        (tree / "a").write_text("x")
+        assert seen.wait_for(tree)
 
 
 def test_a_replaced_folder_is_watched_anew(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
