@@ -23,7 +23,13 @@ from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
 from exchanged.routing import has_to_do_with, next_hop, route_to_node
-from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
+from exchanged.states import (
+    FINAL_DESTINATIONS,
+    RETRYABLE_DESTINATIONS,
+    DestinationState,
+    Event,
+    PacketState,
+)
 from exchanged.trust import Trust
 from packet_spec.directory import ancestors
 from packet_spec.identity import PacketKey
@@ -42,6 +48,9 @@ from packet_spec.restoring import (
 
 _D = DestinationState
 _UNDER_WAY: frozenset[str] = frozenset({_D.QUEUED, _D.ON_HOLD, _D.OFFERED, _D.HANDED_OVER})
+# A node in between says passed-on of all that it handed over, delivered or not.
+_ENDED: frozenset[str] = FINAL_DESTINATIONS - {_D.PASSED_ON}
+_NOT_TAKEN: frozenset[str] = frozenset({ReceiptKind.REFUSED, ReceiptKind.UNDELIVERABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,26 +256,27 @@ class RestoreNotes:
     def _meet_delivered(
         self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool
     ) -> bool:
-        """Delivered before, by our own receipts; else it comes again, and nobody may know whether it was."""
+        """Delivered before, by our own receipts; else it comes again, and nobody may know whether it was.
+
+        Nothing is remembered of what a node in between says alone: it may lie here unjudged, or be lost.
+        """
         state = dict(found.destinations).get(self.agency, "")
         own = [
             receipt
             for receipt in statements.summaries_of(transaction.connection, found.key)
             if receipt.own and receipt.attempt == found.attempt and receipt.recipient == self.agency
         ]
-        if not own and state not in FINAL_DESTINATIONS and found.has_bytes:
-            if is_sure and not found.offered:
+        if not own and state not in _ENDED:
+            if found.has_bytes and is_sure and not found.offered:
                 restoring.note_fresh(transaction, found.key)
-            return True
-        if not own and state not in FINAL_DESTINATIONS:
-            return False
-        was_taken = [receipt for receipt in own if receipt.kind != ReceiptKind.REFUSED.value]
-        number = restoring.remember_packet(
-            transaction,
-            found,
-            came_by=link,
-            state=PacketState.ACTIVE if was_taken else PacketState.REFUSED if own else PacketState.DONE,
-        )
+            return found.has_bytes
+        was_taken = [receipt for receipt in own if receipt.kind not in _NOT_TAKEN]
+        if was_taken:
+            ended = PacketState.ACTIVE
+        else:
+            # After these a higher attempt is taken.
+            ended = PacketState.REFUSED if own or state in RETRYABLE_DESTINATIONS else PacketState.DONE
+        number = restoring.remember_packet(transaction, found, came_by=link, state=ended)
         if was_taken:
             packets.add_destination(transaction, number, self.agency, _D.ARRIVED)
             settle_by_receipts(transaction, packets.get(transaction.connection, number))
