@@ -107,7 +107,7 @@ class RestoreNotes:
             packet.key
             for packet in page.packets
             if self._may_say(node, link, packet)
-            and not (is_over and packets.find(transaction.connection, packet.key))
+            and not (is_over and self._stands(transaction, packet))
             and self._meet(transaction, link, packet, is_sure=page.sure)
         ]
         for start in range(0, len(wanted), WANTED):
@@ -121,6 +121,11 @@ class RestoreNotes:
             state = PeerState.LISTED if page.final or not is_above else PeerState.PARTLY
             restoring.set_peer(transaction, node, link, state)
         return True
+
+    def _stands(self, transaction: Transaction, found: KnownPacket) -> bool:
+        """A node that works lets nobody change what it knows; what only passes through may come again."""
+        known = packets.find(transaction.connection, found.key)
+        return known is not None and not (known.transit and known.attempt == found.attempt)
 
     def _meet(self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool) -> bool:
         """One packet of an answer. True: its bytes shall come again."""
@@ -139,11 +144,13 @@ class RestoreNotes:
             return self._meet_admitted(transaction, link, known, found, is_new=is_new)
         if self.agency and self.agency in self._recipients(found):
             return found.given and is_new and self._meet_delivered(transaction, link, found, is_sure=is_sure)
-        # In between: what is under way goes on, what has passed has passed.
+        # In between: what is under way goes on, what has passed has passed. One row stands for both passages,
+        # up and down, so that only what is still held for this very one is certainly not lost (C14).
+        is_held = known is not None and known.state is PacketState.ACTIVE and known.came_by == link
         return (
             found.given
             and found.has_bytes
-            and is_new
+            and (is_new or not is_held)
             and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
         )
 
@@ -158,11 +165,14 @@ class RestoreNotes:
             self.trust.directory, self.node, node, found.key.sender, () if found.given else recipients
         ):
             return False
-        if found.given:
-            return self._road(found.key.sender) == link
         admitting = route_to_node(self.trust.directory, self.node, sender.admitting_node, came_from="")
-        roads = {self._road(recipient) for recipient in recipients}
-        return link in {*roads, self.links.name_of(admitting.neighbour)}
+        towards_admitting = self.links.name_of(admitting.neighbour)
+        if found.given:
+            # Where it turned it comes down to a node in between by another link than it went up (C16).
+            return link == self._road(found.key.sender) or (
+                sender.node != self.node and link == towards_admitting
+            )
+        return link in {*(self._road(recipient) for recipient in recipients), towards_admitting}
 
     def _recipients(self, found: KnownPacket) -> tuple[str, ...]:
         return (found.receiver, *found.copy_to)

@@ -1,14 +1,18 @@
-"""C6, C23: what a restored node lost behind nodes in between, who say of all they handed over that it passed on."""
+"""C6, C14, C23: restored nodes in between and behind them; what was handed over need not be delivered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.lab.plan import LabPlan, parse_plan
-from tests.support.bridging import NORTH, agencies, rows
+from exchanged.acts.values import Act
+from exchanged.ledger import restoring
+from tests.support.acting import act, outcomes
+from tests.support.bridging import NORTH, agencies, one_for_all, rows
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network
 from tests.support.restoring import World, check_books
 from tests.support.traffic import drop_packet
@@ -31,7 +35,7 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         yield World(network, 1)
 
 
-def send(world: World, reference: str = "R-1", **changes: object) -> None:
+def send(world: World, reference: str = "R-1", **changes: Any) -> None:
     path = drop_packet(world.network, seed=len(world.dropped) + 1, sender_ref=reference, **changes)
     world.dropped[reference] = (str(changes.get("sender", POLICE)), path)
 
@@ -70,5 +74,35 @@ def test_c6_c23_what_a_bridge_handed_over_and_nobody_delivered_comes_again(
     step_until(world, has(world, NORTH, _PASSED_ON), NORTH)
     world.restore(PROCURATORATE, saved)
     receiver.open()
+    world.drain()
+    check_books(world)
+
+
+@pytest.mark.parametrize("world", [one_for_all], indirect=True, ids=["bridge"])
+@pytest.mark.parametrize(("is_in_the_backup", "is_late"), [(False, False), (True, False), (True, True)])
+def test_c14_c23_what_turned_at_the_province_comes_down_again_to_a_restored_bridge(
+    world: World, tmp_path: Path, *, is_in_the_backup: bool, is_late: bool
+) -> None:
+    """Its way up stands in the same row as its way down."""
+    bridge = world.network.nodes[NORTH]
+    up = bridge.opened.links.name_of(PROVINCE)
+    saved = world.snapshot(NORTH, tmp_path / "before")
+    send(world)
+    step_until(world, has(world, NORTH, _PASSED_ON), POLICE, NORTH, PROVINCE)
+    if is_in_the_backup:
+        saved = world.snapshot(NORTH, tmp_path / "way-up")
+    step_until(world, has(world, NORTH, f"{_LANDED} AND link = '{up}'"), NORTH, PROVINCE)
+    bridge.die()
+    step_until(world, has(world, PROVINCE, "SELECT 1 FROM destination WHERE state = 'handed-over'"), PROVINCE)
+    world.restore(NORTH, saved)
+    bridge.open()
+    if is_late:
+        # The province answers only when the bridge works again.
+        world.network.nodes[PROVINCE].die()
+        world.drain()
+        assert outcomes(act(bridge, Act.SKIP, up)) == ["skipped"]
+        world.drain()
+        assert not restoring.is_going_on(bridge.opened.ledger.read())
+        world.network.nodes[PROVINCE].open()
     world.drain()
     check_books(world)
