@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from exchanged.decisions import Suspicious
-from exchanged.ledger import Transaction, answering, cases, effects, packets, restoring, statements
+from exchanged.ledger import Transaction, answering, effects, packets, restoring, statements
 from exchanged.ledger.answering import Asked
 from exchanged.ledger.restoring import PeerState
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.ledger.times import stamp
+from exchanged.readmission import note_case, was_accepted
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
@@ -32,7 +32,6 @@ from exchanged.states import (
 )
 from exchanged.trust import Trust
 from packet_spec.directory import ancestors
-from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from packet_spec.note import Note
 from packet_spec.note_rules import RESTORE
@@ -205,9 +204,7 @@ class RestoreNotes:
         is_new: bool,
     ) -> bool:
         if not found.given:
-            if known is None or not is_new or known.state is PacketState.REFUSED:
-                # A later attempt comes from its sender: no recipient's word takes the place of bytes.
-                self._remember_admitted(transaction, link, known, found, is_new=is_new)
+            self._remember_admitted(transaction, link, known, found, is_new=is_new)
             return False
         if not found.has_bytes:
             if is_new:
@@ -235,19 +232,18 @@ class RestoreNotes:
         *,
         is_new: bool,
     ) -> None:
-        """A recipient has it from here, so it was admitted: known again, with its case.
-
-        ``link`` leads there.
-        """
+        """Others say that it was handed in, or that they have it from here, over ``link``."""
         if is_new:
+            if not self._may_remember(transaction, known, found):
+                return
             sender_road = self._road(found.key.sender)
             number = restoring.remember_packet(
                 transaction, found, came_by=sender_road or link or "-", state=PacketState.ACTIVE
             )
             for recipient in self._recipients(found):
                 packets.add_destination(transaction, number, recipient, _D.QUEUED, self._road(recipient))
-            note_case(transaction, found)
             known = packets.get(transaction.connection, number)
+            note_case(transaction, known)
         assert known is not None  # noqa: S101 - it is known by now
         for destination in packets.destinations(transaction.connection, known.id):
             # With bytes here it is offered again in any case, and recognised there.
@@ -260,6 +256,15 @@ class RestoreNotes:
                 )
                 packets.move(transaction, known, moved, Event.ACKNOWLEDGE)
         settle_by_receipts(transaction, packets.get(transaction.connection, known.id))
+
+    def _may_remember(self, transaction: Transaction, known: PacketRow | None, found: KnownPacket) -> bool:
+        """This node accepted that attempt, by its own receipt; or that may still come behind this.
+
+        What stands on others' word alone takes the place of nothing, and is forgotten when the restore ends.
+        """
+        if was_accepted(transaction, found.key, found.attempt, found.content_digest):
+            return known is None or known.bytes_at is None
+        return known is None and restoring.is_going_on(transaction.connection)
 
     # --- at a node that delivers it -------------------------------------------------------------
 
@@ -274,7 +279,9 @@ class RestoreNotes:
         own = [
             receipt
             for receipt in statements.summaries_of(transaction.connection, found.key)
-            if receipt.own and receipt.attempt == found.attempt and receipt.recipient == self.agency
+            if receipt.own
+            and (receipt.attempt, receipt.content_digest) == (found.attempt, found.content_digest)
+            and receipt.recipient == self.agency
         ]
         if not own and state not in _ENDED:
             if found.has_bytes and is_sure and not found.offered:
@@ -292,30 +299,3 @@ class RestoreNotes:
             settle_by_receipts(transaction, packets.get(transaction.connection, number))
         return False
 
-
-def note_case(transaction: Transaction, found: KnownPacket) -> None:
-    """The case index and the order in the case know a remembered packet by its first number (C15, C17)."""
-    case = restoring.case_of(found.case_key)
-    if case is None or cases.case_of_packet(transaction.connection, found.key):
-        return
-    before = cases.cases_of(transaction.connection, (case,))
-    cases.record(
-        transaction,
-        before[0] if before else f"{found.key.sender}/{found.key.packet_id}",
-        (),
-        (case,),
-        (found.key.sender, found.receiver, *found.copy_to),
-        found.business_type,
-        found.key,
-        at=accepted_at(transaction, found.key),
-    )
-
-
-def accepted_at(transaction: Transaction, key: PacketKey) -> str:
-    """When it was accepted first, for its place in the case; empty where nobody knows."""
-    times = [
-        receipt.issued_at
-        for receipt in statements.summaries_of(transaction.connection, key)
-        if receipt.kind == ReceiptKind.ACCEPTED.value
-    ]
-    return stamp(min(times)) if times else ""
