@@ -14,12 +14,19 @@ from pathlib import Path
 from exchanged import forks
 from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
-from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets
+from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets, restoring
 from exchanged.ledger.awaited import Awaited
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
 from exchanged.packs import find_pack
-from exchanged.readmission import adopted_verdict, is_hearsay, is_remembered, refuse_again, take_back
+from exchanged.readmission import (
+    adopted_verdict,
+    is_hearsay,
+    is_remembered,
+    lies_with_all,
+    refuse_again,
+    take_back,
+)
 from exchanged.receipts import URGENT, Links, Statements
 from exchanged.routing import RouteKind, may_come_from, next_hop
 from exchanged.soundness import ClockGuard
@@ -38,6 +45,7 @@ from packet_spec.sequence import check_sequence, predecessors_of
 from packet_spec.sequence_policy import SequencePolicy
 
 _CLOCK_AGAIN_SECONDS = 30.0
+_RESTORING_AGAIN_SECONDS = 5.0
 _DOCUMENT_AGAIN_SECONDS = 0.05
 _CAME_PAST_SECONDS = 30.0
 _FORK = "sequence-fork"
@@ -76,7 +84,8 @@ class Admission:
         if sender is None or sender.admitting_node != self.node:
             raise Held("no-route")
         known = packets.find(transaction.connection, seal.key)
-        if known is not None and not is_remembered(known, seal) and is_hearsay(transaction, known):
+        was_told = known is not None and is_hearsay(transaction, known)
+        if known is not None and was_told:
             # The seal of its sender counts, not what others told of it.
             packets.forget(transaction, known)
             known = None
@@ -92,7 +101,7 @@ class Admission:
             self._meet_again(transaction, row, known, examined)
             return
         require_named_blobs(transaction, row, seal)
-        if self._was_decided(transaction, row, known, examined):
+        if self._was_decided(transaction, row, known, examined, was_told=was_told):
             return
         if examined.unseen:
             # It lies here now, but nobody has looked into it: it came while the packet was examined.
@@ -126,21 +135,33 @@ class Admission:
         )
 
     def _was_decided(
-        self, transaction: Transaction, row: ArrivalRow, known: PacketRow | None, examined: Examined
+        self,
+        transaction: Transaction,
+        row: ArrivalRow,
+        known: PacketRow | None,
+        examined: Examined,
+        *,
+        was_told: bool,
     ) -> bool:
-        """This node decided about it before its ledger was restored: nothing is judged anew (C23)."""
-        verdict = adopted_verdict(transaction, examined.seal)
+        """This node decided about it before its ledger was restored: nothing is judged anew (C23).
+
+        ``was_told``: others told of it after a restore.
+        """
+        verdict, seal = adopted_verdict(transaction, examined.seal), examined.seal
         if verdict is not None and verdict.kind == ReceiptKind.REFUSED.value:
             refuse_again(transaction, row, known, examined, self.statements)
             return True
-        if verdict is None and (known is None or not is_remembered(known, examined.seal)):
-            return False
-        if examined.packet is None and verdict is None:
-            return False
-        seal = examined.seal
+        if verdict is None:
+            if restoring.is_going_on(transaction.connection):
+                # The first receipt may be with somebody who has not answered yet.
+                raise Held("node-restoring", _RESTORING_AGAIN_SECONDS)
+            if not was_told or examined.packet is None or not lies_with_all(transaction, seal):
+                return False
+            # Whoever it is for has it and went by an ``accepted`` receipt that is nowhere any more.
+            if doubt := self.clock_guard.doubt():
+                raise Held(doubt, _CLOCK_AGAIN_SECONDS)
         roads = {recipient: self._road(row, seal.key.sender, recipient) for recipient in seal.recipients}
         if verdict is None:
-            # Known by a recipient's word, and its ``accepted`` receipt is nowhere any more.
             self.statements.issue(transaction, ReceiptKind.ACCEPTED, subject_of(seal, examined.seal_digest))
         take_back(transaction, row, known, examined, roads)
         return True
@@ -210,13 +231,18 @@ class Admission:
 
     def _may_supersede(self, transaction: Transaction, seal: Seal, packet_id: str) -> bool:
         """Only one's own packet to the same receiver."""
-        named = packets.find(transaction.connection, PacketKey(seal.key.sender, packet_id))
+        named = self._decided(transaction, PacketKey(seal.key.sender, packet_id))
         return named is not None and named.receiver == seal.receiver
 
     def _may_reply(self, transaction: Transaction, sender: str, key: PacketKey) -> bool:
         """Only a recipient of the named packet."""
-        named = packets.find(transaction.connection, key)
+        named = self._decided(transaction, key)
         return named is not None and sender in named.recipients
+
+    def _decided(self, transaction: Transaction, key: PacketKey) -> PacketRow | None:
+        """The packet of that identity, unless this node knows it by others' word alone."""
+        named = packets.find(transaction.connection, key)
+        return None if named is None or is_hearsay(transaction, named) else named
 
     def _or_wait(
         self, transaction: Transaction, row: ArrivalRow, findings: tuple[Finding, ...], awaits: Awaited

@@ -28,6 +28,7 @@ from exchanged.ledger import (
     statements,
 )
 from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.readmission import note_case
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import URGENT, Statements
 from exchanged.routing import RouteKind
@@ -146,6 +147,7 @@ class Applying:
         if packet is not None:
             if is_ours:
                 settle_by_receipts(transaction, packet)
+                note_case(transaction, packet)
             self._apply_to(transaction, packet, receipt, number)
             if packet.transit and receipt.kind is ReceiptKind.ACCEPTED:
                 self._follow(transaction, packet, number, row.link)

@@ -2,7 +2,8 @@
 
 Guarantees: an earlier ``accepted`` receipt is adopted: the legal clock stands where it stood, the packet is
 not judged again, and goes on to whoever has not receipted it yet. An earlier refusal stays one. A packet that
-was only remembered gets its bytes. Its place in the case is that of its acceptance.
+was only remembered gets its bytes. Its place in the case is that of its acceptance. On others' bare word
+nothing is accepted and nobody becomes party to a case.
 """
 
 from __future__ import annotations
@@ -10,16 +11,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchanged.examine import Examined
-from exchanged.ledger import Transaction, arrivals, batches, blobs, cases, packets, seals, search, statements
+from exchanged.ledger import (
+    Transaction,
+    arrivals,
+    batches,
+    blobs,
+    cases,
+    packets,
+    restoring,
+    seals,
+    search,
+    statements,
+)
 from exchanged.ledger.rows import ArrivalRow, PacketRow, ReceiptSummary
 from exchanged.ledger.times import stamp
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import ORDINARY, URGENT, Statements
 from exchanged.states import DestinationState, Event, PacketState
 from exchanged.storing import relations_of, store
+from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, Packet, Priority, ReceiptKind, Seal
 from packet_spec.seal_document import blob_parts
 from packet_spec.waybill_model import BlobReference
+
+_LIES_THERE: frozenset[str] = frozenset(
+    {ReceiptKind.DELIVERED, ReceiptKind.COLLECTED, ReceiptKind.SIGNED}
+)
 
 
 def adopted_verdict(transaction: Transaction, seal: Seal) -> ReceiptSummary | None:
@@ -60,6 +77,51 @@ def is_hearsay(transaction: Transaction, known: PacketRow) -> bool:
     )
 
 
+def was_accepted(transaction: Transaction, key: PacketKey, attempt: int, content_digest: str) -> bool:
+    """This node's own ``accepted`` receipt for that attempt and content is recorded."""
+    return any(
+        row.own and row.kind == ReceiptKind.ACCEPTED.value and not row.recipient
+        and (row.attempt, row.content_digest) == (attempt, content_digest)
+        for row in statements.summaries_of(transaction.connection, key)
+    )  # fmt: skip
+
+
+def lies_with_all(transaction: Transaction, seal: Seal) -> bool:
+    """Every recipient has signed that this attempt is with it."""
+    signed = {
+        row.recipient
+        for row in statements.summaries_of(transaction.connection, seal.key)
+        if row.kind in _LIES_THERE
+        and (row.attempt, row.content_digest) == (seal.attempt, seal.content_digest)
+    }
+    return signed.issuperset(seal.recipients)
+
+
+def note_case(transaction: Transaction, packet: PacketRow) -> None:
+    """The case index and the order in the case know a remembered packet by its first number (C15, C17).
+
+    Only what this node accepted, by its own receipt: anybody may say in which case his packet was.
+    """
+    case = restoring.case_of(packet.case_key)
+    if case is None or packet.own or packet.transit or packet.bytes_at is not None:
+        return
+    if cases.case_of_packet(transaction.connection, packet.key):
+        return
+    if not was_accepted(transaction, packet.key, packet.attempt, packet.content_digest):
+        return
+    before = cases.cases_of(transaction.connection, (case,))
+    cases.record(
+        transaction,
+        before[0] if before else f"{packet.key.sender}/{packet.key.packet_id}",
+        (),
+        (case,),
+        (packet.key.sender, *packet.recipients),
+        packet.business_type,
+        packet.key,
+        at=_accepted_at(transaction, packet.key),
+    )
+
+
 def refuse_again(
     transaction: Transaction, row: ArrivalRow, known: PacketRow | None, examined: Examined, said: Statements
 ) -> None:
@@ -94,7 +156,7 @@ def take_back(
     _send_on(transaction, number, seal)
     settle_by_receipts(transaction, packets.get(transaction.connection, number))
     if examined.packet is not None:
-        _note_case(transaction, seal, examined.packet)
+        _note_every_number(transaction, seal, examined.packet)
 
 
 def _give_bytes(transaction: Transaction, row: ArrivalRow, known: PacketRow, examined: Examined) -> None:
@@ -133,17 +195,12 @@ def _send_on(transaction: Transaction, number: int, seal: Seal) -> None:
     transaction.wake("delivery")
 
 
-def _note_case(transaction: Transaction, seal: Seal, packet: Packet) -> None:
+def _note_every_number(transaction: Transaction, seal: Seal, packet: Packet) -> None:
     """Every number of it, as when it was accepted; cases are joined by nobody here."""
     connection, envelope = transaction.connection, packet.envelope
     found = [cases.case_of_packet(connection, seal.key), *cases.cases_of(connection, envelope.case_numbers)]
     if envelope.in_reply_to:
         found.append(cases.case_of_packet(connection, envelope.in_reply_to))
-    times = [
-        row.issued_at
-        for row in statements.summaries_of(connection, seal.key)
-        if row.kind == ReceiptKind.ACCEPTED.value
-    ]
     cases.record(
         transaction,
         next(filter(None, found), f"{seal.key.sender}/{seal.key.packet_id}"),
@@ -152,5 +209,15 @@ def _note_case(transaction: Transaction, seal: Seal, packet: Packet) -> None:
         (seal.key.sender, *seal.recipients),
         seal.business_type,
         seal.key,
-        at=stamp(min(times)) if times else "",
+        at=_accepted_at(transaction, seal.key),
     )
+
+
+def _accepted_at(transaction: Transaction, key: PacketKey) -> str:
+    """When it was accepted first, for its place in the case; empty where nobody knows."""
+    times = [
+        row.issued_at
+        for row in statements.summaries_of(transaction.connection, key)
+        if row.kind == ReceiptKind.ACCEPTED.value
+    ]
+    return stamp(min(times)) if times else ""

@@ -48,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks at this node: its own code or its agency's, with the keys for it.
+    """Who speaks at this node: ``issuer``, its agency or itself, for a recipient; else ``node``.
 
     A bridge has no receipt key: it issues no receipts.
     """
@@ -116,7 +116,8 @@ class Statements:
             seal_digest=subject.seal_digest,
             business_type=subject.business_type,
             recipient=recipient,
-            issued_by=self._speaker.issuer,
+            # Of the whole packet the admitting node speaks, whose name need not be that of an agency (C21).
+            issued_by=self._speaker.issuer if recipient else self._speaker.node,
             issued_at=transaction.issue_time(),
             number=transaction.next_number("receipt-number"),
             findings=_as_many_as_fit(findings),

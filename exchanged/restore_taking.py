@@ -14,19 +14,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from exchanged.decisions import Suspicious
-from exchanged.ledger import Transaction, answering, cases, effects, packets, restoring, statements
+from exchanged.ledger import Transaction, answering, effects, packets, restoring, statements
 from exchanged.ledger.answering import Asked
 from exchanged.ledger.restoring import PeerState
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.ledger.times import stamp
+from exchanged.readmission import note_case, was_accepted
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
 from exchanged.routing import has_to_do_with, next_hop, route_to_node
-from exchanged.states import FINAL_DESTINATIONS, DestinationState, Event, PacketState
+from exchanged.states import (
+    FINAL_DESTINATIONS,
+    RETRYABLE_DESTINATIONS,
+    DestinationState,
+    Event,
+    PacketState,
+)
 from exchanged.trust import Trust
 from packet_spec.directory import ancestors
-from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from packet_spec.note import Note
 from packet_spec.note_rules import RESTORE
@@ -42,6 +47,9 @@ from packet_spec.restoring import (
 
 _D = DestinationState
 _UNDER_WAY: frozenset[str] = frozenset({_D.QUEUED, _D.ON_HOLD, _D.OFFERED, _D.HANDED_OVER})
+# A node in between says passed-on of all that it handed over, delivered or not.
+_ENDED: frozenset[str] = FINAL_DESTINATIONS - {_D.PASSED_ON}
+_NOT_TAKEN: frozenset[str] = frozenset({ReceiptKind.REFUSED, ReceiptKind.UNDELIVERABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class RestoreNotes:
             packet.key
             for packet in page.packets
             if self._may_say(node, link, packet)
-            and not (is_over and packets.find(transaction.connection, packet.key))
+            and not (is_over and self._stands(transaction, packet))
             and self._meet(transaction, link, packet, is_sure=page.sure)
         ]
         for start in range(0, len(wanted), WANTED):
@@ -112,6 +120,11 @@ class RestoreNotes:
             state = PeerState.LISTED if page.final or not is_above else PeerState.PARTLY
             restoring.set_peer(transaction, node, link, state)
         return True
+
+    def _stands(self, transaction: Transaction, found: KnownPacket) -> bool:
+        """A node that works lets nobody change what it knows; what only passes through may come again."""
+        known = packets.find(transaction.connection, found.key)
+        return known is not None and not (known.transit and known.attempt == found.attempt)
 
     def _meet(self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool) -> bool:
         """One packet of an answer. True: its bytes shall come again."""
@@ -130,11 +143,13 @@ class RestoreNotes:
             return self._meet_admitted(transaction, link, known, found, is_new=is_new)
         if self.agency and self.agency in self._recipients(found):
             return found.given and is_new and self._meet_delivered(transaction, link, found, is_sure=is_sure)
-        # In between: what is under way goes on, what has passed has passed.
+        # In between: what is under way goes on, what has passed has passed. One row stands for both passages,
+        # up and down, so that only what is still held for this very one is certainly not lost (C14).
+        is_held = known is not None and known.state is PacketState.ACTIVE and known.came_by == link
         return (
             found.given
             and found.has_bytes
-            and is_new
+            and (is_new or not is_held)
             and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
         )
 
@@ -149,11 +164,14 @@ class RestoreNotes:
             self.trust.directory, self.node, node, found.key.sender, () if found.given else recipients
         ):
             return False
-        if found.given:
-            return self._road(found.key.sender) == link
         admitting = route_to_node(self.trust.directory, self.node, sender.admitting_node, came_from="")
-        roads = {self._road(recipient) for recipient in recipients}
-        return link in {*roads, self.links.name_of(admitting.neighbour)}
+        towards_admitting = self.links.name_of(admitting.neighbour)
+        if found.given:
+            # Where it turned it comes down to a node in between by another link than it went up (C16).
+            return link == self._road(found.key.sender) or (
+                sender.node != self.node and link == towards_admitting
+            )
+        return link in {*(self._road(recipient) for recipient in recipients), towards_admitting}
 
     def _recipients(self, found: KnownPacket) -> tuple[str, ...]:
         return (found.receiver, *found.copy_to)
@@ -186,9 +204,7 @@ class RestoreNotes:
         is_new: bool,
     ) -> bool:
         if not found.given:
-            if known is None or not is_new or known.state is PacketState.REFUSED:
-                # A later attempt comes from its sender: no recipient's word takes the place of bytes.
-                self._remember_admitted(transaction, link, known, found, is_new=is_new)
+            self._remember_admitted(transaction, link, known, found, is_new=is_new)
             return False
         if not found.has_bytes:
             if is_new:
@@ -216,19 +232,18 @@ class RestoreNotes:
         *,
         is_new: bool,
     ) -> None:
-        """A recipient has it from here, so it was admitted: known again, with its case.
-
-        ``link`` leads there.
-        """
+        """Others say that it was handed in, or that they have it from here, over ``link``."""
         if is_new:
+            if not self._may_remember(transaction, known, found):
+                return
             sender_road = self._road(found.key.sender)
             number = restoring.remember_packet(
                 transaction, found, came_by=sender_road or link or "-", state=PacketState.ACTIVE
             )
             for recipient in self._recipients(found):
                 packets.add_destination(transaction, number, recipient, _D.QUEUED, self._road(recipient))
-            note_case(transaction, found)
             known = packets.get(transaction.connection, number)
+            note_case(transaction, known)
         assert known is not None  # noqa: S101 - it is known by now
         for destination in packets.destinations(transaction.connection, known.id):
             # With bytes here it is offered again in any case, and recognised there.
@@ -242,60 +257,45 @@ class RestoreNotes:
                 packets.move(transaction, known, moved, Event.ACKNOWLEDGE)
         settle_by_receipts(transaction, packets.get(transaction.connection, known.id))
 
+    def _may_remember(self, transaction: Transaction, known: PacketRow | None, found: KnownPacket) -> bool:
+        """This node accepted that attempt, by its own receipt; or that may still come behind this.
+
+        What stands on others' word alone takes the place of nothing, and is forgotten when the restore ends.
+        """
+        if was_accepted(transaction, found.key, found.attempt, found.content_digest):
+            return known is None or known.bytes_at is None
+        return known is None and restoring.is_going_on(transaction.connection)
+
     # --- at a node that delivers it -------------------------------------------------------------
 
     def _meet_delivered(
         self, transaction: Transaction, link: str, found: KnownPacket, *, is_sure: bool
     ) -> bool:
-        """Delivered before, by our own receipts; else it comes again, and nobody may know whether it was."""
+        """Delivered before, by our own receipts; else it comes again, and nobody may know whether it was.
+
+        Nothing is remembered of what a node in between says alone: it may lie here unjudged, or be lost.
+        """
         state = dict(found.destinations).get(self.agency, "")
         own = [
             receipt
             for receipt in statements.summaries_of(transaction.connection, found.key)
-            if receipt.own and receipt.attempt == found.attempt and receipt.recipient == self.agency
+            if receipt.own
+            and (receipt.attempt, receipt.content_digest) == (found.attempt, found.content_digest)
+            and receipt.recipient == self.agency
         ]
-        if not own and state not in FINAL_DESTINATIONS and found.has_bytes:
-            if is_sure and not found.offered:
+        if not own and state not in _ENDED:
+            if found.has_bytes and is_sure and not found.offered:
                 restoring.note_fresh(transaction, found.key)
-            return True
-        if not own and state not in FINAL_DESTINATIONS:
-            return False
-        was_taken = [receipt for receipt in own if receipt.kind != ReceiptKind.REFUSED.value]
-        number = restoring.remember_packet(
-            transaction,
-            found,
-            came_by=link,
-            state=PacketState.ACTIVE if was_taken else PacketState.REFUSED if own else PacketState.DONE,
-        )
+            return found.has_bytes
+        was_taken = [receipt for receipt in own if receipt.kind not in _NOT_TAKEN]
+        if was_taken:
+            ended = PacketState.ACTIVE
+        else:
+            # After these a higher attempt is taken.
+            ended = PacketState.REFUSED if own or state in RETRYABLE_DESTINATIONS else PacketState.DONE
+        number = restoring.remember_packet(transaction, found, came_by=link, state=ended)
         if was_taken:
             packets.add_destination(transaction, number, self.agency, _D.ARRIVED)
             settle_by_receipts(transaction, packets.get(transaction.connection, number))
         return False
 
-
-def note_case(transaction: Transaction, found: KnownPacket) -> None:
-    """The case index and the order in the case know a remembered packet by its first number (C15, C17)."""
-    case = restoring.case_of(found.case_key)
-    if case is None or cases.case_of_packet(transaction.connection, found.key):
-        return
-    before = cases.cases_of(transaction.connection, (case,))
-    cases.record(
-        transaction,
-        before[0] if before else f"{found.key.sender}/{found.key.packet_id}",
-        (),
-        (case,),
-        (found.key.sender, found.receiver, *found.copy_to),
-        found.business_type,
-        found.key,
-        at=accepted_at(transaction, found.key),
-    )
-
-
-def accepted_at(transaction: Transaction, key: PacketKey) -> str:
-    """When it was accepted first, for its place in the case; empty where nobody knows."""
-    times = [
-        receipt.issued_at
-        for receipt in statements.summaries_of(transaction.connection, key)
-        if receipt.kind == ReceiptKind.ACCEPTED.value
-    ]
-    return stamp(min(times)) if times else ""

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from exchanged.ledger import answering, batches, search
+from exchanged.ledger import answering, batches, packets, search
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
@@ -46,6 +46,15 @@ OVER: Final = frozenset({PeerState.DONE, PeerState.SKIPPED})
 _MOST_NUMBERS: Final = 10**15
 # Behind a batch that lacks a blob others go on; so many never do.
 _BETWEEN: Final = 100_000
+
+# What is under way by others' word alone: neither its seal nor a receipt of our own ever was here.
+_TOLD_ONLY: Final = (
+    "SELECT id FROM packet WHERE state = 'active' AND own = 0 AND transit = 0 AND spool IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM seal WHERE seal.digest = packet.seal_digest)"
+    " AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.sender = packet.sender"
+    " AND receipt.packet_id = packet.packet_id AND receipt.own = 1 AND receipt.attempt = packet.attempt"
+    " AND receipt.content_digest = packet.content_digest)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +171,8 @@ def finish(transaction: Transaction) -> None:
     answering.start_over(transaction)
     transaction.execute("DELETE FROM restore_wanted")
     transaction.execute("DELETE FROM restore_promised")
+    for row in transaction.execute(_TOLD_ONLY).fetchall():
+        packets.forget(transaction, packets.get(transaction.connection, row["id"]))
     transaction.event("restore-finished")
 
 
