@@ -175,9 +175,9 @@ class Offering:
 
         What waits there for its blobs alone, or for one before it that finds no room, leaves room for others.
         """
-        rows, limit = self._open(), self.link.limits.open_batches
-        committed = [row for row in rows if row.state == batches.COMMITTED]
-        return len(committed) - self._putting.went_past(committed) < limit and len(rows) < 4 * limit
+        limit = self.link.limits.open_batches
+        committed = [row for row in self._open() if row.state == batches.COMMITTED]
+        return len(committed) - self._putting.went_past(committed) < limit and len(committed) < 4 * limit
 
     def _look_at_own_files(self) -> None:
         """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
