@@ -5,8 +5,8 @@ blobs (C6); what is beyond either is never taken, and everything behind it waits
 no room waits in the queue. What names blobs and comes behind it waits too, so that it has its turn; what
 names none goes past, unless it is of the same case and receiver (C15; of what only passes through nobody here
 knows the case: of the same sender and receiver). With no other blobs under way a packet has room however many
-it names: that is ``PARTS`` at most. Nor has any room while twice ``open_batches`` batches wait for theirs, since
-every acknowledgement of the neighbour names them all.
+it names: that is ``PARTS`` at most. None has room while twice ``open_batches`` batches wait for theirs: each
+acknowledgement of the neighbour names all of these.
 
 Leaves to others: what is in a batch already, however many blobs it names. Known limits: of the names that a
 reader reads this node knows only its own setting (``[limits] scan_names``), of which it fills half; and where

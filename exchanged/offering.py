@@ -16,7 +16,7 @@ from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blob_room import BlobRoom
 from exchanged.disabling import is_disabled_now
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import TransportError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
     Transaction,
@@ -117,11 +117,16 @@ class Offering:
         """A blob has had its turn and is not whole there: go on with it after whatever else is due."""
         return self._putting.is_unfinished
 
+    @property
+    def trouble(self) -> TransportError | None:
+        """What found no room in the last step, or broke a blob off; all the rest was tried."""
+        return self._putting.trouble
+
     def step(self) -> tuple[bool, float | None]:
         """Compose and put what is due.
 
         Returns whether something new lies in the mailbox, and in how many seconds a packet that must
-        wait for its order may go. What finds no room is raised when all the rest was tried.
+        wait for its order may go.
         """
         self._putting.begin()
         self._look_at_own_files()
@@ -145,7 +150,6 @@ class Offering:
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
-        self._putting.end()
         self._tidy()
         return changed, waits
 
@@ -154,9 +158,7 @@ class Offering:
         self._putting.begin()
         self._look_at_own_files()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        changed = self._acknowledge(current)
-        self._putting.end()
-        return changed
+        return self._acknowledge(current)
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
