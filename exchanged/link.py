@@ -98,7 +98,7 @@ class LinkStation:
         self._down = False
         if more:
             return NOW
-        if self._landing.is_unfinished or self._offering.is_unfinished:
+        if self._landing.blobs.is_unfinished or self._offering.is_unfinished:
             self._ring(changed=changed)
             return NOW
         delays = [self._link.limits.scan_seconds]

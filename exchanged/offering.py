@@ -367,7 +367,9 @@ class Offering:
     def _detailed(self, exception: BatchException) -> BatchException:
         """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
         corrupt = [
-            self.landing.corrupt[blob].times for blob in exception.blobs if blob in self.landing.corrupt
+            self.landing.blobs.corrupt[blob].times
+            for blob in exception.blobs
+            if blob in self.landing.blobs.corrupt
         ]
         if exception.kind is ExceptionKind.NEED and corrupt:
             return BatchException(exception.number, exception.kind, f"again {sum(corrupt)}", exception.blobs)

@@ -12,11 +12,13 @@ import pytest
 from cli.fiction.case_file import CaseFile
 from exchanged.errors import CheckTakesLongError
 from exchanged.examine import ExamineWork
-from exchanged.ledger import Transaction
+from exchanged.ledger import Ledger, Transaction
 from exchanged.pool import InlinePool
+from packet_spec.model import ItemKind, ReceiptKind
 from tests.custody.test_turns import LARGE, SMALL, delivered, drop, rounds
 from tests.support.bridging import rows as rows_of
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.province import Province, node, station, video_packet
 
 ORDER_WAIT_SECONDS = 300.0
 
@@ -136,3 +138,37 @@ def test_c15_behind_a_large_packet_nobody_waits_for_longer_than_the_limit(world:
     world.clock.advance(20)
     rounds(world, 10)
     assert delivered(world) == sorted([LARGE, SMALL])
+
+
+def test_c15_what_was_late_is_decided_before_what_landed_behind_it(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The large part comes in the same look as the next batch, and the judge may be at work at any moment."""
+    first = video_packet(province, seed=1)
+    second = province.police.seal(
+        province.request("common.correct", seed=1, supersedes=first.key.packet_id)
+    )
+    province.police.send(first, blobs=False)
+    province.run()
+    assert [state for state, _ in province.arrivals()] == ["needing"]
+    write, judge, is_busy = Ledger.write, station(province, "judge"), []
+
+    def watched(self: Ledger, act: Callable[..., Any]) -> Any:
+        """As the judge's own thread may do between any two writes."""
+        answer = write(self, act)
+        if not is_busy:
+            is_busy.append(True)
+            judge.step()
+            judge.step()
+            is_busy.clear()
+        return answer
+
+    monkeypatch.setattr(Ledger, "write", watched)
+    for content in first.blobs.values():
+        province.police.put_blob(content)
+    province.police.send(second)
+    province.run()
+    monkeypatch.undo()
+    assert {receipt.kind for receipt in province.receipts(province.police)} == {ReceiptKind.ACCEPTED}
+    assert province.procuratorate.items(ItemKind.PACKET) == [first.data, second.data]
+    assert node(province).errors == []
