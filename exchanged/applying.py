@@ -26,6 +26,7 @@ from exchanged.ledger import (
     packets,
     restoring,
     statements,
+    undecided,
 )
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.readmission import note_case
@@ -238,6 +239,7 @@ class Applying:
         effects.intend(transaction, "receipt-file", str(number))
         effects.intend(transaction, "status", f"packet:{packet.id}")
         transaction.wake("intake")
+        undecided.wake_behind(transaction, packet.id)
 
     def _follow(self, transaction: Transaction, packet: PacketRow, number: int, came_by: str) -> None:
         """A receiver can do nothing with a packet whose ``accepted`` receipt stayed behind here (C14)."""

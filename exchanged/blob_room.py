@@ -5,7 +5,8 @@ blobs (C6); what is beyond either is never taken, and everything behind it waits
 no room waits in the queue. What names blobs and comes behind it waits too, so that it has its turn; what
 names none goes past, unless it is of the same case and receiver (C15; of what only passes through nobody here
 knows the case: of the same sender and receiver). With no other blobs under way a packet has room however many
-it names: that is ``PARTS`` at most.
+it names: that is ``PARTS`` at most. None has room while twice ``open_batches`` batches wait for theirs: each
+acknowledgement of the neighbour names all of these.
 
 Leaves to others: what is in a batch already, however many blobs it names. Known limits: of the names that a
 reader reads this node knows only its own setting (``[limits] scan_names``), of which it fills half; and where
@@ -28,14 +29,17 @@ class BlobRoom:
     link: LinkContext
     _room: int = field(init=False)
     _is_alone: bool = field(init=False)
-    _is_over: bool = False
+    _is_over: bool = field(init=False)
     _named: set[str] = field(default_factory=set)
     _stopped: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        under_way = blobs.count_open(self.link.ledger.read(), self.link.name)
-        self._room = min(self.link.limits.scan_names // 2, batches.BLOBS_TOLD) - under_way
+        connection, limits = self.link.ledger.read(), self.link.limits
+        under_way = blobs.count_open(connection, self.link.name)
+        self._room = min(limits.scan_names // 2, batches.BLOBS_TOLD) - under_way
         self._is_alone = under_way == 0
+        rows = batches.open_batches(connection, self.link.name)
+        self._is_over = sum(row.state == batches.NEEDING for row in rows) >= 2 * limits.open_batches
 
     def takes(self, packet: PacketRow) -> bool:
         """It may stand in the batch: its blobs have room, and it overtakes nothing that had none."""

@@ -14,6 +14,7 @@ from typing import Final
 from exchanged import forks
 from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
+from exchanged.blob_fetching import BlobFetching, require_room
 from exchanged.complaints import Complaints
 from exchanged.errors import (
     IncarnationClosedError,
@@ -24,8 +25,7 @@ from exchanged.errors import (
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool, unverified
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
-from exchanged.log import event_line
-from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, classify
 from exchanged.needing import Needing
 from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
@@ -33,7 +33,7 @@ from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState
 from exchanged.strange_numbers import StrangeNumbers
-from exchanged.transport import TURN_SECONDS, Listing
+from exchanged.transport import Listing
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -66,26 +66,16 @@ class _Landed:
 
 
 @dataclass(slots=True)
-class Corrupt:
-    """A blob file of the neighbour that is not what it claims: how often, and when to look again."""
-
-    times: int
-    look_again: float
-
-
-@dataclass(slots=True)
 class Landing:
-    """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
+    """Lands for one link; ``blobs`` are fetched beside its batches.
 
-    ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
     ``lying`` are batches that were disposed of here and lay in the mailbox at the last look all the same: the
     neighbour has not heard of it, or not tidied up yet.
     """
 
     link: LinkContext
     settling: Settling
-    corrupt: dict[str, Corrupt] = field(default_factory=dict)
-    is_unfinished: bool = False
+    blobs: BlobFetching = field(init=False)
     lying: frozenset[str] = frozenset()
     _refused: dict[str, Edition] = field(default_factory=dict)
     _ack: AckFile = field(default_factory=AckFile)
@@ -96,6 +86,7 @@ class Landing:
     _needing: Needing = field(init=False)
 
     def __post_init__(self) -> None:
+        self.blobs = BlobFetching(self.link)
         self._complaints = Complaints(self.link)
         self._published = PublishedLanding(self.link, self._complaints.tell)
         self._strange = StrangeNumbers(self.link)
@@ -106,7 +97,7 @@ class Landing:
 
         What was fetched whole before the transport failed is landed all the same.
         """
-        self.is_unfinished = False
+        self.blobs.is_unfinished = False
         files = {file.name: file.size for file in listing.files}
         self._forget_absent(files)
         self._published.land({file.name: file for file in listing.files})
@@ -117,7 +108,7 @@ class Landing:
         trouble: ExchangeError | None = None
         try:
             trouble = self._fetch_batches(names, files, landed)
-            self._fetch_blobs(files, landed, fetched)
+            self.blobs.fetch(files, [found.batch for found in landed if found.batch], fetched)
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
@@ -137,10 +128,17 @@ class Landing:
         self._ack = AckFile()
 
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
-        """Land in one transaction; a file that did not become part of the spool goes."""
+        """Land in one transaction; a file that did not become part of the spool goes.
+
+        Before it, what only lacked the blobs that came goes to the judge: it comes first in its case (C15).
+        """
         try:
-            if landed or fetched:
-                self.link.ledger.write(lambda transaction: self._land(transaction, landed, fetched))
+            if fetched:
+                self.link.ledger.write(lambda transaction: self._store(transaction, fetched))
+                self._needing.blobs_came()
+            self._needing.complete()
+            if landed:
+                self.link.ledger.write(lambda transaction: self._land(transaction, landed))
         except VolumeDamagedError:
             # Whether it was committed is not known: the next start looks.
             raise
@@ -153,9 +151,6 @@ class Landing:
                 self._discard(found)
                 if not self._needing.is_put_off(found.name):
                     self._passed_over.add(found.name)
-        if fetched:
-            self._needing.blobs_came()
-        self._needing.complete()
 
     def _fetch_batches(
         self, names: list[str], files: Mapping[str, int], landed: list[_Landed]
@@ -174,18 +169,13 @@ class Landing:
             if tried == BATCHES_A_STEP or size >= no_room_for:
                 continue
             try:
-                self._require_room(size)
+                require_room(self.link, size)
                 tried += 1
                 if (found := self._fetch_batch(name)) is not None:
                     landed.append(found)
             except NoSpaceError as error:
                 full, no_room_for = error, size
         return full
-
-    def _require_room(self, size: int) -> None:
-        """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
-        if size > _ALWAYS_TAKEN_BYTES:
-            self.link.floor.require(size)
 
     def _discard(self, found: _Landed) -> None:
         if found.path is not None:
@@ -298,80 +288,13 @@ class Landing:
                 "an operator has closed this incarnation of the neighbour", found=waybill.incarnation
             )
 
-    def _fetch_blobs(
-        self, files: Mapping[str, int], landed: list[_Landed], fetched: dict[str, tuple[int, int]]
-    ) -> None:
-        """Fetch what these batches, or earlier ones, wait for; ``fetched``: digest -> (generation, size).
-
-        A blob that is stored already but to which the neighbour has no title is still read whole:
-        only its own upload proves that it has it (C9).
-        """
-        if self.link.peer_is_disabled:
-            return
-        connection = self.link.ledger.read()
-        sizes = dict(blobs.lacking(connection, self.link.name))
-        for found in landed:
-            for entry in found.batch.items if found.batch else ():
-                for blob in entry.item.blobs:
-                    if not blobs.is_present_for(connection, blob.digest, self.link.peer):
-                        sizes[blob.digest] = blob.size
-        self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
-        ends = self.link.clock.monotonic() + TURN_SECONDS
-        for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
-            name = blob_name(digest)
-            if name not in files or not self._is_worth_reading(digest):
-                continue
-            if self.is_unfinished or self.link.clock.monotonic() >= ends:
-                self.is_unfinished = True
-                break
-            if files[name] != size:
-                self._note_corrupt(digest)
-                continue
-            self._require_room(size)
-            generation = blobs.next_generation(connection, digest)
-            taken = self._take_in(digest, generation, size)
-            if taken is None:
-                self.is_unfinished = True
-            elif taken:
-                fetched[digest] = (generation, size)
-                self.corrupt.pop(digest, None)
-            else:
-                self._note_corrupt(digest)
-
-    def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
-        """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
-        try:
-            return self.link.blobs.take_in(
-                digest,
-                generation,
-                size,
-                lambda partial: self.link.transport.fetch(blob_name(digest), partial, limit_bytes=size),
-                self.link.name,
-            )
-        except TransportFileError:
-            return False
-
-    def _is_worth_reading(self, digest: str) -> bool:
-        """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
-        known = self.corrupt.get(digest)
-        return known is None or self.link.clock.monotonic() >= known.look_again
-
-    def _note_corrupt(self, digest: str) -> None:
-        times = self.corrupt[digest].times + 1 if digest in self.corrupt else 1
-        wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
-        self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
-        event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
-
-    def _land(
-        self,
-        transaction: Transaction,
-        landed: list[_Landed],
-        fetched: Mapping[str, tuple[int, int]],
-    ) -> None:
+    def _store(self, transaction: Transaction, fetched: Mapping[str, tuple[int, int]]) -> None:
         for digest, (generation, size) in fetched.items():
             blobs.store(transaction, digest, generation, size)
             blobs.entitle(transaction, digest, self.link.peer)
             blobs.found(transaction, self.link.name, digest)
+
+    def _land(self, transaction: Transaction, landed: list[_Landed]) -> None:
         for found in landed:
             self._land_batch(transaction, found)
         unverified.forget_bad(transaction, self.link.name)

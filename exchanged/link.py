@@ -10,7 +10,13 @@ from contextlib import suppress
 
 from exchanged import forks
 from exchanged.bell import LAST_REPEAT_SECONDS, ring_again_in
-from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError, VolumeDamagedError
+from exchanged.errors import (
+    LedgerBusyError,
+    LedgerDamagedError,
+    NoSpaceError,
+    TransportError,
+    VolumeDamagedError,
+)
 from exchanged.landing import Landing
 from exchanged.ledger import batches, clock_memory
 from exchanged.link_context import LinkContext
@@ -69,20 +75,21 @@ class LinkStation:
         if self._marked:
             self._landing.look_again()
             self._marked = False
-        full: NoSpaceError | None = None
+        trouble: TransportError | None = None
         more = False
         try:
+            listing = self._link.transport.list_names()
             try:
-                more = self._landing.step(self._link.transport.list_names())
-            except NoSpaceError as error:
-                # What goes out, and what is known to have arrived there, makes room here.
-                full = error
-            if not more and full is None:
+                more = self._landing.step(listing)
+            except TransportError as error:
+                # Without room here: what goes out, and what is known to have arrived there, makes some. And
+                # where the line broke at a blob, what is small and acknowledgements must not wait for it.
+                trouble = error
+            if not more and trouble is None:
                 # Everything that lies there has landed: what a restored neighbour asked can be told (C23).
                 self._answers.step()
             changed, waits = self._offering.step()
-            if full is not None:
-                raise full
+            self._raise(trouble or self._offering.trouble, changed=changed)
         except VolumeDamagedError:
             # Nothing may be written any more, not even that the link is down.
             raise
@@ -93,7 +100,7 @@ class LinkStation:
         self._down = False
         if more:
             return NOW
-        if self._landing.is_unfinished or self._offering.is_unfinished:
+        if self._landing.blobs.is_unfinished or self._offering.is_unfinished:
             self._ring(changed=changed)
             return NOW
         delays = [self._link.limits.scan_seconds]
@@ -108,6 +115,7 @@ class LinkStation:
         """Two speak under one name: nothing is taken or offered, and both copies read that here (C15)."""
         try:
             changed = self._offering.tell()
+            self._raise(self._offering.trouble, changed=changed)
         except VolumeDamagedError:
             raise
         except Exception as error:
@@ -118,6 +126,14 @@ class LinkStation:
         if changed and self._rings:
             self._link.transport.ring()
         return self._link.limits.scan_seconds
+
+    def _raise(self, trouble: TransportError | None, *, changed: bool) -> None:
+        """What did not stop the round. Of what is new there the neighbour hears all the same (C7)."""
+        if trouble is None:
+            return
+        if changed and self._rings:
+            self._link.transport.ring()
+        raise trouble
 
     def _failed(self, error: Exception) -> None:
         self._offering.forget()

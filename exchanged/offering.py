@@ -6,7 +6,6 @@ disposed of a batch its file is put again whenever it is missing, as the same by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -15,8 +14,9 @@ from exchanged import forks
 from exchanged.ack_again import AckAgain
 from exchanged.batch import BatchSource, Content, batch_size
 from exchanged.blob_room import BlobRoom
+from exchanged.case_order import CaseOrder
 from exchanged.disabling import is_disabled_now
-from exchanged.errors import VolumeDamagedError
+from exchanged.errors import TransportError, VolumeDamagedError
 from exchanged.landing import Landing
 from exchanged.ledger import (
     Transaction,
@@ -32,17 +32,17 @@ from exchanged.ledger import (
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
-from exchanged.order import Candidate, choose, needs_no_offer
+from exchanged.order import needs_no_offer
 from exchanged.published import lacked_here, published_for, published_source
 from exchanged.putting import Putting
 from exchanged.ranges import SpoolRange
 from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
-from exchanged.states import DestinationState, Event, PacketState
+from exchanged.states import DestinationState, Event
 from exchanged.unread import Unread
 from exchanged.untaken import Untaken
-from packet_spec.identity import PacketKey, sha256_hex
+from packet_spec.identity import sha256_hex
 from packet_spec.limits import WAYBILL_BYTES
 from packet_spec.model import ItemKind
 from packet_spec.signing import PrivateKey, new_hasher
@@ -59,15 +59,6 @@ from packet_spec.waybill_model import (
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
-# Looked at again so soon when a packet waits for the blobs of an earlier one.
-_LATE_SECONDS: Final = 1.0
-# Neither accepted nor final (C15).
-_UNDECIDED: Final = (
-    DestinationState.QUEUED,
-    DestinationState.ON_HOLD,
-    DestinationState.OFFERED,
-    DestinationState.HANDED_OVER,
-)
 # At most what a waybill takes without items and exceptions, for an item, and for a blob that it names.
 _WAYBILL_HEAD_BYTES: Final = 4096
 _ITEM_LINE_BYTES: Final = 320
@@ -100,6 +91,7 @@ class Offering:
     settling: Settling
     landing: Landing
     _putting: Putting = field(init=False)
+    _order: CaseOrder = field(init=False)
     _unread: Unread = field(init=False)
     _untaken: Untaken = field(init=False)
     _again: AckAgain = field(init=False)
@@ -108,6 +100,7 @@ class Offering:
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
+        self._order = CaseOrder(self.link, self._putting)
         self._unread = Unread(self.link)
         self._untaken = Untaken(self.link)
         self._again = AckAgain(self.link.clock, self.link.randomness, SIGN_OF_LIFE_SECONDS)
@@ -117,11 +110,16 @@ class Offering:
         """A blob has had its turn and is not whole there: go on with it after whatever else is due."""
         return self._putting.is_unfinished
 
+    @property
+    def trouble(self) -> TransportError | None:
+        """What found no room in the last step, or broke a blob off; all the rest was tried."""
+        return self._putting.trouble
+
     def step(self) -> tuple[bool, float | None]:
         """Compose and put what is due.
 
         Returns whether something new lies in the mailbox, and in how many seconds a packet that must
-        wait for its order may go. What finds no room is raised when all the rest was tried.
+        wait for its order may go.
         """
         self._putting.begin()
         self._look_at_own_files()
@@ -145,7 +143,6 @@ class Offering:
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
-        self._putting.end()
         self._tidy()
         return changed, waits
 
@@ -154,9 +151,7 @@ class Offering:
         self._putting.begin()
         self._look_at_own_files()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        changed = self._acknowledge(current)
-        self._putting.end()
-        return changed
+        return self._acknowledge(current)
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -175,9 +170,9 @@ class Offering:
 
         What waits there for its blobs alone, or for one before it that finds no room, leaves room for others.
         """
-        rows, limit = self._open(), self.link.limits.open_batches
-        committed = [row for row in rows if row.state == batches.COMMITTED]
-        return len(committed) - self._putting.went_past(committed) < limit and len(rows) < 4 * limit
+        limit = self.link.limits.open_batches
+        committed = [row for row in self._open() if row.state == batches.COMMITTED]
+        return len(committed) - self._putting.went_past(committed) < limit and len(committed) < 4 * limit
 
     def _look_at_own_files(self) -> None:
         """Learn which of our files lie there: at start, after a failure, and with the slow scan."""
@@ -202,14 +197,8 @@ class Offering:
             return self._plan(current)
         if not rows:
             return [], None
-        # What comes again came in its order before.
         again = {row.id for row in rows if row.again}
-        behind = self._behind_late_blobs(found) - again
-        ordered = {number: packet for number, packet in found.items() if number not in again | behind}
-        allowed, waits = self._in_order(ordered)
-        allowed |= again
-        if behind:
-            waits = _LATE_SECONDS if waits is None else min(waits, _LATE_SECONDS)
+        allowed, waits = self._order.allowed(found, again, self._open())
         planned: list[_Planned] = []
         head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
@@ -235,15 +224,6 @@ class Offering:
         row = answering.opening_due(self.link.ledger.read(), self.link.name, self.link.peer)
         entry = None if row is None else self._planned(row, None)
         return [] if entry is None else [entry]
-
-    def _behind_late_blobs(self, found: Mapping[int, PacketRow]) -> set[int]:
-        """Which of these would overtake an earlier one of their case whose blobs are on their way (C15)."""
-        streams = self._putting.late_streams(self._open())
-        return {
-            number
-            for number, packet in found.items()
-            if streams.get((packet.case_key, packet.receiver), packet.id) < packet.id
-        }
 
     def _withdraw(self, transaction: Transaction, rows: list[OutgoingRow]) -> None:
         """What became final everywhere before it was offered needs no offer."""
@@ -272,38 +252,6 @@ class Offering:
                     transaction, packet, destination, Event.RECEIPT_EXPIRED, detail={"before": "offered"}
                 )
         effects.intend(transaction, "status", f"packet:{packet.id}")
-
-    def _in_order(self, found: dict[int, PacketRow]) -> tuple[frozenset[int], float | None]:
-        """C15 binds the sender's own packets; what passes through keeps the order of landing."""
-        passing = {number for number, packet in found.items() if not packet.own}
-        in_a_case = any(packet.own and packet.case_key for packet in found.values())
-        held = batches.held_streams(self.link.ledger.read(), self.link.name) if in_a_case else {}
-        own = [
-            Candidate(
-                number,
-                packet.sealed_at,
-                packet.case_key,
-                packet.receiver,
-                held.get((packet.case_key, packet.receiver), packet.id) < packet.id
-                or self._has_open_named(packet),
-            )
-            for number, packet in found.items()
-            if packet.own
-        ]
-        choice = choose(own, self.link.clock.now(), self.link.limits.order_wait_seconds)
-        return frozenset(passing | set(choice.offer)), choice.look_again_seconds
-
-    def _has_open_named(self, packet: PacketRow) -> bool:
-        connection = self.link.ledger.read()
-        for packet_id in (packet.in_reply_to, packet.supersedes):
-            if not packet_id:
-                continue
-            named = packets.find(connection, PacketKey(packet.key.sender, packet_id))
-            if named is None or named.id == packet.id or named.state is not PacketState.ACTIVE:
-                continue
-            if any(row.state in _UNDECIDED for row in packets.destinations(connection, named.id)):
-                return True
-        return False
 
     def _planned(self, row: OutgoingRow, packet: PacketRow | None) -> _Planned | None:
         connection = self.link.ledger.read()
@@ -419,7 +367,9 @@ class Offering:
     def _detailed(self, exception: BatchException) -> BatchException:
         """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
         corrupt = [
-            self.landing.corrupt[blob].times for blob in exception.blobs if blob in self.landing.corrupt
+            self.landing.blobs.corrupt[blob].times
+            for blob in exception.blobs
+            if blob in self.landing.blobs.corrupt
         ]
         if exception.kind is ExceptionKind.NEED and corrupt:
             return BatchException(exception.number, exception.kind, f"again {sum(corrupt)}", exception.blobs)

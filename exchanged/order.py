@@ -2,7 +2,8 @@
 
 A packet waits while one of the sender's own that it names in inReplyTo or supersedes is neither
 accepted nor final, or while an earlier one of the same case and receiver has not been put before it
-into the same or an earlier batch; at most ``wait_seconds`` after it was sealed.
+into the same or an earlier batch; at most ``wait_seconds`` after it was sealed. Behind one that names blobs,
+which may be checked apart and be passed there, it waits until that one is decided (``case_order``).
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from exchanged.states import PacketState
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A packet that waits to be offered. ``named`` are own packets it names that are still open.
+    """A packet that waits to be offered: its wait is counted from ``since``.
 
-    ``stream`` is (case, receiver); an empty case key means that no order is promised.
+    ``has_open_named``: one that it must not pass is still open. An empty case key means that no order is
+    promised. ``names_blobs``: nothing of its case goes into the same batch behind it.
     """
 
     number: int
-    sealed_at: datetime
+    since: datetime
     case_key: str
     receiver: str
     has_open_named: bool
+    names_blobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,22 @@ def choose(candidates: Sequence[Candidate], now: datetime, wait_seconds: float) 
     """Decide in the order of ``candidates``: of one stream, the order of sealing (``ledger.turns``)."""
     offer: list[int] = []
     blocked: set[tuple[str, str]] = set()
+    behind_blobs: set[tuple[str, str]] = set()
     waits: list[float] = []
     for candidate in candidates:
-        waited = (now - candidate.sealed_at).total_seconds()
         stream = (candidate.case_key, candidate.receiver)
-        must_wait = candidate.has_open_named or (bool(candidate.case_key) and stream in blocked)
+        # What it waits for is only offered now.
+        waited = 0.0 if stream in behind_blobs else (now - candidate.since).total_seconds()
+        must_wait = candidate.has_open_named or (
+            bool(candidate.case_key) and stream in blocked | behind_blobs
+        )
         if must_wait and 0 <= waited < wait_seconds:
             waits.append(wait_seconds - waited)
             blocked.add(stream)
             continue
         offer.append(candidate.number)
+        if candidate.names_blobs:
+            behind_blobs.add(stream)
     return Choice(tuple(offer), _least(waits))
 
 

@@ -36,7 +36,7 @@ class Putting:
     """Puts for one link. ``there`` are names known to lie whole in the mailbox, ``growing`` those half put.
 
     ``is_unfinished``: the last round ended with a blob that is not whole there yet, only because its turn
-    was over.
+    was over. ``trouble``: what found no room in the last round, or broke a blob off; all else was tried.
     """
 
     link: LinkContext
@@ -44,20 +44,15 @@ class Putting:
     there: set[str] = field(default_factory=set)
     growing: set[str] = field(default_factory=set)
     is_unfinished: bool = False
+    trouble: TransportError | None = None
     # The batches that found no room when they were tried last.
     _without_room: set[str] = field(default_factory=set)
-    # Of this round: the size of the smallest batch that found no room, and what was told last.
+    # Of this round: the size of the smallest batch that found no room.
     _no_room_for: int | None = None
-    _full: TransportError | None = None
 
     def begin(self) -> None:
         """A round begins: nothing was refused in it yet."""
-        self._no_room_for, self._full = None, None
-
-    def end(self) -> None:
-        """All was tried. Raises what found no room in this round."""
-        if self._full is not None:
-            raise self._full
+        self._no_room_for, self.trouble = None, None
 
     def look(self) -> None:
         """Learn from the mailbox what of ours lies there, also of an earlier process."""
@@ -78,7 +73,7 @@ class Putting:
         try:
             self.link.transport.put(name, source)
         except _NO_ROOM as error:
-            self._full = error
+            self.trouble = error
             return False
         self.there.add(name)
         return True
@@ -87,7 +82,8 @@ class Putting:
         """Put what of these open batches and their blobs is missing there. True when there was news.
 
         A blob for which there is no room holds up its own packet only: the neighbour asks for it (C6).
-        Past a batch without room go smaller ones behind it: they may hold the receipts that make room.
+        Past a batch without room go smaller ones behind it: they may hold the receipts that make room. And a
+        line that breaks while a blob is on its way ends the turn of the blobs, not that of the batches.
         """
         self.is_unfinished = False
         self._without_room.clear()
@@ -100,7 +96,10 @@ class Putting:
             try:
                 changed |= self._put_blob(digest, generation, size)
             except _NO_ROOM as error:
-                self._full = error
+                self.trouble = error
+            except TransportError as error:
+                self.trouble = error
+                break
         return self._put_batches(rows) or changed
 
     def went_past(self, rows: Iterable[BatchRow]) -> int:
@@ -177,7 +176,7 @@ class Putting:
             try:
                 changed |= self._put_batch(row)
             except _NO_ROOM as error:
-                self._full, self._no_room_for = error, row.size
+                self.trouble, self._no_room_for = error, row.size
                 self._without_room.add(row.name)
         return changed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exchanged.order import Candidate, choose
@@ -42,3 +43,16 @@ def test_c15_nothing_waits_longer_than_the_limit() -> None:
 
 def test_c15_a_clock_set_back_does_not_make_a_packet_wait_for_ever() -> None:
     assert choose([candidate(1, open_named=True, age=-3600)], NOW, 600).offer == (1,)
+
+
+def test_c15_behind_one_that_names_blobs_nothing_of_its_case_goes_into_the_same_batch() -> None:
+    """However long it waited before: what it waits for is only offered now."""
+    large = replace(candidate(1, age=900), names_blobs=True)
+    choice = choose([large, candidate(2, age=900), candidate(3, case="police:B2")], NOW, 600)
+    assert choice.offer == (1, 3)
+    assert choice.look_again_seconds == 600
+
+
+def test_c15_packets_without_a_case_that_name_blobs_hold_nothing_back() -> None:
+    free = [replace(candidate(number, case=""), names_blobs=True) for number in (1, 2)]
+    assert choose(free, NOW, 600).offer == (1, 2)

@@ -1,0 +1,112 @@
+"""Fetching the blobs that batches of a link wait for, in turns; whoever puts a wrong one is asked again (C8).
+
+Leaves to others: what is on the books for them (``landing``). Known limit: a line that breaks at a blob ends
+the turn of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from exchanged.batch import LandedBatch
+from exchanged.errors import TransportFileError
+from exchanged.ledger import blobs
+from exchanged.link_context import LinkContext
+from exchanged.log import event_line
+from exchanged.mailbox import blob_name
+from exchanged.transport import TURN_SECONDS
+from packet_spec.limits import MIB
+
+_ALWAYS_TAKEN_BYTES: Final = 1 * MIB
+
+
+def require_room(link: LinkContext, size: int) -> None:
+    """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
+    if size > _ALWAYS_TAKEN_BYTES:
+        link.floor.require(size)
+
+
+@dataclass(slots=True)
+class Corrupt:
+    """A blob file of the neighbour that is not what it claims: how often, and when to look again."""
+
+    times: int
+    look_again: float
+
+
+@dataclass(slots=True)
+class BlobFetching:
+    """Of one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
+
+    ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
+    """
+
+    link: LinkContext
+    corrupt: dict[str, Corrupt] = field(default_factory=dict)
+    is_unfinished: bool = False
+
+    def fetch(
+        self, files: Mapping[str, int], landing: Iterable[LandedBatch], fetched: dict[str, tuple[int, int]]
+    ) -> None:
+        """Fetch what these batches, or earlier ones, wait for; ``fetched``: digest -> (generation, size).
+
+        A blob that is stored already but to which the neighbour has no title is still read whole:
+        only its own upload proves that it has it (C9).
+        """
+        if self.link.peer_is_disabled:
+            return
+        connection = self.link.ledger.read()
+        sizes = dict(blobs.lacking(connection, self.link.name))
+        for batch in landing:
+            for entry in batch.items:
+                for blob in entry.item.blobs:
+                    if not blobs.is_present_for(connection, blob.digest, self.link.peer):
+                        sizes[blob.digest] = blob.size
+        self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
+        ends = self.link.clock.monotonic() + TURN_SECONDS
+        for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
+            name = blob_name(digest)
+            if name not in files or not self._is_worth_reading(digest):
+                continue
+            if self.is_unfinished or self.link.clock.monotonic() >= ends:
+                self.is_unfinished = True
+                break
+            if files[name] != size:
+                self._note_corrupt(digest)
+                continue
+            require_room(self.link, size)
+            generation = blobs.next_generation(connection, digest)
+            taken = self._take_in(digest, generation, size)
+            if taken is None:
+                self.is_unfinished = True
+            elif taken:
+                fetched[digest] = (generation, size)
+                self.corrupt.pop(digest, None)
+            else:
+                self._note_corrupt(digest)
+
+    def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
+        """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
+        try:
+            return self.link.blobs.take_in(
+                digest,
+                generation,
+                size,
+                lambda partial: self.link.transport.fetch(blob_name(digest), partial, limit_bytes=size),
+                self.link.name,
+            )
+        except TransportFileError:
+            return False
+
+    def _is_worth_reading(self, digest: str) -> bool:
+        """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
+        known = self.corrupt.get(digest)
+        return known is None or self.link.clock.monotonic() >= known.look_again
+
+    def _note_corrupt(self, digest: str) -> None:
+        times = self.corrupt[digest].times + 1 if digest in self.corrupt else 1
+        wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
+        self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
+        event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
