@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from exchanged import forks
+from exchanged import forks, missed_numbers
 from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.complaints import Complaints
@@ -479,5 +479,6 @@ class Landing:
         batches.remember(transaction, self.link.name, PACKS_LACKED, " ".join(waybill.lacks))
         batches.remember_head(transaction, self.link.peer, waybill)
         forks.note_spoken(transaction, self.link.name, waybill)
+        missed_numbers.ask_for(transaction, self.link, waybill)
         self.settling.apply(transaction, waybill)
         return True
