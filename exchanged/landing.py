@@ -15,6 +15,7 @@ from exchanged import forks, missed_numbers
 from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.complaints import Complaints
+from exchanged.corrupt_blobs import CorruptBlobs
 from exchanged.errors import (
     IncarnationClosedError,
     NoSpaceError,
@@ -24,11 +25,11 @@ from exchanged.errors import (
 from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool, unverified
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
-from exchanged.log import event_line
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, blob_name, classify
 from exchanged.needing import Needing
 from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
+from exchanged.refused_files import RefusedFiles
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState
@@ -66,16 +67,8 @@ class _Landed:
 
 
 @dataclass(slots=True)
-class Corrupt:
-    """A blob file of the neighbour that is not what it claims: how often, and when to look again."""
-
-    times: int
-    look_again: float
-
-
-@dataclass(slots=True)
 class Landing:
-    """Lands for one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
+    """Lands for one link.
 
     ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
     ``lying`` are batches that were disposed of here and lay in the mailbox at the last look all the same: the
@@ -84,18 +77,20 @@ class Landing:
 
     link: LinkContext
     settling: Settling
-    corrupt: dict[str, Corrupt] = field(default_factory=dict)
     is_unfinished: bool = False
     lying: frozenset[str] = frozenset()
-    _refused: dict[str, Edition] = field(default_factory=dict)
     _ack: AckFile = field(default_factory=AckFile)
     _passed_over: set[str] = field(default_factory=set)
+    corrupt: CorruptBlobs = field(init=False)
+    _refused: RefusedFiles = field(init=False)
     _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
     _strange: StrangeNumbers = field(init=False)
     _needing: Needing = field(init=False)
 
     def __post_init__(self) -> None:
+        self.corrupt = CorruptBlobs(self.link)
+        self._refused = RefusedFiles(self.link)
         self._complaints = Complaints(self.link)
         self._published = PublishedLanding(self.link, self._complaints.tell)
         self._strange = StrangeNumbers(self.link)
@@ -193,7 +188,7 @@ class Landing:
 
     def _forget_absent(self, files: Mapping[str, int]) -> None:
         """What this remembers about files is bounded by the files that lie there."""
-        self._refused = {name: version for name, version in self._refused.items() if name in files}
+        self._refused.forget_absent(files)
         self._published.forget_absent(files)
         self._strange.forget_absent(files)
         self._passed_over &= files.keys()
@@ -233,7 +228,7 @@ class Landing:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if name in strange or self._refused.get(name) == self.link.trust.edition:
+            if name in strange or self._refused.is_refused(name):
                 continue
             if self._needing.is_put_off(name):
                 continue
@@ -259,8 +254,8 @@ class Landing:
             self._require_open(batch.waybill)
             landed.batch = batch
         except (UnknownKeyError, AuthorityError) as error:
-            # Only another directory can change this; an answer would make the neighbour send it anew.
-            self._refused[name] = self.link.trust.edition
+            # Another directory may change this, or time; an answer would make the neighbour send it anew.
+            self._refused.note(name)
             self.link.files.unlink(path)
             self._complaints.tell(name, error)
             return None
@@ -315,17 +310,17 @@ class Landing:
                 for blob in entry.item.blobs:
                     if not blobs.is_present_for(connection, blob.digest, self.link.peer):
                         sizes[blob.digest] = blob.size
-        self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
+        self.corrupt.forget_others(sizes)
         ends = self.link.clock.monotonic() + TURN_SECONDS
         for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
             name = blob_name(digest)
-            if name not in files or not self._is_worth_reading(digest):
+            if name not in files or not self.corrupt.is_worth_reading(digest):
                 continue
             if self.is_unfinished or self.link.clock.monotonic() >= ends:
                 self.is_unfinished = True
                 break
             if files[name] != size:
-                self._note_corrupt(digest)
+                self.corrupt.note(digest)
                 continue
             self._require_room(size)
             generation = blobs.next_generation(connection, digest)
@@ -334,9 +329,9 @@ class Landing:
                 self.is_unfinished = True
             elif taken:
                 fetched[digest] = (generation, size)
-                self.corrupt.pop(digest, None)
+                self.corrupt.forget(digest)
             else:
-                self._note_corrupt(digest)
+                self.corrupt.note(digest)
 
     def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
         """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
@@ -350,17 +345,6 @@ class Landing:
             )
         except TransportFileError:
             return False
-
-    def _is_worth_reading(self, digest: str) -> bool:
-        """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
-        known = self.corrupt.get(digest)
-        return known is None or self.link.clock.monotonic() >= known.look_again
-
-    def _note_corrupt(self, digest: str) -> None:
-        times = self.corrupt[digest].times + 1 if digest in self.corrupt else 1
-        wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
-        self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
-        event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)
 
     def _land(
         self,
