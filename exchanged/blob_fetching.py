@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exchanged.batch import LandedBatch
+from exchanged.corrupt_blobs import CorruptBlobs
 from exchanged.errors import TransportFileError
 from exchanged.ledger import blobs
 from exchanged.link_context import LinkContext
-from exchanged.log import event_line
 from exchanged.mailbox import blob_name
 from exchanged.transport import TURN_SECONDS
 from packet_spec.limits import MIB
@@ -29,23 +29,18 @@ def require_room(link: LinkContext, size: int) -> None:
 
 
 @dataclass(slots=True)
-class Corrupt:
-    """A blob file of the neighbour that is not what it claims: how often, and when to look again."""
-
-    times: int
-    look_again: float
-
-
-@dataclass(slots=True)
 class BlobFetching:
-    """Of one link. ``corrupt`` are blob files of the neighbour, by digest, until they are good.
+    """Of one link. ``corrupt`` are blob files of the neighbour that are not what they claim.
 
     ``is_unfinished``: the last step ended with a blob that is not whole here, only because its turn was over.
     """
 
     link: LinkContext
-    corrupt: dict[str, Corrupt] = field(default_factory=dict)
+    corrupt: CorruptBlobs = field(init=False)
     is_unfinished: bool = False
+
+    def __post_init__(self) -> None:
+        self.corrupt = CorruptBlobs(self.link)
 
     def fetch(
         self, files: Mapping[str, int], landing: Iterable[LandedBatch], fetched: dict[str, tuple[int, int]]
@@ -64,17 +59,17 @@ class BlobFetching:
                 for blob in entry.item.blobs:
                     if not blobs.is_present_for(connection, blob.digest, self.link.peer):
                         sizes[blob.digest] = blob.size
-        self.corrupt = {digest: known for digest, known in self.corrupt.items() if digest in sizes}
+        self.corrupt.forget_others(sizes)
         ends = self.link.clock.monotonic() + TURN_SECONDS
         for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
             name = blob_name(digest)
-            if name not in files or not self._is_worth_reading(digest):
+            if name not in files or not self.corrupt.is_worth_reading(digest):
                 continue
             if self.is_unfinished or self.link.clock.monotonic() >= ends:
                 self.is_unfinished = True
                 break
             if files[name] != size:
-                self._note_corrupt(digest)
+                self.corrupt.note(digest)
                 continue
             require_room(self.link, size)
             generation = blobs.next_generation(connection, digest)
@@ -83,9 +78,9 @@ class BlobFetching:
                 self.is_unfinished = True
             elif taken:
                 fetched[digest] = (generation, size)
-                self.corrupt.pop(digest, None)
+                self.corrupt.forget(digest)
             else:
-                self._note_corrupt(digest)
+                self.corrupt.note(digest)
 
     def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
         """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
@@ -99,14 +94,3 @@ class BlobFetching:
             )
         except TransportFileError:
             return False
-
-    def _is_worth_reading(self, digest: str) -> bool:
-        """Not a file that was corrupt a moment ago: the neighbour was asked to put it again (C8)."""
-        known = self.corrupt.get(digest)
-        return known is None or self.link.clock.monotonic() >= known.look_again
-
-    def _note_corrupt(self, digest: str) -> None:
-        times = self.corrupt[digest].times + 1 if digest in self.corrupt else 1
-        wait = self.link.limits.scan_seconds * 2.0 ** min(times, 6)
-        self.corrupt[digest] = Corrupt(times, self.link.clock.monotonic() + wait)
-        event_line("blob-corrupt", level=30, link=self.link.name, blob=digest, times=times)

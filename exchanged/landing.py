@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from exchanged import forks
+from exchanged import forks, missed_numbers
 from exchanged.ack_file import AckFile
 from exchanged.batch import LandedBatch, LandedItem, read_batch
 from exchanged.blob_fetching import BlobFetching, require_room
@@ -29,6 +29,7 @@ from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, classify
 from exchanged.needing import Needing
 from exchanged.published import PACKS_LACKED, PublishedLanding
 from exchanged.ranges import SpoolRange
+from exchanged.refused_files import RefusedFiles
 from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState
@@ -77,9 +78,9 @@ class Landing:
     settling: Settling
     blobs: BlobFetching = field(init=False)
     lying: frozenset[str] = frozenset()
-    _refused: dict[str, Edition] = field(default_factory=dict)
     _ack: AckFile = field(default_factory=AckFile)
     _passed_over: set[str] = field(default_factory=set)
+    _refused: RefusedFiles = field(init=False)
     _complaints: Complaints = field(init=False)
     _published: PublishedLanding = field(init=False)
     _strange: StrangeNumbers = field(init=False)
@@ -87,6 +88,7 @@ class Landing:
 
     def __post_init__(self) -> None:
         self.blobs = BlobFetching(self.link)
+        self._refused = RefusedFiles(self.link)
         self._complaints = Complaints(self.link)
         self._published = PublishedLanding(self.link, self._complaints.tell)
         self._strange = StrangeNumbers(self.link)
@@ -183,7 +185,7 @@ class Landing:
 
     def _forget_absent(self, files: Mapping[str, int]) -> None:
         """What this remembers about files is bounded by the files that lie there."""
-        self._refused = {name: version for name, version in self._refused.items() if name in files}
+        self._refused.forget_absent(files)
         self._published.forget_absent(files)
         self._strange.forget_absent(files)
         self._passed_over &= files.keys()
@@ -223,7 +225,7 @@ class Landing:
             known = classify(name)
             if known is None or known.kind is not MailboxKind.BATCH:
                 continue
-            if name in strange or self._refused.get(name) == self.link.trust.edition:
+            if name in strange or self._refused.is_refused(name):
                 continue
             if self._needing.is_put_off(name):
                 continue
@@ -249,8 +251,8 @@ class Landing:
             self._require_open(batch.waybill)
             landed.batch = batch
         except (UnknownKeyError, AuthorityError) as error:
-            # Only another directory can change this; an answer would make the neighbour send it anew.
-            self._refused[name] = self.link.trust.edition
+            # Another directory may change this, or time; an answer would make the neighbour send it anew.
+            self._refused.note(name)
             self.link.files.unlink(path)
             self._complaints.tell(name, error)
             return None
@@ -402,5 +404,6 @@ class Landing:
         batches.remember(transaction, self.link.name, PACKS_LACKED, " ".join(waybill.lacks))
         batches.remember_head(transaction, self.link.peer, waybill)
         forks.note_spoken(transaction, self.link.name, waybill)
+        missed_numbers.ask_for(transaction, self.link, waybill)
         self.settling.apply(transaction, waybill)
         return True

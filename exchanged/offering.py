@@ -366,13 +366,9 @@ class Offering:
 
     def _detailed(self, exception: BatchException) -> BatchException:
         """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
-        corrupt = [
-            self.landing.blobs.corrupt[blob].times
-            for blob in exception.blobs
-            if blob in self.landing.blobs.corrupt
-        ]
+        corrupt = sum(map(self.landing.blobs.corrupt.times, exception.blobs))
         if exception.kind is ExceptionKind.NEED and corrupt:
-            return BatchException(exception.number, exception.kind, f"again {sum(corrupt)}", exception.blobs)
+            return BatchException(exception.number, exception.kind, f"again {corrupt}", exception.blobs)
         return exception
 
     def _news(self, current: Acknowledgement | None) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from exchanged import missed_numbers
 from exchanged.decisions import Suspicious
 from exchanged.ledger import Transaction, answering, effects, packets, restoring, statements
 from exchanged.ledger.answering import Asked
@@ -83,6 +84,9 @@ class RestoreNotes:
 
     def _page(self, transaction: Transaction, node: str, link: str, page: Page) -> bool:
         peer = next((each for each in restoring.peers(transaction.connection) if each.node == node), None)
+        if peer is None and self.links.peer_of(link) == node:
+            # A new ledger asks for that alone.
+            return missed_numbers.take(transaction, link, self.incarnation, page)
         if page.incarnation != self.incarnation or peer is None:
             # An answer to a question of an earlier restore.
             return False

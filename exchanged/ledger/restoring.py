@@ -283,6 +283,21 @@ def skip_numbers(transaction: Transaction, numbers: Numbers) -> None:
         transaction.remember("last-issued-at", stamp(issued))
 
 
+def lacks_beginning(connection: sqlite3.Connection, link: str, incarnation: str, number: int | None) -> bool:
+    """A batch of that stream is here, or comes as ``number``, and not the first, 1."""
+    row = connection.execute(
+        "SELECT through FROM stream_in WHERE link = ? AND incarnation = ?", (link, incarnation)
+    ).fetchone()
+    if row is None or row["through"] or number == 1:
+        return False
+    if number is not None:
+        return True
+    row = connection.execute(
+        "SELECT 1 FROM batch_in WHERE link = ? AND incarnation = ? LIMIT 1", (link, incarnation)
+    ).fetchone()
+    return row is not None
+
+
 def dispose_of_lost(transaction: Transaction, link: str, stream: Stream) -> None:
     """What the neighbour sent and we acknowledged before we forgot: it will not come under those numbers.
 

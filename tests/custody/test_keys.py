@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from packet_spec.model import Directory, KeyUse, ReceiptKind
 from packet_spec.receipt import decode_receipt
 from packet_spec.signing import decode_signature, split_signed
 from tests.custody.test_front_ends import drop, inbox
+from tests.support.clock import FakeClock
 from tests.support.listing import next_version, node_of, with_node, with_revoked
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.publishing import signed
@@ -98,6 +99,46 @@ def test_all_keys_change_and_nobody_restarts_or_does_anything(network: Network) 
             if key_valid_at(key, use, network.clock.now())
         }
         assert valid == set(map(KeyUse, uses))
+
+
+class FastClock(FakeClock):
+    """The network's, but ahead of it."""
+
+    def __init__(self, others: FakeClock, ahead_seconds: float) -> None:
+        super().__init__()
+        self._others = others
+        self._ahead = timedelta(seconds=ahead_seconds)
+
+    def now(self) -> datetime:
+        return self._others.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._others.monotonic()
+
+
+def test_a_clock_that_is_ahead_at_a_change_of_keys_stops_no_link(network: Network) -> None:
+    """Its new key does not count for the others yet: what it signs is looked at again, and not for ever."""
+    police = network.nodes[POLICE]
+    police.close()
+    police.clock = FastClock(network.clock, 200)
+    police.open()
+    before = used(network, POLICE)
+    rotate(network)
+    while frozenset(police.opened.keyring.key_ids(police.clock.now())) == before:
+        network.clock.advance(10)
+    drop(network, name="a")
+    network.run()
+    refused = "SELECT json_extract(detail, '$.error') FROM event WHERE kind = 'mailbox-file-refused'"
+    here = network.nodes[PROVINCE].opened.ledger.read()
+    assert {row[0] for row in here.execute(refused)} == {"no-authority"}
+    assert not inbox(network)
+    for _ in range(40):
+        network.clock.advance(10)
+        network.round()
+    network.run()
+    assert len(inbox(network)) == 1
+    # Of one file it is told once.
+    assert len(here.execute(refused).fetchall()) <= 2
 
 
 def test_a_node_makes_new_keys_once_closed_to_others_and_offers_them_with_proof(network: Network) -> None:
