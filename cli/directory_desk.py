@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cli.frame import read_input
-from packet_spec.directory import decode_directory, open_directory
+from exchanged.key_uses import KEY_KINDS, uses_of
+from packet_spec.directory import decode_directory, key_valid_at, open_directory
 from packet_spec.errors import ExchangeError
 from packet_spec.limits import DIRECTORY_BYTES
 from packet_spec.model import (
@@ -69,7 +70,7 @@ def enrol(
 
     ``again``: it is listed, and gets new keys; what is not among them is revoked ``now``, host keys excepted,
     and an agency that was disabled or retired is in force again. Raises DeskError when it is listed and
-    ``again`` is false.
+    ``again`` is false, or when ``again`` would leave it without a key that counts now.
     """
     listed = directory.node(node.code)
     if (listed is not None) is not again:
@@ -78,7 +79,9 @@ def enrol(
             raise DeskError("there is no such node to be enrolled again", where=where)
         raise DeskError("the node is listed already", where=where, hint="to give it new keys: --again")
     if listed is not None:
-        node = replace(node, parent=node.parent or listed.parent, keys=_rekeyed(listed.keys, node.keys, now))
+        keys = _rekeyed(listed.keys, node.keys, now)
+        _require_keys(node, keys, now)
+        node = replace(node, parent=node.parent or listed.parent, keys=keys, renew_keys=listed.renew_keys)
     nodes = (*(each for each in directory.nodes if each.code != node.code), node)
     agencies = directory.agencies
     if agency is not None:
@@ -172,6 +175,23 @@ def _rekeyed(
     )
     known = {key.key_id for key in old}
     return (*kept, *(key for key in new if key.key_id not in known))
+
+
+def _require_keys(requested: DirectoryNode, keys: Sequence[DirectoryKey], now: datetime) -> None:
+    """The node can go on: a key counts now for each use that it must have or that its request names.
+
+    An old request names keys that ended since, or were revoked, and would have the ones in use revoked.
+    """
+    required = {use for use in uses_of(requested.role) if KEY_KINDS[use].is_required}
+    wanted = required.union(*(key.uses for key in requested.keys))
+    missing = sorted(use for use in wanted if not any(key_valid_at(key, use, now) for key in keys))
+    if missing:
+        raise DeskError(
+            "by this request the node would have no key that counts now",
+            where=f"node {requested.code}, use {', '.join(missing)}",
+            hint="at the node, move the files of keys that were revoked or have ended away, have"
+            " exchangectl node init write enrolment.toml anew, and enrol that",
+        )
 
 
 def _agency(directory: Directory, code: str) -> DirectoryAgency:

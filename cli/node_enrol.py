@@ -68,19 +68,18 @@ def _require_ours(config: Config, pack: EnrolmentPack, accepted: Accepted, now: 
         )
     made = load_enrolment(config.node.data_dir / ENROLMENT_FILE, now)
     listed = accepted.directory.node(pack.node)
-    counts = {
-        (key.key_id, use)
-        for key in (() if listed is None else listed.keys)
-        if key.revoked_at is None and now < key.not_after
-        for use in key.uses
-    }
+    unrevoked = [key for key in (() if listed is None else listed.keys) if key.revoked_at is None]
+    known = {(key.key_id, use) for key in unrevoked for use in key.uses}
+    counts = {(key.key_id, use) for key in unrevoked if now < key.not_after for use in key.uses}
     own = {(key.key_id, use) for key in made.keys for use in key.uses}
     # Host keys are those of the machine's SSH server: the desk lists them, not the request.
     strange = {(key_id, use) for key_id, use in counts - own if use is not KeyUse.HOST}
     # Either an older request was enrolled, or somebody put his own keys into it on the way.
     where = f"node {pack.node}"
     hint = "compare enrolment.toml of this node with what the keepers of the directory were given"
-    if missing := own - counts:
+    # Its ended keys stay listed, as ended; but for each use one counts.
+    ended = {(key_id, use) for key_id, use in own if use not in {each for _key_id, each in own & counts}}
+    if missing := (own - known) | ended:
         raise EnrolmentRefusedError(
             "the directory does not list the keys of this node", where=where, found=_named(missing), hint=hint
         )

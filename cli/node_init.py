@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cli.directory_trusted import find_directory
+from cli.enrolment_request import MadeKey, MadeLogin, enrolment_text
 from cli.node_plan import CASE_GROUP, Plan, login_keys
 from cli.service_user import acting_as, has_group
 from exchanged.clock import Randomness
@@ -27,6 +29,7 @@ from exchanged.keys import (
     load_encryption_key,
     load_key,
     public_ssh_line,
+    read_public_half,
 )
 from exchanged.places import DIRECTORY_FOLDER, DOOR_FOLDER
 from exchanged.public_keys import public_key_text
@@ -44,25 +47,6 @@ class Step:
     name: str
     path: Path
     made: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MadeKey:
-    """The public half of a key of this node."""
-
-    use: KeyUse
-    key_id: str
-    public: str
-
-
-@dataclass(frozen=True, slots=True)
-class MadeLogin:
-    """The public half of a login key: the line for the account ``user`` on the side of ``peer``."""
-
-    link: str
-    peer: str
-    user: str
-    public: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +96,7 @@ class _Maker:
             if config.node.role is NodeRole.FRONTEND:
                 keys += (self._encryption_key(config.keys.encrypt),)
             logins = tuple(self._login(name, path) for name, path in login_keys(config))
-            enrolment = enrolment_text(config, keys, logins)
+            enrolment = enrolment_text(config, keys, logins, find_directory(config)[0])
             self._enrolment(data_dir / ENROLMENT_FILE, enrolment)
         if config.node.door != data_dir / DOOR_FOLDER:
             self._place("door", config.node.door, 0o755)
@@ -188,7 +172,8 @@ class _Maker:
             generate_ssh_key(path, self._randomness, self._config.node.code)
         check_private_file(path)
         self._steps.append(Step(f"login key {link}", path, made))
-        return MadeLogin(link, config.peer, config.user, public_ssh_line(path, self._config.node.code))
+        line = public_ssh_line(path, self._config.node.code)
+        return MadeLogin(link, config.peer, config.user, line, read_public_half(path).key_id)
 
     def _enrolment(self, path: Path, text: str) -> None:
         """Written anew only when it says something else: a link or key was added."""
@@ -247,26 +232,6 @@ def unfilled(link: LinkConfig) -> Sequence[str]:
     """The keys of one link that still hold the placeholder: a name of RFC 2606, or zeros."""
     unset = {"host": link.host.endswith(".invalid"), "host_key": link.host_key.endswith("A" * 40)}
     return [key for key, is_unset in unset.items() if is_unset]
-
-
-def enrolment_text(config: Config, keys: Sequence[MadeKey], logins: Sequence[MadeLogin]) -> str:
-    """What the province gets: a piece of its directory plan with every public key. No secrets."""
-    parent = next((login.peer for login in logins), "")
-    lines = [
-        "# A piece of the directory plan: the public keys of one node. It holds no secret, but whoever takes",
-        "# it makes sure that it comes from this node: hand it over in person, or compare it by telephone.",
-        "[[node]]",
-        f'code = "{config.node.code}"',
-        f'role = "{config.node.role.value}"',
-        *([f'parent = "{parent}"'] if parent else []),
-    ]
-    for key in keys:
-        lines += ["", "[[node.key]]", f'public = "{key.public}"', f'uses = ["{key.use}"]']
-    for login in logins:
-        public = login.public.rpartition(" ")[0]
-        lines += ["", f"# For the account {login.user} at {login.peer}:", f"# {login.public}"]
-        lines += ["[[node.key]]", f'public = "{public}"', f'uses = ["{KeyUse.LOGIN}"]']
-    return "\n".join(lines) + "\n"
 
 
 def _gid(group: str) -> int:

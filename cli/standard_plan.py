@@ -10,13 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from cli.directory_inherit import later_pack, listed_pack
 from cli.frame import read_input
 from exchanged.config_reader import Section
 from packet_spec.catalogue import load_catalogue
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import is_agency_code, is_digest, is_pack_word
 from packet_spec.limits import PACK_BYTES
-from packet_spec.model import PackReference, PackStamp, Route
+from packet_spec.model import Directory, PackReference, PackStamp, Route
 from packet_spec.pack import STANDARD, read_pack, shipped_pack, shipped_pack_bytes
 from packet_spec.sequence_policy import SequencePolicy
 
@@ -30,22 +31,26 @@ class _Encrypt(StrEnum):
 _WORD_SHAPE: Final = "1 to 64 of A-Z a-z 0-9 . -"
 
 
-def read_pack_reference(section: Section, now: datetime, base: Path) -> tuple[PackReference, bytes]:
+def read_pack_reference(
+    section: Section, now: datetime, base: Path, before: Directory | None = None
+) -> tuple[PackReference, bytes]:
     """A ``[[pack]]``: what the directory says of it, and its bytes where the plan names its file.
 
     ``file`` is a path from the plan, or ``standard`` for the one that this program carries; without it
-    ``name``, ``version`` and ``digest`` stand there.
+    ``name``, ``version`` and ``digest`` stand there. ``before`` is the directory that is followed, if any.
     """
     stamp, data = _pack(section, base)
+    known = listed_pack(before, stamp.digest)
+    begins = section.moment("valid_from")
     reference = PackReference(
         name=stamp.name,
         version=stamp.version,
         digest=stamp.digest,
-        valid_from=section.moment("valid_from", now) or now,
-        valid_until=section.moment("valid_until"),
+        valid_from=begins or now,
+        valid_until=section.moment("valid_until", None if known is None else known.valid_until),
     )
     section.finish()
-    return reference, data
+    return later_pack(known, reference, begins, now), data
 
 
 def _pack(section: Section, base: Path) -> tuple[PackStamp, bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +12,60 @@ from cli.frame import Settings, json_option
 from cli.locale import _
 from cli.render import say
 
+if TYPE_CHECKING:
+    from packet_spec.model import Directory, DirectoryAgency
+
 _FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the options say about the agency; empty where they say nothing."""
+
+    kind: str | None
+    level: str | None
+    name_zh: str | None
+    name_en: str | None
+    parent: str
+    admitting_node: str | None
+    business_types: tuple[str, ...]
+    case_kinds: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Of those that a new agency must have, what was given."""
+        facts = {
+            "--kind": self.kind, "--level": self.level, "--name-zh": self.name_zh, "--name-en": self.name_en
+        }  # fmt: skip
+        return {option: value for option, value in facts.items() if value}
+
+    @property
+    def anything(self) -> bool:
+        """Any option about the agency was given."""
+        return any(getattr(self, each.name) for each in fields(self))
+
+    def new_agency(self, code: str, directory: Directory) -> DirectoryAgency:
+        """The agency that the options describe. Raises UsageError when they leave something out."""
+        from packet_spec.model import DirectoryAgency
+
+        needed = {"--kind", "--level", "--name-zh", "--name-en"}
+        if missing := sorted(needed - set(self.facts)):
+            raise click.UsageError(_("the agency also needs {options}").format(options=", ".join(missing)))
+        top = next((node.code for node in directory.nodes if not node.parent), "")
+        blank = DirectoryAgency(code, "", "", "", code, top, "", "")
+        return self.changed(blank)
+
+    def changed(self, agency: DirectoryAgency) -> DirectoryAgency:
+        """``agency``, in force, with what the options say otherwise. Raises BadParameter."""
+        from packet_spec.catalogue import load_catalogue
+
+        kinds = load_catalogue().agency_kinds
+        if self.kind and self.kind not in kinds:
+            known = ", ".join(kinds)
+            raise click.BadParameter(_("one of {kinds}").format(kinds=known), param_hint="--kind")
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        said = {name: value for name, value in given.items() if value}
+        return replace(agency, node=agency.code, disabled=False, retired_at=None, **said)
 
 
 @click.command("enrol")
@@ -61,6 +116,9 @@ def agency_enrol(
     take it in person, or compare its keys by telephone. A node that serves no agency (a bridge) needs none
     of the options about an agency.
 
+    With --again the agency stays as it is listed, but for what the options say otherwise, and REQUEST is what
+    node init at the node writes now: keys that are not in it are revoked.
+
     With --system this runs at the node that will serve it, as link jail --from-directory does: the script
     makes the account, which no key opens before the signed directory is in force. Then reload the node.
 
@@ -69,45 +127,25 @@ def agency_enrol(
       exchangectl agency enrol enrolment.toml --kind police --level county --name-zh 虚构县公安局 \\
           --name-en "Fictional County Police" --directory directory.xml --output next.xml
     """
-    from dataclasses import replace
-
     from cli.desk_output import write_next
     from cli.directory_desk import enrol, load_base, successor
     from cli.directory_plan import load_enrolment
     from cli.jail.enrolled import make_enrolled, plan_enrolled
     from exchanged.clock import SystemClock
-    from packet_spec.catalogue import load_catalogue
-    from packet_spec.model import DirectoryAgency, NodeRole
+    from packet_spec.model import NodeRole
 
     now = SystemClock().now()
     base = load_base(file)
     node = load_enrolment(request, now)
     if parent_node:
         node = replace(node, parent=parent_node)
-    facts = {"--kind": kind, "--level": level, "--name-zh": name_zh, "--name-en": name_en}
-    given = [option for option, value in facts.items() if value]
-    agency = None
-    if node.role is NodeRole.FRONTEND and (given or not again):
-        if missing := sorted(set(facts) - set(given)):
-            raise click.UsageError(_("the agency also needs {options}").format(options=", ".join(missing)))
-        if kind not in load_catalogue().agency_kinds:
-            known = ", ".join(load_catalogue().agency_kinds)
-            raise click.BadParameter(_("one of {kinds}").format(kinds=known), param_hint="--kind")
-        agency = DirectoryAgency(
-            code=node.code,
-            kind=kind or "",
-            level=level or "",
-            parent=parent_agency,
-            node=node.code,
-            admitting_node=admitting_node
-            or next((top.code for top in base.directory.nodes if not top.parent), ""),
-            name_zh=name_zh or "",
-            name_en=name_en or "",
-            business_types=types,
-            case_kinds=case_kinds,
-        )
-    elif given:
+    asked = _Asked(kind, level, name_zh, name_en, parent_agency, admitting_node, types, case_kinds)
+    if node.role is not NodeRole.FRONTEND and asked.facts:
         raise click.UsageError(_("a node of role {role} serves no agency").format(role=node.role.value))
+    listed = base.directory.agency(node.code) if again else None
+    agency = None
+    if node.role is NodeRole.FRONTEND and (asked.anything or not again):
+        agency = asked.new_agency(node.code, base.directory) if listed is None else asked.changed(listed)
     changed = enrol(successor(base, now), node, agency, now, again=again)
     if system is None:
         write_next(base, changed, output, as_json=as_json)

@@ -25,24 +25,36 @@ def directory() -> None:
 
 @directory.command("build")
 @click.argument("plan", type=_FILE)
+@click.option("--base", "base_file", type=_FILE, help="The directory in force, or a draft, that it follows.")
 @click.option("--output", type=_FILE, required=True, help="Where the unsigned directory goes.")
 @json_option
-def build(plan: Path, output: Path, *, as_json: bool) -> None:
+def build(plan: Path, base_file: Path | None, output: Path, *, as_json: bool) -> None:
     """Build an unsigned directory from the TOML file PLAN.
 
     The plan has [directory] version, valid_days, threshold, roots; [[node]] code, role, parent with
     [[node.key]] public, uses, valid_days; [[agency]] code, kind, level, parent, node, admitting_node,
     name_zh, name_en; [[pack]]. A key is "ed25519-sha256:HEX" or the name of a .pub file.
 
+    Any directory but the first follows another: with --base the plan says what becomes different, and may
+    leave out the rest. Nodes, agencies, keys and packs of the base stay, with their dates, and nothing that
+    was revoked, disabled or retired comes back. Routes and enabled types are replaced by those that the
+    plan states. What changes is printed.
+
     \b
     Example:
-      exchangectl directory build province.toml --output directory.xml
+      exchangectl directory build standard.toml --base directory.xml --output next.xml
     """
+    from cli.desk_output import write_next
+    from cli.directory_desk import load_base
     from cli.directory_plan import load_directory_plan
     from exchanged.clock import SystemClock
     from packet_spec.directory import encode_directory
 
-    planned = load_directory_plan(plan, SystemClock().now())
+    base = None if base_file is None else load_base(base_file)
+    planned = load_directory_plan(plan, SystemClock().now(), base)
+    if base is not None:
+        write_next(base, planned, output, as_json=as_json)
+        return
     _write(output, encode_directory(planned))
     _tell(planned, output, as_json=as_json)
 

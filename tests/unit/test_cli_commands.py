@@ -213,7 +213,9 @@ def test_a_directory_from_plan_to_node(run: Run, lab: Lab, tmp_path: Path) -> No
     incoming = lab.layout.data(lab.province) / "directory/incoming"
 
     plan.write_text(PLAN.format(version=2), encoding="utf-8")
-    assert run("directory", "build", plan, "--output", made)[1]["version"] == 2
+    assert run("directory", "build", plan, "--output", made)[0] == 2
+    base = ("--base", incoming.parent / "directory-1.xml")
+    assert run("directory", "build", plan, *base, "--output", made)[1]["version"] == 2
     assert run("directory", "verify", made, config=config)[0] == 5
     assert run("directory", "install", made, config=config)[0] == 5
     assert not incoming.exists()
