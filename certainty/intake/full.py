@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -82,7 +83,9 @@ def is_full(folder: Path) -> bool:
     probe = folder / "probe"
     try:
         probe.write_bytes(b"x")
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
         return True
     finally:
         probe.unlink(missing_ok=True)
