@@ -85,7 +85,11 @@ def _run(command: Sequence[str], nodes: Sequence[str], folder: Path) -> tuple[Te
         ).returncode
     if code not in {0, 1} or not report.exists():
         raise SuiteError((folder / "pytest.log").read_text(errors="replace")[-2000:])
-    return read_junit(report)
+    cases = read_junit(report)
+    if bool(code) != any(case.failure for case in cases):
+        # It ended badly for a reason that is no test's, or a failure is not in its report.
+        raise SuiteError((folder / "pytest.log").read_text(errors="replace")[-2000:])
+    return cases
 
 
 def read_junit(report: Path) -> tuple[TestCase, ...]:

@@ -55,7 +55,7 @@ def equal_content(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         if states.count("duplicate") != 1:
             violations.append(Violation("I16", f"twice-{number}", f"the pair is told as {states}"))
     return Outcome(
-        "F22", pairs + len(again), tuple(violations),
+        "F22", pairs + len(again), tuple(violations), planned=pairs + len(again),
         measured=f"{pairs} contents dropped twice under two names (half of them in one scan): one packet and"
         f" one duplicate each; {len(again)} contents under one name one after the other: as many packets",
     )  # fmt: skip
@@ -75,13 +75,15 @@ def nothing_in_it(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         "declaration.xml": b'<?xml version="1.0"?>', "root.xml": b"<packet/>", "zeros.xml": bytes(4096),
         "zeros.zip": bytes(4096),
     }  # fmt: skip
-    cases, violations = 0, []
+    cases, planned, violations = 0, 0, []
     told: dict[str, str] = {}
     for turn in range(rounds):
         for code in RULES:
             outbox = world.behind(code) / "outbox"
             marks = code == DETENTION
-            names = {f"{turn}-{name}": data for name, data in files.items()}
+            number = 30_000 + turn * 10 + list(RULES).index(code)
+            faulty = papers[code].faulty(500 + number)
+            names = {f"{turn}-{name}": data for name, data in (files | faulty).items()}
             for name, data in names.items():
                 (outbox / name).write_bytes(data)
                 if marks:
@@ -99,11 +101,12 @@ def nothing_in_it(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
                 names[name] = b""
             (outbox / f"{turn}-only.ok").touch()
             names[f"{turn}-only.ok"] = b""
-            good = papers[code].lone(30_000 + turn * 10 + list(RULES).index(code))
+            good = papers[code].lone(number)
             (outbox / f"good-{turn}.xml").write_bytes(good.xml)
             if marks:
                 (outbox / f"good-{turn}.xml.ok").touch()
-            cases += len(names)
+            # A mark of nothing, where marks are made: no drop, so nothing is said of it.
+            planned += len(names) - marks
             try:
                 wait_for(
                     partial(world.has, good.ref),
@@ -115,14 +118,16 @@ def nothing_in_it(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
                 violations.append(Violation("I9", f"{code} turn {turn}", str(error)))
             for name in names:
                 if marks and name.endswith(".ok"):
-                    # A mark of nothing: no drop, so nothing is said of it.
                     continue
                 verdict = _verdict(world, name, code)
                 told[name.split("-", 1)[1]] = verdict
+                cases += bool(verdict)
                 if not verdict:
                     violations.append(Violation("I13", f"{code} {name}", "nothing is said of it"))
     said = ", ".join(f"{name}: {verdict}" for name, verdict in sorted(told.items()))
-    return Outcome("F28", cases, tuple(violations), measured=f"each with a reason ({said})")
+    return Outcome(
+        "F28", cases, tuple(violations), measured=f"each with a reason ({said})", planned=planned
+    )
 
 
 def _verdict(world: World, name: str, code: str) -> str:

@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
+from certainty.intake import leaks
 from certainty.intake.names import naughty_names
 from certainty.intake.papers import POLICE, Paper, Papers
 from certainty.intake.slow import is_whole
@@ -87,10 +88,11 @@ def names(run: Run, world: World, papers: Papers) -> Outcome:
     for state, ref in ((parts_done.get(f"part-{ref}"), ref) for ref in listed):
         if state == "refused" and not world.status(f"part-{ref}").get("finding"):
             violations.append(Violation("I13", repr(listed[ref][0]), "refused without a finding"))
-    violations += [Violation("I11", f"seed {run.seed}", line) for line in world.log_problems()[:10]]
     violations += _said_by_commands(world)
+    # Of everything that was dropped in this world.
+    violations += leaks.problems(world, f"seed {run.seed}")
     return Outcome(
-        "F29", len(dropped) + len(listed), tuple(violations),
+        "F29", len(taken) + len(listed), tuple(violations),
         measured=f"{len(every)} names: {len(taken)} drops delivered under them, {len(left)} passed over by"
         f" the rules for unfinished and hidden files; as names of attachments {recovered} delivered and"
         f" told again exactly, {sum(refused.values())} refused ({in_words(refused)})",

@@ -31,7 +31,20 @@ PART: Final = "情况说明.pdf"
 _REF: Final = b"REF-0000000"
 _ATTACHMENT: Final = re.compile(rb"    <attachment [^\n]*\n")
 _START: Final = re.compile(rb"startxref\n(\d+)\n")
+# Words that stand in the content of every drop, and in a wrong value; both before their sender's code.
+INNER: Final = b"INNER-WORD-OF-"
+WRONG: Final = b"WRONG-WORD-OF-"
 REF: Final = re.compile(rb"<senderRef>(REF-\d{7})</senderRef>")
+
+
+def inner_word(sender: str) -> bytes:
+    """What stands in the content of every drop of that agency, and nowhere else."""
+    return INNER + sender.encode()
+
+
+def wrong_word(sender: str) -> bytes:
+    """What stands in its drops where a value is wrong."""
+    return WRONG + sender.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +77,10 @@ class Paper:
 
 
 class Papers:
-    """Makes drops of one agency to the procuratorate."""
+    """Makes drops of one agency to the procuratorate; ``word`` stands in the content of each."""
 
     def __init__(self, sender: str = POLICE) -> None:
+        self.sender, self.word = sender, inner_word(sender)
         with tempfile.TemporaryDirectory(prefix="papers-") as folder:
             scratch = Path(folder)
             self._lone = write_drop(
@@ -75,6 +89,11 @@ class Papers:
             path = write_drop(_drop(sender, "folder", ("COM-012",)), scratch)
             self._folder = (path / "packet.xml").read_bytes()
             self._pdf = (path / PART).read_bytes()
+        reason = b"<reason_text>"
+        self._lone = self._lone.replace(reason, reason + self.word, 1)
+        self._folder = self._folder.replace(reason, reason + self.word, 1)
+        if self.word not in self._lone or self.word not in self._folder:
+            raise ValueError(f"the drops of {sender} have no {reason.decode()}")
 
     def lone(self, number: int, padding: int = 0) -> Paper:
         """Without attachments. ``padding``: so many bytes more, in a comment."""
@@ -110,11 +129,22 @@ class Papers:
         """One attachment of about ``size`` bytes, every 16 of which tell number and variant."""
         return self.with_parts(number, {PART.encode(): self.pdf(number, size, variant)}, digests=digests)
 
+    def faulty(self, number: int) -> dict[str, bytes]:
+        """Files that are refused for what is wrong in them, with words in them that nobody may repeat."""
+        good = self.lone(number).xml
+        cut = good.index(self.word) + len(self.word)
+        return {
+            "cut-off.xml": good[:cut],
+            "element.xml": good.replace(b"reason_text>", b"reason_txt>"),
+            "value.xml": good.replace(b"<createdAt>20", b"<createdAt>" + wrong_word(self.sender)),
+            "text.zip": self.with_parts(number, {PART.encode(): self.word * 50}).zipped,
+        }
+
     def pdf(self, number: int, size: int = 0, variant: str = "A") -> bytes:
         """A PDF that opens, filled up with a comment before its cross-reference."""
         place = self._pdf.rindex(b"xref\n0 ")
         mark = f"[{number:07d} {variant:<6.6}]".encode()
-        filler = b"%" + mark * max(1, (size - len(self._pdf)) // len(mark)) + b"\n"
+        filler = b"%" + self.word + b" " + mark * max(1, (size - len(self._pdf)) // len(mark)) + b"\n"
         tail = _START.sub(
             lambda match: b"startxref\n%d\n" % (int(match[1]) + len(filler)), self._pdf[place:]
         )

@@ -14,25 +14,36 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+from certainty.intake import leaks
+from certainty.intake.full import full_volume
 from certainty.intake.owners import permissions, two_daemons
-from certainty.intake.papers import POLICE, Paper, Papers
+from certainty.intake.papers import POLICE, Papers
 from certainty.intake.slow import sealed_at
-from certainty.intake.world import SCAN_SECONDS, TooLateError, World, stop_signal, wait_for, wake
+from certainty.intake.world import (
+    QUICK_SCAN,
+    SCAN_SECONDS,
+    TooLateError,
+    World,
+    all_delivered,
+    put,
+    stop_signal,
+    wait_for,
+    wake,
+)
 from certainty.shard import Outcome, Run, Violation
 
 DETENTION: Final = "620199-02-00"
 # Beside the goal of two seconds more than a scan, for a machine with other work.
 _BACK: Final = 60.0
-_QUICK_SCAN: Final = {"": {"[folders] scan_seconds": f"{SCAN_SECONDS}"}}
+_MISSING: Final = "state=missing"
 
 
 def work(run: Run) -> Iterator[Outcome]:
     """F24, F31, F32, F33, F34 and F37."""
     papers, others = Papers(), Papers(DETENTION)
-    with World(run.folder / "share", agencies=3, share=True, settings=_QUICK_SCAN) as world:
+    with World(run.folder / "share", agencies=3, share=True, settings=QUICK_SCAN) as world:
         _warm_up(world, papers, others)
         for number, row in enumerate((without_events, vanished, hung)):
             run.progress(number, 6, row.__name__)
@@ -52,27 +63,9 @@ def _warm_up(world: World, papers: Papers, others: Papers) -> None:
     wait_for(lambda: world.count_delivered() == 2, "the first drops to be delivered", 90)
 
 
-def put(world: World, paper: Paper, name: str, code: str = POLICE) -> float:
-    """Drop it as the other machine does; the time of the clock on the wall."""
-    outbox = world.behind(code) / "outbox"
-    (outbox / f".{name}").write_bytes(paper.xml)
-    (outbox / f".{name}").rename(outbox / name)
-    return time.time()
-
-
 def _delays(world: World, put_at: dict[str, float]) -> list[float]:
     """Seconds from each drop to its seal, sorted."""
     return sorted(sealed_at(each) - put_at[each.ref] for each in world.delivered() if each.ref in put_at)
-
-
-def _all_delivered(world: World, refs: set[str], why: str, seconds: float) -> list[Violation]:
-    try:
-        wait_for(lambda: refs <= set(world.delivered_refs()), why, seconds, 0.25)
-    except TooLateError as error:
-        return [Violation("I1", why, str(error))]
-    counted = world.delivered_refs()
-    twice = [ref for ref in sorted(refs) if counted[ref] > 1]
-    return [Violation("I2", ref, f"delivered {counted[ref]} times") for ref in twice]
 
 
 def without_events(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome:
@@ -83,11 +76,11 @@ def without_events(run: Run, world: World, papers: Papers, _others: Papers) -> O
         put_at[paper.ref] = put(world, paper, f"noevent-{number}.xml")
         # Spread over the period of the scan.
         time.sleep(SCAN_SECONDS * (number % 7 + 1) / 8)
-    violations = _all_delivered(world, set(put_at), "drops without events", 60)
+    violations = all_delivered(world, set(put_at), "drops without events", 60)
     delays = _delays(world, put_at)
     slowest = delays[-1] if delays else 0.0
     return Outcome(
-        "F24", count, tuple(violations),
+        "F24", len(delays), tuple(violations), planned=count,
         short=f"picked up after {slowest:.1f} s" if slowest > SCAN_SECONDS + 2 else "",
         measured=f"no event comes of the share; sealed at most {slowest:.2f} s after the drop, with a scan"
         f" every {SCAN_SECONDS:g} s",
@@ -105,6 +98,7 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
         folder.mkdir()
         (folder / "packet.xml").write_bytes(half.xml)
         wait_for(partial(_is_incomplete, world, f"half-{turn}"), "a half drop", 60)
+        lines = world.log().count(_MISSING)
         if turn % 2:
             # The server dies: every call on the mount fails until somebody unmounts it.
             assert share._process is not None
@@ -115,12 +109,14 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
             share._process = None
         else:
             share.vanish()
+        if os.path.ismount(mount):
+            raise RuntimeError("the share did not vanish")
         # What lies below the mount point is nobody's drop.
         decoy = papers.lone(400 + turn)
         (mount / "outbox").mkdir(parents=True, exist_ok=True)
         (mount / "outbox" / f"decoy-{turn}.xml").write_bytes(decoy.xml)
         # The small set is content with the line of the log, which comes at once.
-        noticed = partial(_told, world, "folder-marker-bad", in_log="state=missing" if run.quick else "")
+        noticed = partial(_noticed, world, lines, in_notice=not run.quick)
         with suppress(TooLateError):
             wait_for(noticed, "the alarm", 75)
         if not noticed():
@@ -143,7 +139,7 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
         began = time.monotonic()
         for name, data in half.files.items():
             (folder / name.decode()).write_bytes(data)
-        violations += _all_delivered(world, {half.ref}, f"the half drop of turn {turn}", _BACK)
+        violations += all_delivered(world, {half.ref}, f"the half drop of turn {turn}", _BACK)
         recovery.append(time.monotonic() - began)
         if world.delivered_refs()[decoy.ref]:
             violations.append(Violation("I6", decoy.ref, "a drop below the mount point was delivered"))
@@ -151,7 +147,7 @@ def vanished(run: Run, world: World, papers: Papers, _others: Papers) -> Outcome
     if "withdrawn" in states:
         violations.append(Violation("I12", f"seed {run.seed}", "a drop counts as withdrawn"))
     return Outcome(
-        "F32", rounds, tuple(violations), tuple(recovery),
+        "F32", rounds, tuple(violations), tuple(recovery), planned=rounds, goal_seconds=_BACK,
         measured=f"unmounted {rounds - rounds // 2} times, server killed {rounds // 2} times; delivered at"
         f" most {max(recovery):.1f} s after the share was back; false states 0 unless told",
     )  # fmt: skip
@@ -161,10 +157,14 @@ def _is_incomplete(world: World, name: str) -> bool:
     return world.state(name) == "incomplete"
 
 
-def _told(world: World, reference: str, *, in_log: str) -> bool:
-    """An open notice below the node's own data directory, or that text in its log."""
-    if in_log and in_log in world.log():
-        return True
+def _noticed(world: World, lines: int, *, in_notice: bool) -> bool:
+    """The log told it once more than ``lines`` times; with ``in_notice`` a notice is open as well."""
+    is_told = world.log().count(_MISSING) > lines
+    return is_told and (not in_notice or _told(world, "folder-marker-bad"))
+
+
+def _told(world: World, reference: str) -> bool:
+    """An open notice below the node's own data directory."""
     folder = world.lab.layout.data(POLICE) / "notices"
     return any(b'state="open"' in path.read_bytes() for path in folder.glob(f"*-{reference}-*.xml"))
 
@@ -174,6 +174,8 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
     assert world.share is not None
     probes, violations = (4 if run.quick else 60), []
     before = _pace(world, others, 500, probes)
+    if len(before) < probes:
+        raise RuntimeError("another agency's drops did not go their way before anything was broken")
     waits = papers.lone(700)
     stop_signal(world.share)
     stopped, late = time.monotonic(), []
@@ -189,15 +191,17 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
     finally:
         wake(world.share)
     began = time.monotonic()
-    violations += _all_delivered(world, {waits.ref}, "the drop that waited", _BACK)
+    violations += all_delivered(world, {waits.ref}, "the drop that waited", _BACK)
     recovery = time.monotonic() - began
     if len(after) < probes:
         case = f"seed {run.seed}"
         violations.append(Violation("I9", case, f"{len(after)} of {probes} drops of others were delivered"))
     if _p95(after) > _p95(before) * 1.2:
         late.append(f"others: p95 {_p95(before):.2f} s before, {_p95(after):.2f} s while")
+    # Of everything that was dropped in this world.
+    violations += leaks.problems(world, f"seed {run.seed}")
     return Outcome(
-        "F33", 2 * probes, tuple(violations), (recovery,), short="; ".join(late),
+        "F33", len(after), tuple(violations), (recovery,), short="; ".join(late), planned=probes,
         measured=f"others' drops to delivered: p95 {_p95(before):.2f} s before and {_p95(after):.2f} s while"
         f" the share hung; {told}; delivered {recovery:.1f} s after it went on",
     )  # fmt: skip
@@ -205,7 +209,7 @@ def hung(run: Run, world: World, papers: Papers, others: Papers) -> Outcome:
 
 def _alarm(world: World, case: str, stopped: float) -> tuple[float, float, list[Violation]]:
     """Seconds until somebody is told, seconds until ``node status`` answers, and what is wrong with both."""
-    noticed, found = partial(_told, world, "folder-hangs", in_log=""), []
+    noticed, found = partial(_told, world, "folder-hangs"), []
     with suppress(TooLateError):
         wait_for(noticed, "the alarm", 100)
     alarm = time.monotonic() - stopped
@@ -235,64 +239,3 @@ def _pace(world: World, papers: Papers, first: int, count: int) -> list[float]:
 
 def _p95(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.95)] if values else float("inf")
-
-
-def full_volume(run: Run, papers: Papers) -> Outcome:
-    """F37: to accept, nothing need be written on the agency's volume."""
-    count, violations = 60, []
-    world = World(run.folder / "full", settings=_QUICK_SCAN)
-    root = world.lab.layout.agency(POLICE)
-    aside = root.with_name("aside")
-    root.rename(aside)
-    root.mkdir(mode=0o755)
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", f"certainty-{os.getpid()}", str(root)], check=True
-    )
-    try:
-        shutil.copytree(aside, root, dirs_exist_ok=True, symlinks=True)
-        with world:
-            put(world, papers.lone(800), "first.xml")
-            wait_for(lambda: world.count_delivered() == 1, "the first drop", 90)
-            world.lab.stop_node(POLICE)
-            chosen = [papers.lone(801 + number) for number in range(count)]
-            for number, paper in enumerate(chosen):
-                put(world, paper, f"full-{number}.xml")
-            _fill(root / "dossiers")
-            world.lab.start_node(POLICE)
-            violations += _all_delivered(
-                world, {each.ref for each in chosen}, "drops on a full volume", 90
-            )
-            late = papers.lone(1500)
-            shutil.rmtree(root / "dossiers")
-            began = time.monotonic()
-            put(world, late, "after.xml")
-            violations += _all_delivered(world, {late.ref}, "a drop after there was room again", 60)
-            names = {f"full-{number}.xml" for number in range(count)}
-            try:
-                wait_for(
-                    lambda: names <= {path.name for path in (root / "sent").iterdir()}, "originals", 60
-                )
-                wait_for(lambda: all(map(world.status, names)), "the status files", 60)
-            except TooLateError as error:
-                violations.append(Violation("I16", f"seed {run.seed}", str(error)))
-            recovery = time.monotonic() - began
-            violations += [Violation("I11", "log", line) for line in world.log_problems()[:5]]
-    finally:
-        subprocess.run(["umount", "--lazy", str(root)], check=False)
-    return Outcome(
-        "F37", count + 1, tuple(violations), (recovery,),
-        measured=f"{count} drops were taken and delivered while the agency's volume had no byte free; "
-        f" originals and status files followed {recovery:.1f} s after there was room",
-    )  # fmt: skip
-
-
-def _fill(folder: Path) -> None:
-    """Until nothing more can be written, not even one byte."""
-    folder.mkdir()
-    number, size = 0, 1 << 20
-    while size:
-        try:
-            (folder / f"{number}").write_bytes(b"x" * size)
-        except OSError:
-            size //= 2
-        number += 1

@@ -52,7 +52,8 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
     violations += [Violation("I13", name, "nothing is said of it") for name in made if name not in told]
     if watch.opened:
         violations.append(Violation("I9", ", ".join(watch.opened), "a FIFO was opened"))
-    if target.stat().st_atime > 1_000 and _updates_access_times(outside):
+    tells_reads = _updates_access_times(outside)
+    if target.stat().st_atime > 1_000 and tells_reads:
         violations.append(Violation("I6", str(target), "a file outside was read through a link"))
     for node in (POLICE, PROCURATORATE):
         for path in (*world.lab.layout.data(node).rglob("*"), *(world.behind(node) / "inbox").rglob("*")):
@@ -66,10 +67,11 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
         _remove(outbox / name)
     codes = in_words(Counter(told.values()))
     return Outcome(
-        "F30", len(made), tuple(violations),
+        "F30", len(told), tuple(violations), planned=len(made),
         short=f"a good drop beside them took {slower:.1f} s longer" if slower > 1.0 else "",
         measured=f"{codes}; a good drop was sealed after"
-        f" at most {max(before):.2f} s before and {max(after):.2f} s beside them",
+        f" at most {max(before):.2f} s before and {max(after):.2f} s beside them"
+        f"{'' if tells_reads else '; this file system does not tell whether a file was read'}",
     )  # fmt: skip
 
 
@@ -99,12 +101,14 @@ def _make_specials(
     for name in ("fifo.xml", "fifo.zip", "fifo"):
         fifos.append(put(name))
         os.mkfifo(fifos[-1])
-    with socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+    with socket.socket(socket.AF_UNIX) as server:
         # The path of a socket may be short only.
         here = Path.cwd()
         os.chdir(outbox)
-        server.bind(f"{turn}-socket.xml")
-        os.chdir(here)
+        try:
+            server.bind(f"{turn}-socket.xml")
+        finally:
+            os.chdir(here)
         made.append(f"{turn}-socket.xml")
     for name, kind, device in (("zero.xml", stat.S_IFCHR, (1, 5)), ("tty.xml", stat.S_IFCHR, (5, 0)),
                                ("ram.zip", stat.S_IFBLK, (1, 0))):  # fmt: skip

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from certainty.intake.papers import POLICE, PROCURATORATE, PROVINCE, REF
+from certainty.intake.papers import POLICE, PROCURATORATE, PROVINCE, REF, Paper
+from certainty.shard import Violation
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import default_plan
 from tests.support.share import HANGS, Share
@@ -32,6 +33,7 @@ T = TypeVar("T")
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCAN_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 1.0
+QUICK_SCAN: Final = {"": {"[folders] scan_seconds": f"{SCAN_SECONDS}"}}
 _LINE: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:error|warning|info|debug) event=\S+( \S.*)?"
 )
@@ -71,6 +73,8 @@ class World:
         self.lab: Lab = create_lab(folder / "lab", default_plan(agencies), "folder")
         self.share: Share | None = None
         self._refs: dict[Path, str] = {}
+        # What was asked of ``exchangectl``, and what it said.
+        self.answers: list[tuple[str, str]] = []
         if share:
             root = self.lab.layout.agency(POLICE)
             root.rename(folder / "server")
@@ -167,6 +171,11 @@ class World:
             counted[self._refs[folder]] += 1
         return counted
 
+    def folders_of(self, ref: str, code: str = PROCURATORATE) -> list[Path]:
+        """Where that drop lies in the inbox."""
+        self.delivered_refs(code)
+        return [folder for folder, each in self._refs.items() if each == ref]
+
     def has(self, ref: str) -> bool:
         """That drop was delivered to the procuratorate."""
         return self.delivered_refs()[ref] > 0
@@ -220,7 +229,9 @@ class World:
             )
         except subprocess.TimeoutExpired:
             return -1, "no answer", time.monotonic() - began
-        return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+        said = done.stdout + done.stderr
+        self.answers.append((" ".join(map(str, words)), said))
+        return done.returncode, said, time.monotonic() - began
 
     def log(self, code: str = POLICE) -> str:
         """The log of a node so far."""
@@ -251,6 +262,24 @@ def wait_for(what: Callable[[], T], why: str, seconds: float = 60.0, between: fl
     return found
 
 
+def put(world: World, paper: Paper, name: str, code: str = POLICE) -> float:
+    """Drop it as the other machine does; the time of the clock on the wall."""
+    outbox = world.behind(code) / "outbox"
+    (outbox / f".{name}").write_bytes(paper.xml)
+    (outbox / f".{name}").rename(outbox / name)
+    return time.time()
+
+
+def all_delivered(world: World, refs: set[str], why: str, seconds: float) -> list[Violation]:
+    try:
+        wait_for(lambda: refs <= set(world.delivered_refs()), why, seconds, 0.25)
+    except TooLateError as error:
+        return [Violation("I1", why, str(error))]
+    counted = world.delivered_refs()
+    twice = [ref for ref in sorted(refs) if counted[ref] > 1]
+    return [Violation("I2", ref, f"delivered {counted[ref]} times") for ref in twice]
+
+
 def run_powerless(lab: Lab, folder: Path, user: int) -> int:
     """Daemons that may do what files' modes allow and nothing else; for root. The number of their user.
 
@@ -279,10 +308,11 @@ def run_powerless(lab: Lab, folder: Path, user: int) -> int:
 
 
 def stop_signal(share: Share) -> None:
-    """The server of a share stalls: every call on the share hangs."""
+    """The server of a share stalls: every call on the share hangs. Raises RuntimeError without one."""
     process = share._process
-    if process is not None:
-        os.kill(process.pid, signal.SIGSTOP)
+    if process is None or process.poll() is not None:
+        raise RuntimeError("nobody serves the share that is to hang")
+    os.kill(process.pid, signal.SIGSTOP)
 
 
 def wake(share: Share) -> None:

@@ -65,11 +65,16 @@ def results(seeds: range, mode: Mode, workers: int, seconds: float) -> Iterator[
 
 
 def _told(told: Any, processes: Sequence[BaseProcess]) -> Iterator[dict[str, Any]]:
-    """What the workers tell, until all of them said that they are done. Raises RuntimeError when one died."""
+    """What the workers tell, until all of them said that they are done.
+
+    Raises RuntimeError when one ended without that: its seed, and what it would have played, are not known.
+    """
     working = len(processes)
     while working:
         while told.empty():
-            if any(process.exitcode for process in processes):
+            # Who is gone said all that it has to say before.
+            gone = sum(process.exitcode is not None for process in processes)
+            if told.empty() and gone > len(processes) - working:
                 raise RuntimeError("a process of the simulation died")
             time.sleep(0.02)
         result = told.get()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -19,13 +20,17 @@ class PowerGone(BaseException):
 
 @dataclass
 class DiskFaults:
-    """How likely a system call fails, each between 0 and 1; all of them 0 when the world has healed."""
+    """How likely a system call fails, each between 0 and 1; all of them 0 when the world has healed.
+
+    ``happened`` counts what really failed, by the kind of fault.
+    """
 
     own_eio: float = 0.0
     foreign_eio: float = 0.0
     full: float = 0.0
     short: float = 0.0
     unlinkable: bool = False
+    happened: Counter[str] = field(default_factory=Counter)
 
     def heal(self) -> None:
         """From now on everything works."""
@@ -86,11 +91,13 @@ class SimulatedKernel(Kernel):
         """Write, perhaps less than asked, perhaps not at all."""
         faults = self._faults
         if faults.full and self._dice.random() < faults.full:
+            faults.happened["full disks"] += 1
             self._fail(errno.ENOSPC, "write", descriptor)
         self._maybe_eio(descriptor, "write")
         rest = memoryview(block)
         if faults.short and len(rest) > 1 and self._dice.random() < faults.short:
             rest = rest[: self._dice.randint(1, len(rest) - 1)]
+            faults.happened["short writes"] += 1
         self._disk.wrote(os.fstat(descriptor).st_ino)
         return os.write(descriptor, rest)
 
@@ -102,6 +109,7 @@ class SimulatedKernel(Kernel):
     def rename_new(self, source: Path, target: Path) -> None:
         """Rename without replacing; or by link and unlink, on a share that knows nothing else."""
         if self._faults.unlinkable and not str(target).startswith(self._own):
+            self._faults.happened["no renameat2"] += 1
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         super().rename_new(source, target)
         self._renamed(target)
@@ -112,6 +120,7 @@ class SimulatedKernel(Kernel):
             return
         is_own = str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith(self._own)
         if self._dice.random() < (faults.own_eio if is_own else faults.foreign_eio):
+            faults.happened["disk errors" if is_own else "share errors"] += 1
             self._fail(errno.EIO, call, descriptor)
 
     def _fail(self, number: int, call: str, descriptor: int) -> None:

@@ -13,6 +13,7 @@ def work(run: Run) -> Iterator[Outcome]:
     tally = play(run, "liveness")
     slowest = max(tally.drained, default=0.0)
     yield from outcomes(
+        run,
         "S2",
         tally,
         f"{tally.seeds} seeds: {tally.drops} drops, {tally.shown} packets shown,"

@@ -8,6 +8,7 @@ files may lose them, bring old ones back, exchange them or hold them back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,7 +34,10 @@ _BLOCK: Final = 64 * 1024
 
 @dataclass
 class LineFaults:
-    """How likely each trouble is at one operation; ``heal`` ends all of them."""
+    """How likely each trouble is at one operation; ``heal`` ends all of them.
+
+    ``happened`` counts what really came, by the kind of fault.
+    """
 
     refused: float = 0.0
     cut: float = 0.0
@@ -45,6 +49,7 @@ class LineFaults:
     turn: float = 0.0
     # A file's time stamp is rounded down to so many seconds; below zero the medium tells none.
     stamp_seconds: float = 0.0
+    happened: Counter[str] = field(default_factory=Counter)
 
     def heal(self) -> None:
         """From now on everything passes."""
@@ -123,6 +128,7 @@ class SimulatedTransport:
         end, blob = len(content), known.kind is MailboxKind.BLOB
         if blob and end - offset > 1 and self._dice.random() < self._faults.turn:
             end = self._dice.randint(offset + 1, end - 1)
+            self._faults.happened["turns"] += 1
         blocks = self._perhaps_cut(content[:end], offset, name)
         fetched = self._files.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset)
         self._answer(f"fetch {short(name)}")
@@ -141,9 +147,11 @@ class SimulatedTransport:
         if self._dice.random() < self._faults.cut:
             upto = self._dice.randint(0, len(rest))
             folder[partial] = MailFile(kept + rest[:upto], self._time(), 0.0)
+            self._faults.happened["cuts"] += 1
             self._fail(f"put {short(name)} is cut after {len(kept) + upto} bytes")
         if known.kind is MailboxKind.BLOB and len(rest) > 1 and self._dice.random() < self._faults.turn:
             folder[partial] = MailFile(kept + rest[: self._dice.randint(1, len(rest) - 1)], self._time(), 0.0)
+            self._faults.happened["turns"] += 1
             self._tell(f"{self._mailbox.name}: the turn of {short(name)} is over")
             return False
         content = kept + rest
@@ -154,8 +162,10 @@ class SimulatedTransport:
         now = self._time()
         late = self._dice.random() < self._faults.late
         seen_from = now + self._dice.uniform(0.1, 60.0) if late else now
+        self._faults.happened["late files"] += late
         if self._dice.random() < self._faults.lost_file:
             # Told as done and then lost: only an acknowledgement is custody.
+            self._faults.happened["lost files"] += 1
             self._tell(f"{self._mailbox.name}: {short(name)} was put and is lost")
             folder.pop(name, None)
         else:
@@ -189,12 +199,15 @@ class SimulatedTransport:
 
     def _try(self, what: str) -> None:
         if self._mailbox.cut_until > self._time():
+            self._faults.happened["partitions"] += 1
             raise TransportError("the way to the mailbox is cut")
         if self._faults.refused and self._dice.random() < self._faults.refused:
+            self._faults.happened["line"] += 1
             self._fail(f"{what} fails")
 
     def _answer(self, what: str) -> None:
         if self._faults.lost_answer and self._dice.random() < self._faults.lost_answer:
+            self._faults.happened["line"] += 1
             self._fail(f"{what} is done, its answer lost")
 
     def _fail(self, what: str) -> None:
@@ -204,11 +217,14 @@ class SimulatedTransport:
     def _hint(self) -> None:
         if self._dice.random() >= self._faults.lost_ring:
             self._ring_peer()
+        else:
+            self._faults.happened["lost hints"] += 1
 
     def _maybe_wrong(self, content: bytes, name: str) -> bytes:
         if not content or not self._faults.wrong_bytes or self._dice.random() >= self._faults.wrong_bytes:
             return content
         at = self._dice.randrange(len(content))
+        self._faults.happened["wrong bytes"] += 1
         self._tell(f"{self._mailbox.name}: byte {at} of {short(name)} comes wrong")
         return content[:at] + bytes((content[at] ^ (1 << self._dice.randrange(8)),)) + content[at + 1 :]
 
@@ -220,6 +236,7 @@ class SimulatedTransport:
         for start in range(offset, end, _BLOCK):
             yield content[start : min(start + _BLOCK, end)]
         if is_cut:
+            self._faults.happened["cuts"] += 1
             self._fail(f"fetch {short(name)} is cut after {end} of {len(content)} bytes")
 
     def _list(self, direction: Direction) -> Listing:
@@ -241,6 +258,7 @@ class SimulatedTransport:
 
     def _stamp(self, file: MailFile) -> float | None:
         step = self._faults.stamp_seconds
+        self._faults.happened["coarse stamps"] += step != 0
         if step < 0:
             return None
         at = self._epoch + file.put_at

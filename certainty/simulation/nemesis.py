@@ -105,7 +105,7 @@ class Nemesis:
         if world.mailboxes:
             boxes = [world.mailboxes[name] for name in sorted(world.mailboxes)]
             relay = self._relay = self._relay or Relay(boxes, world.dice, partial(world.tell, "relay"))
-            relay.act(world.now)
+            world.happened["relay"] += bool(relay.act(world.now))
             if world.dice.random() < 0.5:
                 for node in world.nodes.values():
                     node.wake([name for name in node.stations if name.startswith("link:")])
@@ -117,6 +117,9 @@ class Nemesis:
         node = world.nodes[dice.choice(sorted(world.nodes))]
         large = dice.choice((-3600.0, 86400.0, -315_000_000.0, 63_000_000.0))
         node.clock.skew = large if dice.random() < 0.2 else dice.uniform(-60.0, 60.0)
+        world.happened["clocks"] += 1
+        if node.code in world.inboxes:
+            world.inboxes[node.code].clock_was_wrong = True
         world.tell(node.code, f"the clock is wrong by {node.clock.skew:.0f} s now")
         self._later(5.0, 60.0, self._jump)
 

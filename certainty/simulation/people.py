@@ -38,7 +38,6 @@ class Dropped:
     name: str
     at: float
     twin: bool = False
-    cancelled: bool = False
 
 
 @dataclass
@@ -48,6 +47,8 @@ class People:
     world: World
     dropped: list[Dropped] = field(default_factory=list)
     answered: dict[tuple[str, str], str] = field(default_factory=dict)
+    # What operators cancelled, by agency and packet; also where the answer of that act was lost.
+    cancelled: set[tuple[str, str]] = field(default_factory=set)
     # Readers that were asked for something: they do no harm while the world is checked at rest.
     reads: bool = True
     _names: int = 0
@@ -104,6 +105,7 @@ class People:
                     world.tell(agency, f"reader marks {folder}")
                     (watch.inbox / folder / "collected").touch()
                     world.nodes[agency].disk.put(watch.inbox / folder / "collected")
+                    watch.marked(folder)
                 case "sign":
                     self._answer(agency, each, "signed")
                 case "refuse" if dice.random() < 0.3:
@@ -168,16 +170,26 @@ class People:
         try:
             answer = desk.handle(request, _OPERATOR)
         except PowerGone:
+            self._perhaps(agency, act, what)
             self.world.power(node)
             self._again(agency, act, what, wanted)
         except VolumeDamagedError as error:
+            self._perhaps(agency, act, what)
             self.world.damaged(node, error)
             self._again(agency, act, what, wanted)
         except ExchangeError as error:
             self.world.tell(agency, f"operator: {act} {what[-6:]}: {error.reference}")
         else:
+            if answer.done:
+                self.world.happened["operators"] += 1
+                self._perhaps(agency, act, what)
             outcomes = [str(entry.outcome or entry.obstacle) for entry in (*answer.done, *answer.not_done)]
             self.world.tell(agency, f"operator: {act} {what[-6:]}: {', '.join(outcomes)}")
+
+    def _perhaps(self, agency: str, act: Act, what: str) -> None:
+        """The act was done, or was cut off: then nobody but the ledger knows whether it was."""
+        if act is Act.CANCEL:
+            self.cancelled.add((agency, what))
 
     def _again(self, agency: str, act: Act, what: str, wanted: Filter | None) -> None:
         """The command was cut off: the operator who let something wait looks again, and lets it go."""

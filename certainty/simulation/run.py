@@ -45,7 +45,8 @@ class Mode(StrEnum):
 class Result:
     """What one seed showed. ``seconds`` are the processor's, ``drained`` those from the healing to rest.
 
-    ``packets`` is how often something was dropped, ``shown`` how often a packet appeared in an inbox.
+    ``packets`` is how often something was dropped, ``shown`` how often a packet appeared in an inbox;
+    ``kinds`` are the faults that really took place.
     """
 
     seed: int
@@ -76,7 +77,7 @@ def run_seed(
     world = World(seed, plan, templates, {each.mark: each for each in samples}, trail, _configure)
     people = People(world)
     books = Books(world, people)
-    world.after_step = books.after_step
+    world.after_step, world.after_cut = books.after_step, books.after_cut
     chaos = dice.choice(_CHAOS)
     nemesis = Nemesis(world, people, chaos)
     nemesis.begin()
@@ -97,7 +98,7 @@ def run_seed(
         seed, mode, trail.digest, tuple(world.violations), time.process_time() - began, len(people.dropped),
         sum(len(watch.every) for watch in world.inboxes.values()),
         sum(node.starts for node in world.nodes.values()), sum(node.steps for node in world.nodes.values()),
-        tuple(sorted(nemesis.kinds)), drained, tuple(trail.lines),
+        tuple(sorted(kind for kind, times in world.happened.items() if times)), drained, tuple(trail.lines),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ def work(run: Run) -> Iterator[Outcome]:
     """Play seeds for as long as there is time."""
     tally = play(run, "safety")
     yield from outcomes(
+        run,
         "S1",
         tally,
         f"{tally.seeds} seeds: {tally.drops} drops, {tally.shown} packets shown,"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from certainty.shard import Violation
 from certainty.simulation.disk import VirtualDisk
 from certainty.simulation.drops import Sample, mark_of
 
@@ -20,12 +19,17 @@ from certainty.simulation.drops import Sample, mark_of
 _ADDED: Final = frozenset(
     {"packet.utf8.xml", "delivery.xml", "seal.xml", "seal.sig", "accepted.xml", "collected"}
 )
+_OWN: Final = ("seal.xml", "seal.sig", "accepted.xml", "delivery.xml")
 _MADE_BY_PACKET: Final = "packet.xml"
 
 
 @dataclass
 class Appearance:
-    """One time that a folder appeared in an inbox. ``gone``: who took it, empty while it lies."""
+    """One time that a folder appeared in an inbox. ``gone``: who took it, empty while it lies.
+
+    ``marked_at``: when its reader put the mark ``collected`` into it. ``own``: what the product laid beside
+    the drop's files, as it was when the folder appeared.
+    """
 
     folder: str
     sample: Sample | None
@@ -34,6 +38,13 @@ class Appearance:
     gone: str = ""
     was_durable: bool = True
     may_come_again: bool = False
+    marked_at: float | None = None
+    own: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def was_taken(self) -> bool:
+        """Its reader took it or marked it: only then may anybody say that it was collected."""
+        return self.gone == "reader" or self.marked_at is not None
 
 
 @dataclass
@@ -46,6 +57,9 @@ class InboxWatch:
     samples: dict[str, Sample]
     broken: Callable[[str, str], None]
     time: Callable[[], float]
+    # How long a marked folder must lie at least; that is not sure once the node's clock was wrong.
+    kept_seconds: float = 0.0
+    clock_was_wrong: bool = False
     # Packets that its people refused: a higher attempt of them may come (C12).
     refused: set[str] = field(default_factory=set)
     present: dict[str, Appearance] = field(default_factory=dict)
@@ -62,14 +76,27 @@ class InboxWatch:
         for folder in sorted(found - self.present.keys()):
             self.appeared(folder)
         for folder in sorted(self.present.keys() - found):
-            self.present.pop(folder).gone = "product"
+            self._removed(self.present.pop(folder))
+
+    def _removed(self, each: Appearance) -> None:
+        """The product took a folder away: it may do so with what was marked, when its time is over (C20)."""
+        each.gone = "product"
+        if each.marked_at is None:
+            self.broken("I1", f"{self.agency}: {each.folder} was removed, and nobody had marked it collected")
+        elif not self.clock_was_wrong and self.time() - each.marked_at < self.kept_seconds:
+            lay = f"{self.time() - each.marked_at:.0f} of {self.kept_seconds:.0f} s"
+            self.broken("I1", f"{self.agency}: {each.folder} was removed {lay} after it was marked")
+
+    def marked(self, folder: str) -> None:
+        """Its reader put the mark ``collected`` into a folder."""
+        self.present[folder].marked_at = self.time()
 
     def appeared(self, folder: str) -> None:
         """A folder appeared under its final name; it must be whole at once."""
         path = self.inbox / folder
         _, packet_id, *attempt = path.name.split("_")
         sample = self._judge(folder, path)
-        new = Appearance(folder, sample, packet_id, self.time())
+        new = Appearance(folder, sample, packet_id, self.time(), own=_own(path))
         for old in self.every:
             same = old.packet_id == packet_id or (sample is not None and old.sample is sample)
             is_attempt = packet_id in self.refused and (bool(attempt) or old.gone != "")
@@ -79,9 +106,12 @@ class InboxWatch:
         self.present[folder] = new
 
     def judge_again(self) -> None:
-        """After a power cut: what lies here must be whole still."""
-        for folder in sorted(self.present):
+        """After a power cut, and at rest: what lies here must be whole still, and what it was."""
+        for folder, each in sorted(self.present.items()):
             self._judge(folder, self.inbox / folder)
+            for name, data in sorted(_own(self.inbox / folder).items()):
+                if each.own.get(name, data) != data:
+                    self.broken("I4", f"{self.agency}: {folder}/{name} is not what it was any more")
 
     def _judge(self, folder: str, path: Path) -> Sample | None:
         try:
@@ -101,7 +131,7 @@ class InboxWatch:
         for name, data in sample.files.items():
             if name in there and there[name].read_bytes() != data:
                 self.broken("I4", f"{self.agency}: {folder}/{name} has other bytes than were dropped")
-        for name in ("seal.xml", "seal.sig", "accepted.xml", "delivery.xml"):
+        for name in _OWN:
             if not (path / name).is_file() or not (path / name).stat().st_size:
                 self.broken("I3", f"{self.agency}: {folder} has no {name}")
         return sample
@@ -149,14 +179,6 @@ class InboxWatch:
         }
 
 
-@dataclass
-class Watch:
-    """All inboxes, and what was found broken so far."""
+def _own(path: Path) -> dict[str, bytes]:
+    return {name: (path / name).read_bytes() for name in _OWN if (path / name).is_file()}
 
-    inboxes: dict[str, InboxWatch]
-    violations: list[Violation] = field(default_factory=list)
-
-    def delivered(self, agency: str, packet_id: str) -> Appearance | None:
-        """The last appearance of that packet at that agency."""
-        every = self.inboxes[agency].every if agency in self.inboxes else []
-        return next((each for each in reversed(every) if each.packet_id == packet_id), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +44,9 @@ class World:
     configure: Callable[[Config, Random], Config]
     dice: Random = field(init=False)
     now: float = 0.0
-    line: LineFaults = field(default_factory=LineFaults)
+    # How often each kind of fault really took place.
+    happened: Counter[str] = field(default_factory=Counter)
+    line: LineFaults = field(init=False)
     lost_wakes: float = 0.0
     # What survives of what was not flushed, at a power cut.
     keeps: float = 0.5
@@ -60,6 +63,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.dice = Random(f"exchanged/{self.seed}")
+        self.line = LineFaults(happened=self.happened)
         self.layout = Layout(self.templates.world)
         configs = self.templates.copy(self.plan)
         for code, config in configs.items():
@@ -71,11 +75,12 @@ class World:
         agency = config.folders.root if config.folders else None
         roots = (config.node.data_dir, *((agency,) if agency else ()))
         disk = VirtualDisk(roots, self.templates.world / f"limbo-{code}")
-        faults, tell = DiskFaults(), partial(self.tell, code)
+        faults, tell = DiskFaults(happened=self.happened), partial(self.tell, code)
         dice = Random(f"disk/{self.seed}/{code}")
         if agency is not None:
+            hours = config.folders.collected_hours if config.folders else 0.0
             self.inboxes[code] = InboxWatch(
-                code, agency, disk, self.samples, self.broken, lambda: self.now
+                code, agency, disk, self.samples, self.broken, lambda: self.now, hours * 3600
             )
         kernel = SimulatedKernel(
             disk, config.node.data_dir, dice, faults, tell, partial(self._renamed, code)
@@ -86,13 +91,18 @@ class World:
             transport=partial(self._transport, code),
             tell=tell,
             bug=partial(self._bug, code),
-            lost_wake=lambda: self.dice.random() < self.lost_wakes,
+            lost_wake=self._lost_wake,
         )
         clock = NodeClock(EPOCH, lambda: self.now, 0.0, self.dice.uniform(100.0, 1e6))
         self.nodes[code] = SimNode(
             code, config, around, clock, FakeRandomness(f"{self.seed}/{code}"), disk, kernel,
             CountdownCrash(tell), faults,
         )  # fmt: skip
+
+    def _lost_wake(self) -> bool:
+        lost = self.dice.random() < self.lost_wakes
+        self.happened["lost hints"] += lost
+        return lost
 
     def _transport(self, code: str, link: LinkConfig, parts: Parts) -> SimulatedTransport:
         mailbox = self.mailboxes.setdefault(link.mailbox, Mailbox(Path(link.mailbox).name))
@@ -206,6 +216,7 @@ class World:
         """The node dies: killed, or without power; the dice say which unless told."""
         kill = self.dice.random() < 0.4 if only_kill is None else only_kill
         node.die()
+        self.happened["deaths"] += 1
         if kill:
             self.tell(node.code, "is killed")
             if node.code in self.inboxes:

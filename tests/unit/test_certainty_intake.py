@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from certainty.intake import racers, slow
+from certainty.intake import deeds, racers, slow
+from certainty.intake.burst import _rates
 from certainty.intake.hostile import _unsafe_names
 from certainty.intake.names import naughty_names
 from certainty.intake.papers import PART, Paper, Papers
-from certainty.intake.scale import _rates
 from certainty.intake.world import Delivered, World
 from certainty.intake.writers import FORMS, STYLES, make_writer, write_all
 
@@ -134,7 +134,7 @@ def test_racers_leave_every_kind_of_deed_behind(papers: Papers, tmp_path: Path) 
     drop = tmp_path / "drop"
     drop.mkdir()
     path = drop / PART
-    for deed in racers.DEEDS:
+    for deed in deeds.DEEDS:
         path.write_bytes(a)
         deed(path, a, b, tmp_path / "outside", rng)
         assert path.read_bytes() in (a, b)
