@@ -26,7 +26,7 @@ _PATIENCE_SECONDS: Final = 60.0
 
 
 class NotReadyError(RuntimeError):
-    """A node ended, or said nothing in time, instead of becoming ready."""
+    """A node ended by itself, or said nothing in time, instead of becoming ready or staying so."""
 
 
 @dataclass
@@ -176,14 +176,16 @@ class Nodes:
 
         Raises NotReadyError when it ended by itself, with no such step.
         """
-        one = self._running[code]
-        if not select.select([one.pidfd], [], [], seconds)[0]:
+        if not select.select([self._running[code].pidfd], [], [], seconds)[0]:
             return False
-        self.kill(code)
-        log = self.lab.log(code)
-        if not was_cut(log, one.log_begin):
-            raise NotReadyError(f"{code} ended by itself: {last_word(log)}")
+        self.end(code)
         return True
+
+    def end(self, code: str) -> None:
+        """Kill it. Raises NotReadyError when it had ended by itself, and not at a step that it was given."""
+        begin, log = self._running[code].log_begin, self.lab.log(code)
+        if not self.kill(code) and not was_cut(log, begin):
+            raise NotReadyError(f"{code} ended by itself: {last_word(log)}")
 
     def kill(self, code: str, number: signal.Signals = signal.SIGKILL) -> bool:
         """SIGKILL to the daemon and its workers at the same moment; returns when the daemon is no more.
