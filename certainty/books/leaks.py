@@ -68,9 +68,10 @@ def places(world: World) -> Iterator[Place]:
         for code, config in configs.items()
     }
     for code, config in configs.items():
-        behind = _behind(code, above) & world.agencies.keys()
         for link in config.links:
-            if link.side is LinkSide.DIAL:
+            # Whoever serves it has it on this machine.
+            if link.side is LinkSide.SERVE:
+                behind = _behind(link.peer, above) & world.agencies.keys()
                 yield Place(Path(link.mailbox), frozenset(behind))
         if code in world.agencies and not any(code in peers for peers in above.values()):
             yield Place(config.node.data_dir, frozenset({code}))

@@ -73,6 +73,13 @@ def test_an_end_that_no_step_caused_is_none_of_ours(nodes: Nodes) -> None:
         nodes.await_end(ENDED, 0)
 
 
+def test_ending_a_node_that_lives_is_nothing_to_tell(nodes: Nodes) -> None:
+    nodes.end(ALIVE)
+    with pytest.raises(NotReadyError):
+        nodes.end(ENDED)
+    assert nodes.running == ()
+
+
 def test_an_end_at_a_step_is_known_by_the_log_of_that_life_alone(nodes: Nodes) -> None:
     log = nodes.lab.log(ENDED)
     with log.open("a") as file:

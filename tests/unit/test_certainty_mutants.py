@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from certainty.mutants import running
 from certainty.mutants.__main__ import told as line_of
 from certainty.mutants.running import OVER, try_all
 from certainty.mutants.shard import told
-from certainty.mutants.stage import UnreadyError
+from certainty.mutants.stage import Stage, UnreadyError
 from certainty.mutants.table import MUTANTS, Mutant
 from certainty.mutants.tried import Tried, exit_code, invariants_of
 from certainty.shard import Violation
@@ -180,6 +182,18 @@ def test_what_this_machine_lacks_is_no_fault_and_is_named() -> None:
     assert exit_code([lacking], mutants[1:]) == 1
     assert line_of(lacking).endswith("NOT RUN: no FUSE")
     assert told([killed, lacking], planned=2).short == "other not run: no FUSE"
+
+
+def test_a_node_that_ended_by_itself_is_no_finding_of_a_scene() -> None:
+    stage = Stage.__new__(Stage)
+    nodes: Any = SimpleNamespace(fallen=lambda: {"620000-00-00": "event=fault"})
+    stage.nodes = nodes
+    with pytest.raises(NotReadyError, match="620000-00-00 ended by itself: event=fault"):
+        stage.require_alive()
+    with pytest.raises(NotReadyError):
+        stage.judge_now()
+    nodes.fallen = dict
+    stage.require_alive()
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
