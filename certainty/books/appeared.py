@@ -25,6 +25,10 @@ _NAME: Final = re.compile(r"(\d{6}-\d{2}-\d{2})_([0-9a-f-]{36})(?:_a\d{1,9})?")
 _PAPERS: Final = ("delivery.xml", "seal.xml", "seal.sig", "accepted.xml")
 _OURS: Final = frozenset({"packet.utf8.xml", *_PAPERS, "collected"})
 _NEEDED: Final = ("packet.xml", *_PAPERS)
+_READING: Final = "packet.utf8.xml"
+_DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
+# As what each encoding that a seal may name is read here, without the program's own reader.
+_CODECS: Final = {"utf-8": "utf-8", "gb18030": "gb18030", "utf-16": "utf-16"}
 
 
 def _broken(invariant: str, what: str) -> Violation:
@@ -195,3 +199,30 @@ def _judge_papers(
     if shown != wanted_files:
         other = sorted(name for name in {*shown, *wanted_files} if shown.get(name) != wanted_files.get(name))
         yield "I4", f"other bytes than were dropped: {', '.join(other)}"
+    yield from _judge_reading(papers, files, seal.encoding)
+
+
+def _judge_reading(
+    papers: Mapping[str, bytes], files: Mapping[str, list[Any]], encoding: str
+) -> Iterator[tuple[str, str]]:
+    """``packet.utf8.xml`` is packet.xml letter by letter, and lies there where that is not UTF-8."""
+    if _READING not in files:
+        if encoding != "utf-8":
+            yield "I3", f"was visible without {_READING}, and its packet.xml is {encoding}"
+        return
+    try:
+        original = papers["packet.xml"].decode(_CODECS[encoding])
+        told = papers[_READING].decode("utf-8")
+    except (KeyError, UnicodeDecodeError) as error:
+        yield "I4", f"{_READING} cannot be compared with packet.xml: {type(error).__name__}: {error}"
+        return
+    declared = _DECLARATION.match(told)
+    if declared is not None and "utf-8" not in declared[0].lower():
+        yield "I4", f"{_READING} declares itself as {declared[0]}"
+    if _letters(original) != _letters(told):
+        yield "I4", f"{_READING} is another document than packet.xml"
+
+
+def _letters(text: str) -> str:
+    """A document without what names its encoding."""
+    return _DECLARATION.sub("", text.removeprefix("\ufeff"), count=1).lstrip()

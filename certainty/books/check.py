@@ -1,4 +1,4 @@
-"""Judge a world: every invariant of the exchange that outsiders can hold it to (I1 to I8, I12, I16).
+"""Judge a world: every invariant of the exchange that outsiders can hold it to (I1 to I8, I11, I12, I16).
 
 ``check`` gathers the evidence and gives every broken promise, in a stable order; empty means that the books
 balance. A violation names the agency, the drop and what was seen; ``case`` is what reproduces the run.
@@ -9,9 +9,10 @@ balance. A violation names the agency, the drop and what was seen; ``case`` is w
 * I3, I4: whenever it was looked at, a delivered folder had all of its files, with the bytes that were
   dropped, and seal, receipts and delivery.xml name those bytes.
 * I5, I6: nothing appears that no agency of this world dropped, nothing for anybody whom its sender did not
-  name, and nobody else's ledger knows of it.
+  name, and nobody else's ledger, mailbox or folder has it.
 * I7: ``delivered`` is said only with a verified receipt, and only of what did appear.
 * I8: ledgers verify, no number is used twice, and no ledger has forgotten what its neighbours heard of it.
+* I11: no log, status, receipt, notice or temporary file shows what only packets hold.
 * I12: nothing half done is left in an agency's folders.
 * I16: per agency, accepted = delivered + refused + expired + cancelled + given up + in flight, counted from
   the ledger on one side and from receipts and statuses on the other; all ledgers agree.
@@ -29,6 +30,7 @@ from certainty.books.appeared import judge_appearances
 from certainty.books.balance import judge_balance, judge_ledgers
 from certainty.books.driver import Dropped
 from certainty.books.evidence import Evidence, gather
+from certainty.books.leaks import judge_leaks
 from certainty.books.quiet import ARRIVED
 from certainty.books.world import World
 from certainty.shard import Violation
@@ -79,6 +81,7 @@ def judge(
         judge_appearances(evidence, power_cuts=power_cuts),
         judge_ledgers(evidence, drained=drained),
         judge_balance(evidence, drained=drained),
+        judge_leaks(evidence.drops, evidence.sightings),
         _judge_leftovers(evidence) if drained else (),
     ):
         found += judged

@@ -7,7 +7,8 @@ flushed too, as a careful program would, so that a power cut may not take it awa
 
 What is sent: small packets without attachments between any two agencies that may exchange them, packets
 with documents and with a part that travels as a blob, the same content under another name (must not be sent
-twice), and other content under a name that was used before (must be sent). Everything is fictional.
+twice), and other content under a name that was used before (must be sent). Some are written in GB18030, and
+all bear the words of ``canary``, by which a leak is found. Everything is fictional.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
+from certainty.books.canary import marked
 from certainty.books.world import World, append_line, read_lines
 from cli.demo.watch import read_original
 from cli.fiction.case_file import CaseFile, new_case
 from cli.fiction.drop import make_drop
+from cli.fiction.packet_xml import DropEncoding
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import DropFormat, write_drop
 from packet_spec.catalogue import load_catalogue
@@ -42,6 +45,8 @@ _WITH_DOCUMENTS: Final = "case.report"
 # With a part above 1 MiB, which travels beside its batch.
 _WITH_VIDEO: Final = "prosecution.evidence.deliver"
 _VIDEO: Final = "EVD-015"
+# Which share of the packets is written in GB18030.
+_OLD_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Driver:
             sender_ref=f"FIC-{self._seed}-{number:05d}",
             name=f"d{number:05d}",
         )
-        return replace(request, **changes)
+        return marked(replace(request, **changes))
 
     def senders(self) -> tuple[str, ...]:
         """The agencies that send."""
@@ -158,22 +163,26 @@ class Driver:
         free = [each for each in self.reusable(agency) if each.form == "folder"]
         if free and chance < 0.14:
             return self.drop(replace(request, name=self._random.choice(free).name))
+        # As older case software writes; its packets get a reading in UTF-8 beside them.
+        is_old = self._random.random() < _OLD_SHARE
+        encoding = DropEncoding.GB18030 if is_old else DropEncoding.UTF_8
         if request.business_type == _SMALL and chance < 0.5:
-            return self.drop(request, drop_format=DropFormat.XML)
-        return self.drop(request, drop_format=DropFormat.ZIP if chance < 0.6 else DropFormat.FOLDER)
+            return self.drop(request, drop_format=DropFormat.XML, encoding=encoding)
+        form = DropFormat.ZIP if chance < 0.6 else DropFormat.FOLDER
+        return self.drop(request, drop_format=form, encoding=encoding)
 
     def drop(
         self,
         request: DropRequest,
         *,
         drop_format: DropFormat = DropFormat.FOLDER,
+        encoding: DropEncoding = DropEncoding.UTF_8,
         expects: str = "delivered",
         change: Callable[[Path], None] = lambda _: None,
     ) -> Dropped:
         """Write this packet, ``change`` it where nobody looks, write it down, and let it appear."""
-        written = write_drop(
-            make_drop(request, self._catalogue), self.prepared(request.sender), drop_format=drop_format
-        )
+        drop, prepared = make_drop(request, self._catalogue), self.prepared(request.sender)
+        written = write_drop(drop, prepared, drop_format=drop_format, encoding=encoding)
         change(written)
         return self.hand_in(written, request.sender, expects=expects)
 

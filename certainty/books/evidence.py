@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from certainty.books.driver import Dropped, file_digest, read_drops
+from certainty.books.leaks import Sighting, sightings
 from certainty.books.world import World, read_lines
 from cli.demo.watch import Proofs
 from cli.directory_trusted import find_directory
@@ -97,6 +98,7 @@ class Evidence:
     moment: datetime
     leftovers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     originals: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    sightings: tuple[Sighting, ...] = ()
 
 
 def gather(world: World, *, with_ledgers: bool = True) -> Evidence:
@@ -104,6 +106,7 @@ def gather(world: World, *, with_ledgers: bool = True) -> Evidence:
     drops, appeared, cuts = read_drops(world)
     moment = datetime.now(UTC)
     proofs = Proofs(_directory(world))
+    digests = {digest for drop in drops for _, digest in drop.files.values()}
     return Evidence(
         world,
         drops,
@@ -117,6 +120,7 @@ def gather(world: World, *, with_ledgers: bool = True) -> Evidence:
         moment,
         {code: tuple(_leftovers(root)) for code, root in world.agencies.items()},
         {code: dict(_originals(root)) for code, root in world.agencies.items()},
+        tuple(sightings(world, digests)),
     )
 
 
@@ -228,9 +232,8 @@ def _originals(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def read_books(world: World, node: str) -> Books:
     """The ledger of a node through ``exchangectl``, beside its daemon or without it."""
-    folder = world.folder / "ledgers"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{node}.jsonl"
+    world.ledgers.mkdir(exist_ok=True)
+    file = world.ledgers / f"{node}.jsonl"
     problems = []
     code, said = run_exchangectl(world, node, "ledger", "verify", "--json")
     if code != 0:

@@ -2,8 +2,9 @@
 
 Guarantees: of whatever appears in a type folder it writes down name, device, inode, the way (by one rename,
 made in place, or found by looking), and at once the size, inode and digest of every file, so that a folder
-that was visible before it was whole shows; it looks again later and writes down what changed; what goes away
-without its doing, and what appears again, is written down too. Events come from inotify; besides, it looks at
+that was visible before it was whole shows; it reads everything again soon after, before it takes it, when it
+is stopped, and when it is started anew, and writes down what changed; what goes away without its doing, and
+what appears again, is written down too. Events come from inotify; besides, it looks at
 all inboxes many times a second. It plays the case software: after a while it takes part of the packets out
 (so that a second delivery would show) and marks others with ``collected``.
 
@@ -23,7 +24,8 @@ from typing import Final, Self
 
 from certainty.books.world import World, read_lines
 
-_PATIENCE_SECONDS: Final = 20.0
+# At its end it reads all that lies in the inboxes.
+_PATIENCE_SECONDS: Final = 120.0
 
 
 class Reader:

@@ -21,12 +21,14 @@ from certainty.books.driver import file_digest
 from certainty.books.world import append_line, read_lines
 
 _LOOK_SECONDS: Final = 0.05
-# Looked at once more after this, and when it is taken: late writers show.
+# Looked at once more after this, when it is taken, and at the end: late writers show.
 _AGAIN_SECONDS: Final = 0.4
 # The daemon's own papers in a delivered folder are small; their bytes are kept for the checker.
 PAPERS: Final = ("delivery.xml", "seal.xml", "seal.sig", "accepted.xml")
+# So are these two where the second lies there, to be compared.
+_READING: Final = ("packet.xml", "packet.utf8.xml")
 _ANY_DEVICE: Final = -2
-_PAPER_BYTES: Final = 1 << 20
+_PAPER_BYTES: Final = 4 << 20
 _CREATE, _MOVED_FROM, _MOVED_TO, _DELETE = 0x100, 0x40, 0x80, 0x200
 _OVERFLOW: Final = 0x4000
 _EVENT: Final = struct.Struct("iIII")
@@ -54,6 +56,8 @@ class Watching:
         self._taken = 0
         for line in read_lines(self._history):
             self._remember(line)
+        # What a reader before this one saw; whether it still has the same bytes nobody knows.
+        self._unread = set(self._present)
         self.stopping = False
 
     def _remember(self, line: dict[str, Any]) -> None:
@@ -67,8 +71,9 @@ class Watching:
             self._present.pop(key, None)
 
     def run(self) -> None:
-        """Until SIGTERM, and one look more."""
+        """Until SIGTERM, and one look more, at all that lies there."""
         self.look()
+        self.compare_known()
         print("watching", flush=True)
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
@@ -78,7 +83,7 @@ class Watching:
             poll.poll(_LOOK_SECONDS * 1000)
             self._read_events()
             self.look()
-        self._look_again(everything=True)
+        self.compare_everything()
 
     def look(self) -> None:
         """Compare all inboxes with what was there before."""
@@ -150,9 +155,21 @@ class Watching:
     def _tell(self, what: str, key: tuple[str, str, str], **more: Any) -> None:
         append_line(self._history, {"what": what, "agency": key[0], "type": key[1], "name": key[2], **more})
 
-    def _look_again(self, *, everything: bool = False) -> None:
+    def compare_known(self) -> None:
+        """Read again what the history had when this reader began, and what lies there still."""
+        for key in sorted(self._unread & self._present.keys()):
+            self._compare(key)
+        self._unread.clear()
+
+    def compare_everything(self) -> None:
+        """Read again all that lies in the inboxes: nobody may change what was delivered, however long ago."""
+        self._again.clear()
+        for key in sorted(self._present):
+            self._compare(key)
+
+    def _look_again(self) -> None:
         now = time.monotonic()
-        for key in [key for key, due in self._again.items() if everything or due <= now]:
+        for key in [key for key, due in self._again.items() if due <= now]:
             self._again.pop(key, None)
             self._compare(key)
 
@@ -255,11 +272,13 @@ def _read(path: Path) -> tuple[dict[str, list[Any]], dict[str, str]]:
     papers: dict[str, str] = {}
     if not path.is_dir():
         return files, papers
-    for entry in _entries(path):
+    entries = _entries(path)
+    wanted = PAPERS if all(entry.name != _READING[1] for entry in entries) else PAPERS + _READING
+    for entry in entries:
         try:
             size, digest = file_digest(Path(entry.path))
             files[entry.name] = [entry.inode(), size, digest]
-            if entry.name in PAPERS and size <= _PAPER_BYTES:
+            if entry.name in wanted and size <= _PAPER_BYTES:
                 papers[entry.name] = base64.b64encode(Path(entry.path).read_bytes()).decode("ascii")
         except OSError as error:
             files[entry.name] = [-1, -1, f"unreadable: {error.strerror}"]

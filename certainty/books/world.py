@@ -49,21 +49,27 @@ class World:
     """Agencies by code with the root of their folders, nodes by code with their configuration.
 
     ``folder`` keeps the histories. ``relaying`` are the nodes that are no agency's front-end. Configurations
-    must be readable, and so must the ledgers that they name, when ``check`` is called.
+    must be readable, and so must the ledgers that they name, when ``check`` is called. ``logs`` and
+    ``temporary`` are where the nodes write their logs, and their temporary files if they are told to.
     """
 
     folder: Path
     agencies: Mapping[str, Path]
     configs: Mapping[str, Path]
+    logs: Path | None = None
+    temporary: Path | None = None
 
     @classmethod
     def of_lab(cls, lab: Lab, folder: Path) -> World:
         """The world of a lab; ``folder`` is made if it is missing."""
-        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / "temporary"
+        temporary.mkdir(parents=True, exist_ok=True)
         return cls(
             folder,
             {code: lab.agency_root(code) for code in lab.agencies},
             {code: lab.node_config(code) for code in lab.nodes},
+            lab.layout.root / "logs",
+            temporary,
         )
 
     @property
@@ -75,6 +81,11 @@ class World:
     def inbox_history(self) -> Path:
         """Written by the reader process."""
         return self.folder / "inbox.jsonl"
+
+    @property
+    def ledgers(self) -> Path:
+        """The exports that the last ``check`` made."""
+        return self.folder / "ledgers"
 
     @property
     def relaying(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from certainty.kills.cutting import was_cut
 from cli.lab.lab import Lab
 from cli.lab.starting import last_word
 
@@ -25,7 +26,7 @@ _PATIENCE_SECONDS: Final = 60.0
 
 
 class NotReadyError(RuntimeError):
-    """A node ended, or said nothing in time, instead of becoming ready."""
+    """A node ended by itself, or said nothing in time, instead of becoming ready or staying so."""
 
 
 @dataclass
@@ -34,15 +35,21 @@ class _Running:
     pidfd: int
     ear: socket.socket
     began: float
+    # Where in its log this life begins.
+    log_begin: int
     ready: bool = False
     took: float = 0.0
 
 
 class Nodes:
-    """A context manager; afterwards no process of it is left. ``home``: the tree that the daemons run."""
+    """A context manager; afterwards no process of it is left. ``home``: the tree that the daemons run.
 
-    def __init__(self, lab: Lab, *, home: Path | None = None) -> None:
+    ``temporary``: a folder for the daemons' temporary files, so that somebody can look into it.
+    """
+
+    def __init__(self, lab: Lab, *, home: Path | None = None, temporary: Path | None = None) -> None:
         self.lab = lab
+        self._temporary = temporary
         self._home = home or Path(__file__).resolve().parents[2]
         self._running: dict[str, _Running] = {}
         self._zygote: subprocess.Popen[str] | None = None
@@ -53,6 +60,8 @@ class Nodes:
         # Workers are fresh interpreters: without compiled files each of them would compile the whole program.
         for name in ("NOTIFY_SOCKET", "PYTHONDONTWRITEBYTECODE"):
             environment.pop(name, None)
+        if self._temporary is not None:
+            environment["TMPDIR"] = str(self._temporary)
         self._zygote = subprocess.Popen(
             (sys.executable, "-P", "-m", "certainty.kills.zygote"),
             stdin=subprocess.PIPE,
@@ -98,11 +107,12 @@ class Nodes:
         }
         if cut:
             order |= {"cut": cut, "under": under}
+        log_begin = log.stat().st_size if log.exists() else 0
         began = time.monotonic()
         self._zygote.stdin.write(json.dumps(order) + "\n")
         self._zygote.stdin.flush()
         pid = int(self._zygote.stdout.readline())
-        self._running[code] = _Running(pid, os.pidfd_open(pid), ear, began)
+        self._running[code] = _Running(pid, os.pidfd_open(pid), ear, began, log_begin)
 
     def start_all(self) -> None:
         """Every node, and wait for all of them."""
@@ -141,6 +151,13 @@ class Nodes:
         """It ended by itself."""
         return bool(select.select([self._running[code].pidfd], [], [], 0)[0])
 
+    def fallen(self) -> dict[str, str]:
+        """The nodes that ended by themselves, each with the last word of its log; they are forgotten."""
+        words = {code: last_word(self.lab.log(code)) for code in self.running if self.has_ended(code)}
+        for code in words:
+            self.kill(code)
+        return words
+
     def pid(self, code: str) -> int:
         """The process number of a node that was started."""
         return self._running[code].pid
@@ -155,17 +172,30 @@ class Nodes:
         os.kill(self._running[code].pid, signal.SIGUSR2)
 
     def await_end(self, code: str, seconds: float) -> bool:
-        """It ended by itself within that time; then it is forgotten, with its workers."""
+        """It ended at the step that ``start`` gave it, within that time; it is forgotten, with its workers.
+
+        Raises NotReadyError when it ended by itself, with no such step.
+        """
         if not select.select([self._running[code].pidfd], [], [], seconds)[0]:
             return False
-        self.kill(code)
+        self.end(code)
         return True
 
-    def kill(self, code: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """SIGKILL to the daemon and its workers at the same moment; returns when the daemon is no more."""
+    def end(self, code: str) -> None:
+        """Kill it. Raises NotReadyError when it had ended by itself, and not at a step that it was given."""
+        begin, log = self._running[code].log_begin, self.lab.log(code)
+        if not self.kill(code) and not was_cut(log, begin):
+            raise NotReadyError(f"{code} ended by itself: {last_word(log)}")
+
+    def kill(self, code: str, number: signal.Signals = signal.SIGKILL) -> bool:
+        """SIGKILL to the daemon and its workers at the same moment; returns when the daemon is no more.
+
+        False: it had ended by itself before.
+        """
         one = self._running.pop(code)
+        lived = not select.select([one.pidfd], [], [], 0)[0]
         try:
-            if not select.select([one.pidfd], [], [], 0)[0]:
+            if lived:
                 _signal(one, number)
             if not select.select([one.pidfd], [], [], _STOP_SECONDS)[0]:
                 _signal(one, signal.SIGKILL)
@@ -173,6 +203,7 @@ class Nodes:
         finally:
             os.close(one.pidfd)
             one.ear.close()
+        return lived
 
     def stop(self, code: str) -> None:
         """As a service manager stops it."""

@@ -1,9 +1,10 @@
 """One lab whose agencies send while its nodes are killed at random; afterwards the checker judges.
 
 Guarantees: which node is killed, when, for how long it stays away, and what is dropped, follow from the seed;
-what a packet is at when a kill meets it is the machine's business. After the last kill all nodes run, and
-everything must come to its end, with one help, which is counted: what was met three times while it was worked
-on alone is held as if it had ended the node itself (F52), and an operator lets it go on, once.
+what a packet is at when a kill meets it is the machine's business. A node that ends by itself is a violation,
+and no kill. After the last kill all nodes run, and everything must come to its end, with one help, which is
+counted: what was met three times while it was worked on alone is held as if it had ended the node itself
+(F52), and an operator lets it go on, once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from certainty.shard import Violation
 from cli.exit_codes import ExitCode
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import parse_plan
+from cli.lab.starting import last_word
 
 # A kill comes 0.2 to 3 s after the one before (F02), drawn evenly on a logarithmic scale: 1 s on average.
 _LEAST_SECONDS: Final = 0.2
@@ -35,6 +37,8 @@ _DRAIN_SECONDS: Final = 180.0
 # What stands still for so long waits for a person.
 _STILL_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.02
+# So often a node may end by itself before the rest is not played any more.
+_MOST_FALLEN: Final = 5
 _PLAN: Final = {
     "agency": [
         {"code": "620199-01-00", "via": "bridge-x"},
@@ -77,11 +81,14 @@ class Play:
 
     def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Send and kill until the kills are done or ``is_over``; then let all end, and ask the checker."""
-        with Nodes(self.lab) as nodes, Reader(self.world, seed=self.played.seed):
+        temporary = self.world.temporary
+        with (
+            Nodes(self.lab, temporary=temporary) as nodes,
+            Reader(self.world, seed=self.played.seed) as reader,
+        ):
             try:
                 nodes.start_all()
-                self._send_and_kill(nodes, is_over)
-                for code in self.lab.nodes:
+                for code in self._send_and_kill(nodes, is_over):
                     self.played.recoveries.append(nodes.await_ready(code))
             except NotReadyError as error:
                 self.played.problems.append(Violation("I12", self._case, str(error)))
@@ -93,10 +100,15 @@ class Play:
                 what = f"{len(waiting)} have not ended after {_DRAIN_SECONDS:.0f} s: {waiting[0]}"
                 self.played.problems.append(Violation("I1", self._case, what))
             self.played.drained_seconds = time.monotonic() - began
+            for code, word in nodes.fallen().items():
+                self._tell_fallen(code, word)
+            # It reads all that still lies in the inboxes; what came later than that would be no proof.
+            reader.stop()
             self.played.violations = (*self.played.problems, *check(self.world, case=self._case))
         self.played.dropped = len(Driver(self.world, 0).dropped)
 
-    def _send_and_kill(self, nodes: Nodes, is_over: Callable[[], bool]) -> None:
+    def _send_and_kill(self, nodes: Nodes, is_over: Callable[[], bool]) -> set[str]:
+        """Until the kills are done; then all nodes run, but for those told: they are about to be ready."""
         driver = Driver(self.world, self.played.seed)
         next_kill = time.monotonic() + self._interval()
         next_drop = time.monotonic()
@@ -104,6 +116,7 @@ class Play:
         starting: set[str] = set()
         while self.done < self._kills and not is_over():
             now = time.monotonic()
+            starting |= self._restart_fallen(nodes, starting)
             for code in [code for code, until in away.items() if until <= now]:
                 del away[code]
                 nodes.start(code)
@@ -121,14 +134,34 @@ class Play:
             time.sleep(_LOOK_SECONDS)
         for code in away:
             nodes.start(code)
+        return starting | away.keys()
+
+    def _restart_fallen(self, nodes: Nodes, starting: set[str]) -> set[str]:
+        """The nodes that ended though nobody killed them: each is a violation, and is started again.
+
+        Raises NotReadyError when one did not even become ready, or when it happens again and again.
+        """
+        fallen = nodes.fallen()
+        for code, word in fallen.items():
+            if code in starting or len(self.played.problems) >= _MOST_FALLEN:
+                raise NotReadyError(f"{code} ended by itself: {word}")
+            self._tell_fallen(code, word)
+            nodes.start(code)
+        return set(fallen)
+
+    def _tell_fallen(self, code: str, word: str) -> None:
+        what = f"{code} ended by itself: {word}"
+        self.played.problems.append(Violation("I12", self._case, what))
 
     def _kill(self, nodes: Nodes, there: list[str], away: dict[str, float], starting: set[str]) -> None:
         """One node, now and then two at once."""
         for code in self._random.sample(there, min(len(there), 1 + (self._random.random() < 0.1))):
-            nodes.kill(code)
             starting.discard(code)
-            self.played.kills[code] += 1
-            self.done += 1
+            if nodes.kill(code):
+                self.played.kills[code] += 1
+                self.done += 1
+            else:
+                self._tell_fallen(code, last_word(self.lab.log(code)))
             away[code] = time.monotonic() + self._random.uniform(0, _AWAY_SECONDS)
 
     def _let_go(self, node: str) -> int:

@@ -20,6 +20,8 @@ ROW: Final = "F02"
 _LABS: Final = 2
 _FULL: Final = 500
 _QUICK: Final = 20
+# How long a node may take from its start to READY.
+_GOAL_SECONDS: Final = 5.0
 # The part of the time that is kept for ending and judging after the last kill.
 _RESERVE: Final = 0.3
 
@@ -52,11 +54,11 @@ def work(run: Run, part: int = 1) -> Iterator[Outcome]:
         threads[-1].join(0.5)
     if errors:
         raise errors[0]
-    yield told([one.played for one in plays])
+    yield told([one.played for one in plays], planned=kills * _LABS)
 
 
-def told(played: list[Played]) -> Outcome:
-    """The outcome of several labs as one."""
+def told(played: list[Played], *, planned: int) -> Outcome:
+    """The outcome of several labs as one; ``planned`` kills are asked of all of them together."""
     kills: Counter[str] = Counter()
     for one in played:
         kills += one.kills
@@ -74,4 +76,6 @@ def told(played: list[Played]) -> Outcome:
         recovery_seconds=recoveries,
         measured=f"{kills.total()} kills ({roles}) while {dropped} packets were dropped; all had ended"
         f" {drained:.0f} s after the last kill{helped}; seeds {seeds}",
+        planned=planned,
+        goal_seconds=_GOAL_SECONDS,
     )

@@ -2,8 +2,10 @@
 
     python -m certainty.mutants [NAME ...] [--quick] [--seed N] [--rounds N] [--json] [--list]
 
-Each mutant is killed by the checker alone (``certainty.books``), which sees nothing of how a node works. The
-unchanged program must pass the same scenes. Exit code 1 when a mutant lives or the program does not pass.
+Each mutant is killed by the checker alone (``certainty.books``), which sees nothing of how a node works, and
+only by what breaks the promise that the mutant names. The unchanged program must pass where one was killed.
+Exit code 1 when a mutant lives, was not tried, or the program does not pass; a mutant that this machine
+cannot try, for what it lacks, is named and is no fault as long as another one was killed.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from certainty.mutants.running import POWER, Tried, chosen, try_all
+from certainty.mutants.running import POWER, chosen, try_all
 from certainty.mutants.table import MUTANTS
+from certainty.mutants.tried import Tried, exit_code
 from certainty.sweep.volume import private_mounts
 from cli.closed_pipe import run_program
 
@@ -52,7 +55,9 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     if given.json:
         print(json.dumps([{**asdict(one), "killed": one.is_killed} for one in every], indent=2))
-    return int(any(one.is_killed != bool(one.name) and not one.not_run for one in every))
+    if lacking := [f"{one.name} ({one.not_run})" for one in every if one.lacks]:
+        print(f"this machine lacks what these need: {', '.join(lacking)}", file=sys.stderr)
+    return exit_code(every, mutants)
 
 
 def told(tried: Tried) -> str:
@@ -64,8 +69,12 @@ def told(tried: Tried) -> str:
     if not tried.name and tried.is_killed:
         word = "FAILS"
     line = f"{name:28} {word:7} {tried.seconds:6.1f} s  {tried.scene}, seed {tried.seed}"
-    shown = tried.violations[: 1 if tried.name else 9]
-    return line + "".join(f"\n{'':28} {one.invariant}: {one.what}" for one in shown)
+    shown = [f"{one.invariant}: {one.what}" for one in tried.killing[: 1 if tried.name else 9]]
+    if tried.name and not tried.is_killed:
+        others = sorted({one.invariant for one in tried.violations})
+        shown += [f"other invariants than its own: {', '.join(others)}"] if others else []
+        shown += [f"a node did not run: {tried.not_ready}"] if tried.not_ready else []
+    return line + "".join(f"\n{'':28} {each}" for each in shown)
 
 
 if __name__ == "__main__":

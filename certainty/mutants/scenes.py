@@ -1,5 +1,7 @@
 """What is done to a province while the checker looks: each scene gives what was found, for a tree and a seed.
 
+A node that does not start, or ends by itself, is no finding here but a NotReadyError.
+
 ``traffic``          undisturbed, with same contents, same names and documents
 ``no-events``        the police's folders lie on a share: what is dropped there is found by looking alone
 ``kills``            any node killed every quarter of a second to a second
@@ -73,7 +75,7 @@ def kills(tree: Path, folder: Path, seed: int) -> tuple[Violation, ...]:
             stage.driver.drop_any()
             pause(stage.random.uniform(0.05, 0.5))
             code = stage.random.choice(stage.lab.nodes)
-            stage.nodes.kill(code)
+            stage.nodes.end(code)
             stage.nodes.start(code)
             pause(stage.random.uniform(0.2, 0.5))
         return stage.judge()
@@ -107,14 +109,14 @@ def steps(
                 stage.driver.drop(other, drop_format=DropFormat.XML)
         if victim in stage.nodes.running:
             # Its end is still drawn; the last life is a whole one.
-            stage.nodes.kill(victim)
+            stage.nodes.end(victim)
         return stage.judge()
 
 
 def begin_life(stage: Stage, victim: str, cut: int = 0, under: str = "") -> None:
     """The victim runs, will end at a step that is drawn, and has done what a start does by itself."""
     if victim in stage.nodes.running:
-        stage.nodes.kill(victim)
+        stage.nodes.end(victim)
     stage.nodes.start(victim, cut=cut or stage.random.randint(1, _MOST_STEPS), under=under)
     stage.nodes.await_ready(victim)
     pause(_SETTLED_SECONDS)

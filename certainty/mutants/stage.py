@@ -29,6 +29,14 @@ BRIDGE: Final = "bridge-x"
 QUIET_SECONDS: Final = 25.0
 
 
+class UnreadyError(NotReadyError):
+    """The same in a scene. ``found``: what the checker found in the books at that moment."""
+
+    def __init__(self, what: str, found: tuple[Violation, ...]) -> None:
+        super().__init__(what)
+        self.found = found
+
+
 class Stage:
     """One lab over folder links. ``tree``: whose program the nodes run. Everything else is this program's."""
 
@@ -59,7 +67,8 @@ class Stage:
     ) -> Iterator[Stage]:
         """A running stage. ``volumes``: data and agencies on two volumes whose power can be cut (root).
 
-        ``share``: the police's folders lie on a share of which no event comes.
+        ``share``: the police's folders lie on a share of which no event comes. Raises NotReadyError when a
+        node does not run; UnreadyError, when that is so later on.
         """
         folder.mkdir(parents=True)
         with ExitStack() as stack:
@@ -72,7 +81,7 @@ class Stage:
             world = World.of_lab(lab, folder / "books")
             if share:
                 world = replace(world, agencies={**world.agencies, POL: _share(stack, folder, lab)})
-            nodes = stack.enter_context(Nodes(lab, home=tree))
+            nodes = stack.enter_context(Nodes(lab, home=tree, temporary=world.temporary))
             # What a reader takes out and does not flush would come back with the power.
             taken = None if volumes else take_seconds
             reader = Reader(world, take_seconds=taken, take_share=0.8, seed=seed)
@@ -81,28 +90,47 @@ class Stage:
             stage.nodes.start_all()
             reader.start()
             stack.callback(reader.kill)
-            yield stage
+            try:
+                yield stage
+            except NotReadyError as error:
+                # That it does not run is not what is looked for; what it did before may be.
+                raise UnreadyError(str(error), stage.judge_books()) from error
+
+    def judge_books(self) -> tuple[Violation, ...]:
+        """Ask the checker about everything but what has not ended: not all nodes run."""
+        self.reader.stop()
+        cuts = bool(self.volumes)
+        return check(self.world, case=f"seed {self.seed}", drained=False, power_cuts=cuts)
 
     def judge_now(self, *hostile: str) -> tuple[Violation, ...]:
-        """Ask the checker at once; what ``hostile`` nodes have in their ledgers is their own business."""
+        """Ask the checker at once; what ``hostile`` nodes have in their ledgers is their own business.
+
+        Raises NotReadyError when a node has ended by itself.
+        """
+        self.require_alive()
         self.reader.stop()
         honest = {code: config for code, config in self.world.configs.items() if code not in hostile}
         return check(replace(self.world, configs=honest), case=f"seed {self.seed}", drained=False)
 
     def judge(self, *, drained: bool = True, power_cuts: bool = False) -> tuple[Violation, ...]:
-        """Let everything come to its end, and ask the checker beside the running nodes."""
-        case = f"seed {self.seed}"
-        try:
-            for code in self.lab.nodes:
-                if code not in self.nodes.running:
-                    self.nodes.start(code)
-                self.nodes.await_ready(code)
-        except NotReadyError as error:
-            return (Violation("I12", case, str(error)),)
+        """Let everything come to its end, and ask the checker beside the running nodes.
+
+        Raises NotReadyError when a node does not start, or has ended by itself.
+        """
+        for code in self.lab.nodes:
+            if code not in self.nodes.running:
+                self.nodes.start(code)
+            self.nodes.await_ready(code)
         if drained:
             await_quiet(self.world, seconds=QUIET_SECONDS)
+        self.require_alive()
         self.reader.stop()
-        return check(self.world, case=case, drained=drained, power_cuts=power_cuts)
+        return check(self.world, case=f"seed {self.seed}", drained=drained, power_cuts=power_cuts)
+
+    def require_alive(self) -> None:
+        """Raises NotReadyError when a node has ended by itself."""
+        for code, word in self.nodes.fallen().items():
+            raise NotReadyError(f"{code} ended by itself: {word}")
 
     def await_taken(self, dropped: Dropped) -> bool:
         """That drop has left the outbox."""

@@ -21,7 +21,11 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One seeded bug. ``promise``: the invariant (faults.md, part 3) and custody rule that it breaks."""
+    """One seeded bug. ``promise``: the invariants (faults.md, part 3) and custody rule that it breaks.
+
+    Nothing else that the checker finds kills it. I8 stands beside I1 where the ledger itself shows the break:
+    it does not verify, or names bytes that are not there; I12, where something half done is left for ever.
+    """
 
     name: str
     promise: str
@@ -33,7 +37,7 @@ class Mutant:
 MUTANTS: Final = (
     Mutant(
         "spool-not-flushed",
-        "I1 C5: bytes are durable before the ledger names them",
+        "I1 I8 C5: bytes are durable before the ledger names them",
         (
             Edit(
                 "exchanged/durable_writer.py",
@@ -51,7 +55,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "folders-not-synced",
-        "I1 C19: a packet is called delivered when its folder is durable in the inbox",
+        "I1 I2 I12 C19: what the ledger calls done, a delivery above all, is durable in its folder",
         (
             Edit(
                 "exchanged/durable_group.py",

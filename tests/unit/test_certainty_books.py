@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from certainty.books import World
+from certainty.books.canary import PERSON
 from certainty.books.check import judge
 from certainty.books.driver import Driver
 from certainty.books.evidence import Evidence, gather
+from certainty.books.leaks import Sighting
 from certainty.books.watching import Watching
 from certainty.mutants.table import MUTANTS, Mutant
 from certainty.mutants.tree import ROOT, patched
+from cli.fiction.packet_xml import DropEncoding
 from cli.fiction.writer import DropFormat
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 
 
 @pytest.fixture(scope="module")
 def gathered(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    """A good run: three drops of the police for the procuratorate, all delivered. All data is fictional."""
+    """A good run: four drops of the police for the procuratorate, all delivered. All data is fictional."""
     folder = tmp_path_factory.mktemp("books")
     with Network(folder / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
         (folder / "history").mkdir()
@@ -45,6 +50,8 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         for drop_format in DropFormat:
             request = driver.request(POLICE, receiver=PROCURATORATE, business_type="interrogation.cancel")
             driver.drop(replace(request, extra_documents=()), drop_format=drop_format)
+        request = driver.request(POLICE, receiver=PROCURATORATE, business_type="interrogation.cancel")
+        driver.drop(replace(request, extra_documents=()), encoding=DropEncoding.GB18030)
         watching.look()
         network.before_round = watching.look
         network.run()
@@ -54,24 +61,25 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 @pytest.fixture
 def evidence(gathered: Evidence) -> Evidence:
     """A copy that a test may spoil."""
-    proofs = gathered.proofs
-    spoilt = copy.deepcopy(replace(gathered, proofs=None))
-    spoilt.proofs = proofs
-    return spoilt
+    # What proves is the same for all, and cannot be copied.
+    return copy.deepcopy(gathered, {id(gathered.proofs): gathered.proofs})
 
 
-def broken(evidence: Evidence, **how: bool) -> set[str]:
+def broken(evidence: Evidence, *, power_cuts: bool = False) -> set[str]:
     """The invariants that are broken."""
-    return {each.invariant for each in judge(evidence, **how)}
+    return {each.invariant for each in judge(evidence, power_cuts=power_cuts)}
 
 
 def test_a_good_run_breaks_nothing(gathered: Evidence) -> None:
     assert judge(gathered) == ()
-    assert len(gathered.appearances) == 3
+    assert len(gathered.appearances) == 4
     assert {each.state for each in gathered.statuses[POLICE]} == {"delivered"}
 
 
-def _lines(evidence: Evidence, node: str, kind: str, change: Callable[[dict], dict | None]) -> None:
+Line = dict[str, Any]
+
+
+def _lines(evidence: Evidence, node: str, kind: str, change: Callable[[Line], Line | None]) -> None:
     """The first line of that kind in a ledger becomes another, or goes."""
     books = evidence.books[node]
     first, *rest = books.of(kind)
@@ -81,12 +89,43 @@ def _lines(evidence: Evidence, node: str, kind: str, change: Callable[[dict], di
     )
 
 
-def _look(evidence: Evidence, change: Callable[[dict], None]) -> None:
+def _look(evidence: Evidence, change: Callable[[Line], None]) -> None:
     """What was seen first becomes something else."""
     look = copy.deepcopy(evidence.appearances[0].looks[0])
     change(look)
     first = replace(evidence.appearances[0], looks=(look,))
     evidence.appearances = (first, *evidence.appearances[1:])
+
+
+def _reading(evidence: Evidence, change: Callable[[Line], None]) -> None:
+    """What was seen of the packet that has a reading in UTF-8 beside it becomes something else."""
+    index, old = next(
+        (index, each)
+        for index, each in enumerate(evidence.appearances)
+        if "packet.utf8.xml" in each.looks[0]["files"]
+    )
+    look = copy.deepcopy(old.looks[0])
+    change(look)
+    several = list(evidence.appearances)
+    several[index] = replace(old, looks=(look,))
+    evidence.appearances = tuple(several)
+
+
+def _told_as(look: Line, change: Callable[[str], str]) -> None:
+    text = base64.b64decode(look["papers"]["packet.utf8.xml"]).decode()
+    assert change(text) != text
+    look["papers"]["packet.utf8.xml"] = base64.b64encode(change(text).encode()).decode()
+
+
+def _changed_later(evidence: Evidence) -> None:
+    first = evidence.appearances[0]
+    later = copy.deepcopy(first.looks[0])
+    later["files"]["packet.xml"] = [later["files"]["packet.xml"][0], 0, "0" * 64]
+    evidence.appearances = (replace(first, looks=(*first.looks, later)), *evidence.appearances[1:])
+
+
+def _leaked(evidence: Evidence) -> None:
+    evidence.sightings = (Sighting("logs/a.log", frozenset({PERSON}), None),)
 
 
 def _never_seen(evidence: Evidence) -> None:
@@ -175,6 +214,22 @@ SPOILT = (
     (lambda evidence: _look(evidence, lambda look: look["files"].pop("packet.xml")), "I3"),
     (lambda evidence: _look(evidence, lambda look: look["files"].pop("seal.sig")), "I3"),
     (lambda evidence: _look(evidence, lambda look: look["files"].update(new=[1, 1, "0" * 64])), "I4"),
+    (_changed_later, "I3"),
+    (lambda evidence: _reading(evidence, lambda look: look["files"].pop("packet.utf8.xml")), "I3"),
+    (lambda evidence: _reading(evidence, lambda look: look["papers"].pop("packet.utf8.xml")), "I4"),
+    (
+        lambda evidence: _reading(
+            evidence, lambda look: _told_as(look, lambda text: text.replace("虚构", "真实"))
+        ),
+        "I4",
+    ),
+    (
+        lambda evidence: _reading(
+            evidence, lambda look: _told_as(look, lambda text: text.replace("UTF-8", "GBK"))
+        ),
+        "I4",
+    ),
+    (lambda evidence: _reading(evidence, lambda look: _told_as(look, lambda text: text[:-9])), "I4"),
     (_other_bytes, "I4"),
     (_refused_one_sealed, "I4"),
     (_dropped_by_nobody, "I5"),
@@ -186,6 +241,7 @@ SPOILT = (
     (_number_used_twice, "I8"),
     (_unsound, "I8"),
     (_head_forgotten, "I8"),
+    (_leaked, "I11"),
     (_left_behind, "I12"),
     (_receipts_lost, "I16"),
     (lambda evidence: _lines(evidence, POLICE, "destination", lambda _: None), "I16"),
