@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 
+from certainty.network.judging import Sent
 from certainty.network.line import Line, Trouble
 from certainty.network.spaces import Space, daemon_in
-from certainty.network.stage import COURT, POLICE, PROCURATORATE, Sent, Stage, wait_until
+from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage, wait_until
 from certainty.network.traffic import MIB, settle
 from certainty.shard import Outcome, Run, Violation
 

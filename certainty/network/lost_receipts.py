@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from certainty.network.judging import Sent
 from certainty.network.relay import Relay, Step, relayed_stage
-from certainty.network.stage import COURT, POLICE, PROCURATORATE, Sent
+from certainty.network.stage import COURT, POLICE, PROCURATORATE
 from certainty.network.traffic import settle
 from certainty.shard import Outcome, Run, Violation
 

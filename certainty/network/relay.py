@@ -18,7 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from certainty.network.stage import COURT, POLICE, PROCURATORATE, Sent, Stage, wait_until
+from certainty.network.judging import Sent
+from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage, wait_until
 from certainty.network.traffic import MIB, settle
 from certainty.shard import Outcome, Run, Violation
 from exchanged.complaints import AN_HOUR
