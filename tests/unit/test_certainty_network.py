@@ -15,7 +15,7 @@ import pytest
 from certainty.network.killed_server import Onlooker
 from certainty.network.line import Line, Trouble
 from certainty.network.reader import _problem
-from certainty.network.refusing_server import _FAILED, _hurried
+from certainty.network.refusing_server import FAILED, hurried_tries
 from certainty.network.relay import Relay
 from certainty.network.stage import wait_until
 
@@ -131,14 +131,14 @@ def failed(second: float, pause: float) -> re.Match[str]:
         f"2026-01-01T00:00:{second:06.3f}Z warning event=station-failed station=link:province error=no-space"
         f' what="x" failures=1 again_in_seconds={pause}'
     )
-    found = _FAILED.match(line)
+    found = FAILED.match(line)
     assert found is not None
     return found
 
 
 def test_a_try_before_its_pause_is_over_is_seen() -> None:
-    assert _hurried([failed(1, 2.0), failed(3, 4.0), failed(7, 4.0)]) == 0
-    assert _hurried([failed(1, 2.0), failed(1.5, 4.0), failed(7, 4.0)]) == 1
+    assert hurried_tries([failed(1, 2.0), failed(3, 4.0), failed(7, 4.0)]) == 0
+    assert hurried_tries([failed(1, 2.0), failed(1.5, 4.0), failed(7, 4.0)]) == 1
 
 
 def test_a_delivered_folder_that_is_not_whole_is_seen(tmp_path: Path) -> None:
