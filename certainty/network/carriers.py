@@ -164,7 +164,7 @@ def carry(run: Run) -> Outcome:
             for trick in ("lost", "read twice", "tampered"):
                 sent = stage.drop(POLICE, PROCURATORATE, video_bytes=MIB + 5)
                 up = relay.near / POLICE / "up"
-                has_left = wait_until(partial(_has_numbered, up), 30)
+                has_left = wait_until(partial(_has_numbered, up), 60)
                 if trick == "lost":
                     # The disk left and never came: nothing may be taken for delivered.
                     time.sleep(3.0)
