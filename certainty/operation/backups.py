@@ -133,8 +133,12 @@ def opens(data: Path, live: Path) -> Iterator[str]:
             yield f"its event {last['id']} is not that of the node"
         files = DurableFiles(Volume.OWN)
         spool = Spool(data / SPOOL_FOLDER, files, SystemRandomness())
+        store = BlobStore(data / BLOB_FOLDER, files)
         try:
-            reconcile(ledger, spool, BlobStore(data / BLOB_FOLDER, files))
+            # As a start does: folders that were empty are in no backup.
+            spool.prepare()
+            store.prepare()
+            reconcile(ledger, spool, store)
         except ExchangeError as error:
             yield f"it was called sound, and a start refuses it: {error}"
 

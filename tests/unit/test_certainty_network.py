@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from certainty.network.cuts import CutOnce
 from certainty.network.killed_server import Onlooker
 from certainty.network.line import Line, Trouble
 from certainty.network.reader import _problem
@@ -99,6 +100,19 @@ def test_a_line_is_cut_after_so_many_bytes(echo: Echo) -> None:
         assert len(through(line, CONTENT)) <= 1_000
         assert line.happened == 1
         assert through(line, CONTENT) == CONTENT
+
+
+def test_a_connection_that_ends_before_the_cut_leaves_it_to_the_next(echo: Echo) -> None:
+    with Line(echo.place) as line:
+        line.choose = cut = CutOnce(line, 1_000)
+        seen = []
+        for content in (CONTENT[:10], CONTENT, CONTENT):
+            got = through(line, content)
+            seen.append((got == content, cut.happened))
+        assert seen == [(True, False), (False, True), (True, True)]
+        assert line.happened == 1
+        # The next large upload is another case.
+        assert not CutOnce(line, 1_000).happened
 
 
 def test_a_line_with_delay_keeps_the_order(echo: Echo) -> None:
