@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from certainty.network.carriers import betray, carry
 from certainty.network.copies import put_again_and_again
 from certainty.network.lost_receipts import lose_receipts
 from certainty.network.reader import read_greedily
-from certainty.network.relay import betray, carry
 from certainty.shard import Outcome, Run
 
 _ONE_WAY = "links without a way back are not built: the product has no sender or receiver of that kind"

@@ -126,6 +126,8 @@ def all_at_once(run: Run) -> Outcome:
         stage.lab.start_node(stage.lab.province)
         wait_until(lambda: _count(stage, codes, "link-up", again) >= crowd, _BACK_SECONDS + 60, 1.0)
         waits = _waits(stage, codes, again)
+        # Who had not noticed that the server was away does not come back.
+        noticed = _count(stage, codes, "link-down", began)
         run.progress(2, 3, "F77 back")
         more = [
             stage.drop(*way)
@@ -134,20 +136,18 @@ def all_at_once(run: Run) -> Outcome:
         ]
         settle(stage, 180)
         found += stage.violations(case)
-        late = crowd - len([wait for wait in waits if wait <= _BACK_SECONDS])
-        if late:
-            found.append(Violation("I16", case, f"{late} of {crowd} front-ends were not back after 120 s"))
+        if len(waits) < crowd:
+            what = f"{crowd - len(waits)} of {crowd} front-ends did not come back"
+            found.append(Violation("I16", case, what))
         dropped = len(stage.log_lines("sshd", "MaxStartups"))
     middle = statistics.median(waits) if waits else 0.0
     told = (
         f"{crowd} real daemons (forked from one process that had loaded the program; sshd with the shipped"
         f" limits and a"
         f" program asked for keys at each login), down for {outage:.0f} s{'' if downs else ' and more'}:"
-        f" all back within"
-        f" {max(waits, default=0):.0f} s, half of them within {middle:.0f} s; {dropped} connections"
-        f" refused by MaxStartups;"
-        f" {len(during) + len(more)} packets dropped meanwhile and right after were delivered once. 500"
-        f" were not tried."
+        f" the last back within {max(waits, default=0):.0f} s, p95 {_p95(waits):.0f} s, half of them within"
+        f" {middle:.0f} s; {dropped} connections refused by MaxStartups; {len(during) + len(more)} packets"
+        f" were dropped meanwhile and right after. 500 were not tried."
     )
     # A few do not spread as many do: their last one says nothing of the goal.
     short = (
@@ -155,7 +155,10 @@ def all_at_once(run: Run) -> Outcome:
         if run.quick or not waits or max(waits) <= 3 * max(middle, 1.0)
         else "the last waited more than three times the median"
     )
-    return Outcome("F77", crowd, tuple(found), tuple(waits), told, short)
+    cases = min(noticed, len(waits))
+    return Outcome(
+        "F77", cases, tuple(found), tuple(waits), told, short, planned=crowd, goal_seconds=_BACK_SECONDS
+    )
 
 
 def _connected(stage: Stage, codes: tuple[str, ...]) -> int:
@@ -188,24 +191,28 @@ def flood(run: Run) -> Outcome:
         calm = _times(stage, count)
         flooder = _Flooder(stage, files)
         stack.callback(flooder.stop)
-        wait_until(lambda: flooder.files > files // 4 and flooder.logins > 20, 60)
+        is_flooded = wait_until(lambda: flooder.files > files // 4 and flooder.logins > 20, 60)
+        logins = flooder.logins
         stormy = _times(stage, count)
+        # The flood went on while they were measured.
+        is_flooded = is_flooded and flooder.logins > logins
         flooder.stop()
         settle(stage, 120)
         found += stage.violations(f"seed {run.seed}")
-    before, during = _p95(calm), _p95(stormy)
+    quiet, during = _p95(calm), _p95(stormy)
     told = (
         f"{flooder.logins} logins ({flooder.refused} refused) and {flooder.files} tiny files of one"
         f" front-end, on the same"
-        f" two cores as everybody: the others' p95 from drop to receipt {before:.1f} s before and"
+        f" two cores as everybody: the others' p95 from drop to receipt {quiet:.1f} s before and"
         f" {during:.1f} s meanwhile."
     )
     short = (
         ""
-        if during <= 2 * before
+        if during <= 2 * quiet
         else "others' p95 is more than doubled; flooder and server share two cores here"
     )
-    return Outcome("F78", len(stormy), tuple(found), (), told, short)
+    cases = len(stormy) if is_flooded else 0
+    return Outcome("F78", cases, tuple(found), (), told, short, planned=count)
 
 
 class _Flooder:
@@ -274,4 +281,4 @@ def _times(stage: Stage, count: int) -> list[float]:
 
 
 def _p95(times: list[float]) -> float:
-    return sorted(times)[max(0, round(len(times) * 0.95) - 1)]
+    return sorted(times)[max(0, round(len(times) * 0.95) - 1)] if times else 0.0

@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from certainty.network.judging import Sent
 from certainty.network.relay import Relay, Step, relayed_stage
-from certainty.network.stage import COURT, POLICE, PROCURATORATE, Sent
+from certainty.network.stage import COURT, POLICE, PROCURATORATE
 from certainty.network.traffic import settle
 from certainty.shard import Outcome, Run, Violation
 
@@ -19,6 +20,8 @@ _WAIT_SECONDS: Final = 0.5
 # A neighbour looks after a minute whether what it has put is still there (docs/custody); two of them.
 _GOAL_SECONDS: Final = 120.0
 _PATIENCE_SECONDS: Final = 300.0
+# A third of the files of a minute, on a machine that is not slow, is more.
+_LEAST_LOST: Final = 15
 
 
 class Losing:
@@ -50,6 +53,7 @@ def lose_receipts(run: Run) -> Outcome:
     stage, relay = relayed_stage(run, "f90")
     with stage:
         relay.start()
+        stage.take_out()
         stage.lab.start()
         stage.drop(POLICE, PROCURATORATE)
         settle(stage, 60)
@@ -71,7 +75,9 @@ def lose_receipts(run: Run) -> Outcome:
         found.append(Violation("I7", f"seed {run.seed}", what))
     told = (
         f"{losing.lost} batches with receipts and packets lost on their way down while {len(sent)} packets"
-        f" moved; {pending} were pending then, all had settled {took:.0f} s later"
+        f" moved; {pending} were pending then, {'all had settled' if has_settled else 'not all settled'}"
+        f" {took:.0f} s later"
     )
-    short = f"settled after {took:.0f} s of {_GOAL_SECONDS:.0f} s" if took > _GOAL_SECONDS else ""
-    return Outcome("F90", losing.lost, tuple(found), (took,), told, short)
+    return Outcome(
+        "F90", losing.lost, tuple(found), (took,), told, planned=_LEAST_LOST, goal_seconds=_GOAL_SECONDS
+    )

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage
 from certainty.network.traffic import settle
@@ -18,28 +19,49 @@ from cli.demo.watch import read_delivery
 from packet_spec.errors import ExchangeError
 from packet_spec.identity import sha256_hex
 
+_OPERATIONS: Final = (300, 10_000)
+_PACKETS: Final = (6, 300)
+_SECONDS: Final = (15.0, 240.0)
+# So many of the meetings end with a look; the others take the folder away, as it is or file by file.
+_LOOKS: Final = 0.93
+_MOVES: Final = 0.97
+
 
 class Reader:
-    """Several threads on one inbox. ``partial`` are folders that were not whole when first seen."""
+    """Several threads on one inbox; every folder is judged at first sight, before anybody takes it away.
 
-    def __init__(self, inbox: Path, aside: Path, seed: int) -> None:
+    ``partial`` are folders that were not whole when first seen, ``appeared`` counts how often each came.
+    """
+
+    def __init__(self, inbox: Path, aside: Path, seed: int, threads: int = 2) -> None:
         self._inbox, self._aside = inbox, aside
         aside.mkdir()
         self._ended = threading.Event()
+        # Held while a folder is judged, and while it is taken: what is there is there for everybody.
         self._lock = threading.Lock()
+        self._present: set[str] = set()
         self.operations = 0
         self.appeared: Counter[str] = Counter()
         self.partial: list[str] = []
-        self.taken: set[str] = set()
-        self._threads = [threading.Thread(target=self._work, args=(seed + n,), daemon=True) for n in range(2)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(seed + n,), daemon=True) for n in range(threads)
+        ]
         for thread in self._threads:
             thread.start()
 
+    @property
+    def taken(self) -> set[str]:
+        """The names of all folders that were taken away."""
+        return {*self.appeared} - self._present
+
     def stop(self) -> None:
-        """Touch nothing more."""
+        """Take what is left, and touch nothing more."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
+        for folder in self._folders():
+            self.see(folder)
+            self._take(folder, in_place=False)
 
     def _work(self, seed: int) -> None:
         draw = random.Random(seed)
@@ -54,49 +76,71 @@ class Reader:
             return [folder for each in types for folder in each.iterdir() if "_" in folder.name]
         return []
 
+    def see(self, folder: Path) -> None:
+        """Judge a folder that was not there before."""
+        with self._lock:
+            if folder.name in self._present or not folder.is_dir():
+                return
+            self._present.add(folder.name)
+            self.appeared[folder.name] += 1
+            if problem := _problem(folder):
+                self.partial.append(f"{folder.name}: {problem}")
+
     def _meet(self, folder: Path, draw: random.Random) -> None:
-        # Out of everybody's sight first, as a scanner's quarantine does: whole or not is judged there.
+        self.see(folder)
         for path in [*folder.iterdir()]:
             with suppress(FileNotFoundError), path.open("rb") as file:
                 with suppress(OSError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.read(1 + draw.randrange(4096))
                 self.operations += 1
-        if draw.random() < 0.93:
-            return
+        chance = draw.random()
+        if chance >= _LOOKS:
+            self._take(folder, in_place=chance >= _MOVES)
+
+    def _take(self, folder: Path, *, in_place: bool) -> None:
+        """Out of everybody's sight first, as a scanner's quarantine does, or deleted file by file."""
         mine = self._aside / f"{folder.name}.{threading.get_ident()}.{time.monotonic_ns()}"
-        folder.rename(mine)
-        self.operations += 1
         with self._lock:
-            self.appeared[folder.name] += 1
-            self.taken.add(folder.name)
-            if problem := _problem(mine):
-                self.partial.append(f"{folder.name}: {problem}")
-        shutil.rmtree(mine)
+            if folder.name not in self._present or not folder.is_dir():
+                return
+            if in_place:
+                shutil.rmtree(folder)
+            else:
+                folder.rename(mine)
+            self._present.discard(folder.name)
+            self.operations += 1
+        shutil.rmtree(mine, ignore_errors=True)
 
 
 def _problem(folder: Path) -> str:
     """What is missing in a delivered folder."""
     try:
-        for each in read_delivery(folder).files:
+        delivery = read_delivery(folder)
+        if sha256_hex((folder / "packet.xml").read_bytes()) != delivery.packet_digest:
+            return "packet.xml is not whole"
+        for each in delivery.files:
             if sha256_hex((folder / each.file).read_bytes()) != each.digest:
                 return f"{each.file} is not whole"
+        missing = [name for name in ("seal.xml", "seal.sig", "accepted.xml") if not (folder / name).is_file()]
     except (OSError, ExchangeError) as error:
         return str(error)
-    return ""
+    return f"without {', '.join(missing)}" if missing else ""
 
 
 def read_greedily(run: Run) -> Outcome:
     """F76: packets are delivered into an inbox that is emptied at the same moment."""
-    target = 300 if run.quick else 10_000
+    operations, packets = _OPERATIONS[not run.quick], _PACKETS[not run.quick]
     found: list[Violation] = []
     case = f"seed {run.seed}"
     with Stage(run.folder / "f76", (POLICE, PROCURATORATE, COURT), seed=run.seed, link="folder") as stage:
         stage.lab.start()
         reader = Reader(stage.agency(PROCURATORATE).root / "inbox", run.folder / "f76-aside", run.seed)
-        ends = time.monotonic() + (15 if run.quick else 180)
+        ends = time.monotonic() + _SECONDS[not run.quick]
         number = 0
-        while (reader.operations < target or number < 10) and time.monotonic() < ends and not run.is_over:
+        while (reader.operations < operations or number < packets) and time.monotonic() < ends:
+            if run.is_over:
+                break
             if number % 10 == 0:
                 sent = stage.drop(POLICE, PROCURATORATE, video_bytes=300_000)
             else:
@@ -104,7 +148,7 @@ def read_greedily(run: Run) -> Outcome:
             number += 1
             if number % 8 == 0:
                 stage.wait(20, [sent])
-            run.progress(min(reader.operations, target), target, "F76 operations")
+            run.progress(min(number, packets), packets, f"F76 packets, {reader.operations} operations")
         settle(stage, 120)
         # A folder that is delivered again would show within a few looks of the node.
         time.sleep(5.0)
@@ -116,12 +160,12 @@ def read_greedily(run: Run) -> Outcome:
             if count > 1
         ]
         found += stage.violations(case, reader.taken)
+    taken = len(reader.taken)
     told = (
-        f"{reader.operations} opens, locks and moves by a reader while {len(stage.sent)} packets were"
-        f" delivered;"
-        f" {len(reader.taken)} were taken away the moment they showed, each whole, none came again."
+        f"{taken} packets taken away or deleted by a reader that had judged each at first sight, packet.xml"
+        f" too, in {reader.operations} opens, locks, moves and removals."
     )
-    short = (
-        f"{reader.operations} of {target} operations in the time given" if reader.operations < target else ""
-    )
-    return Outcome("F76", reader.operations, tuple(found), (), told, short)
+    short = ""
+    if reader.operations < operations:
+        short = f"{reader.operations:,} of {operations:,} operations in the time given"
+    return Outcome("F76", taken, tuple(found), (), told, short, planned=packets)

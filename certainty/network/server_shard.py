@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from certainty.network.killed_server import forget_after_ok, kill_at_every_write
-from certainty.network.refusing_server import another_host_key, refuse, strange_servers
+from certainty.network.refusing_server import refuse
+from certainty.network.strange_servers import another_host_key, strange_servers
 from certainty.shard import Outcome, Run
 from certainty.sweep.volume import private_mounts
 

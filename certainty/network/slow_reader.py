@@ -45,22 +45,15 @@ def never_empty(run: Run) -> Outcome:
         if not stage.wait(60, others):
             found.append(Violation("I9", case, "a full inbox of one agency held up two others"))
         waiting = [each for each in large if not stage.is_done(each)]
-        if not waiting:
-            found.append(Violation("I10", case, "the inbox was never full: nothing was tried"))
+        if "none" in states:
+            found.append(Violation("I10", case, "the sender's status does not say where a packet waits"))
         # The reader comes back: it takes what lies there, and all the rest is delivered.
-        taken = set()
         healed = time.monotonic()
-
-        def read() -> bool:
-            for folder in stage.agency(PROCURATORATE).folders():
-                taken.add(folder.name)
-                shutil.rmtree(folder)
-            return all(stage.is_done(each) for each in large)
-
-        wait_until(read, 120, 1.0)
+        stage.take_out()
+        stage.wait(120, large)
         back = time.monotonic() - healed
         settle(stage, 60)
-        found += stage.violations(case, taken)
+        found += stage.violations(case)
     told_as = (
         f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full:"
         f" delivery-waiting, no-space, was"
@@ -70,4 +63,7 @@ def never_empty(run: Run) -> Outcome:
         f" limit on the"
         " number of packets in an inbox: the room of its volume is the limit."
     )
-    return Outcome("F75", len(small) + len(large), tuple(found), (back,), told_as)
+    # Where nothing had to wait, the inbox was never full.
+    cases = len(small) + len(large) if waiting else 0
+    planned = len(small) + len(large)
+    return Outcome("F75", cases, tuple(found), (back,), told_as, planned=planned)

@@ -72,6 +72,10 @@ class Space:
         """Nothing vanishes any more."""
         self._inside("iptables", "-F")
 
+    def vanished(self) -> int:
+        """How many packets vanished since something was to be lost or silent."""
+        return sum(dropped(_run(*self._within, "iptables", "-nvxL", chain)) for chain in ("INPUT", "OUTPUT"))
+
     def slow(self, kilobits: int) -> None:
         """So many kilobits a second, each way, with a queue of 400 ms."""
         shape = ("root", "tbf", "rate", f"{kilobits}kbit", "burst", "4kb", "latency", "400ms")
@@ -83,8 +87,12 @@ class Space:
         _run("tc", "qdisc", "del", "dev", self._outer, "root")
         self._inside("tc", "qdisc", "del", "dev", self._inner, "root")
 
+    @property
+    def _within(self) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", self.name)
+
     def _inside(self, *words: str) -> None:
-        _ip("netns", "exec", self.name, *words)
+        _run(*self._within, *words)
 
 
 def daemon_in(folder: Path, homes: dict[str, str]) -> tuple[str, ...]:
@@ -108,10 +116,17 @@ def _ip(*words: str) -> None:
     _run("ip", *words)
 
 
-def _run(*words: str) -> None:
+def dropped(listing: str) -> int:
+    """The packets of all rules that drop, in what ``iptables -nvxL`` says of a chain."""
+    lines = (line.split() for line in listing.splitlines())
+    return sum(int(words[0]) for words in lines if words[2:3] == ["DROP"] and words[0].isdigit())
+
+
+def _run(*words: str) -> str:
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _try(*words: str) -> None:

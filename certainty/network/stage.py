@@ -13,16 +13,17 @@ import re
 import signal
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
+from certainty.network.judging import Sent, is_done, judge
+from certainty.network.taker import Taker
 from certainty.shard import Violation
-from cli.demo.watch import Agency, Original, Proofs, read_original
+from cli.demo.watch import Agency, Proofs, read_original
 from cli.fiction.agencies import DEFAULT_AGENCIES, LabAgency, more_agencies
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
@@ -32,28 +33,15 @@ from cli.lab.layout import SSHD
 from cli.lab.plan import LabPlan, default_plan
 from cli.lab.processes import descendants, kill, read_record, send
 from exchanged.clock import SystemClock
+from frontend_server.folders import INBOX
 from packet_spec.errors import ExchangeError
-from packet_spec.identity import PacketKey
 
 POLICE, PROCURATORATE, COURT = "620199-01-00", "620199-03-00", "620199-04-00"
 PROVINCE: Final = "620000-00-00"
 LOOK_SECONDS: Final = 0.1
 _SMALL, _LARGE = "info.share", "prosecution.transfer"
 _VIDEO: Final = "EVD-024"
-_ARRIVED: Final = ("delivered", "collected")
 _FACTOR: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One drop: who sent it to whom, its name, what it was, and when it was dropped (monotonic)."""
-
-    name: str
-    sender: str
-    receiver: str
-    business_type: str
-    original: Original
-    at: float
 
 
 def plan_of(*codes: str) -> LabPlan:
@@ -96,6 +84,7 @@ class Stage:
         create_lab(folder, plan_of(*codes), link)
         self.lab = Lab.open(folder, daemon=daemon) if daemon else Lab.open(folder)
         self.sent: list[Sent] = []
+        self.taker: Taker | None = None
         self._seed = seed * _FACTOR
         for code in self.lab.nodes:
             for key, value in (limits or {}).items():
@@ -117,6 +106,8 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.taker is not None:
+            self.taker.stop()
         self.lab.stop()
 
     # --- the lab --------------------------------------------------------------------------------
@@ -190,7 +181,8 @@ class Stage:
 
     def agency(self, code: str) -> Agency:
         """An agency's folders."""
-        return Agency(code, self.lab.agency_root(code))
+        root = self.lab.agency_root(code)
+        return Agency(code, root) if self.taker is None else self.taker.agency(code, root)
 
     def mailbox(self, code: str) -> Path:
         """The mailbox between an agency and the province."""
@@ -226,8 +218,7 @@ class Stage:
 
     def is_done(self, sent: Sent) -> bool:
         """The sender's status file says that it was delivered."""
-        status = self.agency(sent.sender).status(sent.name)
-        return status is not None and status.state in _ARRIVED
+        return is_done(self.agency(sent.sender), sent)
 
     def wait(self, seconds: float, sent: Iterable[Sent] | None = None) -> bool:
         """Wait until all drops (or these) are delivered and their senders know it."""
@@ -247,57 +238,25 @@ class Stage:
 
     # --- books ----------------------------------------------------------------------------------
 
+    def take_out(self) -> None:
+        """From now on somebody takes out of all inboxes what is delivered: a second delivery would show."""
+        inboxes = {code: self.lab.agency_root(code) / INBOX for code in self.lab.agencies}
+        self.taker = Taker(inboxes, self.folder / "taken")
+
     def violations(self, case: str, taken: Collection[str] = ()) -> list[Violation]:
         """Everything that is not as it must be when all has come to rest; ``case`` reproduces it.
 
-        ``taken``: names of folders that a reader took out of inboxes, and judged before that.
+        ``taken``: names of folders that another reader took out of inboxes, and judged before that.
         """
-        found: list[Violation] = []
         if not self.sent:
-            return found
-        moment = datetime.now(UTC)
+            return []
+        found: list[Violation] = []
+        if self.taker is not None:
+            self.taker.look_late()
+            found = self.taker.violations(case)
+        agencies = {code: self.agency(code) for code in self.lab.agencies}
         proofs = Proofs.of(self.lab, self.sent[0].sender)
-        seen = {code: self.agency(code).folders() for code in self.lab.agencies}
-        wanted: dict[str, Counter[str]] = {code: Counter() for code in self.lab.agencies}
-        for each in self.sent:
-            key = self._key_of(each)
-            if key is None or not self._is_done_quietly(each):
-                status = self.agency(each.sender).status(each.name)
-                state = "no status" if status is None else status.state
-                found.append(Violation("I1", case, f"{each.name} is not delivered at the end: {state}"))
-                continue
-            wanted[each.receiver][f"{key.sender}_{key.packet_id}"] += 1
-            if f"{key.sender}_{key.packet_id}" in taken:
-                continue
-            folder = self.agency(each.receiver).folder(key, each.business_type)
-            if folder is None:
-                found.append(Violation("I7", case, f"{each.name} counts as delivered and lies nowhere"))
-                continue
-            problems = proofs.problems_of(folder, each.original, each.receiver, moment)
-            found += [Violation("I4", case, problem) for problem in problems]
-            files = self.agency(each.sender).receipt_files(key.packet_id)
-            kinds = sorted(path.name.split("-")[0] for path in files)
-            if [kind for kind in kinds if kind != "collected"] != ["accepted", "delivered"]:
-                found.append(Violation("I7", case, f"{each.name} has the receipts {kinds}"))
-        for code, folders in seen.items():
-            names = Counter(folder.name for folder in folders)
-            found += [
-                Violation("I2", case, f"{code}: {name} lies in the inbox {count} times")
-                for name, count in names.items()
-                if count > max(1, wanted[code][name])
-            ]
-            strangers = [name for name in names if not wanted[code][name]]
-            known = all(self._key_of(each) for each in self.sent)
-            if known:
-                found += [Violation("I2", case, f"{code}: {name} was never sent here") for name in strangers]
-        return found
-
-    def _key_of(self, sent: Sent) -> PacketKey | None:
-        with suppress(OSError, ExchangeError):
-            status = self.agency(sent.sender).status(sent.name)
-            if status is not None and status.packet_id:
-                return PacketKey(sent.sender, status.packet_id)
-        return None
+        return [*found, *judge(self.sent, agencies, proofs, datetime.now(UTC), case, taken)]
 
     # --- what a node noticed --------------------------------------------------------------------
 

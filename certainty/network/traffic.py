@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from certainty.network.judging import Sent
 from certainty.network.line import Line, Trouble
-from certainty.network.stage import Sent, Stage, wait_until
+from certainty.network.stage import Stage, wait_until
 from certainty.shard import Run
 
 MIB: Final = 1 << 20

@@ -44,6 +44,12 @@ def missed(figures: dict[str, float], rows_a_second: float, start: float) -> Ite
         yield f"verified {rows_a_second:,.0f} rows a second, and not {_ROWS_A_SECOND:,}"
 
 
+def too_few(rows: int, wanted: int) -> Iterator[str]:
+    """The ledger is smaller than the one that the goal is about."""
+    if rows < wanted:
+        yield f"{rows:,} of {wanted:,} rows"
+
+
 def work(run: Run) -> Iterator[Outcome]:
     """Write, start, ask, stop, verify."""
     wanted = QUICK_ROWS if run.quick else FULL_ROWS
@@ -69,7 +75,7 @@ def work(run: Run) -> Iterator[Outcome]:
     slowest = max(figures, key=lambda name: figures[name])
     yield Outcome(
         "F108", cases=len(figures) + 2, violations=violations, recovery_seconds=(start,),
-        short="; ".join(missed(figures, rows / seconds, start)),
+        short="; ".join((*too_few(rows, wanted), *missed(figures, rows / seconds, start))),
         measured=f"{rows:,} rows ({packets:,} packets, {size >> 20} MiB) in {writing:.0f} s;"
         f" started in {start:.1f} s; {len(figures)} questions, slowest {slowest}: {figures[slowest]:.2f} s;"
         f" verified in {seconds:.0f} s, {rows / seconds:,.0f} rows a second",

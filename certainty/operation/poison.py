@@ -104,9 +104,9 @@ def try_poison(run: Run) -> Iterator[Outcome]:
         tally.violations += [Violation("I16", "all rounds", each) for each in wrong]
     for names in tally.rounds:
         tally.violations += judge_deaths(names, tally.deaths)
-    left = "" if done == len(todo) else f" No time for {len(todo) - done} of {len(todo)} rounds."
     for row, ways in (("F46", WORKER_WAYS), ("F52", DAEMON_WAYS)):
         mine = tally.ways(ways)
+        planned = sum(way in ways for poisons in todo for _node, way in poisons)
         deaths = sum(tally.deaths[mark] for mark in mine)
         what = "workers died" if row == "F46" else "times the daemon died (three while alone, one in company)"
         yield Outcome(
@@ -114,8 +114,10 @@ def try_poison(run: Run) -> Iterator[Outcome]:
             cases=len(mine),
             violations=tuple(each for each in tally.violations if _row_of(each.case) in ("", row)),
             recovery_seconds=tuple(tally.recoveries) if row == "F52" else (),
-            measured=f"{len(mine)} poisoned packets, {deaths} {what}; every one set aside with its reason and"
-            f" delivered after its release; the others delivered within {tally.good_seconds:.1f} s.{left}",
+            measured=f"{len(mine)} poisoned packets, {deaths} {what}; each has to be set aside with its"
+            " reason and delivered after its release; the others were delivered within"
+            f" {tally.good_seconds:.1f} s.",
+            planned=planned,
         )
 
 

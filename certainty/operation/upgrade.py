@@ -120,22 +120,25 @@ def try_upgrade(run: Run) -> Iterator[Outcome]:
     with closing(Ledger(newest, clock, on_wake=lambda _names: None, threaded=False)) as ledger:
         fill(ledger, clock, folder, _PACKETS, PROVINCE, _AGENCIES, lambda _done: None)
     names = steps()
-    violations, kills, forms = [], 0, 0
+    violations, kills, planned, forms = [], 0, 0, 0
     for name in names[1:]:
         if run.is_over:
             break
         old = folder / f"before-{name}.sqlite3"
         as_earlier(newest, old, name)
-        found, killed = _sweep(folder, old, _QUICK_KILLS if run.quick else _FULL_KILLS)
+        found, killed, wanted = _sweep(folder, old, _QUICK_KILLS if run.quick else _FULL_KILLS)
         violations += [Violation("I12", f"before {name}, {each}", what) for each, what in found]
-        kills += killed
+        kills, planned = kills + killed, planned + wanted
         forms += 1
         run.progress(forms, len(names) - 1, f"upgrade: {kills} kills")
     violations += list(_downgrade(newest))
+    short = "" if forms == len(names) - 1 else f"{forms} of {len(names) - 1} earlier forms"
     yield Outcome(
-        "F105", cases=kills + forms + 1, violations=tuple(violations),
-        measured=f"{forms} of {len(names) - 1} earlier forms with a full queue, killed before {kills}"
-        " statements of their upgrade, each time finished by the next start; a later program's refused",
+        "F105", cases=kills + forms + 1, violations=tuple(violations), short=short,
+        measured=f"{forms} of {len(names) - 1} earlier forms with a full queue, killed before {kills} of"
+        f" {planned} statements of their upgrade, then opened, and every packet looked for; and one of a"
+        " later program",
+        planned=planned + forms + 1,
     )  # fmt: skip
 
 
@@ -146,7 +149,19 @@ def spread(total: int, count: int) -> tuple[int, ...]:
     return tuple(sorted({1 + round(each * (total - 1) / (count - 1)) for each in range(count)}))
 
 
-def _sweep(folder: Path, old: Path, count: int) -> tuple[list[tuple[str, str]], int]:
+def in_flight(path: Path) -> dict[tuple[str, str, str], tuple[object, ...]]:
+    """Digests, attempt, state and place of every packet, for each of its destinations."""
+    asked = (
+        "SELECT p.sender, p.packet_id, d.recipient, p.attempt, p.content_digest, p.seal_digest, p.state,"
+        " p.sequence, p.incarnation, d.state, s.name, p.start, p.length"
+        " FROM packet p JOIN destination d ON d.packet = p.id LEFT JOIN spool s ON s.id = p.spool"
+    )
+    with closing(open_read_only(path)) as connection:
+        return {tuple(row)[:3]: tuple(row)[3:] for row in connection.execute(asked).fetchall()}
+
+
+def _sweep(folder: Path, old: Path, count: int) -> tuple[list[tuple[str, str]], int, int]:
+    """What was wrong, by case; how many kills there were; and how many were planned."""
     whole, work = folder / "whole.sqlite3", folder / "work.sqlite3"
     _copy(old, whole)
     with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
@@ -155,8 +170,12 @@ def _sweep(folder: Path, old: Path, count: int) -> tuple[list[tuple[str, str]], 
         schema.migrate(Database(connection))
     wanted = fingerprint(whole)
     found: list[tuple[str, str]] = []
-    kills = 0
-    for number in spread(len(said), count):
+    before, after = in_flight(old), in_flight(whole)
+    if not before or before != after:
+        lost = sum(after.get(key) != packet for key, packet in before.items())
+        found.append(("undisturbed", f"{lost} of {len(before)} packets are not what they were"))
+    kills, numbers = 0, spread(len(said), count)
+    for number in numbers:
         _copy(old, work)
         if not open_killed(work, number):
             found.append((f"statement {number}", "was not reached: the upgrade is not repeatable"))
@@ -168,7 +187,7 @@ def _sweep(folder: Path, old: Path, count: int) -> tuple[list[tuple[str, str]], 
         with closing(open_read_only(work)) as connection:
             problems = examine_ledger(connection).problems
         found += [(f"statement {number}", f"{each.what} {each.where}") for each in problems[:2]]
-    return found, kills
+    return found, kills, len(numbers)
 
 
 def _downgrade(newest: Path) -> Iterator[Violation]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from certainty.network.cuts import CutOnce
 from certainty.network.killed_server import Onlooker
 from certainty.network.line import Line, Trouble
 from certainty.network.reader import _problem
-from certainty.network.refusing_server import _FAILED, _hurried
+from certainty.network.refusing_server import FAILED, hurried_tries
 from certainty.network.relay import Relay
 from certainty.network.stage import wait_until
 
@@ -101,6 +102,19 @@ def test_a_line_is_cut_after_so_many_bytes(echo: Echo) -> None:
         assert through(line, CONTENT) == CONTENT
 
 
+def test_a_connection_that_ends_before_the_cut_leaves_it_to_the_next(echo: Echo) -> None:
+    with Line(echo.place) as line:
+        line.choose = cut = CutOnce(line, 1_000)
+        seen = []
+        for content in (CONTENT[:10], CONTENT, CONTENT):
+            got = through(line, content)
+            seen.append((got == content, cut.happened))
+        assert seen == [(True, False), (False, True), (True, True)]
+        assert line.happened == 1
+        # The next large upload is another case.
+        assert not CutOnce(line, 1_000).happened
+
+
 def test_a_line_with_delay_keeps_the_order(echo: Echo) -> None:
     with Line(echo.place, lambda _: Trouble(delay=0.001, jitter=0.002)) as line:
         assert through(line, CONTENT) == CONTENT
@@ -131,14 +145,14 @@ def failed(second: float, pause: float) -> re.Match[str]:
         f"2026-01-01T00:00:{second:06.3f}Z warning event=station-failed station=link:province error=no-space"
         f' what="x" failures=1 again_in_seconds={pause}'
     )
-    found = _FAILED.match(line)
+    found = FAILED.match(line)
     assert found is not None
     return found
 
 
 def test_a_try_before_its_pause_is_over_is_seen() -> None:
-    assert _hurried([failed(1, 2.0), failed(3, 4.0), failed(7, 4.0)]) == 0
-    assert _hurried([failed(1, 2.0), failed(1.5, 4.0), failed(7, 4.0)]) == 1
+    assert hurried_tries([failed(1, 2.0), failed(3, 4.0), failed(7, 4.0)]) == 0
+    assert hurried_tries([failed(1, 2.0), failed(1.5, 4.0), failed(7, 4.0)]) == 1
 
 
 def test_a_delivered_folder_that_is_not_whole_is_seen(tmp_path: Path) -> None:
