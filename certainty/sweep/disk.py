@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
+from certainty.sweep.judging import judged
 from certainty.sweep.points import shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Ending, Stage, judged
+from certainty.sweep.stage import Ending, Stage
 from certainty.sweep.sweeping import Ready, ready, start_seconds
 from certainty.sweep.tally import Tally
 from certainty.sweep.victim import DAMAGED

@@ -20,9 +20,10 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES, READS, SYNCS, Fate
+from certainty.sweep.judging import judged
 from certainty.sweep.points import At, Point, shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Stage, judged
+from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally
 from certainty.sweep.victim import DAMAGED, REFUSED

@@ -1,7 +1,8 @@
 """F01: each role is killed before each single call that changes its disk, and started again.
 
 The victim gets SIGKILL at the point, a fresh process opens the same folder at once, and everything runs to
-rest beside three healthy neighbours. Then outsiders must see what they see of an undisturbed run.
+rest beside three healthy neighbours. Then outsiders must see what they see of an undisturbed run. Of some
+points the process that starts again is killed too, in the middle of its start, and a third one goes on.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from functools import partial
 from typing import Final
 
 from certainty.shard import Outcome, Run
+from certainty.sweep.calls import Decide
+from certainty.sweep.judging import judged
 from certainty.sweep.points import At, shuffled, spread
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Stage, judged
+from certainty.sweep.recovering import OnUp, Twice, drawn, killed_again
+from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally, result_of
 from certainty.sweep.world import ROLES, World
@@ -23,12 +27,14 @@ _QUICK: Final = 6
 
 
 def sweep(role: str, run: Run) -> Iterator[Outcome]:
-    """All points of that role; in the quick set a fixed spread."""
+    """All points of that role; in the quick set a fixed spread. Then some that die in their start as well."""
     with ready(run, loses_power=False) as layouts:
         made = layouts[""]
         every = made.cases([role])
         # In a full run by lot, so that what is left out for want of time is spread as well.
-        cases = spread(every, _QUICK) if run.quick else shuffled(every, run.seed)
+        cases: list[Case | Twice] = list(spread(every, _QUICK) if run.quick else every)
+        cases += drawn(every, run.seed, quick=run.quick)
+        cases = shuffled(cases, run.seed)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "killed at"))
         what = f"{len(every)} points of the {role}"
         yield tally.outcome("F01", len(cases), what, GOAL_SECONDS, start_seconds())
@@ -37,9 +43,21 @@ def sweep(role: str, run: Run) -> Iterator[Outcome]:
 sender, bridge, province, receiver = (partial(sweep, role) for role in ROLES)
 
 
-def _one(made: Ready, world: World, case: Case) -> Result:
-    at = At(case.point.number)
+def _staged(
+    made: Ready, world: World, case: Case, name: str, decide: Decide, again: Decide | None, on_up: OnUp
+) -> Stage:
     world.restore(made.beginnings[case.beginning])
-    stage = Stage(world, made.beginnings[case.beginning], {ROLES[case.role]: at}, case=str(case))
-    ending = judged(stage, made.views[case.beginning], str(case))
-    return result_of(case, at, ending)
+    code = ROLES[case.role]
+    return Stage(
+        world, made.beginnings[case.beginning], {code: decide}, again={code: again} if again else {},
+        on_up=on_up, case=name,
+    )  # fmt: skip
+
+
+def _one(made: Ready, world: World, case: Case | Twice) -> Result:
+    staged = partial(_staged, made)
+    if isinstance(case, Twice):
+        return killed_again(made, staged, world, case)
+    at = At(case.point.number)
+    stage = staged(world, case, str(case), at, None, lambda: None)
+    return result_of(case, at, judged(stage, made.views[case.beginning], str(case)))

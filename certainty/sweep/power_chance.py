@@ -15,9 +15,10 @@ from typing import Final
 
 from certainty.shard import Outcome, Run
 from certainty.sweep.calls import Fate
+from certainty.sweep.judging import judged
 from certainty.sweep.points import At
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Stage, judged
+from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally, result_of
 from certainty.sweep.torn import tear
@@ -97,9 +98,10 @@ def _tear(layouts: dict[str, Ready], world: World, torn: Torn) -> Result:
             for volume in world.volumes(each_code):
                 tear(volume, rng)
 
-    stage = Stage(world, made.beginnings[case.beginning], {code: at}, on_death=on_death, case=str(torn))
-    twice = code == RECEIVER
-    ending = judged(stage, made.views[case.beginning], str(torn), may_show_twice=twice)
+    stage = Stage(
+        world, made.beginnings[case.beginning], {code: at}, on_death=on_death, by_power=True, case=str(torn)
+    )
+    ending = judged(stage, made.views[case.beginning], str(torn))
     return result_of(case, at, ending)
 
 
@@ -118,7 +120,10 @@ def _cut_both(layouts: dict[str, Ready], world: World, pair: Pair) -> Result:
         for each_code in codes:
             world.revive(each_code)
 
-    stage = Stage(world, made.beginnings[JOURNEY], at, on_death=on_death, falls_together=True, case=str(pair))
-    ending = judged(stage, made.views[JOURNEY], str(pair), may_show_twice=code == RECEIVER)
+    stage = Stage(
+        world, made.beginnings[JOURNEY], at, on_death=on_death, falls_together=True, by_power=True,
+        case=str(pair),
+    )  # fmt: skip
+    ending = judged(stage, made.views[JOURNEY], str(pair))
     group = f"{pair.agency.role} and province, {ending.inside} of them in the middle of a call"
     return Result(group, str(pair), tuple(ending.violations), ending.recovery)

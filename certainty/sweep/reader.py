@@ -1,75 +1,113 @@
-"""What outsiders see: the receiver's case software, and how a whole run looks afterwards from outside.
+"""The receiver's case software: it looks at the inbox after every round, and at every death twice.
 
-The reader looks at the inbox after every round, writes down each packet that it has not seen lying there the
-time before, takes it away (with its folder flushed, so that a power cut does not bring it back), and signs
-once for what has a large part. A packet that appears twice, in parts, or with other bytes shows here.
+It writes down each packet that it has not seen lying there the time before, has its papers judged, takes it
+away (with its folder flushed, so that a power cut does not bring it back), and signs once for what has a
+large part. What lies there must stay as it is, to the byte, until it takes it: it looks at all of it again
+each time, also when the power is back. A packet that appears twice, in parts, or with other bytes shows here;
+so does one that vanishes.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from certainty.shard import Violation
-from exchanged.ledger import open_read_only
-from exchanged.ledger.verify import examine_ledger
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import MIB
 
-_OWN: Final = frozenset({"accepted.xml", "receipt.xml", "findings.xml"})
-# Made by nodes, and different wherever an id or a time is: their names are compared, their bytes not.
-_MADE: Final = frozenset({"delivery.xml", "seal.xml", "seal.sig"})
+# Made by nodes, and different wherever an id or a time is: two runs have them by name only. Whether they are
+# true is judged as they appear, and that they stay the same as long as they lie there.
+_MADE: Final = frozenset({"accepted.xml", "delivery.xml", "seal.xml", "seal.sig"})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EROFS})
-_EMPTY: Final = ("arrival", "outgoing", "effect")
+
+Files = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One appearance: which packet, and the digests of its files by name (what the node adds left out)."""
+    """One appearance: which packet, and the digests of its files by name (of what nodes make, the name)."""
 
     packet: str
-    files: tuple[tuple[str, str], ...]
+    files: Files
+
+
+def _no_problems(_: Path) -> list[str]:
+    return []
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 @dataclass
 class Reader:
-    """The case software of one agency, below ``agency``. ``takes`` false: it looks and leaves all there."""
+    """The case software of one agency, below ``agency``. ``takes`` false: it looks and leaves all there.
+
+    ``judge`` says what is wrong with a packet's folder that has just appeared. ``troubles`` are broken
+    promises, each an invariant and a sentence. ``undone``: what a power cut took back that had not been
+    receipted, by files; that much may appear once more (custody C19).
+    """
 
     agency: Path
     takes: bool = True
+    judge: Callable[[Path], list[str]] = _no_problems
     appeared: list[Seen] = field(default_factory=list)
-    _lying: set[str] = field(default_factory=set)
+    undone: Counter[Files] = field(default_factory=Counter)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+    _lying: dict[str, tuple[Seen, dict[str, str]]] = field(default_factory=dict)
+    _taking: set[str] = field(default_factory=set)
     _signed: set[str] = field(default_factory=set)
 
-    def look(self, *, may_take: bool = True) -> None:
-        """One look. What lies there is written down when it did not lie there the time before."""
-        lying: set[str] = set()
+    def look(self, *, may_take: bool = True, may_undo: Callable[[str], bool] = _never) -> None:
+        """One look at everything. What did not lie there the time before is written down.
+
+        ``may_undo`` is asked about a packet that has vanished: whether the power cut just now may do that.
+        """
+        lying: dict[str, tuple[Seen, dict[str, str]]] = {}
         for folder in sorted((self.agency / "inbox").glob("*/*")):
-            name = f"{folder.parent.name}/{folder.name}"
-            lying.add(name)
-            if name not in self._lying:
-                self.appeared.append(Seen(folder.name, contents(folder)))
-            elif may_take and self.takes and self._take(folder):
-                lying.discard(name)
+            name, found = f"{folder.parent.name}/{folder.name}", digests(folder)
+            known = self._lying.pop(name, None)
+            if known is None:
+                seen = Seen(folder.name, contents(found))
+                self.appeared.append(seen)
+                self.troubles += [("I4", what) for what in self.judge(folder)]
+            else:
+                seen = known[0]
+                self._compare(name, known[1], found)
+            if known is None or not (may_take and self.takes and self._take(folder, name)):
+                lying[name] = (seen, found)
+        for name, (seen, _) in sorted(self._lying.items()):
+            if may_undo(seen.packet):
+                self.undone[seen.files] += 1
+            else:
+                self.troubles.append(("I1", f"vanished from the inbox, and nobody took it: {name}"))
         self._lying = lying
 
-    def _take(self, folder: Path) -> bool:
+    def _compare(self, name: str, before: dict[str, str], found: dict[str, str]) -> None:
+        if name in self._taking:
+            return
+        other = sorted(file for file in {*before, *found} if before.get(file) != found.get(file))
+        if other:
+            self.troubles.append(("I3", f"changed after it had appeared: {', '.join(other)} of {name}"))
+
+    def _take(self, folder: Path, name: str) -> bool:
         """Sign for it where that is due and take it away; False on a disk that lets nobody write now."""
         try:
             self._sign(folder)
+            self._taking.add(name)
             shutil.rmtree(folder)
             _flush(folder.parent)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
             return False
+        self._taking.discard(name)
         return True
 
     @staticmethod
@@ -96,106 +134,18 @@ class Reader:
         _flush(self.agency / "outbox")
 
 
-def contents(folder: Path) -> tuple[tuple[str, str], ...]:
-    """The digests of the files in a packet's folder, by name; of those that nodes make only the name."""
-    return tuple(
-        (path.name, "" if path.name in _MADE else sha256_hex(path.read_bytes()))
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name not in _OWN
-    )
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of every file below ``folder``, by its name there."""
+    return {
+        str(path.relative_to(folder)): sha256_hex(path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A finished run from outside. Packet ids differ between runs; here packets are named by their drops."""
-
-    appeared: tuple[tuple[tuple[tuple[str, str], ...], int], ...]
-    statuses: Mapping[str, str]
-    receipts: Mapping[str, tuple[str, ...]]
-    lying: Mapping[str, tuple[str, ...]]
-
-
-def view(sender: Path, receiver: Path, reader: Reader) -> View:
-    """How the agencies' folders look, and what the reader wrote down."""
-    times = Counter(seen.files for seen in reader.appeared)
-    statuses: dict[str, str] = {}
-    receipts: dict[str, tuple[str, ...]] = {}
-    for path in sorted((sender / "status").glob("*.status.json")):
-        status = json.loads(path.read_text("utf-8"))
-        statuses[path.name] = f"{status['state']} {status['final']}"
-        folder = sender / "receipts" / str(status.get("packetId"))
-        if folder.is_dir():
-            receipts[path.name] = tuple(sorted(each.name.split("-")[0] for each in folder.iterdir()))
-    lying: dict[str, tuple[str, ...]] = {}
-    for agency, label in ((sender, "sender"), (receiver, "receiver")):
-        for name in ("outbox", "sent", "refused", ".exchanged"):
-            lying[f"{label} {name}"] = tuple(_titles(agency / name))
-    return View(tuple(sorted(times.items())), statuses, receipts, lying)
-
-
-def _titles(folder: Path) -> list[str]:
-    """Names of drops; packet ids and the like are cut off."""
-    if not folder.is_dir():
-        return []
-    return sorted(path.name.split("-019")[0] for path in folder.iterdir() if path.name != ".exchanged-marker")
-
-
-def differences(expected: View, found: View, case: str, *, may_show_twice: bool = False) -> list[Violation]:
-    """What a disturbed run did to the outside that the undisturbed one did not.
-
-    ``may_show_twice``: a power cut may show one packet, whole, a second time (custody C19).
-    """
-    told: list[Violation] = []
-    wanted, got = dict(expected.appeared), dict(found.appeared)
-    for files, times in got.items():
-        name = ", ".join(file for file, _ in files) or "an empty folder"
-        if files not in wanted:
-            told.append(Violation("I3", case, f"appeared with other bytes or in parts: {name}"))
-        elif times > wanted[files] + may_show_twice:
-            told.append(Violation("I2", case, f"appeared {times} times: {name}"))
-    told += [
-        Violation("I1", case, f"never appeared: {', '.join(file for file, _ in files)}")
-        for files in wanted.keys() - got.keys()
-    ]
-    for what, invariant, left, right in (
-        ("status", "I1", expected.statuses, found.statuses),
-        ("receipts", "I7", expected.receipts, found.receipts),
-        ("lying about", "I16", expected.lying, found.lying),
-    ):
-        told += [
-            Violation(invariant, case, f"{what} of {key}: {right.get(key)}, expected {left.get(key)}")
-            for key in sorted({*left, *right})
-            if left.get(key) != right.get(key)
-        ]
-    return told
-
-
-def ledger_problems(data_dir: Path, case: str, *, at_rest: bool = True) -> list[Violation]:
-    """What ``exchangectl ledger verify`` would say of a node, and what still waits there at rest."""
-    connection = open_read_only(data_dir / "ledger.sqlite3")
-    try:
-        verified = examine_ledger(connection, data_dir)
-        told = [
-            Violation("I8", case, f"{data_dir.parent.name}: {problem.what} {problem.where}")
-            for problem in verified.problems
-        ]
-        if at_rest:
-            if verified.spares:
-                told.append(Violation("I16", case, f"{data_dir.parent.name}: {verified.spares} spare files"))
-            for table in _EMPTY:
-                (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-                if count:
-                    told.append(
-                        Violation("I16", case, f"{data_dir.parent.name}: {count} rows of {table} left")
-                    )
-    finally:
-        connection.close()
-    return told
-
-
-def temporaries(*roots: Path) -> list[str]:
-    """Half-written files that nobody took away."""
-    return sorted(str(path) for root in roots for path in root.rglob(".*.part"))
+def contents(found: dict[str, str]) -> Files:
+    """What two runs of one beginning must have alike of a packet's files."""
+    return tuple((name, "" if name in _MADE else digest) for name, digest in sorted(found.items()))
 
 
 def _flush(folder: Path) -> None:

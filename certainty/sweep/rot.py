@@ -25,9 +25,11 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES
+from certainty.sweep.judging import judged
+from certainty.sweep.ledgers import copied
 from certainty.sweep.points import At, shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Ending, Stage, judged
+from certainty.sweep.stage import Ending, Stage
 from certainty.sweep.sweeping import Ready, ready
 from certainty.sweep.tally import Tally
 from certainty.sweep.world import JOURNEY, ROLES, Beginning, World
@@ -179,13 +181,9 @@ def _rows(path: Path, known: Collection[str] = ()) -> dict[str, int]:
 
     An earlier commit may be of an earlier form, which has fewer tables.
     """
-    copy = path.with_name("copy")
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for file in path.parent.glob(f"{path.name}*"):
-        shutil.copy(file, copy / file.name)
+    copy = copied(path)
     try:
-        with closing(sqlite3.connect(copy / path.name)) as connection:
+        with closing(sqlite3.connect(copy)) as connection:
             connection.text_factory = bytes
             found = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -196,7 +194,7 @@ def _rows(path: Path, known: Collection[str] = ()) -> dict[str, int]:
                 for name in ([each for each in known if each in tables] if known else tables)
             }
     finally:
-        shutil.rmtree(copy)
+        shutil.rmtree(copy.parent)
 
 
 def _damage_ledger(data: Path, kind: str, rng: random.Random) -> None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain
 from typing import Final
 
 from certainty.shard import Violation
 from certainty.sweep.calls import CHANGES, Decide
 from certainty.sweep.driven import Driven
-from certainty.sweep.reader import Reader, View, differences, ledger_problems, temporaries, view
+from certainty.sweep.outside import View
+from certainty.sweep.outsiders import Outsiders
 from certainty.sweep.victim import CLOSE, LOOK, OPEN, STEP, Victim, VictimGoneError, VictimHeldError
-from certainty.sweep.world import JOURNEY, LAST, LATE, RECEIVER, RETENTION, SENDER, Beginning, World
+from certainty.sweep.world import LAST, RETENTION, Beginning, World
 from exchanged.config import load_config
 from exchanged.errors import VolumeDamagedError
 from packet_spec.errors import ExchangeError
@@ -29,7 +30,6 @@ QUIET: Final = 2
 ROUND_SECONDS: Final = 2.0
 MOST_ROUNDS: Final = 120
 DAY: Final = 86_400.0
-_KEPT_DAYS: Final = 92.0
 
 
 @dataclass
@@ -50,7 +50,9 @@ class Ending:
 class Stage:
     """One case over ``world``. ``victims``: what is decided of each call of these nodes. Use ``play`` once.
 
-    ``on_death`` is told which nodes ended together and with what codes, before they start again.
+    ``on_death`` is told which nodes ended together, before they start again; ``by_power``: it cuts their
+    power. ``again``: what is decided of each call of a node that was started again; a third process of it
+    stands ready then. ``on_up`` is called when one that was started again has looked once.
     """
 
     def __init__(
@@ -60,26 +62,31 @@ class Stage:
         victims: Mapping[str, Decide] | None = None,
         *,
         tables: tuple[dict[str, int], ...] = (CHANGES,),
+        again: Mapping[str, Decide] | None = None,
         on_death: Callable[[tuple[str, ...]], None] = lambda _: None,
+        on_up: Callable[[], object] = lambda: None,
         on_round: Callable[[int], None] = lambda _: None,
         on_old: Callable[[], object] = lambda: None,
         on_rest: Callable[[], object] = lambda: None,
         least_rounds: int = 0,
         falls_together: bool = False,
+        by_power: bool = False,
         case: str = "",
     ) -> None:
         self._world, self._beginning, self._case = world, beginning, case
         self._least_rounds, self._falls_together = least_rounds, falls_together
-        self._decides, self._tables = dict(victims or {}), tables
+        self._decides, self._again, self._tables = dict(victims or {}), dict(again or {}), tables
         self._on_death, self._on_round, self._on_old = on_death, on_round, on_old
-        self._on_rest = on_rest
+        self._on_rest, self._on_up, self._by_power = on_rest, on_up, by_power
         self.clock = FakeClock()
         self.clock.advance(beginning.elapsed)
         self.elapsed = beginning.elapsed
-        self.reader = Reader(world.layout.agency(RECEIVER))
+        self._outsiders = Outsiders(world, self.clock.now)
+        self.reader = self._outsiders.reader
         self._healthy: dict[str, Driven] = {}
         self._victims: dict[str, Victim] = {}
-        self._spares: dict[str, Victim] = {}
+        # Of each victim those that start again, one after the other.
+        self._spares: dict[str, list[Victim]] = {}
         self._heads_told: dict[str, int] = {}
         self._held: set[str] = set()
         self.ending = Ending(View((), {}, {}, {}), [])
@@ -103,8 +110,7 @@ class Stage:
             self._close()
             self._judge()
         finally:
-            for victim in (*self._victims.values(), *self._spares.values()):
-                victim.kill()
+            self._kill_all()
             for node in self._healthy.values():
                 node.die()
         return self.ending
@@ -117,11 +123,14 @@ class Stage:
                 self._on_round(number)
                 self._round(is_full=False)
         finally:
-            for victim in (*self._victims.values(), *self._spares.values()):
-                victim.kill()
+            self._kill_all()
             for node in self._healthy.values():
                 node.die()
             self._healthy.clear()
+
+    def _kill_all(self) -> None:
+        for victim in (*self._victims.values(), *chain.from_iterable(self._spares.values())):
+            victim.kill()
 
     def victim(self, code: str) -> Victim:
         """The process of that node, as it is now."""
@@ -130,8 +139,12 @@ class Stage:
     def _open(self) -> None:
         for code, decide in self._decides.items():
             config = str(self._world.layout.config(code))
-            # All are forked before anything is open here; the spares wait, and nothing of theirs is trapped.
-            self._spares[code] = Victim(code, config, "again", ())
+            # All are forked before anything is open here; the spares wait.
+            decide_again = self._again.get(code)
+            self._spares[code] = [Victim(code, config, "again", self._tables if decide_again else ())]
+            if decide_again:
+                self._spares[code][0].decide = decide_again
+                self._spares[code].append(Victim(code, config, "a third time", ()))
             self._victims[code] = Victim(code, config, "first", self._tables)
             self._victims[code].decide = decide
         for code in self._world.codes:
@@ -163,7 +176,7 @@ class Stage:
 
     def _died(self, code: str, exit_code: int, what: str) -> None:
         """That process has ended; what is held in the middle of a call ends in the same moment."""
-        others = tuple(self._spares) if self._falls_together and code in self._spares else ()
+        others = tuple(self._waiting_spares) if self._falls_together and self._spares[code] else ()
         together = tuple(dict.fromkeys((*self._held, code, *others)))
         self.ending.inside = max(self.ending.inside, len(self._held | {code}))
         self._held.clear()
@@ -171,19 +184,23 @@ class Stage:
         self.ending.codes.append(exit_code)
         for each in together:
             self._victims[each].kill()
-            if each not in self._spares:
+            if not self._spares[each]:
                 last = self.ending.errors[-1:] + self.ending.bugs[-1:]
                 self._say("I12", f"{each}, started again, ended with code {exit_code}: {last}")
                 raise CaseOverError
         self.reader.look(may_take=False)
         self._on_death(together)
+        self._outsiders.look_again(together, by_power=self._by_power)
         for each in together:
-            self._victims[each] = self._spares.pop(each)
-            began = time.monotonic()
+            self._victims[each] = self._spares[each].pop(0)
+            deaths, began = self.ending.deaths, time.monotonic()
             self._ask(each, OPEN)
             if what != CLOSE:
                 self._ask(each, STEP)
-            self.ending.recovery = max(self.ending.recovery or 0.0, time.monotonic() - began)
+            if self.ending.deaths == deaths:
+                # Who ended in its start has told the time of the one after it.
+                self.ending.recovery = max(self.ending.recovery or 0.0, time.monotonic() - began)
+                self._on_up()
         if what == CLOSE:
             for each in together:
                 self._ask(each, CLOSE)
@@ -202,9 +219,13 @@ class Stage:
 
     def _let_fall(self) -> None:
         """Who stands in the middle of a call falls; with ``falls_together`` when all do, or at rest."""
-        waiting = self._held & self._spares.keys()
-        if waiting and (not self._falls_together or waiting == self._spares.keys()):
+        waiting = self._held & self._waiting_spares
+        if waiting and (not self._falls_together or waiting == self._waiting_spares):
             self._fall()
+
+    @property
+    def _waiting_spares(self) -> set[str]:
+        return {code for code, spares in self._spares.items() if spares}
 
     def _fall(self, what: str = STEP) -> None:
         code = next(iter(self._held))
@@ -255,13 +276,9 @@ class Stage:
             node.close()
 
     def _judge(self) -> None:
-        layout = self._world.layout
-        self.ending.view = view(layout.agency(SENDER), layout.agency(RECEIVER), self.reader)
-        for code in self._world.codes:
-            self.ending.violations += ledger_problems(layout.data(code), self._case)
-        folders = (folder for code in self._world.codes for folder in self._world.folders(code))
-        for path in temporaries(*folders):
-            self._say("I3", f"half a file is left: {Path(path).relative_to(layout.root)}")
+        self.ending.view = self._outsiders.view()
+        for invariant, what in self._outsiders.problems(self._case):
+            self._say(invariant, what)
         for bug in self.ending.bugs:
             self._say("I12", f"an error without a name: {bug}")
 
@@ -271,29 +288,3 @@ class Stage:
 
 class CaseOverError(Exception):
     """The victim does not come up any more: what is to be said was said."""
-
-
-def prepare(world: World, layout: str = "") -> tuple[dict[str, Beginning], dict[str, View]]:
-    """Make both templates of a layout, and the view of each that was not disturbed."""
-    beginnings = {JOURNEY: Beginning(JOURNEY)}
-    world.build(layout)
-    world.keep(beginnings[JOURNEY], layout)
-    world.restore(beginnings[JOURNEY], layout)
-    stage = Stage(world, beginnings[JOURNEY])
-    views = {JOURNEY: stage.play().view}
-    beginnings[RETENTION] = Beginning(RETENTION, stage.elapsed + _KEPT_DAYS * DAY)
-    world.drop(LATE)
-    world.keep(beginnings[RETENTION], layout)
-    world.restore(beginnings[RETENTION], layout)
-    views[RETENTION] = Stage(world, beginnings[RETENTION]).play().view
-    return beginnings, views
-
-
-def judged(stage: Stage, expected: View, case: str, *, may_show_twice: bool = False) -> Ending:
-    """Play a case and hold it against the undisturbed view."""
-    try:
-        ending = stage.play()
-    except CaseOverError:
-        return stage.ending
-    ending.violations += differences(expected, ending.view, case, may_show_twice=may_show_twice)
-    return ending

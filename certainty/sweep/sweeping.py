@@ -13,9 +13,10 @@ from functools import cache
 
 from certainty.shard import Run
 from certainty.sweep.calls import CHANGES
+from certainty.sweep.judging import prepare
+from certainty.sweep.outside import View
 from certainty.sweep.points import Point, Recorder, chosen
-from certainty.sweep.reader import View
-from certainty.sweep.stage import Stage, prepare
+from certainty.sweep.stage import Stage
 from certainty.sweep.volume import private_mounts
 from certainty.sweep.world import JOURNEY, RETENTION, ROLES, Beginning, World
 

@@ -36,41 +36,38 @@ class Tally:
         return Tally(filter(takes, self.results))
 
     def outcome(self, row: str, planned: int, what: str, goal_seconds: float, start: float) -> Outcome:
-        """The outcome of a row whose goal is a time of recovery.
+        """The outcome of a row with times of recovery. ``goal_seconds`` 0: its goal names none.
 
         ``planned`` is how many cases there should have been, ``start`` the seconds that an interpreter takes
         before the first line of ours runs: it belongs to every recovery.
         """
         recoveries = tuple(start + seconds for seconds in self.recoveries)
-        groups = Counter(result.group for result in self.results)
-        late = sum(seconds > goal_seconds for seconds in recoveries)
-        said = [
-            f"{len(self.results)} of {planned} cases tried ({what}): "
-            + ", ".join(f"{group} {count}" for group, count in sorted(groups.items())),
-        ]
+        said = [f"{len(self.results)} of {planned} cases tried ({what}): {self._groups('')}"]
         if recoveries:
             said.append(
                 f"recovery, with {start:.1f} s for the interpreter, until every station had looked once:"
-                f" median {sorted(recoveries)[len(recoveries) // 2]:.1f} s, slowest {max(recoveries):.1f} s,"
-                f" {late} above {goal_seconds:.0f} s"
+                f" median {sorted(recoveries)[len(recoveries) // 2]:.1f} s, slowest {max(recoveries):.1f} s"
             )
         drifted = sum(bool(result.note) for result in self.results)
         if drifted:
             said.append(f"{drifted} points came a call earlier or later than in the undisturbed run")
-        left = planned - len(self.results)
-        short = f"{left} of {planned} cases were left out for want of time" if left else ""
-        told = "; ".join(said) + "."
-        return Outcome(row, len(self.results), self.violations, recoveries, told, short, self._none(planned))
+        return Outcome(
+            row, len(self.results), self.violations, recoveries, "; ".join(said) + ".",
+            not_run=self._none(planned), planned=planned, goal_seconds=goal_seconds,
+        )  # fmt: skip
+
+    def plain(self, row: str, planned: int, said: str, short: str = "") -> Outcome:
+        """The outcome of a row whose goal is no time. ``short`` as of ``Outcome``."""
+        told = f"{self._groups(f'{row} ')}. {said}."
+        return Outcome(
+            row, len(self.results), self.violations, (), told, short,
+            not_run=self._none(planned), planned=planned,
+        )  # fmt: skip
+
+    def _groups(self, prefix: str) -> str:
+        groups = Counter(result.group.removeprefix(prefix) for result in self.results)
+        return ", ".join(f"{group} {count}" for group, count in sorted(groups.items()))
 
     def _none(self, planned: int) -> str:
         """Why there is nothing at all: a slow machine, and no break of the shard."""
         return "" if self.results else f"there was no time for any of {planned} cases"
-
-    def plain(self, row: str, planned: int, said: str) -> Outcome:
-        """The outcome of a row whose goal is no time."""
-        groups = Counter(result.group.removeprefix(f"{row} ") for result in self.results)
-        told = ", ".join(f"{group} {count}" for group, count in sorted(groups.items()))
-        left = planned - len(self.results)
-        short = f"{left} of {planned} cases were left out for want of time" if left else ""
-        told = f"{told}. {said}."
-        return Outcome(row, len(self.results), self.violations, (), told, short, self._none(planned))

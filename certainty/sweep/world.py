@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from certainty.sweep.papers import Dropped
+from certainty.sweep.reader import digests
 from certainty.sweep.volume import PLAIN, UNKIND, Volume, VolumeToolError, copy_image, private_mounts
+from cli.demo.watch import read_original
 from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
@@ -69,6 +72,7 @@ class World:
         self._inodes = inodes
         self._loses_power = loses_power
         self.layout = Layout(place / "memory" / "lab")
+        self.dropped = Dropped()
         self._volumes: list[Volume] = []
 
     @property
@@ -105,6 +109,7 @@ class World:
         broken = self.drop(BROKEN)
         document = broken / "packet.xml"
         document.write_bytes(document.read_bytes().replace(b'sha256="', b'sha256="0', 1))
+        self.dropped.files[BROKEN] = digests(broken)
         for index, folder in enumerate(self.folders(layout) if layout else (), start=1):
             aside = folder.with_name(f"{folder.name}.aside")
             folder.rename(aside)
@@ -119,7 +124,11 @@ class World:
             business_type, SENDER, RECEIVER, FakeClock().now(), extra_documents=extra,
             video_bytes=video or 1024, name=name, seed=sum(name.encode()),
         )  # fmt: skip
-        return write_drop(make_drop(request), self.layout.agency(SENDER) / "outbox")
+        path = write_drop(make_drop(request), self.layout.agency(SENDER) / "outbox")
+        original = read_original(path)
+        self.dropped.files[name] = digests(path)
+        self.dropped.originals[original.packet_digest] = original
+        return path
 
     def keep(self, beginning: Beginning, layout: str = "") -> None:
         """What stands now, closed, is from now on the template of that name; nothing stands afterwards.
