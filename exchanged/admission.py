@@ -257,7 +257,9 @@ class Admission:
         came_past = arrivals.came_past_another(transaction.connection, row.id)
         waited = arrivals.held_long_enough(row, transaction.now, self.order_wait_seconds)
         if missing and awaits.about and (came_past or not waited):
-            left = self.order_wait_seconds - (transaction.now - row.landed_at).total_seconds()
+            # It may have landed by a clock that was ahead.
+            since = max(0.0, (transaction.now - row.landed_at).total_seconds())
+            left = self.order_wait_seconds - since
             seconds = max(_CAME_PAST_SECONDS if came_past else 0.05, left)
             raise Held(awaited.FOR_PREDECESSOR, seconds, awaits)
         return findings

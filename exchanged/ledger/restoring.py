@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from exchanged.ledger import answering, batches, packets, search
+from exchanged.ledger import answering, batches, packets, search, spool
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
@@ -339,6 +339,12 @@ def remember_packet(
         "case_key": known.case_key, "came_by": came_by, "own": int(not came_by), "spool": None, "start": 0,
         "length": 0, "transit": int(transit),
     }  # fmt: skip
+    row = transaction.execute(
+        "SELECT spool FROM packet WHERE sender = ? AND packet_id = ? AND spool IS NOT NULL",
+        known.key.sender, known.key.packet_id,
+    ).fetchone()  # fmt: skip
+    if row is not None:
+        spool.release(transaction, row["spool"])
     names = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
     changed = ", ".join(f"{name} = excluded.{name}" for name in values)
