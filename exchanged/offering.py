@@ -31,7 +31,7 @@ from exchanged.ledger import (
 )
 from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
-from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, batch_name, blob_name
+from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, batch_name, blob_name, classify
 from exchanged.order import needs_no_offer
 from exchanged.published import lacked_here, published_for, published_source
 from exchanged.putting import Putting
@@ -143,7 +143,6 @@ class Offering:
             self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
         changed |= self._acknowledge(current)
         changed |= self._putting.put_open(self._open())
-        self._tidy()
         return changed, waits
 
     def tell(self) -> bool:
@@ -423,12 +422,22 @@ class Offering:
         keep = {row.name for row in self._open()}
         keep |= {blob_name(digest) for digest in batches.wanted_blobs(connection, self.link.name)}
         keep |= {*published_for(self.link), ACKNOWLEDGEMENT_NAME}
+        keep |= {name for name in self._putting.names() - keep if self._comes_again(name)}
+        removed: set[str] = set()
         if not restoring.is_going_on(connection):
             # What the lost ledger put there may be the only copy, until the neighbour has answered (C23).
-            self._putting.remove_all_but(keep)
+            removed = self._putting.remove_all_but(keep)
         for row in settled:
-            self.link.transport.remove_own(row.name)
+            if row.name not in removed:
+                self.link.transport.remove_own(row.name)
         if settled:
             self.link.ledger.write(
                 lambda transaction: batches.close_batches(transaction, [row.id for row in settled])
             )
+
+    def _comes_again(self, name: str) -> bool:
+        """A blob of a bad batch: what names it goes out once more under another number (C5)."""
+        known = classify(name)
+        if known is None or known.kind is not MailboxKind.BLOB:
+            return False
+        return blobs.comes_again(self.link.ledger.read(), self.link.name, known.digest)

@@ -59,14 +59,23 @@ class Putting:
         own = self.link.transport.list_own()
         self.there, self.growing = {file.name for file in own.files}, set(own.growing)
 
-    def remove_all_but(self, keep: Container[str]) -> None:
-        """Remove our other files, and what is half put of them: it would keep its room for good (C1)."""
-        for name in sorted(name for name in self.there if name not in keep):
+    def names(self) -> set[str]:
+        """What lies there of ours, whole or half put."""
+        return self.there | self.growing
+
+    def remove_all_but(self, keep: Container[str]) -> set[str]:
+        """Remove our other files, and what is half put of them: it would keep its room for good (C1).
+
+        Returns the names of the files that are gone.
+        """
+        removed = {name for name in self.there if name not in keep}
+        for name in sorted(removed):
             self.link.transport.remove_own(name)
             self.there.discard(name)
         for name in sorted(name for name in self.growing if name not in keep):
             self.link.transport.discard_partial(name)
             self.growing.discard(name)
+        return removed
 
     def put_beside(self, name: str, source: Source) -> bool:
         """Put what is no batch and no blob. False: there is no room for it, which holds up nothing else."""

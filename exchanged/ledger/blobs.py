@@ -89,6 +89,20 @@ def names_any(connection: sqlite3.Connection, key: PacketKey) -> bool:
     return row is not None
 
 
+def comes_again(connection: sqlite3.Connection, link: str, digest: str) -> bool:
+    """A packet that names it stood in a batch before and waits on ``link`` to be offered once more (C5)."""
+    row = connection.execute(
+        "SELECT 1 FROM blob_reference JOIN packet ON packet.sender = blob_reference.sender"
+        " AND packet.packet_id = blob_reference.packet_id"
+        " JOIN outgoing ON outgoing.reference = packet.id AND outgoing.kind = 'packet'"
+        " WHERE blob_reference.digest = ? AND outgoing.link = ? AND outgoing.batch IS NULL"
+        " AND outgoing.held = 0 AND EXISTS (SELECT 1 FROM batch_item WHERE batch_item.kind = 'packet'"
+        " AND batch_item.reference = packet.id) LIMIT 1",
+        (digest, link),
+    ).fetchone()
+    return row is not None
+
+
 def count_open(connection: sqlite3.Connection, link: str) -> int:
     """How many blobs the open batches of ``link`` name, one counted for each batch that names it."""
     row = connection.execute(

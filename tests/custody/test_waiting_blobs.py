@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from exchanged.errors import TransportError
 from exchanged.folder_transport import FolderTransport
+from exchanged.mailbox import blob_name, partial_name
 from exchanged.transport import Fetched, Source
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import BatchException, ExceptionKind
@@ -151,3 +152,50 @@ def test_c8_what_is_small_goes_out_though_the_line_breaks_at_a_blob(
     monkeypatch.undo()
     province.run()
     assert len(list((province.procuratorate.mailbox / "down").glob("*.blob"))) == 1
+
+
+# --- a batch that the neighbour could not read -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "half put"])
+def test_c5_the_blobs_of_a_bad_batch_stay_where_they_are(
+    province: Province, monkeypatch: pytest.MonkeyPatch, *, is_whole: bool
+) -> None:
+    """Its items go out again under a new number: a dossier that took hours is not put twice."""
+    put, removed, receiver = FolderTransport.put, [], province.procuratorate
+
+    def half(self: FolderTransport, name: str, source: Source) -> bool:
+        if is_whole or not name.endswith(".blob"):
+            return put(self, name, source)
+        (self._mailbox / "down" / partial_name(name)).write_bytes(b"the first half")
+        return False
+
+    for act in ("remove_own", "discard_partial"):
+        monkeypatch.setattr(FolderTransport, act, noting(getattr(FolderTransport, act), removed))
+    monkeypatch.setattr(FolderTransport, "put", half)
+    video = video_packet(province)
+    province.police.send(video)
+    for _ in range(4):
+        province.network.round()
+    (blob,) = (blob_name(digest) for digest in video.blobs)
+    lies = receiver.mailbox / "down" / (blob if is_whole else partial_name(blob))
+    before = lies.stat().st_ino
+    (number,) = {waybill.number for waybill in receiver.waybills() if waybill.number}
+    bad = answer(receiver, BatchException(number, ExceptionKind.BAD, "signature-wrong", ()))
+    receiver.put(receiver.batch([], bare=True, acknowledgement=bad), name="ack.batch")
+    for _ in range(4):
+        province.network.round()
+    assert max(waybill.number or 0 for waybill in receiver.waybills()) > number
+    assert receiver.items(ItemKind.PACKET) == [video.data]
+    assert blob not in removed
+    # What is settled goes, and once: each removal costs a slow line two answers.
+    assert [name.partition("-")[0] for name in removed] == [f"{number:08}"]
+    assert lies.stat().st_ino == before
+
+
+def noting(act: Callable[[FolderTransport, str], None], names: list[str]) -> Callable[..., None]:
+    def noted(self: FolderTransport, name: str) -> None:
+        names.append(name)
+        act(self, name)
+
+    return noted
