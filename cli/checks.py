@@ -22,6 +22,7 @@ from cli.check_values import Check, CheckState, seen_mode, with_advice
 from cli.checks_doors import check_doors
 from cli.checks_folders import check_folders, check_mailbox, is_local
 from cli.checks_keys import check_keys
+from cli.checks_links import check_links_known
 from cli.checks_looking import look_at_folders, look_at_mailbox
 from cli.checks_packs import check_packs
 from cli.directory_trusted import find_directory
@@ -66,6 +67,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
         *check_keys(config),
         *_check_control(config),
         *_check_links(config, randomness),
+        *check_links_known(config),
         *_check_jails(config),
         *_check_scanner(config),
         *(look_at_folders(config) if randomness is None else check_folders(config, randomness)),

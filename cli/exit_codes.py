@@ -48,6 +48,7 @@ class ExitCode(IntEnum):
 # The first class that fits decides, so a special error stands before the kind it belongs to.
 _CODES: Final[tuple[tuple[type[ExchangeError], ExitCode], ...]] = (
     (errors.ConfigurationError, ExitCode.USAGE),
+    (errors.LinkPeerError, ExitCode.USAGE),
     (errors.KeyFileError, ExitCode.USAGE),
     (errors.NameTakenError, ExitCode.USAGE),
     (NameRefusedError, ExitCode.USAGE),

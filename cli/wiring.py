@@ -24,6 +24,7 @@ from exchanged.errors import NodeStuckError
 from exchanged.log import configure_logging
 from exchanged.node import Node
 from exchanged.notify import sd_notify, watchdog_interval_seconds
+from exchanged.own_links import require_same_peers_now
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import ProcessWorkPool, WorkPool
 from exchanged.provincial import bridge_stations, provincial_stations
@@ -134,6 +135,7 @@ def require_openable(config: Config, patience_seconds: float = _PATIENCE_SECONDS
     Raises what opening it would raise, and NodeStuckError where no answer comes in time: a share that hangs
     must not hang who asks.
     """
+    require_same_peers_now(config)
     if config.node.role is not NodeRole.FRONTEND:
         return
     answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()

@@ -16,6 +16,17 @@ class ConfigurationError(ExchangeError):
         self.problems = problems
 
 
+class LinkPeerError(ExchangeError):
+    """A link of the configuration leads to another neighbour than the ledger knows, or has another name."""
+
+    reference = "link-of-another-neighbour"
+    hint = "put name and peer of the link back; another neighbour gets a [[link]] of another name"
+
+    def __init__(self, summary: str, *, link: str, where: str, expected: str, found: str, hint: str) -> None:
+        super().__init__(summary, where=where, expected=expected, found=found, hint=hint)
+        self.link = link
+
+
 class IllegalTransitionError(ExchangeError):
     """An event that the state table does not allow in this state: our bug, never the sender's."""
 

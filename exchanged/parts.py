@@ -34,6 +34,7 @@ from exchanged.lock import NodeLock
 from exchanged.log import event_line
 from exchanged.mailbox import BELL_NAME, written_by
 from exchanged.own_ledger import remember_node, require_none_before, require_own_ledger, require_same_node
+from exchanged.own_links import remember_links, require_same_peers
 from exchanged.pack_store import PackStore
 from exchanged.places import (
     BLOB_FOLDER,
@@ -182,9 +183,9 @@ class Parts:
 def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]], None]) -> Parts:
     """Open a node; ``on_wake`` hears which stations have work after each commit.
 
-    Raises ConfigurationError, KeyFileError, AlreadyRunningError, LedgerDamagedError, FileOperationError for
-    what belongs to another user, and VolumeDamagedError when the volume fails now, or an earlier run ended so
-    and nobody confirmed it since.
+    Raises ConfigurationError, LinkPeerError, KeyFileError, AlreadyRunningError, LedgerDamagedError,
+    FileOperationError for what belongs to another user, and VolumeDamagedError when the volume fails now, or
+    an earlier run ended so and nobody confirmed it since.
     """
     data_dir = config.node.data_dir
     if not data_dir.is_dir():
@@ -236,6 +237,7 @@ def _open_locked(
     undo.callback(ledger.close)
     require_same_node(ledger.read(), config.node)
     require_none_before(ledger.read(), config)
+    require_same_peers(ledger.read(), config)
     # Before this start writes its own first event.
     known = clock_memory.last_sound(ledger.read())
     clock_guard = clock.guard = ClockGuard(machine, config.limits.clock_skew_seconds, known)
@@ -248,6 +250,7 @@ def _open_locked(
     # The engine hears no error when it flushes the names of its own files; without them nothing is durable.
     files.sync_dir(data_dir)
     remember_node(ledger, config.node)
+    remember_links(ledger, config)
     incarnation = _incarnation(ledger, ports.randomness)
     packs = PackStore(data_dir / PACK_FOLDER, files)
     packs.prepare()

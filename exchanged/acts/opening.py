@@ -27,6 +27,7 @@ from exchanged.keyring import Keyring
 from exchanged.ledger import Connection, Ledger
 from exchanged.lock import NodeLock, Purpose
 from exchanged.own_ledger import require_own_ledger, require_same_node
+from exchanged.own_links import require_same_peers
 from exchanged.parts import Parts, speaker_of
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
 from exchanged.pool import WorkPool
@@ -107,6 +108,7 @@ def _open(
     ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
     undo.callback(ledger.close)
     require_same_node(ledger.read(), config.node)
+    require_same_peers(ledger.read(), config)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     keyring = Keyring(config, trust, randomness)
