@@ -80,6 +80,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "take-again": "passes once more",
     "batch-bad": "batch {batch} was unreadable there; it waits again",
     "stage": "staged beside the inbox",
+    "unstage": "taken back before the inbox: the key of its seal was revoked",
     "place": "put into the inbox",
     "cancel": "cancelled",
     "receipt-issued": "receipt issued: {kind}",

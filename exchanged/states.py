@@ -95,6 +95,7 @@ class Event(StrEnum):
     TAKE_AGAIN = "take-again"
     BATCH_BAD = "batch-bad"
     STAGE = "stage"
+    UNSTAGE = "unstage"
     PLACE = "place"
     RECALL = "recall"
     CANCEL = "cancel"
@@ -153,6 +154,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_A.HELD, _E.RELEASE, _A.LANDED, "the reason to hold may be gone; judge again"),
     Transition(_A.HELD, _E.HOLD, _A.HELD, "an operator said wait, whatever held it before"),
     Transition(_A.HELD, _E.QUARANTINE, _A.QUARANTINED, "suspicious; a person must look"),
+    Transition(_A.HELD, _E.DISCARD, _A.DISCARDED, "an operator gave it up: the key of its seal was revoked"),
     Transition(_A.QUARANTINED, _E.REQUEUE, _A.LANDED, "an operator looked; judged once more from the start"),
     Transition(_A.QUARANTINED, _E.DISCARD, _A.DISCARDED, "an operator gave it up; its bytes are set aside"),
     # the packet as a whole
@@ -215,6 +217,15 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_D.ARRIVED, _E.RECEIPT_EXPIRED, _D.EXPIRED, "expired just before staging (C18)"),
     Transition(
         _D.ARRIVED, _E.RECEIPT_REFUSED, _D.REFUSED, "its encrypted parts are not what their sender says (C21)"
+    ),
+    Transition(
+        _D.ARRIVED,
+        _E.RECEIPT_UNDELIVERABLE,
+        _D.UNDELIVERABLE,
+        "an operator gave it up: it cannot be opened, or the key of its seal was revoked (C21)",
+    ),
+    Transition(
+        _D.DELIVERING, _E.UNSTAGE, _D.ARRIVED, "not renamed: the key of its seal was revoked meanwhile"
     ),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
     Transition(_D.ARRIVED, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"),

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -47,7 +48,7 @@ from exchanged.trust import Trust
 from frontend_server.folders import INBOX
 from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, read_plain
 from frontend_server.waiting import Waits
-from packet_spec.errors import DecryptionError, ExchangeError
+from packet_spec.errors import DecryptionError, ExchangeError, RevokedSinceError
 from packet_spec.findings import Finding
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import SEAL_XML_BYTES
@@ -325,7 +326,11 @@ class Delivery:
         if kind_of(source) is None:
             return self._already_placed(packet, destination, folder)
         # A new directory may have come since it was staged.
-        self._stager.require_sender(packet)
+        try:
+            self._stager.require_sender(packet)
+        except RevokedSinceError:
+            self._unstage(packet, destination, source)
+            raise
         self._files.make_dir(type_folder, mode=self._folder_mode)
         try:
             self._files.rename_new(source, target)
@@ -338,6 +343,15 @@ class Delivery:
             self._files.sync_dir(type_folder)
             return _Placed(packet, destination, folder, type_folder, "found")
         return _Placed(packet, destination, folder, type_folder, "renamed")
+
+    def _unstage(self, packet: PacketRow, destination: DestinationRow, source: Path) -> None:
+        """What is staged and counts no more waits before that: there an operator may give it up.
+
+        The ledger first: a staged folder that nothing names is a spare, a named one that is gone was renamed.
+        """
+        if self._ledger.write(lambda tx: _move(tx, packet, destination, Event.UNSTAGE, staging="")):
+            with suppress(ForeignVolumeError):
+                self._files.remove_tree(source)
 
     def _already_placed(self, packet: PacketRow, destination: DestinationRow, folder: str) -> _Placed:
         """The staged folder is gone: an earlier run renamed it, if the folders are good (C19)."""

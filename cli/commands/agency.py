@@ -45,13 +45,16 @@ def disable(code: str, file: Path, output: Path, *, as_json: bool) -> None:
 @click.argument("code")
 @click.option("--directory", "file", type=_FILE, required=True, help="The directory in force, or a draft.")
 @click.option("--output", type=_FILE, required=True, help="Where the next directory goes, unsigned.")
-@click.option("--at", "at", metavar="TIME", help="From when on, such as 2027-01-01T00:00:00+08:00; else now.")
+@click.option(
+    "--at", "at", metavar="TIME", help="From when on, such as 2027-01-01T00:00:00+08:00; else in 24 hours."
+)
 @json_option
 def retire(code: str, file: Path, output: Path, at: str | None, *, as_json: bool) -> None:
     """End the agency CODE in good order: nothing new is sent by or to it.
 
     Packets that were sealed before go on, and its receipts about them count; senders of new ones are told.
-    When nothing is on the way any more, disable it: that ends its links.
+    When nothing is on the way any more, disable it: that ends its links. TIME lies ahead, so that every
+    node knows by then: what is sent in between is accepted, and can be proved.
 
     \b
     Example:
@@ -61,10 +64,10 @@ def retire(code: str, file: Path, output: Path, at: str | None, *, as_json: bool
     from cli.desk_output import write_next
     from cli.directory_desk import load_base, successor
     from cli.directory_desk import retire as retired
-    from cli.moments import read_moment
+    from cli.moments import read_moment_ahead
     from exchanged.clock import SystemClock
 
     now = SystemClock().now()
     base = load_base(file)
-    changed = retired(successor(base, now), code, now if at is None else read_moment(at, "--at"))
+    changed = retired(successor(base, now), code, read_moment_ahead(at, "--at", now))
     write_next(base, changed, output, as_json=as_json)

@@ -12,8 +12,6 @@ from cli.frame import json_option
 
 _FILE = click.Path(path_type=Path)
 _HOST_KEY_TERM: Final = timedelta(days=3652)
-# By then every linked node has the directory, and isolated ones with a nightly bridge as well.
-_KNOWN_IN: Final = timedelta(hours=24)
 
 
 @click.command("next")
@@ -84,7 +82,7 @@ def directory_next(
     from cli.directory_keys import SUITE_OF_USE, read_listed_key, require_uses
     from cli.directory_rotation import Schedule, take_offers
     from cli.key_offer_file import read_offers
-    from cli.moments import read_moment
+    from cli.moments import KNOWN_IN, read_moment
     from exchanged.clock import SystemClock
     from packet_spec.model import DirectoryKey, KeyUse, RootKey
 
@@ -106,7 +104,7 @@ def directory_next(
         )
         directory = desk.add_keys(directory, code, (key,))
     if offers_file is not None:
-        begin = now + _KNOWN_IN if keys_from is None else read_moment(keys_from, "--keys-from")
+        begin = now + KNOWN_IN if keys_from is None else read_moment(keys_from, "--keys-from")
         schedule = Schedule(begin, timedelta(days=overlap_days), timedelta(days=key_days))
         directory = take_offers(directory, read_offers(offers_file), schedule)
     if new_epoch:

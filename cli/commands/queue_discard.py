@@ -1,4 +1,4 @@
-"""``exchangectl queue discard``: give up what is in quarantine, or lacks a large part."""
+"""``exchangectl queue discard``: give up what is in quarantine, lacks a large part, or cannot go on."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool, wi
 
     What lacks a large part is in its neighbour's custody, and the part may be on its way. It is given
     up only with --without-parts, and many of them only with --state needing.
+
+    A packet whose key was revoked, or that nobody here can open, waits for what may never come: it is
+    given up likewise, by its name, or many with --state held or --state arrived. The sender can then send
+    it as the next attempt.
 
     \b
     Example:

@@ -18,7 +18,16 @@ from exchanged.acts import giving_up, rules
 from exchanged.acts.deeds import Deeds
 from exchanged.acts.giving_up import Evidence, GivingUpTools, Telling
 from exchanged.acts.rules import Standpoint, Verdict
-from exchanged.acts.subjects import Subject, Whole, by_filter, by_name, by_token, narrowed, read_again
+from exchanged.acts.subjects import (
+    Leg,
+    Subject,
+    Whole,
+    by_filter,
+    by_name,
+    by_token,
+    narrowed,
+    read_again,
+)
 from exchanged.acts.values import (
     Act,
     Answer,
@@ -30,10 +39,10 @@ from exchanged.acts.values import (
     SubjectKind,
     read_answer,
 )
-from exchanged.errors import ActRefusedError
-from exchanged.ledger import Connection, Transaction, arrivals
+from exchanged.errors import ActRefusedError, IllegalTransitionError
+from exchanged.ledger import Connection, Transaction, arrivals, packets
 from exchanged.ledger import acts as kept
-from exchanged.ledger.rows import ArrivalRow
+from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.log import event_line
 from packet_spec.errors import ExchangeError
 from packet_spec.findings import Finding, Severity
@@ -78,7 +87,7 @@ class Desk:
         if request.preview:
             verdicts = [(each, self._verdict(connection, request, each, evidence)[0]) for each in subjects]
             return _answer(request, operator, verdicts, more=more)
-        places: dict[int, Path] = {}
+        places: dict[str, tuple[Subject, Path]] = {}
         try:
             self._set_aside(connection, request, subjects, evidence, places)
             answer = self.tools.ledger.write(
@@ -151,19 +160,20 @@ class Desk:
         request: Request,
         subjects: Sequence[Subject],
         evidence: Evidence,
-        places: dict[int, Path],
+        places: dict[str, tuple[Subject, Path]],
     ) -> None:
-        """Bytes before the ledger: into ``places``, by the row of the arrival."""
+        """Bytes before the ledger: into ``places``, by the token of what is given up."""
         for subject in subjects if request.act is Act.DISCARD else ():
             verdict, _ = self._verdict(connection, request, subject, evidence)
-            if verdict.outcome is not None and isinstance(subject.thing, ArrivalRow):
-                places[subject.thing.id] = giving_up.set_aside(self.tools, subject.thing)
+            thing = subject.thing.packet if isinstance(subject.thing, Leg) else subject.thing
+            if verdict.outcome is not None and isinstance(thing, ArrivalRow | PacketRow):
+                places[subject.token] = (subject, giving_up.set_aside(self.tools, thing))
 
-    def _take_back(self, places: Mapping[int, Path]) -> None:
-        """Copies of what was not given up are spares. Whoever is still in the ledger was not."""
+    def _take_back(self, places: Mapping[str, tuple[Subject, Path]]) -> None:
+        """Copies of what was not given up are spares. Whoever still waits in the ledger was not."""
         connection = self.tools.ledger.read() if places else None
-        for number, place in places.items():
-            if connection is not None and arrivals.find(connection, number) is not None:
+        for subject, place in places.values():
+            if connection is not None and _still_waits(connection, subject):
                 giving_up.take_back(self.tools, place)
 
     def _verdict(
@@ -188,7 +198,7 @@ class Desk:
         operator: Operator,
         subjects: Sequence[Subject],
         evidence: Evidence,
-        places: Mapping[int, Path],
+        places: Mapping[str, tuple[Subject, Path]],
     ) -> Answer:
         # Asked again in the transaction: the same request may have come twice.
         if (before := self._answered(tx.connection, request)) is not None:
@@ -213,18 +223,25 @@ class Desk:
         subject: Subject,
         verdict: Verdict,
         telling: Telling | None,
-        places: Mapping[int, Path],
+        places: Mapping[str, tuple[Subject, Path]],
     ) -> Verdict:
         if request.act is Act.SIGN and isinstance(subject.thing, Whole):
             return self._sign(tx, request, subject.thing)
-        if telling is None or not isinstance(subject.thing, ArrivalRow):
+        if request.act is not Act.DISCARD:
             Deeds(self.tools.statements).do(tx, request, subject)
             return verdict
-        place = places.get(subject.thing.id)
+        _seen, place = places.get(subject.token, (subject, None))
         if place is None:
             # It became possible only after it was looked at: its bytes are not set aside.
             return Verdict(obstacle=Obstacle.CHANGED, fields={"state": subject.state})
-        giving_up.give_up(self.tools, tx, subject.thing, telling, f"{giving_up.FOLDER}/{place.name}")
+        kept_as = f"{giving_up.FOLDER}/{place.name}"
+        match subject.thing:
+            case Leg(packet=packet, destinations=behind):
+                giving_up.give_up_delivery(self.tools, tx, packet, behind, kept_as)
+            case ArrivalRow() as row if telling is not None:
+                giving_up.give_up(self.tools, tx, row, telling, kept_as)
+            case _:
+                raise IllegalTransitionError(f"{request.act} is not for {subject.kind}")
         return replace(verdict, fields={**verdict.fields, "kept": str(place)})
 
     def _sign(self, tx: Transaction, request: Request, whole: Whole) -> Verdict:
@@ -235,6 +252,17 @@ class Desk:
         if against:
             raise ActRefusedError(against[0].en, where=str(whole.key))
         return Verdict(Outcome.REFUSED if request.refuses else Outcome.SIGNED, fields={"by": request.by})
+
+
+def _still_waits(connection: Connection, subject: Subject) -> bool:
+    match subject.thing:
+        case ArrivalRow(id=number):
+            return arrivals.find(connection, number) is not None
+        case Leg(packet=packet):
+            behind = packets.destinations(connection, packet.id)
+            return any(not row.link and row.state in rules.NOT_STAGED for row in behind)
+        case _:
+            return False
 
 
 def _record(tx: Transaction, request: Request, operator: Operator, subjects: Sequence[Subject]) -> None:

@@ -1,4 +1,4 @@
-"""Giving up what lies in quarantine, or lacks a blob that never comes.
+"""Giving up what lies in quarantine, lacks a blob that never comes, or can never be delivered.
 
 Nothing is lost without a word, and no byte is thrown away.
 
@@ -11,6 +11,10 @@ A worker process verifies the seal once more, and reads nothing of what is seale
 * nobody can be told: the seal does not verify, it came by a strange road (a receipt could then end the
   true packet of another sender), another copy waits undecided, or this node is not the one to speak.
   Then it is given up only when the operator says so in words (``--without-receipt``).
+
+A packet whose key was revoked before it was seen here is held, and is given up in the same way: the seal was
+good when it was made, and whoever made it can seal it anew. So is one that arrived for this node's own agency
+and cannot be delivered, because its key was revoked since, or because nobody here can open it.
 
 In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
 What lacks a blob is in its neighbour's custody, which ends with the next acknowledgement: the neighbour reads
@@ -32,19 +36,19 @@ from typing import Final
 from exchanged.acts.values import Outcome
 from exchanged.blobs import BlobStore
 from exchanged.durable import DurableFiles
-from exchanged.errors import NoSpaceError
+from exchanged.errors import NoSpaceError, StaleStateError
 from exchanged.examine import Examined, ExamineWork, Scope, examine_seal
 from exchanged.ledger import Connection, Ledger, Transaction, arrivals, blobs, packets
-from exchanged.ledger.rows import ArrivalRow, PacketRow
+from exchanged.ledger.rows import ArrivalRow, DestinationRow, PacketRow
 from exchanged.pool import WorkPool
-from exchanged.receipts import Links, Statements
+from exchanged.receipts import Links, Statements, Subject
 from exchanged.routing import may_come_from
 from exchanged.spool import Spool
-from exchanged.states import ArrivalState, Event, PacketState
+from exchanged.states import ArrivalState, DestinationState, Event, PacketState
 from exchanged.storing import is_higher_attempt, store, subject_of
 from exchanged.trust import Trust
 from packet_spec.authority import check_seal_authority
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import ExchangeError, RevokedSinceError
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.names import safe_component
 from packet_spec.sentences import make_finding
@@ -129,7 +133,9 @@ def _of_good_seal(
     seal, directory = examined.seal, tools.trust.directory
     if seal.key != row.key:
         return Telling(Outcome.DISCARDED_UNTOLD, "waybill-names-another-packet")
-    check_seal_authority(directory, seal, examined.key_id, row.landed_at)
+    with suppress(RevokedSinceError):
+        # It counts no more, but was its sender's when it was sealed, and it is the sender who is told.
+        check_seal_authority(directory, seal, examined.key_id, row.landed_at)
     known = packets.find(connection, seal.key)
     if known is not None and known.transit and _is_another_passage(known, row):
         known = None
@@ -156,27 +162,36 @@ def _is_another_passage(known: PacketRow, row: ArrivalRow) -> bool:
     return known.state is not PacketState.ACTIVE or known.came_by != row.link
 
 
-def set_aside(tools: GivingUpTools, row: ArrivalRow) -> Path:
+def set_aside(tools: GivingUpTools, row: ArrivalRow | PacketRow) -> Path:
     """Copy the item, and the large parts that came for it, to a durable place of their own. Its folder.
 
-    Done again after a crash it is written anew. Raises NoSpaceError when it would pass ``keep_free``.
+    Done again after a crash it is written anew. Raises NoSpaceError when it would pass ``keep_free``,
+    StaleStateError for a packet whose bytes are gone.
     """
     connection = tools.ledger.read()
+    if isinstance(row, ArrivalRow):
+        digests, kind, number = blobs.proved_by(connection, row.id), row.kind, f"{row.id}"
+    else:
+        digests = tuple(each.digest for each in blobs.references(connection, row.key))
+        kind, number = ItemKind.PACKET, f"packet-{row.id}-{row.attempt}"
+    bytes_at = row.bytes_at
+    if bytes_at is None:
+        raise StaleStateError("the spool no longer holds the packet", where=f"packet {row.key}")
     parts = {
         digest: (generation, blobs.live_size(connection, digest) or 0)
-        for digest in blobs.proved_by(connection, row.id)
+        for digest in digests
         if (generation := blobs.live_generation(connection, digest)) is not None
     }
-    size = row.bytes_at.length + sum(each for _, each in parts.values())
+    size = bytes_at.length + sum(each for _, each in parts.values())
     if tools.files.free_bytes(tools.data_dir) - size < tools.keep_free:
         raise NoSpaceError("no room to set aside what is given up", expected=f"{size} bytes")
     folder = tools.data_dir / FOLDER
     tools.files.make_dir(folder, mode=0o700)
-    name = safe_component(f"{row.landed_at:%Y%m%d}_{row.key.sender}_{row.key.packet_id}_{row.id}")
+    name = safe_component(f"{row.landed_at:%Y%m%d}_{row.key.sender}_{row.key.packet_id}_{number}")
     place = folder / name
     tools.files.make_dir(place, mode=0o700)
-    with tools.spool.open_range(row.bytes_at) as reader:
-        tools.files.write_file(place / f"item.{row.kind.value}", reader.blocks(), mode=0o600)
+    with tools.spool.open_range(bytes_at) as reader:
+        tools.files.write_file(place / f"item.{kind.value}", reader.blocks(), mode=0o600)
     for digest, (generation, _) in parts.items():
         blocks = tools.store.blocks(digest, generation)
         tools.files.write_file(place / f"{digest}.blob", blocks, mode=0o600)
@@ -212,3 +227,22 @@ def give_up(tools: GivingUpTools, tx: Transaction, row: ArrivalRow, telling: Tel
         recipient=telling.recipient,
         findings=(make_finding("discarded-by-operator"),),
     )
+
+
+def give_up_delivery(
+    tools: GivingUpTools, tx: Transaction, packet: PacketRow, behind: Sequence[DestinationRow], kept: str
+) -> None:
+    """What arrived for this node's own agency ends before the inbox, in the act's transaction."""
+    for destination in behind:
+        if destination.state not in (DestinationState.ARRIVED, DestinationState.ON_HOLD):
+            continue
+        packets.move(tx, packet, destination, Event.RECEIPT_UNDELIVERABLE, detail={"kept": kept})
+        tools.statements.issue(
+            tx,
+            ReceiptKind.UNDELIVERABLE,
+            Subject(
+                packet.key, packet.attempt, packet.content_digest, packet.seal_digest, packet.business_type
+            ),
+            recipient=destination.recipient,
+            findings=(make_finding("discarded-by-operator"),),
+        )

@@ -16,20 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, of_packet, whole
+from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, is_held_for_good, of_packet, whole
 from exchanged.acts.values import Act, Obstacle, Outcome
 from exchanged.ledger import Connection, batches, statements
+from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import stamp
 from exchanged.states import FINAL_DESTINATIONS, ArrivalState, DestinationState, DropState
+from packet_spec.errors import DecryptionKeyMissingError, RevokedSinceError
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
 
 _D = DestinationState
 _NOT_SENT = frozenset({_D.QUEUED, _D.ON_HOLD})
+NOT_STAGED: Final = frozenset({_D.ARRIVED, _D.ON_HOLD})
+"""States at the delivering front-end in which nothing of a packet can have reached the inbox."""
+
+GIVEN_UP_WHEN_ARRIVED: Final = frozenset({RevokedSinceError.reference, DecryptionKeyMissingError.reference})
+"""Why the delivery of a packet may be given up: it waits for what may never come."""
+
 _UNTAKEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 
 
@@ -114,6 +123,8 @@ def _yes(outcome: Outcome, **fields: str) -> Verdict:
 def _leg(connection: Connection, act: Act, leg: Leg) -> Verdict:
     if act is Act.HOLD:
         return _hold_leg(connection, leg)
+    if act is Act.DISCARD:
+        return _give_up_leg(connection, leg)
     if act is not Act.RELEASE:
         return _no(Obstacle.NOT_IN_QUARANTINE, state=_said(leg))
     if all(row.state is not _D.ON_HOLD for row in leg.destinations):
@@ -136,15 +147,23 @@ def _hold_leg(connection: Connection, leg: Leg) -> Verdict:
     return _no(Obstacle.ENDED if states <= FINAL_DESTINATIONS else Obstacle.HAS_LEFT, state=_said(leg))
 
 
+def _give_up_leg(connection: Connection, leg: Leg) -> Verdict:
+    """What arrived for this node's agency, and cannot be delivered for a reason that may never end."""
+    states = set() if leg.link else {row.state for row in leg.destinations}
+    if _D.DELIVERING in states:
+        return _no(Obstacle.BEING_DELIVERED)
+    if states & NOT_STAGED and rows.delivery_waits_for(connection, leg.packet) in GIVEN_UP_WHEN_ARRIVED:
+        return _yes(Outcome.DISCARDED_TOLD)
+    return _no(Obstacle.NOT_IN_QUARANTINE, state=_said(leg))
+
+
 def _whom(thing: Leg | Whole) -> str:
     return ", ".join(row.recipient for row in thing.destinations)
 
 
 def _said(thing: Leg | Whole) -> str:
     """Where each destination is, for a sentence."""
-    return ", ".join(
-        f"{row.recipient}: {row.state} since {stamp(row.since)}" for row in thing.destinations
-    )
+    return ", ".join(f"{row.recipient}: {row.state} since {stamp(row.since)}" for row in thing.destinations)
 
 
 # --- a packet as a whole -----------------------------------------------------------------------
@@ -185,7 +204,8 @@ def _arrival(act: Act, row: ArrivalRow, *, without_parts: bool) -> Verdict:
     leaving = {Act.REQUEUE: Outcome.REQUEUED, Act.DISCARD: Outcome.DISCARDED}.get(act)
     if leaving is not None:
         is_lacking = row.state is ArrivalState.NEEDING and act is Act.DISCARD
-        if row.state is ArrivalState.QUARANTINED or (is_lacking and without_parts):
+        may_be_given_up = act is Act.DISCARD and is_held_for_good(row)
+        if row.state is ArrivalState.QUARANTINED or may_be_given_up or (is_lacking and without_parts):
             return Verdict(leaving, fields=fields)
         if is_lacking:
             return Verdict(obstacle=Obstacle.LACKS_BLOBS, fields=fields)

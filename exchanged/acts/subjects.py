@@ -17,13 +17,14 @@ from exchanged.acts.values import LINK_ACTS, Act, Filter, SubjectKind, Target
 from exchanged.errors import AmbiguousError, NotFoundError, RequestError
 from exchanged.ledger import Connection, arrivals, batches, drops, packets, restoring
 from exchanged.ledger import acts as rows
-from exchanged.ledger.arrivals import HELD_BY_OPERATOR
+from exchanged.ledger.arrivals import GIVEN_UP_WHEN_HELD, HELD_BY_OPERATOR
 from exchanged.ledger.drops import DropRow
 from exchanged.ledger.questions import find_keys
 from exchanged.ledger.rows import ArrivalRow, DestinationRow, PacketRow
 from exchanged.ledger.times import stamp
 from exchanged.states import HEADLINE_ORDER, ArrivalState, DestinationState
 from packet_spec.identity import PacketKey, is_agency_code
+from packet_spec.model import ItemKind
 from packet_spec.names import escape_for_display
 
 _ID: Final = re.compile(r"[0-9a-f-]{6,36}")
@@ -34,13 +35,16 @@ _WAITS: Final = "exchangectl queue list shows what waits, and in which state"
 _LEG_STATES: Final = {
     Act.HOLD: (DestinationState.QUEUED, DestinationState.ARRIVED),
     Act.RELEASE: (DestinationState.ON_HOLD,),
+    Act.DISCARD: (DestinationState.ARRIVED,),
 }
 _ARRIVAL_STATES: Final = {
     Act.HOLD: (ArrivalState.LANDED,),
     Act.RELEASE: (ArrivalState.HELD,),
     Act.REQUEUE: (ArrivalState.QUARANTINED,),
-    Act.DISCARD: (ArrivalState.QUARANTINED, ArrivalState.NEEDING),
+    Act.DISCARD: (ArrivalState.QUARANTINED, ArrivalState.NEEDING, ArrivalState.HELD),
 }
+# What may go on by itself is given up only where its state is named.
+_ONLY_NAMED: Final = frozenset({DestinationState.ARRIVED, ArrivalState.NEEDING, ArrivalState.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,20 +250,30 @@ def _require_left(act: Act, state: str) -> None:
 def _sources(connection: Connection, act: Act, wanted: Filter, limit: int) -> Iterator[Iterator[Subject]]:
     if not wanted.reasons or HELD_BY_OPERATOR in wanted.reasons:
         for state in _LEG_STATES.get(act, ()):
-            if wanted.state in ("", state) and (state is DestinationState.ON_HOLD or not wanted.reasons):
+            is_named = wanted.state == state or (not wanted.state and not _is_only_named(act, state))
+            if is_named and (state is DestinationState.ON_HOLD or not wanted.reasons):
                 yield _legs(connection, wanted, state, limit)
     if wanted.recipient:
         # Only a judged packet has recipients.
         return
     for waiting in _ARRIVAL_STATES.get(act, ()):
-        # What lacks something may be on its way: it is meant only where it is named.
-        if wanted.state == waiting or (not wanted.state and waiting is not ArrivalState.NEEDING):
+        if wanted.state == waiting or (not wanted.state and not _is_only_named(act, waiting)):
             yield _arrivals(connection, act, wanted, waiting, limit)
     if act is Act.RELEASE and wanted.state in ("", "held") and not (wanted.sender or wanted.link):
         yield (
             drop_subject(drops.get(connection, number))
             for number in rows.held_drops(connection, wanted.reasons, limit)
         )
+
+
+def _is_only_named(act: Act, state: ArrivalState | DestinationState) -> bool:
+    return act is Act.DISCARD and state in _ONLY_NAMED
+
+
+def is_held_for_good(row: ArrivalRow) -> bool:
+    """A packet that is held for a reason that may never end."""
+    is_packet = row.kind is ItemKind.PACKET
+    return is_packet and row.state is ArrivalState.HELD and row.reason in GIVEN_UP_WHEN_HELD
 
 
 def _legs(connection: Connection, wanted: Filter, state: DestinationState, limit: int) -> Iterator[Subject]:
@@ -274,7 +288,9 @@ def _arrivals(
     found = rows.arrivals(connection, state.value, wanted.sender, wanted.link, wanted.reasons, limit)
     for number in found:
         row = arrivals.find(connection, number)
-        if row is not None and (act is not Act.HOLD or row.kind.value == "packet"):
+        if row is None or (act is Act.HOLD and row.kind is not ItemKind.PACKET):
+            continue
+        if act is not Act.DISCARD or state is not ArrivalState.HELD or is_held_for_good(row):
             yield arrival_subject(row)
 
 

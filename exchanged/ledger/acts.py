@@ -6,11 +6,14 @@ because the answer was lost, gets it again and nothing is done twice. The newest
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
 from exchanged.ledger.drops import DropRow, get
+from exchanged.ledger.rows import PacketRow
+from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.names import escape_for_display
 
@@ -43,6 +46,16 @@ def keep_answer(transaction: Transaction, request: str, answer: str) -> None:
         "INSERT INTO act (request, at, answer) VALUES (?, ?, ?)", request, transaction.stamp, answer
     )
     transaction.execute("DELETE FROM act WHERE id <= ?", (cursor.lastrowid or 0) - _KEPT)
+
+
+def delivery_waits_for(connection: sqlite3.Connection, packet: PacketRow) -> str:
+    """Why the delivery of what arrived here was put off last; empty where it was not, since it landed."""
+    row = connection.execute(
+        "SELECT detail FROM event WHERE packet_id <> '' AND packet_id = ? AND sender = ?"
+        " AND kind = 'delivery-waiting' AND at >= ? ORDER BY id DESC LIMIT 1",
+        (packet.key.packet_id, packet.key.sender, stamp(packet.landed_at)),
+    ).fetchone()
+    return "" if row is None else str(json.loads(row["detail"])["reason"])
 
 
 def legs(

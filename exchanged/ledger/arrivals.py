@@ -29,6 +29,9 @@ RELEASED_BY_OPERATOR: Final = "released-by-operator"
 DOUBTED: Final = frozenset({IssuerDisabledError.reference, RevokedSinceError.reference})
 """Reasons for which a receipt waits for a person: a thief may have signed it."""
 
+GIVEN_UP_WHEN_HELD: Final = frozenset({RevokedSinceError.reference})
+"""Reasons to hold a packet that may never end: an operator may give it up, so that it can be sent anew."""
+
 WAITING_FOR_ACCEPTED: Final = "waiting-for-accepted"
 """The reason of a packet that lies at its receiver before the receipt that it was accepted."""
 

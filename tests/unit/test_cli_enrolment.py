@@ -296,11 +296,11 @@ def test_a_half_signed_directory_is_not_built_upon(desk: Desk) -> None:
 
 def test_retire_keeps_keys_and_node_and_disable_ends_both(desk: Desk) -> None:
     enrolled(desk)
-    at = "2027-01-01T00:00:00+08:00"
+    at = "2031-01-01T00:00:00+08:00"
     common = ("--directory", desk.path("second.xml"), "--output", desk.path("third.xml"))
     desk.call("agency", "retire", POLICE, "--at", at, *common)
     before, after = desk.read("second.xml"), desk.read("third.xml")
-    assert after.agency(POLICE).retired_at == datetime(2026, 12, 31, 16, tzinfo=UTC)
+    assert after.agency(POLICE).retired_at == datetime(2030, 12, 31, 16, tzinfo=UTC)
     assert after.node(POLICE) == before.node(POLICE)
     desk.call("agency", "retire", POLICE, "--at", "tomorrow", *common, code=2)
     desk.call("agency", "disable", COURT, *common, code=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +102,37 @@ def test_an_offer_that_was_changed_on_its_way_is_not_taken(desk: Desk) -> None:
 def test_a_key_ends_in_good_order_or_is_revoked(desk: Desk) -> None:
     root = desk.root
     key = node_of(desk.network.nodes[PROVINCE].opened.trust.directory, POLICE).keys[0]
-    common = ("--directory", desk.first, "--output", root / "2.xml", "--at", "2027-01-01T00:00:00Z")
+    at = (datetime.now(UTC) + timedelta(days=9)).replace(microsecond=0)
+    common = ("--directory", desk.first, "--output", root / "2.xml", "--at", at.isoformat())
     desk.call("key", "retire", key.key_id, *common)
     ended = node_of(desk.read("2.xml"), POLICE).keys[0]
-    assert (ended.not_after.year, ended.revoked_at) == (2027, None)
+    assert (ended.not_after, ended.revoked_at) == (at, None)
     desk.call("key", "retire", key.key_id, "--revoke", *common)
     ended = node_of(desk.read("2.xml"), POLICE).keys[0]
     assert ended.not_after == key.not_after
     assert ended.revoked_at is not None
     desk.call("key", "retire", "0" * 32, *common, code=5)
+
+
+def test_what_ends_in_good_order_ends_ahead_and_what_is_stolen_at_once(desk: Desk) -> None:
+    """A directory rules from its draft on: what was accepted on its way could not be proved."""
+    root, now = desk.root, datetime.now(UTC)
+    key = node_of(desk.network.nodes[PROVINCE].opened.trust.directory, POLICE).keys[0].key_id
+    common = ("--directory", desk.first, "--output", root / "2.xml")
+    past = ("--at", (now - timedelta(minutes=1)).isoformat())
+    desk.call("key", "retire", key, *common, *past, code=2)
+    desk.call("agency", "retire", POLICE, *common, *past, code=2)
+    desk.call("key", "retire", key, *common)
+    assert node_of(desk.read("2.xml"), POLICE).keys[0].not_after > now + timedelta(hours=23)
+    desk.call("agency", "retire", POLICE, *common)
+    retired = desk.read("2.xml").agency(POLICE)
+    assert retired is not None
+    assert retired.retired_at is not None
+    assert retired.retired_at > now + timedelta(hours=23)
+    desk.call("key", "retire", key, "--revoke", *common, *past)
+    revoked = node_of(desk.read("2.xml"), POLICE).keys[0].revoked_at
+    assert revoked is not None
+    assert revoked < now
 
 
 def test_a_key_that_has_not_begun_is_not_ended_but_revoked(desk: Desk) -> None:
