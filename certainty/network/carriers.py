@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,10 +11,10 @@ from pathlib import Path
 
 from certainty.network.judging import Sent
 from certainty.network.relay import CODES, Relay, Step, relayed_stage
+from certainty.network.soon_told import COMMAND
 from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage, wait_until
 from certainty.network.traffic import MIB, settle
 from certainty.shard import Outcome, Run, Violation
-from exchanged.complaints import AN_HOUR
 
 
 def _strategies(relay: Relay) -> dict[str, Callable[[Step], list[tuple[Path, str, bytes]]]]:
@@ -80,7 +78,7 @@ def betray(run: Run) -> Outcome:
     """F74: eight strategies of a relay without keys, one after the other; it turns honest after each."""
     found: list[Violation] = []
     told: list[str] = []
-    stage, relay = relayed_stage(run, "f74")
+    stage, relay = relayed_stage(run, "f74", COMMAND)
     with stage:
         relay.start()
         stage.take_out()
@@ -114,7 +112,6 @@ def betray(run: Run) -> Outcome:
                 name in {"mixes mailboxes", "turns files round", "changes bytes", "shortens"}
                 and tricks
                 and not seen
-                and not _is_summed_up(stage)
             ):
                 found.append(
                     Violation("I14", f"seed {run.seed} {name}", f"{tricks} tricks, and no node tells of any")
@@ -138,22 +135,12 @@ def _refusals(stage: Stage) -> int:
     return sum(len(stage.events(code, kind)) for code in stage.lab.nodes for kind in kinds)
 
 
-def _is_summed_up(stage: Stage) -> bool:
-    """On some link as many files were told one by one as in an hour are; what follows is told in sum."""
-    told = Counter(
-        (code, json.loads(detail)["link"])
-        for code in stage.lab.nodes
-        for _at, detail in stage.events(code, "mailbox-file-refused")
-    )
-    return max(told.values(), default=0) >= AN_HOUR
-
-
 def carry(run: Run) -> Outcome:
     """F73: the files of a folder link travel by hand: a disk is lost, read twice, and tampered with."""
     found: list[Violation] = []
     case = f"seed {run.seed}"
     rounds, tried = (1 if run.quick else 5), 0
-    stage, relay = relayed_stage(run, "f73")
+    stage, relay = relayed_stage(run, "f73", COMMAND)
     with stage:
         stage.take_out()
         stage.lab.start()
@@ -186,7 +173,7 @@ def carry(run: Run) -> Outcome:
                     has_left = relay.tricks > tricks
                 _carry_until(relay, stage, sent)
                 tried += has_left
-            if relay.tricks > tricks and _refusals(stage) == refused and not _is_summed_up(stage):
+            if relay.tricks > tricks and _refusals(stage) == refused:
                 found.append(Violation("I4", case, "a disk was tampered with, and no node tells of it"))
             run.progress(number + 1, rounds, "F73 rounds")
         found += stage.violations(case)

@@ -17,12 +17,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from certainty.network.asking import settings_of
 from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage, wait_until
 from certainty.network.traffic import settle
 from certainty.shard import Outcome, Run, Violation
 from cli.fiction.agencies import more_agencies
-from exchanged.durable import DurableFiles, Volume
-from exchanged.sftp_connection import SftpConnection, SftpSettings
+from exchanged.sftp_connection import SftpConnection
 from packet_spec.errors import ExchangeError
 
 JUSTICE = "620199-05-00"
@@ -223,17 +223,7 @@ class _Flooder:
         self._most = files
         self._ended = threading.Event()
         self._up = stage.mailbox(POLICE) / "up"
-        config = stage.lab.node_config(POLICE).read_text(encoding="utf-8")
-        host_key = re.search(r'^host_key = "(.*)"$', config, re.MULTILINE)
-        self._settings = SftpSettings(
-            host="127.0.0.1",
-            port=stage.port,
-            user="root" if os.geteuid() == 0 else os.environ.get("USER", ""),
-            key=stage.lab.layout.login_key(POLICE),
-            host_key=host_key[1] if host_key else "",
-            mailbox=str(stage.mailbox(POLICE)),
-        )
-        self._files = DurableFiles(Volume.OWN)
+        self._settings = settings_of(stage, POLICE)
         self._threads = [threading.Thread(target=self._log_in, daemon=True) for _ in range(4)]
         self._threads.append(threading.Thread(target=self._litter, daemon=True))
         for thread in self._threads:

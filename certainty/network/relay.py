@@ -122,9 +122,11 @@ class Relay:
         beside.rename(path)
 
 
-def relayed_stage(run: Run, name: str) -> tuple[Stage, Relay]:
+def relayed_stage(run: Run, name: str, daemon: tuple[str, ...] = ()) -> tuple[Stage, Relay]:
     """Folder links whose two ends lie apart, and the relay between them; neither is started."""
-    stage = Stage(run.folder / name, CODES, seed=run.seed, limits=_LIMITS, link="folder")
+    stage = Stage(
+        run.folder / name, CODES, seed=run.seed, limits=_LIMITS, link="folder", daemon=daemon
+    )
     near = run.folder / f"{name}-near"
     for code in CODES:
         for direction in _DIRECTIONS:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from certainty.operation.clock import judge_receipts
+from certainty.operation.backups import opens, told_whole
+from certainty.operation.clock import judge_receipts, shows_clock
 from certainty.operation.failing_daemon import FailPoint
 from certainty.operation.growth import BookClock, count_rows, fill
-from certainty.operation.ledger import missed
+from certainty.operation.ledger import missed, too_few
+from certainty.operation.logs import _fill, stall
 from certainty.operation.poison import judge_deaths, judge_set_aside
-from certainty.operation.upgrade import as_earlier, fingerprint, open_killed, spread, steps
+from certainty.operation.upgrade import as_earlier, fingerprint, in_flight, open_killed, spread, steps
 from exchanged.ledger import Ledger, forms, open_read_only
 from exchanged.ledger.verify import examine_ledger
 from frontend_server.judging import DropWork
@@ -72,6 +76,64 @@ def test_a_receipt_of_a_wrong_time_and_times_that_go_back_are_told() -> None:
     assert len(list(judge_receipts([one, two, back], NOW, NOW))) == 1
 
 
+def test_a_clock_that_no_line_of_the_log_shows_was_not_wrong() -> None:
+    now = NOW.replace(microsecond=0)
+    right = f"{now:%Y-%m-%dT%H:%M:%SZ} info event=started\n"
+    ahead = f"{now + timedelta(days=730, minutes=-2):%Y-%m-%dT%H:%M:%SZ} info event=clock-doubt\n"
+    seconds = 730 * 86_400
+    assert not shows_clock(right, now, seconds)
+    assert not shows_clock("", now, seconds)
+    assert shows_clock(right + ahead, now, seconds)
+    assert not shows_clock(ahead, now, -seconds)
+
+
+def test_a_backup_that_ends_in_the_middle_is_not_whole() -> None:
+    def crashes() -> Iterator[str]:
+        yield from ()
+        raise FileNotFoundError(2, "No such file", "blobs/incoming")
+
+    assert not told_whole(lambda: iter(()))
+    assert told_whole(lambda: iter(("not whole",))) == ["not whole"]
+    (said,) = told_whole(crashes)
+    assert "FileNotFoundError" in said
+
+
+def test_a_copy_of_another_history_is_told_and_a_copy_of_this_one_opens(tmp_path: Path) -> None:
+    live, copy, other = (tmp_path / name for name in ("live", "copy", "other"))
+    for folder, packets in ((live, 4), (copy, 4), (other, 6)):
+        folder.mkdir()
+        filled(folder / "ledger.sqlite3", packets)
+    for folder in (live, copy):
+        with closing(sqlite3.connect(folder / "ledger.sqlite3")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (copy / "ledger.sqlite3").write_bytes((live / "ledger.sqlite3").read_bytes())
+    assert not [each for each in opens(copy, live) if "event" in each]
+    assert [each for each in opens(other, live) if "event" in each]
+
+
+def test_a_log_that_holds_packets_up_shows_against_several_packets() -> None:
+    assert stall([1.0, 1.2, 9.0], [1.1, 1.3, 1.2]) == 0.0
+    assert round(stall([1.0, 1.2, 1.1], [3.0, 3.2, 0.9]), 3) == 1.9
+
+
+def test_a_pipe_that_somebody_reads_is_not_full() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        assert _fill(writer) > 4096
+        assert _fill(writer) == 0
+        os.read(reader, 8192)
+        assert _fill(writer) > 0
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_ledger_that_is_too_small_is_told() -> None:
+    assert not list(too_few(50_000, 50_000))
+    assert list(too_few(49_999, 50_000))
+
+
 def test_each_goal_of_the_large_ledger_can_be_missed() -> None:
     assert not list(missed({"queue list": 1.0}, 50_000, 10.0))
     assert len(list(missed({"queue list": 1.1}, 49_999, 10.1))) == 3
@@ -104,3 +166,17 @@ def test_a_killed_upgrade_is_seen_and_a_lost_row_changes_the_fingerprint(tmp_pat
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
         connection.execute("DELETE FROM hop WHERE id = 1")
     assert fingerprint(old) != before
+
+
+def test_a_packet_that_an_upgrade_changes_or_loses_shows(tmp_path: Path) -> None:
+    newest, old = tmp_path / "ledger.sqlite3", tmp_path / "old.sqlite3"
+    filled(newest, 4)
+    as_earlier(newest, old, steps()[-1])
+    before = in_flight(old)
+    assert len(before) == 4
+    assert in_flight(newest) == before
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("UPDATE packet SET content_digest = 'another' WHERE id = 1")
+        connection.execute("DELETE FROM destination WHERE packet = 2")
+    after = in_flight(old)
+    assert sorted(after.get(key) == packet for key, packet in before.items()) == [False, False, True, True]
