@@ -59,7 +59,9 @@ def work(run: Run) -> Iterator[Outcome]:
     slowest = f"; it had ended after at most {max(seconds):.2f} s" if seconds else ""
     late = sum(each > GOAL_SECONDS for each in seconds)
     short = f"{late} of {len(seconds)} real daemons ended later than 1 s after the error" if late else ""
-    yield Outcome("F05", len(seconds), tuple(told), (), f"{reached}{slowest}.", short=short)
+    yield Outcome(
+        "F05", len(seconds), tuple(told), (), f"{reached}{slowest}.", short=short, planned=len(sites)
+    )
 
 
 class _Trial:

@@ -2,7 +2,8 @@
 
 The trouble begins before a round and ends some rounds later, at each role, on its own volume or on that of
 its agency or mailbox. While it lasts nothing may be lost, shown in parts or told as done; when it is over
-everything must come to the end it would have had, and no half-written file may be left. Where the node's own
+everything must come to the end it would have had, and no half-written file may be left. A trouble during
+which no call failed was none, and is not counted. Where the node's own
 volume turns read-only the process ends with code 6; it starts again on the repaired volume.
 
 F08 fills the own volume to below the floor: what is new stays in the outbox, and what is under way gets its
@@ -13,18 +14,19 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
+from certainty.sweep import felt
 from certainty.sweep.judging import judged
 from certainty.sweep.points import shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Ending, Stage
-from certainty.sweep.sweeping import Ready, ready, start_seconds
+from certainty.sweep.stage import ROUND_SECONDS, Ending, Stage
+from certainty.sweep.sweeping import Ready, ready
 from certainty.sweep.tally import Tally
 from certainty.sweep.victim import DAMAGED
 from certainty.sweep.volume import Volume
@@ -39,6 +41,7 @@ _QUICK_ROUNDS: Final = (1,)
 _QUICK_ROLES: Final = ("sender",)
 _LASTS: Final = 4
 _GOAL_SECONDS: Final = 30.0
+_ACCEPTS_AGAIN: Final = frozenset({"F06", "F07"})
 # A lab's floor and its margin, and what a full ledger may still need.
 _FLOOR_BYTES: Final = 64 * 1024 * 1024
 
@@ -107,9 +110,20 @@ def work(run: Run) -> Iterator[Outcome]:
         for row in dict.fromkeys(trouble.row for trouble in TROUBLES):
             planned = sum(TROUBLES[case.trouble].row == row for case in cases)
             part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
-            yield part.outcome(row, planned, "begun at rounds of the journey", _GOAL_SECONDS, start_seconds())
+            yield _outcome(part, row, planned)
         floors = Tally([_floor(layouts[SENDER])])
-        yield floors.outcome("F08", 1, "the sender, filled to below its floor", _GOAL_SECONDS, 0.0)
+        yield floors.plain("F08", 1, "the sender, filled to below its floor")
+
+
+def _outcome(part: Tally, row: str, planned: int) -> Outcome:
+    found = part.plain(row, planned, "begun at rounds of the journey; counted where a call failed meanwhile")
+    if not part.recoveries:
+        return found
+    said = (
+        f"{found.measured} From the end of the trouble until the node had written down its next act it took"
+        f" {max(part.recoveries):.0f} s at most, by a clock that goes in steps of {ROUND_SECONDS:.0f} s."
+    )
+    return replace(found, measured=said, recovery_seconds=part.recoveries, goal_seconds=_GOAL_SECONDS)
 
 
 def _one(layouts: dict[str, Ready], world: World, case: Troubled) -> Result:
@@ -117,14 +131,20 @@ def _one(layouts: dict[str, Ready], world: World, case: Troubled) -> Result:
     made = layouts[code]
     world.restore(made.beginnings[JOURNEY], code)
     undo: list[Undo] = []
-    told: list[Violation] = []
+    course = _Course()
+    felt.listen()
 
     def on_round(number: int) -> None:
         if number == case.round:
+            course.failed = -stage.failed()
             undo.extend(_begin(world, stage, trouble, code))
         if number == case.round + _LASTS:
+            course.failed += stage.failed()
             while undo:
                 undo.pop()()
+            course.over, course.head = stage.elapsed, stage.head(code)
+        elif number > case.round + _LASTS and course.again is None and stage.head(code) > course.head:
+            course.again = stage.elapsed - course.over
 
     def on_death(codes: tuple[str, ...]) -> None:
         undo.clear()
@@ -136,15 +156,34 @@ def _one(layouts: dict[str, Ready], world: World, case: Troubled) -> Result:
         least_rounds=case.round + _LASTS + 1, case=str(case),
     )  # fmt: skip
     ending = judged(stage, made.views[JOURNEY], str(case))
-    told += ending.violations
+    told = list(ending.violations)
     may_end = trouble.what == "own volume gives up"
     if ending.codes and not (may_end and ending.codes == [DAMAGED]):
         told.append(Violation("I12", str(case), f"ended with code {ending.codes}: {ending.errors[-1:]}"))
-    for volume in world.volumes(code):
-        for name in ("ballast", "inodes"):
-            if (volume.at / name).exists():
-                told.append(Violation("I10", str(case), "the trouble itself was not taken away"))
-    return Result(f"{trouble.row} {trouble.what}", str(case), tuple(told), ending.recovery)
+    if may_end and course.failed > 0 and not ending.codes:
+        told.append(Violation("I12", str(case), "went on after its own volume had given up"))
+    told += [
+        Violation("I10", str(case), "the trouble itself was not taken away")
+        for volume in world.volumes(code)
+        for name in ("ballast", "inodes")
+        if (volume.at / name).exists()
+    ]
+    is_felt = course.failed > 0 or bool(ending.codes)
+    again = course.again if trouble.row in _ACCEPTS_AGAIN and is_felt else None
+    group = f"{trouble.row} {trouble.what}"
+    return Result(group, str(case), tuple(told), again, is_case=is_felt)
+
+
+@dataclass(slots=True)
+class _Course:
+    """What one trouble came to. ``failed``: so many calls failed while it lasted; ``over`` is when it ended,
+    ``head`` the victim's last event then, and ``again`` how long it took until there was another.
+    """
+
+    failed: int = 0
+    over: float = 0.0
+    head: int = 0
+    again: float | None = None
 
 
 def _begin(world: World, stage: Stage, trouble: Trouble, code: str) -> list[Undo]:

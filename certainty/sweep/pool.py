@@ -28,13 +28,17 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one case came to. ``group`` says what it is counted under, ``recovery`` is in seconds."""
+    """What one case came to. ``group`` says what it is counted under, ``recovery`` is in seconds.
+
+    ``is_case`` false: what was to be tried did not come about, so that it shows nothing; it is not counted.
+    """
 
     group: str
     case: str
     violations: tuple[Violation, ...] = ()
     recovery: float | None = None
     note: str = ""
+    is_case: bool = True
 
 
 def each(

@@ -64,6 +64,11 @@ class Reader:
     _taking: set[str] = field(default_factory=set)
     _signed: set[str] = field(default_factory=set)
 
+    def know(self, other: Reader) -> None:
+        """Go on with what another one saw, signed for, and left lying in the same folders."""
+        self.appeared = list(other.appeared)
+        self._lying, self._signed = dict(other._lying), set(other._signed)
+
     def look(self, *, may_take: bool = True, may_undo: Callable[[str], bool] = _never) -> None:
         """One look at everything. What did not lie there the time before is written down.
 

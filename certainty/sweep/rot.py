@@ -8,6 +8,10 @@ not, the node is started on the changed ledger and everything runs on: it may re
 inbox may show other bytes or one packet twice.
 
 F12: a byte of a file in the sender's spool or blob store is another before it was sent.
+
+In both, a packet that does not come to its inbox has a held or final status, or within a day a node names an
+error, keeps something back, gives notice that its receipt is overdue, or has a ledger that ``verify`` names;
+and nothing is told as delivered that did not come.
 """
 
 from __future__ import annotations
@@ -18,18 +22,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import CHANGES
-from certainty.sweep.judging import judged
 from certainty.sweep.ledgers import copied
+from certainty.sweep.outside import View, differences
 from certainty.sweep.points import At, shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import Ending, Stage
+from certainty.sweep.silence import silent, tells
+from certainty.sweep.stage import DAY, CaseOverError, Stage
 from certainty.sweep.sweeping import Ready, ready
 from certainty.sweep.tally import Tally
 from certainty.sweep.world import JOURNEY, ROLES, Beginning, World
@@ -39,12 +44,17 @@ from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
 from packet_spec.errors import ExchangeError
 
 _PAGE: Final = 4096
-_ROUNDS: Final = 7
+# After so many rounds: the packet is under way, just delivered, collected.
+_ROUNDS: Final = (2, 3, 7)
+_QUICK_ROUNDS: Final = (3,)
 _FLIPS, _CUTS, _PLAYED, _ROTTEN = 1000, 100, 120, 120
 _QUICK: Final = (20, 4, 2, 1)
 # The share of the ledgers whose log was folded in before, as an hour of work does.
 _FOLDED: Final = 0.7
-_WRONG: Final = frozenset({"I2", "I3", "I4"})
+_WRONG: Final = frozenset({"I2", "I3", "I4", "I5"})
+
+
+_NOTHING: Final = "nothing lay there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,8 @@ def work(run: Run) -> Iterator[Outcome]:
     cases = shuffled(cases, run.seed)
     with ready(run) as layouts:
         made = layouts[""]
-        middles = {role: _middle(made, role) for role in roles}
+        rounds = _QUICK_ROUNDS if run.quick else _ROUNDS
+        middles = {role: [_middle(made, role, number) for number in rounds] for role in roles}
         made.first_put = _first_put(made)
         tally = Tally(each(run, made.world, cases, partial(_one, made, middles), "damaged"))
         for row in ("F11", "F12"):
@@ -105,31 +116,36 @@ def _rotten(made: Ready, world: World, damage: Damage, rng: random.Random) -> Re
         (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True)
 
     at = At(made.first_put)
-    stage = Stage(world, made.beginnings[JOURNEY], {code: at}, on_death=on_death, case=str(damage))
-    ending = judged(stage, made.views[JOURNEY], str(damage))
-    return _judged(damage, f"F12 {changed[0] if changed else 'was not reached'}", ending)
+    stage = Stage(world, made.beginnings[JOURNEY], {code: at}, on_death=on_death, waits=DAY, case=str(damage))
+    result = _judged(world, damage, "F12", stage, made.views[JOURNEY])
+    result = replace(result, group=f"F12 {(changed or [_NOTHING])[0]}")
+    if not at.hit:
+        said = Violation("I12", str(damage), "the point was not reached: the run does not repeat")
+        return replace(result, violations=(*result.violations, said), is_case=False)
+    return replace(result, is_case=changed != [_NOTHING])
 
 
-def _middle(made: Ready, role: str) -> Beginning:
+def _middle(made: Ready, role: str, rounds: int) -> Beginning:
     """The world after some rounds, with that role killed between two steps and its log not folded in."""
     made.world.restore(made.beginnings[JOURNEY])
     stage = Stage(made.world, made.beginnings[JOURNEY], {ROLES[role]: lambda _: 0}, tables=())
-    stage.play_until(_ROUNDS)
-    beginning = Beginning(f"middle-{role}", stage.elapsed)
+    stage.play_until(rounds)
+    beginning = Beginning(f"middle-{role}-{rounds}", stage.elapsed, stage.reader)
     made.world.keep(beginning)
     return beginning
 
 
-def _one(made: Ready, middles: dict[str, Beginning], world: World, damage: Damage) -> Result:
+def _one(made: Ready, middles: dict[str, list[Beginning]], world: World, damage: Damage) -> Result:
     code, rng = ROLES[damage.role], random.Random(damage.seed)
     data = world.layout.data(code)
     if damage.row == "F12":
         return _rotten(made, world, damage, rng)
-    world.restore(middles[damage.role])
+    middle = rng.choice(middles[damage.role])
+    world.restore(middle)
     original, events = _rows(data / LEDGER_FILE), _events(data / LEDGER_FILE)
     _damage_ledger(data, damage.kind, rng)
     if damage.plays:
-        return _played(made, middles, world, damage, f"F11 {damage.kind} and run on")
+        return _played(made, middle, world, damage, f"F11 {damage.kind} and run on")
     verdict, told = _verdict(data, original, events, str(damage))
     return Result(f"F11 {damage.kind}", str(damage), told, None, verdict)
 
@@ -237,27 +253,42 @@ def _rot(data: Path, rng: random.Random) -> str:
         path for folder in folders for path in folder.rglob("*") if path.is_file() and path.stat().st_size
     )
     if not files:
-        return "nothing lay there"
+        return _NOTHING
     path = rng.choice(files)
     _change(path, "flip", rng)
     return f"{path.parent.name} {path.suffix}"
 
 
-def _played(made: Ready, middles: dict[str, Beginning], world: World, damage: Damage, group: str) -> Result:
+def _played(made: Ready, middle: Beginning, world: World, damage: Damage, group: str) -> Result:
     """Run on. Whatever is missing afterwards is the damage's; what is there must be right."""
     code = ROLES[damage.role]
     stage = Stage(
-        world, middles[damage.role], {code: lambda _: 0}, tables=(), case=str(damage),
+        world, middle, {code: lambda _: 0}, tables=(), waits=DAY, case=str(damage),
         on_death=lambda _: (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True),
     )  # fmt: skip
-    return _judged(damage, group, judged(stage, made.views[JOURNEY], str(damage)))
+    return _judged(world, damage, group, stage, made.views[JOURNEY])
 
 
-def _judged(damage: Damage, group: str, ending: Ending) -> Result:
-    told = tuple(
-        violation
-        for violation in ending.violations
-        if violation.invariant in _WRONG and "half a file" not in violation.what
-    )
+def _judged(world: World, damage: Damage, group: str, stage: Stage, expected: View) -> Result:
+    """Wrong bytes come out nowhere, and what does not come is named by somebody."""
+    is_over = False
+    try:
+        ending = stage.play()
+    except CaseOverError:
+        ending, is_over = stage.ending, True
+    told = [each for each in ending.violations if each.invariant in _WRONG and "half a file" not in each.what]
+    other = [] if is_over else differences(expected, ending.view, str(damage))
+    told += [
+        each
+        for each in other
+        if each.invariant in {"I2", "I3"} or (each.invariant == "I4" and "other bytes" in each.what)
+    ]
+    is_named = bool(ending.errors) or any(each.invariant == "I8" for each in ending.violations)
+    is_named = is_named or any(map(tells, map(world.layout.data, world.codes)))
+    missing = [] if is_over else list(silent(expected, ending.view, is_named=is_named))
+    told += [Violation(invariant, str(damage), what) for invariant, what in missing]
+    if is_over and not ending.errors:
+        told.append(Violation("I1", str(damage), "ended, and named no reason"))
     came = "refused or stopped" if len(ending.codes) > (damage.row == "F12") else "held or named"
-    return Result(group, str(damage), told, None, came if ending.violations else "everything came whole")
+    is_whole = not ending.violations and not other
+    return Result(group, str(damage), tuple(told), None, "everything came whole" if is_whole else came)

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final
 
 from certainty.shard import Violation
+from certainty.sweep import felt
 from certainty.sweep.calls import CHANGES, Decide
 from certainty.sweep.driven import Driven
 from certainty.sweep.outside import View
@@ -52,7 +53,8 @@ class Stage:
 
     ``on_death`` is told which nodes ended together, before they start again; ``by_power``: it cuts their
     power. ``again``: what is decided of each call of a node that was started again; a third process of it
-    stands ready then. ``on_up`` is called when one that was started again has looked once.
+    stands ready then. ``on_up`` is called when one that was started again has looked once. ``waits``: so
+    many seconds pass at rest before the end.
     """
 
     def __init__(
@@ -69,12 +71,13 @@ class Stage:
         on_old: Callable[[], object] = lambda: None,
         on_rest: Callable[[], object] = lambda: None,
         least_rounds: int = 0,
+        waits: float = 0.0,
         falls_together: bool = False,
         by_power: bool = False,
         case: str = "",
     ) -> None:
         self._world, self._beginning, self._case = world, beginning, case
-        self._least_rounds, self._falls_together = least_rounds, falls_together
+        self._least_rounds, self._falls_together, self._waits = least_rounds, falls_together, waits
         self._decides, self._again, self._tables = dict(victims or {}), dict(again or {}), tables
         self._on_death, self._on_round, self._on_old = on_death, on_round, on_old
         self._on_rest, self._on_up, self._by_power = on_rest, on_up, by_power
@@ -83,11 +86,15 @@ class Stage:
         self.elapsed = beginning.elapsed
         self._outsiders = Outsiders(world, self.clock.now)
         self.reader = self._outsiders.reader
+        if beginning.reader is not None:
+            self.reader.know(beginning.reader)
         self._healthy: dict[str, Driven] = {}
         self._victims: dict[str, Victim] = {}
         # Of each victim those that start again, one after the other.
         self._spares: dict[str, list[Victim]] = {}
         self._heads_told: dict[str, int] = {}
+        # By the victim's process.
+        self._failed: dict[int, int] = {}
         self._held: set[str] = set()
         self.ending = Ending(View((), {}, {}, {}), [])
 
@@ -96,6 +103,9 @@ class Stage:
         try:
             self._open()
             self._rest()
+            if self._waits:
+                self._advance(self._waits)
+                self._rest()
             if self._beginning.name == RETENTION:
                 # The time that neighbours said a moment ago makes old what is old; that is looked for hourly.
                 self._on_old()
@@ -136,6 +146,14 @@ class Stage:
         """The process of that node, as it is now."""
         return self._victims[code]
 
+    def failed(self) -> int:
+        """How many calls of all nodes failed until now; of the healthy ones where this process listens."""
+        return sum(self._failed.values()) + felt.count()
+
+    def head(self, code: str) -> int:
+        """The number of the last event of that victim, as it told it last."""
+        return self._heads_told.get(code, 0)
+
     def _open(self) -> None:
         for code, decide in self._decides.items():
             config = str(self._world.layout.config(code))
@@ -167,6 +185,7 @@ class Stage:
         except VictimGoneError as gone:
             self._died(code, gone.code, what)
             return
+        self._failed[victim.pid] = told.failed
         self.ending.errors.extend(told.errors)
         self.ending.bugs.extend(told.bugs)
         if told.is_ending:

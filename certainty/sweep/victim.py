@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from certainty.sweep import felt
 from certainty.sweep.calls import CHANGES, Call, Decide, Fate, Listener, die_with_parent, trap
 from certainty.sweep.driven import Driven
 from exchanged.config import load_config
@@ -42,13 +43,14 @@ class Told:
     """What a step came to; bugs are errors without a name.
 
     ``head`` is the number of the last event, -1 when the ledger could not be read. ``is_ending``: the process
-    ends by itself after this.
+    ends by itself after this. ``failed``: how many calls of it had failed by then (``felt``).
     """
 
     head: int = 0
     errors: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
     is_ending: bool = False
+    failed: int = 0
 
 
 class VictimGoneError(Exception):
@@ -163,6 +165,7 @@ def _live(commands: socket.socket, config: str, seed: str, tables: tuple[dict[st
     try:
         die_with_parent()
         logging.disable(logging.CRITICAL)
+        felt.listen()
         clock = FakeClock()
         node = Driven(load_config(Path(config)), clock, seed)
         if tables:
@@ -204,12 +207,12 @@ def _obey(commands: socket.socket, node: Driven, clock: FakeClock) -> int:
                 # As the node's own ``_on_fatal`` does; on the way up it is ``open_parts`` that does.
                 with suppress(OSError):
                     (node.config.node.data_dir / DAMAGE_FILE).touch()
-            commands.send(pickle.dumps(Told(-1, (error.reference,), is_ending=True)))
+            commands.send(pickle.dumps(Told(-1, (error.reference,), is_ending=True, failed=felt.count())))
             return DAMAGED
         head = -1
         with suppress(Exception):
             head = node.head()
-        commands.send(pickle.dumps(Told(head, tuple(errors), tuple(bugs))))
+        commands.send(pickle.dumps(Told(head, tuple(errors), tuple(bugs), failed=felt.count())))
     return 0
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from certainty.sweep.papers import Dropped
-from certainty.sweep.reader import digests
+from certainty.sweep.reader import Reader, digests
 from certainty.sweep.volume import PLAIN, UNKIND, Volume, VolumeToolError, copy_image, private_mounts
 from cli.demo.watch import read_original
 from cli.fiction.drop import make_drop
@@ -54,10 +54,14 @@ def plan() -> LabPlan:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """One template: what it is called and how many seconds after the start of the clock it begins."""
+    """One template: what it is called and how many seconds after the start of the clock it begins.
+
+    ``reader``: who has looked at the inbox before.
+    """
 
     name: str
     elapsed: float = 0.0
+    reader: Reader | None = None
 
 
 class World:
