@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from certainty import suite
-from certainty.intake import burst, full, leaks, racers
+from certainty.intake import burst, full, leaks, racers, shares
 from certainty.intake.papers import POLICE, PROCURATORATE, PROVINCE, Papers, inner_word, wrong_word
 from certainty.intake.world import stop_signal
 from certainty.shard import Violation
@@ -163,6 +163,20 @@ def test_a_share_that_nobody_serves_does_not_hang() -> None:
     share: Any = SimpleNamespace(_process=None)
     with pytest.raises(RuntimeError, match="nobody serves"):
         stop_signal(share)
+
+
+def test_an_alarm_of_before_is_none_for_a_share_that_vanishes_again(tmp_path: Path) -> None:
+    (tmp_path / "notices").mkdir()
+    lines = ["event=marker state=missing"]
+    layout = SimpleNamespace(data=lambda _: tmp_path)
+    world: Any = SimpleNamespace(log=lambda: "\n".join(lines), lab=SimpleNamespace(layout=layout))
+    assert shares._noticed(world, 0, in_notice=False)
+    assert not shares._noticed(world, 1, in_notice=False)
+    lines.append("event=marker state=missing")
+    assert shares._noticed(world, 1, in_notice=False)
+    assert not shares._noticed(world, 1, in_notice=True)
+    (tmp_path / "notices" / "1-folder-marker-bad-x.xml").write_bytes(b'<notice state="open"/>')
+    assert shares._noticed(world, 1, in_notice=True)
 
 
 def test_a_volume_is_full_only_when_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,6 +235,25 @@ def test_after_a_power_cut_each_receipt_has_to_prove_itself_again(known: Known) 
     assert known.look() == ["I7"]
 
 
+def test_at_rest_every_receipt_lies_there_with_the_bytes_of_its_issuer(known: Known) -> None:
+    row = {
+        "sender": SENDER, "packet_id": PACKET, "kind": "accepted", "recipient": "", "issued_by": PROVINCE,
+        "attempt": 1, "document": b"<receipt/>",
+    }  # fmt: skip
+    read = SimpleNamespace(execute=lambda *_: [row])
+    opened = SimpleNamespace(ledger=SimpleNamespace(read=lambda: read))
+    nodes = {PROVINCE: SimpleNamespace(opened=opened)}
+    vars(known.books.world)["nodes"] = nodes
+    path = known.path.with_name(f"accepted-{PROVINCE}-1.xml")
+    known.books._receipts()
+    path.write_bytes(b"")
+    known.books._receipts()
+    assert known.said == ["I16", "I16"]
+    path.write_bytes(b"<receipt/>")
+    known.books._receipts()
+    assert known.said == ["I16", "I16"]
+
+
 def test_bytes_are_compared_and_not_only_names(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"<a/>")
     assert _holds(tmp_path / "a", b"<a/>")
