@@ -51,7 +51,7 @@ _NETWORK: Final = (
         ("root", "sshd", "strace", "mkfs.ext4", "ssh-keygen", "/usr/lib/openssh/sftp-server"),
         full_only=("F67", "F68", "F69"),
         quick_seconds=25,
-        full_seconds=600,
+        full_seconds=950,
     ),
     Shard(
         "network-batches",
@@ -60,7 +60,7 @@ _NETWORK: Final = (
         "certainty.network.batch_shard",
         full_only=("F73", "F74", "F90"),
         quick_seconds=28,
-        full_seconds=800,
+        full_seconds=900,
     ),
     Shard(
         "network-crowd",
