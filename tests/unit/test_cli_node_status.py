@@ -177,7 +177,9 @@ def test_many_good_links_are_one_line_and_the_screen_is_never_left(
 ) -> None:
     node = network.nodes[PROVINCE]
     (link, *_) = node.config.links
-    links = tuple(replace(link, name=f"link-{number:03d}") for number in range(30))
+    links = tuple(
+        replace(link, name=f"link-{number:03d}", peer=f"6201{number:02d}-09-00") for number in range(30)
+    )
     found = status(node, replace(node.config, links=links))
     broken = [
         replace(line, state=CheckState.PROBLEM) if number % 2 else line
