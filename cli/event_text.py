@@ -130,7 +130,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "neighbour-holds-us": "the neighbour on link {link} says that two nodes speak under our name",
     "neighbour-takes-us": "the neighbour on link {link} takes this node for the right one again",
     "neighbour-accepted": "an operator said that the neighbour on link {link} is incarnation {incarnation}",
-    "told-otherwise": "what neighbours told of it after a restore differs from its seal; the seal counts",
+    "told-otherwise": "what neighbours told of it after a restore counts for nothing, and is forgotten",
     "security": "something tried what it may not",
 }
 # The same event on an item and on a destination is not the same thing to a reader: kind and new state. What

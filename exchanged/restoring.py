@@ -2,8 +2,9 @@
 
 Guarantees: while this goes on no packet is sealed, judged, offered or delivered here but those that came
 back, and no folder counts as collected; it ends when everybody asked has answered and everything promised and
-wanted is here, or when an operator says to go on without somebody. Bridges remember nothing for long: those
-behind them are asked as well. A crash at any point goes on where it was; the ledger says how far it is.
+wanted is here, or when an operator says to go on without somebody. Bridges remember nothing for long, and
+provincial nodes little of what they only pass on: those past them are asked as well. A crash at any point
+goes on where it was; the ledger says how far it is.
 
 Leaves to others: marking the ledger (``restore_node``), answers (``restore_answers``), what is taken
 (``restore_taking``).
@@ -23,7 +24,7 @@ from exchanged.states import ArrivalState, PacketState
 from exchanged.station import NOW, Station
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory, ItemKind, NodeRole
-from packet_spec.note_rules import RESTORE
+from packet_spec.note_rules import RESTORE, has_to_be_asked
 from packet_spec.restoring import Ask, encode_restoring
 
 _LOOK_SECONDS = 5.0
@@ -31,15 +32,14 @@ _NAME = "restoring"
 
 
 def whom_to_ask(directory: Directory, node: str, neighbours: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """(node, neighbour on the way): every neighbour, and behind a bridge the next ones that are none."""
+    """(node, neighbour on the way): every neighbour, and past those that only pass on whoever keeps bytes."""
     for neighbour in neighbours:
         yield neighbour, neighbour
-    bridges = {one.code for one in directory.nodes if one.role is NodeRole.BRIDGE}
     for one in directory.nodes:
-        if one.code in {node, *neighbours, *bridges} or one.disabled:
+        if one.code in {node, *neighbours} or one.role is NodeRole.BRIDGE or one.disabled:
             continue
         way = way_to(directory, node, one.code)
-        if way and all(each in bridges for each in way[:-1]):
+        if way and has_to_be_asked(directory, node, one.code):
             yield one.code, way[0]
 
 

@@ -40,10 +40,35 @@ def between(directory: Directory, one: str, other: str) -> tuple[str, ...] | Non
     return tuple(code for code in way if code not in (one, other))
 
 
-def _are_neighbours(directory: Directory, one: str, other: str) -> bool:
-    """Nobody stands between them but bridges, which remember nothing for long (C14)."""
-    nodes = between(directory, one, other)
-    return nodes is not None and all(_role(directory, code) is NodeRole.BRIDGE for code in nodes)
+def has_to_be_asked(directory: Directory, here: str, other: str) -> bool:
+    """What ``here`` forgot in a restore may lie with ``other``, and with nobody between the two (C14, C23).
+
+    Bridges remember nothing for long. A provincial node keeps what it admits, but passes on the packets of
+    others like a bridge; past one, those keep bytes who admit their senders, and who seal what goes to or
+    through ``here`` to be admitted. Whoever is asked may be a bridge or a neighbour as well.
+    """
+    nodes = between(directory, here, other)
+    if nodes is None:
+        return False
+    roles = {_role(directory, code) for code in nodes}
+    if roles <= {NodeRole.BRIDGE}:
+        return True
+    if not roles <= {NodeRole.BRIDGE, NodeRole.PROVINCIAL}:
+        return False
+    return any(
+        agency.admitting_node == other
+        or (agency.node == other and _is_on_the_way(directory, here, other, agency.admitting_node))
+        for agency in directory.agencies
+    )
+
+
+def _is_on_the_way(directory: Directory, here: str, one: str, other: str) -> bool:
+    return here == other or here in (between(directory, one, other) or ())
+
+
+def _may_restore(directory: Directory, one: str, other: str) -> bool:
+    """One has to ask the other what it forgot, or the other way round."""
+    return has_to_be_asked(directory, one, other) or has_to_be_asked(directory, other, one)
 
 
 def _is_of_a_log(directory: Directory, one: str, other: str) -> bool:
@@ -64,5 +89,5 @@ def _role(directory: Directory, code: str) -> NodeRole | None:
 
 
 _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
-    {KEYS: _is_with_the_province, LOG: _is_of_a_log, RESTORE: _are_neighbours}
+    {KEYS: _is_with_the_province, LOG: _is_of_a_log, RESTORE: _may_restore}
 )

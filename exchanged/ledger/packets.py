@@ -193,7 +193,7 @@ def give_bytes(
 
 
 def forget(transaction: Transaction, packet: PacketRow) -> None:
-    """Of a packet that was only told of after a restore: it is not what its sender says it is (C23)."""
+    """A packet that others alone told of after a restore: their word is no knowledge (C23)."""
     for statement in (
         "DELETE FROM outgoing WHERE kind = 'packet' AND reference = ?",
         "DELETE FROM destination WHERE packet = ?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 
 from cli.lab.plan import LabPlan, parse_plan
 from exchanged.acts.values import Act
+from exchanged.keys import generate_key
 from exchanged.ledger import restoring
+from packet_spec.model import DirectoryNode, KeyUse, NodeRole
 from tests.support.acting import act, outcomes
 from tests.support.bridging import NORTH, agencies, one_for_all, rows
+from tests.support.clock import FakeRandomness
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network
+from tests.support.renaming import rename_node
 from tests.support.restoring import World, check_books
 from tests.support.traffic import drop_packet
 
@@ -56,6 +61,7 @@ def has(world: World, code: str, statement: str) -> Callable[[], bool]:
 
 
 _LANDED = "SELECT 1 FROM arrival WHERE kind = 'packet'"
+_CAME_BY = "SELECT came_by, state FROM packet"
 _PASSED_ON = "SELECT 1 FROM destination WHERE state = 'passed-on'"
 
 
@@ -106,3 +112,53 @@ def test_c14_c23_what_turned_at_the_province_comes_down_again_to_a_restored_brid
         world.network.nodes[PROVINCE].open()
     world.drain()
     check_books(world)
+
+
+CITY = "620100-00-00"
+
+
+def make_provincial(network: Network) -> None:
+    """The bridge becomes a provincial node that admits nobody."""
+    path = network.layout.data(NORTH) / "keys" / "receipt.key"
+    public = generate_key(path, FakeRandomness("north")).public_key
+
+    def change(node: DirectoryNode) -> DirectoryNode:
+        key = replace(node.keys[0], key_id=public.key_id, public=public.public, uses=(KeyUse.RECEIPT,))
+        return replace(node, role=NodeRole.PROVINCIAL, keys=(*node.keys, key))
+
+    rename_node(network, NORTH, CITY, change, lambda text: text.replace('"bridge"', '"provincial"'))
+
+
+def lose_at_the_receiver(world: World) -> str:
+    """The receiver has landed it, and the node in between knows that."""
+    step_until(world, has(world, PROCURATORATE, _LANDED), POLICE, NORTH, PROVINCE, NORTH, PROCURATORATE)
+    world.network.nodes[PROCURATORATE].die()
+    up = world.network.nodes[NORTH].opened.links.name_of(PROVINCE)
+    step_until(world, lambda: (up, "done") in rows(world.network, NORTH, _CAME_BY), NORTH)
+    return PROCURATORATE
+
+
+def lose_at_the_province(world: World) -> str:
+    """The province has landed it, and the node in between knows that."""
+    step_until(world, has(world, PROVINCE, _LANDED), POLICE, NORTH, PROVINCE)
+    world.network.nodes[PROVINCE].die()
+    step_until(world, has(world, NORTH, _PASSED_ON), NORTH)
+    return PROVINCE
+
+
+@pytest.mark.parametrize("lose", [lose_at_the_receiver, lose_at_the_province])
+def test_c23_past_a_provincial_node_that_only_passes_on_whoever_has_the_bytes_is_asked(
+    tmp_path: Path, lose: Callable[[World], str]
+) -> None:
+    network = Network(tmp_path / "lab", one_for_all())
+    make_provincial(network)
+    with network:
+        network.run()
+        world = World(network, 1)
+        saved = {code: world.snapshot(code, tmp_path / code) for code in (PROVINCE, PROCURATORATE)}
+        send(world)
+        lost = lose(world)
+        world.restore(lost, saved[lost])
+        network.nodes[lost].open()
+        world.drain()
+        check_books(world)
