@@ -85,7 +85,9 @@ class CaseOrder:
     def _candidate(
         self, number: int, packet: PacketRow, large: Sequence[Undecided], *, is_stopped: bool
     ) -> Candidate:
-        earlier = [each.since for each in large if each.packet < packet.id]
+        # The wait for what is only offered has not begun: how long that takes says nothing of its check.
+        now = self.link.clock.now()
+        earlier = [each.handed_over_at or now for each in large if each.packet < packet.id]
         return Candidate(
             number,
             max([packet.sealed_at, *earlier]),

@@ -131,8 +131,7 @@ class LinkStation:
         """What did not stop the round. Of what is new there the neighbour hears all the same (C7)."""
         if trouble is None:
             return
-        if changed and self._rings:
-            self._link.transport.ring()
+        self._ring(changed=changed)
         raise trouble
 
     def _failed(self, error: Exception) -> None:

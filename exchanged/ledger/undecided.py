@@ -12,21 +12,22 @@ from datetime import datetime
 from exchanged.ledger import turns
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import Transaction
+from exchanged.states import DestinationState
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A packet by its row, and since when it is offered or handed over."""
+    """A packet by its row, and since when the neighbour has it; None while it is only offered."""
 
     packet: int
-    since: datetime
+    handed_over_at: datetime | None
 
 
 def with_blobs(connection: sqlite3.Connection, link: str) -> dict[tuple[str, str], list[Undecided]]:
     """(case, receiver) -> what was put into a batch of ``link`` and is neither accepted nor final."""
     rows = connection.execute(
         # The index is named: of itself SQLite might go through all packets of the link.
-        "SELECT packet.id, packet.case_key, packet.receiver, destination.since"
+        "SELECT packet.id, packet.case_key, packet.receiver, destination.state, destination.since"
         " FROM destination INDEXED BY destination_link JOIN packet ON packet.id = destination.packet"
         " WHERE destination.link = ? AND destination.state IN ('offered', 'handed-over')"
         " AND packet.own = 1 AND packet.case_key <> '' AND EXISTS (SELECT 1 FROM blob_reference"
@@ -36,7 +37,8 @@ def with_blobs(connection: sqlite3.Connection, link: str) -> dict[tuple[str, str
     found: dict[tuple[str, str], list[Undecided]] = {}
     for row in rows:
         stream = (row["case_key"], row["receiver"])
-        found.setdefault(stream, []).append(Undecided(row["id"], moment(row["since"])))
+        at = moment(row["since"]) if row["state"] == DestinationState.HANDED_OVER else None
+        found.setdefault(stream, []).append(Undecided(row["id"], at))
     return found
 
 

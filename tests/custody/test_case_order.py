@@ -15,7 +15,7 @@ from exchanged.examine import ExamineWork
 from exchanged.ledger import Ledger, Transaction
 from exchanged.pool import InlinePool
 from packet_spec.model import ItemKind, ReceiptKind
-from tests.custody.test_turns import LARGE, SMALL, delivered, drop, rounds
+from tests.custody.test_turns import LARGE, SMALL, SlowLine, delivered, drop, rounds
 from tests.support.bridging import rows as rows_of
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.province import Province, node, station, video_packet
@@ -138,6 +138,26 @@ def test_c15_behind_a_large_packet_nobody_waits_for_longer_than_the_limit(world:
     world.clock.advance(20)
     rounds(world, 10)
     assert delivered(world) == sorted([LARGE, SMALL])
+
+
+def test_c15_a_large_packet_that_takes_hours_to_get_there_keeps_its_place(
+    world: Network, lane: SlowLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = SlowLine(monkeypatch)
+    drop_case(world, together=True)
+    rounds(world, 8)
+    world.clock.advance(ORDER_WAIT_SECONDS + 1)
+    rounds(world, 8)
+    line.is_slow = False
+    for _ in range(3):
+        # Before the province has looked at what lies there now.
+        world.nodes[POLICE].step()
+    rounds(world, 10)
+    assert delivered(world) == [SMALL]
+    lane.is_busy = False
+    rounds(world, 16)
+    large, later = of_the_case(world)
+    assert [number for number in admitted(world) if number in (large, later)] == [large, later]
 
 
 def test_c15_what_was_late_is_decided_before_what_landed_behind_it(
