@@ -27,6 +27,8 @@ PRO: Final = "620199-03-00"
 CRT: Final = "620199-04-00"
 BRIDGE: Final = "bridge-x"
 QUIET_SECONDS: Final = 25.0
+# A busy machine takes long; one packet that is not accepted by then will not be.
+_ACCEPTED_SECONDS: Final = 75.0
 
 
 class UnreadyError(NotReadyError):
@@ -141,8 +143,8 @@ class Stage:
         return not path.exists()
 
     def await_accepted(self, dropped: Dropped) -> Status:
-        """The status of that drop, once its packet was accepted."""
-        deadline = time.monotonic() + QUIET_SECONDS
+        """The status of that drop, once its packet was accepted. Raises NotReadyError: nobody does it."""
+        deadline = time.monotonic() + _ACCEPTED_SECONDS
         folder = self.world.agencies[dropped.agency] / "status"
         while time.monotonic() < deadline:
             for path in folder.glob("*.status.xml"):
@@ -150,7 +152,7 @@ class Stage:
                 if status.drop == dropped.name and status.state == "accepted":
                     return status
             time.sleep(0.1)
-        raise RuntimeError(f"{dropped.name} was not accepted in time")
+        raise NotReadyError(f"{dropped.name} was not accepted in time")
 
     def cut_power(self) -> None:
         """Every node dies, and what was not flushed on the volumes is gone; then all is started again."""
