@@ -64,3 +64,16 @@ def has_receipted(data_dir: Path, packet: str) -> bool:
     finally:
         shutil.rmtree(copy.parent)
     return bool(found[0])
+
+
+def pauses(data_dir: Path) -> int:
+    """How often a node wrote down that a folder cannot be used: it may ask before a call would fail."""
+    copy = copied(data_dir / LEDGER_FILE)
+    try:
+        with closing(sqlite3.connect(copy)) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM event WHERE kind LIKE '%-unusable' OR detail LIKE '%read-only%'"
+            ).fetchone()
+    finally:
+        shutil.rmtree(copy.parent)
+    return int(found[0])

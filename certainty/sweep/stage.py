@@ -147,8 +147,11 @@ class Stage:
         return self._victims[code]
 
     def failed(self) -> int:
-        """How many calls of all nodes failed until now; of the healthy ones where this process listens."""
-        return sum(self._failed.values()) + felt.count()
+        """How many calls of all nodes failed until now; of the healthy ones where this process listens.
+
+        What a victim's stations raised counts too: not all of it is named where the call failed.
+        """
+        return sum(self._failed.values()) + felt.count() + len(self.ending.errors)
 
     def head(self, code: str) -> int:
         """The number of the last event of that victim, as it told it last."""
