@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from packet_spec.directory import decode_directory, open_directory
 from packet_spec.directory_trust import RootsInForce, is_root_change, open_successor
 from packet_spec.errors import ExchangeError, FormatError
 from packet_spec.limits import DIRECTORY_BYTES
 from packet_spec.model import Directory, Edition
+from packet_spec.signing import split_signed
 
 STEPS: Final = "steps"
 _NAME: Final = re.compile(r"directory-(?:([1-9][0-9]{0,17})-)?([1-9][0-9]{0,17})\.xml")
@@ -44,8 +46,8 @@ class DirectoryFile:
 class DirectoryFolder:
     """What a folder holds. ``current`` is None where nothing counts; then ``roots`` are the anchor.
 
-    ``steps`` are the root changes on the way from the anchor, the oldest first. ``passed_over`` names newer
-    files that do not count, and why.
+    ``steps`` are the root changes on the way, the oldest first, those before a later anchor too.
+    ``passed_over`` names newer files that do not count, and why.
     """
 
     roots: RootsInForce
@@ -93,17 +95,38 @@ class _Walk:
     def walk(self, files: Mapping[Edition, Path], steps: Mapping[Edition, Path]) -> DirectoryFolder:
         """Every kept step in order, then always the newest file that may follow, until none may."""
         for edition in sorted(steps):
-            self._follow(edition, steps[edition])
+            self._follow(edition, steps[edition], is_step=True)
+        self._steps = [*self._leading_to(steps), *self._steps]
         while any(self._follow(edition, files[edition]) for edition in self._newer(files)):
             pass
         passed_over = (self._errors[each] for each in self._newer(self._errors))
         return DirectoryFolder(self._roots, self._current, tuple(self._steps), tuple(passed_over))
 
+    def _leading_to(self, steps: Mapping[Edition, Path]) -> list[DirectoryFile]:
+        """Kept steps before the first that was followed: who missed them needs them, whatever counts here.
+
+        Where the chain begins later than it did, nothing here rests on them; each must lead to the next.
+        """
+        found: list[DirectoryFile] = []
+        following = self._steps[0] if self._steps else None
+        for edition in sorted(steps, reverse=True):
+            if following is None or edition >= following.edition:
+                continue
+            try:
+                directory = decode_directory(split_signed(read_directory_file(steps[edition]))[0])
+                open_directory(read_directory_file(steps[edition]), directory.roots, directory.threshold)
+                open_successor(read_directory_file(following.path), RootsInForce.of(directory))
+            except (ExchangeError, OSError):
+                break
+            following = DirectoryFile(directory, steps[edition])
+            found.insert(0, following)
+        return found
+
     def _newer(self, files: Mapping[Edition, object]) -> Iterator[Edition]:
         edition = self._roots.edition
         return iter([each for each in sorted(files, reverse=True) if each > edition])
 
-    def _follow(self, edition: Edition, path: Path) -> bool:
+    def _follow(self, edition: Edition, path: Path, *, is_step: bool = False) -> bool:
         try:
             directory = open_successor(read_directory_file(path), self._roots)
             if directory.edition != edition:
@@ -115,7 +138,8 @@ class _Walk:
             self._errors[edition] = (path.name, FormatError(f"the file cannot be read: {error.strerror}"))
             return False
         found = DirectoryFile(directory, path)
-        if is_root_change(self._roots, directory):
+        # Where the chain begins with roots that it brought, it still is a step to those who missed it.
+        if is_step or is_root_change(self._roots, directory):
             self._steps.append(found)
         self._roots, self._current = RootsInForce.of(directory), found
         return True

@@ -162,7 +162,8 @@ class Trust:
                 return False
             name = f"directory-{directory.edition}.xml"
             steps = standing.steps
-            if is_root_change(standing.roots, directory):
+            is_first = standing.current is None and _others_signed(data, directory)
+            if is_first or is_root_change(standing.roots, directory):
                 # First, so that no crash leaves a newer directory without the way to it.
                 self._files.write_file(self.folder / STEPS / name, (data,), mode=_MODE)
                 steps += (DirectoryFile(directory, self.folder / STEPS / name),)
@@ -216,3 +217,8 @@ class Trust:
             for key in node.keys
         }
         self._standing = _Standing(RootsInForce.of(current.directory), current, steps, keys)
+
+
+def _others_signed(data: bytes, directory: Directory) -> bool:
+    """Keys that are none of its roots signed it too: to those who trust the roots before it changes them."""
+    return not {each.key_id for each in split_signed(data)[1]} <= {root.key_id for root in directory.roots}

@@ -2,8 +2,9 @@
 
 Guarantees: a statement counts only if its key is the speaking node's own, has the use, was valid at the
 stated time, and the speaker is one that the table allows. ``moment`` is the time at which this node
-**first saw** the statement: what is dated more than a day later is held (C18), and a seal, note or receipt
-that turns up only after its key was revoked is held too, because whoever stole a key can date backwards.
+**first saw** the statement: what is dated more than a day later is held (C18), and a seal, note, receipt or
+head of a log that turns up only after its key was revoked is held too, because whoever stole a key can date
+backwards.
 
 Leaves to others: verifying the signature, what a held statement waits for, and which receipts are new to a
 node: a receipt that was seen in time stays good, so ``check_new_receipt`` alone asks who is disabled or
@@ -150,6 +151,8 @@ def check_log_authority(directory: Directory, head: LogHead, key_id: str, moment
     _require_not_ahead(head.at, moment)
     key = _key_of(directory, _node(directory, head.node), key_id, KeyUse.LOG)
     _require_valid(key, KeyUse.LOG, head.at)
+    if key.revoked_at is not None and key.revoked_at <= moment:
+        raise RevokedSinceError("the key was revoked before this head was seen", found=key_id)
 
 
 def check_note_authority(directory: Directory, note: Note, key_id: str, moment: datetime) -> None:

@@ -21,6 +21,7 @@ from packet_spec.catalogue import (
     Requirement,
 )
 from packet_spec.errors import CatalogueError
+from packet_spec.identity import is_file_word
 from packet_spec.xsd_pattern import xsd_pattern
 
 _LEVELS: Final = ("same", "receiver_one_above", "receiver_below", "any")
@@ -54,6 +55,9 @@ def _patterns(catalogue: Catalogue) -> Iterator[str]:
 
 def _shared(catalogue: Catalogue) -> Iterator[str]:
     kinds = catalogue.agency_kinds
+    for code in (*catalogue.categories, *catalogue.business_types):
+        if not is_file_word(code):
+            yield f"{code!r} cannot be a code: it would name files"
     yield from _unknown("person block", "field", _block(catalogue), catalogue.fields)
     yield from _unknown(
         "identity_checks", "type", catalogue.identity_checks.lenient_types, catalogue.business_types

@@ -15,6 +15,7 @@ _NODE = re.compile(r"(?:[0-9]{6}-[0-9]{2}-[0-9]{2}|bridge-[a-z0-9]{1,32})")
 _PACKET_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PACK_WORD = re.compile(r"[0-9A-Za-z.\-]{1,64}")
+_FILE_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,6 +52,11 @@ def is_digest(text: str) -> bool:
 def is_pack_word(text: str) -> bool:
     """``text`` can be the name or the version of a pack."""
     return _PACK_WORD.fullmatch(text) is not None
+
+
+def is_file_word(text: str) -> bool:
+    """``text`` can stand in a path as one component: no separator, and not hidden or a way upwards."""
+    return _FILE_WORD.fullmatch(text) is not None
 
 
 def packet_id_from(moment: datetime, randomness: bytes) -> str:

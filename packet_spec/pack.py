@@ -22,7 +22,7 @@ from typing import Final
 from packet_spec.body_xsd import COMMON
 from packet_spec.catalogue import COMPILED, BusinessType, Catalogue, load_catalogue, read_catalogue
 from packet_spec.errors import CatalogueError, FormatError, LayoutError, PackError
-from packet_spec.identity import is_pack_word, sha256_hex
+from packet_spec.identity import is_file_word, is_pack_word, sha256_hex
 from packet_spec.limits import MIB, PACK_BYTES
 from packet_spec.model import PackStamp
 from packet_spec.ustar import BLOCK, END, decode_header, encode_header, member_size, padding
@@ -191,15 +191,25 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _require_whole(pack: Pack, members: Mapping[str, bytes]) -> None:
-    strangers = [file for file in members if not (file.startswith(_SCHEMAS) and file.endswith(".xsd"))]
+    strangers = [file for file in members if not _is_schema(file)]
     if strangers:
         raise PackError("a pack holds what belongs to no pack", where=pack.title, found=strangers[0])
+    # Pages and folders are named by them (exchangectl kit build).
+    codes = (*pack.catalogue.categories, *(row.code for row in pack.catalogue.business_types.values()))
+    if unfit := [code for code in codes if not is_file_word(code)]:
+        raise PackError("a code of the pack cannot be the name of a file", where=pack.title, found=unfit[0])
     wanted = {pack.schema_file(row) for row in pack.catalogue.business_types.values()}
     missing = sorted((wanted | {f"{COMMON}.xsd"}) - pack.schemas.keys())
     if missing:
         raise PackError("a pack lacks a schema", where=pack.title, expected=missing[0])
     for file in pack.schemas:
         _require_closed(pack, file)
+
+
+def _is_schema(file: str) -> bool:
+    """``schemas/NAME.xsd``: whoever writes the schemas of a pack into a folder writes nothing elsewhere."""
+    name = file.removeprefix(_SCHEMAS)
+    return file.startswith(_SCHEMAS) and name.endswith(".xsd") and is_file_word(name)
 
 
 def _require_closed(pack: Pack, file: str) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from exchanged.directory_folder import STEPS
+from exchanged.durable import DurableFiles, Volume
 from exchanged.keys import load_key
+from exchanged.trust import Trust
 from packet_spec.directory import encode_directory, open_directory
 from packet_spec.errors import DirectoryError, FormatError, SignatureError
 from packet_spec.model import Edition, ItemKind
@@ -240,3 +242,42 @@ def test_root_changes_reach_front_ends_over_their_links(tmp_path: Path) -> None:
         network.run()
         trust = network.nodes[PROCURATORATE].opened.trust
         assert (trust.edition, trust.roots) == (Edition(1, 4), roots_of(SECOND))
+
+
+def test_who_missed_root_changes_follows_a_node_whose_chain_begins_after_them(tmp_path: Path) -> None:
+    """The configuration of the province names the newest roots by now, and its daemon was started anew."""
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        network.nodes[PROCURATORATE].die()
+        lab = load_key(network.layout.root_key)
+        province = network.nodes[PROVINCE]
+        current = province.opened.trust.directory
+        for version, old, new in ((2, lab, FIRST), (3, FIRST, SECOND)):
+            data = signed(replace(current, version=version, roots=roots_of(new)), old, new)
+            assert province.opened.trust.offer(data)
+        assert province.opened.trust.offer(
+            signed(replace(current, version=4, roots=roots_of(SECOND)), SECOND)
+        )
+        network.run()
+        province.die()
+        keys = replace(province.config.keys, roots=roots_of(SECOND))
+        province.config = replace(province.config, keys=keys)
+        province.open()
+        assert [each.edition.version for each in province.opened.trust.steps] == [2, 3]
+        network.nodes[PROCURATORATE].open()
+        network.run()
+        trust = network.nodes[PROCURATORATE].opened.trust
+        assert (trust.edition, trust.roots) == (Edition(1, 4), roots_of(SECOND))
+
+
+def test_a_first_directory_that_changed_roots_is_kept_as_a_step(tmp_path: Path, ceremony: Ceremony) -> None:
+    """A node that joins by the newest roots still serves those who trust the ones before."""
+    change = three_changes(ceremony)[0]
+    roots = open_directory(change, roots_of(FIRST, SECOND, THIRD), 2).roots
+    trust = Trust(tmp_path / "joined", DurableFiles(Volume.OWN), roots, 2)
+    trust.load()
+    assert trust.offer(change)
+    again = Trust(tmp_path / "joined", DurableFiles(Volume.OWN), roots, 2)
+    again.load()
+    for each in (trust, again):
+        assert [step.edition.version for step in each.steps] == [3]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +21,9 @@ from cli.kit.faults import Good, faulty_drops
 from cli.main import main
 from frontend_server.status_words import MESSAGES
 from packet_spec.catalogue import load_catalogue
-from packet_spec.pack import shipped_pack
+from packet_spec.pack import FORMAT, shipped_pack
 from packet_spec.sentences import all_codes
+from packet_spec.ustar import END, encode_header, padding
 from tests.support.asking import Operator, operator
 from tests.support.fiction import request_for
 
@@ -125,6 +127,36 @@ def test_nothing_that_exists_is_replaced(tmp_path: Path, vendor: Operator) -> No
     vendor.json("kit", "build", tmp_path / "empty", "--types", "info.share")
     vendor.json("kit", "build", tmp_path / "new", "--types", "no.such.type", code=2)
     assert not list(tmp_path.glob("new*"))
+
+
+def _members(catalogue: bytes, schemas: Mapping[str, bytes]) -> bytes:
+    """A pack as somebody else's program may write it: nothing looks at what is in it."""
+    about = json.dumps({"format": FORMAT, "name": "x", "version": "1"}).encode()
+    found = {"pack.json": about, "catalogue.json": catalogue}
+    found |= {f"schemas/{name}": schemas[name] for name in sorted(schemas)}
+    return b"".join(
+        encode_header(name, len(data)) + data + bytes(padding(len(data))) for name, data in found.items()
+    ) + END
+
+
+@pytest.mark.parametrize("what", ["schema", "hidden schema", "schema in a folder", "category", "type"])
+def test_a_pack_writes_nothing_outside_the_kit(tmp_path: Path, vendor: Operator, what: str) -> None:
+    """Its schemas and codes become names of files."""
+    catalogue, schemas = shipped_pack().compiled, dict(shipped_pack().schemas)
+    name = {"schema": "../../../out.xsd", "hidden schema": ".out.xsd", "schema in a folder": "a/out.xsd"}
+    if what in name:
+        schemas[name[what]] = schemas["arrest.xsd"]
+    else:
+        data = json.loads(catalogue)
+        rows = data["categories" if what == "category" else "business_types"]
+        rows.append({**rows[0], "code": "../../../../out"})
+        catalogue = json.dumps(data).encode()
+    (tmp_path / "hostile.pack").write_bytes(_members(catalogue, schemas))
+    place = tmp_path / "a" / "b" / "kit"
+    words = ("--pack", tmp_path / "hostile.pack", "--types", "case.report")
+    said = vendor.json("kit", "build", place, *words, code=5)
+    assert said["error"]["reference"] == "pack-unusable"
+    assert [path.name for path in tmp_path.rglob("*")] == ["hostile.pack"]
 
 
 def test_an_example_that_is_judged_otherwise_stops_the_build(

@@ -10,8 +10,11 @@ import pytest
 
 from cli.main import main
 from packet_spec.log_recovery import open_log_recovery
+from packet_spec.model import KeyUse
+from tests.support.listing import next_version, with_revoked
 from tests.support.logs import LogStory, cut_to, forget_told, reorder, replace_receipt
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE
+from tests.support.publishing import signed
 
 
 @pytest.fixture
@@ -61,6 +64,27 @@ def test_two_agencies_compare_heads_of_one_size_by_hand(story, tmp_path, capsys)
     assert story.doubts(PROCURATORATE) == ["log-split"]
     assert call(story, PROCURATORATE, "show") == 1
     assert "log-split" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [1, 0], ids=["another size", "the same size"])
+def test_a_head_under_a_key_that_was_revoked_since_says_nothing(story, tmp_path, capsys, size, monkeypatch):
+    """Who stole the key dates backwards: it would call an honest node one that shows two logs."""
+    clock = story.network.clock
+    forged = story.forked_head(reorder, size or story.head(PROCURATORATE).size)
+    head = tmp_path / "head.xml"
+    head.write_bytes(forged)
+    clock.advance(60)
+    before = story.network.nodes[PROVINCE].opened.trust.directory
+    revoked = next_version(with_revoked(before, PROVINCE, KeyUse.LOG, clock.now()))
+    for each in story.network.nodes.values():
+        each.opened.trust.offer(signed(story.network, revoked))
+    clock.advance(60)
+    monkeypatch.setattr("exchanged.clock.SystemClock.now", lambda _self: clock.now())
+    capsys.readouterr()
+    assert call(story, PROCURATORATE, "compare", str(head), "--json") == 3
+    assert said(capsys)["error"]["reference"] == "revoked-since"
+    story.network.run()
+    assert story.doubts(PROCURATORATE) == []
 
 
 def test_heads_of_other_sizes_are_given_to_the_daemon(story, tmp_path, capsys):
