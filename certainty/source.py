@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -28,5 +29,8 @@ def source_of(root: Path) -> str:
         return commit
     digest = hashlib.sha256(changed)
     for name in new.decode().splitlines():
-        digest.update(name.encode() + (root / name).read_bytes())
+        path = root / name
+        # A link (to an environment, say) is its target's name.
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        digest.update(name.encode() + content)
     return f"{commit}-changed-{digest.hexdigest()[:12]}"

@@ -243,7 +243,10 @@ def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("2")
     changed = source_of(tmp_path)
     (tmp_path / "b").write_text("3")
-    assert len({committed, changed, source_of(tmp_path)}) == 3
+    added = source_of(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    assert len({committed, changed, added, source_of(tmp_path)}) == 4
     assert changed.startswith(f"{committed}-changed-")
 
 
