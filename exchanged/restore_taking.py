@@ -5,8 +5,8 @@ remembered by name, digests and receipts, so that it is recognised; what it lack
 asked for and judged like any other, except that earlier ``accepted`` receipts are adopted. Whose word it is
 decides what counts: only the node that the road to the packet begins with may speak of it.
 
-Known limits: a remembered packet is its neighbour's word, not a seal; of its case only the first number is
-known.
+Known limits: what is remembered of a packet is its neighbour's word, not a seal, though what was accepted is
+known by this node's own receipt; of its case only the first number is known.
 """
 
 from __future__ import annotations

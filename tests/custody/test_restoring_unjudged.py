@@ -144,9 +144,7 @@ def test_c16_c23_what_its_sender_calls_handed_in_is_judged_when_it_comes(
 
 def own_receipts(province: Province) -> list[tuple[WaybillItem, bytes]]:
     """What the province said to the police, as items that give it back."""
-    said = zip(
-        province.police.items(ItemKind.RECEIPT), province.receipts(province.police), strict=True
-    )
+    said = zip(province.police.items(ItemKind.RECEIPT), province.receipts(province.police), strict=True)
     return [
         (WaybillItem(ItemKind.RECEIPT, sha256_hex(data), len(data), receipt.key), data)
         for data, receipt in said
@@ -185,14 +183,9 @@ def test_c17_c23_with_its_own_accepted_receipt_a_case_is_known_again_whatever_co
     assert found(province, "SELECT state FROM destination") == [("handed-over",)]
 
 
-@pytest.mark.parametrize("is_delivered", [True, False])
-def test_c23_only_a_recipients_signature_stands_for_an_accepted_receipt_that_nobody_has(
-    province: Province, saved: Path, *, is_delivered: bool
-) -> None:
-    restore(province, saved)
-    police, procuratorate, sealed = province.police, province.procuratorate, unlawful(province)
-    copied = replace(sealed.seal, copy_to=())
-    assert copied == sealed.seal
+def told_by_both(province: Province, sealed: Sealed, *, is_delivered: bool) -> None:
+    """The receiver has it, they say, the sender can give it; nobody has an ``accepted`` receipt."""
+    police, procuratorate = province.police, province.procuratorate
     about = told_of(
         sealed, receiver=PROCURATORATE, content_digest=sealed.seal.content_digest, destinations=()
     )
@@ -202,7 +195,34 @@ def test_c23_only_a_recipients_signature_stands_for_an_accepted_receipt_that_nob
     tell(procuratorate, answer(province, packets=(about,)))
     tell(police, answer(province, packets=(replace(about, given=True, has_bytes=True),)))
     province.run()
-    police.send(sealed)
+
+
+def own_kinds(province: Province) -> list[ReceiptKind]:
+    return [one.kind for one in province.receipts(province.police) if one.issued_by == PROVINCE]
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_c23_only_recipients_signatures_stand_for_an_accepted_receipt_that_nobody_has(
+    province: Province, saved: Path, *, is_delivered: bool
+) -> None:
+    restore(province, saved)
+    sealed = unlawful(province)
+    told_by_both(province, sealed, is_delivered=is_delivered)
+    province.police.send(sealed)
     finish(province, court(province))
-    kinds = [one.kind for one in province.receipts(police) if one.issued_by == PROVINCE]
-    assert kinds == [ReceiptKind.ACCEPTED if is_delivered else ReceiptKind.REFUSED]
+    assert own_kinds(province) == [ReceiptKind.ACCEPTED if is_delivered else ReceiptKind.REFUSED]
+
+
+def test_c18_c23_for_what_is_delivered_a_doubtful_clock_issues_no_accepted_either(
+    province: Province, saved: Path
+) -> None:
+    restore(province, saved)
+    sealed = unlawful(province)
+    told_by_both(province, sealed, is_delivered=True)
+    finish(province, court(province))
+    province.police.send(sealed)
+    province.network.clock.jump(7200)
+    node(province).step()
+    node(province).step()
+    assert [reason for _, reason in province.arrivals()] == ["clock-jumped"]
+    assert own_kinds(province) == []
