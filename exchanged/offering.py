@@ -43,7 +43,7 @@ from exchanged.states import DestinationState, Event
 from exchanged.unread import Unread
 from exchanged.untaken import Untaken
 from packet_spec.identity import sha256_hex
-from packet_spec.limits import WAYBILL_BYTES
+from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
 from packet_spec.model import ItemKind
 from packet_spec.signing import PrivateKey, new_hasher
 from packet_spec.ustar import member_size
@@ -59,6 +59,8 @@ from packet_spec.waybill_model import (
 
 SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
+# Of what waits, where all of it must wait for the order of its cases.
+_LOOK_AT_MOST: Final = 4 * BATCH_ITEMS
 # At most what a waybill takes without items and exceptions, for an item, and for a blob that it names.
 _WAYBILL_HEAD_BYTES: Final = 4096
 _ITEM_LINE_BYTES: Final = 320
@@ -183,21 +185,29 @@ class Offering:
 
     # composing
 
-    def _plan(self, current: Acknowledgement | None) -> tuple[list[_Planned], float | None]:
-        """The items of the next batch, hashed and measured, within the limits of one batch."""
+    def _plan(
+        self, current: Acknowledgement | None, look_at: int = 0
+    ) -> tuple[list[_Planned], float | None]:
+        """The items of the next batch, hashed and measured, within the limits of one batch.
+
+        ``look_at``: so much of what waits is looked at, when all before it must wait for its order.
+        """
         connection = self.link.ledger.read()
         limits = self.link.limits
+        look_at = look_at or limits.batch_items
         is_restoring = restoring.is_going_on(connection)
-        rows = batches.due(connection, self.link.name, limits.batch_items, is_restoring=is_restoring)
+        rows = batches.due(connection, self.link.name, look_at, is_restoring=is_restoring)
         asked = (row for row in rows if row.kind is ItemKind.PACKET)
         found = {row.id: self._putting.with_bytes(packets.get(connection, row.reference)) for row in asked}
         if done := [row for row in rows if row.id in found and needs_no_offer(row, found[row.id])]:
             self.link.ledger.write(lambda transaction: self._withdraw(transaction, done))
-            return self._plan(current)
+            return self._plan(current, look_at)
         if not rows:
             return [], None
         again = {row.id for row in rows if row.again}
         allowed, waits = self._order.allowed(found, again, self._open())
+        if len(rows) == look_at < _LOOK_AT_MOST and found.keys() - allowed == {row.id for row in rows}:
+            return self._plan(current, 2 * look_at)
         planned: list[_Planned] = []
         head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
@@ -213,7 +223,7 @@ class Offering:
             line = item_bytes(entry.item)
             lines -= line
             room -= line + member_size(entry.item.size)
-            if min(lines, room) < 0 and planned:
+            if planned and (min(lines, room) < 0 or len(planned) == limits.batch_items):
                 break
             planned.append(entry)
         return planned, waits

@@ -125,6 +125,22 @@ def test_c15_when_it_is_decided_the_link_is_woken_for_who_waits_behind_it(
     assert link in woken["accepted"]
 
 
+def test_c15_however_many_wait_behind_a_large_packet_others_go_past_them(world: Network) -> None:
+    """More of its case than a batch holds, at the head of the queue."""
+    sender = world.nodes[POLICE]
+    sender.close()
+    sender.config = replace(sender.config, limits=replace(sender.config.limits, batch_items=2))
+    sender.open()
+    case = drop(world, "1-large", LARGE)
+    rounds(world, 4)
+    for number in range(3):
+        drop(world, f"2-later-{number}", LARGE, case=case, seed=2 + number, video=False)
+        rounds(world, 2)
+    drop(world, "3-other", SMALL, seed=20)
+    rounds(world, 8)
+    assert delivered(world) == [SMALL]
+
+
 def test_c15_behind_a_large_packet_nobody_waits_for_longer_than_the_limit(world: Network) -> None:
     """Counted from when it was handed over: how long it took to get there says nothing of its check."""
     drop_case(world, together=True)
