@@ -28,6 +28,7 @@ from exchanged.ledger.log_entries import Asked, Entry, Told
 from exchanged.ledger.log_tree import Tree, size_of
 from exchanged.ledger.log_verify import OWN_HEAD
 from exchanged.ledger.times import moment, stamp
+from exchanged.log_watch import counts
 from exchanged.receipts import Statements
 from exchanged.trust import Trust
 from packet_spec.directory import find_key, key_valid_at
@@ -125,7 +126,10 @@ class LogTelling:
             if listed is not None:
                 agencies.setdefault(listed.node, []).append(agency)
         requests = {each.node: each for each in log_entries.asked(connection, _REQUESTS)}
-        recoveries = log_entries.recoveries(connection, self._node)
+        # One that only earlier roots signed, nobody could verify: it waits for the signatures of these.
+        recoveries = [
+            each for each in log_entries.recoveries(connection, self._node) if counts(each[1], directory)
+        ]
         told = log_entries.all_told(connection)
         fronts = {node.code for node in directory.nodes if node.role is NodeRole.FRONTEND}
         newest = recoveries[-1][0] if recoveries else 0

@@ -30,7 +30,7 @@ from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.trust import Trust
 from packet_spec.authority import check_log_authority
-from packet_spec.errors import SchemaError
+from packet_spec.errors import FormatError, SchemaError, SignatureError
 from packet_spec.log_entry import entry_bytes
 from packet_spec.log_head import LogHead, decode_log_head, open_log_head
 from packet_spec.log_recovery import LogRecovery, decode_log_recovery, open_log_recovery
@@ -216,8 +216,14 @@ class LogWatch:
         is_own = recovery.node == self._node
         if is_own:
             _require_own(transaction.connection, recovery)
-        if log_entries.keep_recovery(transaction, recovery.node, document) is None:
+        kept = log_entries.recovery_of(transaction.connection, recovery.node, document)
+        if kept is not None and counts(kept, directory):
             return False
+        if kept is None:
+            log_entries.keep_recovery(transaction, recovery.node, document)
+        else:
+            # The roots changed, and those of now signed it too: whoever could not verify it is told again.
+            log_entries.replace_recovery(transaction, recovery.node, document)
         if is_own:
             for node, told in log_entries.all_told(transaction.connection).items():
                 size = min(told.size, recovery.excused_above)
@@ -244,6 +250,15 @@ class LogWatch:
             if any(recovery.excuses(head) for head in heads):
                 log_views.settle(transaction, found.id)
         log_views.ask_at_once(transaction, recovery.node)
+
+
+def counts(document: bytes, directory: Directory) -> bool:
+    """A kept recovery statement is signed by enough of the roots that are in force now."""
+    try:
+        open_log_recovery(document, directory.roots, directory.threshold)
+    except (SignatureError, FormatError):
+        return False
+    return True
 
 
 def shown_head(document: bytes) -> str:

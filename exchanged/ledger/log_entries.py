@@ -191,6 +191,24 @@ def keep_recovery(transaction: Transaction, node: str, document: bytes) -> int |
     return cursor.lastrowid if cursor.rowcount == 1 else None
 
 
+def recovery_of(connection: sqlite3.Connection, node: str, document: bytes) -> bytes | None:
+    """What is kept of the statement in ``document``, with whatever signatures it bears."""
+    said = sha256_hex(split_signed(document)[0])
+    row = connection.execute(
+        "SELECT document FROM log_recovery WHERE node = ? AND digest = ?", (node, said)
+    ).fetchone()
+    return None if row is None else bytes(row["document"])
+
+
+def replace_recovery(transaction: Transaction, node: str, document: bytes) -> None:
+    """The same statement with signatures that count now. Its number is the newest: it is told again."""
+    transaction.execute(
+        "UPDATE log_recovery SET id = (SELECT max(id) + 1 FROM log_recovery), taken_at = ?, document = ?"
+        " WHERE node = ? AND digest = ?",
+        transaction.stamp, document, node, sha256_hex(split_signed(document)[0]),
+    )  # fmt: skip
+
+
 def recoveries(connection: sqlite3.Connection, node: str) -> tuple[tuple[int, bytes], ...]:
     """Number and bytes of every recovery statement about ``node``'s log, oldest first."""
     rows = connection.execute("SELECT id, document FROM log_recovery WHERE node = ? ORDER BY id", (node,))
