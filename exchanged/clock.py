@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Final, Protocol
+
+STEADY_TIME: Final = SimpleNamespace(time=time.monotonic, sleep=time.sleep)
+"""In the place of ``time`` in a library that counts time-outs by a wall clock, which may jump."""
 
 
 class Clock(Protocol):

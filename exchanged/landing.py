@@ -44,13 +44,12 @@ from packet_spec.errors import (
     UnknownKeyError,
     VersionError,
 )
-from packet_spec.limits import BATCH_BYTES, MIB
+from packet_spec.limits import BATCH_BYTES
 from packet_spec.model import Edition, KeyUse
 from packet_spec.waybill import SPEAKS
 from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
-_ALWAYS_TAKEN_BYTES: Final = 1 * MIB
 
 
 @dataclass(slots=True)

@@ -61,6 +61,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "folder-unusable": Fault.OURS,
     "no-space": Fault.OURS,
     "key-file-unusable": Fault.OURS,
+    "key-not-given": Fault.OURS,
     "configuration-unusable": Fault.OURS,
     "file-operation-failed": Fault.OURS,
     "no-directory": Fault.OURS,

@@ -19,18 +19,16 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from types import SimpleNamespace
 from typing import Any, Final, Protocol, TypeVar
 
 import pebble.pool.process
 from pebble import ProcessExpired, ProcessPool
 
-from exchanged.clock import Clock, SystemClock
+from exchanged.clock import STEADY_TIME, Clock, SystemClock
 from exchanged.errors import WorkerDiedError
 from exchanged.slow_lane import Done, Piece, SlowLane, takes_long
 from exchanged.worker import OUT_OF_MEMORY, Failed, begin, each, ready
@@ -61,8 +59,7 @@ B = TypeVar("B")
 
 # The library counts time-outs by the wall clock, which may jump: forward, and whatever is at work has run out
 # of time, which counts as a crash; backward, and what hangs never has.
-_STEADY: Final = SimpleNamespace(time=time.monotonic, sleep=time.sleep)
-pebble.pool.process.time = _STEADY  # type: ignore[assignment, attr-defined]
+pebble.pool.process.time = STEADY_TIME  # type: ignore[assignment, attr-defined]
 
 
 class WorkPool(Protocol):

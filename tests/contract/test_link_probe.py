@@ -72,7 +72,7 @@ def test_how_far_it_came_and_who_has_to_act(link: LinkConfig, server: SftpServer
     names, last = steps(replace(link, key=tmp_path / "unknown"))
     assert (names[-1], said(last)) == ("login", ("login-refused", "theirs"))
     names, last = steps(replace(link, key=tmp_path / "missing"))
-    assert (names[-1], said(last)) == ("connect", ("key-file-unusable", "ours"))
+    assert (names[-1], said(last)) == ("connect", ("key-not-given", "ours"))
     names, last = steps(replace(link, mailbox="/nowhere"))
     assert (names[-1], said(last)) == ("list-down", ("remote-refused", "theirs"))
 

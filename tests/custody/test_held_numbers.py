@@ -67,7 +67,7 @@ def test_c5_a_held_batch_without_room_at_the_next_start_is_not_acknowledged(
     path.write_bytes(good)
     fetch = Spool.free_bytes
     monkeypatch.setattr(Spool, "free_bytes", lambda self: 0)
-    monkeypatch.setattr("exchanged.landing._ALWAYS_TAKEN_BYTES", 0)
+    monkeypatch.setattr("exchanged.blob_fetching._ALWAYS_TAKEN_BYTES", 0)
     start_again(province)
     news(province)
     assert told(province) == (1, [(1, ExceptionKind.HELD)])
