@@ -58,7 +58,8 @@ def run_row(
     began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     if lacking := missing(row):
         return Result(not_run=f"this machine has no {', '.join(lacking)}", began=began)
-    left = kept.place(row.name) if kept is not None and row.resumes else None
+    shelf = kept if row.resumes else None
+    left = None if shelf is None else shelf.place(row.name)
     free = shutil.disk_usage(work_folder()).free
     room = max(row.room, row.full_room if full else 0)
     # One that goes on has taken a part of its room already.
@@ -69,12 +70,12 @@ def run_row(
     busy, others = busy_cores(), _children()
     if left is not None:
         tell(f"goes on in {left}")
-    with _folder(row, kept) as folder:
+    with _folder(row, shelf) as folder:
         try:
             result = row.work(Run(folder, full, tell, packets))
         except Exception as error:  # noqa: BLE001 - whatever it was, the next row shall run
             last = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
-            if kept is not None and row.resumes:
+            if shelf is not None:
                 last += f"; the same call goes on in {folder}, with --again it begins anew"
             result = Result(broken=last)
         finally:
@@ -136,9 +137,9 @@ def _run_each(
 
 
 @contextmanager
-def _folder(row: Row, kept: Kept | None) -> Iterator[Path]:
-    if kept is not None and row.resumes:
-        yield kept.place(row.name) or kept.make_place(row.name)
+def _folder(row: Row, shelf: Kept | None) -> Iterator[Path]:
+    if shelf is not None:
+        yield shelf.place(row.name) or shelf.make_place(row.name)
         return
     folder = new_folder(row.name)
     _made.append(folder)

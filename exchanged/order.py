@@ -48,11 +48,11 @@ def choose(candidates: Sequence[Candidate], now: datetime, wait_seconds: float) 
     waits: list[float] = []
     for candidate in candidates:
         stream = (candidate.case_key, candidate.receiver)
+        is_behind_blobs = stream in behind_blobs
         # What it waits for is only offered now.
-        waited = 0.0 if stream in behind_blobs else (now - candidate.since).total_seconds()
-        must_wait = candidate.has_open_named or (
-            bool(candidate.case_key) and stream in blocked | behind_blobs
-        )
+        waited = 0.0 if is_behind_blobs else (now - candidate.since).total_seconds()
+        is_behind = bool(candidate.case_key) and (is_behind_blobs or stream in blocked)
+        must_wait = candidate.has_open_named or is_behind
         if must_wait and 0 <= waited < wait_seconds:
             waits.append(wait_seconds - waited)
             blocked.add(stream)

@@ -262,6 +262,9 @@ _TARGETS: Final[dict[tuple[type[State], State, Event], State]] = {
     for transition in TRANSITIONS
 }
 
+UNTAKEN: Final = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
+"""Drops that still wait for what becomes of them."""
+
 FINAL_DESTINATIONS: Final = frozenset(
     {
         _D.PASSED_ON,

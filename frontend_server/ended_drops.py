@@ -17,13 +17,12 @@ from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, NameTakenError
 from exchanged.ledger import Ledger, Transaction, drops
 from exchanged.ledger.drops import DropRow, Original, Outcome
-from exchanged.states import DropState, Event
+from exchanged.states import UNTAKEN, Event
 from frontend_server.folders import OUTBOX, AgencyFolders
 from frontend_server.originals import IN_TRANSIT
 from frontend_server.outbox import observe
 from frontend_server.told import read_status
 
-OPEN: Final = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 _TRANSIT: Final = re.compile(re.escape(IN_TRANSIT) + "([0-9]+)")
 _ZIP: Final = b"PK"
 _TWINS: Final = ("", *(f"-{number}" for number in range(2, 100)))
@@ -37,9 +36,9 @@ def forget_ended(ledger: Ledger, folders: AgencyFolders) -> None:
     with folders.opened(OUTBOX) as outbox:
         lying = _names(outbox)
     for row in drops.waiting(ledger.read()).values():
-        if row.state in OPEN and row.name not in lying:
+        if row.state in UNTAKEN and row.name not in lying:
             status = read_status(folders.status / f"{row.status_name}.status.xml")
-            if status is not None and status.state not in {state.value for state in OPEN}:
+            if status is not None and status.state not in {state.value for state in UNTAKEN}:
                 ledger.write(partial(_forget, row=row, ended=status.state))
 
 

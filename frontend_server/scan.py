@@ -13,9 +13,8 @@ from functools import partial
 from exchanged.config import DropProfile
 from exchanged.ledger import Ledger, Transaction, drops
 from exchanged.ledger.drops import DropRow, Original, Outcome
-from exchanged.states import Event
+from exchanged.states import UNTAKEN, Event
 from frontend_server import taking
-from frontend_server.ended_drops import OPEN
 from frontend_server.outbox import Observation, OutboxListing, drop_names, marker_name, observe
 from packet_spec.names import status_name
 
@@ -80,7 +79,7 @@ def _look(
 def _tell_absent(ledger: Ledger, listing: OutboxListing, rows: Mapping[bytes, DropRow]) -> None:
     """Drops that were taken back before they were taken, and strange things that went away."""
     gone = [row for name, row in rows.items() if name not in listing.names]
-    withdrawn = [row for row in gone if row.state in OPEN]
+    withdrawn = [row for row in gone if row.state in UNTAKEN]
     strange = [row for row in gone if row.original is Original.KEPT]
     if withdrawn or strange:
         ledger.write(lambda tx: _write_absent(tx, withdrawn, strange))

@@ -20,13 +20,11 @@ from typing import Final
 
 from certainty.shard import Outcome, Run
 from certainty.sweep.calls import Decide
-from certainty.sweep.judging import judged
-from certainty.sweep.points import At, shuffled, spread
 from certainty.sweep.pool import Result, each
-from certainty.sweep.recovering import OnUp, Twice, drawn, killed_again
+from certainty.sweep.recovering import OnUp, Twice, by_lot, killed
 from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
-from certainty.sweep.tally import Tally, result_of
+from certainty.sweep.tally import Tally
 from certainty.sweep.world import ROLES, World
 
 GOAL_SECONDS: Final = 5.0
@@ -38,10 +36,7 @@ def sweep(role: str, run: Run) -> Iterator[Outcome]:
     with ready(run, ROLES[role]) as layouts:
         made = layouts[ROLES[role]]
         every = made.cases([role])
-        # In a full run by lot, so that what is left out for want of time is spread as well.
-        cases: list[Case | Twice] = list(spread(every, _QUICK) if run.quick else every)
-        cases += drawn(every, run.seed, quick=run.quick)
-        cases = shuffled(cases, run.seed)
+        cases = by_lot(every, run, _QUICK)
         tally = Tally(each(run, made.world, cases, partial(_one, made), "power cut at"))
         what = f"{len(every)} points of the {role}"
         yield tally.outcome("F03", len(cases), what, GOAL_SECONDS, start_seconds())
@@ -62,12 +57,7 @@ def _staged(
 
 
 def _one(made: Ready, world: World, case: Case | Twice) -> Result:
-    staged = partial(_staged, made)
-    if isinstance(case, Twice):
-        return killed_again(made, staged, world, case)
-    at = At(case.point.number)
-    stage = staged(world, case, str(case), at, None, lambda: None)
-    return result_of(case, at, judged(stage, made.views[case.beginning], str(case)))
+    return killed(made, partial(_staged, made), world, case)
 
 
 def _cut(world: World, codes: tuple[str, ...]) -> None:

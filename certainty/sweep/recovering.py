@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from certainty.shard import Violation
+from certainty.shard import Run, Violation
 from certainty.sweep.calls import Decide
 from certainty.sweep.judging import judged
-from certainty.sweep.points import At, Recorder, chosen
+from certainty.sweep.points import At, Recorder, chosen, shuffled, spread
 from certainty.sweep.pool import Result
 from certainty.sweep.stage import CaseOverError, Stage
 from certainty.sweep.sweeping import Case, Ready
+from certainty.sweep.tally import result_of
 from certainty.sweep.world import World
 
 OnUp = Callable[[], object]
@@ -53,6 +54,25 @@ def drawn(every: Sequence[Case], seed: int, *, quick: bool) -> list[Twice]:
     rng = random.Random(f"again {seed}")
     most = min(len(every), QUICK if quick else FULL)
     return [Twice(case, rng.getrandbits(32)) for case in rng.sample(every, most)]
+
+
+def by_lot(every: Sequence[Case], run: Run, quick: int) -> list[Case | Twice]:
+    """All points, in the quick set a fixed spread of so many, and some that die in their start as well.
+
+    In a full run by lot, so that what is left out for want of time is spread as well.
+    """
+    cases: list[Case | Twice] = list(spread(every, quick) if run.quick else every)
+    cases += drawn(every, run.seed, quick=run.quick)
+    return shuffled(cases, run.seed)
+
+
+def killed(made: Ready, staged: Staged, world: World, case: Case | Twice) -> Result:
+    """One case: a death at its point, and what outsiders see afterwards."""
+    if isinstance(case, Twice):
+        return killed_again(made, staged, world, case)
+    at = At(case.point.number)
+    stage = staged(world, case, str(case), at, None, lambda: None)
+    return result_of(case, at, judged(stage, made.views[case.beginning], str(case)))
 
 
 def killed_again(made: Ready, staged: Staged, world: World, twice: Twice) -> Result:

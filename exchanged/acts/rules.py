@@ -26,7 +26,7 @@ from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import stamp
-from exchanged.states import FINAL_DESTINATIONS, ArrivalState, DestinationState, DropState
+from exchanged.states import FINAL_DESTINATIONS, UNTAKEN, ArrivalState, DestinationState, DropState
 from packet_spec.errors import DecryptionKeyMissingError, RevokedSinceError
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
@@ -39,7 +39,6 @@ NOT_STAGED: Final = frozenset({_D.ARRIVED, _D.ON_HOLD})
 GIVEN_UP_WHEN_ARRIVED: Final = frozenset({RevokedSinceError.reference, DecryptionKeyMissingError.reference})
 """Why the delivery of a packet may be given up: it waits for what may never come."""
 
-_UNTAKEN = frozenset({DropState.SEEN, DropState.INCOMPLETE, DropState.HELD})
 
 
 def nobody_answers(_connection: Connection, _key: PacketKey) -> Obstacle | None:
@@ -232,7 +231,7 @@ def _hold_arrival(row: ArrivalRow, fields: Mapping[str, str]) -> Verdict:
 
 
 def _drop(act: Act, row: DropRow) -> Verdict:
-    if row.state not in _UNTAKEN or row.original not in (Original.OUTBOX, Original.KEPT):
+    if row.state not in UNTAKEN or row.original not in (Original.OUTBOX, Original.KEPT):
         return _no(Obstacle.DROP_ENDED, state=row.state.value)
     if act is Act.REQUEUE and row.state is DropState.HELD:
         return _no(Obstacle.HELD_DROP, held_by=row.reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import ForeignVolumeError
 from frontend_server.removal import Remover
 from tests.support.asking import Operator, operator
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.network import COURT, POLICE, PROVINCE
 from tests.support.outbox import SendingFrontend
 from tests.support.restored_folders import (
     delivered,
@@ -29,13 +28,6 @@ from tests.support.restored_folders import (
 )
 from tests.support.restoring import World
 from tests.support.traffic import drop_packet
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
-        network.run()
-        yield World(network, 1)
 
 
 def refused(world: World) -> list[str]:

@@ -59,13 +59,6 @@ def marked(tmp_path: Path) -> Iterator[World]:
         yield World(network, 1)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with network_of(tmp_path) as network:
-        network.run()
-        yield World(network, 1)
-
-
 # --- which originals are forgotten ---------------------------------------------------------------
 
 

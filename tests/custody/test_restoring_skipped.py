@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from exchanged.trace_values import Because, Holder, Holding, Viewpoint
 from packet_spec.identity import PacketKey
 from packet_spec.model import ReceiptKind
 from tests.support.acting import act, outcomes
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE
 from tests.support.restored_folders import (
     delivered,
     events,
@@ -28,13 +27,6 @@ from tests.support.restored_folders import (
 from tests.support.restoring import World
 
 ACCEPTED, DELIVERED, SIGNED = ReceiptKind.ACCEPTED, ReceiptKind.DELIVERED, ReceiptKind.SIGNED
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
-        network.run()
-        yield World(network, 1)
 
 
 def send_as_far_as(world: World, kind: ReceiptKind) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,16 +16,9 @@ from exchanged.ledger import packets, restoring
 from packet_spec.delivery import decode_delivery
 from packet_spec.identity import PacketKey
 from tests.support.acting import act, outcomes
-from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Network, small_plan
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
 from tests.support.restoring import World, accepted_times, check_books
 from tests.support.traffic import drop_packet
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
-        network.run()
-        yield World(network, 1)
 
 
 def send(world: World, reference: str = "R-1", **changes: object) -> Path:

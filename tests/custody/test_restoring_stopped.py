@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exchanged.acts.values import Act
-from tests.support.network import COURT, POLICE, PROCURATORATE, Network, small_plan
+from tests.support.network import POLICE
 from tests.support.restored_folders import (
     NOT_POSSIBLE,
     delivered,
@@ -26,13 +25,6 @@ from tests.support.restored_folders import (
     status,
 )
 from tests.support.restoring import World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE, COURT)) as network:
-        network.run()
-        yield World(network, 1)
 
 
 @pytest.mark.parametrize("reuse", [False, True], ids=["alone", "its name was used again"])
