@@ -39,6 +39,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BATCH = "00000001-0123456789abcdef.batch"
 POLICE, OTHER, PROCURATORATE = "620199-01-00", "620199-02-00", "620199-03-00"
 PATIENCE_SECONDS = 60
+# A ring comes at least every 60 s (C7); killed and ending processes take their time as well.
+FREED_SECONDS = 75
 HONEST, FALSE = b"honest " * 50_000, b"false! " * 50_000
 
 
@@ -260,14 +262,16 @@ def test_an_account_that_turns_a_landed_batch_changes_nothing(lab: Lab, tmp_path
 
 
 def test_a_killed_front_end_leaves_no_process_at_the_province(lab: Lab) -> None:
-    """The province rings in every scan (every 5 s in a lab), also when there is nothing to tell (C7)."""
+    """The province rings at least once a minute, also when there is nothing to tell (C7)."""
     accounts = read_accounts(lab.layout)
     assert accounts is not None
     account = accounts.agencies[POLICE]
     wait_for(lambda: len(processes_of(account)) == 3, "login, files and bell")
     lab.kill_node(POLICE)
-    wait_for(lambda: not processes_of(account), "the waiter at the bell to end", 20)
-    lab.start_node(POLICE)
+    try:
+        wait_for(lambda: not processes_of(account), "the waiter at the bell to end", FREED_SECONDS)
+    finally:
+        lab.start_node(POLICE)
 
 
 def test_an_account_that_fills_its_up_stops_nobody_else(lab: Lab, tmp_path: Path) -> None:
