@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from exchanged.ledger.restoring import RESTORING
+from exchanged.ledger.node_values import RESTORING
 from exchanged.ledger.transaction import Transaction
 
 _PREFIX: Final = "owner-"

@@ -12,6 +12,7 @@ from typing import Final
 
 from exchanged.ledger import answering, batches, packets, search, spool
 from exchanged.ledger.log_tree import size_of
+from exchanged.ledger.node_values import RESTORED_AT, RESTORED_LOG, RESTORED_SINCE, RESTORING
 from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
@@ -20,14 +21,6 @@ from packet_spec.errors import FormatError
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
 from packet_spec.restoring import KnownPacket, Numbers, Stream
-
-RESTORING: Final = "restoring"
-"""A value of the node: ``yes`` from the restore until its neighbours have given back what it forgot."""
-RESTORED_AT: Final = "restored-at"
-RESTORED_SINCE: Final = "restored-since"
-"""Since when this node may have forgotten: when its backup was made, by its own clock."""
-RESTORED_LOG: Final = "restored-log"
-"""How many entries its own Merkle log had then."""
 
 
 class PeerState(StrEnum):

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from exchanged.clock import Clock
-from exchanged.durable import NO_CRASH, CrashPoints
 from exchanged.errors import (
     FileOperationError,
     LedgerAheadError,
@@ -36,6 +35,7 @@ from exchanged.exhausted import exhausted
 from exchanged.ledger import forms
 from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
+from exchanged.volume import NO_CRASH, CrashPoints
 from packet_spec.errors import ExchangeError
 
 # For so long a lock of somebody else is waited for.
