@@ -181,7 +181,7 @@ def set_aside(tools: GivingUpTools, row: ArrivalRow | PacketRow) -> Path:
     parts = {
         digest: (generation, blobs.live_size(connection, digest) or 0)
         for digest in digests
-        if (generation := blobs.live_generation(connection, digest)) is not None
+        if (generation := blobs.kept_generation(connection, digest)) is not None
     }
     size = bytes_at.length + sum(each for _, each in parts.values())
     if tools.files.free_bytes(tools.data_dir) - size < tools.keep_free:
