@@ -35,6 +35,7 @@ STEPS: Final = (
     "0022-hops",
     "0023-given",
     "0024-rotten",
+    "0025-seal-numbers",
 )
 """All of them, in order."""
 

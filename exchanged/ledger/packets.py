@@ -84,19 +84,6 @@ def find_same_content(
     return None if row is None else packet_row(row)
 
 
-def find_fork(connection: sqlite3.Connection, seal: Seal, seal_digest: str) -> PacketKey | None:
-    """Another packet that bears the same (sender, incarnation, sequence): a fork (C15).
-
-    Only one whose seal was here: what neighbours told after a restore convicts nobody (C23).
-    """
-    row = connection.execute(
-        "SELECT sender, packet_id FROM packet WHERE sender = ? AND incarnation = ? AND sequence = ?"
-        " AND seal_digest <> ? AND EXISTS (SELECT 1 FROM seal WHERE seal.digest = packet.seal_digest)",
-        (seal.key.sender, seal.incarnation, seal.sequence, seal_digest),
-    ).fetchone()
-    return None if row is None else PacketKey(row["sender"], row["packet_id"])
-
-
 def insert(
     transaction: Transaction,
     seal: Seal,
