@@ -131,7 +131,7 @@ def _sent(tx: Transaction, number: int, seal: Seal, where: SpoolRange, province:
     """A drop that was taken, sealed, handed over, admitted there, and delivered."""
     name = f"drop-{number:08d}"
     drop = drops.register(tx, DropIdentity(name.encode(), 1, number, 20_000, number, f"{number:x}"), name)
-    seals.keep(tx, digest_of(number, 2), _SEAL + f"{number}".encode(), _SIGNATURE)
+    seals.keep(tx, seal, digest_of(number, 2), _SEAL + f"{number}".encode(), _SIGNATURE)
     row = _insert(tx, number, seal, where, "")
     packets.add_destination(tx, row, seal.receiver, DestinationState.QUEUED, province)
     batches.enqueue(tx, province, ItemKind.PACKET, row)

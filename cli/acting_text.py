@@ -110,6 +110,8 @@ COMMANDS: Final = {
 
 def sentence(entry: Entry) -> str:
     """What came of the act on one subject, or what stands in its way."""
+    if entry.obstacle is Obstacle.CHANGED and not entry.fields.get("state"):
+        return _("it was judged, or given up, since you looked, and waits no more")
     text = OUTCOMES[entry.outcome] if entry.outcome else OBSTACLES[entry.obstacle or Obstacle.CHANGED]
     fields = _Fields({name: _particular(name, value) for name, value in entry.fields.items()})
     if entry.outcome and entry.outcome.startswith("discarded"):

@@ -98,6 +98,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "receipt-without-authority": "a receipt of somebody who may not issue it: {kind}",
     "receipt-contradicted": "a receipt of {by} contradicts what is known here: {kind}",
     "case-joined": "two cases are one now",
+    "bytes-rotten": "the file {file} has changed on the disk of this node",
+    "bytes-mended": "the file {file} is whole again",
     "retention": "cleaned up after its days: {kind}, {count}",
     "notice-raised": "notice {notice} given: {reference} ({subject})",
     "notice-over": "notice {notice} is over: {reference} ({subject})",
@@ -137,6 +139,7 @@ SENTENCES: Final[Mapping[str, str]] = {
 # was not sent again wants another answer for each reason: kind and reason.
 MOVES: Final[Mapping[str, str]] = {
     "hold on-hold": "put on hold by an operator",
+    "hold bytes-rotten": "put on hold, because its stored bytes are no longer what they were",
     "release queued": "released by an operator",
     "sent-again-not-possible name-taken": (
         "drop {drop} in sent/ is not sent again after the restore: its name is taken in the outbox"
@@ -172,7 +175,7 @@ def event_words(event: ChainEvent) -> str:
             operator=operator, act=f"{act} {_particulars(rest)}".strip()
         )
         return _("{what}; reason: {reason}").format(what=words, reason=reason) if reason else words
-    narrower = (MOVES.get(f"{event.kind} {event.detail.get(each)}") for each in ("to", "why"))
+    narrower = (MOVES.get(f"{event.kind} {event.detail.get(each)}") for each in ("why", "to"))
     sentence = next(filter(None, narrower), None) or SENTENCES.get(event.kind)
     if sentence is None or any(name not in event.detail for name in _NAMES.findall(sentence)):
         return f"{event.kind} {_particulars(event.detail)}".strip()

@@ -53,7 +53,7 @@ _WHERE_NOW: Final = {
 }
 _KNOWN_BY: Final = {
     Because.NOT_OFFERED: "it is queued here and was not offered to the next node",
-    Because.ON_HOLD: "an operator of this node put it on hold",
+    Because.ON_HOLD: "it is on hold at this node: an operator said so, or its stored bytes are rotten",
     Because.NOT_ACKNOWLEDGED: "it was offered, and the neighbour has not acknowledged it",
     Because.NOT_JUDGED: "it landed here and is not judged",
     Because.LACKS_BLOBS: "a large part is missing here, so custody stays with the neighbour",

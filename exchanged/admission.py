@@ -14,7 +14,7 @@ from pathlib import Path
 from exchanged import forks
 from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
-from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets, restoring
+from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets, restoring, seals
 from exchanged.ledger.awaited import Awaited
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
@@ -106,7 +106,7 @@ class Admission:
         if examined.unseen:
             # It lies here now, but nobody has looked into it: it came while the packet was examined.
             raise Held("document-unseen", _DOCUMENT_AGAIN_SECONDS)
-        if packets.find_fork(transaction.connection, seal, examined.seal_digest) is not None:
+        if seals.is_fork(transaction.connection, seal, examined.seal_digest):
             if sender.node == self.links.peer_of(row.link) and row.reason != _FORK:
                 forks.mark(transaction, row.link, forks.Conflict.SEAL, seal.incarnation)
             hold(transaction, row, _FORK)

@@ -227,7 +227,7 @@ class Judge:
         return tuple(
             StoredBlob(digest, str(self._tools.blobs.path(digest, generation)), size)
             for digest, size in blobs.named_by(connection, row.id).items()
-            if (generation := blobs.live_generation(connection, digest)) is not None
+            if (generation := blobs.kept_generation(connection, digest)) is not None
         )
 
     def _origin(self, row: ArrivalRow) -> str:

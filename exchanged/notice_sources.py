@@ -13,7 +13,7 @@ from typing import Final
 from exchanged import forks
 from exchanged.config import NoticesConfig
 from exchanged.disk_floor import DiskFloor
-from exchanged.ledger import Connection, Ledger, batches, log_views, notices, restoring
+from exchanged.ledger import Connection, Ledger, batches, log_views, notices, restoring, rotten
 from exchanged.ledger.notices import Group
 from exchanged.ledger.times import moment
 from exchanged.link_health import DAMAGED_HERE, DAMAGED_THERE
@@ -93,6 +93,7 @@ class Watch:
             *self._late(connection, now),
             *self._broken_links(connection, now),
             *self._damaged(connection, now),
+            *self._rotten(connection),
             *self._two_of_one(connection),
             *self._restored(connection, now),
             *self._expired(connection, now),
@@ -165,6 +166,17 @@ class Watch:
                 values = {"where": where.en, "where_zh": where.zh, "event": event}
                 values |= {"link": link, "at": shown(moment(last))}
                 yield Matter("batch-damaged", link, NoticeLevel.ALARM, values)
+
+    def _rotten(self, connection: Connection) -> Iterator[Matter]:
+        """Stored files whose bytes are not what they were, while packets wait for them."""
+        found = rotten.waited_for(connection, NOTICE_PACKETS)
+        if not found:
+            return
+        files = {each.file for each in found}
+        waiting = tuple(dict.fromkeys(key for each in found for key in each.packets))
+        # Not which files: the name of a large part is a digest, and notices hold none (C9).
+        values = {"since": shown(found[0].since)}
+        yield Matter("bytes-rotten", "", NoticeLevel.ALARM, values, len(files), waiting[:NOTICE_PACKETS])
 
     def _two_of_one(self, connection: Connection) -> Iterator[Matter]:
         """Two nodes under one name, the neighbour's or ours, or a node on an older ledger (C15)."""

@@ -162,6 +162,22 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
                 " exchangectl event list --kind {event}",
             ),
         ),
+        "bytes-rotten": Words(
+            Bilingual(
+                "本机保存的 {count} 个文件内容已变（磁盘损坏或被改动），{since} 起发现；"
+                "等待它们的数据包没有发出。",
+                "{count} files that this node stores have changed on its disk, as found since {since}. What"
+                " waits for them is not sent.",
+            ),
+            Bilingual(
+                "请先检查磁盘。文件名见 exchangectl event list --kind bytes-rotten；"
+                "请从备份（大附件也可用 sent/ 中的原件）按原名恢复到 data_dir 之下。大附件随后自动继续，"
+                "暂缓的数据包请运行：exchangectl queue release ID --reason TEXT",
+                "Check the disk first. The files are named by: exchangectl event list --kind bytes-rotten."
+                " Put each back below data_dir from a backup, or a large part from the original in sent/. A"
+                " part then goes on by itself, a packet with: exchangectl queue release ID --reason TEXT",
+            ),
+        ),
         "neighbour-forked": Words(
             Bilingual(
                 "链路 {link} 的对方自相矛盾（{conflict}）：有两个节点用同一身份运行，或对方用了旧台账。"

@@ -35,7 +35,6 @@ from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, batch_name, blo
 from exchanged.order import needs_no_offer
 from exchanged.published import lacked_here, published_for, published_source
 from exchanged.putting import Putting
-from exchanged.ranges import SpoolRange
 from exchanged.resigning import sign_anew
 from exchanged.routing import may_leave_blobs_out
 from exchanged.settling import Settling
@@ -45,7 +44,7 @@ from exchanged.untaken import Untaken
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
 from packet_spec.model import ItemKind
-from packet_spec.signing import PrivateKey, new_hasher
+from packet_spec.signing import PrivateKey
 from packet_spec.ustar import member_size
 from packet_spec.waybill import SPEAKS, encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
@@ -212,7 +211,7 @@ class Offering:
         head = _head_bytes(current)
         lines = WAYBILL_BYTES - head
         room = limits.batch_bytes - batch_size(head, _SIGNATURE_BYTES, ())
-        blob_room = BlobRoom(self.link)
+        blob_room, on_hold = BlobRoom(self.link), self._putting.rotten.put_on_hold
         for row in rows:
             packet = found.get(row.id)
             if packet is not None and (row.id not in allowed or not blob_room.takes(packet)):
@@ -226,6 +225,9 @@ class Offering:
             if planned and (min(lines, room) < 0 or len(planned) == limits.batch_items):
                 break
             planned.append(entry)
+        if self._putting.rotten.put_on_hold != on_hold:
+            # What belongs behind it in its case must not go before it.
+            return self._plan(current, look_at)
         return planned, waits
 
     def _opening(self) -> list[_Planned]:
@@ -268,12 +270,14 @@ class Offering:
             if packet.bytes_at is None:
                 return None
             try:
-                digest = self._digest(packet.bytes_at)
+                digest = self._putting.rotten.digest_of(row, packet, packet.bytes_at)
             except VolumeDamagedError:
                 now = self._putting.with_bytes(packets.get(connection, row.reference))
                 if now.bytes_at == packet.bytes_at:
                     raise
                 # It became final, and its bytes went, between looking and reading.
+                return None
+            if digest is None:
                 return None
             item = WaybillItem(
                 ItemKind.PACKET,
@@ -286,13 +290,6 @@ class Offering:
         document = statements.get_document(connection, row.kind.value, row.reference)
         key = statements.key_of(connection, row.kind.value, row.reference)
         return _Planned(row, WaybillItem(row.kind, sha256_hex(document), len(document), key), document)
-
-    def _digest(self, where: SpoolRange) -> str:
-        hasher = new_hasher()
-        with self.link.spool.open_range(where) as reader:
-            for block in reader.blocks():
-                hasher.update(block)
-        return hasher.hexdigest()
 
     def _commit(self, transaction: Transaction, planned: list[_Planned]) -> None:
         """Commit one batch. What was taken back meanwhile is left out."""
@@ -328,7 +325,7 @@ class Offering:
             named.update({blob.digest: blob for blob in entry.item.blobs})
         found: list[tuple[str, int, bool]] = []
         for digest in sorted(named):
-            generation = blobs.live_generation(transaction.connection, digest)
+            generation = blobs.kept_generation(transaction.connection, digest)
             put = not (may_stay and blobs.is_entitled(transaction.connection, digest, self.link.peer))
             found.append((digest, generation or 0, put))
         return found

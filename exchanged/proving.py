@@ -217,7 +217,7 @@ class _Gathering:
             yield from source.blocks()
 
     def _blob(self, key: PacketKey, digest: str, size: int) -> Iterator[bytes]:
-        generation = blobs.live_generation(self._books.connection, digest)
+        generation = blobs.kept_generation(self._books.connection, digest)
         if generation is None:
             raise SealedBytesGoneError("a part of the packet is no longer here", where=str(key))
         path = self._books.data_dir / BLOB_FOLDER / f"{digest}.{generation}"

@@ -21,6 +21,7 @@ from exchanged.ledger import batches, blobs, keeping, packets, statements
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import blob_name
+from exchanged.rotten import RottenBytes
 from exchanged.settling import Settling
 from exchanged.sources import BlobSource
 from exchanged.transport import TURN_SECONDS, Source
@@ -45,10 +46,14 @@ class Putting:
     growing: set[str] = field(default_factory=set)
     is_unfinished: bool = False
     trouble: TransportError | None = None
+    rotten: RottenBytes = field(init=False)
     # The batches that found no room when they were tried last.
     _without_room: set[str] = field(default_factory=set)
     # Of this round: the size of the smallest batch that found no room.
     _no_room_for: int | None = None
+
+    def __post_init__(self) -> None:
+        self.rotten = RottenBytes(self.link)
 
     def begin(self) -> None:
         """A round begins: nothing was refused in it yet."""
@@ -170,7 +175,7 @@ class Putting:
         for digest, named in batches.wanted_blobs(connection, self.link.name).items():
             if digest not in self.settling.again and blob_name(digest) in self.there:
                 continue
-            generation = blobs.live_generation(connection, digest) or named
+            generation = blobs.kept_generation(connection, digest) or named
             found.append((digest, generation, self.link.blobs.size(digest, generation)))
         return sorted(found, key=lambda entry: (entry[2] or 0, entry[0]))
 
@@ -212,7 +217,8 @@ class Putting:
             self.there.discard(name)
             # Done once: a put in several turns must not begin at zero in each of them.
             self.settling.again.discard(digest)
-        if size is None:
+            self.rotten.suspect(digest)
+        if size is None or self.rotten.is_rotten(digest, generation):
             return False
         self.growing.add(name)
         if not self.link.transport.put(name, BlobSource(self.link.blobs, digest, generation, size)):

@@ -19,12 +19,16 @@ _BLOCK: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SpoolRange:
-    """Where bytes lie in the spool: a file (by number and name), an offset and a length in bytes."""
+    """Where bytes lie in the spool: a file (by number and name), an offset and a length in bytes.
+
+    ``digest`` is the SHA-256 that they had when they were flushed; empty where nobody kept it.
+    """
 
     spool: int
     name: str
     start: int
     length: int
+    digest: str = ""
 
 
 class RangeReader:

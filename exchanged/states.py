@@ -176,7 +176,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.OFFERED, _E.HAND_ON, _D.PASSED_ON, "custody passed; a node in between owes nothing more (C5, C14)"
     ),
     Transition(_D.OFFERED, _E.BATCH_BAD, _D.QUEUED, "the batch was unreadable there; offered again (C5)"),
-    Transition(_D.QUEUED, _E.HOLD, _D.ON_HOLD, "an operator said wait: not offered"),
+    Transition(
+        _D.QUEUED, _E.HOLD, _D.ON_HOLD, "an operator said wait, or its stored bytes are rotten: not offered"
+    ),
     Transition(_D.ON_HOLD, _E.RELEASE, _D.QUEUED, "an operator let it go on: offered again"),
     Transition(_D.QUEUED, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),
     Transition(_D.ON_HOLD, _E.CANCEL, _D.CANCELLED, "cancelled before it was first offered (C18)"),

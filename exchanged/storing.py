@@ -81,7 +81,7 @@ def store(
     blobs.refer(transaction, examined.seal.key, named)
     number = _keep(transaction, row, known, examined, state, transit=transit)
     if not transit:
-        seals.keep(transaction, examined.seal_digest, examined.seal_bytes, examined.signature)
+        seals.keep(transaction, examined.seal, examined.seal_digest, examined.seal_bytes, examined.signature)
     if examined.packet is not None:
         search.note_cases(transaction, number, examined.packet.envelope.case_numbers)
     return number

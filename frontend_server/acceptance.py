@@ -213,7 +213,8 @@ class Acceptance:
                 turn_away(tx, candidate, answer)
                 committed.disposed.add(candidate.row.id)
             elif answer == each.answer and store_blobs(tx, each.carried.drop, placed):
-                where = SpoolRange(number, name, each.packet.start, each.packet.length)
+                packet = each.packet
+                where = SpoolRange(number, name, packet.start, packet.length, packet.digest)
                 take(tx, candidate, each.carried, each.packet, answer.packet, where)
                 committed.disposed.add(candidate.row.id)
                 committed.taken.append(each)

@@ -18,7 +18,7 @@ from frontend_server.copying import CopiedDrop
 from packet_spec.identity import PacketKey, sha256_hex
 from packet_spec.model import Carriage, Envelope, PackStamp, Seal
 from packet_spec.seal import encode_seal, write_packet
-from packet_spec.signing import Domain, encode_signature
+from packet_spec.signing import Domain, encode_signature, new_hasher
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class SealedPacket:
-    """A sealed packet in a group file: ``start`` and ``length`` in bytes. The file may not be flushed yet."""
+    """A sealed packet in a group file: ``start`` and ``length`` in bytes, and the SHA-256 of these.
+
+    The file may not be flushed yet.
+    """
 
     seal: Seal
     seal_digest: str
@@ -50,6 +53,7 @@ class SealedPacket:
     length: int
     seal_bytes: bytes
     signature: bytes
+    digest: str
 
 
 class Sealer:
@@ -74,12 +78,18 @@ class Sealer:
         seal = finish(self.make_seal(envelope, checked, drop, numbers))
         seal_bytes = encode_seal(seal)
         signature = encode_signature(self._key(numbers.sealed_at).sign(Domain.SEAL, seal_bytes))
-        start = writer.offset
+        start, hasher = writer.offset, new_hasher()
+
+        def append(block: bytes) -> None:
+            hasher.update(block)
+            writer.append(block)
+
         inline = {
             each.part.index: (each.data,) for each in drop.parts if each.part.carriage is Carriage.INLINE
         }
-        length = write_packet(writer.append, seal, seal_bytes, signature, drop.packet_xml, inline)
-        return SealedPacket(seal, sha256_hex(seal_bytes), start, length, seal_bytes, signature)
+        length = write_packet(append, seal, seal_bytes, signature, drop.packet_xml, inline)
+        digest = hasher.hexdigest()
+        return SealedPacket(seal, sha256_hex(seal_bytes), start, length, seal_bytes, signature, digest)
 
     def make_seal(
         self, envelope: Envelope, checked: Checked, drop: CopiedDrop, numbers: SealNumbers

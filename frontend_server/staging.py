@@ -264,7 +264,7 @@ class Stager:
         self._files.write_in_place(path, blocks, mode=self._file_mode)
 
     def _blob_blocks(self, part: SealPart) -> Iterator[bytes]:
-        generation = blobs.live_generation(self._ledger.read(), part.digest)
+        generation = blobs.kept_generation(self._ledger.read(), part.digest)
         if generation is None:
             raise BlobMissingError("a blob of the packet is not stored here", where=f"part {part.index}")
         hasher, size = new_hasher(), 0

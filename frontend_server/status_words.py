@@ -45,8 +45,8 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
         _O.TAKEN: ("已封装，等待发送。", "Sealed; waiting to be sent."),
         _D.QUEUED: ("已封装，等待发送。", "Sealed; waiting to be sent."),
         _D.ON_HOLD: (
-            "已封装，运维人员要求暂缓发送。",
-            "Sealed; your IT staff asked to wait before it is sent.",
+            "已封装，在前置机上暂缓发送；原因请询问运维人员。",
+            "Sealed, and on hold at the front-end; your IT staff knows why.",
         ),
         _D.OFFERED: ("正在发送。", "Being sent."),
         _D.HANDED_OVER: (

@@ -164,7 +164,7 @@ def _store(
     tx: Transaction, candidate: Candidate, sealed: SealedPacket, known: PacketRow | None, where: SpoolRange
 ) -> int:
     seal, relations = sealed.seal, relations_of(candidate.packet)
-    seals.keep(tx, sealed.seal_digest, sealed.seal_bytes, sealed.signature)
+    seals.keep(tx, seal, sealed.seal_digest, sealed.seal_bytes, sealed.signature)
     if known is None:
         return packets.insert(
             tx,

@@ -20,6 +20,7 @@ from exchanged.ledger import (
     effects,
     packets,
     restoring,
+    rotten,
     spoken,
     statements,
 )
@@ -102,6 +103,7 @@ def hold(tx: Transaction, leg: Leg) -> None:
 def _release(tx: Transaction, leg: Leg) -> None:
     if leg.link:
         batches.set_held(tx, leg.link, ItemKind.PACKET, leg.packet.id, held=False)
+        rotten.packet_is_looked_at_again(tx, leg.packet.id)
     event = Event.RELEASE if leg.link else Event.RELEASE_TO_INBOX
     for destination in leg.destinations:
         if destination.state is _D.ON_HOLD:

@@ -19,6 +19,7 @@ from exchanged.acts.deeds import Deeds
 from exchanged.acts.giving_up import Evidence, GivingUpTools, Telling
 from exchanged.acts.rules import Standpoint, Verdict
 from exchanged.acts.subjects import (
+    Gone,
     Leg,
     Subject,
     Whole,
@@ -39,7 +40,12 @@ from exchanged.acts.values import (
     SubjectKind,
     read_answer,
 )
-from exchanged.errors import ActRefusedError, IllegalTransitionError
+from exchanged.errors import (
+    ActRefusedError,
+    IllegalTransitionError,
+    StaleStateError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import Connection, Transaction, arrivals, packets
 from exchanged.ledger import acts as kept
 from exchanged.ledger.rows import ArrivalRow, PacketRow
@@ -167,7 +173,12 @@ class Desk:
             verdict, _ = self._verdict(connection, request, subject, evidence)
             thing = subject.thing.packet if isinstance(subject.thing, Leg) else subject.thing
             if verdict.outcome is not None and isinstance(thing, ArrivalRow | PacketRow):
-                places[subject.token] = (subject, giving_up.set_aside(self.tools, thing))
+                try:
+                    places[subject.token] = (subject, giving_up.set_aside(self.tools, thing))
+                except (StaleStateError, VolumeDamagedError):
+                    if not isinstance(read_again(connection, subject, self.here.links).thing, Gone):
+                        raise
+                    # Judged since it was looked at, and its bytes went: the deed finds it so, and says it.
 
     def _take_back(self, places: Mapping[str, tuple[Subject, Path]]) -> None:
         """Copies of what was not given up are spares. Whoever still waits in the ledger was not."""

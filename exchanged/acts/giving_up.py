@@ -166,7 +166,8 @@ def set_aside(tools: GivingUpTools, row: ArrivalRow | PacketRow) -> Path:
     """Copy the item, and the large parts that came for it, to a durable place of their own. Its folder.
 
     Done again after a crash it is written anew. Raises NoSpaceError when it would pass ``keep_free``,
-    StaleStateError for a packet whose bytes are gone.
+    StaleStateError for a packet whose bytes are gone, VolumeDamagedError for bytes that are not where they
+    were: then it was judged meanwhile, or the volume is damaged. No folder is made before they are at hand.
     """
     connection = tools.ledger.read()
     if isinstance(row, ArrivalRow):
@@ -180,17 +181,17 @@ def set_aside(tools: GivingUpTools, row: ArrivalRow | PacketRow) -> Path:
     parts = {
         digest: (generation, blobs.live_size(connection, digest) or 0)
         for digest in digests
-        if (generation := blobs.live_generation(connection, digest)) is not None
+        if (generation := blobs.kept_generation(connection, digest)) is not None
     }
     size = bytes_at.length + sum(each for _, each in parts.values())
     if tools.files.free_bytes(tools.data_dir) - size < tools.keep_free:
         raise NoSpaceError("no room to set aside what is given up", expected=f"{size} bytes")
     folder = tools.data_dir / FOLDER
-    tools.files.make_dir(folder, mode=0o700)
     name = safe_component(f"{row.landed_at:%Y%m%d}_{row.key.sender}_{row.key.packet_id}_{number}")
     place = folder / name
-    tools.files.make_dir(place, mode=0o700)
     with tools.spool.open_range(bytes_at) as reader:
+        tools.files.make_dir(folder, mode=0o700)
+        tools.files.make_dir(place, mode=0o700)
         tools.files.write_file(place / f"item.{kind.value}", reader.blocks(), mode=0o600)
     for digest, (generation, _) in parts.items():
         blocks = tools.store.blocks(digest, generation)

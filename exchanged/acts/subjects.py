@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
@@ -164,7 +164,9 @@ def read_again(connection: Connection, seen: Subject, links: tuple[str, ...]) ->
         case Gone():
             return seen
         case _:
-            return by_token(connection, Target(seen.token, seen.state, seen.since))
+            now = by_token(connection, Target(seen.token, seen.state, seen.since))
+            # What is gone has no name of its own any more.
+            return replace(now, kind=seen.kind, name=seen.name) if isinstance(now.thing, Gone) else now
 
 
 def _find(connection: Connection, token: str) -> Subject | None:

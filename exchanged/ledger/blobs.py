@@ -17,11 +17,31 @@ from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
 from packet_spec.waybill_model import BlobReference
 
+# Its bytes were read again, and are what they should be as far as anybody knows.
+_GOOD: Final = (
+    "NOT EXISTS (SELECT 1 FROM rotten_blob WHERE rotten_blob.digest = blob.digest"
+    " AND rotten_blob.generation = blob.generation)"
+)
+
 
 def live_generation(connection: sqlite3.Connection, digest: str) -> int | None:
-    """The stored generation of a blob that may be used, or None."""
+    """The stored generation of a blob that may be used, or None: one that is known to be rotten may not.
+
+    So the bytes are taken wherever they come again, under the next generation.
+    """
+    return _newest(connection, digest, f" AND {_GOOD}")
+
+
+def kept_generation(connection: sqlite3.Connection, digest: str) -> int | None:
+    """The generation whose file is to be read: the newest that may be used, else the newest there is."""
+    good = live_generation(connection, digest)
+    return _newest(connection, digest) if good is None else good
+
+
+def _newest(connection: sqlite3.Connection, digest: str, only: str = "") -> int | None:
     row = connection.execute(
-        "SELECT max(generation) AS generation FROM blob WHERE digest = ? AND state = 'live'", (digest,)
+        f"SELECT max(generation) AS generation FROM blob WHERE digest = ? AND state = 'live'{only}",  # noqa: S608
+        (digest,),
     ).fetchone()
     return None if row["generation"] is None else int(row["generation"])
 
@@ -214,6 +234,7 @@ def collect(
             "UPDATE blob SET state = 'dead', since = ? WHERE digest = ? AND generation = ?",
             transaction.stamp, digest, generation,
         )  # fmt: skip
+        transaction.execute("DELETE FROM rotten_blob WHERE digest = ? AND generation = ?", digest, generation)
         ciphertexts.forget(transaction, digest)
     return tuple(gone)
 

@@ -36,7 +36,9 @@ def stored(connection: sqlite3.Connection, plain: str) -> tuple[Ciphertext, ...]
     """The ciphertexts of that content whose blobs lie here, in the order of their digests."""
     rows = connection.execute(
         "SELECT * FROM ciphertext WHERE plain = ? AND EXISTS (SELECT 1 FROM blob"
-        " WHERE blob.digest = ciphertext.digest AND blob.state = 'live') ORDER BY digest",
+        " WHERE blob.digest = ciphertext.digest AND blob.state = 'live' AND NOT EXISTS (SELECT 1"
+        " FROM rotten_blob WHERE rotten_blob.digest = blob.digest"
+        " AND rotten_blob.generation = blob.generation)) ORDER BY digest",
         (plain,),
     )
     return tuple(

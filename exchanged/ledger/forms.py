@@ -34,6 +34,8 @@ STEPS: Final = (
     "0021-waking",
     "0022-hops",
     "0023-given",
+    "0024-rotten",
+    "0025-seal-numbers",
 )
 """All of them, in order."""
 

@@ -184,11 +184,15 @@ def keep_bytes(transaction: Transaction, packet: int, attempt: int, where: Spool
 def kept_bytes(connection: sqlite3.Connection, packet: int, attempt: int) -> SpoolRange | None:
     """Where the sealed bytes of a finished packet still are, for a neighbour that was restored (C23)."""
     row = connection.execute(
-        "SELECT kept_bytes.*, spool.name FROM kept_bytes JOIN spool ON spool.id = kept_bytes.spool"
-        " WHERE packet = ? AND attempt = ?",
+        "SELECT kept_bytes.*, spool.name, CASE WHEN packet.attempt = kept_bytes.attempt"
+        " THEN packet.bytes_digest ELSE '' END AS bytes_digest FROM kept_bytes"
+        " JOIN spool ON spool.id = kept_bytes.spool JOIN packet ON packet.id = kept_bytes.packet"
+        " WHERE kept_bytes.packet = ? AND kept_bytes.attempt = ?",
         (packet, attempt),
     ).fetchone()
-    return None if row is None else SpoolRange(row["spool"], row["name"], row["start"], row["length"])
+    if row is None:
+        return None
+    return SpoolRange(row["spool"], row["name"], row["start"], row["length"], row["bytes_digest"])
 
 
 def has_old_bytes(connection: sqlite3.Connection, than: Old) -> bool:

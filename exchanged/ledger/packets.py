@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from exchanged.errors import NotFoundError, StaleStateError
-from exchanged.ledger import keeping, search, spool
+from exchanged.ledger import keeping, rotten, search, spool
 from exchanged.ledger.rows import (
     PACKET_COLUMNS,
     PACKET_TABLES,
@@ -84,19 +84,6 @@ def find_same_content(
     return None if row is None else packet_row(row)
 
 
-def find_fork(connection: sqlite3.Connection, seal: Seal, seal_digest: str) -> PacketKey | None:
-    """Another packet that bears the same (sender, incarnation, sequence): a fork (C15).
-
-    Only one whose seal was here: what neighbours told after a restore convicts nobody (C23).
-    """
-    row = connection.execute(
-        "SELECT sender, packet_id FROM packet WHERE sender = ? AND incarnation = ? AND sequence = ?"
-        " AND seal_digest <> ? AND EXISTS (SELECT 1 FROM seal WHERE seal.digest = packet.seal_digest)",
-        (seal.key.sender, seal.incarnation, seal.sequence, seal_digest),
-    ).fetchone()
-    return None if row is None else PacketKey(row["sender"], row["packet_id"])
-
-
 def insert(
     transaction: Transaction,
     seal: Seal,
@@ -117,8 +104,8 @@ def insert(
     cursor = transaction.execute(
         "INSERT INTO packet (sender, packet_id, attempt, state, since, business_type, sender_ref, receiver,"
         " copies, priority, expires_at, sealed_at, landed_at, incarnation, sequence, content_digest,"
-        " seal_digest, in_reply_to, supersedes, case_key, came_by, own, spool, start, length, transit)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " seal_digest, in_reply_to, supersedes, case_key, came_by, own, spool, start, length, bytes_digest,"
+        " transit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *_values(transaction, seal, state, seal_digest, landed_at, came_by, bytes_at, relations),
         int(transit),
     )
@@ -155,12 +142,13 @@ def replace(
         row.id, row.id,
     )  # fmt: skip
     transaction.execute("DELETE FROM destination WHERE packet = ?", row.id)
+    rotten.packet_is_looked_at_again(transaction, row.id)
     transaction.execute(
         "UPDATE packet SET sender = ?, packet_id = ?, attempt = ?, state = ?, since = ?, business_type = ?,"
         " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
         " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
         " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
-        " spool = ?, start = ?, length = ?, transit = ? WHERE id = ?",
+        " spool = ?, start = ?, length = ?, bytes_digest = ?, transit = ? WHERE id = ?",
         *_values(transaction, seal, PacketState(state), seal_digest, landed_at, came_by, bytes_at, relations),
         int(transit),
         row.id,
@@ -186,7 +174,7 @@ def give_bytes(
         " sender_ref = ?, receiver = ?, copies = ?, priority = ?, expires_at = ?, sealed_at = ?,"
         " landed_at = ?, incarnation = ?, sequence = ?, content_digest = ?, seal_digest = ?,"
         " in_reply_to = ?, supersedes = ?, case_key = ?, came_by = ?, own = ?,"
-        " spool = ?, start = ?, length = ? WHERE id = ?",
+        " spool = ?, start = ?, length = ?, bytes_digest = ? WHERE id = ?",
         *_values(transaction, seal, PacketState.ACTIVE, seal_digest, landed_at, came_by, bytes_at, relations),
         number,
     )
@@ -221,7 +209,7 @@ def _values(
         seal.priority.value, stamp(seal.expires_at) if seal.expires_at else None, stamp(seal.sealed_at),
         stamp(landed_at), seal.incarnation, seal.sequence, seal.content_digest, seal_digest,
         in_reply_to, supersedes, case_key, came_by, int(not came_by),
-        bytes_at.spool, bytes_at.start, bytes_at.length,
+        bytes_at.spool, bytes_at.start, bytes_at.length, bytes_at.digest,
     )  # fmt: skip
 
 

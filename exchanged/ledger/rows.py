@@ -68,7 +68,7 @@ def packet_row(row: sqlite3.Row) -> PacketRow:
     """A PacketRow from a row of PACKET_COLUMNS."""
     where = None
     if row["spool"] is not None:
-        where = SpoolRange(row["spool"], row["spool_name"], row["start"], row["length"])
+        where = SpoolRange(row["spool"], row["spool_name"], row["start"], row["length"], row["bytes_digest"])
     return PacketRow(
         id=row["id"],
         key=PacketKey(row["sender"], row["packet_id"]),
@@ -153,7 +153,7 @@ def arrival_row(row: sqlite3.Row) -> ArrivalRow:
         kind=ItemKind(row["kind"]),
         key=PacketKey(row["sender"], row["packet_id"]),
         digest=row["digest"],
-        bytes_at=SpoolRange(row["spool"], row["spool_name"], row["start"], row["length"]),
+        bytes_at=SpoolRange(row["spool"], row["spool_name"], row["start"], row["length"], row["digest"]),
         state=ArrivalState(row["state"]),
         since=moment(row["since"]),
         landed_at=moment(row["landed_at"]),

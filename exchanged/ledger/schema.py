@@ -27,6 +27,8 @@ from exchanged.ledger import (
     schema_notes,
     schema_outgoing,
     schema_restoring,
+    schema_rotten,
+    schema_seal_numbers,
     schema_seals,
     schema_streams,
     schema_turns,
@@ -417,6 +419,16 @@ def _hops(database: Database) -> None:
 @migrations(name="0023-given")
 def _given(database: Database) -> None:
     _run(database, schema_given.STATEMENTS)
+
+
+@migrations(name="0024-rotten")
+def _rotten(database: Database) -> None:
+    _run(database, schema_rotten.STATEMENTS)
+
+
+@migrations(name="0025-seal-numbers")
+def _seal_numbers(database: Database) -> None:
+    _run(database, schema_seal_numbers.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

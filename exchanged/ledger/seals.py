@@ -5,11 +5,29 @@ from __future__ import annotations
 import sqlite3
 
 from exchanged.ledger.transaction import Transaction
+from packet_spec.model import Seal
 
 
-def keep(transaction: Transaction, digest: str, document: bytes, signature: bytes) -> None:
-    """Keep a verified seal; ``signature`` is the file seal.sig."""
+def keep(transaction: Transaction, seal: Seal, digest: str, document: bytes, signature: bytes) -> None:
+    """Keep a verified seal, and the number that it bears; ``signature`` is the file seal.sig."""
     transaction.execute("INSERT OR IGNORE INTO seal VALUES (?, ?, ?)", digest, document, signature)
+    transaction.execute(
+        "INSERT OR IGNORE INTO seal_number VALUES (?, ?, ?, ?)",
+        seal.key.sender, seal.incarnation, seal.sequence, digest,
+    )  # fmt: skip
+
+
+def is_fork(connection: sqlite3.Connection, seal: Seal, digest: str) -> bool:
+    """Another seal bears the same (sender, incarnation, sequence), of whatever packet and attempt (C15).
+
+    Only one that was here itself: what neighbours told after a restore convicts nobody (C23).
+    """
+    row = connection.execute(
+        "SELECT 1 FROM seal_number WHERE sender = ? AND incarnation = ? AND sequence = ? AND seal <> ?"
+        " LIMIT 1",
+        (seal.key.sender, seal.incarnation, seal.sequence, digest),
+    ).fetchone()
+    return row is not None
 
 
 def find(connection: sqlite3.Connection, digest: str) -> tuple[bytes, bytes] | None:

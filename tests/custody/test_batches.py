@@ -323,6 +323,20 @@ def test_c15_two_seals_under_one_number_are_a_fork_and_held(province: Province) 
     assert ("held", "sequence-fork") in province.arrivals()
 
 
+def test_c15_the_number_of_an_attempt_that_was_replaced_is_remembered(province: Province) -> None:
+    """Whoever saw the first attempt has a proof of its seal; another under its number is a fork as well."""
+    police = province.police
+    bad = police.seal(province.request(omit_documents=frozenset({"POL-002"})))
+    police.send(bad)
+    province.run()
+    police.send(police.seal(province.request(), packet_id=bad.key.packet_id, attempt=2))
+    province.run()
+    police.sequence = bad.seal.sequence - 1
+    police.send(police.seal(province.request(seed=2)))
+    province.run()
+    assert province.arrivals() == [("held", "sequence-fork")]
+
+
 def test_c3_and_c5_the_digest_in_the_waybill_is_that_of_the_bytes(province: Province) -> None:
     province.police.greet()
     packet = province.police.seal(province.request())

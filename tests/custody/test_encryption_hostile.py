@@ -155,6 +155,8 @@ def test_other_content_than_packet_xml_lists_is_refused_by_the_receiver(
         (ReceiptKind.REFUSED, PROCURATORATE),
     ]
     assert {finding.code for finding in found[-1].findings} == {"opened-part-differs"}
+    # It passes the province in clear: what lies there says of the content no more than packet.xml does.
+    assert {(finding.expected, finding.found) for finding in found[-1].findings} == {("", "")}
     assert inbox(network) == []
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exchanged.acts.values import Act, Filter
+from cli.acting_text import sentence
+from exchanged.acts.values import Act, Filter, Target
 from exchanged.folder_transport import FolderTransport
 from exchanged.ledger import arrivals, questions, releasing
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR
 from exchanged.ledger.verify import verify_ledger
+from exchanged.pool import WorkPool
 from exchanged.states import ArrivalState, Event
 from exchanged.trace import trace
 from exchanged.trace_values import Holding, StepKind, Viewpoint
@@ -20,7 +25,7 @@ from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill_model import ExceptionKind
 from tests.support import bridging
-from tests.support.acting import act, outcomes, recorded
+from tests.support.acting import LI, act, desk, outcomes, recorded, request
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Sealed, packet_item
 from tests.support.province import Province, node, station, video_packet
@@ -144,6 +149,51 @@ def test_what_nobody_can_be_told_of_needs_the_operators_word(province: Province)
     province.police.send(packet)
     province.run()
     assert [receipt.kind for receipt in province.receipts(province.police)] == [ReceiptKind.ACCEPTED]
+
+
+class Meanwhile:
+    """A pool that does something else too, while the seals of what is to be given up are looked at."""
+
+    def __init__(self, pool: WorkPool, then: Callable[[], object]) -> None:
+        self.pool, self.then = pool, then
+
+    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+        answers = self.pool.run(function, works)
+        self.then()
+        return answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pool, name)
+
+
+def test_what_is_judged_while_many_are_given_up_is_named_and_the_others_are_given_up(
+    province: Province,
+) -> None:
+    """Its bytes go with its judgement: that is no damage."""
+    known, other = (province.police.seal(province.request(seed=seed)) for seed in (1, 2))
+    land(province, known)
+    province.run()
+    province.police.acknowledge()
+    land(province, known)
+    land(province, other)
+    quarantine(province)
+
+    def judge() -> None:
+        assert outcomes(act(node(province), Act.REQUEUE, known.key.packet_id)) == ["requeued"]
+        province.run()
+
+    here = desk(node(province))
+    busy = replace(here, tools=replace(here.tools, pool=Meanwhile(here.tools.pool, judge)))
+    seen = act(node(province), Act.DISCARD, filter=Filter(state="quarantined"), preview=True)
+    targets = tuple(Target(entry.token, entry.state, entry.since) for entry in seen.done)
+    answer = busy.handle(request(Act.DISCARD, targets=targets), LI)
+    assert outcomes(answer) == ["discarded-told", "changed"]
+    assert [entry.name for entry in (*answer.done, *answer.not_done)] == [str(other.key), str(known.key)]
+    assert sentence(answer.not_done[0]) == "it was judged, or given up, since you looked, and waits no more"
+    (folder,) = (node(province).config.node.data_dir / "discarded").iterdir()
+    assert other.key.packet_id in folder.name
+    assert province.arrivals() == []
+    verify_ledger(node(province).opened.ledger.read(), node(province).config.node.data_dir)
 
 
 # --- what lacks a large part ----------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_acts_go_through_the_daemons_socket(
     said = asked.json("queue", "hold", "--to", PROCURATORATE, *WHY, "--yes")
     assert [entry["outcome"] for entry in said["answer"]["done"]] == ["on-hold"] * 3
     assert "on-hold" in asked.table("queue", "list", "--state", "on-hold")
-    assert "an operator of this node put it on hold" in asked.text("packet", "trace", one)
+    assert "it is on hold at this node: an operator said so" in asked.text("packet", "trace", one)
     # One by the beginning of its id, and what is named wrongly.
     assert "queued again" in asked.table("queue", "release", two, *WHY)
     assert asked.json("packet", "cancel", three, *WHY)["answer"]["done"][0]["outcome"] == "cancelled"

@@ -10,7 +10,14 @@ import pytest
 from sqlite_utils import Database
 
 from exchanged.errors import LedgerAheadError, LedgerBehindError, LedgerDamagedError
-from exchanged.ledger import Ledger, open_read_only, questions_list, questions_queue, require_newest_form
+from exchanged.ledger import (
+    Ledger,
+    open_read_only,
+    packets,
+    questions_list,
+    questions_queue,
+    require_newest_form,
+)
 from exchanged.ledger.cases import cases_of, record
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_list import PacketFilter
@@ -41,12 +48,12 @@ def write_rows(data: Path) -> None:
         books.write(lambda tx: tx.execute(change, "police:A（2026）7", "R-2"))
 
 
-def as_first_version(data: Path) -> None:
-    """The same rows in a ledger that has not taken the step: as the program before this one left it."""
+def as_first_version(data: Path, step: str = _NEW) -> None:
+    """The same rows in a ledger that has not taken that step: as the program before it left it."""
     new, old = data / "ledger.sqlite3", data / "old.sqlite3"
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        migrations.apply(Database(connection), stop_before=_NEW)
+        migrations.apply(Database(connection), stop_before=step)
         connection.execute("ATTACH ? AS new", (str(new),))
         tables = [
             row[0]
@@ -169,6 +176,23 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
         assert "damaged" not in desk.errors
     with closing(open_read_only(path)) as connection:
         assert tuple(connection.execute("SELECT count(*) FROM event").fetchone()) == before
+
+
+def test_the_numbers_of_seals_that_are_kept_are_known_after_the_step(tmp_path: Path) -> None:
+    """C15: of every packet whose seal was here, and of no other."""
+    path = tmp_path / "ledger.sqlite3"
+    with Books(tmp_path) as books:
+        key, _told_of = books.packet(1), books.packet(2)
+        packet = packets.find(books.ledger.read(), key)
+        assert packet is not None
+        books.write(lambda tx: tx.execute("INSERT INTO seal VALUES (?, x'', x'')", packet.seal_digest))
+    as_first_version(tmp_path, "0025-seal-numbers")
+    Ledger(path, FakeClock(), on_wake=lambda _names: None, threaded=False).close()
+    with closing(open_read_only(path)) as connection:
+        found = connection.execute("SELECT sender, incarnation, sequence, seal FROM seal_number").fetchall()
+    assert [tuple(each) for each in found] == [
+        (key.sender, packet.incarnation, packet.sequence, packet.seal_digest)
+    ]
 
 
 def test_after_a_damaged_volume_a_ledger_of_a_newer_program_keeps_the_node_down(tmp_path: Path) -> None:

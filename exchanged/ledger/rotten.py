@@ -1,0 +1,115 @@
+"""Stored bytes that are no longer what they were: what was found, until it is mended or nobody waits for it.
+
+A large part is named with its generation; that it is here is no longer said of it then (``blobs``). A packet
+is named for as long as it is on hold for that, or waits to be offered again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from exchanged.ledger.times import moment
+from exchanged.ledger.transaction import Transaction
+from packet_spec.identity import PacketKey
+
+# Offered, and the neighbour lacks it.
+_WAITED_FOR: Final = (
+    "batch_out.state <> 'closed' AND batch_out.state IN ('committed', 'needing') AND batch_blob.needed = 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotten:
+    """A file below the data directory, since when that is known, and the packets that wait for it."""
+
+    file: str
+    since: datetime
+    packets: tuple[PacketKey, ...]
+
+
+def is_noted(connection: sqlite3.Connection, digest: str, generation: int) -> bool:
+    """That generation of a blob was found to be rotten, and not found good since."""
+    row = connection.execute(
+        "SELECT 1 FROM rotten_blob WHERE digest = ? AND generation = ?", (digest, generation)
+    ).fetchone()
+    return row is not None
+
+
+def note_blob(transaction: Transaction, digest: str, generation: int) -> bool:
+    """It is rotten. False when that was known."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO rotten_blob VALUES (?, ?, ?)", digest, generation, transaction.stamp
+    )
+    return cursor.rowcount == 1
+
+
+def blob_is_good(transaction: Transaction, digest: str, generation: int) -> None:
+    """It was read once more, and is whole."""
+    transaction.execute("DELETE FROM rotten_blob WHERE digest = ? AND generation = ?", digest, generation)
+
+
+def note_packet(transaction: Transaction, packet: int) -> bool:
+    """Its sealed bytes are rotten. False when that was known."""
+    cursor = transaction.execute(
+        "INSERT OR IGNORE INTO rotten_packet VALUES (?, ?)", packet, transaction.stamp
+    )
+    return cursor.rowcount == 1
+
+
+def packet_is_looked_at_again(transaction: Transaction, packet: int) -> None:
+    """Somebody let it go on, or its bytes are whole again."""
+    transaction.execute("DELETE FROM rotten_packet WHERE packet = ?", packet)
+
+
+def packets_of_blob(connection: sqlite3.Connection, digest: str, limit: int) -> tuple[PacketKey, ...]:
+    """Packets in open batches whose neighbour lacks that blob, oldest first."""
+    rows = connection.execute(
+        "SELECT DISTINCT packet.id, packet.sender, packet.packet_id FROM batch_blob"  # noqa: S608 - ours
+        " JOIN batch_out ON batch_out.id = batch_blob.batch"
+        " JOIN outgoing ON outgoing.batch = batch_blob.batch AND outgoing.kind = 'packet'"
+        " JOIN packet ON packet.id = outgoing.reference"
+        " JOIN blob_reference ON blob_reference.sender = packet.sender"
+        " AND blob_reference.packet_id = packet.packet_id AND blob_reference.digest = batch_blob.digest"
+        f" WHERE batch_blob.digest = ? AND {_WAITED_FOR} ORDER BY packet.id LIMIT ?",
+        (digest, limit),
+    )
+    return tuple(PacketKey(row["sender"], row["packet_id"]) for row in rows)
+
+
+def waited_for(connection: sqlite3.Connection, limit: int) -> tuple[Rotten, ...]:
+    """Everything rotten that somebody waits for, oldest first, each with at most ``limit`` packets.
+
+    Not a blob that has come again since, under another generation.
+    """
+    blobs = connection.execute(
+        "SELECT digest, generation, since FROM rotten_blob WHERE NOT EXISTS (SELECT 1 FROM blob"  # noqa: S608 - ours
+        " WHERE blob.digest = rotten_blob.digest AND blob.generation > rotten_blob.generation"
+        " AND blob.state = 'live') AND EXISTS (SELECT 1 FROM batch_blob"
+        " JOIN batch_out ON batch_out.id = batch_blob.batch"
+        f" WHERE batch_blob.digest = rotten_blob.digest AND {_WAITED_FOR}) ORDER BY since"
+    ).fetchall()
+    packets = connection.execute(
+        "SELECT packet.sender, packet.packet_id, rotten_packet.since, spool.name FROM rotten_packet"
+        " JOIN packet ON packet.id = rotten_packet.packet"
+        " LEFT JOIN kept_bytes ON kept_bytes.packet = packet.id AND kept_bytes.attempt = packet.attempt"
+        " JOIN spool ON spool.id = coalesce(packet.spool, kept_bytes.spool)"
+        " WHERE EXISTS (SELECT 1 FROM outgoing WHERE outgoing.reference = packet.id"
+        " AND outgoing.kind = 'packet' AND outgoing.batch IS NULL"
+        " AND (outgoing.held = 1 OR outgoing.again = 1)) ORDER BY rotten_packet.since"
+    ).fetchall()
+    found = [
+        Rotten(
+            f"blobs/{row['digest']}.{row['generation']}",
+            moment(row["since"]),
+            packets_of_blob(connection, row["digest"], limit),
+        )
+        for row in blobs
+    ]
+    found += [
+        Rotten(f"spool/{row['name']}", moment(row["since"]), (PacketKey(row["sender"], row["packet_id"]),))
+        for row in packets
+    ]
+    return tuple(sorted(found, key=lambda each: each.since))
