@@ -159,6 +159,7 @@ class Parts:
             bell=bell,
             jail=jail,
             scan_names=self.config.limits.scan_names,
+            monotonic=self.ports.clock.monotonic,
         )
 
     def interrupt(self) -> None:
