@@ -37,6 +37,7 @@ OUTCOMES: Final = {
     Outcome.SIGNED: "signed for by {by}; the receipt is on its way to the sender",
     Outcome.REFUSED: "refused by {by}; the receipt is on its way to the sender",
     Outcome.RESENT: "sent again: {receipts}",
+    Outcome.CLOCK_CONFIRMED: "counts as right again from now on; it was doubted since {since}",
 }
 
 OBSTACLES: Final = {
@@ -70,6 +71,7 @@ OBSTACLES: Final = {
     Obstacle.ANSWERED: "it was answered before, and only one answer counts; {state}",
     Obstacle.EXPIRED: "it expired before it was delivered",
     Obstacle.NONE_ISSUED: "this node has issued no receipt about it",
+    Obstacle.NOT_DOUBTED: "the node does not doubt the clock of this machine",
 }
 
 # The next command, where there is one. {name} is the subject.
@@ -105,6 +107,7 @@ COMMANDS: Final = {
     Act.SKIP: "link skip",
     Act.SIGN: "receipt sign",
     Act.RESEND: "receipt resend",
+    Act.CLOCK: "node confirm-clock",
 }
 
 

@@ -131,6 +131,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "node-set-back": "the neighbour on link {link} knows more of this node than its own ledger does",
     "neighbour-holds-us": "the neighbour on link {link} says that two nodes speak under our name",
     "neighbour-takes-us": "the neighbour on link {link} takes this node for the right one again",
+    "clock-confirmed": "an operator said that the clock of this machine, which showed {shows}, is right",
     "neighbour-accepted": "an operator said that the neighbour on link {link} is incarnation {incarnation}",
     "told-otherwise": "what neighbours told of it after a restore counts for nothing, and is forgotten",
     "security": "something tried what it may not",

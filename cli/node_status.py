@@ -142,7 +142,7 @@ def _lines(
 ) -> Iterator[StatusLine]:
     yield _daemon(process, facts, now)
     yield from disks(config)
-    yield _clock(config, links)
+    yield _clock(config, facts, links)
     yield from markers(config, facts)
     yield from (replace(_link(link, now), of_link=True) for link in links)
     yield _ledger(config, facts, process)
@@ -179,9 +179,15 @@ def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -
     return good(name, text)
 
 
-def _clock(config: Config, links: tuple[LinkView, ...]) -> StatusLine:
+def _clock(config: Config, facts: NodeFacts, links: tuple[LinkView, ...]) -> StatusLine:
     """Against the neighbours' last words (C18): only a neighbour that is ahead proves anything."""
     name, most = _("clock"), config.limits.clock_skew_seconds
+    if since := facts.clock_doubtful_since:
+        doubted = _(
+            "doubted since {at}: what has to be dated waits; set it right, or where it is right: "
+            "exchangectl node confirm-clock --reason TEXT"
+        )
+        return problem(name, doubted.format(at=local_time(since)), ExitCode.TEMPORARY)
     ahead = {link.peer: float(text) for link in links if (text := link.facts.memory.get(CLOCK_AHEAD))}
     far = {peer: seconds for peer, seconds in ahead.items() if seconds > most}
     if far:

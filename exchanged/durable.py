@@ -135,7 +135,7 @@ class DurableFiles:
         Otherwise as ``copy_blocks``; the descriptor stays open, its position is not used. Raises
         TransportFileError also when reading fails.
         """
-        blocks = _blocks_of(fd, offset)
+        blocks = blocks_of(fd, offset)
         return self.copy_blocks(target, blocks, limit_bytes=limit_bytes, offset=offset, flush=flush)
 
     def copy_blocks(
@@ -159,7 +159,26 @@ class DurableFiles:
         """
         digest = hashlib.sha256()
         if offset:
-            descriptor = self._open_partial(target, offset, digest.update)
+            self._hash_partial(target, offset, digest.update)
+        hashed = _hashing(blocks, digest.update)
+        size = self.extend(target, hashed, limit_bytes=limit_bytes, offset=offset, flush=flush)
+        return Fetched(size, digest.hexdigest())
+
+    def extend(
+        self,
+        target: Path,
+        blocks: Iterable[Block],
+        *,
+        limit_bytes: int,
+        offset: int = 0,
+        flush: bool = True,
+    ) -> int:
+        """As ``copy_blocks``, for what is verified elsewhere: nothing of it is hashed, or read again.
+
+        Returns the size of the whole.
+        """
+        if offset:
+            descriptor = self._open_partial(target, offset)
         else:
             descriptor = self._open_new("copy", target, 0o640, instead=True)
         with DurableWriter(self, self._access, target, descriptor, offset) as writer:
@@ -170,10 +189,9 @@ class DurableFiles:
                         "a file is larger than it may be", expected=f"at most {limit_bytes} bytes"
                     )
                 writer.write(block)
-                digest.update(block)
             if flush:
                 writer.flush()
-            return Fetched(writer.offset, digest.hexdigest())
+            return writer.offset
 
     # --- naming --------------------------------------------------------------------------------
 
@@ -331,26 +349,37 @@ class DurableFiles:
                 raise
         return descriptor
 
-    def _open_partial(self, path: Path, size: int, hash_block: Callable[[bytes], None]) -> int:
-        with self._access.step("open", "resume", path):
-            descriptor = os.open(path, _RESUME)
+    def _hash_partial(self, path: Path, size: int, hash_block: Callable[[bytes], None]) -> None:
+        descriptor = self._open_partial(path, size)
         try:
             with self._access.step("read", "resume", path):
                 position = 0
                 while position < size:
                     block = os.pread(descriptor, min(BLOCK_BYTES, size - position), position)
                     if not block:
-                        raise FileOperationError(
-                            "a partial file is shorter than it was", where=self._access.place(path)
-                        )
+                        raise self._cut(path)
                     hash_block(block)
                     position += len(block)
+        finally:
+            os.close(descriptor)
+
+    def _open_partial(self, path: Path, size: int) -> int:
+        """Its first ``size`` bytes, at whose end it goes on."""
+        with self._access.step("open", "resume", path):
+            descriptor = os.open(path, _RESUME)
+        try:
+            with self._access.step("cut", "resume", path):
+                if os.fstat(descriptor).st_size < size:
+                    raise self._cut(path)
                 os.ftruncate(descriptor, size)
                 os.lseek(descriptor, size, os.SEEK_SET)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _cut(self, path: Path) -> FileOperationError:
+        return FileOperationError("a partial file is shorter than it was", where=self._access.place(path))
 
     def _remove_stale(self, operation: str, temporary: Path) -> None:
         with self._access.step("unlink", operation, temporary):
@@ -422,7 +451,8 @@ class DurableFiles:
             raise
 
 
-def _blocks_of(fd: int, offset: int) -> Iterator[bytes]:
+def blocks_of(fd: int, offset: int) -> Iterator[bytes]:
+    """What an open regular file holds from ``offset`` on. Raises TransportFileError when reading fails."""
     position = offset
     while True:
         try:
@@ -433,6 +463,12 @@ def _blocks_of(fd: int, offset: int) -> Iterator[bytes]:
             return
         yield block
         position += len(block)
+
+
+def _hashing(blocks: Iterable[Block], hash_block: Callable[[Block], None]) -> Iterator[Block]:
+    for block in blocks:
+        hash_block(block)
+        yield block
 
 
 def _is_one_file(source: Path, target: Path) -> bool:

@@ -5,20 +5,24 @@ is an error and never an empty listing; files of the other side are copied throu
 after the checks of C3. The mailbox is a foreign volume, whatever it lies on: its failures take
 down this link only. Fetched files go to the spool, whose failures stop the process.
 
-Left to others: making the folders. Known limit: a share that hangs blocks the calling thread.
+Left to others: making the folders. Known limits: a share that hangs blocks the calling thread; what is there
+of a blob that is fetched is hashed again at the beginning of each turn, outside of its time.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from exchanged.bell import Bell
-from exchanged.durable import DurableFiles, Volume, temporary_path
+from exchanged.blob_turn import Turn
+from exchanged.clock import SystemClock
+from exchanged.durable import DurableFiles, Volume, blocks_of, temporary_path
 from exchanged.errors import ForeignVolumeError, MailboxUnusableError, NoSpaceError, TransportError
 from exchanged.jail import Jail
 from exchanged.mailbox import (
@@ -32,6 +36,8 @@ from exchanged.mailbox import (
 )
 from exchanged.transport import Fetched, Listing, Source
 
+_MONOTONIC: Final = SystemClock().monotonic
+
 
 class FolderTransport:
     """The ``Transport`` of one local mailbox folder with ``up/`` and ``down/`` in it.
@@ -39,7 +45,8 @@ class FolderTransport:
     ``outgoing`` is the direction that this side writes: ``down`` when it serves, ``up`` when it
     stands on the dialling side of a folder link. ``durable`` belongs to the volume that takes
     fetched files. ``peer_uid`` is the expected owner of incoming files, None for any. With a ``jail``
-    the owner is its account's, and every listing begins with a look at the jail (C2).
+    the owner is its account's, and every listing begins with a look at the jail (C2). ``monotonic`` measures
+    the turns of blobs.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class FolderTransport:
         bell: Bell | None = None,
         jail: Jail | None = None,
         scan_names: int = SCAN_NAMES,
+        monotonic: Callable[[], float] = _MONOTONIC,
     ) -> None:
         self._mailbox = mailbox
         self._outgoing = Direction(outgoing)
@@ -61,6 +69,7 @@ class FolderTransport:
         self._bell = bell
         self._jail = jail
         self._scan_names = scan_names
+        self._monotonic = monotonic
         self._strangers = StrangersTold()
 
     def list_names(self) -> Listing:
@@ -80,7 +89,7 @@ class FolderTransport:
         return scan_directory(self._folder(self._outgoing), self._scan_names)
 
     def fetch(self, name: str, target: Path, *, limit_bytes: int) -> Fetched:
-        """Copy an incoming file to ``target``, flushed; a blob resumes what ``target`` holds.
+        """Copy an incoming file to ``target``, flushed; a blob resumes what ``target`` holds, in turns.
 
         Raises TransportFileError for what is missing, no plain file of the peer, or too large.
         """
@@ -89,21 +98,23 @@ class FolderTransport:
             self._folder(self._outgoing.opposite), known.name, expected_uid=self._peer_uid
         )
         try:
-            offset = 0
-            if known.kind is MailboxKind.BLOB:
-                offset = resume_offset(target, os.fstat(descriptor).st_size)
-            return self._spool_files.copy_descriptor(
-                descriptor,
-                target,
-                limit_bytes=limit_bytes,
-                offset=offset,
-                flush=known.kind is not MailboxKind.ACKNOWLEDGEMENT,
+            if known.kind is not MailboxKind.BLOB:
+                flush = known.kind is not MailboxKind.ACKNOWLEDGEMENT
+                return self._spool_files.copy_descriptor(
+                    descriptor, target, limit_bytes=limit_bytes, flush=flush
+                )
+            size = os.fstat(descriptor).st_size
+            offset = resume_offset(target, size)
+            turn = Turn(blocks_of(descriptor, offset), self._monotonic)
+            copied = self._spool_files.copy_blocks(
+                target, turn.blocks(), limit_bytes=limit_bytes, offset=offset
             )
+            return replace(copied, whole=not (turn.is_over and copied.size < size))
         finally:
             os.close(descriptor)
 
     def put(self, name: str, source: Source) -> bool:
-        """Make ``source`` visible as ``name``; a blob resumes a partial of an earlier put. Always True.
+        """Make ``source`` visible as ``name``; a blob resumes a partial of an earlier put, in turns.
 
         Raises TransportError, NoSpaceError when the volume is full; then no new file is visible
         and an older one of that name is untouched.
@@ -112,27 +123,29 @@ class FolderTransport:
         final = self._folder(self._outgoing) / known.name
         with _as_transport_error():
             if known.kind is MailboxKind.BLOB:
-                self._put_blob(final, source)
-            else:
-                self._mailbox_files.write_file(final, _exactly(source))
+                return self._put_blob(final, source)
+            self._mailbox_files.write_file(final, _exactly(source))
         return True
 
-    def _put_blob(self, final: Path, source: Source) -> None:
+    def _put_blob(self, final: Path, source: Source) -> bool:
+        """The next of its bytes. False: its turn was over first."""
         partial = temporary_path(final)
         offset = resume_offset(partial, source.size)
+        turn = Turn(source.blocks(offset), self._monotonic)
         try:
-            written = self._mailbox_files.copy_blocks(
-                partial, source.blocks(offset), limit_bytes=source.size, offset=offset
-            )
+            end = self._mailbox_files.extend(partial, turn.blocks(), limit_bytes=source.size, offset=offset)
         except (NoSpaceError, ForeignVolumeError):
             # The room is needed, and what a failing volume kept cannot be built on.
             with suppress(ForeignVolumeError):
                 self._mailbox_files.unlink(partial)
             raise
-        if written.size != source.size:
+        if turn.is_over and end < source.size:
+            return False
+        if end != source.size:
             self._mailbox_files.unlink(partial)
-            raise _other_size(source.size, written.size)
+            raise _other_size(source.size, end)
         self._mailbox_files.replace(partial, final)
+        return True
 
     def remove_own(self, name: str) -> None:
         """Remove a file of this side; missing is fine, a missing mailbox is TransportError."""

@@ -46,6 +46,7 @@ from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.retry import Backoff
 from exchanged.routing import origin_of
+from exchanged.slow_answers import SlowAnswers
 from exchanged.soundness import ClockGuard
 from exchanged.spool import Spool
 from exchanged.states import Event
@@ -122,12 +123,15 @@ class Judge:
         self._alone: set[int] | None = None
         self._has_released = False
         self._latest: datetime | None = None
+        self._slow: SlowAnswers[int] = SlowAnswers(tools.pool)
 
     def step(self) -> float | None:
         """Judge one group. Seconds until a held item is due again."""
         ledger, clock = self._tools.ledger, self._tools.clock
         if self._alone is None:
             self._alone = set(ledger.write(_begin))
+        if answered := self._slow.take():
+            ledger.write(lambda tx: releasing.release_held(tx, answered, CheckTakesLongError.reference))
         more = self._release()
         is_restoring = restoring.is_going_on(ledger.read())
         rows = arrivals.due(ledger.read(), _GROUP, is_restoring=is_restoring)
@@ -180,6 +184,8 @@ class Judge:
         packets = [row for row in rows if row.kind is ItemKind.PACKET]
         works = [self._work(row) for row in packets]
         answers = dict(zip((row.id for row in packets), self._tools.pool.run(examine, works), strict=True))
+        for row, work in zip(packets, works, strict=True):
+            self._slow.note(examine, work, answers[row.id], row.id)
         failed: dict[int, Exception] = {}
         try:
             self._tools.ledger.write_each(

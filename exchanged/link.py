@@ -60,12 +60,21 @@ class LinkStation:
         """An operator paused it."""
         return self._paused
 
+    def _mind_clock(self) -> None:
+        """Hear what an operator said of the clock, and write down whether it is doubtful."""
+        ledger, guard = self._link.ledger, self._link.clock_guard
+        said_at = clock_memory.word(ledger.read())
+        if said_at is not None:
+            guard.take_word(said_at)
+            clock_memory.forget_word(ledger)
+        clock_memory.keep_doubt(ledger, guard.doubtful_since())
+
     def step(self) -> float | None:
         """One round. Raises TransportError when the mailbox cannot be reached; then nothing is lost.
 
         A link that an operator paused neither lands nor offers; a step in hand is finished first.
         """
-        clock_memory.keep_doubt(self._link.ledger, self._link.clock_guard.doubtful_since())
+        self._mind_clock()
         self._paused = bool(batches.paused_because(self._link.ledger.read(), self._link.name))
         if self._paused:
             return None

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from exchanged.bell import Bell
 from exchanged.blobs import BlobStore
@@ -58,6 +59,9 @@ from exchanged.trust import Trust
 from exchanged.volume import KERNEL, Kernel
 from packet_spec.model import KeyUse
 from packet_spec.ssh_keys import SshKeys, ssh_keys
+
+# The stations whose checks run in the workers, and may be finished after they were held.
+_CHECKING: Final = frozenset({"judge", "intake", "delivery"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class Parts:
             bell=bell,
             jail=jail,
             scan_names=self.config.limits.scan_names,
+            monotonic=self.ports.clock.monotonic,
         )
 
     def interrupt(self) -> None:
@@ -181,7 +186,7 @@ class Parts:
 
 
 def open_parts(config: Config, ports: Ports, on_wake: Callable[[frozenset[str]], None]) -> Parts:
-    """Open a node; ``on_wake`` hears which stations have work after each commit.
+    """Open a node; ``on_wake`` hears which stations have work after each commit, and from other threads too.
 
     Raises ConfigurationError, LinkPeerError, KeyFileError, AlreadyRunningError, LedgerDamagedError,
     FileOperationError for what belongs to another user, and VolumeDamagedError when the volume fails now, or
@@ -235,6 +240,7 @@ def _open_locked(
         data_dir / LEDGER_FILE, ports.clock, on_wake=on_wake, crash=ports.crash, threaded=ports.threaded
     )
     undo.callback(ledger.close)
+    ports.pool.when_answered(partial(on_wake, _CHECKING))
     require_same_node(ledger.read(), config.node)
     require_none_before(ledger.read(), config)
     require_same_peers(ledger.read(), config)

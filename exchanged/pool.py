@@ -20,7 +20,7 @@ import multiprocessing
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final, Protocol, TypeVar
@@ -73,6 +73,12 @@ class WorkPool(Protocol):
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """One answer for each piece of work, in order. Never raises for a single piece."""
 
+    def when_answered(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when the slow lane has finished a piece; from any thread, so it may only hint."""
+
+    def slow_pieces(self) -> Mapping[int, bool]:
+        """What is in the slow lane, by ``Piece.number``: whether its answer can be asked for now."""
+
     def await_ready(self) -> None:
         """Return when a worker is up, so that work that begins now is not waiting for one."""
 
@@ -92,6 +98,13 @@ class InlinePool:
             except ExchangeError as error:
                 answers.append(error)
         return answers
+
+    def when_answered(self, wake: Callable[[], None]) -> None:
+        """Nothing is ever finished later."""
+
+    def slow_pieces(self) -> Mapping[int, bool]:
+        """None."""
+        return {}
 
     def await_ready(self) -> None:
         """The caller is."""
@@ -123,7 +136,8 @@ class ProcessWorkPool:
         self._at_once = workers + 1  # one chunk waits, so that no worker does
         self._fast = _Processes(workers, modules)
         self._slow = _Processes(1, modules)
-        self._slow_lane = SlowLane(self._start_slow)
+        self._wake: Callable[[], None] = lambda: None
+        self._slow_lane = SlowLane(self._start_slow, self._answered)
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
@@ -147,6 +161,17 @@ class ProcessWorkPool:
             self._one_by_one(pool, pieces, again, answers)
         self._fast.refuse_if_closed()
         return [answers[index] for index in range(len(pieces))]
+
+    def when_answered(self, wake: Callable[[], None]) -> None:
+        """From now on ``wake`` is called, by a thread of the processes' library."""
+        self._wake = wake
+
+    def slow_pieces(self) -> Mapping[int, bool]:
+        """What is in the slow lane."""
+        return self._slow_lane.pieces()
+
+    def _answered(self) -> None:
+        self._wake()
 
     def await_ready(self) -> None:
         """Started, with its modules loaded. Raises WorkerDiedError when closed, or when none can start."""

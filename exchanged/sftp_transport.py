@@ -15,12 +15,13 @@ acknowledgement is custody (C5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from exchanged.blob_turn import Turn
 from exchanged.clock import SystemClock
 from exchanged.durable import DurableFiles
 from exchanged.errors import MailboxFullError, RemoteRefusedError, TransportError, TransportFileError
@@ -39,7 +40,7 @@ from exchanged.mailbox import (
 from exchanged.sftp_connection import SftpConnection, SftpSettings
 from exchanged.sftp_protocol import Attributes, RemoteEntry, Status
 from exchanged.sftp_window import SftpWindow
-from exchanged.transport import TURN_SECONDS, Fetched, Listing, MailboxFile, Source
+from exchanged.transport import Fetched, Listing, MailboxFile, Source
 
 _MODE: Final = 0o640
 # A volume needs a little more than the bytes of a file.
@@ -100,7 +101,7 @@ class SftpTransport:
                 if known.kind is not MailboxKind.BLOB:
                     flush = known.kind is not MailboxKind.ACKNOWLEDGEMENT
                     return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, flush=flush)
-                turn = _Turn(blocks, self._monotonic)
+                turn = Turn(blocks, self._monotonic)
                 copied = self._durable.copy_blocks(
                     target, turn.blocks(), limit_bytes=limit_bytes, offset=offset
                 )
@@ -122,7 +123,7 @@ class SftpTransport:
                     handle, offset = _resume(window, partial, source.size)
                 else:
                     handle, offset = _begin(window, partial), 0
-                turn = _Turn(source.blocks(offset), self._monotonic)
+                turn = Turn(source.blocks(offset), self._monotonic)
                 whole = turn.blocks() if known.kind is MailboxKind.BLOB else source.blocks(offset)
                 end = window.write_and_close(handle, offset, whole)
             except RemoteRefusedError as error:
@@ -170,9 +171,7 @@ class SftpTransport:
             entries, truncated = window.list_folder(self._path(direction), self._scan_names)
         files = [file for file in map(_known_file, entries) if file is not None]
         growing = sorted(filter(None, map(_growing_file, entries)))
-        return Listing(
-            sort_files(files), len(entries) - len(files), truncated, growing=tuple(growing)
-        )
+        return Listing(sort_files(files), len(entries) - len(files), truncated, growing=tuple(growing))
 
     def _remove(self, name: str) -> None:
         with self._session() as window:
@@ -231,26 +230,6 @@ class SftpTransport:
                 self._window = None
                 window.close()
                 self._connection.drop()
-
-
-class _Turn:
-    """Blocks until a turn is over, but at least one. ``is_over``: that is why they ended."""
-
-    def __init__(self, blocks: Iterator[bytes], monotonic: Callable[[], float]) -> None:
-        self._blocks = blocks
-        self._monotonic = monotonic
-        self.is_over = False
-
-    def blocks(self) -> Iterator[bytes]:
-        ends = self._monotonic() + TURN_SECONDS
-        for block in self._blocks:
-            yield block
-            if self._monotonic() >= ends:
-                self.is_over = True
-                break
-        if isinstance(self._blocks, Generator):
-            # What was asked for ahead is not wanted any more.
-            self._blocks.close()
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The slow lane: what runs out of patience goes on here, one after the other, and nobody waits for it.
 
 Guarantees: at most one piece is at work; pieces of different origins take turns; the same piece of work,
-asked for again, gets the finished answer once, and until then the same temporary error. What is remembered
-is bounded, in pieces and in bytes; a forgotten answer costs a repetition.
+asked for again, gets the finished answer once, and until then the same temporary error. Who asks is told when
+there is an answer to ask for. What is remembered is bounded, in pieces and in bytes; a forgotten answer costs
+a repetition.
 
 Leaves to others: running a piece in a process (``pool``, which hands in how), and when to ask again. Whoever
 needs the answers of several pieces at once remembers those that were told (``frontend_server.documents``):
@@ -38,6 +39,11 @@ class Piece:
     work: Hashable
 
     @property
+    def number(self) -> int:
+        """What it is told apart by where the work itself would be too much to keep."""
+        return hash(self)
+
+    @property
     def origin(self) -> str:
         """Whose it is; empty where the work does not say."""
         return str(getattr(self.work, "origin", ""))
@@ -55,6 +61,7 @@ class Piece:
 
 @dataclass(slots=True)
 class _Entry:
+    number: int
     size: int
     is_done: bool = False
     answer: object = None
@@ -74,11 +81,13 @@ def takes_long() -> CheckTakesLongError:
 class SlowLane:
     """Remembers what is slow. Used by several threads, and by those of the processes' library.
 
-    The guard is never held while ``start`` runs: that may wait for a thread which reports here.
+    The guard is never held while ``start`` runs: that may wait for a thread which reports here. Nor while
+    ``answered`` does, which is called whenever there is a new answer, by the thread that brought it.
     """
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, answered: Callable[[], None] = lambda: None) -> None:
         self._start = start
+        self._answered = answered
         self._guard = threading.Lock()
         self._entries: OrderedDict[Piece, _Entry] = OrderedDict()
         self._waiting: OrderedDict[str, deque[Piece]] = OrderedDict()
@@ -96,7 +105,7 @@ class SlowLane:
 
         Raises TypeError for a work that is not hashable.
         """
-        number = hash(piece)
+        number = piece.number
         with self._guard:
             entry = self._entries.get(piece)
             if entry is not None and entry.is_done:
@@ -116,6 +125,11 @@ class SlowLane:
         self._advance(may_wait=True)
         return takes_long()
 
+    def pieces(self) -> dict[int, bool]:
+        """The numbers of all pieces here: whether there is an answer that was not told yet."""
+        with self._guard:
+            return {entry.number: entry.is_done for entry in self._entries.values()}
+
     def lost(self) -> None:
         """Whatever is at work will not be answered: it is forgotten."""
         piece = self._at_work
@@ -125,7 +139,7 @@ class SlowLane:
     def _enter(self, piece: Piece) -> None:
         size = len(pickle.dumps(piece.work))
         if self._make_room(size):
-            self._entries[piece] = _Entry(size)
+            self._entries[piece] = _Entry(piece.number, size)
             self._bytes += size
             self._open[piece.origin] += 1
             self._slow[piece.origin] += not piece.is_large
@@ -178,6 +192,8 @@ class SlowLane:
                 entry = self._entries[piece]
                 entry.is_done, entry.answer = True, answer
                 self._entries.move_to_end(piece)
+        if answer is not None:
+            self._answered()
         self._advance(may_wait=False)
 
     def _forget(self, piece: Piece) -> None:

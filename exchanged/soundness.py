@@ -3,9 +3,14 @@
 While the clock is doubtful nothing expires and no ``accepted`` is issued. From a jump on the node goes by the
 time that it would be without it (``SoundClock``), so that nothing is dated years ahead, or held until then.
 A doubt that a jump or a start raised ends when the clock is back where it was, or when most of the neighbours
-heard since then say that it is right; waiting alone ends none. One neighbour alone cannot make a node with
-several doubt itself. What is only done late, and never too early, goes by ``proven``: a time that neighbours
-have stated as well.
+heard since then say that it is right, or when an operator does; waiting alone ends none. One neighbour
+alone cannot make a node with several doubt itself. What is only done late, and never too early, goes by
+``proven``: a time that neighbours have stated as well.
+
+Nodes that all started in another time (a pilot that was switched off for longer than a month), or whose
+clocks all jumped, go by estimates and state them, so that none confirms another: only a person can tell this
+from one time server for all that is wrong. A word at the provincial node is enough for all who hear nobody
+else.
 
 Known limits: a neighbour's old message proves nothing, so only times in our future count as disagreement. A
 start that finds the clock an hour to thirty days ahead of the books cannot tell whether the node was off for
@@ -68,6 +73,20 @@ class ClockGuard:
             self._stated[neighbour] = max(sent_at, self._stated.get(neighbour, sent_at))
             if self._is_open:
                 self._agrees[neighbour] = abs(ahead) <= self._skew
+
+    def take_word(self, said_at: datetime) -> None:
+        """An operator said, when the machine's clock showed ``said_at``, that it shows the right time.
+
+        That counts while it is the same clock still, and not against neighbours that are ahead.
+        """
+        self.doubt()
+        with self._guard:
+            if abs((self._wall - said_at).total_seconds()) > self._skew:
+                return
+            self._sound, self._slack = (self._wall, self._ticks), self._skew
+            self._is_open = self._is_estimated = False
+            self._jumped_at = None
+            self._agrees.clear()
 
     def proven(self) -> datetime | None:
         """A time that certainly has come: the earlier one of our clock's and the neighbours'.

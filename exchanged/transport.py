@@ -1,15 +1,15 @@
 """The transport port: what a link needs of whatever carries files between two mailboxes.
 
-The contract, proved by one test class against every transport (tests/contract):
+The contract, proved by the same tests against every transport (tests/contract):
 
 * ``put`` makes a file visible whole or not at all, under its final name, replacing an older file
   of that name atomically; when it returns, the content was flushed as far as the medium can.
   Calling it again with the same bytes is harmless. A blob put resumes a partial upload.
 * ``list_names`` gives names and sizes of what lies in the other direction, capped; temporary
   names and names of no known pattern are left out and counted in ``Listing.strangers``.
-* A transport over a line that may be slow gives a blob turns of ``TURN_SECONDS``: ``put`` then returns False,
-  ``fetch`` something that is not ``whole``, and the next call goes on where this one stopped, so that other
-  files may pass in between. In each turn it comes further.
+* A transport gives a blob turns of ``TURN_SECONDS``: ``put`` then returns False, ``fetch`` something that is
+  not ``whole``, and the next call goes on where this one stopped, so that other files may pass in between. In
+  each turn it comes further.
 * ``fetch`` copies one file into a local file through one descriptor (C3), hashing while copying.
 * ``remove_own`` removes a file that this side put. A missing file is not an error.
 * Every failure is a ``TransportError`` (or a subclass); no foreign exception leaves a transport.

@@ -30,6 +30,7 @@ from exchanged.ledger import Ledger, Transaction, drops
 from exchanged.ledger.drops import DropRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
+from exchanged.slow_answers import SlowAnswers
 from exchanged.trust import Trust
 from frontend_server import taking
 from frontend_server.acceptance import Acceptance, Accepted
@@ -117,11 +118,16 @@ class Checker:
         self._settings = settings
         self._readings = EqualReadings(clock)
         self._kept = KeptCopies(copier.discard)
+        self._slow: SlowAnswers[bytes] = SlowAnswers(pool)
 
     def keep_only(self, looks: Mapping[bytes, object]) -> None:
         """Forget what is remembered of drops but those that look as in ``looks``."""
         self._readings.keep_only(looks)
         self._kept.keep_only(looks)
+
+    def answered(self) -> set[bytes]:
+        """The names of drops held because a check took long, of which a worker has told more since; once."""
+        return self._slow.take()
 
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
         """Bring every drop of the group as far as it goes now; everything is committed on return.
@@ -156,11 +162,13 @@ class Checker:
         with ExitStack() as stack:
             opened = [self._read(outbox, drop, outcomes, stack) for drop in group]
             works = [work for work in opened if work is not None]
-            answers = self._pool.run(judge_drop, [self._drop_work(work) for work in works])
+            pieces = [self._drop_work(work) for work in works]
+            answers = self._pool.run(judge_drop, pieces)
             candidates: list[Candidate] = []
             looks = {drop.row.id: drop.observation.look for drop in group}
             try:
-                for work, answer in zip(works, answers, strict=True):
+                for work, piece, answer in zip(works, pieces, answers, strict=True):
+                    self._slow.note(judge_drop, piece, answer, work.drop.row.name)
                     candidate = self._conclude(outbox, work, answer, outcomes)
                     if candidate is not None:
                         candidates.append(candidate)
@@ -331,7 +339,7 @@ class Checker:
         sound: list[Candidate] = []
         at_work: set[bytes] = set()
         answers = inspect_copies(
-            self._pool, candidates, self._settings.scanner, self._settings.packs
+            self._pool, candidates, self._settings.scanner, self._settings.packs, self._slow
         )
         for candidate, answer in zip(candidates, answers, strict=True):
             row, sender_ref = candidate.row, candidate.packet.envelope.sender_ref

@@ -214,7 +214,7 @@ class Delivery:
         due = [
             (packet, destination)
             for packet, destination in rows
-            if destination.recipient == self._agency and self._waits.is_due(str(packet.key))
+            if destination.recipient == self._agency and self._is_due(str(packet.key))
         ]
         is_full = len(rows) == limit
         if not is_full and DestinationState.ARRIVED in states:
@@ -223,6 +223,13 @@ class Delivery:
             for key in self._unchecked.keys() - known:
                 self._stager.discard(self._folders.staging / self._unchecked.pop(key)[0])
         return due, is_full
+
+    def _is_due(self, key: str) -> bool:
+        """It has waited long enough, or the check that it waits for is done."""
+        if self._waits.is_due(key):
+            return True
+        _name, staged = self._unchecked.get(key, ("", None))
+        return staged is not None and self._stager.has_answer(staged)
 
     # --- arrived -> delivering, or expired -----------------------------------------------------
 

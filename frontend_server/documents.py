@@ -18,6 +18,7 @@ from exchanged.config import ScannerConfig
 from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, plan
 from exchanged.pool import WorkPool
+from exchanged.slow_answers import SlowAnswers
 from exchanged.slow_lane import Piece
 from frontend_server.taking import Candidate
 from packet_spec.documents.check import DocumentReport
@@ -34,9 +35,15 @@ _PIECE_DOCUMENTS: Final = 32
 
 
 def inspect_copies(
-    pool: WorkPool, candidates: Sequence[Candidate], scanner: ScannerConfig | None, packs: Path
+    pool: WorkPool,
+    candidates: Sequence[Candidate],
+    scanner: ScannerConfig | None,
+    packs: Path,
+    slow: SlowAnswers[bytes],
 ) -> list[Answer]:
     """What was found in the documents of each candidate, or why that cannot be told. ``packs`` is a folder.
+
+    ``slow`` takes note, by the names of the drops, of what takes long.
 
     Raises WorkerDiedError when the workers cannot be started or are being stopped.
     """
@@ -49,8 +56,10 @@ def inspect_copies(
     works = [piece for each, known in zip(pieces, told, strict=True) for piece in each if piece not in known]
     reports = iter(pool.run(inspect_documents, works) if works else ())
     answers: list[Answer] = []
-    for whole, planned, known in zip(wholes, pieces, told, strict=True):
+    for candidate, whole, planned, known in zip(candidates, wholes, pieces, told, strict=True):
         outcome = [known[piece] if piece in known else next(reports) for piece in planned]
+        for piece, report in zip(planned, outcome, strict=True):
+            slow.note(inspect_documents, piece, report, candidate.row.name)
         known.update(
             (piece, report)
             for piece, report in zip(planned, outcome, strict=True)

@@ -24,7 +24,7 @@ from exchanged.config import DropProfile, ScannerConfig
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.disk_floor import DiskFloor
 from exchanged.durable import DurableFiles
-from exchanged.errors import ForeignVolumeError, NoSpaceError
+from exchanged.errors import CheckTakesLongError, ForeignVolumeError, NoSpaceError
 from exchanged.keyring import KeyAt
 from exchanged.ledger import Ledger, drops
 from exchanged.ledger.drops import DropRow, Original
@@ -141,6 +141,8 @@ class Intake:
         self._still = StandingStill(clock)
         # name -> how it looked, and until when (monotonic) it need not be read again while it looks so.
         self._resting: dict[bytes, tuple[object, float]] = {}
+        # Held because a check took long, and more was told of it since.
+        self._answered: set[bytes] = set()
         self._alone: set[int] = set()
         self._ready: list[ReadyDrop] = []
         self._ready_until = 0.0
@@ -222,6 +224,7 @@ class Intake:
         self._checker.keep_only({name: observation.look for name, observation in seen.items()})
         for name in self._resting.keys() - names:
             del self._resting[name]
+        self._answered = (self._answered | self._checker.answered()) & names
         outcomes = self._outcomes()
         again = [self._settings.scan_seconds]
         self._ready.clear()
@@ -241,6 +244,7 @@ class Intake:
                 break
             del self._ready[: len(group)]
             outcomes = self._outcomes()
+            self._answered.difference_update(drop.row.name for drop in group)
             is_alone = group[0].row.id in self._alone
             self._alone.difference_update(drop.row.id for drop in group)
             self._checker.work(outbox, group, outcomes, alone=is_alone)
@@ -280,6 +284,8 @@ class Intake:
             return True
         if row.reason == POISON:
             return False
+        if row.name in self._answered and row.reason == CheckTakesLongError.reference:
+            return True
         now = self._clock.now()
         if row.reason == NO_DIRECTORY:
             return self._trust.is_current(now)

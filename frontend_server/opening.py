@@ -18,6 +18,7 @@ from exchanged.config_values import ScannerConfig
 from exchanged.decryption_keys import DecryptionKeys
 from exchanged.ledger.ciphertexts import Ciphertext
 from exchanged.pool import WorkPool
+from exchanged.slow_lane import Piece
 from exchanged.trust import Trust
 from frontend_server.opened import OpenedWork, check_opened
 from packet_spec.encryption import seal_content_key, unwrap_keys
@@ -88,6 +89,10 @@ class Opener:
                 content, ephemeral = packet.contents[part.index], self.randomness.token(KEY_BYTES)
                 wrapped = seal_content_key(own.public_key, packet.keys[part.index], part.digest, ephemeral)
                 yield Ciphertext(content.digest, content.size, part.digest, own.key_id, wrapped)
+
+    def has_answer(self, work: OpenedWork) -> bool:
+        """A check of it that took long is done: ``check`` can tell now."""
+        return bool(self.pool.slow_pieces().get(Piece(check_opened, work).number))
 
     def check(self, work: OpenedWork) -> tuple[Finding, ...]:
         """Findings that refuse an opened packet. Raises what keeps it from being told yet."""

@@ -145,6 +145,10 @@ class Stager:
             raise
         return staged
 
+    def has_answer(self, staged: Staged) -> bool:
+        """A check that took long is done: ``check`` can tell now."""
+        return staged.work is not None and self._opener.has_answer(staged.work)
+
     def check(self, staged: Staged) -> tuple[Finding, ...]:
         """Findings that refuse an opened packet, none for one that was never encrypted.
 

@@ -77,8 +77,8 @@ MESSAGES: Final[Mapping[DropState | DestinationState, tuple[str, str]]] = Mappin
 )
 
 _CLOCK: Final = (
-    "前置机的系统时间不可信，时间确认后自动发送，请联系运维人员。",
-    "The front-end's clock cannot be trusted; sent once its time is confirmed. Tell your IT staff.",
+    "前置机的系统时间不可信，时间确认后自动发送，请联系运维人员（处理办法见 exchangectl node status）。",
+    "The front-end's clock cannot be trusted; sent once that is confirmed. Ask IT (exchangectl node status).",
 )
 # Why a drop is held, where there is more to say than that it is tried again.
 REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -11,6 +11,7 @@ _MEMBERS = {
     "enrol": "node_enrol",
     "status": "node_status",
     "restore": "node_restore",
+    "confirm-clock": "node_confirm_clock",
 }
 
 

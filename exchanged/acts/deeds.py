@@ -6,16 +6,20 @@ as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from exchanged import forks
-from exchanged.acts.subjects import Leg, LinkName, Subject, Whole
+from exchanged.acts.subjects import Leg, LinkName, MachineClock, Subject, Whole
 from exchanged.acts.values import Act, Request
+from exchanged.clock import Clock
 from exchanged.errors import IllegalTransitionError
 from exchanged.ledger import (
     Transaction,
     arrivals,
     batches,
+    clock_memory,
     drops,
     effects,
     packets,
@@ -36,9 +40,10 @@ _D = DestinationState
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
-    """What deeds work with."""
+    """What deeds work with. ``machine`` is the clock of the machine, which the node may not go by."""
 
     statements: Statements
+    machine: Clock
 
     def do(self, tx: Transaction, request: Request, subject: Subject) -> None:
         """Do what ``rules.consider`` allowed; signing and discarding are done elsewhere."""
@@ -64,6 +69,8 @@ class Deeds:
                 _accept(tx, link.name, request.incarnation)
             case Act.SKIP, LinkName() as link:
                 _skip(tx, link)
+            case Act.CLOCK, MachineClock(links=links):
+                _confirm_clock(tx, self.machine.now(), links)
             case Act.RESEND, Whole() as whole:
                 self._resend(tx, whole)
             case _:
@@ -133,6 +140,13 @@ def _skip(tx: Transaction, link: LinkName) -> None:
             if giver == node:
                 restoring.no_longer_wanted(tx, key)
         tx.event("restore-goes-on", detail={"node": node, "link": link.name})
+
+
+def _confirm_clock(tx: Transaction, shows: datetime, links: Iterable[str]) -> None:
+    """The next look at a link hears it, and from then on what waited for the time is dated."""
+    clock_memory.give_word(tx, shows)
+    for link in links:
+        tx.wake(f"link:{link}")
 
 
 def _tell(tx: Transaction, packet: PacketRow) -> None:

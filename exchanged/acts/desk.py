@@ -40,6 +40,7 @@ from exchanged.acts.values import (
     SubjectKind,
     read_answer,
 )
+from exchanged.clock import Clock
 from exchanged.errors import (
     ActRefusedError,
     IllegalTransitionError,
@@ -68,10 +69,11 @@ def no_dispositions(_tx: Transaction, _disposition: Disposition) -> tuple[Findin
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The acts of one node. ``dispose`` takes the answers of its agency (C22)."""
+    """The acts of one node. ``dispose`` takes the answers of its agency (C22), ``machine`` is its clock."""
 
     here: Standpoint
     tools: GivingUpTools
+    machine: Clock
     dispose: Dispose = no_dispositions
 
     def handle(self, request: Request, operator: Operator) -> Answer:
@@ -239,7 +241,7 @@ class Desk:
         if request.act is Act.SIGN and isinstance(subject.thing, Whole):
             return self._sign(tx, request, subject.thing)
         if request.act is not Act.DISCARD:
-            Deeds(self.tools.statements).do(tx, request, subject)
+            Deeds(self.tools.statements, self.machine).do(tx, request, subject)
             return verdict
         _seen, place = places.get(subject.token, (subject, None))
         if place is None:

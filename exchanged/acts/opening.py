@@ -65,7 +65,7 @@ def desk_of(parts: Parts, agency: Agency = no_agency) -> Desk:
         pool=parts.ports.pool,
         keep_free=parts.config.limits.free_space_bytes,
     )
-    return Desk(Standpoint(parts.links.names(), why_not_answer), tools, dispose)
+    return Desk(Standpoint(parts.links.names(), why_not_answer), tools, parts.machine_clock, dispose)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _open(
         pool=pool,
         keep_free=config.limits.free_space_bytes,
     )
-    return Desk(Standpoint(links.names(), why_not_answer), tools, dispose)
+    return Desk(Standpoint(links.names(), why_not_answer), tools, clock, dispose)
 
 
 def _nobody_wakes(_stations: frozenset[str]) -> None:

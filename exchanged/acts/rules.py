@@ -18,7 +18,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, is_held_for_good, of_packet, whole
+from exchanged.acts.subjects import (
+    Gone,
+    Leg,
+    LinkName,
+    MachineClock,
+    Subject,
+    Whole,
+    is_held_for_good,
+    of_packet,
+    whole,
+)
 from exchanged.acts.values import Act, Obstacle, Outcome
 from exchanged.ledger import Connection, batches, statements
 from exchanged.ledger import acts as rows
@@ -81,6 +91,8 @@ def consider(
             return _drop(act, subject.thing)
         case LinkName():
             return _link(act, subject.thing)
+        case MachineClock(since=since):
+            return _yes(Outcome.CLOCK_CONFIRMED, since=since) if since else _no(Obstacle.NOT_DOUBTED)
         case Gone():
             return _no(Obstacle.CHANGED, state=subject.thing.state)
 

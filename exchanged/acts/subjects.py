@@ -13,9 +13,9 @@ from itertools import chain
 from typing import Final
 
 from exchanged import forks
-from exchanged.acts.values import LINK_ACTS, Act, Filter, SubjectKind, Target
+from exchanged.acts.values import CLOCK, LINK_ACTS, Act, Filter, SubjectKind, Target
 from exchanged.errors import AmbiguousError, NotFoundError, RequestError
-from exchanged.ledger import Connection, arrivals, batches, drops, packets, restoring
+from exchanged.ledger import Connection, arrivals, batches, clock_memory, drops, packets, restoring
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import GIVEN_UP_WHEN_HELD, HELD_BY_OPERATOR
 from exchanged.ledger.drops import DropRow
@@ -87,7 +87,18 @@ class Gone:
     state: str
 
 
-Thing = Leg | Whole | ArrivalRow | DropRow | LinkName | Gone
+@dataclass(frozen=True, slots=True)
+class MachineClock:
+    """The clock of this machine. ``since``: when it was sound last, while the node doubts it.
+
+    ``links`` are those that state its time.
+    """
+
+    since: str
+    links: tuple[str, ...]
+
+
+Thing = Leg | Whole | ArrivalRow | DropRow | LinkName | MachineClock | Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +125,14 @@ class Subject:
 
 
 def by_name(connection: Connection, act: Act, what: str, links: tuple[str, ...]) -> tuple[Subject, ...]:
-    """The subjects that ``what`` names for ``act``: a packet (or the beginning of its id), a drop, a link.
+    """The subjects that ``what`` names for ``act``: a packet (or the beginning of its id), a drop, a link ...
 
     Raises NotFoundError, AmbiguousError.
     """
     if act in LINK_ACTS:
         return (link(connection, what, links),)
+    if act is Act.CLOCK:
+        return (clock(connection, links),)
     drop = rows.find_drop(connection, what)
     if drop is not None and drop.packet is None:
         return (drop_subject(drop),)
@@ -161,6 +174,8 @@ def read_again(connection: Connection, seen: Subject, links: tuple[str, ...]) ->
             return whole(connection, seen.thing.key)
         case LinkName():
             return link(connection, seen.thing.name, links)
+        case MachineClock():
+            return clock(connection, links)
         case Gone():
             return seen
         case _:
@@ -344,6 +359,14 @@ def link(connection: Connection, name: str, links: tuple[str, ...]) -> Subject:
         waits = tuple(peer.node for peer in peers if peer.link == name and peer.state not in restoring.OVER)
     thing = LinkName(name, paused, marks.forked, marks.set_back, waits)
     return Subject(SubjectKind.LINK, f"{SubjectKind.LINK}:{name}", name, state, "", thing)
+
+
+def clock(connection: Connection, links: tuple[str, ...]) -> Subject:
+    """The clock of the machine, as the node sees it."""
+    since = clock_memory.doubtful_since(connection)
+    thing = MachineClock("" if since is None else stamp(since), links)
+    state = "doubted" if thing.since else "sound"
+    return Subject(SubjectKind.CLOCK, SubjectKind.CLOCK, CLOCK, state, thing.since, thing)
 
 
 def _identify(connection: Connection, text: str) -> PacketKey:

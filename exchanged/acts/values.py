@@ -42,6 +42,7 @@ class Act(StrEnum):
     SKIP = "link-skip"
     SIGN = "receipt-sign"
     RESEND = "receipt-resend"
+    CLOCK = "node-confirm-clock"
 
 
 QUEUE_ACTS: Final = frozenset({Act.HOLD, Act.RELEASE, Act.REQUEUE, Act.DISCARD})
@@ -52,6 +53,10 @@ LINK_ACTS: Final = frozenset({Act.PAUSE, Act.RESUME, Act.ACCEPT, Act.SKIP})
 """Those that are about a link."""
 
 
+CLOCK: Final = "clock"
+"""What ``node-confirm-clock`` is about: that of the machine."""
+
+
 class SubjectKind(StrEnum):
     """What an act is about: a packet on one link (or before delivery), a whole packet, and so on."""
 
@@ -60,6 +65,7 @@ class SubjectKind(StrEnum):
     ARRIVAL = "arrival"
     DROP = "drop"
     LINK = "link"
+    CLOCK = "clock"
 
 
 class Outcome(StrEnum):
@@ -86,6 +92,7 @@ class Outcome(StrEnum):
     SIGNED = "signed"
     REFUSED = "refused"
     RESENT = "resent"
+    CLOCK_CONFIRMED = "clock-confirmed"
 
 
 class Obstacle(StrEnum):
@@ -121,6 +128,7 @@ class Obstacle(StrEnum):
     ANSWERED = "answered"
     EXPIRED = "expired"
     NONE_ISSUED = "none-issued"
+    NOT_DOUBTED = "not-doubted"
 
 
 @dataclass(frozen=True, slots=True)

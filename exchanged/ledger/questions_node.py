@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchanged.ledger.clock_memory import doubtful_since
 from exchanged.ledger.log_views import contradictions
 from exchanged.ledger.notices import open_notices
 from exchanged.ledger.questions_queue import QueueEntry, QueueFilter, waiting
@@ -23,7 +24,8 @@ class NodeFacts:
     ``is_marked_running``: the last start was not followed by a clean stop; beside a running daemon that is as
     it should be. ``oldest`` is the oldest thing that waits. Counts are of arrivals and of drops. ``notices``
     are what the open ones are about, each once, the oldest first. ``restoring``: whom a restored node asked,
-    and how far that is. ``log_doubts`` are nodes whose logs contradict themselves.
+    and how far that is. ``log_doubts`` are nodes whose logs contradict themselves. While the node doubts its
+    clock, that was sound until ``clock_doubtful_since``.
     """
 
     memory: dict[str, str]
@@ -40,6 +42,7 @@ class NodeFacts:
     notices: tuple[str, ...] = ()
     restoring: tuple[tuple[str, str], ...] = ()
     log_doubts: tuple[str, ...] = ()
+    clock_doubtful_since: datetime | None = None
 
 
 def node_facts(connection: sqlite3.Connection) -> NodeFacts:
@@ -63,6 +66,7 @@ def node_facts(connection: sqlite3.Connection) -> NodeFacts:
         drops_incomplete=_drops(connection, "incomplete"),
         notices=tuple(dict.fromkeys(row.reference for row in open_notices(connection))),
         restoring=tuple((peer.node, peer.state.value) for peer in peers(connection)),
+        clock_doubtful_since=doubtful_since(connection),
         log_doubts=tuple(dict.fromkeys(each.node for each in contradictions(connection))),
     )
 

@@ -13,6 +13,7 @@ Leaves to others: what an operator holds stays; what one packet waits for (``arr
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -64,6 +65,16 @@ def release(transaction: Transaction, limit: int) -> int:
     return count + _release_marked(transaction, limit - count)
 
 
+def release_held(transaction: Transaction, numbers: Collection[int], reason: str) -> None:
+    """Judge these again, as far as they are still held for ``reason``, whenever their time would come."""
+    marks = ", ".join("?" * len(numbers))
+    rows = transaction.execute(
+        f"SELECT id FROM arrival WHERE id IN ({marks}) AND state = 'held' AND reason = ?",  # noqa: S608 - ours
+        *numbers, reason,
+    ).fetchall()  # fmt: skip
+    _let_go(transaction, [row["id"] for row in rows])
+
+
 def next_release(connection: sqlite3.Connection) -> datetime | None:
     """When the next held arrival is due again."""
     row = connection.execute(f"SELECT min(retry_at) AS at FROM {_UNTIL}").fetchone()  # noqa: S608 - ours
@@ -96,4 +107,3 @@ def _let_go(transaction: Transaction, numbers: list[int]) -> int:
             landed.value, number,
         )  # fmt: skip
     return len(numbers)
-

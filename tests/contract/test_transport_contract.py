@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import subprocess
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,106 +22,23 @@ from exchanged.errors import (
 from exchanged.folder_transport import FolderTransport
 from exchanged.mailbox import Direction, partial_name
 from exchanged.sftp_connection import SftpConnection
-from exchanged.sftp_transport import SftpTransport
-from exchanged.transport import Transport
+from tests.support.mailbox_sides import (
+    BATCH,
+    BLOB,
+    BLOB_CONTENT,
+    CONTENT,
+    LIMIT,
+    SPOOL,
+    DiskSide,
+    FolderSide,
+    MemorySide,
+    SftpSide,
+    Side,
+)
 from tests.support.sftp_server import SftpServer, make_mailbox
-from tests.support.transports import BytesSource, MemoryMailbox, MemoryTransport, digest_of
+from tests.support.transports import BytesSource, digest_of
 
-BATCH = "00000001-0123456789abcdef.batch"
-CONTENT = b"a batch" * 50_000
-BLOB_CONTENT = bytes(range(256)) * 4_000
-BLOB = f"{digest_of(BLOB_CONTENT)}.blob"
-SPOOL = DurableFiles(Volume.OWN)
-LIMIT = 64 * 1024 * 1024
 WAIT_SECONDS = 20
-
-
-class Side(ABC):
-    """A transport under test, and the mailbox behind it as the other side sees it."""
-
-    transport: Transport
-
-    @abstractmethod
-    def sees(self) -> dict[str, bytes]:
-        """What lies in the outgoing direction, temporary names included."""
-
-    @abstractmethod
-    def leaves(self, name: str, content: bytes) -> None:
-        """Put a file into the incoming direction."""
-
-    @abstractmethod
-    def left_behind(self, name: str, content: bytes) -> None:
-        """Put a file into the outgoing direction, as an earlier attempt would have."""
-
-    @abstractmethod
-    def vanish(self) -> None:
-        """Take the mailbox away, as a lost mount does."""
-
-    @abstractmethod
-    def with_scan_of(self, names: int) -> Transport:
-        """A transport that reads at most so many names."""
-
-
-class MemorySide(Side):
-    def __init__(self) -> None:
-        self.mailbox = MemoryMailbox()
-        self.transport = self.with_scan_of(1_000)
-
-    def sees(self) -> dict[str, bytes]:
-        return dict(self.mailbox.files[Direction.UP])
-
-    def leaves(self, name: str, content: bytes) -> None:
-        self.mailbox.files[Direction.DOWN][name] = content
-
-    def left_behind(self, name: str, content: bytes) -> None:
-        self.mailbox.files[Direction.UP][name] = content
-
-    def vanish(self) -> None:
-        self.mailbox.is_there = False
-
-    def with_scan_of(self, names: int) -> Transport:
-        return MemoryTransport(self.mailbox, outgoing=Direction.UP, durable=SPOOL, scan_names=names)
-
-
-class DiskSide(Side):
-    """A mailbox in the file system, reached in any way."""
-
-    def __init__(self, mailbox: Path, outgoing: Direction) -> None:
-        self.mailbox = mailbox
-        self.outgoing = mailbox / outgoing.value
-        self.incoming = mailbox / outgoing.opposite.value
-
-    def sees(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in self.outgoing.iterdir()}
-
-    def leaves(self, name: str, content: bytes) -> None:
-        (self.incoming / name).write_bytes(content)
-
-    def left_behind(self, name: str, content: bytes) -> None:
-        (self.outgoing / name).write_bytes(content)
-
-    def vanish(self) -> None:
-        shutil.rmtree(self.mailbox)
-
-
-class FolderSide(DiskSide):
-    def __init__(self, mailbox: Path, outgoing: Direction) -> None:
-        super().__init__(mailbox, outgoing)
-        self._direction = outgoing
-        self.transport = self.with_scan_of(1_000)
-
-    def with_scan_of(self, names: int) -> Transport:
-        return FolderTransport(self.mailbox, outgoing=self._direction, durable=SPOOL, scan_names=names)
-
-
-class SftpSide(DiskSide):
-    def __init__(self, server: SftpServer, connection: SftpConnection) -> None:
-        super().__init__(server.mailbox, Direction.UP)
-        self._connection = connection
-        self.transport = self.with_scan_of(1_000)
-
-    def with_scan_of(self, names: int) -> Transport:
-        return SftpTransport(self._connection, SPOOL, scan_names=names)
 
 
 class TransportContract:
@@ -240,9 +156,7 @@ class TransportContract:
     def test_list_own_shows_what_this_side_put(self, side: Side) -> None:
         side.transport.put(BATCH, BytesSource(CONTENT))
         side.leaves("ack.batch", b"x")
-        assert [(file.name, file.size) for file in side.transport.list_own().files] == [
-            (BATCH, len(CONTENT))
-        ]
+        assert [(file.name, file.size) for file in side.transport.list_own().files] == [(BATCH, len(CONTENT))]
         for name in (partial_name(BLOB), ".readme.part"):
             side.left_behind(name, b"#")
         assert side.transport.list_own().growing == (BLOB,)

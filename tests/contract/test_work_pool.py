@@ -16,6 +16,7 @@ from pebble.pool.process import TaskManager
 
 from exchanged.errors import CheckTakesLongError, WorkerDiedError
 from exchanged.pool import ProcessWorkPool
+from exchanged.slow_lane import Piece
 from packet_spec.errors import FormatError, XmlRefusedError
 from packet_spec.limits import MIB
 from tests.contract.hostile_work import Task, work
@@ -268,6 +269,17 @@ def test_a_pool_closes_while_the_slow_lane_is_at_work(start: Callable[..., Proce
     pool.close()
     with pytest.raises(WorkerDiedError):
         pool.run(work, [Task("for-ever", 1)])
+
+
+def test_who_waits_is_called_once_the_slow_lane_can_answer(pool: ProcessWorkPool) -> None:
+    called = threading.Event()
+    pool.when_answered(called.set)
+    large = Task("double", 4, allowance_seconds=600.0)
+    (answer,) = pool.run(work, [large])
+    assert isinstance(answer, CheckTakesLongError)
+    assert called.wait(60)
+    assert pool.slow_pieces() == {Piece(work, large).number: True}
+    assert pool.run(work, [large]) == [8]
 
 
 def _until_told(pool: ProcessWorkPool, task: Task) -> object:

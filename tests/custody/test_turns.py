@@ -14,7 +14,8 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from exchanged.folder_transport import FolderTransport
-from exchanged.transport import Fetched, Source
+from exchanged.sources import BlobSource
+from exchanged.transport import TURN_SECONDS, Fetched, Source
 from tests.support.network import POLICE, PROCURATORATE, Network, small_plan
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,14 @@ def world(tmp_path: Path) -> Iterator[Network]:
 
 
 def drop(
-    world: Network, name: str, kind: str, *, case: CaseFile | None = None, seed: int = 1, video: bool = True
+    world: Network,
+    name: str,
+    kind: str,
+    *,
+    case: CaseFile | None = None,
+    seed: int = 1,
+    video: bool = True,
+    video_bytes: int = 1_300_000,
 ) -> CaseFile:
     request = DropRequest(
         kind,
@@ -70,7 +78,7 @@ def drop(
         seed=seed,
         name=name,
         extra_documents=("EVD-024",) if kind == LARGE and video else (),
-        video_bytes=1_300_000,
+        video_bytes=video_bytes,
     )
     made = make_drop(request)
     write_drop(made, world.agency(POLICE) / "outbox")
@@ -113,6 +121,33 @@ def test_c8_a_small_packet_passes_a_blob_on_its_way_down(world: Network, line: S
     assert delivered(world) == [SMALL]
     line.is_slow = False
     rounds(world, 30)
+    assert delivered(world) == sorted([SMALL, LARGE])
+
+
+def test_c8_a_small_packet_passes_a_blob_that_the_serving_side_is_still_putting(
+    world: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The volume is slow: what a turn moves there is a small piece of the blob."""
+    whole = BlobSource.blocks
+
+    def slow(source: BlobSource, offset: int = 0) -> Iterator[bytes]:
+        for block in whole(source, offset):
+            for start in range(0, len(block), 65_536):
+                yield block[start : start + 65_536]
+                world.clock.advance(TURN_SECONDS / 2)
+
+    monkeypatch.setattr(BlobSource, "blocks", slow)
+    drop(world, "large", LARGE, video_bytes=6_000_000)
+    growing = world.mailbox(PROCURATORATE) / "down"
+    for _ in range(200):
+        if list(growing.glob(".*.blob.part")):
+            break
+        world.round()
+    drop(world, "small", SMALL, seed=2)
+    rounds(world)
+    assert list(growing.glob(".*.blob.part"))
+    assert delivered(world) == [SMALL]
+    rounds(world, 60)
     assert delivered(world) == sorted([SMALL, LARGE])
 
 

@@ -191,9 +191,7 @@ def test_crash_points_carry_no_names_of_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT])
 @pytest.mark.parametrize("call", ["write", "fsync"])
-def test_on_our_own_volume_a_failing_write_or_fsync_is_damage(
-    tmp_path: Path, call: str, number: int
-) -> None:
+def test_on_our_own_volume_a_failing_write_or_fsync_is_damage(tmp_path: Path, call: str, number: int) -> None:
     with pytest.raises(VolumeDamagedError):
         failing(Volume.OWN, call, number).write_file(tmp_path / "a", [b"x"])
     assert not (tmp_path / "a").exists()
@@ -388,12 +386,23 @@ def test_copy_descriptor_resumes(tmp_path: Path, source: tuple[int, bytes], offs
     # A marked prefix shows that it is kept, a tail that it is cut off.
     prefix = b"#" * offset
     (tmp_path / "target").write_bytes(prefix + b"tail" * 10**6)
-    fetched = OWN.copy_descriptor(
-        descriptor, tmp_path / "target", limit_bytes=len(content), offset=offset
-    )
+    fetched = OWN.copy_descriptor(descriptor, tmp_path / "target", limit_bytes=len(content), offset=offset)
     expected = prefix + content[offset:]
     assert (tmp_path / "target").read_bytes() == expected
     assert (fetched.size, fetched.digest) == (len(content), hashlib.sha256(expected).hexdigest())
+
+
+def test_extend_goes_on_behind_what_is_there_and_never_fills_a_gap(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    assert OWN.extend(target, [b"abc", b"def"], limit_bytes=10) == 6
+    assert OWN.extend(target, [b"XY"], limit_bytes=10, offset=4) == 6
+    assert target.read_bytes() == b"abcdXY"
+    with pytest.raises(FileOperationError, match="shorter"):
+        OWN.extend(target, [b"Z"], limit_bytes=10, offset=7)
+    assert target.read_bytes() == b"abcdXY"
+    with pytest.raises(TransportFileError, match="larger"):
+        OWN.extend(target, [b"12345"], limit_bytes=10, offset=6)
+    assert not target.exists()
 
 
 def test_copy_descriptor_refuses_what_is_too_large(tmp_path: Path, source: tuple[int, bytes]) -> None:

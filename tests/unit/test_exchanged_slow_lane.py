@@ -18,7 +18,9 @@ class Desk:
         self.begun: list[Task] = []
         self.owed: list[Done] = []
         self.is_open = True
-        self.lane = SlowLane(self.start)
+        # What could be asked for at each call; under the guard of the lane this would wait for ever.
+        self.called: list[list[bool]] = []
+        self.lane = SlowLane(self.start, lambda: self.called.append([*self.lane.pieces().values()]))
 
     def start(self, piece: Piece, done: Done, may_wait: bool) -> bool:
         if not self.is_open:
@@ -68,6 +70,18 @@ def test_an_answer_is_told_once_and_the_piece_stays_known_as_slow(desk: Desk) ->
     assert desk.look(task) == 42
     assert isinstance(desk.look(task), CheckTakesLongError)
     assert desk.begun == [task, task]
+
+
+def test_who_asked_is_called_when_there_is_an_answer_and_not_when_a_piece_is_lost(desk: Desk) -> None:
+    first, second = tasks("a", 2)
+    desk.take(first, second)
+    desk.finish(None)
+    assert desk.called == []
+    desk.finish("answer")
+    assert desk.called == [[True]]
+    assert desk.lane.pieces() == {Piece(work, second).number: True}
+    assert desk.look(second) == "answer"
+    assert desk.lane.pieces() == {}
 
 
 def test_others_of_an_origin_wait_behind_what_is_open_and_no_longer(desk: Desk) -> None:

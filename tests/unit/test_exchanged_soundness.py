@@ -142,3 +142,23 @@ def test_c18_one_or_two_neighbours_of_many_make_nothing_old() -> None:
         assert guard.proven() == start
     guard.hear("agency-1", clock.now())
     assert guard.proven() == clock.now()
+
+
+def test_c18_a_persons_word_ends_the_doubt_about_this_clock_and_not_what_neighbours_say() -> None:
+    clock = FakeClock()
+    sound = clock.now()
+    clock.jump(TWO_YEARS)
+    guard = ClockGuard(clock, 300, sound)
+    assert guard.time() == sound
+    guard.take_word(clock.now() - timedelta(hours=1))
+    assert guard.doubt() == "clock-not-confirmed"
+    guard.take_word(clock.now() - timedelta(seconds=60))
+    assert (guard.doubt(), guard.dating_doubt(), guard.time()) == ("", "", clock.now())
+    # The next jump is doubted like any other.
+    clock.jump(TWO_YEARS)
+    assert guard.doubt() == "clock-jumped"
+    guard.take_word(clock.now())
+    assert guard.doubt() == ""
+    guard.hear("province", clock.now() + timedelta(hours=1))
+    guard.take_word(clock.now())
+    assert guard.doubt() == "clock-far-from-neighbours"

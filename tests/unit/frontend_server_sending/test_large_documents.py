@@ -10,11 +10,12 @@ import pytest
 from exchanged.errors import CheckTakesLongError, NoSpaceError, WorkerDiedError
 from exchanged.inspecting import Inspection, inspect_documents
 from exchanged.pool import InlinePool
-from exchanged.slow_lane import Done, Piece, SlowLane
+from exchanged.slow_lane import Piece
 from exchanged.states import DropState
 from frontend_server.copying import Copier
 from packet_spec.errors import ExchangeError, ValidatorError
 from packet_spec.limits import MIB
+from tests.support.lane import LanePool
 from tests.support.outbox import SendingFrontend, packet_xml
 from tests.support.papers import pdf
 from tests.support.sending import Open, states
@@ -24,43 +25,17 @@ KEPT = 8
 UNREADABLE = "this one cannot be looked into"
 
 
-class LanePool(InlinePool):
-    """A pool with a slow lane, whose process does a piece when it is told to; ``done`` counts them."""
+class DocumentPool(LanePool):
+    """One of the documents may be such that nobody can look into it."""
 
     def __init__(self, *, is_slow: bool = False) -> None:
         """``is_slow``: every look into documents runs out of patience, large or not."""
-        self.lane = SlowLane(self._start)
-        self.is_slow = is_slow
-        self.begun: list[tuple[Piece, Done]] = []
-        self.done = 0
+        super().__init__(lambda piece: is_slow and piece.function is inspect_documents)
 
-    def _start(self, piece: Piece, done: Done, may_wait: bool) -> bool:
-        self.begun.append((piece, done))
-        return True
-
-    def finish(self, most: int = 1000) -> None:
-        """So many pieces are done, as far as there are any."""
-        for _ in range(most):
-            if not self.begun:
-                return
-            piece, done = self.begun.pop()
-            self.done += 1
-            done(self._answer(piece))
-
-    def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
-        answers: list[Any] = []
-        for piece in [Piece(function, work) for work in works]:
-            answer = self.lane.look(piece)
-            goes_apart = piece.is_large or (self.is_slow and function is inspect_documents)
-            if answer is None and goes_apart:
-                answer = self.lane.take(piece)
-            answers.append(self._answer(piece) if answer is None else answer)
-        return answers
-
-    def _answer(self, piece: Piece) -> Any:
+    def answer(self, piece: Piece) -> Any:
         if isinstance(piece.work, Inspection) and UNREADABLE in piece.work.documents[0].listed.file:
             return ValidatorError("this program cannot check documents of this format")
-        return super().run(piece.function, [piece.work])[0]
+        return super().answer(piece)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +55,7 @@ def drop_one(frontend: SendingFrontend, number: int, files: Mapping[str, bytes] 
     frontend.drop_folder(f"{number:02}", files, document=document)
 
 
-def look_on(frontend: SendingFrontend, pool: LanePool, *, looks: int, pieces: int) -> None:
+def look_on(frontend: SendingFrontend, pool: DocumentPool, *, looks: int, pieces: int) -> None:
     """So many retry delays pass, in each of which the slow lane does so many pieces."""
     for _ in range(looks):
         frontend.clock.advance(10)
@@ -95,7 +70,7 @@ def test_a_drop_is_taken_however_few_of_its_documents_are_done_between_two_looks
 ) -> None:
     if is_slow:
         monkeypatch.setattr("exchanged.slow_lane.LONGEST_SECONDS", 10.0)
-    pool = LanePool(is_slow=is_slow)
+    pool = DocumentPool(is_slow=is_slow)
     frontend = start(pool=pool)
     drop_one(frontend, 1, files := large(*(f"{number:02}.pdf" for number in range(documents))))
     look_on(frontend, pool, looks=7, pieces=pieces)
@@ -107,7 +82,7 @@ def test_a_drop_is_taken_however_few_of_its_documents_are_done_between_two_looks
 
 
 def test_a_drop_that_lists_no_digests_is_taken_as_well(start: Open) -> None:
-    pool = LanePool()
+    pool = DocumentPool()
     frontend = start(pool=pool, optional_sha256=True)
     files = large("卷宗.pdf")
     listed = {"卷宗.pdf": {"sha256": None}}
@@ -117,7 +92,7 @@ def test_a_drop_that_lists_no_digests_is_taken_as_well(start: Open) -> None:
 
 
 def test_a_drop_without_digests_that_changed_meanwhile_is_copied_anew(start: Open) -> None:
-    pool = LanePool()
+    pool = DocumentPool()
     frontend = start(pool=pool, optional_sha256=True)
     files = large("卷宗.pdf")
     listed = {"卷宗.pdf": {"sha256": None}}
@@ -132,7 +107,7 @@ def test_a_drop_without_digests_that_changed_meanwhile_is_copied_anew(start: Ope
 
 @pytest.mark.parametrize("pieces", [1, 3, 1000])
 def test_of_many_large_drops_a_few_are_at_work_and_all_are_taken(start: Open, pieces: int) -> None:
-    pool = LanePool()
+    pool = DocumentPool()
     frontend = start(pool=pool)
     for number in range(24):
         drop_one(frontend, number)
@@ -149,7 +124,7 @@ def test_of_many_large_drops_a_few_are_at_work_and_all_are_taken(start: Open, pi
 
 
 def test_drops_that_nobody_can_judge_give_their_places_to_others(start: Open) -> None:
-    pool = LanePool()
+    pool = DocumentPool()
     frontend = start(pool=pool)
     for number in range(KEPT):
         drop_one(frontend, number, large(f"{UNREADABLE}.pdf"))
@@ -165,7 +140,7 @@ def test_drops_that_nobody_can_judge_give_their_places_to_others(start: Open) ->
 def test_a_large_drop_that_finds_no_room_takes_none_from_those_at_work(
     start: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = LanePool()
+    pool = DocumentPool()
     frontend = start(pool=pool)
     drop_one(frontend, 1)
     frontend.run()
