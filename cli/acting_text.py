@@ -70,6 +70,8 @@ OBSTACLES: Final = {
     Obstacle.ANSWERED: "it was answered before, and only one answer counts; {state}",
     Obstacle.EXPIRED: "it expired before it was delivered",
     Obstacle.NONE_ISSUED: "this node has issued no receipt about it",
+    Obstacle.CLOCK_DOUBTED: "it would sign a receipt, and the machine's clock is far from this node's books "
+    "({why})",
 }
 
 # The next command, where there is one. {name} is the subject.
@@ -89,6 +91,8 @@ HINTS: Final = {
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
     Obstacle.ANSWERED: "exchangectl receipt show {name}",
+    Obstacle.CLOCK_DOUBTED: "set the clock right; or start the daemon, whose neighbours tell it the time, "
+    "and give the command again",
 }
 
 _DESTINATION: Final = re.compile(r"(\S+): (\S+) since (\S+)")

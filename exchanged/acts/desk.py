@@ -187,7 +187,7 @@ class Desk:
         fields = {**verdict.fields, "why": telling.why}
         if telling.outcome is Outcome.DISCARDED_UNTOLD and not request.without_receipt:
             return Verdict(obstacle=Obstacle.NO_RECEIPT, fields=fields), telling
-        return Verdict(telling.outcome, fields=fields), telling
+        return rules.if_it_may_sign(Verdict(telling.outcome, fields=fields), self.here), telling
 
     # --- the deed ------------------------------------------------------------------------------
 

@@ -40,18 +40,30 @@ GIVEN_UP_WHEN_ARRIVED: Final = frozenset({RevokedSinceError.reference, Decryptio
 """Why the delivery of a packet may be given up: it waits for what may never come."""
 
 
+_SIGNED: Final = frozenset({Outcome.SIGNED, Outcome.REFUSED, Outcome.DISCARDED_TOLD})
+"""Outcomes that are a receipt, signed now."""
+
 
 def nobody_answers(_connection: Connection, _key: PacketKey) -> Obstacle | None:
     """For nodes without an agency: nothing is delivered here, so nothing is signed for here."""
     return Obstacle.NO_RECIPIENT
 
 
+def no_doubt() -> str:
+    """For a running node, which hears from its neighbours what time it is, and whoever only asks."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """The node that acts. ``why_not_answer`` knows whether its agency may sign for a packet (C22)."""
+    """The node that acts. ``why_not_answer`` knows whether its agency may sign for a packet (C22).
+
+    ``dating_doubt``: why nothing that others will read may be dated now, or empty (C18).
+    """
 
     links: tuple[str, ...]
     why_not_answer: Callable[[Connection, PacketKey], Obstacle | None] = nobody_answers
+    dating_doubt: Callable[[], str] = no_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +84,9 @@ def consider(
     """
     match subject.thing:
         case Leg():
-            return _leg(connection, act, subject.thing)
+            return if_it_may_sign(_leg(connection, act, subject.thing), here)
         case Whole():
-            return _whole(connection, act, subject.thing, here)
+            return if_it_may_sign(_whole(connection, act, subject.thing, here), here)
         case ArrivalRow():
             return _arrival(act, subject.thing, without_parts=without_parts)
         case DropRow():
@@ -83,6 +95,13 @@ def consider(
             return _link(act, subject.thing)
         case Gone():
             return _no(Obstacle.CHANGED, state=subject.thing.state)
+
+
+def if_it_may_sign(verdict: Verdict, here: Standpoint) -> Verdict:
+    """The same, or what stands in the way where a receipt would be signed now."""
+    if verdict.outcome in _SIGNED and (doubt := here.dating_doubt()):
+        return Verdict(obstacle=Obstacle.CLOCK_DOUBTED, fields={**verdict.fields, "why": doubt})
+    return verdict
 
 
 def allowed(connection: Connection, key: PacketKey, here: Standpoint) -> Iterator[tuple[Act, Subject]]:

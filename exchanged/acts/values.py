@@ -121,6 +121,7 @@ class Obstacle(StrEnum):
     ANSWERED = "answered"
     EXPIRED = "expired"
     NONE_ISSUED = "none-issued"
+    CLOCK_DOUBTED = "clock-doubted"
 
 
 @dataclass(frozen=True, slots=True)
