@@ -70,6 +70,8 @@ OBSTACLES: Final = {
     Obstacle.ANSWERED: "it was answered before, and only one answer counts; {state}",
     Obstacle.EXPIRED: "it expired before it was delivered",
     Obstacle.NONE_ISSUED: "this node has issued no receipt about it",
+    Obstacle.NODE_RESTORING: "it would sign a receipt, and this restored node may have said the contrary "
+    "before; it waits for what others give back",
     Obstacle.CLOCK_DOUBTED: "it would sign a receipt, and the machine's clock is far from this node's books "
     "({why})",
 }
@@ -91,6 +93,7 @@ HINTS: Final = {
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
     Obstacle.ANSWERED: "exchangectl receipt show {name}",
+    Obstacle.NODE_RESTORING: "whom it waits for: exchangectl node status",
     Obstacle.CLOCK_DOUBTED: "set the clock right; or start the daemon, whose neighbours tell it the time, "
     "and give the command again",
 }

@@ -187,7 +187,8 @@ class Desk:
         fields = {**verdict.fields, "why": telling.why}
         if telling.outcome is Outcome.DISCARDED_UNTOLD and not request.without_receipt:
             return Verdict(obstacle=Obstacle.NO_RECEIPT, fields=fields), telling
-        return rules.if_it_may_sign(Verdict(telling.outcome, fields=fields), self.here), telling
+        told = Verdict(telling.outcome, fields=fields)
+        return rules.if_it_may_sign(connection, told, self.here), telling
 
     # --- the deed ------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, is_held_for_good, of_packet, whole
 from exchanged.acts.values import Act, Obstacle, Outcome
-from exchanged.ledger import Connection, batches, statements
+from exchanged.ledger import Connection, batches, restoring, statements
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
@@ -84,9 +84,9 @@ def consider(
     """
     match subject.thing:
         case Leg():
-            return if_it_may_sign(_leg(connection, act, subject.thing), here)
+            return if_it_may_sign(connection, _leg(connection, act, subject.thing), here)
         case Whole():
-            return if_it_may_sign(_whole(connection, act, subject.thing, here), here)
+            return if_it_may_sign(connection, _whole(connection, act, subject.thing, here), here)
         case ArrivalRow():
             return _arrival(act, subject.thing, without_parts=without_parts)
         case DropRow():
@@ -97,9 +97,16 @@ def consider(
             return _no(Obstacle.CHANGED, state=subject.thing.state)
 
 
-def if_it_may_sign(verdict: Verdict, here: Standpoint) -> Verdict:
-    """The same, or what stands in the way where a receipt would be signed now."""
-    if verdict.outcome in _SIGNED and (doubt := here.dating_doubt()):
+def if_it_may_sign(connection: Connection, verdict: Verdict, here: Standpoint) -> Verdict:
+    """The same, or what stands in the way where a receipt would be signed now.
+
+    A restored node may have said the contrary, and forgotten it, until others have given that back (C23).
+    """
+    if verdict.outcome not in _SIGNED:
+        return verdict
+    if restoring.is_going_on(connection):
+        return Verdict(obstacle=Obstacle.NODE_RESTORING, fields=verdict.fields)
+    if doubt := here.dating_doubt():
         return Verdict(obstacle=Obstacle.CLOCK_DOUBTED, fields={**verdict.fields, "why": doubt})
     return verdict
 

@@ -121,6 +121,7 @@ class Obstacle(StrEnum):
     ANSWERED = "answered"
     EXPIRED = "expired"
     NONE_ISSUED = "none-issued"
+    NODE_RESTORING = "node-restoring"
     CLOCK_DOUBTED = "clock-doubted"
 
 

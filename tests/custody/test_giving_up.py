@@ -104,6 +104,18 @@ def test_c21_a_discard_tells_the_sender_and_stays_remembered(province: Province)
     verify_ledger(node(province).opened.ledger.read(), node(province).config.node.data_dir)
 
 
+def test_c21_a_restored_node_tells_nobody_before_it_knows_what_it_said(province: Province) -> None:
+    packet = province.police.seal(province.request())
+    land(province, packet)
+    quarantine(province)
+    ledger = node(province).opened.ledger
+    ledger.write(lambda tx: tx.remember("restoring", "yes"))
+    assert outcomes(act(node(province), Act.DISCARD, packet.key.packet_id)) == ["node-restoring"]
+    assert [*(node(province).config.node.data_dir / "discarded").glob("*")] == []
+    ledger.write(lambda tx: tx.remember("restoring", ""))
+    assert outcomes(act(node(province), Act.DISCARD, packet.key.packet_id)) == ["discarded-told"]
+
+
 def test_c21_a_copy_by_a_strange_road_never_ends_the_true_packet(province: Province) -> None:
     """An agency replays another's packet: giving that copy up must not tell its sender anything."""
     packet = province.police.seal(province.request())
