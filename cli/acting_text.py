@@ -33,6 +33,8 @@ OUTCOMES: Final = {
     Outcome.PAUSED: "paused: it neither lands nor offers until it is resumed",
     Outcome.RESUMED: "works again; it was paused: {because}",
     Outcome.ACCEPTED: "works again with that incarnation alone; it was held: {because}",
+    Outcome.ACCEPTED_UNHEARD: "works again once it speaks in that incarnation, of which nothing was ever "
+    "heard here: compare it with its node status; every other is closed; it was held: {because}",
     Outcome.SKIPPED: "the restored node goes on without what {nodes} would have given back",
     Outcome.SIGNED: "signed for by {by}; the receipt is on its way to the sender",
     Outcome.REFUSED: "refused by {by}; the receipt is on its way to the sender",
@@ -61,10 +63,12 @@ OBSTACLES: Final = {
     Obstacle.NO_RECEIPT: "no receipt can say so to the sender ({why}); its content would end here in silence",
     Obstacle.PAUSED_ALREADY: "it is paused already: {because}",
     Obstacle.NOT_PAUSED: "it is not paused",
-    Obstacle.NOT_FORKED: "nothing contradicts itself there; it is not held",
+    Obstacle.NOT_FORKED: "nothing contradicts itself there, and that incarnation is not closed",
     Obstacle.SET_BACK: "this node itself was set back: the neighbour knows more of it than its ledger",
     Obstacle.NOT_RESTORING: "this node does not wait for what others give back",
     Obstacle.ANSWERED_ALREADY: "everybody behind it has answered already",
+    Obstacle.NOT_ASKED_YET: "this restored node has asked nobody yet: it waits for the daemon, its folders "
+    "or a directory",
     Obstacle.NO_RECIPIENT: "nothing of it was delivered to an agency of this node",
     Obstacle.NOT_DELIVERED: "it is not delivered; {state}",
     Obstacle.DELIVERY_UNFINISHED: "its delivery is not finished; give the command again in a moment",
@@ -72,6 +76,10 @@ OBSTACLES: Final = {
     Obstacle.EXPIRED: "it expired before it was delivered",
     Obstacle.NONE_ISSUED: "this node has issued no receipt about it",
     Obstacle.NOT_DOUBTED: "the node does not doubt the clock of this machine",
+    Obstacle.NODE_RESTORING: "it would sign a receipt, and this restored node may have said the contrary "
+    "before; it waits for what others give back",
+    Obstacle.CLOCK_DOUBTED: "it would sign a receipt, and the machine's clock is far from this node's books "
+    "({why})",
 }
 
 # The next command, where there is one. {name} is the subject.
@@ -88,9 +96,13 @@ HINTS: Final = {
     "exchangectl queue discard {name} --without-parts --reason TEXT",
     Obstacle.HELD_DROP: "exchangectl queue release {name} --reason TEXT",
     Obstacle.SET_BACK: "exchangectl node restore BACKUP",
+    Obstacle.NOT_ASKED_YET: "what it waits for: exchangectl node status",
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
     Obstacle.ANSWERED: "exchangectl receipt show {name}",
+    Obstacle.NODE_RESTORING: "whom it waits for: exchangectl node status",
+    Obstacle.CLOCK_DOUBTED: "set the clock right; or start the daemon, whose neighbours tell it the time, "
+    "and give the command again",
 }
 
 _DESTINATION: Final = re.compile(r"(\S+): (\S+) since (\S+)")

@@ -244,9 +244,7 @@ def _open_locked(
     require_same_node(ledger.read(), config.node)
     require_none_before(ledger.read(), config)
     require_same_peers(ledger.read(), config)
-    # Before this start writes its own first event.
-    known = clock_memory.last_sound(ledger.read())
-    clock_guard = clock.guard = ClockGuard(machine, config.limits.clock_skew_seconds, known)
+    clock_guard = clock_memory.go_by_books(clock, ledger, config.limits.clock_skew_seconds)
     spool = Spool(data_dir / SPOOL_FOLDER, files, ports.randomness)
     store = BlobStore(data_dir / BLOB_FOLDER, files)
     spool.prepare()

@@ -78,10 +78,11 @@ def _initialise(
     from exchanged.damage_mark import marking, require_sound
     from exchanged.durable import DurableFiles, Volume
     from exchanged.errors import ConfigurationError
-    from exchanged.ledger import Ledger
+    from exchanged.ledger import Ledger, clock_memory
     from exchanged.lock import NodeLock, Purpose
     from exchanged.own_ledger import require_own_ledger, require_same_node
     from exchanged.places import LEDGER_FILE
+    from exchanged.soundness import SoundClock
     from frontend_server.folders import INBOX, OUTBOX, AgencyFolders
 
     if config.folders is None:
@@ -103,9 +104,11 @@ def _initialise(
         undo.enter_context(marking(config.node.data_dir))
         require_own_ledger(config.node.data_dir)
         path = config.node.data_dir / LEDGER_FILE
-        ledger = Ledger(path, SystemClock(), on_wake=lambda _names: None, threaded=False)
+        clock = SoundClock(SystemClock())
+        ledger = Ledger(path, clock, on_wake=lambda _names: None, threaded=False)
         undo.callback(ledger.close)
         require_same_node(ledger.read(), config.node)
+        clock_memory.go_by_books(clock, ledger, config.limits.clock_skew_seconds)
         folders.ensure()
         rights = folders.mend()
         return {name: _mark(folders, ledger, name, token, accept=accept) for name in (OUTBOX, INBOX)}, rights

@@ -139,8 +139,9 @@ class Desk:
 
     def _consider(self, connection: Connection, request: Request, subject: Subject) -> Verdict:
         verdict = rules.consider(
-            connection, request.act, subject, self.here, without_parts=request.without_parts
-        )
+            connection, request.act, subject, self.here,
+            without_parts=request.without_parts, incarnation=request.incarnation,
+        )  # fmt: skip
         if verdict.outcome is not Outcome.TO_COUNT or not isinstance(subject.thing, ArrivalRow):
             return verdict
         return replace(verdict, fields={**verdict.fields, **self._said(subject.thing)})
@@ -200,7 +201,8 @@ class Desk:
         fields = {**verdict.fields, "why": telling.why}
         if telling.outcome is Outcome.DISCARDED_UNTOLD and not request.without_receipt:
             return Verdict(obstacle=Obstacle.NO_RECEIPT, fields=fields), telling
-        return Verdict(telling.outcome, fields=fields), telling
+        told = Verdict(telling.outcome, fields=fields)
+        return rules.if_it_may_sign(connection, told, self.here), telling
 
     # --- the deed ------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 Without a daemon the node's lock is held for the act alone; a daemon that starts in that moment waits for it
 (``exchanged.lock``). The process first becomes the owner of the data directory, so that an act of root
-leaves no file there that the daemon could not open, and uses the keys as the daemon would.
+leaves no file there that the daemon could not open, and uses the keys as the daemon would. It goes by the
+clock as the daemon would at its start, and signs nothing while the time is only an estimate: nobody is heard
+who could confirm it (C18).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from exchanged.damage_mark import marking, require_sound
 from exchanged.durable import DurableFiles, Volume
 from exchanged.errors import ConfigurationError, NotPermittedError
 from exchanged.keyring import Keyring
-from exchanged.ledger import Connection, Ledger
+from exchanged.ledger import Connection, Ledger, clock_memory
 from exchanged.lock import NodeLock, Purpose
 from exchanged.own_ledger import require_own_ledger, require_same_node
 from exchanged.own_links import require_same_peers
@@ -32,6 +34,7 @@ from exchanged.parts import Parts, speaker_of
 from exchanged.places import BLOB_FOLDER, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE, SPOOL_FOLDER
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Statements
+from exchanged.soundness import SoundClock
 from exchanged.spool import Spool
 from exchanged.trust import Trust
 from packet_spec.identity import PacketKey
@@ -105,10 +108,12 @@ def _open(
     data_dir = config.node.data_dir
     require_own_ledger(data_dir)
     files = DurableFiles(Volume.OWN)
-    ledger = Ledger(data_dir / LEDGER_FILE, clock, on_wake=_nobody_wakes, threaded=False)
+    sound = SoundClock(clock)
+    ledger = Ledger(data_dir / LEDGER_FILE, sound, on_wake=_nobody_wakes, threaded=False)
     undo.callback(ledger.close)
     require_same_node(ledger.read(), config.node)
     require_same_peers(ledger.read(), config)
+    guard = clock_memory.go_by_books(sound, ledger, config.limits.clock_skew_seconds)
     trust = Trust(data_dir / DIRECTORY_FOLDER, files, config.keys.roots, config.keys.threshold)
     trust.load()
     keyring = Keyring(config, trust, randomness)
@@ -130,7 +135,8 @@ def _open(
         pool=pool,
         keep_free=config.limits.free_space_bytes,
     )
-    return Desk(Standpoint(links.names(), why_not_answer), tools, clock, dispose)
+    standpoint = Standpoint(links.names(), why_not_answer, guard.dating_doubt)
+    return Desk(standpoint, tools, clock, dispose)
 
 
 def _nobody_wakes(_stations: frozenset[str]) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from exchanged import forks
 from exchanged.acts.subjects import (
     Gone,
     Leg,
@@ -30,7 +31,7 @@ from exchanged.acts.subjects import (
     whole,
 )
 from exchanged.acts.values import Act, Obstacle, Outcome
-from exchanged.ledger import Connection, batches, statements
+from exchanged.ledger import Connection, batches, restoring, spoken, statements
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
@@ -50,18 +51,30 @@ GIVEN_UP_WHEN_ARRIVED: Final = frozenset({RevokedSinceError.reference, Decryptio
 """Why the delivery of a packet may be given up: it waits for what may never come."""
 
 
+_SIGNED: Final = frozenset({Outcome.SIGNED, Outcome.REFUSED, Outcome.DISCARDED_TOLD})
+"""Outcomes that are a receipt, signed now."""
+
 
 def nobody_answers(_connection: Connection, _key: PacketKey) -> Obstacle | None:
     """For nodes without an agency: nothing is delivered here, so nothing is signed for here."""
     return Obstacle.NO_RECIPIENT
 
 
+def no_doubt() -> str:
+    """For a running node, which hears from its neighbours what time it is, and whoever only asks."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """The node that acts. ``why_not_answer`` knows whether its agency may sign for a packet (C22)."""
+    """The node that acts. ``why_not_answer`` knows whether its agency may sign for a packet (C22).
+
+    ``dating_doubt``: why nothing that others will read may be dated now, or empty (C18).
+    """
 
     links: tuple[str, ...]
     why_not_answer: Callable[[Connection, PacketKey], Obstacle | None] = nobody_answers
+    dating_doubt: Callable[[], str] = no_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +87,48 @@ class Verdict:
 
 
 def consider(
-    connection: Connection, act: Act, subject: Subject, here: Standpoint, *, without_parts: bool = False
+    connection: Connection,
+    act: Act,
+    subject: Subject,
+    here: Standpoint,
+    *,
+    without_parts: bool = False,
+    incarnation: str = "",
 ) -> Verdict:
     """Whether ``act`` is allowed on ``subject`` now.
 
     ``without_parts``: the operator says that what is still to be put by a neighbour will not come.
+    ``incarnation``: the one that is to count of a neighbour.
     """
     match subject.thing:
         case Leg():
-            return _leg(connection, act, subject.thing)
+            return if_it_may_sign(connection, _leg(connection, act, subject.thing), here)
         case Whole():
-            return _whole(connection, act, subject.thing, here)
+            return if_it_may_sign(connection, _whole(connection, act, subject.thing, here), here)
         case ArrivalRow():
             return _arrival(act, subject.thing, without_parts=without_parts)
         case DropRow():
             return _drop(act, subject.thing)
         case LinkName():
-            return _link(act, subject.thing)
+            return _link(connection, act, subject.thing, incarnation)
         case MachineClock(since=since):
             return _yes(Outcome.CLOCK_CONFIRMED, since=since) if since else _no(Obstacle.NOT_DOUBTED)
         case Gone():
             return _no(Obstacle.CHANGED, state=subject.thing.state)
+
+
+def if_it_may_sign(connection: Connection, verdict: Verdict, here: Standpoint) -> Verdict:
+    """The same, or what stands in the way where a receipt would be signed now.
+
+    A restored node may have said the contrary, and forgotten it, until others have given that back (C23).
+    """
+    if verdict.outcome not in _SIGNED:
+        return verdict
+    if restoring.is_going_on(connection):
+        return Verdict(obstacle=Obstacle.NODE_RESTORING, fields=verdict.fields)
+    if doubt := here.dating_doubt():
+        return Verdict(obstacle=Obstacle.CLOCK_DOUBTED, fields={**verdict.fields, "why": doubt})
+    return verdict
 
 
 def allowed(connection: Connection, key: PacketKey, here: Standpoint) -> Iterator[tuple[Act, Subject]]:
@@ -254,17 +288,29 @@ def _drop(act: Act, row: DropRow) -> Verdict:
     return _no(Obstacle.NOT_HELD, state=row.state.value)
 
 
-def _link(act: Act, link: LinkName) -> Verdict:
+def _link(connection: Connection, act: Act, link: LinkName, incarnation: str) -> Verdict:
     if act is Act.ACCEPT:
-        if link.set_back:
-            return _no(Obstacle.SET_BACK)
-        return _yes(Outcome.ACCEPTED, because=link.forked) if link.forked else _no(Obstacle.NOT_FORKED)
+        return _accept(connection, link, incarnation)
     if act is Act.SKIP:
         if link.waits is None:
             return _no(Obstacle.NOT_RESTORING)
         if not link.waits:
-            return _no(Obstacle.ANSWERED_ALREADY)
+            is_asking = bool(restoring.peers(connection))
+            return _no(Obstacle.ANSWERED_ALREADY if is_asking else Obstacle.NOT_ASKED_YET)
         return _yes(Outcome.SKIPPED, nodes=", ".join(link.waits))
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)
+
+
+def _accept(connection: Connection, link: LinkName, incarnation: str) -> Verdict:
+    """What an operator said of an incarnation can be taken back: a closed one may count after all."""
+    if link.set_back:
+        return _no(Obstacle.SET_BACK)
+    because = link.forked
+    if not because and spoken.is_closed(connection, link.name, incarnation):
+        because = forks.CLOSED
+    if not because:
+        return _no(Obstacle.NOT_FORKED)
+    is_known = spoken.is_met(connection, link.name, incarnation)
+    return _yes(Outcome.ACCEPTED if is_known else Outcome.ACCEPTED_UNHEARD, because=because)

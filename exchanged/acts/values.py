@@ -88,6 +88,7 @@ class Outcome(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     ACCEPTED = "accepted"
+    ACCEPTED_UNHEARD = "accepted-unheard"
     SKIPPED = "skipped"
     SIGNED = "signed"
     REFUSED = "refused"
@@ -122,6 +123,7 @@ class Obstacle(StrEnum):
     SET_BACK = "set-back"
     NOT_RESTORING = "not-restoring"
     ANSWERED_ALREADY = "answered-already"
+    NOT_ASKED_YET = "not-asked-yet"
     NO_RECIPIENT = "no-recipient"
     NOT_DELIVERED = "not-delivered"
     DELIVERY_UNFINISHED = "delivery-unfinished"
@@ -129,6 +131,8 @@ class Obstacle(StrEnum):
     EXPIRED = "expired"
     NONE_ISSUED = "none-issued"
     NOT_DOUBTED = "not-doubted"
+    NODE_RESTORING = "node-restoring"
+    CLOCK_DOUBTED = "clock-doubted"
 
 
 @dataclass(frozen=True, slots=True)

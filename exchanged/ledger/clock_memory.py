@@ -1,21 +1,25 @@
 """A doubt about the wall clock outlives a restart: the ledger keeps when the clock was sound last (C18).
 
 Guarantees: a node that starts with its clock set years ahead or back finds out from its own books, before it
-heard any neighbour. An operator's word that the clock is right is kept until the running node has heard it;
-at a start it counts as the last sound time. Leaves to others: what is doubtful (``exchanged.soundness``).
-Known limit: where a clock is set and the process killed within the same scan of the links, only the last
-event tells.
+heard any neighbour, and whoever writes the books while the daemon is down does not vouch for such a clock.
+An operator's word that the clock is right is kept until the running node has heard it; at a start it counts
+as the last sound time. Leaves to others: what is doubtful (``exchanged.soundness``). Known limit: where a
+clock is set under a running node and that is killed within the same scan of the links, only the last event
+tells.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
+from exchanged.errors import NoSpaceError
 from exchanged.ledger.times import moment, stamp
 from exchanged.ledger.transaction import Transaction
 from exchanged.ledger.writer import Ledger
+from exchanged.soundness import ClockGuard, SoundClock
 
 SOUND_UNTIL: Final = "clock-sound-until"
 """In the memory of the node: since when the clock is doubtful, empty or not there while it is not."""
@@ -28,6 +32,23 @@ def last_sound(connection: sqlite3.Connection) -> datetime | None:
         return moment(kept)
     row = connection.execute("SELECT at FROM event ORDER BY id DESC LIMIT 1").fetchone()
     return None if row is None else moment(row["at"])
+
+
+def go_by_books(clock: SoundClock, ledger: Ledger, skew_seconds: float) -> ClockGuard:
+    """Guard ``clock`` by what the books vouch for, before anything else is written into them.
+
+    What the books vouch for stays as it is until the doubt ends, whatever is written meanwhile.
+    """
+    guard = clock.guard = ClockGuard(clock.machine, skew_seconds, last_sound(ledger.read()))
+    with suppress(NoSpaceError):
+        keep_doubt(ledger, guard.doubtful_since())
+    return guard
+
+
+def keep_last_sound(transaction: Transaction) -> None:
+    """The next start judges its clock by the books as they are now: what follows is stamped unjudged."""
+    if (known := last_sound(transaction.connection)) is not None:
+        transaction.remember(SOUND_UNTIL, stamp(known))
 
 
 def keep_doubt(ledger: Ledger, since: datetime | None) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from exchanged.ledger import answering, batches, packets, search, spool
+from exchanged.ledger import answering, batches, clock_memory, packets, search, spool
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.node_values import RESTORED_AT, RESTORED_LOG, RESTORED_SINCE, RESTORING
 from exchanged.ledger.rows import PacketRow
@@ -97,9 +97,10 @@ def begin(transaction: Transaction, since: datetime, forgets: Iterable[str]) -> 
     ``forgets`` are names of link memories that spoke of the ledger that is gone. What waits here may have
     left since the backup was made: nobody may call it certainly unsent (C18). What an earlier restore had not
     brought back when the backup was made is asked of everybody again: an answer to that restore is none to
-    this one.
+    this one. The machine's clock is judged at the start, by what the backup vouches for (C18).
     """
     names = list(forgets)
+    clock_memory.keep_last_sound(transaction)
     since, log_size = _reaching_back(transaction.connection, since)
     transaction.execute("DELETE FROM node WHERE name = 'incarnation'")
     transaction.remember(RESTORING, "yes")

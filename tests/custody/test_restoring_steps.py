@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from exchanged import backup, restore_node
+from exchanged.acts.opening import opened_desk
 from exchanged.acts.values import Act
 from exchanged.errors import AlreadyRunningError, BackupUnusableError, LedgerDamagedError
 from exchanged.ledger import packets, restoring
+from frontend_server.role import frontend_agency
 from packet_spec.delivery import decode_delivery
 from packet_spec.identity import PacketKey
-from tests.support.acting import act, outcomes
+from tests.support.acting import LI, act, outcomes, request
+from tests.support.acting import desk as desk_at
+from tests.support.clock import FakeRandomness
 from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
 from tests.support.restoring import World, accepted_times, check_books
 from tests.support.traffic import drop_packet
@@ -79,14 +83,16 @@ def test_c23_nothing_leaves_a_restored_node_before_its_neighbour_answered(
     world.restore(POLICE, saved)
     world.network.nodes[PROVINCE].close()
     world.network.nodes[POLICE].open()
+    link = world.network.nodes[POLICE].opened.links.name_of(PROVINCE)
+    assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["not-asked-yet"]
     send(world)
     world.drain()
     assert is_restoring(world, POLICE)
     assert (world.network.agency(POLICE) / "outbox" / world.dropped["R-1"][1].name).exists()
-    link = world.network.nodes[POLICE].opened.links.name_of(PROVINCE)
     assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["skipped"]
     world.drain()
     assert not is_restoring(world, POLICE)
+    assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["not-restoring"]
     world.network.nodes[PROVINCE].open()
     world.drain()
     check_books(world)
@@ -302,3 +308,30 @@ def test_a_restore_that_was_broken_off_starts_no_empty_node(
     node.open()
     world.drain()
     check_books(world)
+
+
+def test_c22_a_restored_node_answers_nothing_before_it_knows_what_it_answered(
+    world: World, tmp_path: Path
+) -> None:
+    """Neither without the daemon nor with it: the forgotten answer would be contradicted."""
+    path = send(world)
+    world.drain()
+    status = world.network.agency(POLICE) / "status" / f"{path.name}.status.json"
+    packet_id = json.loads(status.read_text("utf-8"))["packetId"]
+    receiver = world.network.nodes[PROCURATORATE]
+    saved = world.snapshot(PROCURATORATE, tmp_path / "backup")
+    assert outcomes(act(receiver, Act.SIGN, packet_id, by="虚构丙")) == ["signed"]
+    world.drain()
+    world.restore(PROCURATORATE, saved)
+    agency = frontend_agency(receiver.config)
+    refusing = request(Act.SIGN, packet_id, by="虚构丁", refuses=True, findings=("a fictional finding",))
+    with opened_desk(receiver.config, receiver.clock, FakeRandomness("x"), receiver.pool, agency) as desk:
+        assert outcomes(desk.handle(refusing, LI)) == ["node-restoring"]
+    world.network.nodes[PROVINCE].close()
+    receiver.open()
+    assert outcomes(desk_at(receiver).handle(refusing, LI)) == ["node-restoring"]
+    world.network.nodes[PROVINCE].open()
+    world.drain()
+    assert not is_restoring(world, PROCURATORATE)
+    assert outcomes(desk_at(receiver).handle(refusing, LI)) == ["answered"]
+    assert json.loads(status.read_text("utf-8"))["state"] == "signed"
