@@ -236,7 +236,8 @@ def _links(wish: Wish) -> Iterator[Values]:
             "transport": "sftp",
             "side": "dial",
             "mailbox": "/",
-            "host": "exchange.example.invalid",
+            # Of two neighbours two placeholders: one account at one server has one mailbox.
+            "host": f"{'exchange' if len(wish.dialled) == 1 else peer}.example.invalid",
             "port": _SSH_PORT,
             "user": f"ex-{wish.code}",
             "key": str(_login_key(wish, peer)),

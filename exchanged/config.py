@@ -339,7 +339,7 @@ def _log(section: Section) -> LogConfig:
 def _contradictions(config: Config) -> Iterator[str]:
     """What no section sees alone."""
     for what in ("name", "peer", "mailbox", "account"):
-        values = Counter(getattr(link, what) for link in config.links if getattr(link, what))
+        values = Counter(filter(None, (_single(link, what) for link in config.links)))
         for value in sorted(value for value, times in values.items() if times > 1):
             yield f"[link] {what}: {value} stands in more than one link"
     for link in config.links:
@@ -357,6 +357,14 @@ def _contradictions(config: Config) -> Iterator[str]:
         root, data_dir = config.folders.root, config.node.data_dir
         if root == data_dir or root in data_dir.parents or data_dir in root.parents:
             yield "[folders] root: must lie apart from data_dir, which holds keys and the ledger"
+
+
+def _single(link: LinkConfig, what: str) -> str:
+    """What no two links may share. A path on a server is one folder only for one account there."""
+    value = str(getattr(link, what))
+    if what != "mailbox" or link.transport is LinkTransport.FOLDER or not value:
+        return value
+    return f"{link.user}@{link.host}:{link.port} {value.rstrip('/') or '/'}"
 
 
 def _is_link_name(text: str) -> bool:

@@ -148,6 +148,18 @@ def test_a_province_serves_and_a_bridge_does_both(run: Run, tmp_path: Path) -> N
     assert list(placeholders(bridge)) == unknown
 
 
+def test_a_bridge_that_dials_two_neighbours_is_made(run: Run, tmp_path: Path) -> None:
+    other = "630000-00-00"
+    peers = ("--peer", PROVINCE, "--peer", other)
+    code, made = run("bridge", "bridge-x", *peers, "--root", ROOT_KEY, name="two")
+    assert (code, made["changed"]) == (0, True)
+    links = load_config(tmp_path / "two.toml").links
+    assert [(link.peer, link.mailbox) for link in links] == [(PROVINCE, "/"), (other, "/")]
+    assert len({link.key for link in links}) == 2
+    unknown = [f"[link {link}] {key}" for link in (PROVINCE, other) for key in ("host", "host_key")]
+    assert made["to_fill_in"] == unknown
+
+
 def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.node_plan._obstacles", lambda *_: ())
     monkeypatch.setattr("cli.node_plan._owner", lambda _wish: (None, ""))

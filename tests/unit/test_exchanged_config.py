@@ -182,6 +182,15 @@ def test_links_have_names_and_mailboxes_of_their_own() -> None:
     )
 
 
+def test_two_servers_may_have_their_mailboxes_at_one_path() -> None:
+    two = deepcopy(FRONTEND)
+    two["link"].append(two["link"][0] | {"name": "north", "peer": "630000-00-00", "host": "127.0.0.2"})
+    assert [link.mailbox for link in parse(two).links] == ["/", "/"]
+    # By one account at one server it is one folder, however it is written.
+    two["link"][1] |= {"host": "127.0.0.1", "mailbox": "//"}
+    assert problems_of(two) == ("[link] mailbox: ex@127.0.0.1:22 / stands in more than one link",)
+
+
 def test_a_wrong_kind_of_section_is_a_problem_and_no_crash() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_config({"node": 1, "link": {"name": "x"}, "keys": [], "limits": "many"}, BASE)
