@@ -39,7 +39,7 @@ from exchanged.errors import (
     LedgerDamagedError,
     NotFoundError,
 )
-from exchanged.ledger import open_read_only, require_newest_form
+from exchanged.ledger import clock_memory, open_read_only, require_newest_form
 from exchanged.ledger.questions_node import NodeFacts, node_facts
 from exchanged.ledger.times import moment
 from exchanged.link_health import CLOCK_AHEAD
@@ -142,7 +142,7 @@ def _lines(
 ) -> Iterator[StatusLine]:
     yield _daemon(process, facts, now)
     yield from disks(config)
-    yield _clock(config, links)
+    yield _clock(config, facts, links)
     yield from markers(config, facts)
     yield from (replace(_link(link, now), of_link=True) for link in links)
     yield _ledger(config, facts, process)
@@ -179,9 +179,16 @@ def _daemon(process: int | str | None, facts: NodeFacts | None, now: datetime) -
     return good(name, text)
 
 
-def _clock(config: Config, links: tuple[LinkView, ...]) -> StatusLine:
-    """Against the neighbours' last words (C18): only a neighbour that is ahead proves anything."""
+def _clock(config: Config, facts: NodeFacts, links: tuple[LinkView, ...]) -> StatusLine:
+    """The daemon's doubt, else the neighbours' last words (C18): only one that is ahead proves anything."""
     name, most = _("clock"), config.limits.clock_skew_seconds
+    doubted = clock_memory.doubted_since(facts.memory)
+    if doubted is not None:
+        said = _(
+            "doubtful since {at}: nothing is admitted, and after a jump nothing sealed, until it is right or"
+            " neighbours confirm it"
+        ).format(at=local_time(doubted))
+        return problem(name, said, ExitCode.TEMPORARY)
     ahead = {link.peer: float(text) for link in links if (text := link.facts.memory.get(CLOCK_AHEAD))}
     far = {peer: seconds for peer, seconds in ahead.items() if seconds > most}
     if far:

@@ -8,6 +8,7 @@ is set and the process killed within the same scan of the links, only the last e
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -30,6 +31,12 @@ def keep_doubt(ledger: Ledger, since: datetime | None) -> None:
     said = "" if since is None else stamp(since)
     if said != _kept(ledger.read()):
         ledger.write(lambda transaction: transaction.remember(_NAME, said))
+
+
+def doubted_since(memory: Mapping[str, str]) -> datetime | None:
+    """When the clock was sound last, by what the ledger remembers of its node; None: nobody doubts it."""
+    said = memory.get(_NAME)
+    return moment(said) if said else None
 
 
 def _kept(connection: sqlite3.Connection) -> str:
