@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cli import unit_places
 from cli.locale import _
 from cli.node_template import Values, render_config
 from cli.service_user import SERVICE_USER, Account, current_account, has_group, named_account, user_name
@@ -26,8 +27,6 @@ from packet_spec.model import NodeRole
 
 CASE_GROUP: Final = "exchanged-case"
 OPERATORS_GROUP: Final = "exchanged-ops"
-# A machine set up by the book has its configurations here; anywhere else is a rehearsal in one folder.
-_SYSTEM: Final = Path("/etc/exchanged")
 _SSH_PORT: Final = 2222
 _PLACEHOLDER_ROOT: Final = "ed25519-sha256:" + "0" * 64
 
@@ -60,7 +59,7 @@ class Wish:
     @property
     def is_system(self) -> bool:
         """The node of a machine, in a machine's places; else everything lies beside its configuration."""
-        return self.config_path.parent == _SYSTEM
+        return unit_places.is_system(self.config_path)
 
     @property
     def dialled(self) -> tuple[str, ...]:

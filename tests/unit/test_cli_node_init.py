@@ -171,6 +171,33 @@ def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatc
     assert config.links[1].mailbox == f"/srv/exchanged/jails/{COURT}"
 
 
+def test_places_that_the_unit_keeps_read_only_are_told_with_the_lines_that_open_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.unit_places.SYSTEM", tmp_path)
+    monkeypatch.setattr("cli.unit_places._UNITS", (str(tmp_path / "units"),))
+    places = ("--data-dir", str(tmp_path / "my data"), "--agency-root", str(tmp_path / "agency"))
+    code, made = run("frontend", POLICE, "--peer", PROVINCE, *places, name="police")
+    assert (code, [shut["key"] for shut in made["shut"]]) == (0, ["data_dir", "root"])
+    # Temporary folders of the machine are the daemon's own ones under the unit.
+    private = ["PrivateTmp=no"] if tmp_path.is_relative_to("/tmp") else []  # noqa: S108
+    assert made["drop_in"] == [
+        "[Service]",
+        *private,
+        f'ReadWritePaths="-{tmp_path}/my data"',
+        f"ReadWritePaths=-{tmp_path}/agency",
+    ]
+    assert "systemctl edit exchanged@police" in made["next"]
+    check = ("--config", str(tmp_path / "police.toml"), "config", "check")
+    main(check)
+    assert "\n".join(made["drop_in"]) in capsys.readouterr().out
+    drop_in = tmp_path / "units" / "exchanged@police.service.d" / "override.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("\n".join(made["drop_in"]))
+    main(check)
+    assert "ReadWritePaths" not in capsys.readouterr().out
+
+
 def test_the_template_is_the_documented_example_and_keeps_every_line() -> None:
     example = (Path(__file__).resolve().parents[2] / "examples/exchanged.toml").read_text("utf-8")
     assert template() == example
