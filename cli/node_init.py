@@ -216,8 +216,11 @@ class _Maker:
     def _next(self, shut: Sequence[Shut]) -> Iterator[str]:
         wish, config = self._plan.wish, self._config
         call = f"exchangectl --config {wish.config_path}"
-        if any(link.side is LinkSide.SERVE for link in config.links) and wish.is_system:
-            yield f"{call} link jail"
+        # Its script keeps the keys of an account that has some; the directory opens the others.
+        shell = "sh" if os.geteuid() == 0 else "sudo sh"
+        for link in config.links:
+            if link.account and wish.is_system:
+                yield f"{call} link jail {link.name} | {shell}"
         if config.folders is not None:
             yield f"{call} folder init"
         yield f"{call} directory install DIRECTORY.xml"

@@ -264,7 +264,7 @@ def _login_key(wish: Wish, peer: str) -> Path:
 
 
 def _served_below(wish: Wish) -> Path:
-    return Path("/srv/exchanged") if wish.is_system else wish.config_path.parent
+    return unit_places.SERVED if wish.is_system else wish.config_path.parent
 
 
 def login_keys(config: Config) -> Sequence[tuple[str, Path]]:

@@ -22,7 +22,9 @@ from exchanged.config import Config, LinkTransport
 
 # A machine set up by the book has its configurations here, one for each exchanged@NAME.
 SYSTEM: Final = Path("/etc/exchanged")
-OPEN: Final = ("/var/lib/exchanged/{name}", "/run/exchanged/{name}", "/srv/exchanged")
+# Folders of agencies, mailboxes and doors of such a machine.
+SERVED: Final = Path("/srv/exchanged")
+OPEN: Final = ("/var/lib/exchanged/{name}", "/run/exchanged/{name}", str(SERVED))
 """StateDirectory=, RuntimeDirectory= and ReadWritePaths= of the unit; a test compares them."""
 
 _UNITS: Final = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")

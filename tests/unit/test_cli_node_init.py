@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import tomllib
 from collections.abc import Callable
@@ -196,6 +197,25 @@ def test_places_that_the_unit_keeps_read_only_are_told_with_the_lines_that_open_
     drop_in.write_text("\n".join(made["drop_in"]))
     main(check)
     assert "ReadWritePaths" not in capsys.readouterr().out
+
+
+def test_the_next_step_of_a_province_makes_the_jail_of_each_neighbour_as_it_is_printed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.unit_places.SYSTEM", tmp_path)
+    monkeypatch.setattr("cli.unit_places.SERVED", tmp_path / "served")
+    served = ("--serve", POLICE, "--serve", COURT, "--data-dir", str(tmp_path / "data"))
+    code, made = run("provincial", PROVINCE, *served, "--root", ROOT_KEY, name="province")
+    assert code == 0
+    commands = [line for line in made["next"] if " link jail" in line]
+    config = tmp_path / "province.toml"
+    shell = "sh" if os.geteuid() == 0 else "sudo sh"
+    assert commands == [
+        f"exchangectl --config {config} link jail {peer} | {shell}" for peer in (POLICE, COURT)
+    ]
+    for command in commands:
+        assert main(shlex.split(command.partition(" | ")[0])[1:]) == 0
+        assert capsys.readouterr().out.startswith("#!/bin/sh")
 
 
 def test_the_template_is_the_documented_example_and_keeps_every_line() -> None:
