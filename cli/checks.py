@@ -62,6 +62,7 @@ def check_node(config: Config, now: datetime, randomness: Randomness | None = No
     return (
         *([_who(config.node.data_dir)] if randomness is not None else []),
         *_check_installation(),
+        *_check_retired(config),
         *_check_data_dir(config.node.data_dir),
         *_check_ledger(config.node),
         *check_keys(config),
@@ -92,6 +93,12 @@ def _check_installation() -> Iterator[Check]:
         require_libraries()
     except DependencyError as error:
         yield Check("libraries", CheckState.PROBLEM, str(error))
+
+
+def _check_retired(config: Config) -> Iterator[Check]:
+    for key in config.retired:
+        detail = _("{key}: counts for nothing any more").format(key=key)
+        yield Check("configuration", CheckState.WARNING, detail, advice=_("take it out"))
 
 
 def _who(data_dir: Path) -> Check:

@@ -18,6 +18,7 @@ from cli.directory_trusted import find_directory
 from cli.enrolment_request import MadeKey, MadeLogin, enrolment_text
 from cli.node_plan import CASE_GROUP, Plan, login_keys
 from cli.service_user import acting_as, has_group
+from cli.unit_places import Shut, drop_in, shut_places, unit_of
 from exchanged.clock import Randomness
 from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.durable import DurableFiles, Volume
@@ -51,7 +52,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class MadeNode:
-    """What was made or found, and what a person does next. ``to_fill_in``: keys that hold a placeholder."""
+    """What was made or found, and what a person does next. ``to_fill_in``: keys that hold a placeholder.
+
+    ``shut``: places to which the service could not write, and ``drop_in`` the lines that open them.
+    """
 
     config: Config
     owner: str
@@ -61,6 +65,8 @@ class MadeNode:
     enrolment: str
     to_fill_in: tuple[str, ...]
     next: tuple[str, ...]
+    shut: tuple[Shut, ...]
+    drop_in: tuple[str, ...]
 
     @property
     def changed(self) -> bool:
@@ -104,6 +110,7 @@ class _Maker:
             if link.transport is LinkTransport.FOLDER and not wish.is_system:
                 self._mailbox(link)
         self._configuration(wish.config_path)
+        shut = shut_places(config, wish.config_path)
         return MadeNode(
             config=config,
             owner=self._plan.owner.name,
@@ -112,7 +119,9 @@ class _Maker:
             logins=logins,
             enrolment=enrolment,
             to_fill_in=tuple(placeholders(config)),
-            next=tuple(self._next()),
+            next=tuple(self._next(shut)),
+            shut=shut,
+            drop_in=drop_in(shut),
         )
 
     # --- parts ---------------------------------------------------------------------------------
@@ -204,17 +213,22 @@ class _Maker:
 
     # --- what a person does next ---------------------------------------------------------------
 
-    def _next(self) -> Iterator[str]:
+    def _next(self, shut: Sequence[Shut]) -> Iterator[str]:
         wish, config = self._plan.wish, self._config
         call = f"exchangectl --config {wish.config_path}"
-        if any(link.side is LinkSide.SERVE for link in config.links) and wish.is_system:
-            yield f"{call} link jail"
+        # Its script keeps the keys of an account that has some; the directory opens the others.
+        shell = "sh" if os.geteuid() == 0 else "sudo sh"
+        for link in config.links:
+            if link.account and wish.is_system:
+                yield f"{call} link jail {link.name} | {shell}"
         if config.folders is not None:
             yield f"{call} folder init"
         yield f"{call} directory install DIRECTORY.xml"
         yield f"{call} config check"
+        if shut:
+            yield f"systemctl edit {unit_of(wish.config_path)}"
         if wish.is_system:
-            yield f"systemctl enable --now exchanged@{wish.config_path.stem}"
+            yield f"systemctl enable --now {unit_of(wish.config_path)}"
         else:
             yield f"exchanged --config {wish.config_path}"
 

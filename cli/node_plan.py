@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cli import unit_places
 from cli.locale import _
 from cli.node_template import Values, render_config
 from cli.service_user import SERVICE_USER, Account, current_account, has_group, named_account, user_name
@@ -26,8 +27,6 @@ from packet_spec.model import NodeRole
 
 CASE_GROUP: Final = "exchanged-case"
 OPERATORS_GROUP: Final = "exchanged-ops"
-# A machine set up by the book has its configurations here; anywhere else is a rehearsal in one folder.
-_SYSTEM: Final = Path("/etc/exchanged")
 _SSH_PORT: Final = 2222
 _PLACEHOLDER_ROOT: Final = "ed25519-sha256:" + "0" * 64
 
@@ -60,7 +59,7 @@ class Wish:
     @property
     def is_system(self) -> bool:
         """The node of a machine, in a machine's places; else everything lies beside its configuration."""
-        return self.config_path.parent == _SYSTEM
+        return unit_places.is_system(self.config_path)
 
     @property
     def dialled(self) -> tuple[str, ...]:
@@ -236,7 +235,8 @@ def _links(wish: Wish) -> Iterator[Values]:
             "transport": "sftp",
             "side": "dial",
             "mailbox": "/",
-            "host": "exchange.example.invalid",
+            # Of two neighbours two placeholders: one account at one server has one mailbox.
+            "host": f"{'exchange' if len(wish.dialled) == 1 else peer}.example.invalid",
             "port": _SSH_PORT,
             "user": f"ex-{wish.code}",
             "key": str(_login_key(wish, peer)),
@@ -264,7 +264,7 @@ def _login_key(wish: Wish, peer: str) -> Path:
 
 
 def _served_below(wish: Wish) -> Path:
-    return Path("/srv/exchanged") if wish.is_system else wish.config_path.parent
+    return unit_places.SERVED if wish.is_system else wish.config_path.parent
 
 
 def login_keys(config: Config) -> Sequence[tuple[str, Path]]:

@@ -147,9 +147,12 @@ def find_link(config: Config, name: str) -> LinkConfig:
 
 def shown_key(key: object) -> str:
     """A packet for a table: SENDER/ID, or the beginning of the id where the terminal is narrow."""
-    if shutil.get_terminal_size((80, 24)).columns >= _WIDE:
-        return str(key)
-    return str(key).rpartition("/")[2][:_SHORT_ID]
+    return str(key) if is_wide() else str(key).rpartition("/")[2][:_SHORT_ID]
+
+
+def is_wide() -> bool:
+    """The terminal has room for whole ids, and for columns that not everybody needs."""
+    return shutil.get_terminal_size((80, 24)).columns >= _WIDE
 
 
 def agency_option(*names: str, help_text: str) -> Callable[[_F], _F]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import shutil
 import sys
 import unicodedata
@@ -31,6 +32,8 @@ _WIDTH: Final = 80
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
 # Marks that are drawn over the character before them.
 _NO_WIDTH: Final = frozenset({"Mn", "Me"})
+# A packet, or the beginning of its id, at the beginning of a cell: broken, it could not be copied.
+_PACKET: Final = re.compile(r"(?:\d{6}-\d\d-\d\d/)?[0-9a-f]{8}-[0-9a-f]{4}[0-9a-f-]*")
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -71,7 +74,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], width: int |
 
     A state, kind or other enum value is shown in the operator's language.
     Columns wider than ``width`` together (default: the terminal's columns, at least 80) are wrapped, the
-    widest first; nothing is cut off.
+    widest first; nothing is cut off, and the id of a packet stands in one piece.
     """
     cells = [[_shown(cell) for cell in row] for row in rows]
     titles = [encodable(header, sys.stdout) for header in headers]
@@ -221,14 +224,21 @@ def _escape(character: str) -> str:
 
 def _column_widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(lines[0]))]
+    least = [max(_least_width(line[column]) for line in lines) for column in range(len(widths))]
     too_much = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     while too_much > 0:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        yielding = [column for column, taken in enumerate(widths) if taken > least[column]]
+        if not yielding:
             break
+        widest = max(yielding, key=widths.__getitem__)
         widths[widest] -= 1
         too_much -= 1
     return widths
+
+
+def _least_width(cell: str) -> int:
+    packet = _PACKET.match(cell)
+    return max(_NARROWEST, len(packet[0]) if packet else 0)
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -255,6 +255,8 @@ def describe_health(health: Health) -> str:
         words.append(_("paused: {links}").format(links=_first(health.paused)))
     count = f"{COUNTED}+" if health.waiting >= COUNTED else str(health.waiting)
     words.append(_("waiting: {count}").format(count=count))
+    if health.doubts_clock:
+        words.append(_("clock doubtful: nothing is admitted until it is right or neighbours confirm it"))
     if not health.is_alive:
         words.append(_("the data directory does not answer"))
     slow = sorted(health.slow.items(), key=lambda each: -each[1])

@@ -27,7 +27,6 @@ from exchanged.config_values import (
     LinkConfig,
     LinkSide,
     LinkTransport,
-    Locale,
     LogConfig,
     LogFormat,
     LogLevel,
@@ -57,7 +56,6 @@ __all__ = [
     "LinkConfig",
     "LinkSide",
     "LinkTransport",
-    "Locale",
     "LogConfig",
     "LogFormat",
     "LogLevel",
@@ -75,10 +73,16 @@ _LINK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _HOST_KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}")
 _HOST_KEY_SHAPE: Final = '"<type> <base64>" as in ssh_host_ed25519_key.pub, without the comment'
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
+_MODE_SHAPE: Final = 'an octal mode such as "2770", with 7 for the owner and no writing for others'
 _GROUP: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # What useradd takes everywhere: user and group names have the same form.
 _ACCOUNT: Final = _GROUP
 _MOST_DAYS: Final = 36_525
+# The daemon works in the folders, and who may write there could put a link in place of a drop.
+_OWNERS: Final = 0o700
+_OTHERS_WRITE: Final = 0o002
+# Notices and findings carry both languages; who set one goes on to start.
+_RETIRED_OF_NODE: Final = ("locale",)
 
 
 def load_config(path: Path) -> Config:
@@ -114,7 +118,9 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
     """
     problems: list[str] = []
     top = Section("", data, base, problems)
-    node, role = _node(top.table("node"))
+    of_node = top.table("node")
+    retired = tuple(f"[node] {key}" for key in _RETIRED_OF_NODE if of_node.gives_retired(key))
+    node, role = _node(of_node)
     config = Config(
         node=node,
         keys=_keys(top.table("keys"), node.data_dir),
@@ -127,6 +133,7 @@ def parse_config(data: dict[str, Any], base: Path) -> Config:
         scanner=_scanner(top.table("scanner"), role),
         control=_control(top.table("control"), node.data_dir),
         log=_log(top.table("log")),
+        retired=retired,
     )
     top.finish()
     problems.extend(_contradictions(config))
@@ -152,7 +159,6 @@ def _node(section: Section) -> tuple[NodeConfig, NodeRole | None]:
         role=role or NodeRole.BRIDGE,
         data_dir=data_dir,
         agency=agency,
-        locale=section.choice("locale", Locale, Locale.CHINESE) or Locale.CHINESE,
         door=section.path("door", data_dir / DOOR_FOLDER),
     )
     section.finish()
@@ -222,7 +228,7 @@ def _folders(top: Section, role: NodeRole | None) -> FoldersConfig | None:
             top.problem("folders", "only a front-end has agency folders")
         return None
     section = top.table("folders")
-    mode = section.text("mode", "2770", check=_is_mode, shape='an octal mode such as "2770"')
+    mode = section.text("mode", "2770", check=_is_mode, shape=_MODE_SHAPE)
     config = FoldersConfig(
         root=section.path("root"),
         profile=section.choice("profile", DropProfile, DropProfile.RENAME) or DropProfile.RENAME,
@@ -339,7 +345,7 @@ def _log(section: Section) -> LogConfig:
 def _contradictions(config: Config) -> Iterator[str]:
     """What no section sees alone."""
     for what in ("name", "peer", "mailbox", "account"):
-        values = Counter(getattr(link, what) for link in config.links if getattr(link, what))
+        values = Counter(filter(None, (_single(link, what) for link in config.links)))
         for value in sorted(value for value, times in values.items() if times > 1):
             yield f"[link] {what}: {value} stands in more than one link"
     for link in config.links:
@@ -359,6 +365,14 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield "[folders] root: must lie apart from data_dir, which holds keys and the ledger"
 
 
+def _single(link: LinkConfig, what: str) -> str:
+    """What no two links may share. A path on a server is one folder only for one account there."""
+    value = str(getattr(link, what))
+    if what != "mailbox" or link.transport is LinkTransport.FOLDER or not value:
+        return value
+    return f"{link.user}@{link.host}:{link.port} {value.rstrip('/') or '/'}"
+
+
 def _is_link_name(text: str) -> bool:
     return _LINK_NAME.fullmatch(text) is not None
 
@@ -372,7 +386,10 @@ def _is_host_key(text: str) -> bool:
 
 
 def _is_mode(text: str) -> bool:
-    return _MODE.fullmatch(text) is not None
+    if _MODE.fullmatch(text) is None:
+        return False
+    mode = int(text, 8)
+    return mode & _OWNERS == _OWNERS and not mode & _OTHERS_WRITE
 
 
 def _is_group(text: str) -> bool:

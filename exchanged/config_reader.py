@@ -36,6 +36,7 @@ class Section:
         self._base = base
         self._problems = problems
         self._asked: set[str] = set()
+        self._retired: set[str] = set()
 
     def problem(self, key: str, what: str) -> None:
         """Note that ``key`` of this section is wrong."""
@@ -46,11 +47,16 @@ class Section:
         self._asked.add(key)
         return key in self._data
 
+    def gives_retired(self, key: str) -> bool:
+        """The file gives ``key``, which counted in an earlier version: no problem, and not named as known."""
+        self._retired.add(key)
+        return key in self._data
+
     def finish(self) -> None:
         """Report every key that nobody asked for."""
         kind = "key" if self._name else "section"
         known = ", ".join(sorted(self._asked))
-        for key in sorted(set(self._data) - self._asked):
+        for key in sorted(set(self._data) - self._asked - self._retired):
             self.problem(key, f"this version knows no such {kind}; known: {known}")
 
     def table(self, key: str) -> Section:

@@ -17,13 +17,6 @@ _KEYS_OF_ROLE: Final = {
 }
 
 
-class Locale(StrEnum):
-    """The language of what the node writes for people: notices and texts beside findings."""
-
-    CHINESE = "zh_CN"
-    ENGLISH = "en"
-
-
 class LinkTransport(StrEnum):
     """How a link reaches its mailbox."""
 
@@ -80,7 +73,6 @@ class NodeConfig:
     role: NodeRole
     data_dir: Path
     agency: str
-    locale: Locale
     door: Path
 
 
@@ -227,7 +219,10 @@ class ScannerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration. ``folders`` is None unless the node is a front-end, ``scanner`` unless set."""
+    """The whole configuration. ``folders`` is None unless the node is a front-end, ``scanner`` unless set.
+
+    ``retired`` are keys that the file gives and that count for nothing any more.
+    """
 
     node: NodeConfig
     keys: KeysConfig
@@ -240,6 +235,7 @@ class Config:
     scanner: ScannerConfig | None
     control: ControlConfig
     log: LogConfig
+    retired: tuple[str, ...] = ()
 
     def key_files(self) -> dict[KeyUse, Path]:
         """The private key files that a node of this role has, by use: a bridge issues no receipts (C14)."""

@@ -82,7 +82,7 @@ class Health:
 
     ``is_alive``: our own volume took a transaction and a flushed file since the last time this was asked, and
     no thread has died. ``down`` and ``paused`` are links by name, of ``links`` altogether; ``waiting`` counts
-    up to ``exchanged.pulse.COUNTED``.
+    up to ``exchanged.pulse.COUNTED``. ``doubts_clock``: it goes by no clock that it trusts (C18).
     """
 
     is_alive: bool
@@ -91,6 +91,7 @@ class Health:
     waiting: int
     slow: Mapping[str, float]
     paused: tuple[str, ...] = ()
+    doubts_clock: bool = False
 
 
 class Node:
@@ -199,6 +200,7 @@ class Node:
             waiting=self._pulse.waiting,
             slow=slow,
             paused=tuple(link.name.removeprefix("link:") for link in self._links if link.is_paused),
+            doubts_clock=bool(self._parts.clock_guard.doubt()),
         )
 
     def hanging(self) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import click
 from cli.exit_codes import ExitCode
 from cli.frame import Settings, as_called, json_option
 from cli.locale import _, told
-from cli.render import say, say_json, table
+from cli.render import printable, say, say_json, table
 
 
 @click.group("config")
@@ -34,6 +34,7 @@ def check(settings: Settings, *, as_json: bool) -> int:
     """
     from cli.checks import CheckState, check_node
     from cli.service_user import call_as_owner
+    from cli.unit_places import check_unit, drop_in, shut_places
     from exchanged.clock import SystemClock, SystemRandomness
 
     loaded = settings.load()
@@ -41,14 +42,19 @@ def check(settings: Settings, *, as_json: bool) -> int:
     done = call_as_owner(loaded.node.data_dir, settings.config_path, words)
     if done is not None:
         return done
-    checks = check_node(loaded, SystemClock().now(), SystemRandomness())
+    path = settings.config_path.absolute()
+    checks = (*check_node(loaded, SystemClock().now(), SystemRandomness()), *check_unit(loaded, path))
+    lines = drop_in(shut_places(loaded, path))
     states = {found.state for found in checks}
     if as_json:
-        say_json({"config": settings.config_path, "checks": checks})
+        say_json({"config": settings.config_path, "checks": checks, "drop_in": lines})
     else:
-        path = settings.config_path
         rows = [(told(each.name, "value"), each.state, as_called(told(each.text), path)) for each in checks]
         say(table((_("check"), _("state"), _("detail")), rows))
+        if lines:
+            say()
+        for line in lines:
+            say(printable(line))
     if CheckState.PROBLEM in states:
         return ExitCode.USAGE
     return ExitCode.FINDINGS if CheckState.WARNING in states else ExitCode.DONE

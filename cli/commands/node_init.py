@@ -9,7 +9,7 @@ import click
 
 from cli.frame import Settings, json_option
 from cli.locale import _, told
-from cli.render import say, say_json, table
+from cli.render import printable, say, say_json, table
 
 if TYPE_CHECKING:
     from cli.node_init import MadeNode
@@ -115,10 +115,14 @@ def _as_json(made: MadeNode, config_path: Path) -> dict[str, object]:
         "enrolment": made.enrolment,
         "to_fill_in": made.to_fill_in,
         "next": made.next,
+        "shut": made.shut,
+        "drop_in": made.drop_in,
     }
 
 
 def _show(made: MadeNode, config_path: Path) -> None:
+    from cli.unit_places import unit_of
+
     states = {True: _("made"), False: _("there already")}
     rows = [(told(step.name, "value"), states[step.made], step.path) for step in made.steps]
     say(table((_("part"), _("state"), _("path")), rows))
@@ -131,6 +135,13 @@ def _show(made: MadeNode, config_path: Path) -> None:
         say(_("To fill in from the enrolment pack of the province, in {path}:").format(path=config_path))
         for key in made.to_fill_in:
             say(f"  {key}")
+        say()
+    if made.shut:
+        sentence = _("When systemd runs the daemon, it may not write to {paths}. Open that for it: {command}")
+        paths = ", ".join(str(each.path) for each in made.shut)
+        say(printable(sentence.format(paths=paths, command=f"systemctl edit {unit_of(config_path)}")) + "\n")
+        for line in made.drop_in:
+            say(f"  {printable(line)}")
         say()
     say(_("Next:"))
     for command in made.next:

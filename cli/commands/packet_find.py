@@ -8,7 +8,7 @@ import click
 
 from cli.frame import Settings, as_called, json_option
 from cli.locale import _
-from cli.node_view import open_view, shown_key
+from cli.node_view import is_wide, open_view, shown_key
 from cli.render import age, printable, say, say_json, table, word
 from exchanged.errors import NotFoundError
 from packet_spec.names import escape_for_display
@@ -63,7 +63,11 @@ def packet_find(settings: Settings, text: str, limit: int, *, as_json: bool) -> 
         return
     now = SystemClock().now()
     headers = (_("packet"), _("match"), _("reference"), _("from"), _("to"), _("state"), _("age"))
-    say(table(headers, [_line(each, now) for each in found[:limit]]))
+    rows = [headers, *(_line(each, now) for each in found[:limit])]
+    if not is_wide():
+        # By what it was found is what a person who asked for it misses least.
+        rows = [(row[0], *row[2:]) for row in rows]
+    say(table([str(title) for title in rows[0]], rows[1:]))
     if len(found) > limit:
         say(_("... and more; give more of it, or a higher --limit"))
     elif len(found) == 1 and found[0].key is not None:

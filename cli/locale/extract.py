@@ -52,7 +52,7 @@ _TABLES: Final = {
 # Enums for programs: configuration, wire, file names, and states inside one module.
 _UNSHOWN: Final = frozenset(
     {
-        *("Speaker", "Carriage", "ExceptionKind", "SequencePolicy", "Domain", "Locale", "LinkTransport"),
+        *("Speaker", "Carriage", "ExceptionKind", "SequencePolicy", "Domain", "LinkTransport"),
         *("LinkSide", "DropProfile", "StatusEncoding", "LogLevel", "LogFormat", "Original", "Direction"),
         *("MailboxKind", "RouteKind", "Kind", "Status", "OpenFlag", "StepKind", "Because", "Volume", "Look"),
         *("How", "Readiness", "Standing", "DemoFault", "Act", "Ending", "Role", "Stage", "Telling", "_Level"),

@@ -63,7 +63,7 @@ def test_every_command_of_ours_is_on_its_page() -> None:
 
 def test_every_key_of_the_configuration_is_on_its_page() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert '| `data_dir` | required, e.g. `"/var/lib/exchanged"` |' in page
+    assert '| `data_dir` | required, e.g. `"/var/lib/exchanged/procuratorate"` |' in page
     assert "| `scan_names` | `20000` |" in page
     for section in ("node", "keys", "[link]", "folders", "limits", "rules", "retention", "log"):
         assert f"\n## `[{section}]`\n" in page

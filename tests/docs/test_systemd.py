@@ -6,6 +6,8 @@ from configparser import ConfigParser
 from pathlib import Path
 
 from cli.exit_codes import ExitCode
+from cli.unit_places import OPEN, shut_places
+from exchanged.config import load_config
 
 UNIT = Path(__file__).resolve().parents[2] / "systemd" / "exchanged@.service"
 
@@ -19,6 +21,28 @@ def test_the_unit_is_not_restarted_where_a_person_must_look() -> None:
     codes = {int(word) for word in service["RestartPreventExitStatus"].split()}
     assert codes == {ExitCode.USAGE, ExitCode.DAMAGED, ExitCode.LOCKED}
     assert int(service["TimeoutStopSec"].rstrip("s")) > 10
+
+
+def test_what_the_unit_leaves_open_is_what_a_configuration_is_compared_with() -> None:
+    unit = ConfigParser(interpolation=None, strict=False)
+    unit.read(UNIT, encoding="utf-8")
+    service = unit["Service"]
+    assert service["ProtectSystem"] == "strict"
+    assert tuple(
+        place.replace("%i", "{name}")
+        for place in (
+            f"/var/lib/{service['StateDirectory']}",
+            f"/run/{service['RuntimeDirectory']}",
+            service["ReadWritePaths"].removeprefix("-"),
+        )
+    ) == OPEN
+
+
+def test_the_example_lies_where_the_unit_lets_it() -> None:
+    example = load_config(UNIT.parents[1] / "examples" / "exchanged.toml")
+    assert shut_places(example, Path("/etc/exchanged/procuratorate.toml")) == ()
+    named_otherwise = shut_places(example, Path("/etc/exchanged/police.toml"))
+    assert [shut.key for shut in named_otherwise] == ["data_dir"]
 
 
 def test_a_node_starts_after_whatever_waits_for_the_clock() -> None:

@@ -57,7 +57,7 @@ def test_sentences_of_every_kind_are_found() -> None:
         ("error", "check the disk, then start with: exchanged --recover"),  # a hint of a class
         ("error", "expected {word}, found {word_2}"),  # a problem of a configuration
         ("error", "{value} stands in more than one link"),  # behind its place
-        ("word", 'an octal mode such as "2770"'),  # what such a problem expected
+        ("word", "an agency code or an agency kind"),  # what such a problem expected
         ("", "what is found holds for this user only"),  # a check
         ("value", "at most {value} bytes"),
         ("system", "No such file or directory"),

@@ -70,6 +70,29 @@ def test_several_hits_are_a_table_and_one_is_offered_whole(desk: Operator, tmp_p
     assert desk.json("packet", "find", "R", "--limit", 1)["more"] is True
 
 
+def test_hits_fit_a_narrow_terminal_and_name_ids_that_can_be_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock(SystemClock().now() - timedelta(hours=2))
+    config = make_node(tmp_path)
+    with Books(tmp_path / "data", clock) as books:
+        for number in (1, 2):
+            ref = f"case-2026-{number:04d}"
+            key = books.packet(number, sender_ref=ref)
+            books.move(key, Event.OFFER, Event.ACKNOWLEDGE)
+            books.drop(ref)
+    desk = operator(config, capsys)
+    found = desk.table("packet", "find", "case-2026")
+    lines = found.splitlines()
+    for number in (1, 2):
+        shown = packet_id(number)[:13]
+        assert any(line.startswith(f"{shown} ") for line in lines), found
+    assert "handed-over" in found
+    assert "match" not in found
+    monkeypatch.setenv("COLUMNS", "120")
+    assert "match" in desk.text("packet", "find", "case-2026")
+
+
 def test_drops_and_what_is_not_judged_are_found_too(desk: Operator) -> None:
     assert "drop incomplete" in " ".join(desk.text("packet", "find", "犯罪嫌疑人某甲").split())
     assert "not judged here" in " ".join(desk.text("packet", "find", packet_id(8)[:8]).split())

@@ -71,6 +71,15 @@ def test_a_sound_node_passes_every_check(run: Run, lab: Lab) -> None:
         assert (exit_code, found(checks, "problem"), found(checks, "warning")) == (0, {}, {})
 
 
+def test_a_key_that_counts_for_nothing_any_more_is_told(run: Run, lab: Lab) -> None:
+    (code,) = lab.agencies
+    config = lab.node_config(code)
+    config.write_text(config.read_text(encoding="utf-8").replace("[node]", '[node]\nlocale = "en"'))
+    exit_code, checks = run("config", "check", config=config)
+    assert exit_code == 1
+    assert found(checks, "warning") == {"configuration": "[node] locale: counts for nothing any more"}
+
+
 def test_a_look_without_randomness_writes_nothing_and_finds_what_is_missing(lab: Lab) -> None:
     (code,) = lab.agencies
     config = load_config(lab.node_config(code))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import tomllib
 from collections.abc import Callable
@@ -148,6 +149,18 @@ def test_a_province_serves_and_a_bridge_does_both(run: Run, tmp_path: Path) -> N
     assert list(placeholders(bridge)) == unknown
 
 
+def test_a_bridge_that_dials_two_neighbours_is_made(run: Run, tmp_path: Path) -> None:
+    other = "630000-00-00"
+    peers = ("--peer", PROVINCE, "--peer", other)
+    code, made = run("bridge", "bridge-x", *peers, "--root", ROOT_KEY, name="two")
+    assert (code, made["changed"]) == (0, True)
+    links = load_config(tmp_path / "two.toml").links
+    assert [(link.peer, link.mailbox) for link in links] == [(PROVINCE, "/"), (other, "/")]
+    assert len({link.key for link in links}) == 2
+    unknown = [f"[link {link}] {key}" for link in (PROVINCE, other) for key in ("host", "host_key")]
+    assert made["to_fill_in"] == unknown
+
+
 def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.node_plan._obstacles", lambda *_: ())
     monkeypatch.setattr("cli.node_plan._owner", lambda _wish: (None, ""))
@@ -157,6 +170,52 @@ def test_the_machine_layout_is_that_of_the_manual(monkeypatch: pytest.MonkeyPatc
     assert config.folders is not None
     assert config.folders.root == Path("/srv/exchanged/agencies") / POLICE
     assert config.links[1].mailbox == f"/srv/exchanged/jails/{COURT}"
+
+
+def test_places_that_the_unit_keeps_read_only_are_told_with_the_lines_that_open_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.unit_places.SYSTEM", tmp_path)
+    monkeypatch.setattr("cli.unit_places._UNITS", (str(tmp_path / "units"),))
+    places = ("--data-dir", str(tmp_path / "my data"), "--agency-root", str(tmp_path / "agency"))
+    code, made = run("frontend", POLICE, "--peer", PROVINCE, *places, name="police")
+    assert (code, [shut["key"] for shut in made["shut"]]) == (0, ["data_dir", "root"])
+    # Temporary folders of the machine are the daemon's own ones under the unit.
+    private = ["PrivateTmp=no"] if tmp_path.is_relative_to("/tmp") else []  # noqa: S108
+    assert made["drop_in"] == [
+        "[Service]",
+        *private,
+        f'ReadWritePaths="-{tmp_path}/my data"',
+        f"ReadWritePaths=-{tmp_path}/agency",
+    ]
+    assert "systemctl edit exchanged@police" in made["next"]
+    check = ("--config", str(tmp_path / "police.toml"), "config", "check")
+    main(check)
+    assert "\n".join(made["drop_in"]) in capsys.readouterr().out
+    drop_in = tmp_path / "units" / "exchanged@police.service.d" / "override.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("\n".join(made["drop_in"]))
+    main(check)
+    assert "ReadWritePaths" not in capsys.readouterr().out
+
+
+def test_the_next_step_of_a_province_makes_the_jail_of_each_neighbour_as_it_is_printed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.unit_places.SYSTEM", tmp_path)
+    monkeypatch.setattr("cli.unit_places.SERVED", tmp_path / "served")
+    served = ("--serve", POLICE, "--serve", COURT, "--data-dir", str(tmp_path / "data"))
+    code, made = run("provincial", PROVINCE, *served, "--root", ROOT_KEY, name="province")
+    assert code == 0
+    commands = [line for line in made["next"] if " link jail" in line]
+    config = tmp_path / "province.toml"
+    shell = "sh" if os.geteuid() == 0 else "sudo sh"
+    assert commands == [
+        f"exchangectl --config {config} link jail {peer} | {shell}" for peer in (POLICE, COURT)
+    ]
+    for command in commands:
+        assert main(shlex.split(command.partition(" | ")[0])[1:]) == 0
+        assert capsys.readouterr().out.startswith("#!/bin/sh")
 
 
 def test_the_template_is_the_documented_example_and_keeps_every_line() -> None:

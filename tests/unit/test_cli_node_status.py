@@ -18,12 +18,15 @@ from cli.directory_trusted import find_directory
 from cli.exit_codes import ExitCode
 from cli.main import main
 from cli.node_status import NodeStatus, look_at
+from cli.render import local_time
+from cli.service import describe_health
 from exchanged.config import Config
 from exchanged.errors import MailboxUnusableError
 from exchanged.ledger import batches, notices
 from exchanged.ledger.notices import NoticeRow
 from exchanged.link_health import CLOCK_AHEAD, LinkHealth
 from exchanged.lock import NodeLock, holder
+from exchanged.node import Node
 from exchanged.places import DAMAGE_FILE, DIRECTORY_FOLDER, LEDGER_FILE, LOCK_FILE
 from frontend_server.folders import MARKER_NAME
 from tests.support.asking import make_node, operator
@@ -112,6 +115,29 @@ def test_links_clock_and_disk(network: Network) -> None:
     assert status(node).exit_code is ExitCode.TEMPORARY
     health.note_up()
     parts.ledger.write(lambda tx: batches.remember(tx, link.name, CLOCK_AHEAD, "0"))
+
+
+def test_a_clock_that_the_daemon_doubts_is_a_problem_and_stands_in_its_status(network: Network) -> None:
+    node = network.nodes[POLICE]
+    sound = node.clock.now()
+    node.clock.jump(4000.0)
+    node.step()
+    found = status(node)
+    since, _, follows = wrong(found)["clock"].partition(": ")
+    told = (local_time(sound - timedelta(seconds=ago)) for ago in range(5))
+    assert since in {f"doubted since {at}" for at in told}
+    assert follows.startswith("what has to be dated waits; set it right")
+    assert found.exit_code is ExitCode.TEMPORARY
+    health = Node(node.opened, (), {}).health()
+    assert "; clock doubtful: nothing is admitted until it is right or neighbours confirm it" in (
+        describe_health(health)
+    )
+    node.clock.jump(-4000.0)
+    node.step()
+    node.clock.advance(61.0)
+    node.step()
+    assert "clock" not in wrong(status(node))
+    assert "clock" not in describe_health(Node(node.opened, (), {}).health())
 
 
 def test_open_notices_are_told(network: Network) -> None:

@@ -51,6 +51,20 @@ def test_a_wide_table_is_wrapped_and_loses_nothing() -> None:
     assert "".join(lines[4:]).count("人") == 50
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "01900001-1c2d",
+        "620199-01-00/01900001-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
+        "01900001-1c2d to 620199-03-00",
+    ],
+)
+def test_an_id_is_never_broken(shown: str) -> None:
+    row = (shown, *["one two three four"] * 6)
+    text = table(("packet", *"abcdef"), [row, ("-", *row[1:])], width=40)
+    assert shown.partition(" ")[0] in text
+
+
 def test_a_table_of_nothing_has_its_headers() -> None:
     assert table(("a", "b"), []).splitlines() == ["a  b", "-  -"]
 

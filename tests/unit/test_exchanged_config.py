@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,9 @@ def test_every_problem_is_told_at_once_with_section_and_key() -> None:
         ({"link__peer": "620199-03-00"}, "[link province] peer: this node itself"),
         ({"folders__root": "/etc/exchanged/data/folders"}, "[folders] root: must lie apart from data_dir"),
         ({"folders__root": "/etc"}, "[folders] root: must lie apart from data_dir"),
+        ({"folders__mode": "0007"}, '[folders] mode: expected an octal mode such as "2770", with 7 for'),
+        ({"folders__mode": "2772"}, '[folders] mode: expected an octal mode such as "2770", with 7 for'),
+        ({"folders__mode": "2570"}, '[folders] mode: expected an octal mode such as "2770", with 7 for'),
         ({"folders__optional_sha256": "yes"}, "[folders] optional_sha256: expected true or false"),
         ({"limits__retry_max_seconds": 0.5}, "[limits] retry_max_seconds: must not be below"),
         ({"limits__retry_max_seconds": float("nan")}, "[limits] retry_max_seconds: expected 0.05 to"),
@@ -168,6 +172,14 @@ def test_only_a_frontend_has_folders_and_an_agency() -> None:
     )
 
 
+def test_a_key_of_earlier_versions_is_no_problem_and_counts_for_nothing() -> None:
+    config = parse(FRONTEND, node__locale="en")
+    assert config.retired == ("[node] locale",)
+    assert replace(config, retired=()) == parse(FRONTEND)
+    (problem,) = problems_of(FRONTEND, node__locale="en", node__zz=1)
+    assert "locale" not in problem
+
+
 def test_a_missing_role_draws_no_complaint_about_folders() -> None:
     assert problems_of(FRONTEND, node__role=None) == ("[node] role: is missing",)
 
@@ -180,6 +192,15 @@ def test_links_have_names_and_mailboxes_of_their_own() -> None:
         "[link] peer: 620199-03-00 stands in more than one link",
         "[link] mailbox: /etc/exchanged/m/a stands in more than one link",
     )
+
+
+def test_two_servers_may_have_their_mailboxes_at_one_path() -> None:
+    two = deepcopy(FRONTEND)
+    two["link"].append(two["link"][0] | {"name": "north", "peer": "630000-00-00", "host": "127.0.0.2"})
+    assert [link.mailbox for link in parse(two).links] == ["/", "/"]
+    # By one account at one server it is one folder, however it is written.
+    two["link"][1] |= {"host": "127.0.0.1", "mailbox": "//"}
+    assert problems_of(two) == ("[link] mailbox: ex@127.0.0.1:22 / stands in more than one link",)
 
 
 def test_a_wrong_kind_of_section_is_a_problem_and_no_crash() -> None:
