@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -141,4 +141,13 @@ def test_c18_one_or_two_neighbours_of_many_make_nothing_old() -> None:
         guard.hear(f"liar-{number}", clock.now())
         assert guard.proven() == start
     guard.hear("agency-1", clock.now())
+    assert guard.proven() == clock.now()
+
+
+def test_c18_a_time_that_no_clock_shows_is_no_proven_one() -> None:
+    clock = FakeClock()
+    guard = ClockGuard(clock, 300)
+    guard.hear("liar", datetime(1, 1, 1, tzinfo=UTC))
+    assert guard.proven() is None
+    guard.hear("liar", clock.now())
     assert guard.proven() == clock.now()
