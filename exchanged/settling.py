@@ -82,11 +82,7 @@ class Settling:
 
     def _dispose(self, transaction: Transaction, batch: BatchRow, exception: BatchException | None) -> None:
         if exception is None:
-            self._hand_over(transaction, batch, frozenset())
-            for digest in batches.batch_blobs(transaction.connection, batch.id):
-                blobs.entitle(transaction, digest, self.link.peer)
-            batches.settle(transaction, batch.id)
-            self._asked.pop(batch.number, None)
+            self._settle(transaction, batch)
         elif exception.kind is ExceptionKind.BAD or _was_damaged(exception):
             self._give_back(transaction, batch, exception.detail)
         elif exception.kind is ExceptionKind.NEED:
@@ -97,13 +93,28 @@ class Settling:
                 detail={"link": self.link.name, "number": batch.number, "detail": exception.detail},
             )
 
+    def _settle(self, transaction: Transaction, batch: BatchRow) -> None:
+        """Custody of everything in the batch has passed."""
+        self._hand_over(transaction, batch, frozenset())
+        for digest in batches.batch_blobs(transaction.connection, batch.id):
+            blobs.entitle(transaction, digest, self.link.peer)
+        batches.settle(transaction, batch.id)
+        self._asked.pop(batch.number, None)
+
     def _needs(self, transaction: Transaction, batch: BatchRow, exception: BatchException) -> None:
-        """Packets that lack a blob there stay in our custody; the others have passed (C6)."""
-        needed = frozenset(exception.blobs)
+        """Packets that lack a blob there stay in our custody; the others have passed (C6).
+
+        Blobs that nothing in the batch names keep nothing of it here, whatever the neighbour wants with them.
+        """
+        named = batches.batch_blobs(transaction.connection, batch.id)
+        needed = frozenset(exception.blobs).intersection(named)
+        if not needed:
+            self._settle(transaction, batch)
+            return
         # Told in every acknowledgement until the blob is good; only when it happened once more it is news.
         if exception.detail.startswith("again") and self._asked.get(batch.number) != exception.detail:
             self._asked[batch.number] = exception.detail
-            self.again |= needed.intersection(batches.batch_blobs(transaction.connection, batch.id))
+            self.again |= needed
         told = sha256_hex(" ".join(sorted(needed)).encode())
         if batch.told == told:
             # Nothing has changed, however often it is said.
