@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from exchanged import forks
+from exchanged.hourly import is_within_hour
 from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
@@ -15,6 +16,8 @@ from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 from packet_spec.xml import FORMAT_VERSION
+
+_HELD_TOLD: Final = "held-told"
 
 
 class _Link(Protocol):
@@ -88,10 +91,7 @@ class Settling:
         elif exception.kind is ExceptionKind.NEED:
             self._needs(transaction, batch, exception)
         else:
-            transaction.event(
-                "batch-held-by-neighbour",
-                detail={"link": self.link.name, "number": batch.number, "detail": exception.detail},
-            )
+            self._is_held(transaction, batch, exception.detail)
 
     def _settle(self, transaction: Transaction, batch: BatchRow) -> None:
         """Custody of everything in the batch has passed."""
@@ -123,6 +123,17 @@ class Settling:
             blobs.strip_title(transaction, digest, self.link.peer)
         batches.need_blobs(transaction, batch.id, needed, told)
         self._hand_over(transaction, batch, needed)
+
+    def _is_held(self, transaction: Transaction, batch: BatchRow, detail: str) -> None:
+        """Said in every acknowledgement, told when it is news; of words that change always, now and then."""
+        told = sha256_hex(f"{ExceptionKind.HELD} {detail}".encode())
+        if batch.told == told or not is_within_hour(transaction, self.link.name, _HELD_TOLD):
+            return
+        batches.note_told(transaction, batch.id, told)
+        transaction.event(
+            "batch-held-by-neighbour",
+            detail={"link": self.link.name, "number": batch.number, "detail": detail},
+        )
 
     def _hand_over(self, transaction: Transaction, batch: BatchRow, needed: frozenset[str]) -> None:
         for reference in batches.offered_without(transaction.connection, batch.id, needed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchanged.hourly import AN_HOUR
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import BatchException, ExceptionKind
 from tests.support.network import PROCURATORATE
@@ -51,3 +52,30 @@ def test_c6_of_what_is_needed_only_what_the_batch_names_counts(province: Provinc
     told(province, BatchException(number, ExceptionKind.NEED, blobs=("b" * 64,)))
     assert rows(province, "SELECT state FROM destination") == [("handed-over",)]
     assert set(states(province)) == {"closed"}
+
+
+def count(province: Province, kind: str) -> int:
+    return len(province.events(kind))
+
+
+def test_c5_held_is_told_once_however_often_it_is_said(province: Province) -> None:
+    """An honest neighbour repeats it in every acknowledgement, until a good batch lands under that number."""
+    number = forwarded(province)
+    for _ in range(4):
+        told(province, BatchException(number, ExceptionKind.HELD, "speaks 7"))
+    assert count(province, "batch-held-by-neighbour") == 1
+    told(province, BatchException(number, ExceptionKind.HELD, "speaks 8"))
+    assert count(province, "batch-held-by-neighbour") == 2
+
+
+def test_c5_words_that_change_always_write_so_many_events_in_an_hour(province: Province) -> None:
+    number = forwarded(province)
+    words = [f"speaks {one}" for one in range(2, 26)] + [f"forked {one}" for one in range(24)]
+    for one in words:
+        told(province, BatchException(number, ExceptionKind.HELD, one))
+    assert count(province, "batch-held-by-neighbour") == AN_HOUR
+    assert count(province, "neighbour-holds-us") == AN_HOUR
+    province.network.clock.advance(3600)
+    told(province, BatchException(number, ExceptionKind.HELD, "speaks 30"))
+    assert count(province, "batch-held-by-neighbour") == AN_HOUR + 1
+    assert count(province, "neighbour-takes-us") == 1
