@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from exchanged import forks
 from exchanged.hourly import is_within_hour
-from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, packets
+from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, notes, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
 from exchanged.receipts import Statements
@@ -98,6 +98,7 @@ class Settling:
         self._hand_over(transaction, batch, frozenset())
         for digest in batches.batch_blobs(transaction.connection, batch.id):
             blobs.entitle(transaction, digest, self.link.peer)
+        notes.forget_brief(transaction, batch.id)
         batches.settle(transaction, batch.id)
         self._asked.pop(batch.number, None)
 

@@ -34,6 +34,7 @@ STEPS: Final = (
     "0021-waking",
     "0022-hops",
     "0023-given",
+    "0025-brief",
 )
 """All of them, in order."""
 

@@ -17,6 +17,7 @@ from exchanged.ledger import (
     schema_answers,
     schema_answers_page,
     schema_awaited,
+    schema_brief,
     schema_case_types,
     schema_encryption,
     schema_expiring,
@@ -417,6 +418,11 @@ def _hops(database: Database) -> None:
 @migrations(name="0023-given")
 def _given(database: Database) -> None:
     _run(database, schema_given.STATEMENTS)
+
+
+@migrations(name="0025-brief")
+def _brief(database: Database) -> None:
+    _run(database, schema_brief.STATEMENTS)
 
 
 def migrate(database: Database) -> None:
