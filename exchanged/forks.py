@@ -20,6 +20,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from exchanged.hourly import is_within_hour
 from exchanged.ledger import Connection, Transaction, batches, spoken
 from exchanged.ledger.spoken import Spoken
 from exchanged.ledger.times import moment, stamp
@@ -46,6 +47,7 @@ ACCUSED: Final = "accused"
 
 Its value is its ``Conflict``.
 """
+_ACCUSATIONS: Final = "accusations"
 _SAID: Final = "forked "
 INCARNATIONS_A_DAY: Final = 8
 """More new names of one node in a day are no restores: each is kept for ever."""
@@ -207,7 +209,10 @@ def note_answer(transaction: Transaction, link: str, acknowledgement: Acknowledg
         ),
         "",
     )
-    if said != (batches.recall(connection, link, ACCUSED) or ""):
+    # Who says something else each time is heard now and then; an honest neighbour repeats it (C4).
+    if said != (batches.recall(connection, link, ACCUSED) or "") and is_within_hour(
+        transaction, link, _ACCUSATIONS
+    ):
         batches.remember(transaction, link, ACCUSED, said)
         transaction.event("neighbour-holds-us" if said else "neighbour-takes-us", detail={"link": link})
         transaction.wake("notices")

@@ -74,9 +74,12 @@ _CLOCK_SET_BACK: Final = timedelta(minutes=1)
 HELD_FOR_A_KEY: Final = 4_096
 """Of one link, for a key that the directory does not list: more than comes before a directory does.
 
-The rest is set aside, where it costs nothing but room, until a person has looked.
+And as many for a time that has not come. The rest is set aside, where it costs nothing but room, until a
+person has looked.
 """
 TOO_MANY_UNKNOWN: Final = "too-many-unknown-keys"
+TOO_MANY_AHEAD: Final = "too-many-dated-ahead"
+_BOUNDED: Final = frozenset({UnknownKeyError.reference, DatedAheadError.reference})
 # Why something looks forged by a directory that may only be old.
 _BY_DIRECTORY: Final = frozenset(
     {"packet-by-a-wrong-road", "packet-in-a-foreign-mailbox", "note-by-a-wrong-road"}
@@ -341,7 +344,10 @@ class Judge:
 
     def _hold_unknown(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> None:
         if isinstance(error, DatedAheadError):
-            hold(transaction, row, error.reference, min(error.counts_in_seconds, _AHEAD_SECONDS))
+            if self._are_too_many(transaction, row, error):
+                quarantine(transaction, row, TOO_MANY_AHEAD)
+            else:
+                hold(transaction, row, error.reference, min(error.counts_in_seconds, _AHEAD_SECONDS))
         elif isinstance(error, UnknownSuiteError):
             # Only another program can change this: looked at again by itself, as another version is.
             seconds = self._long_delay(transaction, row, error.reference)
@@ -352,9 +358,12 @@ class Judge:
             hold(transaction, row, error.reference, None)
 
     def _are_too_many(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> bool:
-        """No more is held for keys that nobody may ever list; not if our own directory is behind."""
-        reason = UnknownKeyError.reference
-        if error.reference != reason or row.reason == reason or self._is_behind(transaction, row):
+        """No more is held for keys that nobody may ever list, or for a far day.
+
+        Not if our own directory is behind.
+        """
+        reason = error.reference
+        if reason not in _BOUNDED or row.reason == reason or self._is_behind(transaction, row):
             return False
         return arrivals.has_many_held(transaction.connection, row.link, reason, HELD_FOR_A_KEY)
 

@@ -4,7 +4,9 @@ Guarantees: a front-end is told of every entry about its packets, in groups: one
 since the last, at most ``TELL_SECONDS`` later; no receipt waits for it. While a few notes are under way to a
 front-end it gets no more, so that one that fetches nothing costs no more than these. Each note bears a signed
 head with the proof that it goes on from the head told before; what was told is committed with the note. The
-heads of a node never go back in time. An entry is shown to the parties of its packet alone.
+heads of a node never go back in time. An entry is shown to the parties of its packet alone. What a front-end
+asks for is answered in a note of its own, one request in ``_ANSWER_SECONDS`` and the newest: an answer is
+hundreds of times as large. It is kept until it was handed over, since who misses it asks again.
 
 A node without a key for the log, or whose key the directory does not list, keeps its log and tells nothing;
 all of it is told once it has one. Known limit: who is asked for by hand (``exchangectl log compare``) waits
@@ -13,7 +15,7 @@ as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -45,6 +47,8 @@ PAGE: Final = 400
 WANTED: Final = 200
 HELD: Final = 64
 _REQUESTS: Final = 64
+# An honest node asks again after half a minute at the earliest, and must not find this just not over.
+_ANSWER_SECONDS: Final = 25.0
 # Notes of one commit, each of up to half a megabyte.
 _GROUP: Final = 32
 # Notes that may be under way to one front-end; what is owed meanwhile is told with the next.
@@ -81,17 +85,22 @@ class LogTelling:
         self._key = key
         self._clock = clock
         self._next = 0.0
+        # Nodes that were answered just now, and when.
+        self._answered: dict[str, float] = {}
 
     def tell(self) -> float | None:
         """Tell what is owed. Seconds until more may be told; None: until something is."""
         now = self._clock.monotonic()
         if now < self._next:
             return self._next - now
+        self._answered = {node: at for node, at in self._answered.items() if now - at < _ANSWER_SECONDS}
         connection = self._ledger.read()
         size = size_of(connection)
         debts = self._debts(connection, size)
         first = next(debts, None)
-        if first is None or not self._may_sign():
+        if first is None:
+            return self._until_next_answer(connection, now)
+        if not self._may_sign():
             return None
         tree, wait = Tree(connection, size), TELL_SECONDS
         head = self._ledger.write(partial(self._sign, tree=tree))
@@ -101,13 +110,19 @@ class LogTelling:
                 wait = _PAGE_SECONDS
             self._ledger.write_each(
                 [
-                    partial(self._send, debt=debt, size=size, page=self._page(connection, tree, head, debt))
+                    partial(self._send, debt=debt, size=size, pages=self._pages(connection, tree, head, debt))
                     for debt in group
                 ]
             )
+            self._answered.update((debt.node, now) for debt in group if debt.request is not None)
             group = list(islice(debts, _GROUP))
         self._next = now + wait
         return wait
+
+    def _until_next_answer(self, connection: Connection, now: float) -> float | None:
+        """Nothing else is owed: seconds until a request that waits may be answered."""
+        waits = [self._answered[node] for node in log_entries.asking(connection) if node in self._answered]
+        return min(waits) + _ANSWER_SECONDS - now if waits else None
 
     def _may_sign(self) -> bool:
         now = self._clock.now()
@@ -125,7 +140,8 @@ class LogTelling:
             listed = directory.agency(agency)
             if listed is not None:
                 agencies.setdefault(listed.node, []).append(agency)
-        requests = {each.node: each for each in log_entries.asked(connection, _REQUESTS)}
+        asking = [node for node in log_entries.asking(connection) if node not in self._answered]
+        requests = {node: log_entries.asked(connection, node) for node in asking[:_REQUESTS]}
         # One that only earlier roots signed, nobody could verify: it waits for the signatures of these.
         recoveries = [
             each for each in log_entries.recoveries(connection, self._node) if counts(each[1], directory)
@@ -179,17 +195,21 @@ class LogTelling:
         transaction.event("log-head-signed", detail={"size": head.size, "root": head.root})
         return document
 
-    def _page(self, connection: Connection, tree: Tree, head: bytes, debt: _Debt) -> bytes:
-        """The statement for one front-end; empty where a recovery statement is all that it is owed."""
-        request = debt.request
-        entries = {entry.position: entry for each in debt.entries.values() for entry in each}
-        if not entries and request is None:
-            return b""
-        for digest in request.wanted[:WANTED] if request is not None else ():
-            for entry in log_entries.entries_of(connection, digest, tree.size):
-                if self._may_see(connection, debt.node, entry):
-                    entries[entry.position] = entry
-        sizes = {debt.told.size, *(request.held[:HELD] if request is not None else ())}
+    def _pages(self, connection: Connection, tree: Tree, head: bytes, debt: _Debt) -> tuple[bytes, bytes]:
+        """The statement for one front-end and the answer to its request, empty where none is owed."""
+        owed = {entry.position: entry for each in debt.entries.values() for entry in each}
+        told = self._page(tree, head, owed, {debt.told.size}) if owed else b""
+        if debt.request is None:
+            return told, b""
+        wanted = {
+            entry.position: entry
+            for digest in debt.request.wanted[:WANTED]
+            for entry in log_entries.entries_of(connection, digest, tree.size)
+            if self._may_see(connection, debt.node, entry)
+        }
+        return told, self._page(tree, head, wanted, {debt.told.size, *debt.request.held[:HELD]})
+
+    def _page(self, tree: Tree, head: bytes, entries: Mapping[int, Entry], sizes: Collection[int]) -> bytes:
         statement = LogStatement(
             head,
             tuple(
@@ -208,17 +228,24 @@ class LogTelling:
         agencies = map(self._trust.directory.agency, log_entries.parties_of(connection, entry))
         return any(agency is not None and agency.node == node for agency in agencies)
 
-    def _send(self, transaction: Transaction, *, debt: _Debt, size: int, page: bytes) -> None:
+    def _send(
+        self, transaction: Transaction, *, debt: _Debt, size: int, pages: tuple[bytes, bytes]
+    ) -> None:
         """Queue the notes, and remember what was told with them. Without a road all stays owed."""
         if debt.request is not None:
             log_entries.answered(transaction, debt.request.id)
-        payloads = [document for _, document in debt.recoveries] + ([page] if page else [])
-        for payload in payloads:
-            if not self._statements.send_note(transaction, LOG, debt.node, payload):
+        told, answer = pages
+        notes_due = [(document, False) for _, document in debt.recoveries]
+        # The answer goes first: it may prove the head of both to one that cannot take what it is told alone.
+        notes_due += [(answer, True), (told, False)]
+        for payload, is_brief in notes_due:
+            if payload and not self._statements.send_note(
+                transaction, LOG, debt.node, payload, is_brief=is_brief
+            ):
                 return
         _forget(transaction, debt=debt)
         recovery = debt.recoveries[-1][0] if debt.recoveries else debt.told.recovery
-        log_entries.tell(transaction, debt.node, Told(size if page else debt.told.size, recovery))
+        log_entries.tell(transaction, debt.node, Told(size if any(pages) else debt.told.size, recovery))
 
 
 _NOTHING: Final = Told(0, 0)

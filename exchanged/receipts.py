@@ -155,8 +155,10 @@ class Statements:
         if number is not None:
             self.send_to_agency(transaction, ItemKind.HOP, number, key.sender, came_by="")
 
-    def send_note(self, transaction: Transaction, kind: str, to_node: str, payload: bytes) -> bool:
-        """Sign a note now and queue it towards ``to_node``.
+    def send_note(
+        self, transaction: Transaction, kind: str, to_node: str, payload: bytes, *, is_brief: bool = False
+    ) -> bool:
+        """Sign a note now and queue it towards ``to_node``; a brief one is kept until it was handed over.
 
         False, and nothing is kept, where no road leads there. Raises FormatError for a payload over its cap.
         """
@@ -172,7 +174,8 @@ class Statements:
         route = self._note_route(note, came_by="")
         if route.kind is not RouteKind.NEIGHBOUR or not self._links.name_of(route.neighbour):
             return False
-        row = notes.record(transaction, note, sign_note(note, self._speaker.link_key(transaction.now)))
+        document = sign_note(note, self._speaker.link_key(transaction.now))
+        row = notes.record(transaction, note, document, is_brief=is_brief)
         return self._queue(transaction, ItemKind.NOTE, row, route)
 
     def reaches(self, to_node: str) -> bool:

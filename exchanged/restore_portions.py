@@ -205,14 +205,20 @@ class Portions:
         )
 
     def _may_hear(self, connection: Connection, node: str, number: int, key: PacketKey) -> bool:
-        """Whoever only receives hears what it would have heard: that it was accepted, and its own word.
+        """Whoever only receives hears what it would have heard: its own word, and that it was accepted.
 
-        What became of it at its other recipients is the sender's to know.
+        What became of it at its other recipients is the sender's to know, and packets that are not for it are
+        no matter of its own.
         """
         if not self._only_receives(node, key):
             return True
         said = statements.summary(connection, number)
-        return said.kind == ReceiptKind.ACCEPTED.value or said.issued_by in issuers_at(self._link, node)
+        if said.issued_by in issuers_at(self._link, node):
+            return True
+        packet = packets.find(connection, key)
+        recipients = () if packet is None else (packet.receiver, *packet.copies)
+        is_for_it = not set(agencies_at(self._link, node)).isdisjoint(recipients)
+        return is_for_it and said.kind == ReceiptKind.ACCEPTED.value
 
     def _comes_to(self, node: str, sender: str) -> bool:
         """A receipt about a packet of ``sender`` reaches ``node``: only then it may be promised.

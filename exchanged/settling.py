@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from exchanged import forks
-from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, packets
+from exchanged.hourly import is_within_hour
+from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, notes, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
 from exchanged.link_health import ACKNOWLEDGED_AT, DAMAGED_THERE, NUMBER_USED_TWICE
 from exchanged.receipts import Statements
@@ -15,6 +16,8 @@ from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind, Waybill
 from packet_spec.xml import FORMAT_VERSION
+
+_HELD_TOLD: Final = "held-told"
 
 
 class _Link(Protocol):
@@ -82,28 +85,37 @@ class Settling:
 
     def _dispose(self, transaction: Transaction, batch: BatchRow, exception: BatchException | None) -> None:
         if exception is None:
-            self._hand_over(transaction, batch, frozenset())
-            for digest in batches.batch_blobs(transaction.connection, batch.id):
-                blobs.entitle(transaction, digest, self.link.peer)
-            batches.settle(transaction, batch.id)
-            self._asked.pop(batch.number, None)
+            self._settle(transaction, batch)
         elif exception.kind is ExceptionKind.BAD or _was_damaged(exception):
             self._give_back(transaction, batch, exception.detail)
         elif exception.kind is ExceptionKind.NEED:
             self._needs(transaction, batch, exception)
         else:
-            transaction.event(
-                "batch-held-by-neighbour",
-                detail={"link": self.link.name, "number": batch.number, "detail": exception.detail},
-            )
+            self._is_held(transaction, batch, exception.detail)
+
+    def _settle(self, transaction: Transaction, batch: BatchRow) -> None:
+        """Custody of everything in the batch has passed."""
+        self._hand_over(transaction, batch, frozenset())
+        for digest in batches.batch_blobs(transaction.connection, batch.id):
+            blobs.entitle(transaction, digest, self.link.peer)
+        notes.forget_brief(transaction, batch.id)
+        batches.settle(transaction, batch.id)
+        self._asked.pop(batch.number, None)
 
     def _needs(self, transaction: Transaction, batch: BatchRow, exception: BatchException) -> None:
-        """Packets that lack a blob there stay in our custody; the others have passed (C6)."""
-        needed = frozenset(exception.blobs)
+        """Packets that lack a blob there stay in our custody; the others have passed (C6).
+
+        Blobs that nothing in the batch names keep nothing of it here, whatever the neighbour wants with them.
+        """
+        named = batches.batch_blobs(transaction.connection, batch.id)
+        needed = frozenset(exception.blobs).intersection(named)
+        if not needed:
+            self._settle(transaction, batch)
+            return
         # Told in every acknowledgement until the blob is good; only when it happened once more it is news.
         if exception.detail.startswith("again") and self._asked.get(batch.number) != exception.detail:
             self._asked[batch.number] = exception.detail
-            self.again |= needed.intersection(batches.batch_blobs(transaction.connection, batch.id))
+            self.again |= needed
         told = sha256_hex(" ".join(sorted(needed)).encode())
         if batch.told == told:
             # Nothing has changed, however often it is said.
@@ -112,6 +124,17 @@ class Settling:
             blobs.strip_title(transaction, digest, self.link.peer)
         batches.need_blobs(transaction, batch.id, needed, told)
         self._hand_over(transaction, batch, needed)
+
+    def _is_held(self, transaction: Transaction, batch: BatchRow, detail: str) -> None:
+        """Said in every acknowledgement, told when it is news; of words that change always, now and then."""
+        told = sha256_hex(f"{ExceptionKind.HELD} {detail}".encode())
+        if batch.told == told or not is_within_hour(transaction, self.link.name, _HELD_TOLD):
+            return
+        batches.note_told(transaction, batch.id, told)
+        transaction.event(
+            "batch-held-by-neighbour",
+            detail={"link": self.link.name, "number": batch.number, "detail": detail},
+        )
 
     def _hand_over(self, transaction: Transaction, batch: BatchRow, needed: frozenset[str]) -> None:
         for reference in batches.offered_without(transaction.connection, batch.id, needed):

@@ -27,6 +27,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exchanged.clock import Clock
+from packet_spec.limits import EARLIEST_CLOCK
 
 # Long enough for every caller to hear of it and for an operator's correction to follow.
 _DOUBT_SECONDS: Final = 60.0
@@ -70,7 +71,8 @@ class ClockGuard:
         ahead = (sent_at - self._clock.now()).total_seconds()
         with self._guard:
             self._disagrees[neighbour] = ahead > self._skew
-            self._stated[neighbour] = max(sent_at, self._stated.get(neighbour, sent_at))
+            if sent_at >= EARLIEST_CLOCK:
+                self._stated[neighbour] = max(sent_at, self._stated.get(neighbour, sent_at))
             if self._is_open:
                 self._agrees[neighbour] = abs(ahead) <= self._skew
 

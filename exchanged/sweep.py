@@ -66,13 +66,16 @@ class Sweep:
         self._next_aged: float | None = None
 
     def step(self) -> float | None:
-        """Look for what has become old once an hour; let go of one group of files."""
+        """Let go of one group of files; look for what has become old once an hour.
+
+        Files first: they are what fills the disk, whatever keeps the rest from being done.
+        """
         now = self._clock.monotonic()
-        more = False
+        more = self._sweep_spool()
         if self._next_aged is None or now >= self._next_aged:
-            more = self._sweep_aged()
-            self._next_aged = now if more else now + _AGED_EVERY_SECONDS
-        more |= self._sweep_spool()
+            is_more_old = self._sweep_aged()
+            self._next_aged = now if is_more_old else now + _AGED_EVERY_SECONDS
+            more |= is_more_old | self._sweep_spool()
         return NOW if more else max(0.0, self._next_aged - now)
 
     def _sweep_spool(self) -> bool:

@@ -2,9 +2,9 @@
 
 Guarantees: a statement counts only if its key is the speaking node's own, has the use, was valid at the
 stated time, and the speaker is one that the table allows. ``moment`` is the time at which this node
-**first saw** the statement: what is dated more than a day later is held (C18), and a seal, note, receipt or
-head of a log that turns up only after its key was revoked is held too, because whoever stole a key can date
-backwards.
+**first saw** the statement: what is dated more than a day later is held (C18), unless its key can never count
+for it, and a seal, note, receipt or head of a log that turns up only after its key was revoked is held too,
+because whoever stole a key can date backwards.
 
 Leaves to others: verifying the signature, what a held statement waits for, and which receipts are new to a
 node: a receipt that was seen in time stays good, so ``check_new_receipt`` alone asks who is disabled or
@@ -82,9 +82,9 @@ def check_receipt_authority(directory: Directory, receipt: Receipt, key_id: str,
     Raises AuthorityError (a security event) when not, UnknownKeyError and its leaves when this directory
     cannot tell (hold, C24).
     """
-    _require_not_ahead(receipt.issued_at, moment)
     key = _key_of(directory, speaking_node(directory, receipt), key_id, KeyUse.RECEIPT)
     _require_valid(key, KeyUse.RECEIPT, receipt.issued_at)
+    _require_not_ahead(receipt.issued_at, moment)
 
 
 def check_new_receipt(directory: Directory, receipt: Receipt, key_id: str, moment: datetime) -> None:
@@ -112,13 +112,13 @@ def check_seal_authority(directory: Directory, seal: Seal, key_id: str, moment: 
     Raises AuthorityError when not, or when agency or node are disabled; UnknownKeyError and its leaves
     when this directory cannot tell (hold).
     """
-    _require_not_ahead(seal.sealed_at, moment)
     agency = _agency(directory, seal.key.sender)
     node = _node(directory, agency.node)
     if agency.disabled or node.disabled:
         raise AuthorityError("the sender is disabled in the directory", where=f"agency {agency.code}")
     key = _key_of(directory, node, key_id, KeyUse.SEAL)
     _require_valid(key, KeyUse.SEAL, seal.sealed_at)
+    _require_not_ahead(seal.sealed_at, moment)
     if key.revoked_at is not None and key.revoked_at <= moment:
         raise RevokedSinceError("the sealing key was revoked before this packet was seen", found=key_id)
 
@@ -148,9 +148,9 @@ def check_log_authority(directory: Directory, head: LogHead, key_id: str, moment
 
     Raises AuthorityError when not; UnknownKeyError and its leaves to hold.
     """
-    _require_not_ahead(head.at, moment)
     key = _key_of(directory, _node(directory, head.node), key_id, KeyUse.LOG)
     _require_valid(key, KeyUse.LOG, head.at)
+    _require_not_ahead(head.at, moment)
     if key.revoked_at is not None and key.revoked_at <= moment:
         raise RevokedSinceError("the key was revoked before this head was seen", found=key_id)
 
@@ -162,12 +162,12 @@ def check_note_authority(directory: Directory, note: Note, key_id: str, moment: 
     without a rule this says nothing. Raises AuthorityError when not, or when the node is disabled;
     UnknownKeyError and its leaves to hold.
     """
-    _require_not_ahead(note.at, moment)
     node = _node(directory, note.from_node)
     if node.disabled:
         raise AuthorityError("the node is disabled in the directory", where=f"node {node.code}")
     key = _key_of(directory, node, key_id, KeyUse.LINK)
     _require_valid(key, KeyUse.LINK, note.at)
+    _require_not_ahead(note.at, moment)
     if key.revoked_at is not None and key.revoked_at <= moment:
         raise RevokedSinceError("the key was revoked before this note was seen", found=key_id)
     if may_send_note(directory, note.kind, node.code, _node(directory, note.to_node).code) is False:
@@ -243,6 +243,7 @@ def _require_valid(key: DirectoryKey, use: KeyUse, stated_at: datetime) -> None:
 
 
 def _require_not_ahead(stated_at: datetime, moment: datetime) -> None:
+    """Asked behind the validity of the key: what is dated after that counts at no time, and is not held."""
     ahead = stated_at - moment - DATED_AHEAD_TOLERANCE
     if ahead > timedelta():
         summary = "the statement is dated more than a day ahead of this node's clock"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 KIB: Final = 1024
@@ -30,6 +31,8 @@ BATCH_ITEMS: Final = 4_096
 # Batches of one link that may wait for their acknowledgement.
 OPEN_BATCHES: Final = 1_024
 WAYBILL_BYTES: Final = 2 * MIB
+# No clock of a machine shows less, and whoever counts days back from it stays within the calendar.
+EARLIEST_CLOCK: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Receipts and hop notes are machine-written and short.
 RECEIPT_BYTES: Final = 256 * KIB
 HOP_BYTES: Final = 16 * KIB

@@ -8,11 +8,12 @@ and the waybill names the key that signed it. Leaves to others: whether the batc
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from packet_spec.errors import SchemaError, SignatureError, VersionError
 from packet_spec.identity import PacketKey, is_agency_code
-from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
+from packet_spec.limits import BATCH_ITEMS, EARLIEST_CLOCK, WAYBILL_BYTES
 from packet_spec.model import ItemKind
 from packet_spec.signing import (
     Domain,
@@ -103,7 +104,7 @@ def decode_waybill(data: bytes) -> Waybill:
         acknowledgement=None if acknowledgement is None else _read_acknowledgement(acknowledgement),
         ledger_head=text(root, "ledgerHead"),
         directory_version=int(attribute(root, "directoryVersion")),
-        sent_at=read_moment(attribute(root, "sentAt")),
+        sent_at=_read_clock(attribute(root, "sentAt")),
         key_id=attribute(root, "keyId"),
         lacks=texts(root, "lacks"),
         events=None if events is None else int(events),
@@ -142,6 +143,13 @@ def _document(data: bytes) -> bytes:
 def _require_items(count: int) -> None:
     if count > BATCH_ITEMS:
         raise SchemaError("a batch holds too many items", expected=f"at most {BATCH_ITEMS}", found=str(count))
+
+
+def _read_clock(value: str) -> datetime:
+    sent_at = read_moment(value)
+    if sent_at < EARLIEST_CLOCK:
+        raise SchemaError("no clock shows such a time", expected="1970 or later", found=value)
+    return sent_at
 
 
 def _require_sender(item: WaybillItem) -> WaybillItem:

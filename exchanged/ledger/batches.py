@@ -254,6 +254,11 @@ def need_blobs(transaction: Transaction, batch: int, digests: Iterable[str], tol
     transaction.execute("UPDATE batch_out SET state = ?, told = ? WHERE id = ?", NEEDING, told, batch)
 
 
+def note_told(transaction: Transaction, batch: int, told: str) -> None:
+    """What the neighbour said last of this batch, as a digest."""
+    transaction.execute("UPDATE batch_out SET told = ? WHERE id = ?", told, batch)
+
+
 def settle(transaction: Transaction, batch: int) -> None:
     """Disposed of by the neighbour; what it offered no longer waits. Its file may be removed."""
     if any(kind is ItemKind.NOTE for kind, _ in still_carried(transaction.connection, batch)):

@@ -36,6 +36,7 @@ STEPS: Final = (
     "0023-given",
     "0024-rotten",
     "0025-seal-numbers",
+    "0026-brief",
 )
 """All of them, in order."""
 

@@ -164,13 +164,15 @@ def ask(transaction: Transaction, node: str, held: Sequence[int], wanted: Sequen
     transaction.wake("log")
 
 
-def asked(connection: sqlite3.Connection, limit: int) -> tuple[Asked, ...]:
-    """Requests that wait for an answer, oldest first."""
-    rows = connection.execute("SELECT * FROM log_request ORDER BY id LIMIT ?", (limit,))
-    return tuple(
-        Asked(row["id"], row["node"], tuple(json.loads(row["held"])), tuple(json.loads(row["wanted"])))
-        for row in rows
-    )
+def asking(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The nodes whose requests wait for an answer, oldest first."""
+    return tuple(row["node"] for row in connection.execute("SELECT node FROM log_request ORDER BY id"))
+
+
+def asked(connection: sqlite3.Connection, node: str) -> Asked:
+    """The request of that node, which waits for an answer."""
+    row = connection.execute("SELECT * FROM log_request WHERE node = ?", (node,)).fetchone()
+    return Asked(row["id"], row["node"], tuple(json.loads(row["held"])), tuple(json.loads(row["wanted"])))
 
 
 def answered(transaction: Transaction, number: int) -> None:

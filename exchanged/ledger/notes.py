@@ -11,13 +11,13 @@ from packet_spec.identity import sha256_hex
 from packet_spec.note import Note
 
 
-def record(transaction: Transaction, note: Note, document: bytes) -> int:
-    """Keep a note that is not known yet. Its row number."""
+def record(transaction: Transaction, note: Note, document: bytes, *, is_brief: bool = False) -> int:
+    """Keep a note that is not known yet; a brief one until it was handed over. Its row number."""
     cursor = transaction.execute(
-        "INSERT INTO note (note_id, from_node, to_node, kind, at, recorded_at, document, digest)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO note (note_id, from_node, to_node, kind, at, recorded_at, document, digest, brief)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         note.note_id, note.from_node, note.to_node, note.kind, stamp(note.at), transaction.stamp, document,
-        sha256_hex(document),
+        sha256_hex(document), int(is_brief),
     )  # fmt: skip
     number = cursor.lastrowid
     assert number is not None  # noqa: S101 - an INSERT always sets it
@@ -44,6 +44,15 @@ def under_way(connection: sqlite3.Connection, kind: str) -> dict[str, int]:
         (kind,),
     )
     return {row["to_node"]: row["n"] for row in rows}
+
+
+def forget_brief(transaction: Transaction, batch: int) -> None:
+    """The batch is being settled: the brief notes that wait for that are not needed any more."""
+    transaction.execute(
+        "DELETE FROM note WHERE brief = 1 AND id IN"
+        " (SELECT reference FROM outgoing WHERE batch = ? AND kind = 'note')",
+        batch,
+    )
 
 
 def has_old(connection: sqlite3.Connection, before: datetime) -> bool:

@@ -182,7 +182,8 @@ class OutgoingRow:
 class BatchRow:
     """A committed batch of ours: name and exact waybill bytes, so that a re-send is the same.
 
-    ``told``: a digest of the blobs that the neighbour said last that it needs, empty before.
+    ``told``: a digest of what the neighbour said last of it (the blobs that it needs, why it is held), empty
+    before.
     """
 
     id: int

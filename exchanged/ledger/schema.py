@@ -17,6 +17,7 @@ from exchanged.ledger import (
     schema_answers,
     schema_answers_page,
     schema_awaited,
+    schema_brief,
     schema_case_types,
     schema_encryption,
     schema_expiring,
@@ -429,6 +430,11 @@ def _rotten(database: Database) -> None:
 @migrations(name="0025-seal-numbers")
 def _seal_numbers(database: Database) -> None:
     _run(database, schema_seal_numbers.STATEMENTS)
+
+
+@migrations(name="0026-brief")
+def _brief(database: Database) -> None:
+    _run(database, schema_brief.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

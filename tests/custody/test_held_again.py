@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -19,7 +19,8 @@ from exchanged.states import ArrivalState
 from packet_spec.errors import ExchangeError, ValidatorError
 from packet_spec.hop import sign_hop
 from packet_spec.identity import PacketKey, sha256_hex
-from packet_spec.model import Directory, HopNote, ItemKind, KeyUse
+from packet_spec.model import Directory, HopNote, ItemKind, KeyUse, Receipt, ReceiptKind
+from packet_spec.receipt import sign_receipt
 from packet_spec.waybill_model import WaybillItem
 from tests.support.listing import next_version, node_of, with_node
 from tests.support.network import COURT, POLICE
@@ -61,9 +62,9 @@ def pass_time(province: Province, seconds: float, steps: int) -> None:
             province.network.round()
 
 
-def dated_ahead(province: Province, days: int) -> Sealed:
+def dated_ahead(province: Province, days: int, seed: int = 1) -> Sealed:
     at = province.network.clock.now() + timedelta(days=days)
-    packet = province.police.seal(province.request(), change={"sealed_at": at})
+    packet = province.police.seal(province.request(seed=seed), change={"sealed_at": at})
     province.police.send(packet)
     return packet
 
@@ -299,3 +300,36 @@ def test_the_looks_at_what_is_held_read_no_more_than_their_group(province: Provi
     }
     assert any("arrival_waiting" in step for step in found)
     assert [step for step in found if "TEMP B-TREE" in step or step.startswith("SCAN arrival")] == []
+
+
+def test_c18_what_is_held_for_a_far_day_has_a_bound_and_the_rest_is_set_aside(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "HELD_FOR_A_KEY", 4)
+    for seed in range(1, 7):
+        dated_ahead(province, days=3, seed=seed)
+    province.run()
+    kept = [("held", "dated-ahead")] * 4
+    assert sorted(province.arrivals()) == [*kept, *[("quarantined", judge.TOO_MANY_AHEAD)] * 2]
+    pass_time(province, 1.5 * DAY, 4)
+    assert sorted(province.arrivals())[:4] == kept
+    pass_time(province, DAY, 4)
+    assert province.arrivals() == [("quarantined", judge.TOO_MANY_AHEAD)] * 2
+
+
+def test_c18_what_is_dated_after_the_end_of_its_key_is_not_held(province: Province) -> None:
+    """It never counts, however long it is looked at."""
+    packet = province.police.seal(
+        province.request(), change={"sealed_at": datetime(9999, 12, 31, tzinfo=UTC)}
+    )
+    province.police.send(packet)
+    far = datetime(9999, 12, 31, tzinfo=UTC)
+    receipt = Receipt(
+        ReceiptKind.DELIVERED, packet.key, 1, "0" * 64, "0" * 64, "case.report", COURT, COURT, far, 1
+    )
+    court = Peer(province.network, COURT)
+    data = sign_receipt(receipt, court.receipt_key)
+    item = WaybillItem(ItemKind.RECEIPT, sha256_hex(data), len(data), packet.key)
+    court.put(court.batch([(item, data)]))
+    province.run()
+    assert [state for state, _ in province.arrivals()] == ["quarantined", "quarantined"]

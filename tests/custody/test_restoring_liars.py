@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cli.lab.joints import Joint
+from cli.lab.plan import LabPlan, default_plan
 from exchanged import forks
 from exchanged.acts.values import Act
 from exchanged.ledger import Transaction, answering, batches, restoring
@@ -337,3 +339,30 @@ def test_c23_receipts_are_read_by_the_time_of_their_recording(province: Province
     connection.set_trace_callback(None)
     plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
     assert plan == ["SEARCH receipt USING INDEX receipt_recorded (recorded_at>?)"]
+
+
+def one_between_two() -> LabPlan:
+    """Police and court each exchange with the procuratorate, whose packets the police admits."""
+    listed = {one.code: replace(one, parent="") for one in default_plan().agencies}
+    middle, *ends = (listed[code] for code in (PROCURATORATE, POLICE, COURT))
+    return LabPlan(None, (middle, *ends), joints=tuple(Joint(middle.code, end.code) for end in ends))
+
+
+def test_c23_without_a_province_nobody_hears_of_what_two_others_exchanged(tmp_path: Path) -> None:
+    """By saying that it was restored it had the receipts about every packet of its neighbour."""
+    with Network(tmp_path / "lab", one_between_two()) as network:
+        network.run()
+        world = World(network, 1)
+        saved = world.snapshot(COURT, tmp_path / "backup")
+        drop(world, "R-1", PROCURATORATE, POLICE)
+        drop(world, "R-2", COURT, PROCURATORATE)
+        world.drain()
+        world.restore(COURT, saved)
+        network.nodes[COURT].open()
+        world.drain()
+        told = "SELECT DISTINCT sender, kind, issued_by FROM receipt ORDER BY kind"
+        assert rows(network, COURT, told) == [
+            (COURT, "accepted", PROCURATORATE),
+            (COURT, "delivered", PROCURATORATE),
+        ]
+        assert not restoring.is_going_on(network.nodes[COURT].opened.ledger.read())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -162,3 +162,12 @@ def test_c18_a_persons_word_ends_the_doubt_about_this_clock_and_not_what_neighbo
     guard.hear("province", clock.now() + timedelta(hours=1))
     guard.take_word(clock.now())
     assert guard.doubt() == "clock-far-from-neighbours"
+
+
+def test_c18_a_time_that_no_clock_shows_is_no_proven_one() -> None:
+    clock = FakeClock()
+    guard = ClockGuard(clock, 300)
+    guard.hear("liar", datetime(1, 1, 1, tzinfo=UTC))
+    assert guard.proven() is None
+    guard.hear("liar", clock.now())
+    assert guard.proven() == clock.now()

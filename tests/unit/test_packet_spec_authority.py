@@ -9,6 +9,7 @@ from packet_spec.authority import (
     check_hop_authority,
     check_link_authority,
     check_new_receipt,
+    check_note_authority,
     check_receipt_authority,
     check_seal_authority,
     may_issue,
@@ -21,6 +22,7 @@ from packet_spec.errors import (
     UnknownKeyError,
 )
 from packet_spec.model import HopNote, KeyUse, NodeRole, ReceiptKind
+from packet_spec.note import Note
 from tests.support.documents import (
     BRIDGE,
     COURT,
@@ -181,6 +183,18 @@ def test_what_is_dated_ahead_is_held():
     assert caught.value.counts_in_seconds == pytest.approx(0.01 * DAY.total_seconds())
     with pytest.raises(DatedAheadError):
         check_seal_authority(DIRECTORY, make_seal(), key_id(POLICE, KeyUse.SEAL), NOW - 2 * DAY)
+
+
+def test_what_is_dated_after_the_end_of_its_key_is_no_matter_of_time():
+    signer, far = key_id(PROVINCE, KeyUse.RECEIPT), NOW + 400 * DAY
+    check_receipt_authority(DIRECTORY, make_receipt(issued_at=far - 100 * DAY), signer, far)
+    with pytest.raises(AuthorityError, match="not valid"):
+        check_receipt_authority(DIRECTORY, make_receipt(issued_at=far), signer, NOW)
+    with pytest.raises(AuthorityError, match="not valid"):
+        check_seal_authority(DIRECTORY, make_seal(sealed_at=far), key_id(POLICE, KeyUse.SEAL), NOW)
+    note = Note("log", KEY.packet_id, BRIDGE, PROVINCE, far, b"")
+    with pytest.raises(AuthorityError, match="not valid"):
+        check_note_authority(DIRECTORY, note, key_id(BRIDGE, KeyUse.LINK), NOW)
 
 
 def test_the_senders_node_seals():
