@@ -269,7 +269,7 @@ class Intake:
             case Readiness.KEEP:
                 outcomes.keep(row, decision.findings)
             case Readiness.HOLD:
-                outcomes.hold_unread(row, "drop-unreadable")
+                outcomes.hold_unread(row, decision.reason)
             case Readiness.WAIT:
                 pass
         return None

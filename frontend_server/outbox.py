@@ -10,6 +10,7 @@ litter of operating systems and editors inside a drop is passed over, also in th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -61,7 +62,7 @@ class Observation:
     """A drop as it was seen. ``files`` are sorted by name; for a zip or lone XML, the one file itself.
 
     ``marker`` is the file that says complete, if there is one. ``oddity`` says why nothing here is read;
-    ``problem`` why it could not be looked at (to be tried again).
+    ``problem`` why it could not be looked at (to be tried again), ``is_forbidden`` that we may not.
     """
 
     name: bytes
@@ -72,6 +73,7 @@ class Observation:
     marker: SeenFile | None = None
     oddity: Finding | None = None
     problem: str = ""
+    is_forbidden: bool = False
     identity: DropIdentity = field(init=False, compare=False)
     """As the ledger keeps it (C13). The marker is no part of it."""
 
@@ -214,7 +216,7 @@ def observe(
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Observation(name, DropKind.STRANGE, 0, 0, (), problem=error.strerror or "unreadable")
+        return _unseen(Observation(name, DropKind.STRANGE, 0, 0, ()), error)
     seen_marker = None
     # What is no plain file of one name is never opened, so it marks nothing: the drop waits for a real one.
     if marker is not None and beside is not None and _oddity(marker, beside) is None:
@@ -258,11 +260,15 @@ def _observe_folder(
     except FileNotFoundError:
         return None
     except OSError as error:
-        problem = error.strerror or "unreadable"
-        return Observation(name, DropKind.FOLDER, top.st_dev, top.st_ino, (), marker=marker, problem=problem)
+        return _unseen(Observation(name, DropKind.FOLDER, top.st_dev, top.st_ino, (), marker=marker), error)
     files.sort(key=lambda file: file.name)
     kind = DropKind.FOLDER if oddity is None else DropKind.STRANGE
     return Observation(name, kind, top.st_dev, top.st_ino, tuple(files), marker=marker, oddity=oddity)
+
+
+def _unseen(known: Observation, error: OSError) -> Observation:
+    problem = error.strerror or "unreadable"
+    return replace(known, problem=problem, is_forbidden=error.errno in (errno.EACCES, errno.EPERM))
 
 
 def _oddity(name: bytes, found: os.stat_result) -> Finding | None:

@@ -21,11 +21,15 @@ from typing import Final
 
 from exchanged.clock import Clock
 from exchanged.config import DropProfile
+from exchanged.errors import ForeignVolumeError
 from frontend_server.drops import OpenFile
 from frontend_server.outbox import PACKET_XML, DropKind, Observation, SeenFile, content_name
 from packet_spec.findings import Finding
 from packet_spec.names import escape_for_display
 from packet_spec.sentences import make_finding
+
+FORBIDDEN: Final = "drop-unreadable"
+"""Why a drop is held that this node has no permission to look at."""
 
 _MARKER_BYTES: Final = 4096
 _SHA256: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{64}(?![0-9A-Za-z])")
@@ -45,12 +49,16 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``keep`` refuses and leaves it where it lies. ``again_in_seconds``: when time changes the answer."""
+    """``keep`` refuses and leaves it where it lies; ``reason`` is why it is held.
+
+    ``again_in_seconds``: when time changes the answer.
+    """
 
     readiness: Readiness
     missing: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     again_in_seconds: float | None = None
+    reason: str = ""
 
 
 class StandingStill:
@@ -116,7 +124,8 @@ def decide(
     """What an observation alone tells, after the drop has looked the same for ``still_seconds``."""
     rest = settle_seconds - still_seconds
     if observation.problem:
-        return Decision(Readiness.HOLD)
+        reason = FORBIDDEN if observation.is_forbidden else ForeignVolumeError.reference
+        return Decision(Readiness.HOLD, reason=reason)
     if rest > 0 and (observation.oddity is not None or profile is DropProfile.SETTLED):
         return Decision(Readiness.WAIT, again_in_seconds=rest)
     if observation.oddity is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -236,6 +237,56 @@ def test_a_drop_that_may_not_be_read_is_held(
     frontend.clock.advance(10)
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EBUSY, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("name", ["A", "packet.xml", "补充材料.pdf"])
+def test_what_lies_there_and_cannot_be_opened_is_held_and_not_told_as_missing(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    """A lock or a fault of the share says nothing about the drop; it has its delays, and its alarm."""
+    frontend.drop_folder()
+    real = os.open
+    # The drop's folder opens when it is looked at, and not when it is to be read.
+    left = {"A": 1}
+
+    def open_all_others(path: Any, *args: Any, **settings: Any) -> int:
+        if "dir_fd" in settings and os.fsdecode(path) == name:
+            left[name] = left.get(name, 0) - 1
+            if left[name] < 0:
+                left[name] += 1
+                raise OSError(code, os.strerror(code))
+        return real(path, *args, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.drops.os.open", open_all_others)
+        frontend.run()
+    (row,) = frontend.rows()
+    assert (row.state, row.reason, row.tries, row.missing) == (DropState.HELD, "folder-unusable", 1, ())
+    frontend.clock.advance(10)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(errno.EIO, "folder-unusable"), (errno.EPERM, "drop-unreadable")]
+)
+def test_only_what_is_forbidden_is_told_as_forbidden(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
+) -> None:
+    frontend.drop_folder()
+    real = os.open
+
+    def open_anything_but_a(path: Any, *args: Any, **settings: Any) -> int:
+        if path == b"A":
+            raise OSError(code, os.strerror(code))
+        return real(path, *args, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.outbox.os.open", open_anything_but_a)
+        frontend.run()
+    assert frontend.rows()[0].reason == reason
+    assert ("permission" in str(frontend.status()["message"])) is (reason == "drop-unreadable")
 
 
 def test_a_clock_that_ran_years_ahead_holds_nothing_for_years(
