@@ -33,7 +33,11 @@ FORBIDDEN: Final = "drop-unreadable"
 
 _MARKER_BYTES: Final = 4096
 _SHA256: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{64}(?![0-9A-Za-z])")
-_SIZE: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{1,18}(?![0-9A-Za-z])")
+# A line of its own, or a named value: numbers elsewhere belong to file names and dates.
+_SIZE: Final = re.compile(
+    r"^[ \t]*([0-9]{1,18})[ \t]*$|(?<![0-9a-z_.-])size[ \t]*[=:][ \t]*([0-9]{1,18})(?![0-9a-z_.-])",
+    re.IGNORECASE | re.MULTILINE | re.ASCII,
+)
 
 
 class Readiness(StrEnum):
@@ -143,7 +147,7 @@ def decide(
 
 
 def read_marker(outbox: int, marker: SeenFile) -> MarkerStatement:
-    """What the marker states: any 64 hexadecimal digits are its SHA-256, any other number the size.
+    """What the marker states: any 64 hexadecimal digits are its SHA-256, a number as in ``_SIZE`` the size.
 
     Raises DropChangedError and ForeignVolumeError. An empty marker, or one that says nothing, states nothing.
     """
@@ -151,13 +155,13 @@ def read_marker(outbox: int, marker: SeenFile) -> MarkerStatement:
         return MarkerStatement()
     file = OpenFile(outbox, marker)
     try:
-        text = b"".join(file.blocks()).decode("ascii", errors="replace")
+        text = b"".join(file.blocks()).decode("utf-8-sig", errors="replace")
     finally:
         file.close()
     digest = _SHA256.search(text)
-    size = _SIZE.search(_SHA256.sub(" ", text))
+    size = _SIZE.search("\n".join(text.splitlines()))
     return MarkerStatement(
-        None if size is None else int(size[0]), "" if digest is None else digest[0].lower()
+        None if size is None else int(size[1] or size[2]), "" if digest is None else digest[0].lower()
     )
 
 

@@ -43,6 +43,15 @@ def test_a_marker_may_state_size_and_digest(start: Open, kind: str, statement: s
     assert states(frontend) == [DropState.TAKEN]
 
 
+def test_a_marker_as_sha256sum_writes_it_fits(start: Open) -> None:
+    """The number in the name of the file is no size."""
+    frontend = start(profile=DropProfile.MARKER)
+    digest = sha256_hex(frontend.drop_zip("A620199-0007.zip").read_bytes())
+    (frontend.outbox / "A620199-0007.zip.ok").write_text(f"{digest}  A620199-0007.zip\n")
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
 def test_a_marker_that_stays_wrong_refuses(start: Open) -> None:
     frontend = start(profile=DropProfile.MARKER)
     frontend.drop_xml()
