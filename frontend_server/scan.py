@@ -105,6 +105,7 @@ def _write_seen(
             # What was left lying is something else now.
             drops.set_original(tx, row.id, Original.REPLACED)
         new = drops.register(tx, observation.identity, status_name(observation.name, ""))
-        if will_wait or observation.oddity is not None:
-            # Else the status of an earlier drop of that name would pass for this one's all that time.
+        may_wait = will_wait or observation.oddity is not None
+        if may_wait or drops.has_borrowed_status_name(tx.connection, new):
+            # Else the status of an earlier drop of that name would pass for this one's until it is judged.
             taking.tell_status(tx, new.id)
