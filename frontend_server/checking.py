@@ -41,6 +41,7 @@ from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.encrypting import IN_CLEAR, Recipients
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.kept_copies import KeptCopies
+from frontend_server.markers import DropMarker, marker_of
 from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
 from frontend_server.readiness import EqualReadings
@@ -282,6 +283,7 @@ class Checker:
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
             files=drop.observation.lasting,
             encrypt_to=encrypt_to,
+            marker=marker_of(drop.observation),
         )
 
     def _encrypt_to(self, packet: Packet) -> Recipients:
@@ -366,12 +368,13 @@ class Checker:
         self, outbox: int, work: _Work, disposition: Disposition, outcomes: Outcomes
     ) -> None:
         """A disposition has a transaction of its own: a wrong one must not undo what others did."""
-        row = work.drop.row
-        if not _is_unchanged(outbox, work.drop.observation):
+        row, observation = work.drop.row, work.drop.observation
+        if not _is_unchanged(outbox, observation):
             outcomes.leave(row, self._settings.settle_seconds)
             return
+        marker = marker_of(observation)
         try:
-            self._ledger.write(lambda tx: self._dispose_in(tx, row, disposition))
+            self._ledger.write(lambda tx: self._dispose_in(tx, row, disposition, marker))
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
@@ -379,12 +382,14 @@ class Checker:
         else:
             outcomes.moved.add(row.id)
 
-    def _dispose_in(self, tx: Transaction, row: DropRow, disposition: Disposition) -> None:
+    def _dispose_in(
+        self, tx: Transaction, row: DropRow, disposition: Disposition, marker: DropMarker | None
+    ) -> None:
         findings = self._dispose(tx, disposition)
         if findings:
-            taking.refuse(tx, row, findings)
+            taking.refuse(tx, row, findings, marker=marker)
         else:
-            taking.dispose(tx, row)
+            taking.dispose(tx, row, marker)
 
     def _accept(self, candidates: Sequence[Candidate], outcomes: Outcomes) -> set[int]:
         """Take them together; should one of them make that impossible, each by itself."""

@@ -35,8 +35,9 @@ from exchanged.pool import WorkPool
 from frontend_server.ended_drops import free_transit
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.judging import DropNames, NamingWork, name_drop
+from frontend_server.markers import find_marker
 from frontend_server.originals import put_away_stem
-from frontend_server.outbox import Observation, find_marker, observe
+from frontend_server.outbox import Observation, observe
 from frontend_server.reading import read_drop
 from frontend_server.staging import kind_of
 from frontend_server.told import Told, told_of_forgotten

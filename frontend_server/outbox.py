@@ -33,7 +33,8 @@ PACKET_XML: Final = b"packet.xml"
 _MOST_FILES: Final = PARTS + 16
 _LITTER: Final = frozenset({b"thumbs.db", b"desktop.ini", b".ds_store"})
 _TEMPORARY: Final = (b".tmp", b".part")
-_MARKERS: Final = (b".ok", b".end")
+MARKER_ENDINGS: Final = (b".ok", b".end")
+"""Of the names of markers, in small letters (``markers``)."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -158,7 +159,7 @@ def drop_names(names: Collection[bytes], *, with_markers: bool) -> list[bytes]:
         for name in sorted(names)
         if not is_litter(name)
         and not is_temporary(name)
-        and not (with_markers and name.lower().endswith(_MARKERS))
+        and not (with_markers and name.lower().endswith(MARKER_ENDINGS))
     ]
 
 
@@ -170,31 +171,6 @@ def is_litter(name: bytes) -> bool:
 def is_temporary(name: bytes) -> bool:
     """A name under which something is still being written."""
     return name.lower().endswith(_TEMPORARY)
-
-
-def marker_name(name: bytes, names: Collection[bytes]) -> bytes | None:
-    """The marker that lies beside the drop ``name``: ``A.zip.ok``, or ``A.ok`` where only one drop is A."""
-    bases = [name]
-    stem = _stem(name)
-    if not any(other in names for other in (stem, stem + b".zip", stem + b".xml") if other != name):
-        bases.append(stem)
-    return next((base + mark for base in bases for mark in _MARKERS if base + mark in names), None)
-
-
-def find_marker(descriptor: int, name: bytes) -> bytes | None:
-    """As ``marker_name``, asking the open folder for the few names that matter."""
-    stem = _stem(name)
-    bases = (name, stem)
-    asked = (*(base + mark for base in bases for mark in _MARKERS), stem, stem + b".zip", stem + b".xml")
-    return marker_name(name, {each for each in asked if _is_there(descriptor, each)})
-
-
-def _is_there(descriptor: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def content_name(observation: Observation) -> str:
@@ -287,7 +263,3 @@ def _kind_by_name(name: bytes) -> DropKind:
     if lowered.endswith(b".zip"):
         return DropKind.ZIP
     return DropKind.XML if lowered.endswith(b".xml") else DropKind.STRANGE
-
-
-def _stem(name: bytes) -> bytes:
-    return name[:-4] if name.lower().endswith((b".zip", b".xml")) else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from exchanged.ledger.drops import Original
 from exchanged.pool import InlinePool
 from exchanged.states import DropState
 from frontend_server.folders import MARKER_NAME
-from frontend_server.outbox import OutboxListing
+from frontend_server.outbox import OutboxListing, list_names
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 from tests.support.sending import MeddlingPool, Open, states
 
@@ -120,6 +121,28 @@ def test_a_mount_that_goes_while_it_is_listed_means_nothing(
 
     monkeypatch.setattr("frontend_server.intake.list_names", gone)
     assert frontend.intake.step() == 10.0
+    assert states(frontend) == [DropState.INCOMPLETE]
+
+
+@pytest.mark.parametrize("left_out", [{b"A"}, {b"A", MARKER_NAME.encode()}], ids=["drop", "drop and marker"])
+def test_one_listing_that_leaves_out_what_lies_there_withdraws_nothing(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, left_out: set[bytes]
+) -> None:
+    """A share may list a folder badly while it is written to; withdrawn would be final."""
+    path = frontend.drop_folder(leave_out=tuple(SMALL))
+    frontend.run()
+    if len(left_out) > 1:
+        # Not even asking for it by itself shows anything.
+        path.rename(frontend.root / "hidden")
+    real = list_names
+
+    def list_badly(*args: Any) -> OutboxListing:
+        listing = real(*args)
+        return replace(listing, names=listing.names - left_out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.intake.list_names", list_badly)
+        frontend.run()
     assert states(frontend) == [DropState.INCOMPLETE]
 
 
