@@ -195,9 +195,11 @@ class Acceptance:
                 if stored is not None:
                     placed[digest] = stored
                 continue
-            generation = blobs.live_generation(connection, digest)
-            if generation is None or self._blobs.size(digest, generation) != size:
-                generation = generation or blobs.next_generation(connection, digest)
+            live = blobs.live_generation(connection, digest)
+            generation = live or blobs.next_generation(connection, digest)
+            is_stored = self._blobs.size(digest, generation) == size
+            # Without a copy an earlier try named this very file, and the ledger refused its group.
+            if not is_stored or (live is None and each.path.exists()):
                 self._blobs.adopt(each.path, digest, generation)
             placed[digest] = generation
 

@@ -18,7 +18,7 @@ from frontend_server import taking
 from packet_spec.directory import encode_directory, sign_directory
 from tests.support.clock import FakeClock
 from tests.support.documents import ROOTS, make_directory
-from tests.support.outbox import SendingFrontend, acceptance_xml
+from tests.support.outbox import LARGE, SendingFrontend, acceptance_xml, packet_xml
 from tests.support.sending import Open, states
 
 
@@ -188,6 +188,31 @@ def test_a_drop_that_the_ledger_refuses_does_not_undo_the_others(
     assert [row.in_work for row in frontend.rows()] == [0] * 5
     for packet in frontend.packets():
         assert frontend.open(packet)[0].key == packet.key
+
+
+def test_a_drop_that_the_ledger_refuses_does_not_stop_the_large_ones_beside_it(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try, of all together, has given their blobs their names already."""
+
+    def take_all_but_one(tx: Any, candidate: Any, *others: Any) -> None:
+        taking.take(tx, candidate, *others)
+        if candidate.packet.envelope.sender_ref == "BAD":
+            raise LedgerDamagedError("the ledger refused a row")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.acceptance.take", take_all_but_one)
+        frontend.drop_folder("A", LARGE, document=packet_xml(LARGE, senderRef="R-1"))
+        frontend.drop_folder("B", LARGE, document=packet_xml(LARGE, senderRef="BAD"))
+        frontend.run()
+    found = {row.name: (row.state, row.reason) for row in frontend.rows()}
+    assert found == {b"A": (DropState.TAKEN, ""), b"B": (DropState.HELD, "ledger-damaged")}
+    (packet,) = frontend.packets()
+    assert frontend.open(packet)[2] == LARGE
+    frontend.clock.advance(60)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN] * 2
+    assert len(frontend.blobs.files_on_disk()) == 1
 
 
 def test_a_fault_of_the_volume_is_no_crash_of_the_drop(
