@@ -125,6 +125,9 @@ class Acceptance:
                 try:
                     carried.append(self._encrypter.carry(candidate.content, candidate.encrypt_to))
                     packet = self._write(writer, candidate, carried[-1], numbers)
+                    if not candidate.is_unchanged():
+                        # What was taken back meanwhile leaves nothing in the store.
+                        continue
                     self._place_blobs(carried[-1].drop, placed)
                 except (VolumeDamagedError, NoSpaceError, FileOperationError):
                     # The group file or the volume failed, not this drop.

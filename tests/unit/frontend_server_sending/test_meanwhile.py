@@ -12,6 +12,7 @@ from exchanged.ledger.drops import Original
 from exchanged.pool import InlinePool
 from exchanged.states import DropState
 from frontend_server.folders import MARKER_NAME
+from frontend_server.judging import judge_drop
 from frontend_server.outbox import OutboxListing, list_names
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 from tests.support.sending import MeddlingPool, Open, states
@@ -66,6 +67,24 @@ def test_what_changes_while_it_is_judged_is_not_sealed(start: Open, act: str) ->
         _, document, parts = frontend.open(packet)
         assert parts == files
         assert document == (changed if act in ("packet.xml", "swapped") else packet_xml(files))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_is_taken_back_after_it_was_looked_into_leaves_nothing_behind(start: Open, kind: str) -> None:
+    class WithdrawingPool(InlinePool):
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+            answers = super().run(function, works)
+            if function is not judge_drop and path.exists():
+                path.rename(frontend.root / "taken-back")
+            return answers
+
+    frontend = start(pool=WithdrawingPool())
+    path = frontend.drop_folder("A", LARGE) if kind == "folder" else frontend.drop_zip("A.zip", LARGE)
+    frontend.run(2)
+    assert states(frontend) == [DropState.WITHDRAWN]
+    assert frontend.blobs.files_on_disk() == {}
+    assert list(frontend.blobs.incoming.iterdir()) == []
+    assert list(frontend.spool.folder.glob("*")) == []
 
 
 def test_a_racer_never_gets_other_bytes_sealed_than_were_judged(start: Open) -> None:
