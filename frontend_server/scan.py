@@ -3,7 +3,8 @@
 Guarantees: whoever calls ``bring_together`` has seen the outbox's marker before and after the listing, so
 a name that is absent is a decision of the case software; it is asked for once more by itself all the same. A
 drop whose original is being put away is not looked at; one that was left lying is reported again only when
-something else lies there. A marker that belongs to a drop which was disposed of marks no other.
+something lies there that is a drop, or none for another reason. A marker that belongs to a drop which was
+disposed of marks no other.
 """
 
 from __future__ import annotations
@@ -147,12 +148,19 @@ def _write_absent(
         drops.set_original(tx, row.id, Original.GONE)
 
 
+def _is_told(row: DropRow, observation: Observation) -> bool:
+    """What was left lying changed and is no more of a drop than before: a log file grows all day long."""
+    oddity = observation.oddity
+    told = {(each.code, each.file) for each in row.findings}
+    return oddity is not None and (oddity.code, oddity.file) in told
+
+
 def _write_seen(
     tx: Transaction, changed: Sequence[Observation], rows: Mapping[bytes, DropRow], *, will_wait: bool
 ) -> None:
     for observation in changed:
         row = rows.get(observation.name)
-        if row is not None and row.original is Original.OUTBOX:
+        if row is not None and (row.original is Original.OUTBOX or _is_told(row, observation)):
             drops.see_again(tx, row, observation.identity)
             continue
         if row is not None:

@@ -103,6 +103,30 @@ def test_what_is_no_plain_file_is_reported_once_and_left_alone(frontend: Sending
     assert len([row for row in frontend.rows() if row.name == b"A.xml"]) == 1
 
 
+def test_what_is_no_drop_and_keeps_changing_is_reported_once(frontend: SendingFrontend) -> None:
+    """A log file that some program keeps beside the drops."""
+    path = frontend.outbox / "export.log"
+    for number in range(5):
+        path.write_bytes(b"a line\n" * (number + 1))
+        frontend.run()
+        frontend.settle()
+    assert [row.original for row in frontend.rows()] == [Original.KEPT]
+    assert frontend.codes("export.log") == ["drop-kind-unknown"]
+    assert frontend.events("original-replaced") == []
+
+
+def test_what_is_no_drop_for_another_reason_is_reported_again(frontend: SendingFrontend) -> None:
+    path = frontend.drop_folder()
+    for name in ("first", "second"):
+        (path / name).mkdir()
+        frontend.run()
+        frontend.settle()
+        assert name in str(frontend.status()["finding"])
+        (path / name).rmdir()
+    frontend.run()
+    assert states(frontend)[-1] is DropState.TAKEN
+
+
 def test_a_link_inside_a_folder_reads_nothing_from_elsewhere(frontend: SendingFrontend) -> None:
     secret = frontend.root / "secret"
     secret.write_bytes(pdf("secret"))
