@@ -45,7 +45,7 @@ from frontend_server.markers import DropMarker, marker_of
 from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
 from frontend_server.readiness import EqualReadings
-from frontend_server.reading import ReadDrop, read_drop
+from frontend_server.reading import FittingMarkers, ReadDrop, read_drop
 from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
 from packet_spec.encryption_rules import demands_encryption, receiving_keys
@@ -117,11 +117,13 @@ class Checker:
         self._clock = clock
         self._settings = settings
         self._readings = EqualReadings(clock)
+        self._fitting = FittingMarkers()
         self._kept = KeptCopies(copier.discard)
 
     def keep_only(self, looks: Mapping[bytes, object]) -> None:
         """Forget what is remembered of drops but those that look as in ``looks``."""
         self._readings.keep_only(looks)
+        self._fitting.keep_only(looks)
         self._kept.keep_only(looks)
 
     def work(self, outbox: int, group: Sequence[ReadyDrop], outcomes: Outcomes, *, alone: bool) -> None:
@@ -178,7 +180,7 @@ class Checker:
         self, outbox: int, drop: ReadyDrop, outcomes: Outcomes, stack: ExitStack
     ) -> _Work | None:
         try:
-            read = read_drop(outbox, drop.observation)
+            read = read_drop(outbox, drop.observation, self._fitting)
         except ExchangeError as error:
             self._could_not(drop, error, outcomes)
             return None

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from exchanged.config import DropProfile
 from exchanged.errors import LedgerDamagedError, NoSpaceError, StaleStateError, WorkerDiedError
 from exchanged.pool import InlinePool
 from exchanged.routing import Route, RouteKind
 from exchanged.states import DropState
 from frontend_server import taking
+from frontend_server.zip_drop import ZipSource
 from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.identity import sha256_hex
 from tests.support.clock import FakeClock
 from tests.support.documents import ROOTS, make_directory
 from tests.support.outbox import LARGE, SendingFrontend, acceptance_xml, packet_xml
@@ -86,6 +89,38 @@ def test_what_could_not_be_told_is_tried_again_with_growing_delays(start: Open) 
     assert delays == [1.0, 2.0, 4.0]
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_zip_is_read_once_for_the_digest_of_its_marker(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried again and again while something else holds it, 10 GB would be read each time."""
+    read: list[str] = []
+    digest = ZipSource.digest
+
+    def count(source: ZipSource) -> str:
+        read.append(digest(source))
+        return read[-1]
+
+    monkeypatch.setattr(ZipSource, "digest", count)
+    pool = _OnceTemporary()
+    frontend = start(pool=pool, profile=DropProfile.MARKER)
+    path = frontend.drop_zip()
+    marker = frontend.outbox / "A.ok"
+    marker.write_text(sha256_hex(path.read_bytes()))
+    for _ in range(2):
+        frontend.run()
+        frontend.clock.advance(60)
+    assert (states(frontend), len(read)) == ([DropState.HELD], 1)
+    # Other bytes, or another marker, are compared.
+    frontend.drop_zip(document=packet_xml(senderRef="R-2"))
+    frontend.run()
+    assert (states(frontend), len(read)) == ([DropState.INCOMPLETE], 2)
+    marker.write_text(sha256_hex(path.read_bytes()))
+    frontend.run()
+    frontend.clock.advance(60)
+    frontend.run()
+    assert (states(frontend), len(read)) == ([DropState.TAKEN], 3)
 
 
 def test_poison_is_left_alone_after_three_deaths_and_others_go_on(start: Open) -> None:
