@@ -33,6 +33,7 @@ PACKET_XML: Final = b"packet.xml"
 _MOST_FILES: Final = PARTS + 16
 _LITTER: Final = frozenset({b"thumbs.db", b"desktop.ini", b".ds_store"})
 _TEMPORARY: Final = (b".tmp", b".part")
+_FINDINGS: Final = (b".findings.xml", b".findings.txt")
 MARKER_ENDINGS: Final = (b".ok", b".end")
 """Of the names of markers, in small letters (``markers``)."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -153,12 +154,17 @@ def list_names(descriptor: int, cap: int, uncounted: Collection[bytes] = ()) -> 
 
 
 def drop_names(names: Collection[bytes], *, with_markers: bool) -> list[bytes]:
-    """Which names may be drops: litter, names of unfinished files, dot files and markers are none."""
+    """Which names may be drops: litter, names of unfinished files, dot files and markers are none.
+
+    Nor are our findings, which a clerk may put back with the original: as a drop of that name, refused again,
+    they would lie where the findings of ``A`` belong.
+    """
     return [
         name
         for name in sorted(names)
         if not is_litter(name)
         and not is_temporary(name)
+        and not name.lower().endswith(_FINDINGS)
         and not (with_markers and name.lower().endswith(MARKER_ENDINGS))
     ]
 

@@ -58,8 +58,9 @@ def folder(root: Path, name: str = "A", **files: bytes) -> Path:
 def test_names_that_are_no_drops_are_passed_over() -> None:
     litter = [b"~$A.xml", b"Thumbs.db", b"DESKTOP.INI", b".DS_Store", b".exchanged-marker", b".A.xml.part"]
     unfinished = [b"A.xml.tmp", b"A.PART"]
+    ours = [b"A.findings.xml", b"A.zip.Findings.TXT"]
     drops = [b"A", b"A.zip", b"B.XML", "案件".encode(), "案件".encode("gb18030"), b"x.pdf"]
-    assert drop_names([*litter, *unfinished, *drops], with_markers=False) == sorted(drops)
+    assert drop_names([*litter, *unfinished, *ours, *drops], with_markers=False) == sorted(drops)
 
 
 def test_markers_are_drops_only_where_nobody_uses_them() -> None:
