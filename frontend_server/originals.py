@@ -142,23 +142,24 @@ class Originals:
 
 
 def _is_marker(path: Path, marker: DropMarker) -> bool:
-    found = _look_at(path)
+    found = look_at(path)
     return found is not None and (found.st_ino, found.st_mtime_ns) == (marker.inode, marker.mtime)
 
 
 def is_one_file(one: Path, other: Path) -> bool:
     """Two names of one plain file, as a move leaves them that was broken off. Raises ForeignVolumeError."""
-    first, second = _look_at(one), _look_at(other)
+    first, second = look_at(one), look_at(other)
     if first is None or second is None:
         return False
     return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
 
 
 def _lies_there(path: Path) -> bool:
-    return _look_at(path) is not None
+    return look_at(path) is not None
 
 
-def _look_at(path: Path) -> os.stat_result | None:
+def look_at(path: Path) -> os.stat_result | None:
+    """What lies there, None for nothing. Raises ForeignVolumeError."""
     try:
         return path.lstat()
     except FileNotFoundError:
