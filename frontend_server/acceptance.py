@@ -125,6 +125,9 @@ class Acceptance:
                 try:
                     carried.append(self._encrypter.carry(candidate.content, candidate.encrypt_to))
                     packet = self._write(writer, candidate, carried[-1], numbers)
+                    if not candidate.is_unchanged():
+                        # What was taken back meanwhile leaves nothing in the store.
+                        continue
                     self._place_blobs(carried[-1].drop, placed)
                 except (VolumeDamagedError, NoSpaceError, FileOperationError):
                     # The group file or the volume failed, not this drop.
@@ -195,9 +198,11 @@ class Acceptance:
                 if stored is not None:
                     placed[digest] = stored
                 continue
-            generation = blobs.live_generation(connection, digest)
-            if generation is None or self._blobs.size(digest, generation) != size:
-                generation = generation or blobs.next_generation(connection, digest)
+            live = blobs.live_generation(connection, digest)
+            generation = live or blobs.next_generation(connection, digest)
+            is_stored = self._blobs.size(digest, generation) == size
+            # Without a copy an earlier try named this very file, and the ledger refused its group.
+            if not is_stored or (live is None and each.path.exists()):
                 self._blobs.adopt(each.path, digest, generation)
             placed[digest] = generation
 

@@ -42,10 +42,11 @@ from frontend_server.drops import DropChangedError, DropRefusedError
 from frontend_server.encrypting import IN_CLEAR, Recipients
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.kept_copies import KeptCopies
+from frontend_server.markers import DropMarker, marker_of
 from frontend_server.outbox import DropKind, Observation, content_name, observe
 from frontend_server.outcomes import FOREVER, Outcomes
 from frontend_server.readiness import EqualReadings
-from frontend_server.reading import ReadDrop, read_drop
+from frontend_server.reading import FittingMarkers, ReadDrop, read_drop
 from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
 from packet_spec.encryption_rules import demands_encryption, receiving_keys
@@ -117,12 +118,14 @@ class Checker:
         self._clock = clock
         self._settings = settings
         self._readings = EqualReadings(clock)
+        self._fitting = FittingMarkers()
         self._kept = KeptCopies(copier.discard)
         self._slow: SlowAnswers[bytes] = SlowAnswers(pool)
 
     def keep_only(self, looks: Mapping[bytes, object]) -> None:
         """Forget what is remembered of drops but those that look as in ``looks``."""
         self._readings.keep_only(looks)
+        self._fitting.keep_only(looks)
         self._kept.keep_only(looks)
 
     def answered(self) -> set[bytes]:
@@ -185,7 +188,7 @@ class Checker:
         self, outbox: int, drop: ReadyDrop, outcomes: Outcomes, stack: ExitStack
     ) -> _Work | None:
         try:
-            read = read_drop(outbox, drop.observation)
+            read = read_drop(outbox, drop.observation, self._fitting)
         except ExchangeError as error:
             self._could_not(drop, error, outcomes)
             return None
@@ -290,6 +293,7 @@ class Checker:
             is_unchanged=lambda: _is_unchanged(outbox, drop.observation),
             files=drop.observation.lasting,
             encrypt_to=encrypt_to,
+            marker=marker_of(drop.observation),
         )
 
     def _encrypt_to(self, packet: Packet) -> Recipients:
@@ -374,12 +378,13 @@ class Checker:
         self, outbox: int, work: _Work, disposition: Disposition, outcomes: Outcomes
     ) -> None:
         """A disposition has a transaction of its own: a wrong one must not undo what others did."""
-        row = work.drop.row
-        if not _is_unchanged(outbox, work.drop.observation):
+        row, observation = work.drop.row, work.drop.observation
+        if not _is_unchanged(outbox, observation):
             outcomes.leave(row, self._settings.settle_seconds)
             return
+        marker = marker_of(observation)
         try:
-            self._ledger.write(lambda tx: self._dispose_in(tx, row, disposition))
+            self._ledger.write(lambda tx: self._dispose_in(tx, row, disposition, marker))
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
@@ -387,12 +392,14 @@ class Checker:
         else:
             outcomes.moved.add(row.id)
 
-    def _dispose_in(self, tx: Transaction, row: DropRow, disposition: Disposition) -> None:
+    def _dispose_in(
+        self, tx: Transaction, row: DropRow, disposition: Disposition, marker: DropMarker | None
+    ) -> None:
         findings = self._dispose(tx, disposition)
         if findings:
-            taking.refuse(tx, row, findings)
+            taking.refuse(tx, row, findings, marker=marker)
         else:
-            taking.dispose(tx, row)
+            taking.dispose(tx, row, marker)
 
     def _accept(self, candidates: Sequence[Candidate], outcomes: Outcomes) -> set[int]:
         """Take them together; should one of them make that impossible, each by itself."""

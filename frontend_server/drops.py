@@ -2,7 +2,8 @@
 
 Guarantees: a file is opened once, without following and without blocking, and must be the plain file
 that was observed; what is read is whole and was not touched between first and last byte, or
-``DropChangedError`` is raised. Sizes are capped before bytes are held in memory.
+``DropChangedError`` is raised. Sizes are capped before bytes are held in memory. What merely cannot be opened
+or read now is a ``ForeignVolumeError``: it says nothing about the drop.
 
 Leaves to others: zip drops (``zip_drop``, behind the same ``DropSource``), what the files must be
 (``completeness``), where copies go (``copying``). Known limit: a change that leaves size, mtime and
@@ -11,6 +12,7 @@ ctime alone is not seen here; it shows in the digests that packet.xml lists.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +30,8 @@ from packet_spec.xml_findings import xml_finding
 
 _BLOCK: Final = 1024 * KIB
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# So the system answers where something else lies under a name by now, or nothing.
+_CHANGED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 
 class DropChangedError(ExchangeError):
@@ -75,15 +79,18 @@ class DropSource(Protocol):
 
 
 class OpenFile:
-    """One plain file behind its one descriptor. Raises DropChangedError when it is not the one seen."""
+    """One plain file behind its one descriptor.
+
+    Raises DropChangedError when it is not the one seen, ForeignVolumeError when it cannot be opened.
+    """
 
     def __init__(self, folder: int, seen: SeenFile) -> None:
         self.size = seen.size
         try:
             self._descriptor = open_foreign(folder, os.fsdecode(seen.name))
         except TransportFileError as error:
-            if isinstance(error.__cause__, PermissionError):
-                raise ForeignVolumeError("a file of a drop may not be read", found="no permission") from error
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _CHANGED:
+                raise ForeignVolumeError("a file of a drop cannot be opened", found=error.found) from error
             raise DropChangedError("a file of a drop is no longer what it was", found=error.found) from error
         try:
             self._before = _look_at(self._descriptor)
@@ -138,6 +145,8 @@ class FolderSource:
         try:
             self._folder = os.open(observation.name, _FOLDER, dir_fd=outbox)
         except OSError as error:
+            if error.errno not in _CHANGED:
+                raise ForeignVolumeError("a drop cannot be opened", found=error.strerror or "") from error
             raise DropChangedError("a drop is no longer a folder", found=error.strerror or "") from error
         try:
             found = _look_at(self._folder)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.clock import Clock, Randomness
-from exchanged.config import DropProfile, StatusEncoding
+from exchanged.config import StatusEncoding
 from exchanged.durable import DurableFiles
 from exchanged.durable_group import GroupedFiles
 from exchanged.errors import VolumeDamagedError
@@ -38,6 +38,7 @@ from exchanged.retry import Backoff
 from exchanged.station import NOW
 from frontend_server.effect_rests import EffectRests
 from frontend_server.folders import BY_ID, OUTBOX, AgencyFolders, MarkerState
+from frontend_server.markers import KEY, DropMarker
 from frontend_server.originals import Originals, companion
 from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
 from packet_spec.errors import ExchangeError
@@ -59,7 +60,6 @@ _After = Callable[[Transaction], None]
 class EffectSettings:
     """How files for the case software are written. ``folder_mode`` as in [folders] mode, e.g. 0o2770."""
 
-    profile: DropProfile
     status_encoding: StatusEncoding
     folder_mode: int
 
@@ -92,7 +92,7 @@ class Effects:
         self._backoff = backoff
         self._settings = settings
         self._mode = settings.folder_mode & _FILE_BITS
-        self._originals = Originals(folders, self._group, markers=settings.profile is DropProfile.MARKER)
+        self._originals = Originals(folders, self._group)
         self._rests = EffectRests(clock, randomness, backoff)
         self._absent = 0
         self._counts_from = 0.0
@@ -222,11 +222,18 @@ class Effects:
 
     def _put_away(self, effect: Effect) -> _After | None:
         drop = drops.get(self._ledger.read(), int(effect.subject))
-        if drop.original is not Original.OUTBOX:
+        marker = DropMarker.read(effect.detail[KEY]) if KEY in effect.detail else None
+        is_there = drop.original is Original.OUTBOX
+        if not is_there and marker is None:
             return None
         target = _TARGETS[effect.detail["to"]]
         home = self._folders.sent if target is Original.SENT else self._folders.refused
         self._folders.make_folder(home, self._group)
+        if marker is not None:
+            # First, and also that of a drop that was taken back or is another by now.
+            self._originals.put_marker_away(drop, target, marker)
+        if not is_there:
+            return None
         where, path = self._originals.put_away(drop, target)
         if path is not None and target is Original.REFUSED:
             self._write_findings(drop, path)

@@ -4,8 +4,9 @@ Guarantees: an original is known when it is, file for file, a drop of the ledger
 A forgotten one is joined to the packet that its status names, if that is here again; where nobody has that
 packet any more it goes back into the outbox, to be the same packet under the same id. What ended (cancelled,
 expired, refused, given up, a duplicate, an answered disposition) stays. What was on hold, what lies there
-under a name that is taken in the outbox, and what nobody can tell apart stays too, and a person is told.
-Nothing is removed and nothing replaced; every step may be repeated after a crash.
+under a name that is taken in the outbox, and what nobody can tell apart stays too, and a person is told: by
+its inode, for events are kept for ever, and names of drops may be those of people. Nothing is removed and
+nothing replaced; every step may be repeated after a crash.
 
 Leaves to others: what status files say (``told``); that an id goes to these files alone, and that none
 begins a new attempt of a packet that ended (``acceptance``). Known limits: a status belongs to an original of
@@ -35,8 +36,9 @@ from exchanged.pool import WorkPool
 from frontend_server.ended_drops import free_transit
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
 from frontend_server.judging import DropNames, NamingWork, name_drop
-from frontend_server.originals import put_away_stem
-from frontend_server.outbox import Observation, find_marker, observe
+from frontend_server.markers import find_marker
+from frontend_server.originals import look_at, put_away_stem
+from frontend_server.outbox import Observation, observe
 from frontend_server.reading import read_drop
 from frontend_server.staging import kind_of
 from frontend_server.told import Told, told_of_forgotten
@@ -271,8 +273,11 @@ class ForgottenOriginals:
         """Only a person can say what shall become of it: once for each run of the daemon."""
         if lies_as in self._told:
             return
+        found = look_at(_path(self._folders.sent, lies_as))
+        if found is None:
+            return
         self._told.add(lies_as)
-        drop = _shown(lies_as)
+        drop = f"inode {found.st_ino}"
         self._ledger.write(lambda tx: tx.event("sent-again-not-possible", detail={"drop": drop, "why": why}))
         event_line("sent-again-not-possible", level=logging.ERROR, agency=self._agency, drop=drop, why=why)
 

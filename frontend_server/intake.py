@@ -41,6 +41,7 @@ from frontend_server.checking import NO_DIRECTORY, Checker, CheckSettings, Dispo
 from frontend_server.copying import Copier
 from frontend_server.encrypting import Encrypter
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.markers import DropMarker
 from frontend_server.outbox import DropKind, Observation, OutboxListing, list_names
 from frontend_server.outcomes import FOREVER, POISON, Outcomes
 from frontend_server.pause_sign import PauseSign
@@ -203,7 +204,7 @@ class Intake:
         self._ready.clear()
         self._checker.keep_only({})
         self._copier.remove_leftovers()
-        outcomes = self._outcomes()
+        outcomes = self._outcomes({})
         interrupted = [row for row in drops.live(self._ledger.read()).values() if row.in_work]
         for row in interrupted:
             self._alone.add(row.id)
@@ -225,7 +226,7 @@ class Intake:
         for name in self._resting.keys() - names:
             del self._resting[name]
         self._answered = (self._answered | self._checker.answered()) & names
-        outcomes = self._outcomes()
+        outcomes = self._outcomes(seen)
         again = [self._settings.scan_seconds]
         self._ready.clear()
         for name in sorted(seen, key=lambda name: (seen[name].identity.mtime, name)):
@@ -243,12 +244,13 @@ class Intake:
             if not group:
                 break
             del self._ready[: len(group)]
-            outcomes = self._outcomes()
+            seen = {drop.observation.name: drop.observation for drop in group}
+            outcomes = self._outcomes(seen)
             self._answered.difference_update(drop.row.name for drop in group)
             is_alone = group[0].row.id in self._alone
             self._alone.difference_update(drop.row.id for drop in group)
             self._checker.work(outbox, group, outcomes, alone=is_alone)
-            self._rest(outcomes, {drop.observation.name: drop.observation for drop in group})
+            self._rest(outcomes, seen)
             again.extend(outcomes.rests.values())
 
     def _sort_out(
@@ -273,7 +275,7 @@ class Intake:
             case Readiness.KEEP:
                 outcomes.keep(row, decision.findings)
             case Readiness.HOLD:
-                outcomes.hold_unread(row, "drop-unreadable")
+                outcomes.hold_unread(row, decision.reason)
             case Readiness.WAIT:
                 pass
         return None
@@ -323,8 +325,9 @@ class Intake:
             group.append(drop)
         return group
 
-    def _outcomes(self) -> Outcomes:
-        return Outcomes(self._ledger, self._clock, self._randomness, self._backoff)
+    def _outcomes(self, seen: Mapping[bytes, Observation]) -> Outcomes:
+        marked = {name: DropMarker.of(each.marker) for name, each in seen.items() if each.marker is not None}
+        return Outcomes(self._ledger, self._clock, self._randomness, self._backoff, marked)
 
 
 def _weight(observation: Observation) -> int:

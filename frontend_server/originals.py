@@ -8,10 +8,12 @@ brought to its end first, for by its two names nobody would know it again:
 
     outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
 
+The marker of a drop goes to the same folder before it, and also when the original is gone or another: the
+very file that marked it, and no other, so that it never marks the next drop of that name.
+
 Leaves to others: when (``effects``), and what is written beside a refused original. Known limits: who
-removes or renames an original while it is moved finds it called ``gone``; the marker of a drop goes to
-the same folder, before the drop; no link is followed in place of outbox/, sent/ or refused/, but who may
-write to the agency root itself could swap one between two of our steps.
+removes or renames an original while it is moved finds it called ``gone``; no link is followed in place of
+outbox/, sent/ or refused/, but who may write to the agency root itself could swap one between two steps.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +31,8 @@ from exchanged.errors import ForeignVolumeError, NameTakenError
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.log import event_line
 from frontend_server.folders import OUTBOX, AgencyFolders
-from frontend_server.outbox import find_marker, observe
+from frontend_server.markers import DropMarker
+from frontend_server.outbox import observe
 from packet_spec.limits import NAME_BYTES
 
 # Room for a mark, for suffixes of our own and for a temporary name, within 255 bytes.
@@ -41,11 +45,10 @@ _TWINS: Final = range(2, 10)
 class Originals:
     """Moves originals of one agency. Used by one thread."""
 
-    def __init__(self, folders: AgencyFolders, files: DurableFiles, *, markers: bool) -> None:
-        """``files`` are those of the agency's (foreign) volume; ``markers``: drops have one beside them."""
+    def __init__(self, folders: AgencyFolders, files: DurableFiles) -> None:
+        """``files`` are those of the agency's (foreign) volume."""
         self._folders = folders
         self._files = files
-        self._markers = markers
 
     def put_away(self, drop: DropRow, target: Original) -> tuple[Original, Path | None]:
         """Where the original is now, and its path if it was put away. May be repeated.
@@ -53,7 +56,7 @@ class Originals:
         ``GONE``: somebody took it. ``REPLACED``: something else lies under its name. Raises
         ForeignVolumeError when the folders cannot be used.
         """
-        home = self._folders.sent if target is Original.SENT else self._folders.refused
+        home = self._home(target)
         transit = home / f"{IN_TRANSIT}{drop.id}"
         if _lies_there(transit):
             self._finish_move(drop, transit, home)
@@ -68,6 +71,23 @@ class Originals:
             event_line("original-was-replaced", drop=drop.id)
             return Original.REPLACED, None
         return target, self._settle(transit, home, drop)
+
+    def put_marker_away(self, drop: DropRow, target: Original, marker: DropMarker) -> None:
+        """The file that marked the drop leaves the outbox; another one of its name stays.
+
+        May be repeated. To be called before ``put_away``, and raises as that.
+        """
+        source = self._folders.outbox / os.fsdecode(marker.name)
+        if not _is_marker(source, marker):
+            return
+        place = self._settle(source, self._home(target), drop)
+        if not _is_marker(place, marker):
+            # Written anew between look and move: it marks the next drop, unless there is one again by now.
+            with suppress(NameTakenError):
+                self._files.rename_new(place, source)
+
+    def _home(self, target: Original) -> Path:
+        return self._folders.sent if target is Original.SENT else self._folders.refused
 
     def _finish_move(self, drop: DropRow, transit: Path, home: Path) -> None:
         """In transit under two names: take off the one of the folder it came from."""
@@ -91,10 +111,6 @@ class Originals:
                 raise ForeignVolumeError("an original cannot be looked at", found=observation.problem)
             if not observation.is_same(drop.device, drop.fingerprint):
                 return Original.REPLACED
-            marker = find_marker(outbox, drop.name) if self._markers else None
-        if marker is not None:
-            # First, so that it never marks another drop as complete that comes under the same name.
-            self._settle(self._folders.outbox / os.fsdecode(marker), transit.parent, drop)
         self._files.rename_new(source, transit)
         return None
 
@@ -125,19 +141,25 @@ class Originals:
         raise ForeignVolumeError("no free name is left for an original", where=str(home))
 
 
+def _is_marker(path: Path, marker: DropMarker) -> bool:
+    found = look_at(path)
+    return found is not None and (found.st_ino, found.st_mtime_ns) == (marker.inode, marker.mtime)
+
+
 def is_one_file(one: Path, other: Path) -> bool:
     """Two names of one plain file, as a move leaves them that was broken off. Raises ForeignVolumeError."""
-    first, second = _look_at(one), _look_at(other)
+    first, second = look_at(one), look_at(other)
     if first is None or second is None:
         return False
     return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
 
 
 def _lies_there(path: Path) -> bool:
-    return _look_at(path) is not None
+    return look_at(path) is not None
 
 
-def _look_at(path: Path) -> os.stat_result | None:
+def look_at(path: Path) -> os.stat_result | None:
+    """What lies there, None for nothing. Raises ForeignVolumeError."""
     try:
         return path.lstat()
     except FileNotFoundError:

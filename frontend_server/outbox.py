@@ -10,6 +10,7 @@ litter of operating systems and editors inside a drop is passed over, also in th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -32,7 +33,9 @@ PACKET_XML: Final = b"packet.xml"
 _MOST_FILES: Final = PARTS + 16
 _LITTER: Final = frozenset({b"thumbs.db", b"desktop.ini", b".ds_store"})
 _TEMPORARY: Final = (b".tmp", b".part")
-_MARKERS: Final = (b".ok", b".end")
+_FINDINGS: Final = (b".findings.xml", b".findings.txt")
+MARKER_ENDINGS: Final = (b".ok", b".end")
+"""Of the names of markers, in small letters (``markers``)."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -61,7 +64,7 @@ class Observation:
     """A drop as it was seen. ``files`` are sorted by name; for a zip or lone XML, the one file itself.
 
     ``marker`` is the file that says complete, if there is one. ``oddity`` says why nothing here is read;
-    ``problem`` why it could not be looked at (to be tried again).
+    ``problem`` why it could not be looked at (to be tried again), ``is_forbidden`` that we may not.
     """
 
     name: bytes
@@ -72,6 +75,7 @@ class Observation:
     marker: SeenFile | None = None
     oddity: Finding | None = None
     problem: str = ""
+    is_forbidden: bool = False
     identity: DropIdentity = field(init=False, compare=False)
     """As the ledger keeps it (C13). The marker is no part of it."""
 
@@ -150,13 +154,18 @@ def list_names(descriptor: int, cap: int, uncounted: Collection[bytes] = ()) -> 
 
 
 def drop_names(names: Collection[bytes], *, with_markers: bool) -> list[bytes]:
-    """Which names may be drops: litter, names of unfinished files, dot files and markers are none."""
+    """Which names may be drops: litter, names of unfinished files, dot files and markers are none.
+
+    Nor are our findings, which a clerk may put back with the original: as a drop of that name, refused again,
+    they would lie where the findings of ``A`` belong.
+    """
     return [
         name
         for name in sorted(names)
         if not is_litter(name)
         and not is_temporary(name)
-        and not (with_markers and name.lower().endswith(_MARKERS))
+        and not name.lower().endswith(_FINDINGS)
+        and not (with_markers and name.lower().endswith(MARKER_ENDINGS))
     ]
 
 
@@ -168,31 +177,6 @@ def is_litter(name: bytes) -> bool:
 def is_temporary(name: bytes) -> bool:
     """A name under which something is still being written."""
     return name.lower().endswith(_TEMPORARY)
-
-
-def marker_name(name: bytes, names: Collection[bytes]) -> bytes | None:
-    """The marker that lies beside the drop ``name``: ``A.zip.ok``, or ``A.ok`` where only one drop is A."""
-    bases = [name]
-    stem = _stem(name)
-    if not any(other in names for other in (stem, stem + b".zip", stem + b".xml") if other != name):
-        bases.append(stem)
-    return next((base + mark for base in bases for mark in _MARKERS if base + mark in names), None)
-
-
-def find_marker(descriptor: int, name: bytes) -> bytes | None:
-    """As ``marker_name``, asking the open folder for the few names that matter."""
-    stem = _stem(name)
-    bases = (name, stem)
-    asked = (*(base + mark for base in bases for mark in _MARKERS), stem, stem + b".zip", stem + b".xml")
-    return marker_name(name, {each for each in asked if _is_there(descriptor, each)})
-
-
-def _is_there(descriptor: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def content_name(observation: Observation) -> str:
@@ -214,7 +198,7 @@ def observe(
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Observation(name, DropKind.STRANGE, 0, 0, (), problem=error.strerror or "unreadable")
+        return _unseen(Observation(name, DropKind.STRANGE, 0, 0, ()), error)
     seen_marker = None
     # What is no plain file of one name is never opened, so it marks nothing: the drop waits for a real one.
     if marker is not None and beside is not None and _oddity(marker, beside) is None:
@@ -258,11 +242,15 @@ def _observe_folder(
     except FileNotFoundError:
         return None
     except OSError as error:
-        problem = error.strerror or "unreadable"
-        return Observation(name, DropKind.FOLDER, top.st_dev, top.st_ino, (), marker=marker, problem=problem)
+        return _unseen(Observation(name, DropKind.FOLDER, top.st_dev, top.st_ino, (), marker=marker), error)
     files.sort(key=lambda file: file.name)
     kind = DropKind.FOLDER if oddity is None else DropKind.STRANGE
     return Observation(name, kind, top.st_dev, top.st_ino, tuple(files), marker=marker, oddity=oddity)
+
+
+def _unseen(known: Observation, error: OSError) -> Observation:
+    problem = error.strerror or "unreadable"
+    return replace(known, problem=problem, is_forbidden=error.errno in (errno.EACCES, errno.EPERM))
 
 
 def _oddity(name: bytes, found: os.stat_result) -> Finding | None:
@@ -281,7 +269,3 @@ def _kind_by_name(name: bytes) -> DropKind:
     if lowered.endswith(b".zip"):
         return DropKind.ZIP
     return DropKind.XML if lowered.endswith(b".xml") else DropKind.STRANGE
-
-
-def _stem(name: bytes) -> bytes:
-    return name[:-4] if name.lower().endswith((b".zip", b".xml")) else name

@@ -3,13 +3,13 @@
 Guarantees: a drop that is no better and no worse than before costs no status file; what is told is told
 in the transaction that changes the drop. ``rests`` says, for drops that time or the case software must
 change first, for how many seconds of the monotonic clock they need not be read again; ``moved`` holds the
-row numbers of drops that change with the next ``commit``.
+row numbers of drops that change with the next ``commit``. With a drop that is refused goes its marker.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -20,6 +20,7 @@ from exchanged.log import event_line
 from exchanged.retry import Backoff
 from exchanged.states import DropState, Event
 from frontend_server import taking
+from frontend_server.markers import DropMarker
 from packet_spec.findings import Finding
 
 FOREVER: Final = float("inf")
@@ -31,7 +32,16 @@ _CRASHES: Final = 3
 class Outcomes:
     """Gathers outcomes until ``commit``. Used by one thread."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, randomness: Randomness, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        randomness: Randomness,
+        backoff: Backoff,
+        markers: Mapping[bytes, DropMarker],
+    ) -> None:
+        """``markers`` are those of the drops that this is about, by the names of the drops."""
+        self._markers = markers
         self.rests: dict[bytes, float] = {}
         self.moved: set[int] = set()
         self._ledger = ledger
@@ -42,7 +52,8 @@ class Outcomes:
 
     def refuse(self, row: DropRow, findings: Sequence[Finding], sender_ref: str = "") -> None:
         """Refused with findings; the original goes to refused/."""
-        self.write(row, lambda tx: taking.refuse(tx, row, tuple(findings), sender_ref))
+        marker = self._markers.get(row.name)
+        self.write(row, lambda tx: taking.refuse(tx, row, tuple(findings), sender_ref, marker))
 
     def keep(self, row: DropRow, findings: Sequence[Finding]) -> None:
         """Refused with findings, and left where it lies: it is no drop, and nobody touches it."""

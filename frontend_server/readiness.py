@@ -21,15 +21,23 @@ from typing import Final
 
 from exchanged.clock import Clock
 from exchanged.config import DropProfile
+from exchanged.errors import ForeignVolumeError
 from frontend_server.drops import OpenFile
 from frontend_server.outbox import PACKET_XML, DropKind, Observation, SeenFile, content_name
 from packet_spec.findings import Finding
 from packet_spec.names import escape_for_display
 from packet_spec.sentences import make_finding
 
+FORBIDDEN: Final = "drop-unreadable"
+"""Why a drop is held that this node has no permission to look at."""
+
 _MARKER_BYTES: Final = 4096
 _SHA256: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{64}(?![0-9A-Za-z])")
-_SIZE: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{1,18}(?![0-9A-Za-z])")
+# A line of its own, or a named value: numbers elsewhere belong to file names and dates.
+_SIZE: Final = re.compile(
+    r"^[ \t]*([0-9]{1,18})[ \t]*$|(?<![0-9a-z_.-])size[ \t]*[=:][ \t]*([0-9]{1,18})(?![0-9a-z_.-])",
+    re.IGNORECASE | re.MULTILINE | re.ASCII,
+)
 
 
 class Readiness(StrEnum):
@@ -45,12 +53,16 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``keep`` refuses and leaves it where it lies. ``again_in_seconds``: when time changes the answer."""
+    """``keep`` refuses and leaves it where it lies; ``reason`` is why it is held.
+
+    ``again_in_seconds``: when time changes the answer.
+    """
 
     readiness: Readiness
     missing: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     again_in_seconds: float | None = None
+    reason: str = ""
 
 
 class StandingStill:
@@ -116,7 +128,8 @@ def decide(
     """What an observation alone tells, after the drop has looked the same for ``still_seconds``."""
     rest = settle_seconds - still_seconds
     if observation.problem:
-        return Decision(Readiness.HOLD)
+        reason = FORBIDDEN if observation.is_forbidden else ForeignVolumeError.reference
+        return Decision(Readiness.HOLD, reason=reason)
     if rest > 0 and (observation.oddity is not None or profile is DropProfile.SETTLED):
         return Decision(Readiness.WAIT, again_in_seconds=rest)
     if observation.oddity is not None:
@@ -134,7 +147,7 @@ def decide(
 
 
 def read_marker(outbox: int, marker: SeenFile) -> MarkerStatement:
-    """What the marker states: any 64 hexadecimal digits are its SHA-256, any other number the size.
+    """What the marker states: any 64 hexadecimal digits are its SHA-256, a number as in ``_SIZE`` the size.
 
     Raises DropChangedError and ForeignVolumeError. An empty marker, or one that says nothing, states nothing.
     """
@@ -142,13 +155,13 @@ def read_marker(outbox: int, marker: SeenFile) -> MarkerStatement:
         return MarkerStatement()
     file = OpenFile(outbox, marker)
     try:
-        text = b"".join(file.blocks()).decode("ascii", errors="replace")
+        text = b"".join(file.blocks()).decode("utf-8-sig", errors="replace")
     finally:
         file.close()
     digest = _SHA256.search(text)
-    size = _SIZE.search(_SHA256.sub(" ", text))
+    size = _SIZE.search("\n".join(text.splitlines()))
     return MarkerStatement(
-        None if size is None else int(size[0]), "" if digest is None else digest[0].lower()
+        None if size is None else int(size[1] or size[2]), "" if digest is None else digest[0].lower()
     )
 
 

@@ -157,7 +157,7 @@ def frontend_stations(parts: Parts) -> tuple[tuple[Station, ...], dict[Path, str
         clock=ports.clock,
         randomness=ports.randomness,
         backoff=parts.backoff,
-        settings=EffectSettings(settings.profile, settings.status_encoding, settings.mode),
+        settings=EffectSettings(settings.status_encoding, settings.mode),
     )
     reception = Reception(config.node.code, agency, parts.trust, parts.links, parts.statements)
     # Without a province the front-end next door is admitted here (C21).

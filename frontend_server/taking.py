@@ -31,6 +31,7 @@ from exchanged.states import DestinationState, Event
 from exchanged.storing import relations_of
 from frontend_server.copying import CopiedDrop
 from frontend_server.encrypting import IN_CLEAR, Carried, Recipients
+from frontend_server.markers import KEY, DropMarker
 from frontend_server.sealing import Checked, SealedPacket
 from frontend_server.standing import Answer, Standing
 from packet_spec.findings import Finding
@@ -38,8 +39,8 @@ from packet_spec.model import Carriage, ItemKind, Packet, Priority, Seal
 from packet_spec.sentences import make_finding
 from packet_spec.waybill_model import BlobReference
 
-_SENT: Final = {"to": "sent"}
-_REFUSED: Final = {"to": "refused"}
+_SENT: Final = "sent"
+_REFUSED: Final = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Candidate:
 
     ``links`` are (recipient, link); ``is_unchanged`` looks at the original once more; ``encrypt_to`` are the
     keys that its parts are encrypted to, none where they travel in clear. ``files`` is the lasting
-    fingerprint of the original.
+    fingerprint of the original, ``marker`` the file that said it was whole.
     """
 
     row: DropRow
@@ -60,6 +61,7 @@ class Candidate:
     is_unchanged: Callable[[], bool]
     files: str
     encrypt_to: Recipients = IN_CLEAR
+    marker: DropMarker | None = None
 
 
 def store_blobs(tx: Transaction, content: CopiedDrop, placed: Mapping[str, int]) -> bool:
@@ -112,7 +114,7 @@ def take(
     drops.move(tx, candidate.row, Event.TAKE, outcome, kind="sealed", key=seal.key, detail=detail)
     settle_sealed_again(tx, packets.get(tx.connection, number))
     pins.unpin(tx, candidate.files)
-    put_away(tx, candidate.row.id, _SENT)
+    put_away(tx, candidate.row.id, _SENT, candidate.marker)
 
 
 def turn_away(tx: Transaction, candidate: Candidate, answer: Answer) -> None:
@@ -127,30 +129,45 @@ def turn_away(tx: Transaction, candidate: Candidate, answer: Answer) -> None:
                 packet=answer.packet.id, attempt=answer.packet.attempt, sender_ref=envelope.sender_ref
             )
             drops.move(tx, candidate.row, Event.TAKE, taken, key=first)
-            put_away(tx, candidate.row.id, _SENT)
+            put_away(tx, candidate.row.id, _SENT, candidate.marker)
             return
         outcome = Outcome(duplicate_of=first.packet_id, sender_ref=envelope.sender_ref)
         drops.move(tx, candidate.row, Event.RECOGNISE, outcome, key=first)
-        put_away(tx, candidate.row.id, _SENT)
+        put_away(tx, candidate.row.id, _SENT, candidate.marker)
         return
     reused = make_finding("packet-id-reused", element="envelope/packetId", found=envelope.packet_id or "")
-    refuse(tx, candidate.row, (reused, *candidate.findings), envelope.sender_ref)
+    refuse(tx, candidate.row, (reused, *candidate.findings), envelope.sender_ref, candidate.marker)
 
 
-def refuse(tx: Transaction, row: DropRow, findings: tuple[Finding, ...], sender_ref: str = "") -> None:
+def refuse(
+    tx: Transaction,
+    row: DropRow,
+    findings: tuple[Finding, ...],
+    sender_ref: str = "",
+    marker: DropMarker | None = None,
+) -> None:
     """The drop is refused with findings, and its original goes to refused/."""
     drops.move(tx, row, Event.REFUSE, Outcome(findings=findings, sender_ref=sender_ref))
-    put_away(tx, row.id, _REFUSED)
+    put_away(tx, row.id, _REFUSED, marker)
 
 
-def dispose(tx: Transaction, row: DropRow) -> None:
+def dispose(tx: Transaction, row: DropRow, marker: DropMarker | None) -> None:
     """The drop was a disposition, and its receipt is issued (C22)."""
     drops.move(tx, row, Event.DISPOSE, Outcome())
-    put_away(tx, row.id, _SENT)
+    put_away(tx, row.id, _SENT, marker)
 
 
-def put_away(tx: Transaction, number: int, detail: Mapping[str, str]) -> None:
-    """The original may leave the outbox now, and the status says what became of the drop."""
+def withdraw(tx: Transaction, number: int, marker: DropMarker | None) -> None:
+    """The drop was taken back, and its status says so; a marker that stayed there goes to refused/."""
+    if marker is None:
+        tell_status(tx, number)
+    else:
+        put_away(tx, number, _REFUSED, marker)
+
+
+def put_away(tx: Transaction, number: int, to: str, marker: DropMarker | None) -> None:
+    """The original and its marker may leave the outbox now; the status says what became of the drop."""
+    detail = {"to": to} if marker is None else {"to": to, KEY: marker.text()}
     effects.intend(tx, "original", str(number), detail)
     tell_status(tx, number)
 

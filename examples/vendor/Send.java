@@ -19,8 +19,8 @@ public class Send {
     static final String BUSINESS_TYPE = "notice.publish"; // 通知公告: guide, business types
     static final String DOCUMENT_TYPE = "COM-017"; // the document that this type requires 必备文书
 
-    /** Put the drop into the outbox and give its name. 投递，返回投件名。 */
-    static String send(Path outbox, Path attachment, String sender, String receiver, String reference,
+    /** Put the drop into the outbox. 投递。 */
+    static void send(Path outbox, Path attachment, String sender, String receiver, String reference,
             String title, String encoding) throws Exception {
         String name = reference; // new for every drop: letters, digits, hyphens 每次不同
         Path folder = outbox.resolve(name + ".tmp");
@@ -32,7 +32,6 @@ public class Send {
         }
         String size = String.valueOf(Files.size(folder.resolve(fileName))); // 2. size and digest 大小和摘要
         String sha256 = String.format("%064x", new java.math.BigInteger(1, digest.digest()));
-
         try (OutputStream file = Files.newOutputStream(folder.resolve("packet.xml"))) {
             // The declaration names the encoding; what GBK lacks becomes &#...; by itself.
             XMLStreamWriter xml = XMLOutputFactory.newInstance().createXMLStreamWriter(file, encoding);
@@ -52,30 +51,29 @@ public class Send {
             xml.writeDefaultNamespace("urn:exchanged:body:1");
             write(xml, "notice_title", title);
             for (int i = 0; i < 2; i++) xml.writeEndElement(); // of the type, of the body
-            xml.writeStartElement("attachments");
-            xml.writeStartElement("attachment");
+            for (String element : new String[] {"attachments", "attachment"}) xml.writeStartElement(element);
             String[] listed = {"file", fileName, "documentType", DOCUMENT_TYPE, "size", size, "sha256", sha256};
             for (int i = 0; i < listed.length; i += 2) xml.writeAttribute(listed[i], listed[i + 1]);
             xml.writeEndDocument();
             xml.close();
         }
         Files.move(folder, outbox.resolve(name), StandardCopyOption.ATOMIC_MOVE); // 3. the rename comes last 最后改名
-        return name;
     }
 
     static void write(XMLStreamWriter xml, String element, String text) throws XMLStreamException {
-        xml.writeStartElement(element);
-        xml.writeCharacters(text);
-        xml.writeEndElement();
+        xml.writeStartElement(element); xml.writeCharacters(text); xml.writeEndElement();
+    }
+
+    static Element load(File file) throws Exception { // null: not there yet, or just being replaced
+        try { return DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file).getDocumentElement(); }
+        catch (IOException notThereYet) { return null; }
     }
 
     /** Tell each state until it is final; the last one. 轮询状态，直到终态。 */
-    static String await(File file) throws Exception {
+    static String await(File file, String old) throws Exception {
         for (String before = "";; Thread.sleep(1000)) {
-            Element root;
-            try {
-                root = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file).getDocumentElement();
-            } catch (IOException notThereYet) { continue; } // or just being replaced
+            Element root = load(file);
+            if (root == null || read(root, "updatedAt").equals(old)) continue; // of an earlier drop 旧状态
             String state = read(root, "state");
             if (!state.equals(before)) System.out.println("state: " + state + " " + read(root, "zh"));
             before = state;
@@ -83,8 +81,8 @@ public class Send {
             NodeList found = root.getElementsByTagName("finding");
             for (int i = 0; i < found.getLength(); i++) {
                 Element finding = (Element) found.item(i);
-                System.out.println("finding: " + finding.getAttribute("code") + " " + read(finding, "zh"));
-                System.out.println("         " + read(finding, "en"));
+                System.out.println("finding: " + finding.getAttribute("code") + " " + read(finding, "zh")
+                    + "\n         " + read(finding, "en"));
             }
             return state;
         }
@@ -93,8 +91,10 @@ public class Send {
     static String read(Element in, String name) { return in.getElementsByTagName(name).item(0).getTextContent(); }
 
     public static void main(String[] a) throws Exception {
-        String drop = send(Paths.get(a[0]), Paths.get(a[2]), a[3], a[4], a[5], a[6], a.length > 7 ? a[7] : "utf-8");
-        String state = await(new File(a[1], drop + ".status.xml"));
+        File status = new File(a[1], a[5] + ".status.xml");
+        Element old = load(status); // an earlier drop of that name may have left one 同名旧件的状态
+        send(Paths.get(a[0]), Paths.get(a[2]), a[3], a[4], a[5], a[6], a.length > 7 ? a[7] : "utf-8");
+        String state = await(status, old == null ? "" : read(old, "updatedAt"));
         System.exit(Arrays.asList("delivered", "collected", "signed").contains(state) ? 0 : 1);
     }
 }

@@ -19,7 +19,7 @@ STATUS = "{urn:exchanged:status:1}"
 
 
 def send(outbox, attachment, sender, receiver, reference, title, encoding):
-    """Put the drop into the outbox and give its name. 投递，返回投件名。"""
+    """Put the drop into the outbox. 投递。"""
     name = reference  # new for every drop: letters, digits, hyphens 每次不同
     folder = os.path.join(outbox, name + ".tmp")
     os.mkdir(folder)  # 1. a temporary name: nobody reads what ends in .tmp 临时名
@@ -52,7 +52,6 @@ def send(outbox, attachment, sender, receiver, reference, title, encoding):
     ET.ElementTree(packet).write(os.path.join(folder, "packet.xml"), encoding, xml_declaration=True)
 
     os.rename(folder, os.path.join(outbox, name))  # 3. the rename comes last 最后改名
-    return name
 
 
 def copy(source, target):
@@ -65,14 +64,20 @@ def copy(source, target):
     return size, digest.hexdigest()
 
 
-def wait(status, name):
+def load(status):  # None: not there yet, or just being replaced 读状态文件
+    try:
+        return ET.parse(status).getroot()
+    except (OSError, ET.ParseError):
+        return None
+
+
+def wait(status, old):
     """Tell each state until it is final; the last one. 轮询状态，直到终态。"""
-    path, before = os.path.join(status, name + ".status.xml"), None
+    before = None
     while True:
-        try:
-            root = ET.parse(path).getroot()
-        except (OSError, ET.ParseError):  # not there yet, or just being replaced
-            time.sleep(1)
+        time.sleep(1)
+        root = load(status)
+        if root is None or root.findtext(STATUS + "updatedAt") == old:  # of an earlier drop 旧状态
             continue
         state = root.findtext(STATUS + "state")
         if state != before:
@@ -83,12 +88,13 @@ def wait(status, name):
                 print("finding:", finding.get("code"), finding.findtext(STATUS + "zh"))
                 print("        ", finding.findtext(STATUS + "en"))
             return state
-        time.sleep(1)
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 8:
         sys.exit(__doc__)
-    outbox, status, *rest = sys.argv[1:8]
-    drop = send(outbox, *rest, encoding=sys.argv[8] if sys.argv[8:] else "utf-8")
-    sys.exit(0 if wait(status, drop) in ("delivered", "collected", "signed") else 1)
+    outbox, rest, status = sys.argv[1], sys.argv[3:8], os.path.join(sys.argv[2], sys.argv[6] + ".status.xml")
+    root = load(status)  # an earlier drop of that name may have left one 同名旧件的状态
+    old = None if root is None else root.findtext(STATUS + "updatedAt")
+    send(outbox, *rest, encoding=sys.argv[8] if sys.argv[8:] else "utf-8")
+    sys.exit(0 if wait(status, old) in ("delivered", "collected", "signed") else 1)

@@ -322,6 +322,14 @@ def owner_of_status(connection: sqlite3.Connection, status_name: str) -> int | N
     return None if row is None else int(row["id"])
 
 
+def has_borrowed_status_name(connection: sqlite3.Connection, row: DropRow) -> bool:
+    """An earlier drop had the status name of this one, and may have left a status file."""
+    found = connection.execute(
+        'SELECT 1 FROM "drop" WHERE status_name = ? AND id < ? LIMIT 1', (row.status_name, row.id)
+    ).fetchone()
+    return found is not None
+
+
 def encode_findings(findings: Iterable[Finding]) -> str:
     """Findings as the ledger keeps them."""
     return json.dumps([asdict(finding) for finding in findings])

@@ -55,6 +55,12 @@ def waiting(
     return tuple(Effect(row["id"], row["kind"], row["subject"], json.loads(row["detail"])) for row in rows)
 
 
+def particulars(connection: sqlite3.Connection, kind: str) -> tuple[Mapping[str, str], ...]:
+    """Those of every effect of that kind that waits."""
+    rows = connection.execute("SELECT detail FROM effect WHERE kind = ?", (kind,))
+    return tuple(json.loads(row["detail"]) for row in rows)
+
+
 def done(transaction: Transaction, effects: Iterable[int]) -> None:
     """These were carried out. One that was replaced meanwhile has another number and stays."""
     transaction.connection.executemany("DELETE FROM effect WHERE id = ?", ((number,) for number in effects))

@@ -1,4 +1,4 @@
-"""The migration ``0025-brief``: notes that go as soon as they were handed over.
+"""The migration ``0026-brief``: notes that go as soon as they were handed over.
 
 ``note.brief``: nobody will ask for it again; who misses what it said asks anew.
 """

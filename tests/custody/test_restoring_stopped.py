@@ -22,6 +22,7 @@ from tests.support.restored_folders import (
     save,
     seal,
     send,
+    shown,
     status,
 )
 from tests.support.restoring import World
@@ -58,7 +59,7 @@ def test_c23_what_was_on_hold_waits_for_a_person(world: World, tmp_path: Path) -
     restore(world, saved)
     assert delivered(world) == {}
     assert (lying(world, "sent"), lying(world, "outbox")) == (["DATA"], [])
-    assert events(world, NOT_POSSIBLE) == [{"drop": "DATA", "why": "stopped"}]
+    assert events(world, NOT_POSSIBLE) == [{"drop": shown(world), "why": "stopped"}]
     # The person: back into the outbox.
     (folder(world, "sent") / "DATA").rename(folder(world, "outbox") / "DATA")
     world.drain()

@@ -204,7 +204,7 @@ class SendingFrontend:
             clock=self.clock,
             randomness=randomness,
             backoff=backoff,
-            settings=EffectSettings(profile=profile, status_encoding=status_encoding, folder_mode=0o2770),
+            settings=EffectSettings(status_encoding=status_encoding, folder_mode=0o2770),
         )
 
     def close(self) -> None:

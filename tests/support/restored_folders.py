@@ -59,6 +59,11 @@ def lying(world: World, name: str) -> list[str]:
     return sorted(path.name for path in folder(world, name).iterdir() if not path.name.startswith("."))
 
 
+def shown(world: World, name: str = "DATA") -> str:
+    """What events call an original in sent/."""
+    return f"inode {(folder(world, 'sent') / name).lstat().st_ino}"
+
+
 def status(world: World, name: str = "DATA") -> dict[str, Any]:
     told: dict[str, Any] = json.loads((folder(world, "status") / f"{name}.status.json").read_text("utf-8"))
     return told

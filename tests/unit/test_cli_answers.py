@@ -212,10 +212,11 @@ def test_every_event_that_is_written_has_words() -> None:
 
 def test_why_a_drop_is_not_sent_again_is_told() -> None:
     def said(**detail: object) -> str:
-        return event_words(ChainEvent(1, NOW, "sent-again-not-possible", None, "", {"drop": "A", **detail}))
+        return event_words(ChainEvent(1, NOW, "sent-again-not-possible", None, "", {"drop": "A"} | detail))
 
-    # As an older program recorded it.
+    # As older programs recorded it, the oldest without the reason.
     assert said() == "drop A cannot be sent again after the restore"
+    assert "drop inode 57 in sent/ is" in said(why="stopped", drop="inode 57")
     for why in ("name-taken", "stopped", "not-told-apart", "unreadable"):
         assert said(why=why).startswith("drop A in sent/ is not sent again after the restore: ")
 

@@ -18,14 +18,13 @@ from frontend_server.drops import (
     LoneXmlSource,
     OpenFile,
 )
+from frontend_server.markers import find_marker, marker_name
 from frontend_server.outbox import (
     DropKind,
     Observation,
     SeenFile,
     drop_names,
-    find_marker,
     list_names,
-    marker_name,
     observe,
 )
 from packet_spec.limits import PACKET_XML_BYTES, PARTS
@@ -59,8 +58,9 @@ def folder(root: Path, name: str = "A", **files: bytes) -> Path:
 def test_names_that_are_no_drops_are_passed_over() -> None:
     litter = [b"~$A.xml", b"Thumbs.db", b"DESKTOP.INI", b".DS_Store", b".exchanged-marker", b".A.xml.part"]
     unfinished = [b"A.xml.tmp", b"A.PART"]
+    ours = [b"A.findings.xml", b"A.zip.Findings.TXT"]
     drops = [b"A", b"A.zip", b"B.XML", "案件".encode(), "案件".encode("gb18030"), b"x.pdf"]
-    assert drop_names([*litter, *unfinished, *drops], with_markers=False) == sorted(drops)
+    assert drop_names([*litter, *unfinished, *ours, *drops], with_markers=False) == sorted(drops)
 
 
 def test_markers_are_drops_only_where_nobody_uses_them() -> None:
@@ -79,6 +79,11 @@ def test_markers_are_drops_only_where_nobody_uses_them() -> None:
         # A.ok could be of either, so it is of neither.
         (b"A.zip", {b"A.zip", b"A.xml", b"A.ok"}, None),
         (b"A.xml", {b"A.zip", b"A.xml", b"A.ok", b"A.xml.end"}, b"A.xml.end"),
+        (b"A.xml", {b"A.ZIP", b"A.xml", b"A.ok"}, None),
+        (b"A.ZIP", {b"A.ZIP", b"A.ok"}, b"A.ok"),
+        (b"A.zip", {b"A.zip", b"A.OK"}, b"A.OK"),
+        (b"A", {b"A", b"A.End"}, b"A.End"),
+        (b"A", {b"A", b"a.ok"}, None),
     ],
 )
 def test_the_marker_of_a_drop(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,15 +10,18 @@ from typing import Any
 
 import pytest
 
+from exchanged.config import DropProfile
 from exchanged.errors import LedgerDamagedError, NoSpaceError, StaleStateError, WorkerDiedError
 from exchanged.pool import InlinePool
 from exchanged.routing import Route, RouteKind
 from exchanged.states import DropState
 from frontend_server import taking
+from frontend_server.zip_drop import ZipSource
 from packet_spec.directory import encode_directory, sign_directory
+from packet_spec.identity import sha256_hex
 from tests.support.clock import FakeClock
 from tests.support.documents import ROOTS, make_directory
-from tests.support.outbox import SendingFrontend, acceptance_xml
+from tests.support.outbox import LARGE, SendingFrontend, acceptance_xml, packet_xml
 from tests.support.sending import Open, states
 
 
@@ -85,6 +89,38 @@ def test_what_could_not_be_told_is_tried_again_with_growing_delays(start: Open) 
     assert delays == [1.0, 2.0, 4.0]
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_zip_is_read_once_for_the_digest_of_its_marker(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried again and again while something else holds it, 10 GB would be read each time."""
+    read: list[str] = []
+    digest = ZipSource.digest
+
+    def count(source: ZipSource) -> str:
+        read.append(digest(source))
+        return read[-1]
+
+    monkeypatch.setattr(ZipSource, "digest", count)
+    pool = _OnceTemporary()
+    frontend = start(pool=pool, profile=DropProfile.MARKER)
+    path = frontend.drop_zip()
+    marker = frontend.outbox / "A.ok"
+    marker.write_text(sha256_hex(path.read_bytes()))
+    for _ in range(2):
+        frontend.run()
+        frontend.clock.advance(60)
+    assert (states(frontend), len(read)) == ([DropState.HELD], 1)
+    # Other bytes, or another marker, are compared.
+    frontend.drop_zip(document=packet_xml(senderRef="R-2"))
+    frontend.run()
+    assert (states(frontend), len(read)) == ([DropState.INCOMPLETE], 2)
+    marker.write_text(sha256_hex(path.read_bytes()))
+    frontend.run()
+    frontend.clock.advance(60)
+    frontend.run()
+    assert (states(frontend), len(read)) == ([DropState.TAKEN], 3)
 
 
 def test_poison_is_left_alone_after_three_deaths_and_others_go_on(start: Open) -> None:
@@ -189,6 +225,31 @@ def test_a_drop_that_the_ledger_refuses_does_not_undo_the_others(
         assert frontend.open(packet)[0].key == packet.key
 
 
+def test_a_drop_that_the_ledger_refuses_does_not_stop_the_large_ones_beside_it(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try, of all together, has given their blobs their names already."""
+
+    def take_all_but_one(tx: Any, candidate: Any, *others: Any) -> None:
+        taking.take(tx, candidate, *others)
+        if candidate.packet.envelope.sender_ref == "BAD":
+            raise LedgerDamagedError("the ledger refused a row")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.acceptance.take", take_all_but_one)
+        frontend.drop_folder("A", LARGE, document=packet_xml(LARGE, senderRef="R-1"))
+        frontend.drop_folder("B", LARGE, document=packet_xml(LARGE, senderRef="BAD"))
+        frontend.run()
+    found = {row.name: (row.state, row.reason) for row in frontend.rows()}
+    assert found == {b"A": (DropState.TAKEN, ""), b"B": (DropState.HELD, "ledger-damaged")}
+    (packet,) = frontend.packets()
+    assert frontend.open(packet)[2] == LARGE
+    frontend.clock.advance(60)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN] * 2
+    assert len(frontend.blobs.files_on_disk()) == 1
+
+
 def test_a_fault_of_the_volume_is_no_crash_of_the_drop(
     frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +297,56 @@ def test_a_drop_that_may_not_be_read_is_held(
     frontend.clock.advance(10)
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EBUSY, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("name", ["A", "packet.xml", "补充材料.pdf"])
+def test_what_lies_there_and_cannot_be_opened_is_held_and_not_told_as_missing(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    """A lock or a fault of the share says nothing about the drop; it has its delays, and its alarm."""
+    frontend.drop_folder()
+    real = os.open
+    # The drop's folder opens when it is looked at, and not when it is to be read.
+    left = {"A": 1}
+
+    def open_all_others(path: Any, *args: Any, **settings: Any) -> int:
+        if "dir_fd" in settings and os.fsdecode(path) == name:
+            left[name] = left.get(name, 0) - 1
+            if left[name] < 0:
+                left[name] += 1
+                raise OSError(code, os.strerror(code))
+        return real(path, *args, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.drops.os.open", open_all_others)
+        frontend.run()
+    (row,) = frontend.rows()
+    assert (row.state, row.reason, row.tries, row.missing) == (DropState.HELD, "folder-unusable", 1, ())
+    frontend.clock.advance(10)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(errno.EIO, "folder-unusable"), (errno.EPERM, "drop-unreadable")]
+)
+def test_only_what_is_forbidden_is_told_as_forbidden(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
+) -> None:
+    frontend.drop_folder()
+    real = os.open
+
+    def open_anything_but_a(path: Any, *args: Any, **settings: Any) -> int:
+        if path == b"A":
+            raise OSError(code, os.strerror(code))
+        return real(path, *args, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.outbox.os.open", open_anything_but_a)
+        frontend.run()
+    assert frontend.rows()[0].reason == reason
+    assert ("permission" in str(frontend.status()["message"])) is (reason == "drop-unreadable")
 
 
 def test_a_clock_that_ran_years_ahead_holds_nothing_for_years(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from exchanged.ledger.drops import Original
 from exchanged.pool import InlinePool
 from exchanged.states import DropState
 from frontend_server.folders import MARKER_NAME
-from frontend_server.outbox import OutboxListing
+from frontend_server.judging import judge_drop
+from frontend_server.outbox import OutboxListing, list_names
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 from tests.support.sending import MeddlingPool, Open, states
 
@@ -67,6 +69,24 @@ def test_what_changes_while_it_is_judged_is_not_sealed(start: Open, act: str) ->
         assert document == (changed if act in ("packet.xml", "swapped") else packet_xml(files))
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_is_taken_back_after_it_was_looked_into_leaves_nothing_behind(start: Open, kind: str) -> None:
+    class WithdrawingPool(InlinePool):
+        def run(self, function: Callable[[Any], Any], works: Sequence[Any]) -> list[Any]:
+            answers = super().run(function, works)
+            if function is not judge_drop and path.exists():
+                path.rename(frontend.root / "taken-back")
+            return answers
+
+    frontend = start(pool=WithdrawingPool())
+    path = frontend.drop_folder("A", LARGE) if kind == "folder" else frontend.drop_zip("A.zip", LARGE)
+    frontend.run(2)
+    assert states(frontend) == [DropState.WITHDRAWN]
+    assert frontend.blobs.files_on_disk() == {}
+    assert list(frontend.blobs.incoming.iterdir()) == []
+    assert list(frontend.spool.folder.glob("*")) == []
+
+
 def test_a_racer_never_gets_other_bytes_sealed_than_were_judged(start: Open) -> None:
     """The source is rewritten at every judgement; whatever is sealed was judged as a whole."""
     documents = [acceptance_xml(senderRef=f"R-{number}") for number in range(6)]
@@ -120,6 +140,28 @@ def test_a_mount_that_goes_while_it_is_listed_means_nothing(
 
     monkeypatch.setattr("frontend_server.intake.list_names", gone)
     assert frontend.intake.step() == 10.0
+    assert states(frontend) == [DropState.INCOMPLETE]
+
+
+@pytest.mark.parametrize("left_out", [{b"A"}, {b"A", MARKER_NAME.encode()}], ids=["drop", "drop and marker"])
+def test_one_listing_that_leaves_out_what_lies_there_withdraws_nothing(
+    frontend: SendingFrontend, monkeypatch: pytest.MonkeyPatch, left_out: set[bytes]
+) -> None:
+    """A share may list a folder badly while it is written to; withdrawn would be final."""
+    path = frontend.drop_folder(leave_out=tuple(SMALL))
+    frontend.run()
+    if len(left_out) > 1:
+        # Not even asking for it by itself shows anything.
+        path.rename(frontend.root / "hidden")
+    real = list_names
+
+    def list_badly(*args: Any) -> OutboxListing:
+        listing = real(*args)
+        return replace(listing, names=listing.names - left_out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("frontend_server.intake.list_names", list_badly)
+        frontend.run()
     assert states(frontend) == [DropState.INCOMPLETE]
 
 

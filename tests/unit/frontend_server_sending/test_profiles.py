@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
 from exchanged.config import DropProfile
-from exchanged.states import DropState
+from exchanged.ledger import effects
+from exchanged.states import DropState, Event
 from packet_spec.identity import sha256_hex
 from tests.support.outbox import SETTLE, SMALL, acceptance_xml, names_in, packet_xml
 from tests.support.papers import pdf
@@ -39,6 +41,15 @@ def test_a_marker_may_state_size_and_digest(start: Open, kind: str, statement: s
     frontend.run()
     assert states(frontend) == [DropState.INCOMPLETE]
     marker.write_text(stated)
+    frontend.run()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+def test_a_marker_as_sha256sum_writes_it_fits(start: Open) -> None:
+    """The number in the name of the file is no size."""
+    frontend = start(profile=DropProfile.MARKER)
+    digest = sha256_hex(frontend.drop_zip("A620199-0007.zip").read_bytes())
+    (frontend.outbox / "A620199-0007.zip.ok").write_text(f"{digest}  A620199-0007.zip\n")
     frontend.run()
     assert states(frontend) == [DropState.TAKEN]
 
@@ -106,6 +117,47 @@ def test_a_drop_that_is_given_its_time_is_not_told_as_the_one_before_it(start: O
     frontend.run()
     status = frontend.status("A.xml")
     assert (status["state"], status["final"]) == ("seen", False)
+
+
+@pytest.mark.parametrize("document", [b"<packet></packet>", acceptance_xml()], ids=["refused", "delivered"])
+def test_a_drop_of_a_name_that_was_used_before_is_not_told_as_that_one(start: Open, document: bytes) -> None:
+    """Whoever polls would take the old final status for the answer, however long the new verdict takes."""
+    told: list[object] = []
+
+    def poll() -> None:
+        # What the other thread of a node does meanwhile.
+        frontend.effects.step()
+        told.append(frontend.status("A.xml"))
+
+    pool = MeddlingPool()
+    frontend = start(pool=pool)
+    frontend.drop_xml(document=document)
+    frontend.run()
+    for packet in frontend.packets():
+        frontend.end_packet(packet, Event.RECEIPT_ACCEPTED, Event.RECEIPT_DELIVERED)
+        frontend.ledger.write(partial(effects.intend, kind="status", subject=f"packet:{packet.id}"))
+    frontend.effects.step()
+    before = frontend.status("A.xml")
+    assert before["final"] is True
+    pool.acts.append(poll)
+    frontend.clock.advance(1)
+    frontend.drop_xml(document=acceptance_xml(senderRef="R-2"))
+    frontend.run()
+    (seen,) = told
+    assert isinstance(seen, dict)
+    assert (seen["state"], seen["final"]) == ("seen", False)
+    assert seen["updatedAt"] != before["updatedAt"]
+    assert frontend.status("A.xml")["state"] == "queued"
+
+
+def test_a_drop_of_a_fresh_name_is_told_once_it_is_judged(start: Open) -> None:
+    """Nothing lies under its name that could be mistaken: one status file less for each drop."""
+    pool = MeddlingPool()
+    frontend = start(pool=pool)
+    pool.acts.append(frontend.effects.step)
+    frontend.drop_xml()
+    frontend.intake.step()
+    assert names_in(frontend.folders.status) == ["by-id"]
 
 
 def test_software_that_only_stands_still_is_given_its_time(start: Open) -> None:

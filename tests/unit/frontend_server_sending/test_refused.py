@@ -14,7 +14,7 @@ from exchanged.states import DropState
 from tests.support.documents import COURT, POLICE
 from tests.support.outbox import LARGE, SMALL, SendingFrontend, acceptance_xml, names_in, packet_xml
 from tests.support.papers import pdf
-from tests.support.sending import states
+from tests.support.sending import REFUSED, states
 from tests.unit.test_frontend_server_drops import STRANGE, make_strange
 
 SAME_SIZE = b"x" * len(SMALL["补充材料.pdf"])
@@ -101,6 +101,54 @@ def test_what_is_no_plain_file_is_reported_once_and_left_alone(frontend: Sending
     assert os.path.samestat(path.lstat(), found)
     assert names_in(frontend.folders.refused) == []
     assert len([row for row in frontend.rows() if row.name == b"A.xml"]) == 1
+
+
+def test_what_is_no_drop_and_keeps_changing_is_reported_once(frontend: SendingFrontend) -> None:
+    """A log file that some program keeps beside the drops."""
+    path = frontend.outbox / "export.log"
+    for number in range(5):
+        path.write_bytes(b"a line\n" * (number + 1))
+        frontend.run()
+        frontend.settle()
+    assert [row.original for row in frontend.rows()] == [Original.KEPT]
+    assert frontend.codes("export.log") == ["drop-kind-unknown"]
+    assert frontend.events("original-replaced") == []
+
+
+def test_what_is_no_drop_for_another_reason_is_reported_again(frontend: SendingFrontend) -> None:
+    path = frontend.drop_folder()
+    for name in ("first", "second"):
+        (path / name).mkdir()
+        frontend.run()
+        frontend.settle()
+        assert name in str(frontend.status()["finding"])
+        (path / name).rmdir()
+    frontend.run()
+    assert states(frontend)[-1] is DropState.TAKEN
+
+
+def test_findings_that_a_clerk_puts_back_are_no_drop(frontend: SendingFrontend) -> None:
+    """Refused in their turn they would lie where the findings of the next A go, and be replaced by them."""
+    frontend.drop_folder(document=REFUSED)
+    frontend.run()
+    names = ["A.findings.txt", "A.findings.xml"]
+    for name in names:
+        (frontend.folders.refused / name).rename(frontend.outbox / name)
+    frontend.run()
+    frontend.settle()
+    assert {row.name for row in frontend.rows()} == {b"A"}
+    assert names_in(frontend.outbox) == names
+    frontend.drop_folder(document=REFUSED)
+    frontend.run()
+    assert names_in(frontend.folders.refused) == ["A", "A~2", "A~2.findings.txt", "A~2.findings.xml"]
+
+
+def test_an_attachment_may_be_called_as_our_findings_are(frontend: SendingFrontend) -> None:
+    files = {"A.findings.pdf": pdf(), **SMALL}
+    path = frontend.drop_folder("A", files)
+    (path / "A.findings.txt").write_bytes(b"x")
+    frontend.run()
+    assert frontend.codes() == ["attachment-unlisted"]
 
 
 def test_a_link_inside_a_folder_reads_nothing_from_elsewhere(frontend: SendingFrontend) -> None:
