@@ -262,13 +262,10 @@ class Applying:
         kind, colon, value = packet.case_key.partition(":")
         if admitting is None or admitting.role is not NodeRole.FRONTEND or not colon:
             return
-        if cases.case_of_packet(transaction.connection, packet.key):
-            return
         numbers = (CaseNumber(kind, value),)
-        known = cases.cases_of(transaction.connection, numbers)
         cases.record(
             transaction,
-            known[0] if known else f"{packet.key.sender}/{packet.key.packet_id}",
+            cases.name_for(transaction.connection, packet.key, packet.attempt, numbers),
             (),
             numbers,
             (packet.key.sender, *packet.recipients),
