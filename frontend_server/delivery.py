@@ -46,12 +46,10 @@ from exchanged.states import DestinationState, Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
 from frontend_server.folders import INBOX
-from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, read_plain
+from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, seal_digest_in
 from frontend_server.waiting import Waits
 from packet_spec.errors import DecryptionError, ExchangeError, RevokedSinceError
 from packet_spec.findings import Finding
-from packet_spec.identity import sha256_hex
-from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind
 from packet_spec.names import safe_component
 from packet_spec.sentences import make_finding
@@ -335,8 +333,7 @@ class Delivery:
         try:
             self._files.rename_new(source, target)
         except NameTakenError:
-            seal = read_plain(target / "seal.xml", SEAL_XML_BYTES)
-            if seal is None or sha256_hex(seal) != packet.seal_digest:
+            if seal_digest_in(target) != packet.seal_digest:
                 raise
             # This very packet, placed before the ledger was set back (C23): it is not shown twice.
             self._files.remove_tree(source)

@@ -45,6 +45,8 @@ from packet_spec.delivery import delivered_files, encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
 from packet_spec.findings import Finding
+from packet_spec.identity import sha256_hex
+from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind, Seal, SealPart
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import new_hasher
@@ -309,6 +311,12 @@ def read_plain(path: Path, limit_bytes: int) -> bytes | None:
                 data = file.read(limit_bytes + 1)
                 return data if len(data) <= limit_bytes else None
     return None
+
+
+def seal_digest_in(folder: Path) -> str:
+    """The digest of the seal that lies in a delivered folder, empty where none is to be read."""
+    seal = read_plain(folder / "seal.xml", SEAL_XML_BYTES)
+    return "" if seal is None else sha256_hex(seal)
 
 
 def _unreadable(path: Path, error: OSError) -> ForeignVolumeError:
