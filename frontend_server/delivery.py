@@ -308,8 +308,9 @@ class Delivery:
         placed = [done for _, done in self._attempt_all(delivering, self._place)]
         if not placed:
             return
-        # A share that refuses to sync folders is told in the receipt (C19).
-        synced = {done.holder: self._files.is_synced(done.holder) for done in placed}
+        # A share that refuses to sync folders is told in the receipt (C19), the names of type folders too.
+        has_names = self._files.is_synced(self._folders.inbox)
+        synced = {done.holder: has_names and self._files.is_synced(done.holder) for done in placed}
         committed = self._ledger.write(
             lambda tx: [done for done in placed if self._commit_placed(tx, done, synced=synced[done.holder])]
         )
@@ -359,8 +360,9 @@ class Delivery:
         target = self._folders.inbox / folder
         is_seen = kind_of(target) is not None
         holder = target.parent if kind_of(target.parent) is not None else self._folders.inbox
-        self._files.sync_dir(holder)
-        self._files.sync_dir(self._folders.staging)
+        # Nobody knows which of the flushes behind that rename failed, or were never made.
+        for each in (holder, self._folders.inbox, self._folders.staging):
+            self._files.sync_dir(each)
         return _Placed(packet, destination, folder, holder, "found" if is_seen else "gone")
 
     def _commit_placed(self, tx: Transaction, done: _Placed, *, synced: bool) -> bool:
