@@ -32,8 +32,9 @@ from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.log import event_line
 from exchanged.receipts import Statements
 from exchanged.states import Event, allows
-from frontend_server.delivery import REMOVED, subject_of
+from frontend_server.delivery import subject_of
 from frontend_server.folders import INBOX
+from frontend_server.staged_folders import REMOVED
 from frontend_server.staging import InboxPlaces, device_of, kind_of, seal_digest_in
 from packet_spec.errors import ExchangeError
 from packet_spec.model import ReceiptKind
