@@ -217,7 +217,8 @@ class Delivery:
         if not staged and not expired:
             return
 
-        def commit(tx: Transaction) -> None:
+        def commit(tx: Transaction) -> list[str]:
+            left = []
             for packet, destination in expired:
                 self._expire(tx, packet, destination)
             for (packet, destination), outcome in staged:
@@ -225,8 +226,13 @@ class Delivery:
                     self._refuse(tx, packet, destination, outcome.findings)
                 elif _move(tx, packet, destination, Event.STAGE, staging=outcome.name, folder=""):
                     ciphertexts.keep(tx, outcome.staged.learned)
+                else:
+                    left.append(str(packet.key))
+            return left
 
-        self._ledger.write(commit)
+        for key in self._ledger.write(commit):
+            # Somebody was faster: it lies there in clear, and goes nowhere.
+            self._staged.drop(key)
         for packet, _ in expired:
             self._waits.done(str(packet.key))
 

@@ -17,7 +17,7 @@ from tests.support.network import POLICE, PROCURATORATE, Network
 
 
 class SlowLane(InlinePool):
-    """Opened packets are told once it is no longer busy; known by what was asked, as the slow lane knows them.
+    """Opened packets are told once it is no longer busy; known by what is asked, as the slow lane does.
 
     ``is_quick``: what it finds is found at once, and told later.
     """
