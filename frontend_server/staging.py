@@ -209,7 +209,7 @@ class Stager:
         self._write(folder / "accepted.xml", (document,))
         if opened is None:
             return Staged(packet.seal_digest)
-        work = self._work(seal, folder, files)
+        work = self._work(packet.seal_digest, seal, folder, files)
         return Staged(packet.seal_digest, work, tuple(self._opener.learned(seal, opened)))
 
     def _delivery(
@@ -237,9 +237,12 @@ class Stager:
             maybe_duplicate=restoring.may_have_been_here(self._ledger.read(), packet),
         )
 
-    def _work(self, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]) -> OpenedWork:
+    def _work(
+        self, seal_digest: str, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]
+    ) -> OpenedWork:
         parts = (files[part.index] for part in seal.parts)
         return OpenedWork(
+            seal_digest=seal_digest,
             packet_xml=str(folder / "packet.xml"),
             encoding=seal.encoding,
             parts=tuple(OpenedPart(str(folder / each.file), each.size, each.digest) for each in parts),

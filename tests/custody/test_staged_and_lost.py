@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.fiction.request import DropRequest
 from exchanged.errors import CheckTakesLongError
 from exchanged.pool import InlinePool
 from frontend_server.opened import OpenedWork
+from packet_spec.model import ItemKind, ReceiptKind
+from packet_spec.receipt import open_receipt
 from tests.support.encrypted_lab import documents, drop, encrypting_plan, inbox, rows, status
-from tests.support.network import POLICE, PROCURATORATE, Network
+from tests.support.encrypting import EncryptingPeer
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network
 
 
 class SlowLane(InlinePool):
@@ -111,3 +118,37 @@ def test_what_was_opened_lies_nowhere_once_its_packet_waits_for_another_reason(
     assert status(network, "A", POLICE)["state"] == "accepted"
     later(network)
     assert status(network, "A")["state"] == "delivered"
+
+
+def test_what_was_found_of_one_attempt_says_nothing_of_the_next(network: Network, lane: SlowLane) -> None:
+    """The parts are the same, packet.xml is another: what it lists is no longer what lies there."""
+    network.only(PROVINCE, PROCURATORATE)
+    peer = EncryptingPeer(network, POLICE)
+    moment = network.clock.now()
+    request = DropRequest("prosecution.transfer", POLICE, PROCURATORATE, moment, name="A")
+    limit = (moment + timedelta(seconds=60)).isoformat()
+    first = peer.seal(replace(request, set_fields={"expires_at": limit}))
+    peer.send(first)
+    network.run()
+    assert len(lane.answers) == 1
+    network.clock.advance(90)
+    network.run()
+    second = peer.seal(
+        request,
+        attempt=2,
+        packet_id=first.key.packet_id,
+        edit=lambda data: re.sub(rb'sha256="[0-9a-f]{64}"', b'sha256="%s"' % (b"0" * 64), data, count=1),
+    )
+    peer.send(second)
+    later(network)
+    lane.is_busy = False
+    later(network)
+    trust = network.nodes[PROVINCE].opened.trust
+    found = [open_receipt(data, trust.key)[0] for data in peer.items(ItemKind.RECEIPT)]
+    assert [(each.kind, each.attempt) for each in found] == [
+        (ReceiptKind.ACCEPTED, 1),
+        (ReceiptKind.EXPIRED, 1),
+        (ReceiptKind.ACCEPTED, 2),
+        (ReceiptKind.REFUSED, 2),
+    ]
+    assert inbox(network) == staged(network) == []
