@@ -253,9 +253,13 @@ class Stager:
         )
 
     def _accepted(self, packet: PacketRow) -> ReceiptSummary:
-        """The first ``accepted`` of this attempt: it starts the legal clock and is never re-issued."""
+        """The first ``accepted`` of this attempt and content: it starts the legal clock, is never re-issued.
+
+        Its seal may be an earlier one (C12, C23).
+        """
+        wanted = (ReceiptKind.ACCEPTED.value, packet.attempt, packet.content_digest)
         for row in statements.summaries_of(self._ledger.read(), packet.key):
-            if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == packet.attempt:
+            if (row.kind, row.attempt, row.content_digest) == wanted:
                 return row
         raise NotAcceptedError("the accepted receipt is not here", where=f"packet {packet.key}")
 
