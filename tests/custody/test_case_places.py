@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.fiction.request import DropRequest
+from exchanged.ledger import batches
 from packet_spec.identity import PacketKey
-from packet_spec.model import ReceiptKind
+from packet_spec.model import ItemKind, ReceiptKind
 from tests.custody.test_earlier_attempts import refuse
 from tests.support.bridging import alone, send, status
 from tests.support.bridging import rows as rows_of
-from tests.support.network import POLICE, PROCURATORATE, Network
+from tests.support.network import POLICE, PROCURATORATE, Network, SimulatedNode
 from tests.support.peer import Sealed
 from tests.support.province import Province, receipt_item, rows
 
@@ -95,3 +96,40 @@ def test_c17_point_to_point_the_sender_knows_its_own_packet_by_the_last_number(t
             assert rows_of(world, node, "SELECT * FROM event WHERE kind = 'case-joined'") == []
             assert len(rows_of(world, node, "SELECT DISTINCT case_id FROM case_number")) == 2
             assert len(rows_of(world, node, "SELECT DISTINCT case_id FROM case_history")) == 1
+
+
+def test_c17_point_to_point_the_sender_knows_the_case_whenever_accepted_comes(tmp_path: Path) -> None:
+    """After ``delivered``, which says more: it moves no state any more."""
+    with Network(tmp_path / "lab", alone()) as world:
+        send(world, "案件")
+        receiver = world.nodes[PROCURATORATE]
+        step_until_accepted(world)
+        hold_accepted(receiver, held=True)
+        world.run()
+        assert status(world, "案件")["state"] == "delivered"
+        hold_accepted(receiver, held=False)
+        world.run()
+        assert rows_of(world, POLICE, "SELECT count(*) FROM receipt WHERE kind = 'accepted'") == [(1,)]
+        history = rows_of(world, POLICE, "SELECT business_type, sender FROM case_history")
+        assert history == [("prosecution.transfer", POLICE)]
+
+
+def step_until_accepted(world: Network) -> None:
+    """Stations of both, one after the other; the receiver's stops when it has decided."""
+    for _ in range(20):
+        world.nodes[POLICE].step()
+        for station in world.nodes[PROCURATORATE].stations:
+            station.step()
+            if rows_of(world, PROCURATORATE, "SELECT 1 FROM receipt WHERE kind = 'accepted'"):
+                return
+        world.clock.advance(1.0)
+    raise AssertionError("it was never accepted")
+
+
+def hold_accepted(node: SimulatedNode, *, held: bool) -> None:
+    """The receipt does not leave yet, or may again."""
+    row = node.opened.ledger.read().execute("SELECT id FROM receipt WHERE kind = 'accepted'").fetchone()
+    (link,) = node.opened.config.links
+    node.opened.ledger.write(
+        lambda tx: batches.set_held(tx, link.name, ItemKind.RECEIPT, row["id"], held=held)
+    )
