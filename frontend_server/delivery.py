@@ -54,7 +54,7 @@ from frontend_server.folders import INBOX
 from frontend_server.staged_folders import StagedFolders
 from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, seal_digest_in
 from frontend_server.waiting import Waits
-from packet_spec.errors import DecryptionError, ExchangeError, RevokedSinceError
+from packet_spec.errors import AuthorityError, DecryptionError, ExchangeError, RevokedSinceError
 from packet_spec.findings import Finding
 from packet_spec.model import ReceiptKind
 from packet_spec.names import safe_component
@@ -327,7 +327,7 @@ class Delivery:
         # A new directory may have come since it was staged.
         try:
             self._stager.require_sender(packet)
-        except RevokedSinceError:
+        except (RevokedSinceError, AuthorityError):
             self._unstage(packet, destination, source)
             raise
         self._files.make_dir(type_folder, mode=self._folder_mode)
