@@ -213,8 +213,8 @@ class Admission:
         # A stranger may have named one of these numbers first, by mistake or not: the sender's own case stays
         # open to it, joins none of a stranger's, and is not judged by what happened there.
         found = own or found[:1]
-        case_id = found[0] if found else f"{seal.key.sender}/{seal.key.packet_id}"
-        history = tuple(code for case in found for code in cases.history(connection, case))
+        case_id = found[0] if found else cases.new_name(seal.key, seal.attempt)
+        history = tuple(code for case in found for code in cases.history(connection, case, but=seal.key))
         if business_type is not None:
             can_wait = examined.verdict.outcome is Outcome.VALID and not findings
             checked = check_sequence(seal.business_type, history, catalogue, self._policy_for(seal))

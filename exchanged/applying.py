@@ -212,6 +212,9 @@ class Applying:
         if not packet.own and receipt.kind is ReceiptKind.ACCEPTED:
             # Here custody alone counts: an accepted packet still has to be handed on.
             return
+        if packet.own and receipt.kind is ReceiptKind.ACCEPTED:
+            # Also where it comes late, and moves no state any more.
+            self._note_case(transaction, packet)
         was_on_hold = False
         for destination in packets.destinations(transaction.connection, packet.id):
             if receipt.recipient and destination.recipient != receipt.recipient:
@@ -219,8 +222,6 @@ class Applying:
             if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
                 packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
                 was_on_hold |= destination.state is DestinationState.ON_HOLD
-                if packet.own and receipt.kind is ReceiptKind.ACCEPTED:
-                    self._note_case(transaction, packet)
             elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:
                 transaction.event(
                     "receipt-noted",
@@ -262,13 +263,10 @@ class Applying:
         kind, colon, value = packet.case_key.partition(":")
         if admitting is None or admitting.role is not NodeRole.FRONTEND or not colon:
             return
-        if cases.case_of_packet(transaction.connection, packet.key):
-            return
         numbers = (CaseNumber(kind, value),)
-        known = cases.cases_of(transaction.connection, numbers)
         cases.record(
             transaction,
-            known[0] if known else f"{packet.key.sender}/{packet.key.packet_id}",
+            cases.name_for(transaction.connection, packet.key, packet.attempt, numbers),
             (),
             numbers,
             (packet.key.sender, *packet.recipients),

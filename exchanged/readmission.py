@@ -105,20 +105,17 @@ def note_case(transaction: Transaction, packet: PacketRow) -> None:
     case = restoring.case_of(packet.case_key)
     if case is None or packet.own or packet.transit or packet.bytes_at is not None:
         return
-    if cases.case_of_packet(transaction.connection, packet.key):
-        return
     if not was_accepted(transaction, packet.key, packet.attempt, packet.content_digest):
         return
-    before = cases.cases_of(transaction.connection, (case,))
     cases.record(
         transaction,
-        before[0] if before else f"{packet.key.sender}/{packet.key.packet_id}",
+        cases.name_for(transaction.connection, packet.key, packet.attempt, (case,)),
         (),
         (case,),
         (packet.key.sender, *packet.recipients),
         packet.business_type,
         packet.key,
-        at=_accepted_at(transaction, packet.key),
+        at=_accepted_at(transaction, packet.key, packet.attempt),
     )
 
 
@@ -198,26 +195,23 @@ def _send_on(transaction: Transaction, number: int, seal: Seal) -> None:
 def _note_every_number(transaction: Transaction, seal: Seal, packet: Packet) -> None:
     """Every number of it, as when it was accepted; cases are joined by nobody here."""
     connection, envelope = transaction.connection, packet.envelope
-    found = [cases.case_of_packet(connection, seal.key), *cases.cases_of(connection, envelope.case_numbers)]
-    if envelope.in_reply_to:
-        found.append(cases.case_of_packet(connection, envelope.in_reply_to))
     cases.record(
         transaction,
-        next(filter(None, found), f"{seal.key.sender}/{seal.key.packet_id}"),
+        cases.name_for(connection, seal.key, seal.attempt, envelope.case_numbers, envelope.in_reply_to),
         (),
         envelope.case_numbers,
         (seal.key.sender, *seal.recipients),
         seal.business_type,
         seal.key,
-        at=_accepted_at(transaction, seal.key),
+        at=_accepted_at(transaction, seal.key, seal.attempt),
     )
 
 
-def _accepted_at(transaction: Transaction, key: PacketKey) -> str:
-    """When it was accepted first, for its place in the case; empty where nobody knows."""
+def _accepted_at(transaction: Transaction, key: PacketKey, attempt: int) -> str:
+    """When that attempt was accepted first, for its place in the case; empty where nobody knows."""
     times = [
         row.issued_at
         for row in statements.summaries_of(transaction.connection, key)
-        if row.kind == ReceiptKind.ACCEPTED.value
+        if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == attempt
     ]
     return stamp(min(times)) if times else ""

@@ -150,12 +150,14 @@ class RestoreNotes:
         # In between: what is under way goes on, what has passed has passed. One row stands for both passages,
         # up and down, so that only what is still held for this very one is certainly not lost (C14).
         is_held = known is not None and known.state is PacketState.ACTIVE and known.came_by == link
-        return (
-            found.given
-            and found.has_bytes
-            and (is_new or not is_held)
-            and any(state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations)
+        is_under_way = any(
+            state in _UNDER_WAY or state == _D.ACCEPTED.value for _, state in found.destinations
         )
+        if found.given and found.has_bytes and is_under_way:
+            return is_new or not is_held
+        if found.given and (known is None or (is_new and _has_passed(known))):
+            self._remember_passed(transaction, link, found)
+        return False
 
     def _may_say(self, node: str, link: str, found: KnownPacket) -> bool:
         """Packets come and go by the roads of the directory: nobody speaks of those of others.
@@ -179,6 +181,27 @@ class RestoreNotes:
 
     def _recipients(self, found: KnownPacket) -> tuple[str, ...]:
         return (found.receiver, *found.copy_to)
+
+    # --- at a node in between ---------------------------------------------------------------------
+
+    def _remember_passed(self, transaction: Transaction, link: str, found: KnownPacket) -> None:
+        """A recipient that is admitted here may answer it (C17); whoever stands towards its sender says so.
+
+        When it comes again it is passed on again (C14).
+        """
+        directory = self.trust.directory
+        behind = {
+            agency.code: self._road(agency.code)
+            for agency in map(directory.agency, self._recipients(found))
+            if agency is not None and agency.admitting_node == self.node
+        }
+        if not behind:
+            return
+        number = restoring.remember_packet(
+            transaction, found, came_by=link, state=PacketState.DONE, transit=True
+        )
+        for recipient, road in behind.items():
+            packets.add_destination(transaction, number, recipient, _D.PASSED_ON, road)
 
     # --- at the node that sealed it -------------------------------------------------------------
 
@@ -303,3 +326,6 @@ class RestoreNotes:
             settle_by_receipts(transaction, packets.get(transaction.connection, number))
         return False
 
+
+def _has_passed(known: PacketRow) -> bool:
+    return known.transit and known.state is PacketState.DONE

@@ -224,11 +224,9 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.ARRIVED,
         _E.RECEIPT_UNDELIVERABLE,
         _D.UNDELIVERABLE,
-        "an operator gave it up: it cannot be opened, or the key of its seal was revoked (C21)",
+        "an operator gave it up: it cannot be opened, or its seal counts no more (C21)",
     ),
-    Transition(
-        _D.DELIVERING, _E.UNSTAGE, _D.ARRIVED, "not renamed: the key of its seal was revoked meanwhile"
-    ),
+    Transition(_D.DELIVERING, _E.UNSTAGE, _D.ARRIVED, "not renamed: its seal counts no more by now"),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),
     Transition(_D.ARRIVED, _E.RECALL, _D.DELIVERED, "our receipt is back: delivered before a restore (C23)"),
     Transition(

@@ -7,7 +7,7 @@ or a restored share until a person says otherwise: by an empty file ``confirm-va
 staging folder, which counts once and only for what is held then. A link in place of a type folder proves
 nothing. The receipt says how it was told, is issued once for each attempt, and moves the state where the
 table allows it. A marked folder is removed ``keep_hours`` after the time that our ledger recorded,
-whatever its time stamps say.
+whatever its time stamps say, if it still is what was marked.
 
 Leaves to others: delivery, and the answer 签收 (``dispositions``). Known limits: absence is kept in memory
 and starts anew with the daemon; the folder of an attempt that a higher attempt has replaced is no longer
@@ -27,14 +27,15 @@ from typing import Final
 from exchanged.clock import Clock
 from exchanged.durable import DurableFiles
 from exchanged.errors import ForeignVolumeError, VolumeDamagedError
-from exchanged.ledger import Ledger, Transaction, effects, packets, statements
+from exchanged.ledger import Connection, Ledger, Transaction, effects, packets, statements
 from exchanged.ledger.rows import DestinationRow, PacketRow
 from exchanged.log import event_line
 from exchanged.receipts import Statements
 from exchanged.states import Event, allows
-from frontend_server.delivery import REMOVED, subject_of
+from frontend_server.delivery import subject_of
 from frontend_server.folders import INBOX
-from frontend_server.staging import InboxPlaces, device_of, kind_of
+from frontend_server.staged_folders import REMOVED
+from frontend_server.staging import InboxPlaces, device_of, kind_of, seal_digest_in
 from packet_spec.errors import ExchangeError
 from packet_spec.model import ReceiptKind
 
@@ -250,7 +251,7 @@ class Collected:
         return None
 
     def _say_collected(self, tx: Transaction, folder: _Folder, how: How) -> None:
-        packet, destination = folder.packet, _current(tx, folder)
+        packet, destination = folder.packet, _current(tx.connection, folder)
         if destination is None:
             return
         if allows(destination.state, Event.RECEIPT_COLLECTED):
@@ -263,7 +264,7 @@ class Collected:
     def _forget_all(self, tx: Transaction, folders: list[_Folder]) -> None:
         """These are gone for good; a receipt is issued unless a marker said it before."""
         for folder in folders:
-            if _current(tx, folder) is None:
+            if _current(tx.connection, folder) is None:
                 continue
             if self._collected_at(folder, tx) is None:
                 self._say_collected(tx, folder, How.FOLDER_GONE)
@@ -282,9 +283,14 @@ class Collected:
         self._not_removed = frozenset(left)
 
     def _remove(self, folder: _Folder) -> bool:
-        """Out of sight by one rename, then bit by bit. A crash in between leaves a spare in staging."""
+        """Out of sight by one rename, then bit by bit. A crash in between leaves a spare in staging.
+
+        False: it has to be tried again.
+        """
         source = self._folders.inbox / folder.destination.folder
         away = self._folders.staging / f"{REMOVED}{source.name}"
+        if not self._is_still_marked(folder, source):
+            return True
         try:
             self._files.remove_tree(away)
             self._files.rename_new(source, away)
@@ -305,6 +311,13 @@ class Collected:
         self._ledger.write(lambda tx: self._forget_all(tx, [folder]))
         event_line("collected-folder-removed", packet=str(folder.packet.key))
         return True
+
+    def _is_still_marked(self, folder: _Folder, source: Path) -> bool:
+        """Since the look the case software may have removed it, and a higher attempt have taken its name."""
+        if _current(self._ledger.read(), folder) is None or look_at(source) is not Look.MARKED:
+            return False
+        # Who marked it may have taken the seal out of it.
+        return seal_digest_in(source) in {"", folder.packet.seal_digest}
 
     def _refresh_counts(self, looks: _Looks) -> None:
         """The numbers on the icons change when software removes a folder, before we are sure of it."""
@@ -330,11 +343,11 @@ class Collected:
             self._ledger.write(lambda tx: tx.event("inbox-good-again", detail={"was": before}))
 
 
-def _current(tx: Transaction, folder: _Folder) -> DestinationRow | None:
+def _current(connection: Connection, folder: _Folder) -> DestinationRow | None:
     """The destination as it is now, or None when it is no longer this delivery."""
-    packet = packets.get(tx.connection, folder.packet.id)
+    packet = packets.get(connection, folder.packet.id)
     if packet.attempt != folder.packet.attempt:
         return None
     wanted = (folder.destination.recipient, folder.destination.folder)
-    rows = packets.destinations(tx.connection, folder.packet.id)
+    rows = packets.destinations(connection, folder.packet.id)
     return next((row for row in rows if (row.recipient, row.folder) == wanted), None)

@@ -18,7 +18,6 @@ show one packet twice.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +26,13 @@ from typing import Final, TypeVar
 
 from exchanged.clock import Clock, Randomness
 from exchanged.durable_group import GroupedFiles
-from exchanged.errors import ForeignVolumeError, NameTakenError, StaleStateError, VolumeDamagedError
+from exchanged.errors import (
+    CheckTakesLongError,
+    ForeignVolumeError,
+    NameTakenError,
+    StaleStateError,
+    VolumeDamagedError,
+)
 from exchanged.ledger import (
     Ledger,
     Transaction,
@@ -46,12 +51,11 @@ from exchanged.states import DestinationState, Event
 from exchanged.station import NOW
 from exchanged.trust import Trust
 from frontend_server.folders import INBOX
-from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, read_plain
+from frontend_server.staged_folders import StagedFolders
+from frontend_server.staging import InboxPlaces, Staged, Stager, device_of, kind_of, seal_digest_in
 from frontend_server.waiting import Waits
-from packet_spec.errors import DecryptionError, ExchangeError, RevokedSinceError
+from packet_spec.errors import AuthorityError, DecryptionError, ExchangeError, RevokedSinceError
 from packet_spec.findings import Finding
-from packet_spec.identity import sha256_hex
-from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind
 from packet_spec.names import safe_component
 from packet_spec.sentences import make_finding
@@ -59,10 +63,6 @@ from packet_spec.sentences import make_finding
 # Packets of one step: one commit for all, and the first receipts leave before a burst is through.
 _GROUP: Final = 32
 _ALL: Final = -1
-# Before the name of a folder that was taken out of the inbox to be removed (C20).
-REMOVED: Final = "removed-"
-# Names given to folders of packets in the staging folder; nothing else there is touched.
-_STAGED: Final = re.compile(rf"(?:{REMOVED})?\d{{6}}-\d{{2}}-\d{{2}}_[0-9a-f-]{{36}}(?:_a\d{{1,9}})?")
 
 T = TypeVar("T")
 _Row = tuple[PacketRow, DestinationRow]
@@ -129,8 +129,7 @@ class Delivery:
         self._waits = Waits(clock, randomness, backoff)
         self._closed = Waits(clock, randomness, backoff)
         self._is_reconciled = False
-        # Packet -> folder name and what was staged there, while its check takes long: opened once.
-        self._unchecked: dict[str, tuple[str, Staged]] = {}
+        self._staged = StagedFolders(folders, stager)
 
     @property
     def name(self) -> str:
@@ -160,22 +159,9 @@ class Delivery:
         Run by the first step under a good inbox marker. Raises ForeignVolumeError.
         """
         rows = packets.in_states(self._ledger.read(), (DestinationState.DELIVERING,), _ALL)
-        named = {destination.staging for _, destination in rows}
-        try:
-            found = sorted(entry.name for entry in self._folders.staging.iterdir())
-        except OSError as error:
-            found_error = error.strerror or "unknown error"
-            raise ForeignVolumeError(
-                "the staging folder cannot be read", where=str(self._folders.staging), found=found_error
-            ) from error
-        spares = [name for name in found if _STAGED.fullmatch(name) and name not in named]
-        for name in spares:
-            try:
-                self._files.remove_tree(self._folders.staging / name)
-            except ForeignVolumeError as error:
-                event_line("spare-not-removed", level=logging.WARNING, error=error.reference, what=str(error))
+        count = self._staged.remove_spares(rows)
         self._is_reconciled = True
-        return len(spares)
+        return count
 
     # --- the folders ---------------------------------------------------------------------------
 
@@ -220,8 +206,7 @@ class Delivery:
         if not is_full and DestinationState.ARRIVED in states:
             known = {str(packet.key) for packet, _ in rows}
             self._waits.forget_others(known)
-            for key in self._unchecked.keys() - known:
-                self._stager.discard(self._folders.staging / self._unchecked.pop(key)[0])
+            self._staged.drop_others(known)
         return due, is_full
 
     def _is_due(self, key: str) -> bool:
@@ -239,7 +224,8 @@ class Delivery:
         if not staged and not expired:
             return
 
-        def commit(tx: Transaction) -> None:
+        def commit(tx: Transaction) -> list[str]:
+            left = []
             for packet, destination in expired:
                 self._expire(tx, packet, destination)
             for (packet, destination), outcome in staged:
@@ -247,8 +233,13 @@ class Delivery:
                     self._refuse(tx, packet, destination, outcome.findings)
                 elif _move(tx, packet, destination, Event.STAGE, staging=outcome.name, folder=""):
                     ciphertexts.keep(tx, outcome.staged.learned)
+                else:
+                    left.append(str(packet.key))
+            return left
 
-        self._ledger.write(commit)
+        for key in self._ledger.write(commit):
+            # Somebody was faster: it lies there in clear, and goes nowhere.
+            self._staged.drop(key)
         for packet, _ in expired:
             self._waits.done(str(packet.key))
 
@@ -263,20 +254,27 @@ class Delivery:
             self._statements.issue(tx, ReceiptKind.EXPIRED, subject_of(packet), recipient=self._agency)
 
     def _stage(self, packet: PacketRow, destination: DestinationRow) -> _Outcome:
-        """Raises what makes the packet wait; what was opened and could not be checked yet is kept."""
+        """Raises what makes the packet wait; what was opened is kept while its check takes long."""
         name, key = self._folder_name(packet), str(packet.key)
         folder = self._folders.staging / name
-        kept_name, staged = self._unchecked.pop(key, ("", None))
-        if kept_name != name or staged is None or staged.seal_digest != packet.seal_digest:
+        staged = self._staged.take(packet, name)
+        if staged is None:
             try:
                 staged = self._stager.stage(packet, destination.recipient, folder)
             except DecryptionError:
                 return _Outcome(name, findings=(make_finding("encryption-not-openable"),))
+            self._staged.note(key, name)
         try:
             findings = self._stager.check(staged)
-        except ExchangeError:
-            self._unchecked[key] = (name, staged)
+        except CheckTakesLongError:
+            self._staged.keep(key, staged)
             raise
+        except ExchangeError:
+            self._staged.drop(key)
+            raise
+        if staged.work is not None and not self._staged.lies_there(name, staged):
+            self._staged.drop(key)
+            raise ForeignVolumeError("a staged folder went away while it was checked", where=str(folder))
         if findings:
             self._files.forget(key)
             self._stager.discard(folder)
@@ -317,8 +315,9 @@ class Delivery:
         placed = [done for _, done in self._attempt_all(delivering, self._place)]
         if not placed:
             return
-        # A share that refuses to sync folders is told in the receipt (C19).
-        synced = {done.holder: self._files.is_synced(done.holder) for done in placed}
+        # A share that refuses to sync folders is told in the receipt (C19), the names of type folders too.
+        has_names = self._files.is_synced(self._folders.inbox)
+        synced = {done.holder: has_names and self._files.is_synced(done.holder) for done in placed}
         committed = self._ledger.write(
             lambda tx: [done for done in placed if self._commit_placed(tx, done, synced=synced[done.holder])]
         )
@@ -335,15 +334,14 @@ class Delivery:
         # A new directory may have come since it was staged.
         try:
             self._stager.require_sender(packet)
-        except RevokedSinceError:
+        except (RevokedSinceError, AuthorityError):
             self._unstage(packet, destination, source)
             raise
         self._files.make_dir(type_folder, mode=self._folder_mode)
         try:
             self._files.rename_new(source, target)
         except NameTakenError:
-            seal = read_plain(target / "seal.xml", SEAL_XML_BYTES)
-            if seal is None or sha256_hex(seal) != packet.seal_digest:
+            if seal_digest_in(target) != packet.seal_digest:
                 raise
             # This very packet, placed before the ledger was set back (C23): it is not shown twice.
             self._files.remove_tree(source)
@@ -369,8 +367,9 @@ class Delivery:
         target = self._folders.inbox / folder
         is_seen = kind_of(target) is not None
         holder = target.parent if kind_of(target.parent) is not None else self._folders.inbox
-        self._files.sync_dir(holder)
-        self._files.sync_dir(self._folders.staging)
+        # Nobody knows which of the flushes behind that rename failed, or were never made.
+        for each in (holder, self._folders.inbox, self._folders.staging):
+            self._files.sync_dir(each)
         return _Placed(packet, destination, folder, holder, "found" if is_seen else "gone")
 
     def _commit_placed(self, tx: Transaction, done: _Placed, *, synced: bool) -> bool:
@@ -419,11 +418,12 @@ class Delivery:
             except VolumeDamagedError:
                 raise
             except ExchangeError as error:
-                if key not in self._unchecked:
+                if not self._staged.is_kept(key):
                     self._files.forget(key)
                 self._put_off(*row, error)
         for key, failure in self._files.flush().items():
-            self._unchecked.pop(key, None)
+            if self._staged.is_kept(key):
+                self._staged.drop(key)
             if key in done:
                 self._put_off(*done.pop(key)[0], failure)
         for key in done:

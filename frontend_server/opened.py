@@ -36,10 +36,12 @@ class OpenedPart:
 class OpenedWork:
     """A staged packet: the path of its packet.xml and its encoding, its parts in order.
 
-    ``packs`` is the folder of packs, ``pack`` the digest of the one that it was sealed by. ``origin``
-    says whose packets have to wait when this one takes long.
+    ``seal_digest`` tells it from another attempt under the same name: what is slow is known by what was
+    asked. ``packs`` is the folder of packs, ``pack`` the digest of the one that it was sealed by.
+    ``origin`` says whose packets have to wait when this one takes long.
     """
 
+    seal_digest: str
     packet_xml: str
     encoding: str
     parts: tuple[OpenedPart, ...]

@@ -45,6 +45,8 @@ from packet_spec.delivery import delivered_files, encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
 from packet_spec.errors import DigestMismatchError, ExchangeError
 from packet_spec.findings import Finding
+from packet_spec.identity import sha256_hex
+from packet_spec.limits import SEAL_XML_BYTES
 from packet_spec.model import ReceiptKind, Seal, SealPart
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.signing import new_hasher
@@ -211,7 +213,7 @@ class Stager:
         self._write(folder / "accepted.xml", (document,))
         if opened is None:
             return Staged(packet.seal_digest)
-        work = self._work(seal, folder, files)
+        work = self._work(packet.seal_digest, seal, folder, files)
         return Staged(packet.seal_digest, work, tuple(self._opener.learned(seal, opened)))
 
     def _delivery(
@@ -239,9 +241,12 @@ class Stager:
             maybe_duplicate=restoring.may_have_been_here(self._ledger.read(), packet),
         )
 
-    def _work(self, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]) -> OpenedWork:
+    def _work(
+        self, seal_digest: str, seal: Seal, folder: Path, files: Mapping[int, DeliveredFile]
+    ) -> OpenedWork:
         parts = (files[part.index] for part in seal.parts)
         return OpenedWork(
+            seal_digest=seal_digest,
             packet_xml=str(folder / "packet.xml"),
             encoding=seal.encoding,
             parts=tuple(OpenedPart(str(folder / each.file), each.size, each.digest) for each in parts),
@@ -252,9 +257,13 @@ class Stager:
         )
 
     def _accepted(self, packet: PacketRow) -> ReceiptSummary:
-        """The first ``accepted`` of this attempt: it starts the legal clock and is never re-issued."""
+        """The first ``accepted`` of this attempt and content: it starts the legal clock, is never re-issued.
+
+        Its seal may be an earlier one (C12, C23).
+        """
+        wanted = (ReceiptKind.ACCEPTED.value, packet.attempt, packet.content_digest)
         for row in statements.summaries_of(self._ledger.read(), packet.key):
-            if row.kind == ReceiptKind.ACCEPTED.value and row.attempt == packet.attempt:
+            if (row.kind, row.attempt, row.content_digest) == wanted:
                 return row
         raise NotAcceptedError("the accepted receipt is not here", where=f"packet {packet.key}")
 
@@ -313,6 +322,12 @@ def read_plain(path: Path, limit_bytes: int) -> bytes | None:
                 data = file.read(limit_bytes + 1)
                 return data if len(data) <= limit_bytes else None
     return None
+
+
+def seal_digest_in(folder: Path) -> str:
+    """The digest of the seal that lies in a delivered folder, empty where none is to be read."""
+    seal = read_plain(folder / "seal.xml", SEAL_XML_BYTES)
+    return "" if seal is None else sha256_hex(seal)
 
 
 def _unreadable(path: Path, error: OSError) -> ForeignVolumeError:

@@ -14,7 +14,8 @@ A worker process verifies the seal once more, and reads nothing of what is seale
 
 A packet whose key was revoked before it was seen here is held, and is given up in the same way: the seal was
 good when it was made, and whoever made it can seal it anew. So is one that arrived for this node's own agency
-and cannot be delivered, because its key was revoked since, or because nobody here can open it.
+and cannot be delivered, because its key was revoked or its sender disabled since, or because nobody here can
+open it.
 
 In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
 What lacks a blob is in its neighbour's custody, which ends with the next acknowledgement: the neighbour reads

@@ -38,7 +38,7 @@ from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import stamp
 from exchanged.states import FINAL_DESTINATIONS, UNTAKEN, ArrivalState, DestinationState, DropState
-from packet_spec.errors import DecryptionKeyMissingError, RevokedSinceError
+from packet_spec.errors import AuthorityError, DecryptionKeyMissingError, RevokedSinceError
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
 
@@ -47,7 +47,9 @@ _NOT_SENT = frozenset({_D.QUEUED, _D.ON_HOLD})
 NOT_STAGED: Final = frozenset({_D.ARRIVED, _D.ON_HOLD})
 """States at the delivering front-end in which nothing of a packet can have reached the inbox."""
 
-GIVEN_UP_WHEN_ARRIVED: Final = frozenset({RevokedSinceError.reference, DecryptionKeyMissingError.reference})
+GIVEN_UP_WHEN_ARRIVED: Final = frozenset(
+    {RevokedSinceError.reference, AuthorityError.reference, DecryptionKeyMissingError.reference}
+)
 """Why the delivery of a packet may be given up: it waits for what may never come."""
 
 

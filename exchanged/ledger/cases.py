@@ -2,7 +2,10 @@
 
 No number is common to all organs: a case has an identifier of its own here, and the numbers of each
 organ are aliases that arrive with packets. A number is looked up in its one form, so that other brackets,
-full-width digits or blanks find the same case; the form in which it first came is kept beside it.
+full-width digits or blanks find the same case; the form in which it first came is kept beside it. A packet
+has one place in one case: that of the attempt which was admitted last (C12).
+
+Known limit: numbers and parties that a replaced attempt gave to a case stay with that case.
 """
 
 from __future__ import annotations
@@ -18,14 +21,15 @@ from packet_spec.identifiers import canonical_case_number
 from packet_spec.identity import PacketKey
 from packet_spec.model import CaseNumber
 
-# From type to type: each is the next one after the last that was found.
+# From type to type: each is the next one after the last that was found. One packet may be left out.
 _HISTORY: Final = (
     "WITH RECURSIVE seen(type) AS ("
     " SELECT (SELECT business_type FROM case_history WHERE case_id = :case ORDER BY business_type LIMIT 1)"
     " UNION ALL SELECT (SELECT business_type FROM case_history WHERE case_id = :case"
     " AND business_type > seen.type ORDER BY business_type LIMIT 1) FROM seen WHERE seen.type IS NOT NULL)"
     " SELECT business_type FROM case_history WHERE id IN (SELECT (SELECT id FROM case_history"
-    " WHERE case_id = :case AND business_type = seen.type ORDER BY at DESC, id DESC LIMIT 1) FROM seen)"
+    " WHERE case_id = :case AND business_type = seen.type AND NOT (packet_id = :packet AND sender = :sender)"
+    " ORDER BY at DESC, id DESC LIMIT 1) FROM seen)"
     " ORDER BY at, id"
 )
 _FIRST_COUNT: Final = 16
@@ -55,22 +59,50 @@ def is_party(connection: sqlite3.Connection, case_id: str, agency: str) -> bool:
     return row is not None
 
 
-def history(connection: sqlite3.Connection, case_id: str) -> tuple[str, ...]:
+def history(
+    connection: sqlite3.Connection, case_id: str, *, but: PacketKey | None = None
+) -> tuple[str, ...]:
     """Business types seen in the case, each once, in the order in which their last packets were accepted.
 
     The order rules ask for no more (``packet_spec.sequence``). As many rows are read as the case has types,
-    however many packets it has.
+    however many packets it has. ``but`` is a packet whose earlier attempt does not count: it is judged anew.
     """
-    rows = connection.execute(_HISTORY, {"case": case_id})
+    sender, packet_id = ("", "") if but is None else (but.sender, but.packet_id)
+    rows = connection.execute(_HISTORY, {"case": case_id, "packet": packet_id, "sender": sender})
     return tuple(row["business_type"] for row in rows)
 
 
 def case_of_packet(connection: sqlite3.Connection, key: PacketKey) -> str:
     """The case that an admitted packet belongs to, or empty."""
     row = connection.execute(
-        "SELECT case_id FROM case_history WHERE packet_id = ? AND sender = ?", (key.packet_id, key.sender)
+        "SELECT case_id FROM case_history WHERE packet_id = ? AND sender = ? ORDER BY id DESC LIMIT 1",
+        (key.packet_id, key.sender),
     ).fetchone()
     return "" if row is None else str(row["case_id"])
+
+
+def new_name(key: PacketKey, attempt: int) -> str:
+    """The name of a case that begins with that packet: of an earlier attempt it may be another case."""
+    return f"{key.sender}/{key.packet_id}" + (f"/{attempt}" if attempt > 1 else "")
+
+
+def name_for(
+    connection: sqlite3.Connection,
+    key: PacketKey,
+    attempt: int,
+    numbers: Sequence[CaseNumber],
+    answered: PacketKey | None = None,
+) -> str:
+    """The case of an accepted packet, by its ``numbers`` and the packet that it answers.
+
+    The one where it is already, unless that was an earlier attempt with other numbers (C12).
+    """
+    found, before = list(cases_of(connection, numbers)), case_of_packet(connection, key)
+    if answered is not None:
+        found.append(case_of_packet(connection, answered))
+    if before and (before in found or not numbers):
+        return before
+    return next(filter(None, found), new_name(key, attempt))
 
 
 def record(
@@ -88,7 +120,8 @@ def record(
 
     That bears the name of the one with the most packets: the others' rows move. What waited in the case for
     one of its packets is judged again (``awaited``), most of it later (``wake``). ``at`` is when it was
-    accepted: its place in the case, also when it comes again after a restore (C23).
+    accepted: its place in the case, also when it comes again after a restore (C23). The place that an earlier
+    attempt had in another case, or by another type, is gone.
     """
     every, numbers = tuple(dict.fromkeys((case_id, *joined))), tuple(numbers)
     case_id = _longest(transaction.connection, every)
@@ -105,7 +138,12 @@ def record(
     new = [number for number in numbers if _name(transaction, case_id, number)]
     for agency in parties:
         transaction.execute("INSERT OR IGNORE INTO case_party VALUES (?, ?)", case_id, agency)
-    if case_of_packet(transaction.connection, key) != case_id:
+    transaction.execute(
+        "DELETE FROM case_history WHERE packet_id = ? AND sender = ?"
+        " AND (case_id <> ? OR business_type <> ?)",
+        key.packet_id, key.sender, case_id, business_type,
+    )  # fmt: skip
+    if not case_of_packet(transaction.connection, key):
         transaction.execute(
             "INSERT INTO case_history (case_id, business_type, sender, packet_id, at) VALUES (?, ?, ?, ?, ?)",
             case_id, business_type, key.sender, key.packet_id, at or transaction.stamp,

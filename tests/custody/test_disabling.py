@@ -193,8 +193,8 @@ def test_what_is_received_but_not_delivered_when_its_key_or_sender_goes_is_held(
         station(receiver, "delivery").step()
         network.clock.advance(600)
     assert inbox(network) == []
-    # What a revocation stops goes back: there an operator may give it up.
-    assert states(receiver) == ["delivering" if staged and what != "revoked" else "arrived"]
+    # It goes back: there an operator may give it up.
+    assert states(receiver) == ["arrived"]
     assert ("revoked-since" if what == "revoked" else "no-authority") in reasons(receiver)[-1]
     offer(network, PROCURATORATE, replace(before, version=3))
     station(receiver, "delivery").step()

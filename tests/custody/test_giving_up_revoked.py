@@ -15,7 +15,7 @@ from exchanged.keys import generate_beside
 from exchanged.ledger.verify import verify_ledger
 from packet_spec.model import Directory, DirectoryKey, KeyUse, ReceiptKind
 from packet_spec.signing import SUITE
-from tests.custody.test_disabling import offer, reasons, states, station, wait_before_the_inbox
+from tests.custody.test_disabling import disabled, offer, reasons, states, station, wait_before_the_inbox
 from tests.custody.test_front_ends import drop, inbox
 from tests.support import encrypted_lab
 from tests.support.acting import act, outcomes
@@ -111,6 +111,33 @@ def test_what_has_arrived_is_given_up_and_its_next_attempt_arrives(network: Netw
     network.run()
     assert inbox(network) == []
     assert list((network.agency(PROCURATORATE) / ".exchanged").glob("2*")) == []
+    assert status(network, "one")["state"] == "undeliverable"
+    again(network)
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["arrived", "delivering"])
+def test_what_a_disabled_sender_sent_is_given_up_and_comes_again_once_it_is_enabled(
+    network: Network, staged: bool
+) -> None:
+    """An agency that was dissolved stays disabled: nothing else ends what it sent before."""
+    receiver, before = wait_before_the_inbox(network, staged=staged)
+    closed = disabled(before, POLICE)
+    offer(network, PROCURATORATE, closed)
+    for _ in range(3):
+        station(receiver, "delivery").step()
+        network.clock.advance(600)
+    assert "no-authority" in reasons(receiver)[-1]
+    assert list((network.agency(PROCURATORATE) / ".exchanged").glob("6*")) == []
+    name = packet_id(network, "one")
+    assert outcomes(act(receiver, Act.DISCARD, name)) == ["discarded-told"]
+    assert states(receiver) == ["undeliverable"]
+    (kept,) = (network.layout.data(PROCURATORATE) / "discarded").iterdir()
+    assert (kept / "item.packet").stat().st_size > 0
+    enabled = disabled(closed, POLICE, is_disabled=False)
+    for code in (PROVINCE, PROCURATORATE, POLICE):
+        offer(network, code, enabled)
+    network.run()
+    assert inbox(network) == []
     assert status(network, "one")["state"] == "undeliverable"
     again(network)
 

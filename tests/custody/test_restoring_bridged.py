@@ -13,6 +13,7 @@ from cli.lab.plan import LabPlan, parse_plan
 from exchanged.acts.values import Act
 from exchanged.keys import generate_key
 from exchanged.ledger import restoring
+from packet_spec.identity import PacketKey
 from packet_spec.model import DirectoryNode, KeyUse, NodeRole
 from tests.support.acting import act, outcomes
 from tests.support.bridging import NORTH, agencies, one_for_all, rows
@@ -117,8 +118,8 @@ def test_c14_c23_what_turned_at_the_province_comes_down_again_to_a_restored_brid
 CITY = "620100-00-00"
 
 
-def make_provincial(network: Network) -> None:
-    """The bridge becomes a provincial node that admits nobody."""
+def make_provincial(network: Network, *admits: str) -> None:
+    """The bridge becomes a provincial node that admits these."""
     path = network.layout.data(NORTH) / "keys" / "receipt.key"
     public = generate_key(path, FakeRandomness("north")).public_key
 
@@ -126,7 +127,7 @@ def make_provincial(network: Network) -> None:
         key = replace(node.keys[0], key_id=public.key_id, public=public.public, uses=(KeyUse.RECEIPT,))
         return replace(node, role=NodeRole.PROVINCIAL, keys=(*node.keys, key))
 
-    rename_node(network, NORTH, CITY, change, lambda text: text.replace('"bridge"', '"provincial"'))
+    rename_node(network, NORTH, CITY, change, lambda text: text.replace('"bridge"', '"provincial"'), admits)
 
 
 def lose_at_the_receiver(world: World) -> str:
@@ -160,5 +161,37 @@ def test_c23_past_a_provincial_node_that_only_passes_on_whoever_has_the_bytes_is
         lost = lose(world)
         world.restore(lost, saved[lost])
         network.nodes[lost].open()
+        world.drain()
+        check_books(world)
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_c17_c23_a_restored_node_lets_an_agency_of_its_own_answer_what_it_only_passed_on(
+    tmp_path: Path, *, is_ended: bool
+) -> None:
+    """police - province - city - procuratorate, each admitted by the node next to it."""
+    network = Network(tmp_path / "lab", receiver_behind_a_bridge())
+    make_provincial(network, PROCURATORATE)
+    with network:
+        network.run()
+        world = World(network, 1)
+        saved = world.snapshot(NORTH, tmp_path / "before")
+        send(world)
+        if is_ended:
+            network.run()
+        else:
+            step_until(world, has(world, PROCURATORATE, _LANDED), POLICE, PROVINCE, NORTH, PROCURATORATE)
+            network.nodes[NORTH].die()
+            for _ in range(4):
+                network.round()
+        if network.nodes[NORTH].parts is not None:
+            network.nodes[NORTH].die()
+        world.restore(NORTH, saved)
+        network.nodes[NORTH].open()
+        world.drain()
+        ((sender, packet_id),) = rows(network, POLICE, "SELECT sender, packet_id FROM packet")
+        answered = PacketKey(sender, packet_id)
+        reply = {"sender": PROCURATORATE, "receiver": POLICE, "business_type": "common.accept"}
+        send(world, "R-2", in_reply_to=answered, **reply)
         world.drain()
         check_books(world)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 
 from exchanged.config import load_config
@@ -20,10 +20,12 @@ def rename_node(
     new: str,
     change: Callable[[DirectoryNode], DirectoryNode] = lambda node: node,
     edit: Callable[[str], str] = lambda text: text,
+    admits: Container[str] = (),
 ) -> None:
     """The node ``old`` is called ``new`` in the directory and in every configuration.
 
-    ``change`` is made in its entry, ``edit`` in its configuration; ``network.nodes`` keeps the old name.
+    ``change`` is made in its entry, ``edit`` in its configuration; it ``admits`` these agencies from now on.
+    ``network.nodes`` keeps the old name.
     """
     layout = network.layout
     for code, node in network.nodes.items():
@@ -38,7 +40,7 @@ def rename_node(
             published = layout.data(code) / folder / "directory-1.xml"
             if published.exists():
                 directory = open_directory(published.read_bytes(), node.config.keys.roots, 1)
-                published.write_bytes(signed(network, _renamed(directory, old, new, change)))
+                published.write_bytes(signed(network, _renamed(directory, old, new, change, admits)))
     for folder in (OUTBOX, INBOX):
         place = layout.agency(old) / folder
         if place.exists():
@@ -47,7 +49,11 @@ def rename_node(
 
 
 def _renamed(
-    directory: Directory, old: str, new: str, change: Callable[[DirectoryNode], DirectoryNode]
+    directory: Directory,
+    old: str,
+    new: str,
+    change: Callable[[DirectoryNode], DirectoryNode],
+    admits: Container[str],
 ) -> Directory:
     names = {old: new}
     return replace(
@@ -64,7 +70,9 @@ def _renamed(
             replace(
                 agency,
                 node=names.get(agency.node, agency.node),
-                admitting_node=names.get(agency.admitting_node, agency.admitting_node),
+                admitting_node=new
+                if agency.code in admits
+                else names.get(agency.admitting_node, agency.admitting_node),
             )
             for agency in directory.agencies
         ),

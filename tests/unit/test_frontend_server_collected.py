@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from exchanged.ledger import effects
-from exchanged.states import DestinationState
+from exchanged.durable import Kernel
+from exchanged.ledger import effects, packets
+from exchanged.states import DestinationState, Event
 from frontend_server.collected import Look, look_at
 from packet_spec.model import Disposition, ReceiptKind
 from packet_spec.receipt import open_receipt
@@ -404,3 +405,53 @@ def test_the_numbers_are_asked_for_when_the_inbox_changes_and_only_then(frontend
     take_away(frontend, key)
     frontend.scan_twice()
     assert asked()
+
+
+# --- removal ---------------------------------------------------------------------------------------
+
+
+def test_what_lies_there_by_now_is_looked_at_before_it_is_removed(tmp_path):
+    """While another is removed the case software removes this one, and a higher attempt takes its name."""
+    kernel = BusyKernel()
+    frontend = ReceivingFrontend(tmp_path, kernel=kernel)
+    keys = [frontend.deliver(Arrival(number)) for number in (1, 2)]
+    for key in keys:
+        mark(frontend, key)
+    frontend.collected.step()
+    frontend.clock.advance(25 * HOURS)
+    names = {frontend.folder(key): key for key in keys}
+    kernel.meanwhile = lambda source: replace(frontend, next(names[each] for each in names if each != source))
+    frontend.collected.step()
+    kernel.meanwhile = None
+    (name,) = frontend.visible()
+    (key,) = [key for key in keys if frontend.rows(key)[0].attempt == 2]
+    assert (frontend.rows(key)[1].folder, frontend.state(key)) == (name, DELIVERED)
+    assert look_at(frontend.folder(key)) is Look.PRESENT
+    assert frontend.staged() == []
+    mark(frontend, key)
+    frontend.collected.step()
+    frontend.clock.advance(25 * HOURS)
+    frontend.collected.step()
+    assert frontend.visible() == []
+    frontend.close()
+
+
+class BusyKernel(Kernel):
+    """Others are at work before the next rename: ``meanwhile`` is told its source, once."""
+
+    meanwhile: Callable[[Path], None] | None = None
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile(source)
+        super().rename_new(source, target)
+
+
+def replace(frontend: ReceivingFrontend, key) -> None:
+    """The folder is taken, the packet refused, and its next attempt delivered under the same name."""
+    take_away(frontend, key)
+    packet, destination = frontend.rows(key)
+    frontend.ledger.write(lambda tx: packets.move(tx, packet, destination, Event.RECEIPT_REFUSED) and None)
+    number = int(key.packet_id[-12:], 16)
+    assert frontend.deliver(Arrival(number, attempt=2)) == key

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.ledger import statements
 from exchanged.states import DestinationState
 from packet_spec.delivery import decode_delivery
 from packet_spec.limits import SEAL_XML_BYTES
+from packet_spec.model import KeyUse, ReceiptKind
+from packet_spec.receipt import open_receipt, sign_receipt
+from tests.support.documents import KEYS, NOW, PROVINCE, look_up, make_receipt
 from tests.support.inbox import Arrival, FailingKernel, ReceivingFrontend, contents
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -42,4 +46,29 @@ def test_nothing_is_copied_before_delivery_xml_can_be_said(frontend, kernel, mon
     kernel.write_error = FULL  # whoever writes says so
     frontend.delivery.step()
     assert frontend.events("delivery-waiting") == ['{"reason": "schema-violated", "state": "arrived"}']
+    assert frontend.state(key) is DestinationState.ARRIVED
+
+
+def accepted_other_content(frontend: ReceivingFrontend, arrival: Arrival) -> None:
+    """The admitting node accepted that attempt with other content, and was restored; its word came back."""
+    receipt = make_receipt(
+        ReceiptKind.ACCEPTED, key=arrival.key, attempt=arrival.attempt, content_digest="0" * 64, issued_at=NOW
+    )
+    document = sign_receipt(receipt, KEYS[PROVINCE, KeyUse.RECEIPT])
+    frontend.ledger.write(lambda tx: statements.record_receipt(tx, receipt, document, own=False))
+
+
+def test_the_proof_that_is_delivered_speaks_of_what_is_delivered(frontend):
+    accepted_other_content(frontend, Arrival())
+    key = frontend.deliver()
+    packet, _ = frontend.rows(key)
+    found = contents(frontend.folder(key))
+    assert open_receipt(found["accepted.xml"], look_up)[0].content_digest == packet.content_digest
+
+
+def test_the_proof_of_other_content_is_not_enough(frontend):
+    arrival = Arrival(is_accepted=False)
+    accepted_other_content(frontend, arrival)
+    key = frontend.arrive(arrival)
+    frontend.delivery.step()
     assert frontend.state(key) is DestinationState.ARRIVED
