@@ -13,7 +13,7 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -37,10 +37,24 @@ class SharedPool:
 
     def __init__(self, pool: WorkPool) -> None:
         self._pool = pool
+        self._wakes: list[Callable[[], None]] = []
+        pool.when_answered(self._wake_all)
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """As the pool does."""
         return self._pool.run(function, works)
+
+    def when_answered(self, wake: Callable[[], None]) -> None:
+        """As the pool does, for every node that asks."""
+        self._wakes.append(wake)
+
+    def _wake_all(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+    def slow_pieces(self) -> Mapping[int, bool]:
+        """As the pool does."""
+        return self._pool.slow_pieces()
 
     def await_ready(self) -> None:
         """As the pool does."""

@@ -211,10 +211,7 @@ class Delivery:
 
     def _is_due(self, key: str) -> bool:
         """It has waited long enough, or the check that it waits for is done."""
-        if self._waits.is_due(key):
-            return True
-        _name, staged = self._unchecked.get(key, ("", None))
-        return staged is not None and self._stager.has_answer(staged)
+        return self._waits.is_due(key) or self._staged.has_answer(key)
 
     # --- arrived -> delivering, or expired -----------------------------------------------------
 

@@ -73,6 +73,11 @@ class StagedFolders:
         """Its folder waits for the answer of its check."""
         return key in self._unchecked
 
+    def has_answer(self, key: str) -> bool:
+        """Its folder waits, and the answer can be had now."""
+        staged = self._unchecked.get(key)
+        return staged is not None and self._stager.has_answer(staged)
+
     def take(self, packet: PacketRow, name: str) -> Staged | None:
         """What was kept of that packet under that name, if it lies there still; it is kept no longer.
 
