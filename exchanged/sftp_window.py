@@ -13,10 +13,11 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from exchanged.clock import SystemClock
-from exchanged.errors import RemoteRefusedError
+from exchanged.errors import RemoteRefusedError, TransportFileError
 from exchanged.sftp_pace import Pace
 from exchanged.sftp_protocol import (
     Attributes,
@@ -73,10 +74,14 @@ class SftpWindow(SftpSession):
         handle = self.finish_open(self._submit(Kind.OPENDIR, string(path.encode())))
         entries: list[RemoteEntry] = []
         seen = 0
+        # The second mostly says that this was all.
+        asked = deque(self._submit(Kind.READDIR, string(handle)) for _ in range(2))
         try:
             # Every name counts, or a server could go on with one of them for ever.
             while len(entries) <= cap and seen <= cap + len(_DOTS):
-                packet = self._answer(self._submit(Kind.READDIR, string(handle)))
+                if not asked:
+                    asked.append(self._submit(Kind.READDIR, string(handle)))
+                packet = self._answer(asked.popleft())
                 if packet[0] == Kind.STATUS and self._status(packet) == Status.EOF:
                     break
                 reader = self._expect(Kind.NAME, packet)
@@ -87,6 +92,7 @@ class SftpWindow(SftpSession):
                 seen += len(names)
                 entries += [entry for entry in names if entry.name not in _DOTS]
         finally:
+            self._abandon(asked)
             self.close_quietly(handle)
         return entries[:cap], len(entries) > cap or seen > cap + len(_DOTS)
 
@@ -150,6 +156,21 @@ class SftpWindow(SftpSession):
     def fstat(self, handle: bytes) -> Attributes:
         """What an open file is."""
         return self._attributes(self._submit(Kind.FSTAT, string(handle)))
+
+    def fstat_and_read(self, handle: bytes, length: int) -> tuple[Attributes, bytes]:
+        """What an open file is, and its first bytes, asked for together: at most ``length``, or fewer."""
+        # An empty file has no byte to answer with.
+        length = max(1, min(length, self._reading.request_bytes(self.read_bytes)))
+        looking = self._submit(Kind.FSTAT, string(handle))
+        reading = self._submit_read(handle, 0, length)
+        try:
+            found = self._attributes(looking)
+            with suppress(TransportFileError):
+                return found, self._data(reading, length)
+            # It ended before its first byte.
+            return found, b""
+        finally:
+            self._abandon((looking, reading))
 
     def read_blocks(self, handle: bytes, offset: int, size: int) -> Iterator[bytes]:
         """The bytes from ``offset`` to ``size`` in order, with at most 8 MiB of requests under way.
