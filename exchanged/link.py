@@ -81,12 +81,15 @@ class LinkStation:
         if forks.marks(self._link.ledger.read(), self._link.name):
             self._marked = True
             return self._tell()
-        if self._marked:
+        was_marked, self._marked = self._marked, False
+        if was_marked:
             self._landing.look_again()
-            self._marked = False
         trouble: TransportError | None = None
         more = False
         try:
+            if not (self._rings or was_marked):
+                # What comes alone need not wait for the look, which takes a far mailbox several round trips.
+                self._offering.hurry()
             listing = self._link.transport.list_names()
             try:
                 more = self._landing.step(listing)
@@ -97,7 +100,8 @@ class LinkStation:
             if not more and trouble is None:
                 # Everything that lies there has landed: what a restored neighbour asked can be told (C23).
                 self._answers.step()
-            changed, waits = self._offering.step()
+            is_busy = more or trouble is not None or self._landing.blobs.is_unfinished
+            changed, waits = self._offering.step(is_busy=is_busy)
             self._raise(trouble or self._offering.trouble, changed=changed)
         except VolumeDamagedError:
             # Nothing may be written any more, not even that the link is down.

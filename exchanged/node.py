@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +25,7 @@ from exchanged.damage_mark import leave_mark
 from exchanged.errors import TransportError
 from exchanged.link import LinkStation
 from exchanged.log import event_line
+from exchanged.mailbox import growing_name
 from exchanged.merkle_log import LogStation
 from exchanged.parts import Parts
 from exchanged.places import LOG_FOLDER
@@ -61,6 +62,18 @@ def _roots(folders: Iterable[Path]) -> tuple[Path, ...]:
             for folder in folders
         )
     )
+
+
+def news_of(mailboxes: Container[Path]) -> Callable[[Path, bool], bool]:
+    """Which files are worth a look: in ``mailboxes``, incoming directions, those that came under their names.
+
+    What still grows there is told by its renaming, and what the neighbour removes only tidies up.
+    """
+
+    def is_news(path: Path, is_there: bool) -> bool:
+        return path.parent not in mailboxes or (is_there and not growing_name(path.name))
+
+    return is_news
 
 
 def sweep_of(parts: Parts) -> Sweep:
@@ -124,8 +137,9 @@ class Node:
             self._runner.add(station, parts.backoff)
         by_hand = dict.fromkeys((parts.trust.incoming, parts.packs.incoming), PublishingDesk.name)
         logs = {parts.config.node.data_dir / LOG_FOLDER / "incoming": LogStation.name}
-        self._watched = {**watched, **self._mailboxes(), **by_hand, **logs}
-        self._watch = FolderWatch(self._on_change)
+        mailboxes = self._mailboxes()
+        self._watched = {**watched, **mailboxes, **by_hand, **logs}
+        self._watch = FolderWatch(self._on_change, news_of(mailboxes))
         self._runner.add(WatchAgain(self._watch, _roots(self._watched)), parts.backoff)
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)

@@ -3,7 +3,8 @@
 Guarantees: the contract of ``exchanged.transport``. A file grows as ``.<name>.part``; only after
 every write, the flush and the closing were acknowledged is it renamed, atomically, to its name. A
 blob resumes its partial file by size; everything else begins anew in a new file. Nothing is opened
-for reading on the server before it was seen to be a plain file, so a FIFO cannot hold the session.
+for reading on the server before it was seen to be a plain file, in the last listing or by itself, so a
+FIFO cannot hold the session. Requests that need nothing of each other's answers go together.
 
 Connections stay open while they work. One that broke fails the operation under way with
 ``TransportError`` and is made anew by the next. Left to others: when to try again
@@ -71,10 +72,14 @@ class SftpTransport:
         self._monotonic = monotonic
         self._strangers = StrangersTold()
         self._window: SftpWindow | None = None
+        # Name -> size of what the last listing of down/ showed and nobody has fetched since.
+        self._listed: dict[str, int] = {}
 
     def list_names(self) -> Listing:
         """The incoming direction ``down/``. Raises TransportError."""
+        self._listed.clear()
         listing = self._list(Direction.DOWN)
+        self._listed.update((file.name, file.size) for file in listing.files)
         self._strangers.look(f"{self._connection.settings.host}:{self._path(Direction.DOWN)}", listing)
         return listing
 
@@ -90,17 +95,22 @@ class SftpTransport:
         known = require_known(name)
         path = self._path(Direction.DOWN, name)
         with self._session() as window, _refused_file():
-            # Looked at before it is opened: opening a FIFO would block the session (C7).
-            self._check(window.lstat(path), limit_bytes)
+            # Looked at before it is opened: opening a FIFO would block the session (C7). A plain file of the
+            # last listing was looked at just now.
+            size = self._listed.pop(name, None)
+            if size is None:
+                size = self._check(window.lstat(path), limit_bytes)
             handle = window.open_to_read(path)
             try:
                 # Looked at again: an acknowledgement may have been replaced in between.
-                size = self._check(window.fstat(handle), limit_bytes)
-                offset = resume_offset(target, size) if known.kind is MailboxKind.BLOB else 0
-                blocks = window.read_blocks(handle, offset, size)
                 if known.kind is not MailboxKind.BLOB:
+                    found, first = window.fstat_and_read(handle, size)
+                    blocks = _all(window, handle, first, self._check(found, limit_bytes))
                     flush = known.kind is not MailboxKind.ACKNOWLEDGEMENT
                     return self._durable.copy_blocks(target, blocks, limit_bytes=limit_bytes, flush=flush)
+                size = self._check(window.fstat(handle), limit_bytes)
+                offset = resume_offset(target, size)
+                blocks = window.read_blocks(handle, offset, size)
                 turn = Turn(blocks, self._monotonic)
                 copied = self._durable.copy_blocks(
                     target, turn.blocks(), limit_bytes=limit_bytes, offset=offset
@@ -226,6 +236,7 @@ class SftpTransport:
             yield window
         finally:
             if not window.usable:
+                self._listed.clear()
                 # Whether only the session or the whole connection broke cannot be told from here.
                 self._window = None
                 window.close()
@@ -249,6 +260,13 @@ def _begin(window: SftpWindow, partial: str) -> bytes:
     with suppress(RemoteRefusedError):
         window.finish_remove(removal)
     return window.finish_open(opening)
+
+
+def _all(window: SftpWindow, handle: bytes, first: bytes, size: int) -> Iterator[bytes]:
+    """The ``size`` bytes of an open file whose first ones were read."""
+    if first[:size]:
+        yield first[:size]
+    yield from window.read_blocks(handle, len(first[:size]), size)
 
 
 def _resume(window: SftpWindow, partial: str, size: int) -> tuple[bytes, int]:

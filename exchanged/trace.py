@@ -107,12 +107,17 @@ def _seal_of(row: HopRow) -> str:
 def _events_of_attempt(facts: PacketFacts) -> tuple[EventRow, ...]:
     """A first attempt has all events; a higher one those since it came (its predecessor's are history).
 
-    What passes through has those of its present passage: the other one led over another link.
+    What passes through has those of its present passage: the other one led over another link. Where it came
+    back with the word that it had been handed over, that is of the other one.
     """
     packet = facts.packet
     if packet is None or (packet.attempt == 1 and not packet.transit):
         return facts.events
-    return tuple(event for event in facts.events if event.at >= packet.landed_at)
+    return tuple(
+        event
+        for event in facts.events
+        if event.at > packet.landed_at or (event.at == packet.landed_at and event.kind != Event.HAND_ON.value)
+    )
 
 
 @dataclass(slots=True)

@@ -53,14 +53,17 @@ class FolderWatch:
 
     Called in the watcher's thread, in quick succession when much happens: it must be short, an
     event set or a name queued, and may not call this object. Folders may be added before and after
-    ``start``.
+    ``start``. Files of which ``is_news(path, is_there)`` says no are left out; ``is_there`` is False for one
+    that went, by whatever way.
     """
 
-    def __init__(self, on_change: Callable[[Path], None]) -> None:
+    def __init__(
+        self, on_change: Callable[[Path], None], is_news: Callable[[Path, bool], bool] = lambda *_: True
+    ) -> None:
         # Written by the watcher's thread without our lock: it holds the library's lock meanwhile, which
         # others take while they hold ours.
         self._removed: set[Path] = set()
-        self._handler = _Handler(on_change, self._note_removed)
+        self._handler = _Handler(on_change, is_news, self._note_removed)
         self._lock = threading.Lock()
         self._wanted: dict[Path, _Wish] = {}
         self._observer: BaseObserver | None = None
@@ -232,17 +235,28 @@ class _Observer(InotifyObserver):
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, on_change: Callable[[Path], None], on_removed: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Path], None],
+        is_news: Callable[[Path, bool], bool],
+        on_removed: Callable[[Path], None],
+    ) -> None:
         self._on_change = on_change
+        self._is_news = is_news
         self._on_removed = on_removed
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         source = Path(os.fsdecode(event.src_path))
-        folders = {source.parent}
         if isinstance(event, DirDeletedEvent):
             self._on_removed(source)
+        changed = {source: not isinstance(event, FileDeletedEvent | FileMovedEvent)}
         if event.dest_path:
-            folders.add(Path(os.fsdecode(event.dest_path)).parent)
+            changed[Path(os.fsdecode(event.dest_path))] = True
+        folders = {
+            path.parent
+            for path, is_there in changed.items()
+            if event.is_directory or self._is_news(path, is_there)
+        }
         for folder in folders:
             try:
                 self._on_change(folder)

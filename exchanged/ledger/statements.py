@@ -111,9 +111,12 @@ def times_noted(connection: sqlite3.Connection, hop: HopNote, at_most: int) -> i
 
 
 def hops_of(connection: sqlite3.Connection, key: PacketKey) -> tuple[sqlite3.Row, ...]:
-    """Every hop note about a packet, in the order of the way."""
+    """Every hop note about a packet, in the order of the way.
+
+    By landing: a packet has left when the next node has acknowledged it, which may be heard of late.
+    """
     rows = connection.execute(
-        "SELECT * FROM hop WHERE sender = ? AND packet_id = ? ORDER BY left_at, id",
+        "SELECT * FROM hop WHERE sender = ? AND packet_id = ? ORDER BY landed_at, left_at, id",
         (key.sender, key.packet_id),
     )
     return tuple(rows.fetchall())

@@ -50,7 +50,7 @@ def test_c14_bridges_in_a_row_pass_a_packet_on_and_leave_only_notes(world: Netwo
         destinations = rows(world, bridge, "SELECT recipient, state FROM destination")
         assert destinations == [(PROCURATORATE, "passed-on")]
         assert rows(world, bridge, "SELECT count(*) FROM receipt WHERE own = 1") == [(0,)]
-    notes = rows(world, POLICE, "SELECT node, next_node FROM hop ORDER BY left_at, id")
+    notes = rows(world, POLICE, "SELECT node, next_node FROM hop ORDER BY landed_at, left_at, id")
     assert notes == [(NORTH, SOUTH), (SOUTH, PROVINCE), (PROVINCE, PROCURATORATE), (PROCURATORATE, "")]
 
 
@@ -63,7 +63,7 @@ def test_c14_c16_a_packet_passes_one_bridge_twice_and_the_province_hears_of_it(w
     assert status(world, "判决", COURT)["state"] == "delivered"
     assert rows(world, PROVINCE, "SELECT state FROM packet") == [("done",)]
     assert rows(world, PROVINCE, "SELECT DISTINCT state FROM destination") == [("delivered",)]
-    notes = rows(world, COURT, "SELECT node, next_node FROM hop ORDER BY left_at, id")
+    notes = rows(world, COURT, "SELECT node, next_node FROM hop ORDER BY landed_at, left_at, id")
     assert notes[0] == (NORTH, PROVINCE)
     assert {(NORTH, PROCURATORATE), (NORTH, POLICE)} <= set(notes)
     check_books(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -40,9 +41,7 @@ class ScriptedConnection:
         self.drops += 1
 
 
-def over(
-    *servers: ScriptedServer, scan_names: int = SCAN_NAMES
-) -> tuple[SftpTransport, ScriptedConnection]:
+def over(*servers: ScriptedServer, scan_names: int = SCAN_NAMES) -> tuple[SftpTransport, ScriptedConnection]:
     connection = ScriptedConnection(*servers)
     durable = DurableFiles(Volume.OWN)
     return SftpTransport(cast("SftpConnection", connection), durable, scan_names=scan_names), connection
@@ -113,6 +112,72 @@ def test_every_write_is_answered_before_the_rename() -> None:
     assert server.requests[rename] == Kind.EXTENDED
     assert server.requests[rename - 1] == Kind.CLOSE
     assert Kind.WRITE in server.requests[:rename]
+
+
+class Far(ScriptedServer):
+    """One file lies in ``down/``. ``trips``: how often answers were waited for with new requests sent."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(self._listing)
+        self.path = b"/box/down/" + name.encode()
+        self.files[self.path] = bytearray(content)
+        self.trips = 0
+        self._asked = False
+
+    def _listing(self, kind: int, _: Reader) -> Answer | None:
+        if kind != Kind.READDIR or self._listed:
+            return None
+        self._listed = True
+        size = len(self.files[self.path])
+        return names([(self.path.rpartition(b"/")[2], 0o100640, size)])
+
+    def send(self, data: bytes) -> None:
+        self._asked = True
+        super().send(data)
+
+    def receive(self, size_bytes: int) -> bytes:
+        self.trips += self._asked
+        self._asked = False
+        return super().receive(size_bytes)
+
+    def trips_of(self, act: Callable[[], object]) -> int:
+        before = self.trips
+        act()
+        return self.trips - before
+
+
+def test_what_needs_no_answer_before_it_is_sent_with_what_goes_before(tmp_path: Path) -> None:
+    """A packet that comes alone waits for every round trip to its server."""
+    server = Far(BATCH, CONTENT)
+    transport, _ = over(server)
+    transport.list_own()
+    assert server.trips_of(transport.list_names) == 2
+    target = tmp_path / "target"
+    assert server.trips_of(lambda: transport.fetch(BATCH, target, limit_bytes=10**6)) == 2
+    assert target.read_bytes() == CONTENT
+    assert server.trips_of(lambda: transport.put(BATCH, BytesSource(CONTENT))) == 3
+    assert server.open_handles == 0
+
+
+def test_what_a_listing_showed_is_opened_once_without_another_look(tmp_path: Path) -> None:
+    """What lies there later may be a FIFO, and opening that would hold the session."""
+    server = Far(BATCH, CONTENT)
+    transport, _ = over(server)
+    transport.list_names()
+    for looks in (0, 1, 2):
+        assert transport.fetch(BATCH, tmp_path / "target", limit_bytes=10**6).size == len(CONTENT)
+        assert server.requests.count(Kind.LSTAT) == looks
+
+
+@pytest.mark.parametrize("now", [b"", b"newer", CONTENT, CONTENT * 10], ids=len)
+def test_a_file_replaced_after_the_listing_is_read_as_it_is_now(tmp_path: Path, now: bytes) -> None:
+    server = Far("ack.batch", b"older than that")
+    transport, _ = over(server)
+    transport.list_names()
+    server.files[server.path] = bytearray(now)
+    fetched = transport.fetch("ack.batch", tmp_path / "target", limit_bytes=10**6)
+    assert (fetched.size, fetched.digest) == (len(now), digest_of(now))
+    assert server.open_handles == 0
 
 
 def test_a_refused_read_speaks_of_this_file(tmp_path: Path) -> None:

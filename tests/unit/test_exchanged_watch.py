@@ -3,12 +3,14 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from exchanged.mailbox import partial_name
+from exchanged.node import news_of
 from exchanged.watch import FolderWatch, WatchAgain
 
 WAIT_SECONDS = 20
@@ -68,6 +70,37 @@ def test_a_written_a_renamed_and_a_removed_file_are_told(
     assert seen.wait_for(inbox)
 
 
+def test_in_a_mailbox_only_what_came_under_its_name_is_told(seen: Seen, tmp_path: Path) -> None:
+    """An upload is a dozen events; the link that is woken by each looks a dozen times at nothing new."""
+    up, outbox = folder(tmp_path / "up"), folder(tmp_path / "outbox")
+    watch = FolderWatch(seen.on_change, news_of([up]))
+    watch.start()
+    watch.add_tree(tmp_path)
+
+    def told(act: Callable[[], object]) -> int:
+        """How often the mailbox was told of it: events come in the order in which things happen."""
+        seen.forget()
+        act()
+        (outbox / "growing").write_text("x")
+        assert seen.wait_for(outbox)
+        return seen.folders.count(up)
+
+    for name in ("ack.batch", "00000001-0123456789abcdef.batch", "ack.batch"):
+        growing = up / partial_name(name)
+        assert told(lambda: growing.write_text("x")) == 0  # noqa: B023
+        assert told(lambda: growing.rename(up / name)) == 1  # noqa: B023
+    assert told((up / "ack.batch").unlink) == 0
+    assert told(lambda: (up / "ack.batch").write_text("x")) > 0
+    # Elsewhere everything counts: a packet that goes was collected.
+    seen.forget()
+    (outbox / "growing").unlink()
+    assert seen.wait_for(outbox)
+    seen.forget()
+    (outbox / partial_name("ack.batch")).write_text("x")
+    assert seen.wait_for(outbox)
+    watch.stop()
+
+
 def test_a_file_moved_in_from_elsewhere_is_told(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
     inbox = folder(tmp_path / "inbox")
     (tmp_path / "elsewhere").write_text("x")
@@ -76,9 +109,7 @@ def test_a_file_moved_in_from_elsewhere_is_told(watch: FolderWatch, seen: Seen, 
     assert seen.wait_for(inbox)
 
 
-def test_a_tree_tells_the_folder_below_also_a_new_one(
-    watch: FolderWatch, seen: Seen, tmp_path: Path
-) -> None:
+def test_a_tree_tells_the_folder_below_also_a_new_one(watch: FolderWatch, seen: Seen, tmp_path: Path) -> None:
     folder(tmp_path / "tree")
     below = folder(tmp_path / "tree" / "below")
     assert watch.add_tree(tmp_path / "tree") is True
@@ -244,9 +275,7 @@ def test_a_replaced_folder_is_watched_anew(watch: FolderWatch, seen: Seen, tmp_p
     assert seen.wait_for(inbox)
 
 
-def test_all_watches_of_one_process_share_one_inotify_instance(
-    watch: FolderWatch, tmp_path: Path
-) -> None:
+def test_all_watches_of_one_process_share_one_inotify_instance(watch: FolderWatch, tmp_path: Path) -> None:
     def instances() -> int:
         links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
         return sum("inotify" in str(link) for link in links)
