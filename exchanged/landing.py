@@ -35,6 +35,7 @@ from exchanged.settling import Settling
 from exchanged.states import ArrivalState
 from exchanged.strange_numbers import StrangeNumbers
 from exchanged.transport import Listing, MailboxFile
+from exchanged.vain_reading import VainReading
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -84,12 +85,14 @@ class Landing:
     _published: PublishedLanding = field(init=False)
     _strange: StrangeNumbers = field(init=False)
     _needing: Needing = field(init=False)
+    _vain: VainReading = field(init=False)
 
     def __post_init__(self) -> None:
         self.blobs = BlobFetching(self.link)
         self._refused = RefusedFiles(self.link)
         self._complaints = Complaints(self.link)
-        self._published = PublishedLanding(self.link, self._complaints.tell)
+        self._vain = VainReading(self.link.clock)
+        self._published = PublishedLanding(self.link, self._complaints.tell, self._vain)
         self._strange = StrangeNumbers(self.link)
         self._needing = Needing(self.link)
 
@@ -132,6 +135,7 @@ class Landing:
         self._passed_over.clear()
         self._refused.clear()
         self._strange.clear()
+        self._vain.clear()
         self._ack = AckFile()
 
     def _land_all(self, landed: list[_Landed], fetched: Mapping[str, tuple[int, int]]) -> None:
@@ -158,6 +162,9 @@ class Landing:
                 self._discard(found)
                 if not self._needing.is_put_off(found.name):
                     self._passed_over.add(found.name)
+                    self._vain.note()
+            else:
+                self._vain.note_good()
 
     def _fetch_batches(
         self, names: list[str], files: Mapping[str, int], landed: list[_Landed]
@@ -244,7 +251,7 @@ class Landing:
             else:
                 found.append((known.number, name))
         self.lying = frozenset(lying)
-        return [name for _, name in sorted(found)]
+        return [] if self._vain.rests() else [name for _, name in sorted(found)]
 
     def _fetch_batch(self, name: str) -> _Landed | None:
         """Copy one batch through one descriptor and verify the copy (C3). None: leave it for later."""
@@ -263,11 +270,13 @@ class Landing:
         except (UnknownKeyError, AuthorityError) as error:
             # Another directory may change this, or time; an answer would make the neighbour send it anew.
             self._refused.note(name)
+            self._vain.note()
             self.link.files.unlink(path)
             self._complaints.tell(name, error)
             return None
         except (VersionError, FormatError, SignatureError, TransportFileError) as error:
             if self._strange.note(name, known.number):
+                self._vain.note()
                 self.link.files.unlink(path)
                 return None
             landed.exception, landed.detail = ExceptionKind.BAD.value, error.reference

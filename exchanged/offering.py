@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from exchanged import given_back
 from exchanged.acknowledging import Acknowledging
 from exchanged.batch import Content, batch_size
 from exchanged.blob_room import BlobRoom
@@ -176,10 +177,12 @@ class Offering:
         return [row for row in rows if row.state in (batches.COMMITTED, batches.NEEDING)]
 
     def _has_room(self) -> bool:
-        """One more batch may be opened.
+        """One more batch may be opened: the neighbour does not call everything bad.
 
         What waits there for its blobs alone, or for one before it that finds no room, leaves room for others.
         """
+        if given_back.rests(self.link.ledger.read(), self.link.name, self.link.clock.now()):
+            return False
         limit = self.link.limits.open_batches
         committed = [row for row in self._open() if row.state == batches.COMMITTED]
         return len(committed) - self._putting.went_past(committed) < limit and len(committed) < 4 * limit

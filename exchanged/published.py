@@ -4,7 +4,8 @@ Guarantees: both are read before the batches and whoever carries them; a directo
 signatures, a pack by the digest that the directory names. A node says in each waybill which packs it lacks,
 and its neighbours put what they have into the mailbox until it no longer says so. What was refused is read
 again under another directory, when another file lies there, and now and then in any case: what is good may
-have been read wrongly. Whoever lays ever other files there is read sixteen directories at a look, as ever.
+have been read wrongly. Whoever lays ever other files there is read sixteen directories at a look, and ever
+more rarely (``vain_reading``).
 
 Leaves to others: what is in force (``trust``, ``packet_spec.pack_choice``); putting again what the neighbour
 lacks still (``untaken``).
@@ -26,6 +27,7 @@ from exchanged.mailbox import classify, directory_name, pack_name
 from exchanged.sources import BytesSource, FileSource
 from exchanged.transport import MailboxFile, Source
 from exchanged.untaken import FIRST_SECONDS, LAST_SECONDS
+from exchanged.vain_reading import VainReading
 from packet_spec.directory_trust import roots_fingerprint
 from packet_spec.errors import (
     ExchangeError,
@@ -72,11 +74,15 @@ class _Refused:
 
 
 class PublishedLanding:
-    """Takes what the neighbour of one link publishes. ``complain`` tells of a file that is no such thing."""
+    """Takes what the neighbour of one link publishes. ``complain`` tells of a file that is no such thing.
 
-    def __init__(self, link: LinkContext, complain: Complain) -> None:
+    ``vain`` counts those, with all others of that mailbox.
+    """
+
+    def __init__(self, link: LinkContext, complain: Complain, vain: VainReading) -> None:
         self._link = link
         self._complain = complain
+        self._vain = vain
         self._refused: dict[str, _Refused] = {}
 
     def forget_absent(self, files: Container[str]) -> None:
@@ -85,6 +91,8 @@ class PublishedLanding:
 
     def land(self, files: Mapping[str, MailboxFile]) -> None:
         """Take newer directories, then the packs that are named and not here. ``files`` by their names."""
+        if self._vain.rests():
+            return
         self._land_directories(files)
         for name in sorted(self._wanted_packs() & files.keys()):
             if not self._is_refused(files[name]):
@@ -141,10 +149,12 @@ class PublishedLanding:
         try:
             self._link.transport.fetch(file.name, path, limit_bytes=limit_bytes)
             take(file.name, path.read_bytes())
+            self._vain.note_good()
         except TransportFileError as error:
             # It may be whole at the next look, and others wait for it.
             self._complain(file.name, error)
         except (FormatError, SignatureError, VersionError, PackUnknownError) as error:
+            self._vain.note()
             refuse(file, error)
         finally:
             self._link.files.unlink(path)

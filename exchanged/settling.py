@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from exchanged import forks
+from exchanged import forks, given_back
 from exchanged.hourly import is_within_hour
 from exchanged.ledger import Transaction, arrivals, batches, blobs, effects, notes, packets
 from exchanged.ledger.rows import BatchRow, PacketRow
@@ -100,6 +100,7 @@ class Settling:
             blobs.entitle(transaction, digest, self.link.peer)
         notes.forget_brief(transaction, batch.id)
         batches.settle(transaction, batch.id)
+        given_back.note_good(transaction, self.link.name)
         self._asked.pop(batch.number, None)
 
     def _needs(self, transaction: Transaction, batch: BatchRow, exception: BatchException) -> None:
@@ -153,6 +154,7 @@ class Settling:
             "batch-bad-at-neighbour",
             detail={"link": self.link.name, "number": batch.number, "detail": detail},
         )
+        given_back.note_bad(transaction, self.link.name)
         if detail != NUMBER_USED_TWICE:
             batches.remember(transaction, self.link.name, DAMAGED_THERE, transaction.stamp)
         for kind, reference in batches.still_carried(transaction.connection, batch.id):

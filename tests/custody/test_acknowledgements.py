@@ -12,6 +12,7 @@ import pytest
 from exchanged.acknowledging import BEHIND_SECONDS, HOLD_SECONDS
 from exchanged.errors import FileOperationError, NoSpaceError, TransportError
 from exchanged.folder_transport import FolderTransport
+from exchanged.given_back import FREE, LAST_SECONDS
 from exchanged.landing import BATCHES_A_STEP
 from exchanged.ledger import batches
 from exchanged.ledger.questions_find import find
@@ -22,8 +23,9 @@ from exchanged.station import NOW
 from exchanged.transport import Fetched, Listing
 from packet_spec.errors import ExchangeError
 from packet_spec.model import ItemKind
-from packet_spec.waybill_model import Acknowledgement, ExceptionKind
+from packet_spec.waybill_model import Acknowledgement, BatchException, ExceptionKind
 from tests.support.network import POLICE, PROCURATORATE
+from tests.support.peer import Peer
 from tests.support.province import Province, answer, link_to, node, publish, rows, station
 
 
@@ -353,3 +355,33 @@ def test_c5_a_ledger_that_disposed_of_a_number_zero_before_acknowledges_again(pr
     assert told is not None
     assert (told.through, told.exceptions) == (1, ())
     assert {receipt.key for receipt in province.receipts(province.police)} == {packet.key}
+
+
+def test_who_calls_everything_bad_is_offered_ever_more_rarely(province: Province) -> None:
+    """Each time cost a waybill, an event and the bytes anew, and the neighbour nothing (I10)."""
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    receiver = province.procuratorate
+    (first,) = numbers_in(receiver)
+
+    def say_bad() -> None:
+        bad = [BatchException(number, ExceptionKind.BAD, "", ()) for number in numbers_in(receiver)]
+        receiver.put(receiver.batch([], bare=True, acknowledgement=answer(receiver, *bad)), name="ack.batch")
+
+    last = first
+    for _ in range(200):
+        if numbers_in(receiver):
+            last = max(numbers_in(receiver))
+            say_bad()
+        province.network.round()
+    assert first + FREE < last < first + 2 * FREE
+    province.network.clock.advance(LAST_SECONDS)
+    province.run()
+    assert len(receiver.items(ItemKind.PACKET)) == 1
+    receiver.acknowledge()
+    province.run()
+    assert numbers_in(receiver) == []
+
+
+def numbers_in(peer: Peer) -> list[int]:
+    return [waybill.number for waybill in peer.waybills() if waybill.number is not None]

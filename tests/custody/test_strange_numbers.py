@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
+from exchanged.folder_transport import FolderTransport
 from exchanged.landing import BATCHES_A_STEP
 from exchanged.ledger import unverified
 from exchanged.ledger.unverified import AHEAD
+from exchanged.transport import Fetched
+from exchanged.vain_reading import FREE, LAST_SECONDS
 from packet_spec.model import ItemKind
 from packet_spec.waybill_model import ExceptionKind
 from tests.support.network import POLICE
@@ -97,3 +101,43 @@ def test_good_batches_make_no_room_for_ever_more_rows_of_bad_ones(
     ledger.write(lambda tx: tx.execute(heard))
     province.run()
     assert rows(province, "SELECT count(*) >= 20 FROM batch_in WHERE exception = 'bad'") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["garbage", "directory", "landed before"])
+def test_files_that_get_ever_other_names_are_copied_ever_more_rarely(
+    province: Province, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A rename costs their writer nothing, and woke the copying of thirty-two megabytes each (I9)."""
+    police = province.police
+    police.send(police.seal(province.request(seed=1)))
+    province.run()
+    up = police.mailbox / "up"
+    landed = min(up.glob("0*.batch")).read_bytes()
+    link = link_to(province, POLICE)
+    copied: list[str] = []
+    fetch = FolderTransport.fetch
+
+    def counted(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        copied.append(name)
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(FolderTransport, "fetch", counted)
+    for turn in range(100):
+        for number in range(2, 10):
+            name = f"{number:08d}-{1000 * turn + number:016x}.batch"
+            data = b"no batch at all"
+            if kind == "directory":
+                name = f"directory-{1000 * turn + number}.xml"
+            elif kind == "landed before":
+                name, data = f"00000001-{1000 * turn + number:016x}.batch", landed
+            (up / name).write_bytes(data)
+        link.step()
+        for path in up.iterdir():
+            path.unlink()
+    assert len(copied) < 2 * FREE
+    province.network.clock.advance(LAST_SECONDS)
+    police.number = 20
+    packet = police.seal(province.request(seed=2))
+    police.send(packet)
+    province.run()
+    assert packet.data in province.procuratorate.items(ItemKind.PACKET)
