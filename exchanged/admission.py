@@ -207,9 +207,16 @@ class Admission:
         entry_point = business_type is not None and business_type.entry_point
         own = [case for case in found if cases.is_party(connection, case, seal.key.sender)]
         if found and not own and not entry_point:
-            # What happened in a case of others is none of its business: no order rule is asked.
-            findings.append(make_finding("case-not-open-to-sender", element="case"))
-            return found[0], (), tuple(findings)
+            # What happened in a case of others is none of its business, nor whether there is one (C17): where
+            # a case that nobody knows would be waited for and refused, so is this.
+            can_wait = examined.verdict.outcome is Outcome.VALID and not findings
+            checked = () if business_type is None else self._order(seal, (), catalogue)
+            about = awaited.about_case(found, ()) if can_wait else ()
+            awaits = Awaited(about, predecessors_of(seal.business_type, catalogue) if about else ())
+            said = self._or_wait(transaction, row, checked, awaits)
+            if not any(finding.severity is Severity.REFUSE for finding in said):
+                said = (make_finding("case-not-open-to-sender", element="case"),)
+            return found[0], (), (*findings, *said)
         # A stranger may have named one of these numbers first, by mistake or not: the sender's own case stays
         # open to it, joins none of a stranger's, and is not judged by what happened there.
         found = own or found[:1]
@@ -217,17 +224,18 @@ class Admission:
         history = tuple(code for case in found for code in cases.history(connection, case, but=seal.key))
         if business_type is not None:
             can_wait = examined.verdict.outcome is Outcome.VALID and not findings
-            checked = check_sequence(seal.business_type, history, catalogue, self._policy_for(seal))
+            checked = self._order(seal, history, catalogue)
             unknown = cases.unknown_of(connection, envelope.case_numbers) if can_wait else ()
             about = awaited.about_case(found, unknown) if can_wait else ()
             awaits = Awaited(about, predecessors_of(seal.business_type, catalogue))
             findings.extend(self._or_wait(transaction, row, checked, awaits))
         return case_id, tuple(found[1:]), tuple(findings)
 
-    def _policy_for(self, seal: Seal) -> SequencePolicy:
-        """How strictly order is kept on the route to the receiver."""
+    def _order(self, seal: Seal, history: tuple[str, ...], catalogue: Catalogue) -> tuple[Finding, ...]:
+        """What the order of a case says, as strictly as on the route to the receiver."""
         route = self.trust.directory.route(seal.key.sender, seal.receiver)
-        return SequencePolicy(route.sequence) if route is not None and route.sequence else self.policy
+        policy = SequencePolicy(route.sequence) if route is not None and route.sequence else self.policy
+        return check_sequence(seal.business_type, history, catalogue, policy)
 
     def _may_supersede(self, transaction: Transaction, seal: Seal, packet_id: str) -> bool:
         """Only one's own packet to the same receiver."""

@@ -52,8 +52,8 @@ _SAID: Final = "forked "
 INCARNATIONS_A_DAY: Final = 8
 """More new names of one node in a day are no restores: each is kept for ever."""
 _MET: Final = "incarnations-met"
-# A file that was written before a restore may still lie there; a clock that was wrong may have dated it
-# ahead.
+# A file that was written before a restore may still lie there, or be put back by whoever carries the mailbox;
+# a clock that was wrong may have dated it ahead.
 _LEFT_OVER: Final = timedelta(minutes=15)
 
 
@@ -102,20 +102,34 @@ def mark(transaction: Transaction, link: str, conflict: Conflict, incarnation: s
     event_line("neighbour-forked", level=40, link=link, conflict=conflict.value, incarnation=incarnation)
 
 
-def conflict_of(transaction: Transaction, link: str, waybill: Waybill, *, is_bare: bool) -> Conflict | None:
+def is_old_word(connection: Connection, link: str, waybill: Waybill) -> bool:
+    """An acknowledgement alone that the neighbour has outdone since: whoever carries the mailbox put it back.
+
+    It may still contradict something; it tells nothing new, not even that the neighbour is there.
+    """
+    acknowledgement, incarnation = waybill.acknowledgement, waybill.incarnation
+    if waybill.number is not None:
+        return False
+    if incarnation != batches.current_incarnation(connection, link):
+        return spoken.is_met(connection, link, incarnation)
+    last = spoken.last_counter(connection, link, incarnation)
+    return acknowledgement is not None and acknowledgement.counter < last
+
+
+def conflict_of(transaction: Transaction, link: str, waybill: Waybill) -> Conflict | None:
     """How ``waybill`` contradicts what the neighbour said before; None where it does not."""
     connection = transaction.connection
     acknowledgement, incarnation = waybill.acknowledgement, waybill.incarnation
     current = batches.current_incarnation(connection, link)
     if incarnation != current and spoken.is_met(connection, link, incarnation):
         began = spoken.began_at(connection, link, current)
-        if is_bare or (began and waybill.sent_at - _LEFT_OVER > moment(began)):
+        if began and waybill.sent_at - _LEFT_OVER > moment(began):
             return Conflict.EARLIER
     elif incarnation != current and _met_today(transaction, link) >= INCARNATIONS_A_DAY:
         return Conflict.MANY
     if acknowledgement is None:
         return None
-    if _says_set_back(acknowledgement):
+    if _says_set_back(acknowledgement) and not is_old_word(connection, link, waybill):
         return Conflict.SAYS_SO
     said = _spoken(waybill, acknowledgement)
     if said is not None and spoken.contradicts(connection, link, incarnation, said):

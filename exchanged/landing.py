@@ -398,13 +398,15 @@ class Landing:
         if forks.marks(transaction.connection, self.link.name):
             # An earlier one of this step showed it.
             return False
-        conflict = forks.conflict_of(transaction, self.link.name, waybill, is_bare=waybill.number is None)
+        conflict = forks.conflict_of(transaction, self.link.name, waybill)
         if conflict is not None:
             forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
             return False
         if forks.note_open(transaction, self.link.name):
             # What an operator had closed, and opened again, may lie there.
             self._refused.clear()
+        if forks.is_old_word(transaction.connection, self.link.name, waybill):
+            return True
         self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
         ahead = (waybill.sent_at - transaction.now).total_seconds()
         batches.remember(transaction, self.link.name, HEARD_AT, transaction.stamp)

@@ -40,6 +40,14 @@ def remember(transaction: Transaction, link: str, incarnation: str, spoken: Spok
     )  # fmt: skip
 
 
+def last_counter(connection: sqlite3.Connection, link: str, incarnation: str) -> int:
+    """The highest counter that was heard in that incarnation, 0 before any."""
+    row = connection.execute(
+        "SELECT max(counter) FROM spoken WHERE link = ? AND incarnation = ?", (link, incarnation)
+    ).fetchone()
+    return int(row[0] or 0)
+
+
 def contradicts(connection: sqlite3.Connection, link: str, incarnation: str, spoken: Spoken) -> bool:
     """The same counter, or the same number of events, belonged to another head before."""
     row = connection.execute(

@@ -15,12 +15,16 @@ from exchanged import forks
 from exchanged.forks import Conflict
 from exchanged.ledger import batches, spoken
 from exchanged.ledger.questions_link import link_facts
+from exchanged.link_health import HEARD_AT
 from packet_spec.model import ItemKind
-from packet_spec.waybill_model import ExceptionKind
+from packet_spec.waybill_model import Acknowledgement, ExceptionKind
 from tests.support.clock import FakeRandomness
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode, small_plan
 from tests.support.province import Province, node
 from tests.support.traffic import drop_packet
+
+# Longer than what was written before a restore may seem to be younger.
+A_QUARTER = 1000.0
 
 
 @pytest.fixture
@@ -236,9 +240,36 @@ def test_c15_an_earlier_incarnation_that_speaks_again_is_a_fork(province: Provin
     province.run()
     connection = node(province).opened.ledger.read()
     assert forks.marks(connection, province_link).forked == ""
+    province.network.clock.advance(A_QUARTER)
     police.greet()
     province.run()
     assert forks.marks(connection, province_link).forked == Conflict.EARLIER
+
+
+def test_c5_a_word_that_is_put_back_into_the_mailbox_says_nothing(province: Province) -> None:
+    """Whoever carries it has old ones: they announce no clone, and make no dead neighbour look alive."""
+    police, link = province.police, node(province).opened.links.name_of(POLICE)
+    connection = node(province).opened.ledger.read()
+    first = police.batch([], bare=True, acknowledgement=Acknowledgement(PROVINCE, "x" * 32, 0, 1))
+    police.put(first, name="ack.batch")
+    province.run()
+    police.put(police.batch([], bare=True, acknowledgement=Acknowledgement(PROVINCE, "x" * 32, 0, 2)),
+               name="ack.batch")  # fmt: skip
+    province.run()
+    heard = batches.recall(connection, link, HEARD_AT)
+    province.network.clock.advance(A_QUARTER)
+    police.put(first, name="ack.batch")
+    province.run()
+    assert batches.recall(connection, link, HEARD_AT) == heard
+    # After a restore of the neighbour it still tells nothing.
+    police.put(police.batch([], bare=True, incarnation="f" * 32), name="ack.batch")
+    province.run()
+    heard = batches.recall(connection, link, HEARD_AT)
+    province.network.clock.advance(A_QUARTER)
+    police.put(first, name="ack.batch")
+    province.run()
+    assert forks.marks(connection, link).forked == ""
+    assert batches.recall(connection, link, HEARD_AT) == heard
 
 
 def test_c23_a_node_that_was_restored_twice_unseen_is_no_fork(province: Province) -> None:
@@ -261,6 +292,7 @@ def test_c23_a_node_that_was_restored_twice_unseen_is_no_fork(province: Province
     assert acknowledged is not None
     assert (acknowledged.incarnation, acknowledged.through) == ("f" * 32, 1)
     # If the first one still runs, that shows.
+    province.network.clock.advance(A_QUARTER)
     police.put(police.batch([], bare=True, incarnation="e" * 32), name="ack.batch")
     province.run()
     assert forks.marks(connection, province_link).forked == Conflict.EARLIER

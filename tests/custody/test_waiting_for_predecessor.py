@@ -14,8 +14,8 @@ from exchanged.config import load_config
 from exchanged.ledger import awaited, releasing
 from exchanged.ledger.awaited import FOR_PREDECESSOR
 from packet_spec.model import ItemKind, ReceiptKind, Route
-from tests.support.network import POLICE, PROCURATORATE, PROVINCE
-from tests.support.peer import Sealed
+from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE
+from tests.support.peer import Peer, Sealed
 from tests.support.province import Province, link_to, node, publish, rows, station
 
 WAITS = ("held", FOR_PREDECESSOR)
@@ -203,3 +203,26 @@ def test_what_waits_is_judged_when_its_time_is_over(strict: Province) -> None:
     assert strict.arrivals() == []
     assert [receipt.kind for receipt in strict.receipts(strict.procuratorate)] == [ReceiptKind.REFUSED]
     assert rows(strict, "SELECT * FROM awaited") == []
+
+
+def test_c17_where_order_is_kept_a_stranger_cannot_tell_whether_a_case_exists(strict: Province) -> None:
+    """It waits as long, and hears the same, of a case of others as of one that nobody knows."""
+    court = Peer(strict.network, COURT)
+    strict.police.send(of_police(strict, case(strict, 1)))
+    look(strict)
+    trust = node(strict).opened.trust
+    routes = (*trust.directory.routes, Route("court", PROCURATORATE, sequence="enforce"))
+    trust.offer(publish(strict, replace(trust.directory, version=3, routes=routes)))
+    now = strict.network.clock.now()
+    for seed in (1, 2):
+        request = DropRequest(
+            "trial.schedule.notice", COURT, PROCURATORATE, now, case=case(strict, seed), seed=seed
+        )
+        court.send(court.seal(request))
+    look(strict)
+    assert strict.arrivals() == [WAITS, WAITS]
+    strict.network.clock.advance(120.0)
+    strict.run()
+    known, unknown = strict.receipts(court)
+    assert known.kind is unknown.kind is ReceiptKind.REFUSED
+    assert known.findings == unknown.findings
