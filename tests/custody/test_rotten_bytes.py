@@ -13,9 +13,10 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from exchanged.acts.values import Act
 from exchanged.folder_transport import FolderTransport
-from exchanged.ledger import notices
+from exchanged.ledger import Transaction, batches, notices
 from exchanged.transport import Source
 from packet_spec.identity import sha256_hex
+from packet_spec.model import ItemKind
 from packet_spec.waybill_model import BatchException, ExceptionKind
 from tests.support.acting import act, outcomes
 from tests.support.bridging import rows
@@ -236,6 +237,34 @@ def test_c15_what_belongs_behind_a_rotten_packet_in_its_case_waits_with_it(world
     act(world.nodes[POLICE], Act.RELEASE, packet_id)
     rounds(world)
     assert delivered(world) == 2
+
+
+def test_c23_rotten_bytes_are_not_given_back_to_a_restored_neighbour(world: Network) -> None:
+    """The packet is final here, and on hold it cannot be: it waits until its file is whole."""
+    take(world)
+    rounds(world)
+    assert delivered(world) == 1
+    path = stored(world, POLICE, "spool/*.group")
+    whole = rot(path)
+    ledger = world.nodes[POLICE].opened.ledger
+    link = world.nodes[POLICE].opened.links.name_of(PROVINCE)
+    (row,) = rows(world, POLICE, "SELECT id FROM packet")
+
+    def wanted(tx: Transaction) -> None:
+        batches.enqueue(tx, link, ItemKind.PACKET, row[0])
+        tx.execute("UPDATE outgoing SET again = 1")
+
+    ledger.write(wanted)
+    before = len(rows(world, PROVINCE, "SELECT 1 FROM batch_in"))
+    rounds(world)
+    assert len(rows(world, PROVINCE, "SELECT 1 FROM batch_in")) == before
+    assert len(rows(world, POLICE, FOUND)) == 1
+    assert told(world, POLICE) == [("bytes-rotten", 1)]
+    path.write_bytes(whole)
+    rounds(world)
+    assert len(rows(world, PROVINCE, "SELECT 1 FROM batch_in")) > before
+    assert (told(world, POLICE), rows(world, POLICE, "SELECT 1 FROM outgoing")) == ([], [])
+    assert no_errors(world)
 
 
 def test_a_packet_that_cannot_be_mended_is_cancelled_and_dropped_again(world: Network) -> None:
