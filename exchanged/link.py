@@ -88,7 +88,8 @@ class LinkStation:
             if not more and trouble is None:
                 # Everything that lies there has landed: what a restored neighbour asked can be told (C23).
                 self._answers.step()
-            changed, waits = self._offering.step()
+            is_busy = more or trouble is not None or self._landing.blobs.is_unfinished
+            changed, waits = self._offering.step(is_busy=is_busy)
             self._raise(trouble or self._offering.trouble, changed=changed)
         except VolumeDamagedError:
             # Nothing may be written any more, not even that the link is down.

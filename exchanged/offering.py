@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from exchanged import forks
-from exchanged.ack_again import AckAgain
-from exchanged.batch import BatchSource, Content, batch_size
+from exchanged.acknowledging import Acknowledging
+from exchanged.batch import Content, batch_size
 from exchanged.blob_room import BlobRoom
 from exchanged.case_order import CaseOrder
 from exchanged.disabling import is_disabled_now
@@ -33,7 +32,7 @@ from exchanged.ledger.rows import BatchRow, OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, batch_name, blob_name, classify
 from exchanged.order import needs_no_offer
-from exchanged.published import lacked_here, published_for, published_source
+from exchanged.published import published_for, published_source
 from exchanged.putting import Putting
 from exchanged.ranges import SpoolRange
 from exchanged.resigning import sign_anew
@@ -45,19 +44,15 @@ from exchanged.untaken import Untaken
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import BATCH_ITEMS, WAYBILL_BYTES
 from packet_spec.model import ItemKind
-from packet_spec.signing import PrivateKey, new_hasher
+from packet_spec.signing import new_hasher
 from packet_spec.ustar import member_size
-from packet_spec.waybill import SPEAKS, encode_waybill, sign_waybill
+from packet_spec.waybill import encode_waybill, sign_waybill
 from packet_spec.waybill_model import (
     Acknowledgement,
-    BatchException,
     BlobReference,
-    ExceptionKind,
-    Waybill,
     WaybillItem,
 )
 
-SIGN_OF_LIFE_SECONDS: Final = 3600
 _SIGNATURE_BYTES: Final = 512
 # Of what waits, where all of it must wait for the order of its cases.
 _LOOK_AT_MOST: Final = 4 * BATCH_ITEMS
@@ -96,16 +91,15 @@ class Offering:
     _order: CaseOrder = field(init=False)
     _unread: Unread = field(init=False)
     _untaken: Untaken = field(init=False)
-    _again: AckAgain = field(init=False)
+    _acknowledging: Acknowledging = field(init=False)
     _looked_at: float | None = None
-    _told: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         self._putting = Putting(self.link, self.settling)
         self._order = CaseOrder(self.link, self._putting)
         self._unread = Unread(self.link)
         self._untaken = Untaken(self.link)
-        self._again = AckAgain(self.link.clock, self.link.randomness, SIGN_OF_LIFE_SECONDS)
+        self._acknowledging = Acknowledging(self.link, self.landing, self._putting)
 
     @property
     def is_unfinished(self) -> bool:
@@ -117,11 +111,11 @@ class Offering:
         """What found no room in the last step, or broke a blob off; all the rest was tried."""
         return self._putting.trouble
 
-    def step(self) -> tuple[bool, float | None]:
-        """Compose and put what is due.
+    def step(self, *, is_busy: bool = False) -> tuple[bool, float | None]:
+        """Compose and put what is due. ``is_busy``: before the next step there is more than that to do.
 
         Returns whether something new lies in the mailbox, and in how many seconds a packet that must
-        wait for its order may go.
+        wait for its order may go, or an acknowledgement must.
         """
         self._putting.begin()
         self._look_at_own_files()
@@ -137,22 +131,23 @@ class Offering:
         self._expire()
         changed = self._offer_published()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        waits: float | None = None
-        while True:
-            planned, waits = self._plan(current) if self._has_room() else (self._opening(), waits)
-            if not planned:
-                break
-            self.link.ledger.write(lambda transaction, planned=planned: self._commit(transaction, planned))  # type: ignore[misc]
-        changed |= self._acknowledge(current)
+        composed, waits = self._compose(current)
+        rode = False
+        if composed and self._acknowledging.may_ride(current):
+            changed |= self._putting.put_small(self._open())
+            rode = not composed.isdisjoint(self._putting.there)
+        may_wait = not is_busy and not self._putting.lacks(self._open())
+        changed |= self._acknowledging.put(current, rode=rode, may_wait=may_wait)
         changed |= self._putting.put_open(self._open())
-        return changed, waits
+        due = [delay for delay in (waits, self._acknowledging.waits) if delay is not None]
+        return changed, min(due, default=None)
 
     def tell(self) -> bool:
         """Of a marked link: only the acknowledgement, which says so. True when there was news."""
         self._putting.begin()
         self._look_at_own_files()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
-        return self._acknowledge(current)
+        return self._acknowledging.put(current)
 
     def has_open(self) -> bool:
         """Something that the neighbour has not disposed of lies in the mailbox."""
@@ -185,9 +180,17 @@ class Offering:
 
     # composing
 
-    def _plan(
-        self, current: Acknowledgement | None, look_at: int = 0
-    ) -> tuple[list[_Planned], float | None]:
+    def _compose(self, current: Acknowledgement | None) -> tuple[set[str], float | None]:
+        """Commit what is due, as long as there is room: the names of the batches, and when more may go."""
+        names: set[str] = set()
+        waits: float | None = None
+        while True:
+            planned, waits = self._plan(current) if self._has_room() else (self._opening(), waits)
+            if not planned:
+                return names, waits
+            names.add(self.link.ledger.write(partial(self._commit, planned=planned)))
+
+    def _plan(self, current: Acknowledgement | None, look_at: int = 0) -> tuple[list[_Planned], float | None]:
         """The items of the next batch, hashed and measured, within the limits of one batch.
 
         ``look_at``: so much of what waits is looked at, when all before it must wait for its order.
@@ -294,22 +297,25 @@ class Offering:
                 hasher.update(block)
         return hasher.hexdigest()
 
-    def _commit(self, transaction: Transaction, planned: list[_Planned]) -> None:
-        """Commit one batch. What was taken back meanwhile is left out."""
+    def _commit(self, transaction: Transaction, planned: list[_Planned]) -> str:
+        """Commit one batch; its name. What was taken back meanwhile is left out, and may leave nothing."""
         link = self.link.name
         planned = [entry for entry in planned if waiting.still_due(transaction.connection, link, entry.row)]
         if not planned:
-            return
+            return ""
         number = batches.next_number(transaction.connection, link)
         key = self.link.link_key(transaction.now)
-        waybill = self._waybill(transaction, key, number, tuple(entry.item for entry in planned))
+        waybill = self._acknowledging.waybill(
+            transaction, key, number, tuple(entry.item for entry in planned)
+        )
         data = encode_waybill(waybill)
         signature = sign_waybill(data, key)
+        name = batch_name(number, self.link.randomness.token(8))
         batches.commit_batch(
             transaction,
             link,
             number,
-            batch_name(number, self.link.randomness.token(8)),
+            name,
             data,
             signature,
             batch_size(len(data), len(signature), [entry.item.size for entry in planned]),
@@ -319,6 +325,7 @@ class Offering:
         for entry in planned:
             if entry.row.kind is ItemKind.PACKET:
                 self._mark_offered(transaction, entry.row.reference, number)
+        return name
 
     def _blobs_of(self, transaction: Transaction, planned: list[_Planned]) -> list[tuple[str, int, bool]]:
         """Every blob once; it is put unless the neighbour has proved that it has it (C9)."""
@@ -338,80 +345,6 @@ class Offering:
         for destination in packets.destinations(transaction.connection, packet.id):
             if destination.link == self.link.name and destination.state is DestinationState.QUEUED:
                 packets.move(transaction, packet, destination, Event.OFFER, detail={"batch": number})
-
-    def _waybill(
-        self, transaction: Transaction, key: PrivateKey, number: int | None, items: tuple[WaybillItem, ...]
-    ) -> Waybill:
-        return Waybill(
-            speaks=SPEAKS,
-            from_node=self.link.node,
-            to_node=self.link.peer,
-            incarnation=self.link.incarnation,
-            number=number,
-            items=items,
-            acknowledgement=self._acknowledgement(transaction),
-            ledger_head=transaction.head,
-            events=transaction.head_id,
-            directory_epoch=self.link.trust.edition.epoch,
-            directory_version=self.link.trust.edition.version,
-            lacks=lacked_here(self.link),
-            sent_at=transaction.now,
-            key_id=key.key_id,
-        )
-
-    # acknowledging
-
-    def _acknowledgement(self, transaction: Transaction) -> Acknowledgement | None:
-        current = batches.acknowledgement(transaction.connection, self.link.name, self.link.peer)
-        if current is None:
-            return None
-        counter = transaction.next_number(f"ack-counter:{self.link.name}")
-        exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
-        if said := forks.what_to_say(transaction.connection, self.link.name):
-            # Of the next number: nothing is disposed of by it.
-            held = BatchException(current.through + 1, ExceptionKind.HELD, said)
-            exceptions = (*(each for each in exceptions if each.number != held.number), held)
-        return Acknowledgement(current.from_node, current.incarnation, current.through, counter, exceptions)
-
-    def _detailed(self, exception: BatchException) -> BatchException:
-        """``again N`` asks the neighbour to put blobs anew whose mailbox files were corrupt N times (C8)."""
-        corrupt = sum(map(self.landing.blobs.corrupt.times, exception.blobs))
-        if exception.kind is ExceptionKind.NEED and corrupt:
-            return BatchException(exception.number, exception.kind, f"again {corrupt}", exception.blobs)
-        return exception
-
-    def _news(self, current: Acknowledgement | None) -> tuple[object, ...]:
-        """What an acknowledgement would tell now, without counter and times.
-
-        The hour belongs to it: an idle link shows a sign of life every hour, with the clock of this node.
-        """
-        hour = int(self.link.clock.now().timestamp() // SIGN_OF_LIFE_SECONDS)
-        said = forks.what_to_say(self.link.ledger.read(), self.link.name)
-        # Under a new key as well: under one that ended nobody believes what it says.
-        key_id = self.link.link_key(self.link.clock.now()).key_id
-        always = (self.link.trust.edition, lacked_here(self.link), hour, said, key_id)
-        if current is None:
-            return ("nothing", *always)
-        exceptions = tuple(self._detailed(exception) for exception in current.exceptions)
-        return (current.incarnation, current.through, exceptions, *always)
-
-    def _acknowledge(self, current: Acknowledgement | None) -> bool:
-        """Put the bare acknowledgement when there is news, before anything larger needs room."""
-        news = self._news(current)
-        is_news = news != self._told or ACKNOWLEDGEMENT_NAME not in self._putting.there
-        if not is_news and not self._again.is_due(self.landing.lying):
-            return False
-        key = self.link.link_key(self.link.clock.now())
-        data = self.link.ledger.write(
-            lambda transaction: encode_waybill(self._waybill(transaction, key, None, ()))
-        )
-        source = BatchSource(self.link.spool, data, sign_waybill(data, key), (), ())
-        if not self._putting.put_beside(ACKNOWLEDGEMENT_NAME, source):
-            return False
-        self._told = news
-        if is_news:
-            self._again.note_news()
-        return True
 
     def _offer_published(self) -> bool:
         """The neighbour gets a newer directory, and the packs it asked for, before the batches (C24)."""

@@ -29,6 +29,8 @@ from packet_spec.waybill import decode_waybill
 
 # A refusal is all that a server says of an account's quota.
 _NO_ROOM: Final = (NoSpaceError, RemoteRefusedError)
+# Two seconds of the slowest line.
+_SMALL_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -110,6 +112,15 @@ class Putting:
                 self.trouble = error
                 break
         return self._put_batches(rows) or changed
+
+    def lacks(self, rows: Iterable[BatchRow]) -> bool:
+        """Something of these open batches, or of their blobs, is missing there."""
+        return any(row.name not in self.there for row in rows) or bool(self._late() or self.settling.again)
+
+    def put_small(self, rows: Sequence[BatchRow]) -> bool:
+        """Put the batches that can go at once, if they are a moment's work. True when there was news."""
+        ready = self._ready(rows)
+        return sum(row.size for row in ready) <= _SMALL_BYTES and self._put_batches(ready)
 
     def went_past(self, rows: Iterable[BatchRow]) -> int:
         """How many of these open batches lie there behind one that found no room."""

@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 
+from exchanged.acknowledging import BEHIND_SECONDS, HOLD_SECONDS
 from exchanged.errors import FileOperationError, NoSpaceError, TransportError
 from exchanged.folder_transport import FolderTransport
+from exchanged.landing import BATCHES_A_STEP
 from exchanged.ledger import batches
 from exchanged.ledger.questions_find import find
 from exchanged.ledger.questions_link import link_facts
 from exchanged.link_health import ACKNOWLEDGED_AT, CLOCK_AHEAD, HEARD_AT
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME
+from exchanged.station import NOW
 from exchanged.transport import Fetched, Listing
 from packet_spec.errors import ExchangeError
 from packet_spec.model import ItemKind
-from packet_spec.waybill_model import ExceptionKind
+from packet_spec.waybill_model import Acknowledgement, ExceptionKind
 from tests.support.network import POLICE, PROCURATORATE
-from tests.support.province import Province, answer, node, publish, rows
+from tests.support.province import Province, answer, link_to, node, publish, rows, station
 
 
 def test_c5_a_bad_batch_stays_named_though_its_file_is_gone(province: Province) -> None:
@@ -117,6 +120,67 @@ def test_c5_an_acknowledgement_of_one_size_and_time_stamp_with_the_last_is_read(
     province.network.clock.advance(5)
     province.run()
     assert rows(province, "SELECT state FROM destination") == [("handed-over",)]
+
+
+def told_by_file(province: Province) -> Acknowledgement:
+    """What the police reads in the file that is replaced in place."""
+    waybill = next(each for each in province.police.waybills() if each.number is None)
+    assert waybill.acknowledgement is not None
+    return waybill.acknowledgement
+
+
+def test_c5_progress_rides_on_the_receipts_and_the_file_follows(province: Province) -> None:
+    """An upload of its own, a ring and a look of the neighbour for each packet would tell the same."""
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    link = link_to(province, POLICE)
+    province.police.send(province.police.seal(province.request()))
+    delay = link.step()
+    assert delay is not None
+    assert delay <= HOLD_SECONDS
+    assert told_by_file(province).through == 1
+    station(province, "judge").step()
+    link.step()
+    assert told_by_file(province).through == 1
+    ridden = province.police.acknowledgement()
+    assert ridden is not None
+    assert ridden.through == 2
+    # For whoever cannot read the batch, or loses what it said.
+    province.network.clock.advance(BEHIND_SECONDS)
+    link.step()
+    assert told_by_file(province).through == 2
+
+
+def test_c5_progress_that_nothing_follows_is_told_in_a_moment(province: Province) -> None:
+    province.police.greet()
+    province.run()
+    link = link_to(province, POLICE)
+    for number in (1, 2):
+        province.police.send(province.police.seal(province.request()))
+        link.step()
+        assert told_by_file(province).through == number - 1
+        province.network.clock.advance(HOLD_SECONDS)
+        link.step()
+        assert told_by_file(province).through == number
+
+
+def test_c5_what_is_more_than_progress_is_told_at_once(province: Province) -> None:
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    province.police.put(b"torn" * 1000, number=2)
+    link_to(province, POLICE).step()
+    told = told_by_file(province)
+    assert [(one.number, one.kind) for one in told.exceptions] == [(2, ExceptionKind.BAD)]
+
+
+def test_c5_progress_does_not_wait_behind_what_takes_time(province: Province) -> None:
+    """On a slow line the next step may be minutes away, and the neighbour's mailbox needs the room."""
+    province.police.send(province.police.seal(province.request()))
+    province.run()
+    for _ in range(BATCHES_A_STEP + 1):
+        province.police.send(province.police.seal(province.request()))
+    assert link_to(province, POLICE).step() == NOW
+    assert told_by_file(province).through == 1 + BATCHES_A_STEP
 
 
 def test_c5_a_lost_acknowledgement_file_is_put_again(province: Province) -> None:

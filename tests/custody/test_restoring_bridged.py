@@ -74,6 +74,7 @@ def test_c6_c23_what_a_bridge_handed_over_and_nobody_delivered_comes_again(
     saved = world.snapshot(PROCURATORATE, tmp_path / "before")
     send(world)
     step_until(world, has(world, PROCURATORATE, _LANDED), POLICE, PROVINCE, NORTH, PROCURATORATE)
+    receiver.acknowledge()
     if is_in_the_backup:
         saved = world.snapshot(PROCURATORATE, tmp_path / "landed")
     receiver.die()
@@ -94,10 +95,13 @@ def test_c14_c23_what_turned_at_the_province_comes_down_again_to_a_restored_brid
     up = bridge.opened.links.name_of(PROVINCE)
     saved = world.snapshot(NORTH, tmp_path / "before")
     send(world)
-    step_until(world, has(world, NORTH, _PASSED_ON), POLICE, NORTH, PROVINCE)
+    step_until(world, has(world, PROVINCE, _LANDED), POLICE, NORTH, PROVINCE)
+    world.network.nodes[PROVINCE].acknowledge()
+    step_until(world, has(world, NORTH, _PASSED_ON), NORTH)
     if is_in_the_backup:
         saved = world.snapshot(NORTH, tmp_path / "way-up")
     step_until(world, has(world, NORTH, f"{_LANDED} AND link = '{up}'"), NORTH, PROVINCE)
+    bridge.acknowledge()
     bridge.die()
     step_until(world, has(world, PROVINCE, "SELECT 1 FROM destination WHERE state = 'handed-over'"), PROVINCE)
     world.restore(NORTH, saved)
@@ -132,6 +136,7 @@ def make_provincial(network: Network) -> None:
 def lose_at_the_receiver(world: World) -> str:
     """The receiver has landed it, and the node in between knows that."""
     step_until(world, has(world, PROCURATORATE, _LANDED), POLICE, NORTH, PROVINCE, NORTH, PROCURATORATE)
+    world.network.nodes[PROCURATORATE].acknowledge()
     world.network.nodes[PROCURATORATE].die()
     up = world.network.nodes[NORTH].opened.links.name_of(PROVINCE)
     step_until(world, lambda: (up, "done") in rows(world.network, NORTH, _CAME_BY), NORTH)
@@ -141,6 +146,7 @@ def lose_at_the_receiver(world: World) -> str:
 def lose_at_the_province(world: World) -> str:
     """The province has landed it, and the node in between knows that."""
     step_until(world, has(world, PROVINCE, _LANDED), POLICE, NORTH, PROVINCE)
+    world.network.nodes[PROVINCE].acknowledge()
     world.network.nodes[PROVINCE].die()
     step_until(world, has(world, NORTH, _PASSED_ON), NORTH)
     return PROVINCE

@@ -46,6 +46,7 @@ def test_c23_what_had_landed_unjudged_before_a_bridge_is_judged_after_a_restore(
         network.clock.advance(1.0)
         if rows(network, PROVINCE, "SELECT 1 FROM arrival WHERE kind = 'packet'"):
             break
+    province.acknowledge()
     province.die()
     for _ in range(3):
         network.nodes[NORTH].step()

@@ -17,6 +17,7 @@ from cli.lab.layout import Layout
 from cli.lab.plan import LabPlan, default_plan
 from exchanged.config import Config, LinkTransport, load_config
 from exchanged.durable import NO_CRASH, CrashPoints
+from exchanged.link import LinkStation
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool, WorkPool
 from exchanged.station import Station
@@ -78,6 +79,12 @@ class SimulatedNode:
         except ExchangeError as error:
             self.errors.append(error)
             return 0.0
+
+    def acknowledge(self) -> None:
+        """What has landed is told, and nothing of it judged: steps of its links, a moment after it landed."""
+        for station in self.stations:
+            if isinstance(station, LinkStation):
+                station.step()
 
     def die(self) -> None:
         """The process is gone: what it held open is let go, nothing is written."""
