@@ -67,15 +67,14 @@ class Acknowledging:
         """A small batch may be put before the file, and tell it."""
         return self._is_progress(self._news(current))
 
-    def put(self, current: Acknowledgement | None, *, rode: bool = False, may_wait: bool = False) -> bool:
-        """Put the file when it must tell more. True when there was news.
+    def note_ridden(self, current: Acknowledgement | None) -> None:
+        """A batch that tells it lies in the mailbox."""
+        self._rode = self._news(current)
 
-        ``rode``: a batch that tells ``current`` lies there. ``may_wait``: the next step is near.
-        """
+    def put(self, current: Acknowledgement | None, *, may_wait: bool = False) -> bool:
+        """Put the file when it must tell more. True when it was put. ``may_wait``: the next step is near."""
         news = self._news(current)
-        if rode:
-            self._rode = news
-        if (rode or may_wait) and self._waits(news):
+        if (may_wait or news == self._rode) and self._waits(news):
             return False
         is_news = news != self._told or ACKNOWLEDGEMENT_NAME not in self.putting.there
         if not is_news and not self._again.is_due(self.landing.lying):

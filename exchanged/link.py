@@ -72,12 +72,15 @@ class LinkStation:
         if forks.marks(self._link.ledger.read(), self._link.name):
             self._marked = True
             return self._tell()
-        if self._marked:
+        was_marked, self._marked = self._marked, False
+        if was_marked:
             self._landing.look_again()
-            self._marked = False
         trouble: TransportError | None = None
         more = False
         try:
+            if not (self._rings or was_marked):
+                # What comes alone need not wait for the look, which takes a far mailbox several round trips.
+                self._offering.hurry()
             listing = self._link.transport.list_names()
             try:
                 more = self._landing.step(listing)

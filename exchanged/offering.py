@@ -132,15 +132,31 @@ class Offering:
         changed = self._offer_published()
         current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
         composed, waits = self._compose(current)
-        rode = False
-        if composed and self._acknowledging.may_ride(current):
-            changed |= self._putting.put_small(self._open())
-            rode = not composed.isdisjoint(self._putting.there)
+        if composed:
+            changed |= self._ride(current, composed)
         may_wait = not is_busy and not self._putting.lacks(self._open())
-        changed |= self._acknowledging.put(current, rode=rode, may_wait=may_wait)
+        changed |= self._acknowledging.put(current, may_wait=may_wait)
         changed |= self._putting.put_open(self._open())
         due = [delay for delay in (waits, self._acknowledging.waits) if delay is not None]
         return changed, min(due, default=None)
+
+    def hurry(self) -> None:
+        """Put what is due before anybody has looked, where nothing else of ours is under way.
+
+        Only after a whole round: what lies in the mailbox may say that we were set back, and we may not know
+        what lies there of ours. Blobs, and whatever else is to be done, are left to the step that follows.
+        """
+        if self._looked_at is None or is_disabled_now(self.link) or self.has_open():
+            return
+        if not published_for(self.link).keys() <= self._putting.there:
+            # The directory goes before the batches (C24).
+            return
+        self._putting.begin()
+        self._expire()
+        current = batches.acknowledgement(self.link.ledger.read(), self.link.name, self.link.peer)
+        composed, _ = self._compose(current)
+        if composed:
+            self._ride(current, composed)
 
     def tell(self) -> bool:
         """Of a marked link: only the acknowledgement, which says so. True when there was news."""
@@ -177,6 +193,15 @@ class Offering:
             return
         self._putting.look()
         self._looked_at = now
+
+    def _ride(self, current: Acknowledgement | None, composed: set[str]) -> bool:
+        """Put what is small before the acknowledgement, which it bears. True when there was news."""
+        if not self._acknowledging.may_ride(current):
+            return False
+        changed = self._putting.put_small(self._open())
+        if not composed.isdisjoint(self._putting.there):
+            self._acknowledging.note_ridden(current)
+        return changed
 
     # composing
 
