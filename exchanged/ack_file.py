@@ -32,6 +32,10 @@ class AckFile:
             return file.identity == self._identity
         return self._is_final and (file.size, file.modified) == self._mark
 
+    def seems_read(self, file: MailboxFile) -> bool:
+        """Nothing new is to be expected in it, though it must be read: its mark is that of the last."""
+        return not file.identity and (file.size, file.modified) == self._mark
+
     def note_read(self, file: MailboxFile, digest: str, now: float) -> None:
         """What was in ``file``, named as it was listed before it was read, is recorded at ``now``."""
         self.digest, self._identity = digest, file.identity

@@ -34,7 +34,7 @@ from exchanged.routing import origin_of
 from exchanged.settling import Settling
 from exchanged.states import ArrivalState
 from exchanged.strange_numbers import StrangeNumbers
-from exchanged.transport import Listing
+from exchanged.transport import Listing, MailboxFile
 from packet_spec.authority import check_link_authority
 from packet_spec.errors import (
     AuthorityError,
@@ -102,7 +102,10 @@ class Landing:
         files = {file.name: file.size for file in listing.files}
         self._forget_absent(files)
         self._published.land({file.name: file for file in listing.files})
-        self._acknowledgement(listing)
+        bare = next((file for file in listing.files if file.name == ACKNOWLEDGEMENT_NAME), None)
+        if bare is not None and (self._ack.is_read(bare) or not self._ack.seems_read(bare)):
+            self._acknowledgement(bare)
+            bare = None
         names = self._new_batches(files)
         landed: list[_Landed] = []
         fetched: dict[str, tuple[int, int]] = {}
@@ -115,6 +118,9 @@ class Landing:
         except ExchangeError as error:
             trouble = error
         self._land_all(landed, fetched)
+        if bare is not None:
+            # Most likely the same as before: nothing that is new need wait for it.
+            self._acknowledgement(bare)
         self._strange.tell()
         self._complaints.sum_up()
         if trouble is not None:
@@ -190,17 +196,16 @@ class Landing:
         self._passed_over &= files.keys()
         self._needing.forget_absent(files)
 
-    def _acknowledgement(self, listing: Listing) -> None:
+    def _acknowledgement(self, file: MailboxFile) -> None:
         """The bare acknowledgement is replaced in place: read it unless it is certainly the same."""
         name = ACKNOWLEDGEMENT_NAME
-        found = [file for file in listing.files if file.name == name]
-        if not found or self._ack.is_read(found[0]):
+        if self._ack.is_read(file):
             return
         path = self.link.spool.new_path("acknowledgement")
         try:
             fetched = self.link.transport.fetch(name, path, limit_bytes=BATCH_BYTES)
             if fetched.digest == self._ack.digest:
-                self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
+                self._ack.note_read(file, fetched.digest, self.link.clock.monotonic())
                 return
             batch = read_batch(path, fetched.size, self.link.trust.key)
             self._require_neighbour(batch.waybill)
@@ -208,7 +213,7 @@ class Landing:
                 raise FormatError("the bare acknowledgement bears a number or items")
             self._require_open(batch.waybill)
             self.link.ledger.write(lambda transaction: self._heard(transaction, batch.waybill))
-            self._ack.note_read(found[0], fetched.digest, self.link.clock.monotonic())
+            self._ack.note_read(file, fetched.digest, self.link.clock.monotonic())
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
             # Another directory may make it good: it counts as unread, as after any other failure.
             self._complaints.tell(name, error)
@@ -378,9 +383,7 @@ class Landing:
         if forks.marks(transaction.connection, self.link.name):
             # An earlier one of this step showed it.
             return False
-        conflict = forks.conflict_of(
-            transaction, self.link.name, waybill, is_bare=waybill.number is None
-        )
+        conflict = forks.conflict_of(transaction, self.link.name, waybill, is_bare=waybill.number is None)
         if conflict is not None:
             forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,38 @@ def test_c5_an_acknowledgement_of_one_size_and_time_stamp_with_the_last_is_read(
     province.network.clock.advance(5)
     province.run()
     assert rows(province, "SELECT state FROM destination") == [("handed-over",)]
+
+
+def test_c5_an_acknowledgement_that_seems_the_same_is_read_behind_what_is_new(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet would wait for it on a mailbox that shows only size and time, as SFTP does."""
+    read: list[str] = []
+    listed, fetch = FolderTransport.list_names, FolderTransport.fetch
+
+    def listing(self: FolderTransport) -> Listing:
+        found = listed(self)
+        return replace(found, files=tuple(replace(each, identity="") for each in found.files))
+
+    def counted(self: FolderTransport, name: str, target: Path, *, limit_bytes: int) -> Fetched:
+        read.append(name)
+        return fetch(self, name, target, limit_bytes=limit_bytes)
+
+    monkeypatch.setattr(FolderTransport, "list_names", listing)
+    monkeypatch.setattr(FolderTransport, "fetch", counted)
+    link, police = link_to(province, POLICE), province.police
+    police.greet()
+    first = police.send(police.seal(province.request())).name
+    link.step()
+    second = police.send(police.seal(province.request())).name
+    link.step()
+    assert read == [ACKNOWLEDGEMENT_NAME, first, second, ACKNOWLEDGEMENT_NAME]
+    read.clear()
+    # Another one is news.
+    os.utime(police.mailbox / "up" / ACKNOWLEDGEMENT_NAME, (1.0, 1.0))
+    third = police.send(police.seal(province.request())).name
+    link.step()
+    assert read == [ACKNOWLEDGEMENT_NAME, third]
 
 
 def told_by_file(province: Province) -> Acknowledgement:
