@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from exchanged.errors import TransportError
 from exchanged.folder_transport import FolderTransport
+from exchanged.keys import load_key
 from exchanged.link import LinkStation
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME
 from exchanged.transport import Listing, Source
+from packet_spec.directory import encode_directory, sign_directory
 from tests.support.network import POLICE, PROCURATORATE, Network, small_plan
 
 LOOK = "look"
@@ -65,7 +68,7 @@ def step_of_link(network: Network, done: list[str]) -> list[str]:
     for station in node.stations:
         if isinstance(station, LinkStation):
             station.step()
-    return [LOOK if what == LOOK else "batch" for what in done if what != ACKNOWLEDGEMENT_NAME]
+    return ["batch" if what.endswith(".batch") else what for what in done if what != ACKNOWLEDGEMENT_NAME]
 
 
 def drop(network: Network, name: str) -> None:
@@ -114,3 +117,11 @@ def test_c4_after_a_failure_the_look_comes_first(
         step_of_link(network, done)
     monkeypatch.setattr(FolderTransport, "put", put)
     assert step_of_link(network, done) == [LOOK, "batch"]
+
+
+def test_c24_a_newer_directory_goes_before_the_packet(network: Network, done: list[str]) -> None:
+    node = network.nodes[POLICE].opened
+    newer = replace(node.trust.directory, version=2)
+    assert node.trust.offer(sign_directory(encode_directory(newer), [load_key(network.layout.root_key)]))
+    drop(network, "first")
+    assert step_of_link(network, done) == [LOOK, "directory-2.xml", "batch"]
