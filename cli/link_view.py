@@ -21,16 +21,12 @@ from exchanged.config import Config, LinkConfig, LinkSide, LinkTransport
 from exchanged.ledger.questions_link import LinkFacts, link_facts
 from exchanged.link_health import (
     ACKNOWLEDGED_AT,
-    DISABLED_SINCE,
-    DOWN_FAULT,
-    DOWN_REASON,
-    DOWN_SINCE,
     HEARD_AT,
-    PAUSED,
     Fault,
 )
 from exchanged.lock import is_held
 from exchanged.places import LOCK_FILE
+from exchanged.standstill import StopKind, stop_of
 
 if TYPE_CHECKING:
     from cli.node_view import NodeView
@@ -66,6 +62,14 @@ class LinkState(StrEnum):
     DISABLED = "disabled"
     NEW = "new"
     """Nothing was ever heard from the neighbour."""
+
+
+_STATES: Final = {
+    StopKind.HELD: LinkState.HELD,
+    StopKind.PAUSED: LinkState.PAUSED,
+    StopKind.DISABLED: LinkState.DISABLED,
+    StopKind.DOWN: LinkState.DOWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,34 +172,12 @@ def ago(at: datetime | None, now: datetime) -> str:
 def _state(
     facts: LinkFacts, side: LinkSide, now: datetime
 ) -> tuple[LinkState, datetime | None, str, Fault | None]:
-    memory = facts.memory
-    if (held := _held(facts)) is not None:
-        return LinkState.HELD, *held
-    if memory.get(PAUSED):
-        return LinkState.PAUSED, None, memory[PAUSED], None
-    since = facts.at(DISABLED_SINCE)
-    if since is not None:
-        return LinkState.DISABLED, since, "disabled in the directory", None
-    since = facts.at(DOWN_SINCE)
-    if since is not None:
-        return LinkState.DOWN, since, memory.get(DOWN_REASON, ""), Fault(memory.get(DOWN_FAULT) or Fault.OURS)
+    stop = stop_of(facts.name, facts.memory)
+    if stop is not None:
+        return _STATES[stop.kind], stop.since, stop.reason, stop.fault
     offered = facts.counts.oldest_offered_at
     if offered is not None and now - offered > SILENT_AFTER:
         # The dialling side put it there, so the way is good; the serving side cannot tell who is away.
         fault = Fault.THEIRS if side is LinkSide.DIAL else None
         return LinkState.SILENT, offered, "not-acknowledged", fault
-    return (LinkState.UP if memory.get(HEARD_AT) else LinkState.NEW), None, "", None
-
-
-def _held(facts: LinkFacts) -> tuple[datetime | None, str, Fault] | None:
-    """Since when, why and by whose fault the link is held; None where it is not."""
-    memory = facts.memory
-    if memory.get(forks.SET_BACK):
-        return facts.at(forks.SET_BACK), forks.SET_BACK, Fault.OURS
-    if memory.get(forks.FORKED):
-        return facts.at(forks.FORKED_SINCE), memory[forks.FORKED], Fault.THEIRS
-    if memory.get(forks.CLOSED_SINCE):
-        return facts.at(forks.CLOSED_SINCE), forks.CLOSED, Fault.OURS
-    if memory.get(forks.ACCUSED):
-        return None, forks.ACCUSED, Fault.OURS
-    return None
+    return (LinkState.UP if facts.memory.get(HEARD_AT) else LinkState.NEW), None, "", None

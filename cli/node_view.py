@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from packet_spec.identity import PacketKey, is_agency_code
 if TYPE_CHECKING:
     from exchanged.config import Config, LinkConfig
     from exchanged.ledger import Connection
+    from exchanged.standstill import Stop
     from exchanged.trace_values import Viewpoint
     from packet_spec.model import Directory
 
@@ -62,7 +63,13 @@ class NodeView:
         from exchanged.trace_values import Viewpoint  # noqa: PLC0415 - help must not wait for libraries
 
         peers = {link.name: link.peer for link in self.config.links}
-        return Viewpoint(self.config.node.code, peers, self.directory())
+        return Viewpoint(self.config.node.code, peers, self.directory(), self.stops(peers))
+
+    def stops(self, links: Collection[str]) -> dict[str, Stop]:
+        """Those of ``links`` that stand still, and why."""
+        from exchanged.standstill import stops  # noqa: PLC0415 - likewise
+
+        return stops(self.connection, links, {link.name for link in self.config.links})
 
 
 class AmbiguousIdError(click.UsageError):

@@ -9,6 +9,7 @@ from typing import Final
 from cli.locale import _, told
 from cli.node_view import shown_key
 from cli.render import age, fields, local_time, table, word
+from cli.standstill_text import stop_words
 from exchanged.ledger.questions import EventRow, PacketFacts, WaitingArrival
 from exchanged.ledger.questions_list import ListedPacket
 from exchanged.ledger.rows import PacketRow, ReceiptRow
@@ -115,6 +116,8 @@ def _way(way: Way) -> str:
         said,
         f"  {_('because')}: {_(_KNOWN_BY[holder.because])}",
     ]
+    if holder.stop is not None:
+        lines.append(f"  {_('stands still')}: {stop_words(holder.stop)}")
     if holder.unknown_beyond:
         beyond = _("unknown beyond {node}: nothing has come back from there yet")
         lines.append("  " + beyond.format(node=holder.unknown_beyond))

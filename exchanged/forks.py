@@ -20,6 +20,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from exchanged import link_health
 from exchanged.hourly import is_within_hour
 from exchanged.ledger import Connection, Transaction, batches, spoken
 from exchanged.ledger.spoken import Spoken
@@ -29,20 +30,20 @@ from packet_spec.identity import sha256_hex
 from packet_spec.waybill import encode_waybill
 from packet_spec.waybill_model import Acknowledgement, ExceptionKind, Waybill
 
-FORKED: Final = "forked"
+FORKED: Final = link_health.FORKED
 """Name of the mark: the neighbour contradicts itself.
 
 Its value is a ``Conflict``, empty while there is none.
 """
-FORKED_SINCE: Final = "forked-since"
+FORKED_SINCE: Final = link_health.FORKED_SINCE
 FORKED_IN: Final = "forked-incarnation"
-SET_BACK: Final = "set-back"
+SET_BACK: Final = link_health.SET_BACK
 """Name of the mark: this node was set back, as the neighbour's acknowledgement shows."""
-CLOSED: Final = "incarnation-closed"
+CLOSED: Final = link_health.CLOSED
 """Why a link is held whose neighbour speaks in an incarnation that an operator here has closed."""
-CLOSED_SINCE: Final = "closed-speaks-since"
+CLOSED_SINCE: Final = link_health.CLOSED_SINCE
 """Since when its acknowledgement, which says who speaks now, is of a closed incarnation; else empty."""
-ACCUSED: Final = "accused"
+ACCUSED: Final = link_health.ACCUSED
 """Name of the mark: the neighbour says that it saw two nodes under our name.
 
 Its value is its ``Conflict``.

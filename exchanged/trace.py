@@ -23,6 +23,7 @@ from exchanged.acts.values import Outcome
 from exchanged.ledger.questions import EventRow, HopRow, PacketFacts
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.routing import RouteKind, route_to_node
+from exchanged.standstill import Stop, StopKind
 from exchanged.states import RETRYABLE_DESTINATIONS, DestinationState, Event, PacketState
 from exchanged.trace_arrivals import ways_of_arrivals
 from exchanged.trace_values import (
@@ -49,6 +50,8 @@ _OPEN_HERE: Final = {
     DestinationState.ARRIVED: Because.BEING_DELIVERED,
     DestinationState.DELIVERING: Because.BEING_DELIVERED,
 }
+_TO_A_LINK: Final = frozenset({DestinationState.QUEUED, DestinationState.OFFERED})
+_PUT_OFF: Final = "delivery-waiting"
 _STEP_OF_EVENT: Final = {
     Event.OFFER.value: StepKind.OFFERED,
     Event.BATCH_BAD.value: StepKind.BATCH_BAD,
@@ -214,7 +217,7 @@ class _Told:
         here, packet = self.viewpoint.node, self.packet
         because = _OPEN_HERE.get(row.state)
         if because is not None and packet.bytes_at is not None:
-            return Holder(here, packet.landed_at, Holding.HERE, because)
+            return Holder(here, packet.landed_at, Holding.HERE, because, stop=self._stop(row))
         if because is not None:
             # Told of after a restore: whoever sealed it keeps its bytes until it is final (C23).
             return _last_known(self.viewpoint.node_of(packet.key.sender), row.since, Because.REMEMBERED)
@@ -224,6 +227,15 @@ class _Told:
             return Holder(here, row.since, Holding.INBOX, Because.PLACED_HERE)
         told = Because.ACKNOWLEDGED if self._remembered_at() is None else Because.REMEMBERED
         return _last_known(self.viewpoint.peer(row.link), row.since, told)
+
+    def _stop(self, row: DestinationRow) -> Stop | None:
+        """What keeps it here."""
+        if row.state in _TO_A_LINK:
+            return self.viewpoint.stop(row.link)
+        put_off = [event for event in self.events if event.kind == _PUT_OFF]
+        if row.state is DestinationState.ON_HOLD or not put_off:
+            return None
+        return Stop(StopKind.DELIVERY, reason=str(put_off[-1].detail.get("reason", "")))
 
     def _follow_notes(self, position: _Position, row: DestinationRow) -> None:
         """From neighbour to neighbour along the notes of this recipient's branch.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from exchanged.routing import route_to_node
+from exchanged.standstill import Stop, StopKind
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory
 
@@ -99,7 +100,8 @@ class Step:
 class Holder:
     """Who holds the packet now, since when, and how that is known.
 
-    ``unknown_beyond`` is the node behind which nothing is known, empty where all is known.
+    ``unknown_beyond`` is the node behind which nothing is known, empty where all is known. ``stop`` is why it
+    does not go on from this node, where something keeps it.
     """
 
     node: str
@@ -107,6 +109,7 @@ class Holder:
     holding: Holding
     because: Because
     unknown_beyond: str = ""
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +138,21 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Viewpoint:
-    """The node that is asked: its code, its links' peers, and the directory in force if there is one."""
+    """The node that is asked: its code, its links' peers, and the directory in force if there is one.
+
+    ``stops`` are the links that stand still.
+    """
 
     node: str
     peers: Mapping[str, str]
     directory: Directory | None = None
+    stops: Mapping[str, Stop] = field(default_factory=dict)
+
+    def stop(self, link: str) -> Stop | None:
+        """Why nothing goes over ``link``; None where it goes, or there is none."""
+        if not link:
+            return None
+        return self.stops.get(link) if link in self.peers else Stop(StopKind.GONE, link)
 
     def peer(self, link: str) -> str:
         """The node at the other end of ``link``; the link's own name where it is no longer configured."""

@@ -10,12 +10,15 @@ import click
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import Settings, as_called, json_option
 from cli.locale import _, told
-from cli.node_view import find_link
+from cli.node_view import find_link, open_view
 from cli.render import printable, say, say_json, table
+from packet_spec.errors import ExchangeError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from exchanged.config import LinkConfig
     from exchanged.link_probe import ProbeStep
-    from packet_spec.errors import ExchangeError
 
 # The words are looked up in the operator's language when they are shown.
 _TO_ACT = {
@@ -33,7 +36,8 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
     """Try a link now, step by step: resolve, connect, host key, login, list, bell, free space.
 
     Of a folder link: folders, owners, modes. Nothing is put, taken or changed, and the daemon's own
-    connection goes on. Run it as the daemon's user. Exit code 0: it works; 2, 3 or 5: it does not.
+    connection goes on. Run it as the daemon's user. Exit code 0: it works; 1: it would, but this node
+    lets it stand still (paused, held, disabled); 2, 3 or 5: it does not.
 
     \b
     Example:
@@ -57,13 +61,32 @@ def link_test(settings: Settings, name: str, *, as_json: bool) -> int:
         return login_seeds(config, directory, clock.now()) if link.key is not None else ()
 
     steps = probe(link, clock, listed, logins)
+    error, stands_still = _error_of(steps), _standstill(settings, link, clock.now())
     if as_json:
-        works = _error_of(steps) is None
-        say_json({"link": link.name, "works": works, "steps": [_plain(step) for step in steps]})
+        said = {"link": link.name, "works": error is None, "steps": [_plain(step) for step in steps]}
+        say_json(said | {"stands_still": stands_still})
     else:
         _tell(steps, settings.config_path)
-    error = _error_of(steps)
-    return ExitCode.DONE if error is None else exit_code_of(error)
+        if stands_still:
+            words = _("nothing goes over it now: {state}").format(state=stands_still)
+            say("\n" + printable(as_called(words, settings.config_path)))
+    if error is not None:
+        return exit_code_of(error)
+    return ExitCode.FINDINGS if stands_still else ExitCode.DONE
+
+
+def _standstill(settings: Settings, link: LinkConfig, now: datetime) -> str:
+    """Why this node lets the link stand still, whatever the way is like; empty where it does not."""
+    from cli.link_view import LinkState, link_view, state_words
+
+    try:
+        with open_view(settings) as view:
+            found = link_view(view, link, now)
+    except ExchangeError:
+        # A ledger that cannot be asked is no matter of the way; node status speaks of it.
+        return ""
+    stops = {LinkState.HELD, LinkState.PAUSED, LinkState.DISABLED}
+    return state_words(found, now) if found.state in stops else ""
 
 
 def _error_of(steps: tuple[ProbeStep, ...]) -> ExchangeError | None:

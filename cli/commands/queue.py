@@ -13,9 +13,11 @@ from cli.node_view import NodeView, agency_option, open_view, shown_key
 from cli.render import age, say, say_json, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from exchanged.ledger.questions_queue import AgedCount, QueueEntry
+    from exchanged.standstill import Stop
 
 
 @click.group(
@@ -95,6 +97,8 @@ def list_(
         found = waiting(view.connection, QueueFilter(recipient, state, link or "", limit))
         if link is not None and not found:
             _require_link(view, link)
+        stopped = view.stops({entry.link for entry in found if _is_bound_for_a_link(entry)} - {""})
+    found = tuple(_with_reason(entry, stopped) for entry in found)
     if as_json:
         say_json({"at": now, "waiting": found})
         return
@@ -102,7 +106,19 @@ def list_(
         say(_("nothing waits"))
         return
     headers = (_("age"), _("what"), _("which"), _("to"), _("state"), _("why"))
-    say(table(headers, [_line(entry, now) for entry in found]))
+    say(table(headers, [_line(entry, now, stopped) for entry in found]))
+
+
+def _is_bound_for_a_link(entry: QueueEntry) -> bool:
+    """It leaves this node by its link: a packet that is no neighbour's yet, or a batch."""
+    return entry.kind.value == "batch" or entry.state in {"queued", "offered"}
+
+
+def _with_reason(entry: QueueEntry, stopped: Mapping[str, Stop]) -> QueueEntry:
+    """A packet waits for its link where that stands still."""
+    if entry.reason or not _is_bound_for_a_link(entry) or (stop := stopped.get(entry.link)) is None:
+        return entry
+    return replace(entry, reason=stop.kind.value, detail=stop.reason)
 
 
 def _require_known(state: str) -> None:
@@ -143,11 +159,16 @@ def _counted(row: AgedCount, now: datetime) -> tuple[object, ...]:
     return row.name, *counts, row.total, age((now - row.oldest_at).total_seconds())
 
 
-def _line(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
-    why = [entry.reason] if entry.reason else []
+def _line(entry: QueueEntry, now: datetime, stopped: Mapping[str, Stop]) -> tuple[object, ...]:
+    from cli.standstill_text import stop_words
+
+    stop = stopped.get(entry.link) if _is_bound_for_a_link(entry) else None
+    why = [entry.reason] if entry.reason and (stop is None or entry.reason != stop.kind.value) else []
     if entry.missing:
         why.append(_("missing: {names}").format(names=", ".join(entry.missing)))
-    if entry.link:
+    if stop is not None:
+        why.append(stop_words(stop))
+    elif entry.link:
         why.append(_("link {name}").format(name=entry.link))
     if entry.retry_at is not None:
         why.append(_("again in {time}").format(time=age((entry.retry_at - now).total_seconds())))

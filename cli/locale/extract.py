@@ -59,7 +59,7 @@ _UNSHOWN: Final = frozenset(
         *("Level", "DocumentFormat", "ExitCode", "DropEncoding", "DropFormat"),
         *("NoticeLevel", "Obstacle", "SubjectKind", "Scope", "Field", "Fault", "Purpose", "NameKind"),
         *("Removed", "EntryKind", "HeadState", "CheckedScope", "_Encrypt", "Conflict", "Why"),
-        *("Proven", "State"),
+        *("Proven", "State", "StopKind"),
     }
 )
 # Words that reach a table as values, from where no reader of source can follow them.

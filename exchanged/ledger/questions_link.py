@@ -6,6 +6,7 @@ Read-only, by indexes. What the engine remembers of a link is written by ``excha
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -81,6 +82,21 @@ def _facts(connection: sqlite3.Connection, link: str, limit: int) -> LinkFacts:
     incarnation, through = (stream["incarnation"], stream["through"]) if stream else ("", 0)
     exceptions = (*_asked_of_us(connection, link, limit), *_told(connection, link, incarnation, limit))
     return LinkFacts(link, memory, link_counts(connection, link), incarnation, through, exceptions)
+
+
+def link_memories(
+    connection: sqlite3.Connection, links: Collection[str], names: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """What is remembered under ``names`` of each of ``links``, where that is anything: one question."""
+    holes = [", ".join("?" * len(each)) for each in (links, names)]
+    rows = connection.execute(
+        f"SELECT link, name, value FROM link_memory WHERE link IN ({holes[0]}) AND name IN ({holes[1]})",  # noqa: S608
+        (*links, *names),
+    )
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        found.setdefault(row["link"], {})[row["name"]] = row["value"]
+    return found
 
 
 def link_counts(connection: sqlite3.Connection, link: str) -> LinkCounts:

@@ -39,6 +39,13 @@ OPEN_IN_ORDER: Final = (
 OPEN_DESTINATIONS: Final = frozenset(OPEN_IN_ORDER)
 OPEN_SQL: Final = f"({', '.join(repr(state.value) for state in OPEN_IN_ORDER)})"
 
+DELIVERY_REASON: Final = (
+    "SELECT detail FROM event WHERE packet_id <> '' AND event.packet_id = packet.packet_id"
+    " AND event.sender = packet.sender AND kind = 'delivery-waiting' AND at >= packet.landed_at"
+    " ORDER BY id DESC LIMIT 1"
+)
+"""Why the delivery of the packet at hand was put off last, as the detail of an event; since it landed."""
+
 # Words that no destination knows; the word refused is known to both.
 _OF_PACKETS_ONLY: Final = frozenset({PacketState.ACTIVE.value, PacketState.DONE.value})
 

@@ -19,9 +19,10 @@ from enum import StrEnum
 from itertools import chain, pairwise
 from typing import Final
 
-from exchanged.ledger.questions_list import OPEN_IN_ORDER, OPEN_SQL
+from exchanged.ledger.questions_list import DELIVERY_REASON, OPEN_IN_ORDER, OPEN_SQL
 from exchanged.ledger.snapshot import snapshot
 from exchanged.ledger.times import moment, stamp
+from exchanged.states import DestinationState
 from packet_spec.names import escape_for_display
 
 AGE_LIMITS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
@@ -40,6 +41,8 @@ _OF_DROPS: Final = ("seen_at", f'"drop" WHERE {_UNTAKEN} AND state = ?')
 _OF_BATCHES: Final = ("created_at", f"batch_out WHERE {_UNACKNOWLEDGED} AND link = ?")
 # After every time stamp.
 _NEVER: Final = "~"
+
+_HERE: Final = frozenset({DestinationState.ARRIVED, DestinationState.DELIVERING})
 
 OTHER_STATES: Final = frozenset(
     {"landed", "needing", "held", "quarantined", "seen", "incomplete", "committed"}
@@ -83,7 +86,8 @@ class QueueEntry:
     """One thing that waits. ``subject`` is a packet (SENDER/ID), the name of a drop as shown, or a batch.
 
     ``item`` is what the thing itself is: packet, receipt, hop, drop or batch. ``reason`` says why it waits,
-    where something does; ``missing`` are blobs, or files that a drop lists.
+    where something does, and ``detail`` what the reason leaves open; ``missing`` are blobs, or files that a
+    drop lists.
     """
 
     kind: WaitingKind
@@ -95,6 +99,7 @@ class QueueEntry:
     recipient: str = ""
     link: str = ""
     reason: str = ""
+    detail: str = ""
     missing: tuple[str, ...] = ()
     retry_at: datetime | None = None
 
@@ -226,8 +231,9 @@ def _packets(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
     for state in OPEN_IN_ORDER:
         if wanted.state not in ("", state.value):
             continue
+        reason = DELIVERY_REASON if state in _HERE else "NULL"
         rows = connection.execute(
-            "SELECT destination.*, packet.sender, packet.packet_id FROM destination"  # noqa: S608
+            f"SELECT destination.*, packet.sender, packet.packet_id, ({reason}) AS reason FROM destination"  # noqa: S608
             " CROSS JOIN packet ON packet.id = destination.packet"
             f" WHERE destination.state = ?{narrowed} ORDER BY came_at LIMIT ?",
             (state.value, *values, wanted.limit),
@@ -242,6 +248,7 @@ def _packets(connection: sqlite3.Connection, wanted: QueueFilter) -> Iterator[Qu
                 subject=f"{row['sender']}/{row['packet_id']}",
                 recipient=row["recipient"],
                 link=row["link"],
+                reason=str(json.loads(row["reason"])["reason"]) if row["reason"] else "",
             )
 
 

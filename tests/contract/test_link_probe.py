@@ -13,8 +13,10 @@ from cli.main import main
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import LinkConfig, LinkSide, LinkTransport, load_config
 from exchanged.keys import generate_ssh_key
+from exchanged.ledger import batches
 from exchanged.link_probe import ProbeStep, probe
 from tests.support.asking import make_node
+from tests.support.books import Books
 from tests.support.sftp_server import SftpServer, make_mailbox
 
 pytestmark = pytest.mark.process
@@ -88,6 +90,10 @@ def test_a_folder_link_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert names == ["folder", "list-up", "list-down", "bell"]
     assert main(["--config", str(config), "link", "test", "province"]) == 0
     assert "list-down" in capsys.readouterr().out
+    with Books(tmp_path / "data") as books:
+        books.write(lambda tx: batches.remember(tx, "province", "paused", "the line is laid anew"))
+    assert main(["--config", str(config), "link", "test", "province"]) == 1
+    assert capsys.readouterr().out.endswith("nothing goes over it now: paused: the line is laid anew\n")
     (tmp_path / "mailbox" / "down").rmdir()
     assert main(["--config", str(config), "link", "test", "province", "--json"]) == 3
     failed = json.loads(capsys.readouterr().out)["steps"][-1]

@@ -16,9 +16,18 @@ from exchanged.acts.subjects import by_filter
 from exchanged.acts.values import QUEUE_ACTS, Act, Filter
 from exchanged.clock import SystemClock
 from exchanged.errors import LoginRefusedError
-from exchanged.ledger import batches, questions_event, questions_find, questions_link, questions_node
+from exchanged.ledger import (
+    batches,
+    questions_event,
+    questions_find,
+    questions_link,
+    questions_node,
+    questions_queue,
+)
 from exchanged.ledger.questions_event import ChainEvent, EventFilter
+from exchanged.ledger.questions_queue import QueueFilter
 from exchanged.link_health import LinkHealth
+from exchanged.standstill import stops
 from exchanged.states import TRANSITIONS, Event
 from packet_spec.identity import PacketKey
 from tests.support.asking import Operator, make_node, operator
@@ -266,6 +275,8 @@ def test_an_event_without_words_or_particulars_hides_nothing() -> None:
         lambda connection: questions_find.find(connection, packet_id(1)),
         questions_node.node_facts,
         lambda connection: questions_link.link_facts(connection, LINK),
+        lambda connection: stops(connection, {LINK, "north"}, {LINK}),
+        lambda connection: questions_queue.waiting(connection, QueueFilter(state="arrived")),
         *(
             lambda connection, wanted=wanted: questions_event.list_events(connection, wanted)
             for wanted in (

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from exchanged.clock import SystemClock
-from exchanged.states import Event
+from exchanged.ledger import batches
+from exchanged.ledger.times import stamp
+from exchanged.states import DestinationState, Event
 from packet_spec.identity import PacketKey
 from tests.support.asking import Operator, make_node, operator
-from tests.support.books import Books, packet_id
+from tests.support.books import LINK, Books, packet_id
 from tests.support.clock import FakeClock
 from tests.support.documents import COURT, POLICE, PROCURATORATE
 
@@ -67,6 +69,57 @@ def test_the_list_says_what_waits_and_why(desk: Operator) -> None:
     assert [entry["kind"] for entry in said] == ["packet", "packet", "drop", "arrival", "batch", "packet"]
     assert said[0]["subject"] == f"{POLICE}/{packet_id(1)}"
     assert said[2]["missing"] == ["起诉意见书.pdf", "视听资料.mp4"]
+
+
+def test_the_list_and_the_trace_say_why_a_packet_does_not_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = operator(make_node(tmp_path), capsys)
+    with Books(tmp_path / "data", FakeClock(SystemClock().now() - timedelta(hours=2))) as books:
+        books.packet(1)
+        books.packet(2, link="north")
+        arrived = books.packet(3, sender=COURT, own=False, state=DestinationState.ARRIVED, link="")
+        detail = {"reason": "decryption-key-missing", "state": "arrived"}
+        books.write(lambda tx: tx.event("delivery-waiting", arrived, recipient=POLICE, detail=detail))
+
+        def remember(**memory: str) -> None:
+            for name, value in memory.items():
+                books.write(lambda tx, name=name, value=value: batches.remember(tx, LINK, name, value))
+
+        def reasons() -> dict[str, tuple[str, str]]:
+            waiting = desk.json("queue", "list")["waiting"]
+            return {entry["subject"][-36:]: (entry["reason"], entry["detail"]) for entry in waiting}
+
+        def because() -> str:
+            text = desk.text("packet", "trace", packet_id(1))
+            return text.partition("stands still: ")[2].partition("\n")[0]
+
+        assert reasons() == {
+            packet_id(1): ("", ""),
+            packet_id(2): ("link-not-configured", ""),
+            packet_id(3): ("decryption-key-missing", ""),
+        }
+        assert because() == ""
+        for kind, detail_of_it, said, memory in (
+            ("link-down", "login-refused", f"link {LINK} is down: login-refused",
+             {"down-since": stamp(books.clock.now()), "down-reason": "login-refused", "down-fault": "ours"}),
+            ("link-disabled", "disabled in the directory", f"link {LINK} is disabled in the directory",
+             {"disabled-since": stamp(books.clock.now())}),
+            ("link-paused", "the line is laid anew", f"link {LINK} is paused: the line is laid anew",
+             {"paused": "the line is laid anew"}),
+            ("link-held", "batch-number-used-twice", f"link {LINK} is held",
+             {"forked": "batch-number-used-twice", "forked-since": stamp(books.clock.now())}),
+        ):  # fmt: skip
+            remember(**memory)
+            assert reasons()[packet_id(1)] == (kind, detail_of_it)
+            assert because() == said
+            assert said in " ".join(desk.table("queue", "list").split())
+        assert "stands still: link north is not in the configuration any more" in desk.text(
+            "packet", "trace", packet_id(2)
+        )
+        assert "stands still: its delivery waits: decryption-key-missing" in desk.text(
+            "packet", "trace", packet_id(3)
+        )
 
 
 def test_the_list_is_narrowed(desk: Operator) -> None:

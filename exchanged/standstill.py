@@ -1,0 +1,96 @@
+"""Why what this node holds does not go on: what the ledger remembers of a link that stands still.
+
+Guarantees: the order of the reasons is that in which a person has to see to them; one question tells of all
+links asked about, by the ledger's own index. Leaves to others: how a link is that goes (``cli.link_view``),
+and words. Known limit: without a running daemon it is as the daemon left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from exchanged.ledger.questions_link import link_memories
+from exchanged.ledger.times import moment
+from exchanged.link_health import (
+    ACCUSED,
+    CLOSED,
+    CLOSED_SINCE,
+    DISABLED_SINCE,
+    DOWN_FAULT,
+    DOWN_REASON,
+    DOWN_SINCE,
+    FORKED,
+    FORKED_SINCE,
+    PAUSED,
+    SET_BACK,
+    Fault,
+)
+
+if TYPE_CHECKING:
+    from exchanged.ledger import Connection
+
+_NAMES: Final = (
+    SET_BACK, FORKED, FORKED_SINCE, CLOSED_SINCE, ACCUSED, PAUSED, DISABLED_SINCE, DOWN_SINCE, DOWN_REASON,
+    DOWN_FAULT,
+)  # fmt: skip
+
+
+class StopKind(StrEnum):
+    """What it waits for."""
+
+    HELD = "link-held"
+    """Two nodes speak under one name, the neighbour's or our own."""
+    PAUSED = "link-paused"
+    DISABLED = "link-disabled"
+    DOWN = "link-down"
+    GONE = "link-not-configured"
+    DELIVERY = "delivery-waits"
+    """It is here and cannot be put into the inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why it does not go on. ``link`` is empty where none is to blame, ``fault`` None where nobody is."""
+
+    kind: StopKind
+    link: str = ""
+    reason: str = ""
+    since: datetime | None = None
+    fault: Fault | None = None
+
+
+def stops(connection: Connection, links: Collection[str], configured: Collection[str]) -> dict[str, Stop]:
+    """Those of ``links`` that stand still, and why; ``configured`` are the names in the configuration."""
+    memories = link_memories(connection, links, _NAMES)
+    found = ((link, stop_of(link, memories.get(link, {}), configured)) for link in links)
+    return {link: stop for link, stop in found if stop is not None}
+
+
+def stop_of(link: str, memory: Mapping[str, str], configured: Iterable[str] | None = None) -> Stop | None:
+    """Why one link stands still, by what is remembered of it; None where it goes."""
+
+    def at(name: str) -> datetime | None:
+        return moment(memory[name]) if memory.get(name) else None
+
+    if configured is not None and link not in configured:
+        return Stop(StopKind.GONE, link)
+    if memory.get(SET_BACK):
+        return Stop(StopKind.HELD, link, SET_BACK, at(SET_BACK), Fault.OURS)
+    if memory.get(FORKED):
+        return Stop(StopKind.HELD, link, memory[FORKED], at(FORKED_SINCE), Fault.THEIRS)
+    if memory.get(CLOSED_SINCE):
+        return Stop(StopKind.HELD, link, CLOSED, at(CLOSED_SINCE), Fault.OURS)
+    if memory.get(ACCUSED):
+        return Stop(StopKind.HELD, link, ACCUSED, None, Fault.OURS)
+    if memory.get(PAUSED):
+        return Stop(StopKind.PAUSED, link, memory[PAUSED])
+    if memory.get(DISABLED_SINCE):
+        return Stop(StopKind.DISABLED, link, "disabled in the directory", at(DISABLED_SINCE))
+    if memory.get(DOWN_SINCE):
+        fault = Fault(memory.get(DOWN_FAULT) or Fault.OURS)
+        return Stop(StopKind.DOWN, link, memory.get(DOWN_REASON, ""), at(DOWN_SINCE), fault)
+    return None
