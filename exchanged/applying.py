@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exchanged.concerning import check_hop, check_new_receipt_here, check_receipt
+from exchanged.concerning import check_hop, check_new_hop_here, check_new_receipt_here, check_receipt
 from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import (
     Transaction,
@@ -102,12 +102,13 @@ class Applying:
     def _hop(self, transaction: Transaction, row: ArrivalRow, document: bytes) -> None:
         hop, key_id = open_hop(document, self.trust.key)
         _require_same(row.key, hop.key)
-        check_hop_authority(self.trust.directory, hop, key_id)
+        check_hop_authority(self.trust.directory, hop, key_id, transaction.now)
         number = statements.record_hop(transaction, hop, document)
         if number is None:
             arrivals.finish(transaction, row, Event.REPEAT)
             return
         check_hop(transaction, self.trust.directory, self.node, self.statements.peer_of(row.link), hop)
+        check_new_hop_here(transaction, self.trust.directory, hop, key_id, row.link)
         self.statements.send_to_agency(transaction, ItemKind.HOP, number, hop.key.sender, came_by=row.link)
         arrivals.finish(transaction, row, Event.ADMIT)
 

@@ -5,13 +5,13 @@ agency fill the ledger and the queue of any other with true signatures about pac
 
 Guarantees: a hop note comes by the road of the node that speaks, a receipt by that or by the road of the node
 that admits the packet and passed it on. Of a packet that is known here nobody speaks who has nothing to do
-with it, or before it was. A new receipt of somebody who is disabled, or by a key that was revoked before it
-was seen, waits for a person: a thief says anything of any time. A packet may be unknown for good reasons: its
-statement came first, a bridge forgot it after its days, a node was restored. So what is said of it goes its
-way as ever (C23), up to ``A_DAY`` such statements of one node in a day; more are set aside, where they cost
-nothing but room, until a person has looked. They are not held: what is held is looked at again and again.
-Of one packet nobody says the same more than ``OF_ONE_KIND`` times (kind, attempt, recipient), whatever the
-number and time, and no node notes it more often than that for each recipient and attempt; the rest is set
+with it, or before it was. A new receipt or hop note of somebody who is disabled, or by a key that was revoked
+before it was seen, waits for a person: a thief says anything of any time. A packet may be unknown for good
+reasons: its statement came first, a bridge forgot it after its days, a node was restored. So what is said of
+it goes its way as ever (C23), up to ``A_DAY`` such statements of one node in a day; more are set aside, where
+they cost nothing but room, until a person has looked. They are not held: what is held is looked at again and
+again. Of one packet nobody says the same more than ``OF_ONE_KIND`` times (kind, attempt, recipient), whatever
+the number and time, and no node notes it more often than that for each recipient and attempt; the rest is set
 aside as well. An attempt that is not known here yet is as an unknown packet.
 
 Leaves to others: that a flood waits behind its own (``receipts``). Known limits: after a change of the
@@ -21,6 +21,7 @@ back its memory takes receipts of the time before it from whoever gives them bac
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from exchanged.decisions import Held, Suspicious
@@ -29,7 +30,12 @@ from exchanged.ledger.arrivals import RELEASED_BY_OPERATOR
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.readmission import is_hearsay
 from exchanged.routing import has_to_do_with, node_may_come_from
-from packet_spec.authority import DATED_AHEAD_TOLERANCE, check_new_receipt, speaking_node
+from packet_spec.authority import (
+    DATED_AHEAD_TOLERANCE,
+    check_new_hop,
+    check_new_receipt,
+    speaking_node,
+)
 from packet_spec.identity import PacketKey
 from packet_spec.model import Directory, HopNote, Receipt
 
@@ -68,6 +74,17 @@ def check_hop(transaction: Transaction, directory: Directory, here: str, peer: s
     _require_few(transaction, hop.node)
 
 
+def check_new_hop_here(
+    transaction: Transaction, directory: Directory, hop: HopNote, key_id: str, link: str
+) -> None:
+    """Whether a note that was not recorded before counts at this time.
+
+    Raises UnknownKeyError leaves (hold).
+    """
+    if not _is_given_back(transaction, hop.left_at, link):
+        check_new_hop(directory, hop, key_id, transaction.now)
+
+
 def check_new_receipt_here(
     transaction: Transaction, directory: Directory, receipt: Receipt, key_id: str, row: ArrivalRow
 ) -> None:
@@ -75,7 +92,7 @@ def check_new_receipt_here(
 
     An operator who released it has vouched for it. Raises UnknownKeyError leaves (hold).
     """
-    if row.reason == RELEASED_BY_OPERATOR or _is_given_back(transaction, receipt, row.link):
+    if row.reason == RELEASED_BY_OPERATOR or _is_given_back(transaction, receipt.issued_at, row.link):
         return
     check_new_receipt(directory, receipt, key_id, transaction.now)
 
@@ -87,7 +104,7 @@ def check_receipt(
 
     Raises Suspicious or Held.
     """
-    if not _is_given_back(transaction, receipt, link):
+    if not _is_given_back(transaction, receipt.issued_at, link):
         _require_road(directory, here, peer, receipt)
         if statements.times_said(transaction.connection, receipt, OF_ONE_KIND) >= OF_ONE_KIND:
             raise Suspicious(SAID_TOO_OFTEN)
@@ -123,13 +140,13 @@ def _is_before(receipt: Receipt, packet: PacketRow) -> bool:
     return packet.sealed_at - receipt.issued_at > DATED_AHEAD_TOLERANCE
 
 
-def _is_given_back(transaction: Transaction, receipt: Receipt, link: str) -> bool:
+def _is_given_back(transaction: Transaction, dated: datetime, link: str) -> bool:
     """A neighbour gives back what this restored node forgot; one that was skipped may still do."""
     connection = transaction.connection
     if restoring.is_going_on(connection):
         return True
     at = restoring.restored_at(connection)
-    return at is not None and receipt.issued_at <= at and restoring.was_skipped(connection, link)
+    return at is not None and dated <= at and restoring.was_skipped(connection, link)
 
 
 def _known(transaction: Transaction, key: PacketKey) -> PacketRow | None:

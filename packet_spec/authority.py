@@ -3,12 +3,13 @@
 Guarantees: a statement counts only if its key is the speaking node's own, has the use, was valid at the
 stated time, and the speaker is one that the table allows. ``moment`` is the time at which this node
 **first saw** the statement: what is dated more than a day later is held (C18), unless its key can never count
-for it, and a seal, note, receipt or head of a log that turns up only after its key was revoked is held too,
-because whoever stole a key can date backwards.
+for it, and a seal, note, receipt, hop note or head of a log that turns up only after its key was revoked is
+held too, because whoever stole a key can date backwards.
 
-Leaves to others: verifying the signature, what a held statement waits for, and which receipts are new to a
-node: a receipt that was seen in time stays good, so ``check_new_receipt`` alone asks who is disabled or
-revoked by now. Known limit: ``disabled`` has no date, so an honest receipt that was on its way is held too.
+Leaves to others: verifying the signature, what a held statement waits for, and which receipts and hop notes
+are new to a node: what was seen in time stays good, so ``check_new_receipt`` and ``check_new_hop`` alone ask
+who is disabled or revoked by now. Known limit: ``disabled`` has no date, so what is honest and was on its way
+is held too.
 """
 
 from __future__ import annotations
@@ -134,13 +135,27 @@ def check_link_authority(directory: Directory, node_code: str, key_id: str, mome
     _require_valid(_key_of(directory, node, key_id, KeyUse.LINK), KeyUse.LINK, moment)
 
 
-def check_hop_authority(directory: Directory, note: HopNote, key_id: str) -> None:
+def check_hop_authority(directory: Directory, note: HopNote, key_id: str, moment: datetime) -> None:
     """Whether ``key_id`` may sign this note: the link key of its own node, valid when the packet left.
 
-    Raises AuthorityError when not; UnknownKeyError to hold.
+    Raises AuthorityError when not; UnknownKeyError and its leaves to hold.
     """
     key = _key_of(directory, _node(directory, note.node), key_id, KeyUse.LINK)
     _require_valid(key, KeyUse.LINK, note.left_at)
+    _require_not_ahead(note.left_at, moment)
+
+
+def check_new_hop(directory: Directory, note: HopNote, key_id: str, moment: datetime) -> None:
+    """Whether a note that its node may sign still counts where it is first seen at ``moment``.
+
+    Raises IssuerDisabledError or RevokedSinceError (hold), as of a receipt.
+    """
+    node = _node(directory, note.node)
+    if node.disabled:
+        raise IssuerDisabledError("the node is disabled in the directory", found=note.node)
+    key = _key_of(directory, node, key_id, KeyUse.LINK)
+    if key.revoked_at is not None and key.revoked_at <= moment:
+        raise RevokedSinceError("the key was revoked before this hop note was seen", found=key_id)
 
 
 def check_log_authority(directory: Directory, head: LogHead, key_id: str, moment: datetime) -> None:

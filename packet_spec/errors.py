@@ -243,7 +243,7 @@ class RevokedSinceError(UnknownKeyError):
 
 
 class IssuerDisabledError(UnknownKeyError):
-    """A receipt first seen while its issuer is disabled: held, because its keys may be a thief's."""
+    """A receipt or hop note first seen while its issuer is disabled: held, its keys may be a thief's."""
 
     reference = "issuer-disabled"
     peer_text = "the signer is disabled in the directory"

@@ -2,7 +2,8 @@
 
 Guarantees: an account that loses a key, or all of them, loses every session that it has within one look,
 because nobody can tell afterwards with which key a session came in; who may still come in dials again. Only
-accounts that the configuration names are touched, never root nor the daemon's user.
+accounts that the configuration names are touched, never root nor the daemon's user: a process is held while
+it is asked whose it is, so that none is ended that took the number of one of theirs.
 
 Leaves to others: which keys count (``exchanged.doors``), when to look (``exchanged-doors@.path``). Known
 limit: a key that was taken away and given back between two looks ends nothing.
@@ -67,21 +68,31 @@ def end_closed(config: Config, doors: Iterable[Door], seen: Path) -> tuple[Door,
     ours = {0, _owner_of(config.node.data_dir)}
     closed = tuple(door for door in doors if door.processes and _has_lost(door, before))
     for door in closed:
-        for number in door.processes:
-            if _uid_of(number) not in ours:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
+        uid = _uid_named(door.account)
+        if uid is not None and uid not in ours:
+            for number in door.processes:
+                end_process(number, uid)
     seen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = {door.account: list(door.answer.lines) for door in doors}
     DurableFiles(Volume.OWN).write_file(seen, (json.dumps(now).encode(),), mode=0o600)
     return closed
 
 
+def end_process(number: int, uid: int) -> None:
+    """End the process of that number, if it is one of that user at the moment at which it ends."""
+    with suppress(ProcessLookupError):
+        held = os.pidfd_open(number)
+        try:
+            if _uid_of(number) == uid:
+                signal.pidfd_send_signal(held, signal.SIGKILL)
+        finally:
+            os.close(held)
+
+
 def processes_of(account: str) -> tuple[int, ...]:
     """The processes that run as ``account``; none when there is no such account."""
-    try:
-        uid = pwd.getpwnam(account).pw_uid
-    except KeyError:
+    uid = _uid_named(account)
+    if uid is None:
         return ()
     numbers = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
     return tuple(sorted(number for number in numbers if _uid_of(number) == uid))
@@ -97,6 +108,13 @@ def _read_seen(path: Path) -> dict[str, list[str]]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _uid_named(account: str) -> int | None:
+    try:
+        return pwd.getpwnam(account).pw_uid
+    except KeyError:
+        return None
 
 
 def _uid_of(number: int) -> int | None:

@@ -8,6 +8,7 @@ from packet_spec.authority import (
     Speaker,
     check_hop_authority,
     check_link_authority,
+    check_new_hop,
     check_new_receipt,
     check_note_authority,
     check_receipt_authority,
@@ -242,12 +243,26 @@ def test_links_are_signed_with_the_nodes_own_link_key():
 
 
 def test_hop_notes_are_signed_by_the_node_that_they_name():
-    note = HopNote(BRIDGE, KEY, DIGEST, NOW, NOW, PROVINCE)
-    check_hop_authority(DIRECTORY, note, key_id(BRIDGE, KeyUse.LINK))
+    note, signer = HopNote(BRIDGE, KEY, DIGEST, NOW, NOW, PROVINCE), key_id(BRIDGE, KeyUse.LINK)
+    check_hop_authority(DIRECTORY, note, signer, NOW)
     with pytest.raises(AuthorityError):
-        check_hop_authority(DIRECTORY, note, key_id(PROVINCE, KeyUse.LINK))
+        check_hop_authority(DIRECTORY, note, key_id(PROVINCE, KeyUse.LINK), NOW)
     with pytest.raises(AuthorityError):
-        check_hop_authority(DIRECTORY, replace(note, left_at=NOW + 400 * DAY), key_id(BRIDGE, KeyUse.LINK))
+        check_hop_authority(DIRECTORY, replace(note, left_at=NOW + 400 * DAY), signer, NOW)
+    with pytest.raises(DatedAheadError):
+        check_hop_authority(DIRECTORY, replace(note, left_at=NOW + 2 * DAY), signer, NOW)
+
+
+def test_a_new_hop_note_of_a_disabled_node_or_by_a_revoked_key_is_held():
+    note, signer = HopNote(BRIDGE, KEY, DIGEST, NOW, NOW, PROVINCE), key_id(BRIDGE, KeyUse.LINK)
+    directory = revoke(BRIDGE, KeyUse.LINK, revoked_at=NOW + DAY)
+    check_new_hop(directory, note, signer, NOW)
+    with pytest.raises(RevokedSinceError):
+        check_new_hop(directory, note, signer, NOW + DAY)
+    with pytest.raises(IssuerDisabledError):
+        check_new_hop(change_node(DIRECTORY, BRIDGE, disabled=True), note, signer, NOW)
+    # What was seen in time stays good.
+    check_hop_authority(directory, note, signer, NOW + DAY)
 
 
 def test_every_kind_has_somebody_and_bridges_have_nothing():
