@@ -244,6 +244,9 @@ class Checker:
         elif answer.completeness.short and self._may_grow(work.drop, settled_may=False):
             short = answer.completeness.short
             outcomes.wait_for(row, short, work.drop.rest_seconds, _sender_ref(answer))
+        elif answer.completeness.short and self._is_first_reading(work.drop, answer.completeness.short):
+            short, settle_seconds = answer.completeness.short, self._settings.settle_seconds
+            outcomes.wait_for(row, short, settle_seconds, _sender_ref(answer))
         elif answer.outcome is Outcome.REFUSED or answer.completeness.short or answer.packet is None:
             findings = (*answer.completeness.short_findings, *answer.findings)
             outcomes.refuse(row, findings, _sender_ref(answer))
@@ -269,9 +272,13 @@ class Checker:
         findings = digest_findings(packet.attachments, digests)
         if findings:
             self._discard_copy(drop.row.name, content)
-            outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
+            if self._is_first_reading(drop, content.content_digest):
+                named = tuple(finding.file for finding in findings)
+                outcomes.wait_for(drop.row, named, self._settings.settle_seconds, envelope.sender_ref)
+            else:
+                outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
             return None
-        if self._needs_second_reading(drop, packet, content):
+        if not _is_bound(packet) and self._is_first_reading(drop, content.content_digest):
             self._discard_copy(drop.row.name, content)
             outcomes.leave(drop.row, self._settings.settle_seconds)
             return None
@@ -358,12 +365,15 @@ class Checker:
                 sound.append(replace(candidate, findings=first_refusals((*candidate.findings, *answer))))
         return sound, at_work
 
-    def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
-        """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""
-        if _is_bound(packet) or self._settings.profile is not DropProfile.SETTLED:
+    def _is_first_reading(self, drop: ReadyDrop, content: object) -> bool:
+        """Of software that only stands still a second one decides that finds the same, the settle time later.
+
+        Sizes and times say nothing of files that were given their room before their bytes.
+        """
+        if self._settings.profile is not DropProfile.SETTLED:
             return False
         fingerprint = drop.observation.identity.fingerprint
-        seconds = self._readings.seconds_equal(drop.row.name, (fingerprint, content.content_digest))
+        seconds = self._readings.seconds_equal(drop.row.name, (fingerprint, content))
         return seconds < self._settings.settle_seconds
 
     def _answer_packet(
