@@ -111,9 +111,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/scan.py",
-                "    seen = {\n        name: observation\n",
+                "    seen = {\n        name: _without(used, observation)\n",
                 "    known = {bytes(row[0]) for row in ledger.read().execute('SELECT name FROM \"drop\"')}\n"
-                "    seen = {\n        name: observation\n",
+                "    seen = {\n        name: _without(used, observation)\n",
             ),
             Edit(
                 "frontend_server/scan.py",
