@@ -136,6 +136,7 @@ MUTANTS: Final = (
                 "            again = (root / work.drop.row.name.decode()).read_bytes()\n"
                 "            content = self._copier.copy(source, again, packet.attachments, parts)\n"
                 "        except OSError as error:\n"
+                "            from frontend_server.drops import DropChangedError\n"
                 "            raise DropChangedError('it went away') from error\n",
             ),
             Edit(
