@@ -5,7 +5,8 @@ last byte, packet.xml before anything else; what cannot be told holds a drop and
 missing or merely short makes it incomplete. A drop that ends its worker three times is left alone. A large
 drop is not copied before its copy can be kept until its documents were looked into; small ones pass it.
 
-Leaves to others: which drops are worked on, and when again (``intake``); the taking (``acceptance``).
+Leaves to others: which drops are worked on, and when again (``intake``); what may still be written
+(``growing``); the taking (``acceptance``).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from frontend_server.addressing import find_links
 from frontend_server.completeness import digest_findings
 from frontend_server.copying import CopiedDrop, Copier
 from frontend_server.documents import first_refusals, inspect_copies, is_large
-from frontend_server.drops import DropChangedError, DropRefusedError
+from frontend_server.drops import DropRefusedError
 from frontend_server.encrypting import IN_CLEAR, Recipients
+from frontend_server.growing import Growing, ReadyDrop
 from frontend_server.judging import DropVerdict, DropWork, judge_drop
 from frontend_server.kept_copies import KeptCopies
 from frontend_server.markers import DropMarker, marker_of
-from frontend_server.outbox import DropKind, Observation, content_name, observe
+from frontend_server.outbox import DropKind, Observation, observe
 from frontend_server.outcomes import FOREVER, Outcomes
-from frontend_server.readiness import EqualReadings
 from frontend_server.reading import FittingMarkers, ReadDrop, read_drop
 from frontend_server.sealing import Checked
 from frontend_server.taking import Candidate
@@ -60,15 +61,6 @@ NO_DIRECTORY: Final = "directory-not-current"
 
 Dispose = Callable[[Transaction, Disposition], tuple[Finding, ...]]
 """Answers a delivered packet in a transaction: no findings mean that the receipt is issued (C22)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyDrop:
-    """A drop to work on. ``rest_seconds`` is what its settle time still lacks; none when it has settled."""
-
-    row: DropRow
-    observation: Observation
-    rest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +109,14 @@ class Checker:
         self._dispose = dispose
         self._clock = clock
         self._settings = settings
-        self._readings = EqualReadings(clock)
+        self._growing = Growing(clock, settings.profile, settings.settle_seconds)
         self._fitting = FittingMarkers()
         self._kept = KeptCopies(copier.discard)
         self._slow: SlowAnswers[bytes] = SlowAnswers(pool)
 
     def keep_only(self, looks: Mapping[bytes, object]) -> None:
         """Forget what is remembered of drops but those that look as in ``looks``."""
-        self._readings.keep_only(looks)
+        self._growing.keep_only(looks)
         self._fitting.keep_only(looks)
         self._kept.keep_only(looks)
 
@@ -190,36 +182,13 @@ class Checker:
         try:
             read = read_drop(outbox, drop.observation, self._fitting)
         except ExchangeError as error:
-            self._could_not(drop, error, outcomes)
+            self._growing.could_not(drop, error, outcomes)
             return None
         stack.callback(read.source.close)
-        if read.is_cut and self._may_grow(drop, settled_may=True):
-            self._wait_for_rest(drop, outcomes)
+        if read.is_cut and self._growing.may_grow(drop, settled_may=True):
+            self._growing.wait_for_rest(drop, outcomes)
             return None
         return _Work(drop, read)
-
-    def _could_not(
-        self, drop: ReadyDrop, error: ExchangeError, outcomes: Outcomes, sender_ref: str = ""
-    ) -> None:
-        """What an error while reading or copying means for the drop."""
-        if isinstance(error, DropChangedError):
-            # It may never come to rest: its status names it, instead of telling of an earlier drop.
-            missing = (content_name(drop.observation),)
-            outcomes.wait_for(drop.row, missing, self._settings.settle_seconds, sender_ref)
-        elif not isinstance(error, DropRefusedError):
-            outcomes.hold(drop.row, error.reference, sender_ref)
-        elif error.cut and self._may_grow(drop, settled_may=True):
-            self._wait_for_rest(drop, outcomes)
-        else:
-            outcomes.refuse(drop.row, error.findings, sender_ref)
-
-    def _may_grow(self, drop: ReadyDrop, *, settled_may: bool) -> bool:
-        """What looks unfinished may still be written; for software that only stands still, always."""
-        return drop.rest_seconds > 0 or (settled_may and self._settings.profile is DropProfile.SETTLED)
-
-    def _wait_for_rest(self, drop: ReadyDrop, outcomes: Outcomes) -> None:
-        seconds = drop.rest_seconds if drop.rest_seconds > 0 else FOREVER
-        outcomes.wait_for(drop.row, (content_name(drop.observation),), seconds)
 
     def _drop_work(self, work: _Work) -> DropWork:
         return DropWork(
@@ -237,7 +206,7 @@ class Checker:
         self, outbox: int, work: _Work, answer: DropVerdict | ExchangeError, outcomes: Outcomes
     ) -> Candidate | None:
         """What the verdict means; a candidate when the drop shall be taken."""
-        row = work.drop.row
+        row, settle_seconds = work.drop.row, self._settings.settle_seconds
         if isinstance(answer, WorkerDiedError):
             outcomes.crashed(row, answer.reference)
         elif isinstance(answer, ExchangeError):
@@ -249,10 +218,11 @@ class Checker:
         elif answer.completeness.missing:
             missing = answer.completeness.missing
             outcomes.wait_for(row, missing, FOREVER, _sender_ref(answer))
-        elif answer.completeness.short and self._may_grow(work.drop, settled_may=False):
-            short = answer.completeness.short
+        elif (short := answer.completeness.short) and self._growing.may_grow(work.drop, settled_may=False):
             outcomes.wait_for(row, short, work.drop.rest_seconds, _sender_ref(answer))
-        elif answer.outcome is Outcome.REFUSED or answer.completeness.short or answer.packet is None:
+        elif short and self._growing.is_first_reading(work.drop, short):
+            outcomes.wait_for(row, short, settle_seconds, _sender_ref(answer))
+        elif answer.outcome is Outcome.REFUSED or short or answer.packet is None:
             findings = (*answer.completeness.short_findings, *answer.findings)
             outcomes.refuse(row, findings, _sender_ref(answer))
         else:
@@ -271,15 +241,19 @@ class Checker:
         except VolumeDamagedError:
             raise
         except ExchangeError as error:
-            self._could_not(drop, error, outcomes, envelope.sender_ref)
+            self._growing.could_not(drop, error, outcomes, envelope.sender_ref)
             return None
         digests = [each.part.digest for each in content.parts]
         findings = digest_findings(packet.attachments, digests)
         if findings:
             self._discard_copy(drop.row.name, content)
-            outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
+            if self._growing.is_first_reading(drop, content.content_digest):
+                named = tuple(finding.file for finding in findings)
+                outcomes.wait_for(drop.row, named, self._settings.settle_seconds, envelope.sender_ref)
+            else:
+                outcomes.refuse(drop.row, (*findings, *answer.findings), envelope.sender_ref)
             return None
-        if self._needs_second_reading(drop, packet, content):
+        if not _is_bound(packet) and self._growing.is_first_reading(drop, content.content_digest):
             self._discard_copy(drop.row.name, content)
             outcomes.leave(drop.row, self._settings.settle_seconds)
             return None
@@ -365,14 +339,6 @@ class Checker:
             else:
                 sound.append(replace(candidate, findings=first_refusals((*candidate.findings, *answer))))
         return sound, at_work
-
-    def _needs_second_reading(self, drop: ReadyDrop, packet: Packet, content: CopiedDrop) -> bool:
-        """Sizes alone say nothing of preallocated files: two equal readings do, the settle time apart."""
-        if _is_bound(packet) or self._settings.profile is not DropProfile.SETTLED:
-            return False
-        fingerprint = drop.observation.identity.fingerprint
-        seconds = self._readings.seconds_equal(drop.row.name, (fingerprint, content.content_digest))
-        return seconds < self._settings.settle_seconds
 
     def _answer_packet(
         self, outbox: int, work: _Work, disposition: Disposition, outcomes: Outcomes

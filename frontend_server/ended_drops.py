@@ -23,7 +23,7 @@ from frontend_server.originals import IN_TRANSIT
 from frontend_server.outbox import observe
 from frontend_server.told import read_status
 
-_TRANSIT: Final = re.compile(re.escape(IN_TRANSIT) + "([0-9]+)")
+_TRANSIT: Final = re.compile(re.escape(IN_TRANSIT) + "([0-9]+)(?:-[0-9a-f]{12})?")
 _ZIP: Final = b"PK"
 _TWINS: Final = ("", *(f"-{number}" for number in range(2, 100)))
 

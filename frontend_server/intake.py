@@ -37,10 +37,11 @@ from exchanged.states import DropState
 from exchanged.station import NOW
 from exchanged.trust import Trust
 from frontend_server.acceptance import Acceptance
-from frontend_server.checking import NO_DIRECTORY, Checker, CheckSettings, Dispose, ReadyDrop
+from frontend_server.checking import NO_DIRECTORY, Checker, CheckSettings, Dispose
 from frontend_server.copying import Copier
 from frontend_server.encrypting import Encrypter
 from frontend_server.folders import OUTBOX, AgencyFolders, MarkerState
+from frontend_server.growing import ReadyDrop
 from frontend_server.markers import DropMarker
 from frontend_server.outbox import DropKind, Observation, OutboxListing, list_names
 from frontend_server.outcomes import FOREVER, POISON, Outcomes

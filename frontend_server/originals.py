@@ -6,7 +6,9 @@ back without replacing anything. It passes through a name that its row gives it,
 repeated; on a share where a file moves by a second name (``exchanged.durable``), what still has both is
 brought to its end first, for by its two names nobody would know it again:
 
-    outbox/NAME  ->  sent/.exchanged-original-<row>  ->  sent/NAME, or NAME~2 ...
+    outbox/NAME  ->  sent/.exchanged-original-<row>-<digits>  ->  sent/NAME, or NAME~2 ...
+
+The digits come from its fingerprint: a ledger that begins anew counts its rows from 1 again.
 
 The marker of a drop goes to the same folder before it, and also when the original is gone or another: the
 very file that marked it, and no other, so that it never marks the next drop of that name.
@@ -37,7 +39,8 @@ from packet_spec.limits import NAME_BYTES
 
 # Room for a mark, for suffixes of our own and for a temporary name, within 255 bytes.
 IN_TRANSIT: Final = ".exchanged-original-"
-"""Begins the name of an original between two folders; the number of its drop follows."""
+"""Begins the name of an original between two folders; ``mark_of`` its drop follows."""
+_MARK_DIGITS: Final = 12
 _STEM_BYTES: Final = 200
 _TWINS: Final = range(2, 10)
 
@@ -57,7 +60,7 @@ class Originals:
         ForeignVolumeError when the folders cannot be used.
         """
         home = self._home(target)
-        transit = home / f"{IN_TRANSIT}{drop.id}"
+        transit = home / f"{IN_TRANSIT}{mark_of(drop)}"
         if _lies_there(transit):
             self._finish_move(drop, transit, home)
         if not _lies_there(transit):
@@ -126,6 +129,10 @@ class Originals:
         for name in free_names(drop.name, drop.id):
             if _lies_there(home / os.fsdecode(name)) and self._is_original(home, drop, name):
                 return home / os.fsdecode(name)
+        # As versions before called it on its way.
+        before = f"{IN_TRANSIT}{drop.id}"
+        if _lies_there(home / before) and self._is_original(home, drop, before.encode()):
+            return self._settle(home / before, home, drop)
         return None
 
     def _settle(self, source: Path, home: Path, drop: DropRow) -> Path:
@@ -144,6 +151,11 @@ class Originals:
 def _is_marker(path: Path, marker: DropMarker) -> bool:
     found = look_at(path)
     return found is not None and (found.st_ino, found.st_mtime_ns) == (marker.inode, marker.mtime)
+
+
+def mark_of(drop: DropRow) -> str:
+    """In names of our own: which drop of which ledger it is."""
+    return f"{drop.id}-{drop.fingerprint[:_MARK_DIGITS]}"
 
 
 def is_one_file(one: Path, other: Path) -> bool:

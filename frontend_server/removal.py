@@ -6,7 +6,7 @@ looked at again where nobody else can reach them, and only then removed; a stran
 replacing anything. Every step may be repeated after a crash, and after ``settle`` nothing comes back when the
 power goes:
 
-    sent/NAME  ->  .exchanged/checking-<row>  ->  .exchanged/retired-<row>  ->  gone
+    sent/NAME  ->  .exchanged/checking-<mark>  ->  .exchanged/retired-<mark>  ->  gone
 
 Leaves to others: what may go and when (``retention``), and whether the folders hold their markers. Known
 limit: a small file is compared and then unlinked; who puts another under the name of ours in that very
@@ -71,7 +71,7 @@ class Remover:
         with self._folders.pinned(*below) as folder:
             self._files.sync_dir(folder)
 
-    def finish_move(self, folder: str, names: Iterable[bytes], number: int) -> None:
+    def finish_move(self, folder: str, names: Iterable[bytes], mark: str) -> None:
         """Where a move of ``remove_original`` was broken off and left two names (``durable``), end it.
 
         ``names`` are all that the original may have in ``folder``. To be called before ``remove_original``,
@@ -79,7 +79,7 @@ class Remover:
         """
         staging = self._folders.staging.name
         with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
-            checking, retired = private / f"checking-{number}", private / f"retired-{number}"
+            checking, retired = private / f"checking-{mark}", private / f"retired-{mark}"
             if kind_of(checking) is None:
                 return
             for source in (home / os.fsdecode(name) for name in names):
@@ -88,14 +88,14 @@ class Remover:
             if is_one_file(checking, retired):
                 self._files.rename_new(checking, retired)
 
-    def remove_original(self, folder: str, name: bytes, number: int, is_ours: IsOurs) -> Removed:
-        """Remove the original ``name`` of the drop row ``number`` from ``folder`` (sent or refused).
+    def remove_original(self, folder: str, name: bytes, mark: str, is_ours: IsOurs) -> Removed:
+        """Remove the original ``name`` of the drop with this ``mark`` from ``folder`` (sent or refused).
 
         Raises ForeignVolumeError when the folders cannot be used; then it may be tried again.
         """
         staging = self._folders.staging.name
         with self._folders.pinned(folder) as home, self._folders.pinned(staging) as private:
-            checking, retired = private / f"checking-{number}", private / f"retired-{number}"
+            checking, retired = private / f"checking-{mark}", private / f"retired-{mark}"
             source = home / os.fsdecode(name)
             if kind_of(retired) is None:
                 if kind_of(checking) is None:

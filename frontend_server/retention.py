@@ -35,7 +35,7 @@ from exchanged.ledger.keeping import KeptRow, Kind, Old
 from exchanged.log import event_line
 from exchanged.station import NOW
 from frontend_server.folders import BY_ID, OUTBOX, AgencyFolders, MarkerState
-from frontend_server.originals import companion, free_names
+from frontend_server.originals import companion, free_names, mark_of
 from frontend_server.outbox import observe
 from frontend_server.removal import IsOurs, Removed, Remover
 from frontend_server.status_files import build_status, encode_refusal, encode_status, receipt_names
@@ -172,9 +172,10 @@ class Retention:
         drop = drops.get(self._ledger.read(), number)
         home = self._folders.sent if drop.original is Original.SENT else self._folders.refused
         found: Counter[Removed] = Counter()
-        self._remover.finish_move(home.name, free_names(drop.name, number), number)
+        mark = mark_of(drop)
+        self._remover.finish_move(home.name, free_names(drop.name, number), mark)
         for name in free_names(drop.name, number):
-            removed = self._remover.remove_original(home.name, name, number, _is_original(drop))
+            removed = self._remover.remove_original(home.name, name, mark, _is_original(drop))
             if drop.original is Original.REFUSED:
                 self._remove_findings(drop, home / os.fsdecode(name))
             if removed is Removed.REMOVED:

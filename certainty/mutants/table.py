@@ -111,9 +111,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "frontend_server/scan.py",
-                "    seen = {\n        name: observation\n",
+                "    seen = {\n        name: _without(used, observation)\n",
                 "    known = {bytes(row[0]) for row in ledger.read().execute('SELECT name FROM \"drop\"')}\n"
-                "    seen = {\n        name: observation\n",
+                "    seen = {\n        name: _without(used, observation)\n",
             ),
             Edit(
                 "frontend_server/scan.py",
@@ -136,6 +136,7 @@ MUTANTS: Final = (
                 "            again = (root / work.drop.row.name.decode()).read_bytes()\n"
                 "            content = self._copier.copy(source, again, packet.attachments, parts)\n"
                 "        except OSError as error:\n"
+                "            from frontend_server.drops import DropChangedError\n"
                 "            raise DropChangedError('it went away') from error\n",
             ),
             Edit(

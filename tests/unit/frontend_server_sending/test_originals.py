@@ -14,7 +14,7 @@ from exchanged.ledger.drops import Original
 from exchanged.states import DropState, Event
 from exchanged.volume import Kernel
 from frontend_server import originals, scan
-from frontend_server.originals import companion, free_names, shortened
+from frontend_server.originals import IN_TRANSIT, companion, free_names, mark_of, shortened
 from frontend_server.outbox import Observation
 from packet_spec.findings_xml import decode_findings
 from tests.support.crash import SimulatedCrash
@@ -186,7 +186,8 @@ def test_a_stranger_found_in_transit_after_a_crash_goes_back(frontend: SendingFr
     frontend.drop_xml("A.xml")
     frontend.intake.step()
     (frontend.outbox / "A.xml").unlink()
-    (frontend.folders.sent / ".exchanged-original-1").write_bytes(acceptance_xml(senderRef="R-2"))
+    transit = f"{IN_TRANSIT}{mark_of(frontend.rows()[0])}"
+    (frontend.folders.sent / transit).write_bytes(acceptance_xml(senderRef="R-2"))
     frontend.run(2)
     assert [packet.sender_ref for packet in frontend.packets()] == ["A620199-0007", "R-2"]
 
@@ -226,16 +227,36 @@ def test_an_original_is_the_same_on_a_share_that_was_mounted_anew(
     assert names_in(frontend.folders.sent) == ["A.xml"]
 
 
+@pytest.mark.parametrize("is_of_before", [False, True])
 def test_an_original_in_transit_is_the_same_on_a_share_that_was_mounted_anew(
-    frontend: SendingFrontend, mounted_anew: Callable[[], None]
+    frontend: SendingFrontend, mounted_anew: Callable[[], None], is_of_before: bool
 ) -> None:
     frontend.drop_folder("A")
     frontend.intake.step()
-    (frontend.outbox / "A").rename(frontend.folders.sent / ".exchanged-original-1")
+    mark = "1" if is_of_before else mark_of(frontend.rows()[0])
+    (frontend.outbox / "A").rename(frontend.folders.sent / f"{IN_TRANSIT}{mark}")
     mounted_anew()
     frontend.run(3)
     assert [row.original for row in frontend.rows()] == [Original.SENT]
     assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A"])
+
+
+@pytest.mark.parametrize("mark", ["1", "1-0123456789ab"])
+def test_c13_what_a_crash_left_in_transit_is_nothing_to_a_ledger_that_begins_anew(
+    frontend: SendingFrontend, mark: str
+) -> None:
+    """Its first drop has the number of the first of the old one, whose original was sent long ago."""
+    # The ledger knows the folders by now: they were made known to it.
+    frontend.run()
+    left = frontend.folders.sent / f"{IN_TRANSIT}{mark}"
+    left.write_bytes(acceptance_xml())
+    frontend.drop_xml("B.xml", acceptance_xml(senderRef="R-2"))
+    for _ in range(3):
+        frontend.run()
+        frontend.settle()
+    assert [packet.sender_ref for packet in frontend.packets()] == ["R-2"]
+    assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["B.xml"])
+    assert left.read_bytes() == acceptance_xml()
 
 
 def test_the_lasting_fingerprint_outlives_the_number_of_a_device_and_nothing_else(

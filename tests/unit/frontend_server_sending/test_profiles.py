@@ -213,6 +213,40 @@ def test_a_whole_document_that_is_wrong_is_told_what_is_wrong(start: Open, docum
     assert states(frontend) == [expected]
 
 
+@pytest.mark.parametrize("kind", ["preallocated", "short"])
+def test_a_writer_that_stalls_is_not_blamed_at_the_first_reading(start: Open, kind: str) -> None:
+    """It gave the file its room, or wrote half of it, and then nothing for longer than the settle time."""
+    frontend = start(profile=DropProfile.SETTLED)
+    ((name, data),) = SMALL.items()
+    path = frontend.drop_folder() / name
+    path.write_bytes(bytes(len(data)) if kind == "preallocated" else data[:-1])
+    frontend.run()
+    frontend.settle()
+    status = frontend.status()
+    assert (status["state"], status["final"], status["missing"]) == ("incomplete", False, [name])
+    frontend.clock.advance(SETTLE - 1)
+    frontend.run()
+    path.write_bytes(data)
+    frontend.run()
+    frontend.settle()
+    assert states(frontend) == [DropState.TAKEN]
+
+
+@pytest.mark.parametrize("kind", ["preallocated", "short"])
+def test_what_stays_wrong_for_two_readings_is_refused(start: Open, kind: str) -> None:
+    frontend = start(profile=DropProfile.SETTLED)
+    ((name, data),) = SMALL.items()
+    path = frontend.drop_folder() / name
+    path.write_bytes(bytes(len(data)) if kind == "preallocated" else data[:-1])
+    frontend.run()
+    frontend.settle()
+    assert states(frontend) == [DropState.INCOMPLETE]
+    frontend.settle()
+    assert states(frontend) == [DropState.REFUSED]
+    expected = "attachment-digest-differs" if kind == "preallocated" else "attachment-size-differs"
+    assert frontend.codes() == [expected]
+
+
 def test_without_digests_two_equal_readings_are_needed(start: Open) -> None:
     """Preallocated files have their size before their bytes."""
     frontend = start(profile=DropProfile.SETTLED, optional_sha256=True)
