@@ -72,25 +72,33 @@ def stops(connection: Connection, links: Collection[str], configured: Collection
 
 def stop_of(link: str, memory: Mapping[str, str], configured: Iterable[str] | None = None) -> Stop | None:
     """Why one link stands still, by what is remembered of it; None where it goes."""
-
-    def at(name: str) -> datetime | None:
-        return moment(memory[name]) if memory.get(name) else None
-
     if configured is not None and link not in configured:
         return Stop(StopKind.GONE, link)
-    if memory.get(SET_BACK):
-        return Stop(StopKind.HELD, link, SET_BACK, at(SET_BACK), Fault.OURS)
-    if memory.get(FORKED):
-        return Stop(StopKind.HELD, link, memory[FORKED], at(FORKED_SINCE), Fault.THEIRS)
-    if memory.get(CLOSED_SINCE):
-        return Stop(StopKind.HELD, link, CLOSED, at(CLOSED_SINCE), Fault.OURS)
-    if memory.get(ACCUSED):
-        return Stop(StopKind.HELD, link, ACCUSED, None, Fault.OURS)
+    if (held := _held(memory)) is not None:
+        reason, since, fault = held
+        return Stop(StopKind.HELD, link, reason, since, fault)
     if memory.get(PAUSED):
         return Stop(StopKind.PAUSED, link, memory[PAUSED])
     if memory.get(DISABLED_SINCE):
-        return Stop(StopKind.DISABLED, link, "disabled in the directory", at(DISABLED_SINCE))
+        return Stop(StopKind.DISABLED, link, "disabled in the directory", _at(memory, DISABLED_SINCE))
     if memory.get(DOWN_SINCE):
         fault = Fault(memory.get(DOWN_FAULT) or Fault.OURS)
-        return Stop(StopKind.DOWN, link, memory.get(DOWN_REASON, ""), at(DOWN_SINCE), fault)
+        return Stop(StopKind.DOWN, link, memory.get(DOWN_REASON, ""), _at(memory, DOWN_SINCE), fault)
     return None
+
+
+def _held(memory: Mapping[str, str]) -> tuple[str, datetime | None, Fault] | None:
+    """Why a link is held for two speakers under one name, since when, and by whose fault."""
+    if memory.get(SET_BACK):
+        return SET_BACK, _at(memory, SET_BACK), Fault.OURS
+    if memory.get(FORKED):
+        return memory[FORKED], _at(memory, FORKED_SINCE), Fault.THEIRS
+    if memory.get(CLOSED_SINCE):
+        return CLOSED, _at(memory, CLOSED_SINCE), Fault.OURS
+    if memory.get(ACCUSED):
+        return ACCUSED, None, Fault.OURS
+    return None
+
+
+def _at(memory: Mapping[str, str], name: str) -> datetime | None:
+    return moment(memory[name]) if memory.get(name) else None
