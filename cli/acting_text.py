@@ -33,6 +33,8 @@ OUTCOMES: Final = {
     Outcome.PAUSED: "paused: it neither lands nor offers until it is resumed",
     Outcome.RESUMED: "works again; it was paused: {because}",
     Outcome.ACCEPTED: "works again with that incarnation alone; it was held: {because}",
+    Outcome.ACCEPTED_UNHEARD: "works again once it speaks in that incarnation, of which nothing was ever "
+    "heard here: compare it with its node status; every other is closed; it was held: {because}",
     Outcome.SKIPPED: "the restored node goes on without what {nodes} would have given back",
     Outcome.SIGNED: "signed for by {by}; the receipt is on its way to the sender",
     Outcome.REFUSED: "refused by {by}; the receipt is on its way to the sender",
@@ -60,7 +62,7 @@ OBSTACLES: Final = {
     Obstacle.NO_RECEIPT: "no receipt can say so to the sender ({why}); its content would end here in silence",
     Obstacle.PAUSED_ALREADY: "it is paused already: {because}",
     Obstacle.NOT_PAUSED: "it is not paused",
-    Obstacle.NOT_FORKED: "nothing contradicts itself there; it is not held",
+    Obstacle.NOT_FORKED: "nothing contradicts itself there, and that incarnation is not closed",
     Obstacle.SET_BACK: "this node itself was set back: the neighbour knows more of it than its ledger",
     Obstacle.NOT_RESTORING: "this node does not wait for what others give back",
     Obstacle.ANSWERED_ALREADY: "everybody behind it has answered already",

@@ -3,7 +3,8 @@
 A link is *disabled* while the directory in force says so of its neighbour, *down* when its last round
 failed, *silent* when rounds go well here but the neighbour has left a batch without an acknowledgement for
 ten minutes, *paused* by an operator's act, and *held* when two nodes speak under one name, the neighbour's
-or our own (``exchanged.forks``). Known limit: without a running daemon it is as the daemon left it.
+or our own, or the one that speaks was closed here by an operator (``exchanged.forks``). Known limit: without
+a running daemon it is as the daemon left it.
 """
 
 from __future__ import annotations
@@ -145,6 +146,9 @@ def _held_words(link: LinkView) -> str:
         return _("this node was set back to an older ledger; run: exchangectl node restore BACKUP")
     if link.reason == forks.ACCUSED:
         return _("{peer} saw two nodes under our name, or an older ledger of ours").format(peer=link.peer)
+    if link.reason == forks.CLOSED:
+        text = _("an operator here closed the incarnation in which {peer} speaks; exchangectl link accept")
+        return text.format(peer=link.peer)
     words = _(_CONFLICTS[forks.Conflict(link.reason)])
     text = _("two nodes speak as {peer}: {words}; exchangectl link accept")
     return text.format(peer=link.peer, words=words)
@@ -165,12 +169,9 @@ def _state(
     facts: LinkFacts, side: LinkSide, now: datetime
 ) -> tuple[LinkState, datetime | None, str, Fault | None]:
     memory = facts.memory
-    if memory.get(forks.SET_BACK):
-        return LinkState.HELD, facts.at(forks.SET_BACK), forks.SET_BACK, Fault.OURS
-    if memory.get(forks.FORKED):
-        return LinkState.HELD, facts.at(forks.FORKED_SINCE), memory[forks.FORKED], Fault.THEIRS
-    if memory.get(forks.ACCUSED):
-        return LinkState.HELD, None, forks.ACCUSED, Fault.OURS
+    if (held := _held(facts)) is not None:
+        since, reason, fault = held
+        return LinkState.HELD, since, reason, fault
     if memory.get(PAUSED):
         return LinkState.PAUSED, None, memory[PAUSED], None
     since = facts.at(DISABLED_SINCE)
@@ -185,3 +186,17 @@ def _state(
         fault = Fault.THEIRS if side is LinkSide.DIAL else None
         return LinkState.SILENT, offered, "not-acknowledged", fault
     return (LinkState.UP if memory.get(HEARD_AT) else LinkState.NEW), None, "", None
+
+
+def _held(facts: LinkFacts) -> tuple[datetime | None, str, Fault] | None:
+    """Since when, why and by whose fault the link is held; None where it is not."""
+    memory = facts.memory
+    if memory.get(forks.SET_BACK):
+        return facts.at(forks.SET_BACK), forks.SET_BACK, Fault.OURS
+    if memory.get(forks.FORKED):
+        return facts.at(forks.FORKED_SINCE), memory[forks.FORKED], Fault.THEIRS
+    if memory.get(forks.CLOSED_SINCE):
+        return facts.at(forks.CLOSED_SINCE), forks.CLOSED, Fault.OURS
+    if memory.get(forks.ACCUSED):
+        return None, forks.ACCUSED, Fault.OURS
+    return None

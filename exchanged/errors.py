@@ -283,8 +283,8 @@ class IncarnationClosedError(AuthorityError):
 
     reference = "incarnation-closed"
     hint = (
-        "switch off the copy that still speaks; if it is the right one, give it a new incarnation there:"
-        " exchangectl backup create DIR, then exchangectl node restore DIR --yes"
+        "switch off the copy that still speaks; if it is the right one:"
+        " exchangectl link accept NAME --incarnation X --reason TEXT"
     )
 
 

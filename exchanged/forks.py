@@ -37,6 +37,10 @@ FORKED_SINCE: Final = "forked-since"
 FORKED_IN: Final = "forked-incarnation"
 SET_BACK: Final = "set-back"
 """Name of the mark: this node was set back, as the neighbour's acknowledgement shows."""
+CLOSED: Final = "incarnation-closed"
+"""Why a link is held whose neighbour speaks in an incarnation that an operator here has closed."""
+CLOSED_SINCE: Final = "closed-speaks-since"
+"""Since when its acknowledgement, which says who speaks now, is of a closed incarnation; else empty."""
 ACCUSED: Final = "accused"
 """Name of the mark: the neighbour says that it saw two nodes under our name.
 
@@ -117,6 +121,20 @@ def conflict_of(transaction: Transaction, link: str, waybill: Waybill, *, is_bar
     if said is not None and spoken.goes_back(connection, link, incarnation, said):
         return Conflict.BACK
     return None
+
+
+def note_closed(transaction: Transaction, link: str) -> None:
+    """What speaks now was closed by an operator: nothing of it is taken until it is told otherwise."""
+    if not batches.recall(transaction.connection, link, CLOSED_SINCE):
+        batches.remember(transaction, link, CLOSED_SINCE, transaction.stamp)
+
+
+def note_open(transaction: Transaction, link: str) -> bool:
+    """The neighbour is heard. True: until now what spoke was closed."""
+    was_closed = bool(batches.recall(transaction.connection, link, CLOSED_SINCE))
+    if was_closed:
+        batches.remember(transaction, link, CLOSED_SINCE, "")
+    return was_closed
 
 
 def note_met(transaction: Transaction, link: str) -> None:

@@ -212,8 +212,14 @@ class Landing:
         except (FormatError, SignatureError, VersionError, TransportFileError) as error:
             # Another directory may make it good: it counts as unread, as after any other failure.
             self._complaints.tell(name, error)
+            if isinstance(error, IncarnationClosedError):
+                self._note_closed()
         finally:
             self.link.files.unlink(path)
+
+    def _note_closed(self) -> None:
+        if not batches.recall(self.link.ledger.read(), self.link.name, forks.CLOSED_SINCE):
+            self.link.ledger.write(lambda transaction: forks.note_closed(transaction, self.link.name))
 
     def _new_batches(self, files: Mapping[str, int]) -> list[str]:
         connection = self.link.ledger.read()
@@ -384,6 +390,9 @@ class Landing:
         if conflict is not None:
             forks.mark(transaction, self.link.name, conflict, waybill.incarnation)
             return False
+        if forks.note_open(transaction, self.link.name):
+            # What an operator had closed, and opened again, may lie there.
+            self._refused.clear()
         self.link.clock_guard.hear(self.link.peer, waybill.sent_at)
         ahead = (waybill.sent_at - transaction.now).total_seconds()
         batches.remember(transaction, self.link.name, HEARD_AT, transaction.stamp)

@@ -131,8 +131,9 @@ class Desk:
 
     def _consider(self, connection: Connection, request: Request, subject: Subject) -> Verdict:
         verdict = rules.consider(
-            connection, request.act, subject, self.here, without_parts=request.without_parts
-        )
+            connection, request.act, subject, self.here,
+            without_parts=request.without_parts, incarnation=request.incarnation,
+        )  # fmt: skip
         if verdict.outcome is not Outcome.TO_COUNT or not isinstance(subject.thing, ArrivalRow):
             return verdict
         return replace(verdict, fields={**verdict.fields, **self._said(subject.thing)})

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from exchanged import forks
 from exchanged.acts.subjects import Gone, Leg, LinkName, Subject, Whole, is_held_for_good, of_packet, whole
 from exchanged.acts.values import Act, Obstacle, Outcome
-from exchanged.ledger import Connection, batches, restoring, statements
+from exchanged.ledger import Connection, batches, restoring, spoken, statements
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
@@ -76,11 +77,18 @@ class Verdict:
 
 
 def consider(
-    connection: Connection, act: Act, subject: Subject, here: Standpoint, *, without_parts: bool = False
+    connection: Connection,
+    act: Act,
+    subject: Subject,
+    here: Standpoint,
+    *,
+    without_parts: bool = False,
+    incarnation: str = "",
 ) -> Verdict:
     """Whether ``act`` is allowed on ``subject`` now.
 
     ``without_parts``: the operator says that what is still to be put by a neighbour will not come.
+    ``incarnation``: the one that is to count of a neighbour.
     """
     match subject.thing:
         case Leg():
@@ -92,7 +100,7 @@ def consider(
         case DropRow():
             return _drop(act, subject.thing)
         case LinkName():
-            return _link(act, subject.thing)
+            return _link(connection, act, subject.thing, incarnation)
         case Gone():
             return _no(Obstacle.CHANGED, state=subject.thing.state)
 
@@ -268,11 +276,9 @@ def _drop(act: Act, row: DropRow) -> Verdict:
     return _no(Obstacle.NOT_HELD, state=row.state.value)
 
 
-def _link(act: Act, link: LinkName) -> Verdict:
+def _link(connection: Connection, act: Act, link: LinkName, incarnation: str) -> Verdict:
     if act is Act.ACCEPT:
-        if link.set_back:
-            return _no(Obstacle.SET_BACK)
-        return _yes(Outcome.ACCEPTED, because=link.forked) if link.forked else _no(Obstacle.NOT_FORKED)
+        return _accept(connection, link, incarnation)
     if act is Act.SKIP:
         if link.waits is None:
             return _no(Obstacle.NOT_RESTORING)
@@ -282,3 +288,16 @@ def _link(act: Act, link: LinkName) -> Verdict:
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)
     return _yes(Outcome.RESUMED, because=link.paused) if link.paused else _no(Obstacle.NOT_PAUSED)
+
+
+def _accept(connection: Connection, link: LinkName, incarnation: str) -> Verdict:
+    """What an operator said of an incarnation can be taken back: a closed one may count after all."""
+    if link.set_back:
+        return _no(Obstacle.SET_BACK)
+    because = link.forked
+    if not because and spoken.is_closed(connection, link.name, incarnation):
+        because = forks.CLOSED
+    if not because:
+        return _no(Obstacle.NOT_FORKED)
+    is_known = spoken.is_met(connection, link.name, incarnation)
+    return _yes(Outcome.ACCEPTED if is_known else Outcome.ACCEPTED_UNHEARD, because=because)

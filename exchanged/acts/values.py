@@ -82,6 +82,7 @@ class Outcome(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     ACCEPTED = "accepted"
+    ACCEPTED_UNHEARD = "accepted-unheard"
     SKIPPED = "skipped"
     SIGNED = "signed"
     REFUSED = "refused"
