@@ -66,6 +66,8 @@ OBSTACLES: Final = {
     Obstacle.SET_BACK: "this node itself was set back: the neighbour knows more of it than its ledger",
     Obstacle.NOT_RESTORING: "this node does not wait for what others give back",
     Obstacle.ANSWERED_ALREADY: "everybody behind it has answered already",
+    Obstacle.NOT_ASKED_YET: "this restored node has asked nobody yet: it waits for the daemon, its folders "
+    "or a directory",
     Obstacle.NO_RECIPIENT: "nothing of it was delivered to an agency of this node",
     Obstacle.NOT_DELIVERED: "it is not delivered; {state}",
     Obstacle.DELIVERY_UNFINISHED: "its delivery is not finished; give the command again in a moment",
@@ -92,6 +94,7 @@ HINTS: Final = {
     "exchangectl queue discard {name} --without-parts --reason TEXT",
     Obstacle.HELD_DROP: "exchangectl queue release {name} --reason TEXT",
     Obstacle.SET_BACK: "exchangectl node restore BACKUP",
+    Obstacle.NOT_ASKED_YET: "what it waits for: exchangectl node status",
     Obstacle.NO_RECEIPT: "ask its sender by another road first; --without-receipt gives it up all the same",
     Obstacle.NOT_DELIVERED: "exchangectl packet trace {name}",
     Obstacle.ANSWERED: "exchangectl receipt show {name}",

@@ -283,7 +283,8 @@ def _link(connection: Connection, act: Act, link: LinkName, incarnation: str) ->
         if link.waits is None:
             return _no(Obstacle.NOT_RESTORING)
         if not link.waits:
-            return _no(Obstacle.ANSWERED_ALREADY)
+            is_asking = bool(restoring.peers(connection))
+            return _no(Obstacle.ANSWERED_ALREADY if is_asking else Obstacle.NOT_ASKED_YET)
         return _yes(Outcome.SKIPPED, nodes=", ".join(link.waits))
     if act is Act.PAUSE:
         return _no(Obstacle.PAUSED_ALREADY, because=link.paused) if link.paused else _yes(Outcome.PAUSED)

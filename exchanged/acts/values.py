@@ -116,6 +116,7 @@ class Obstacle(StrEnum):
     SET_BACK = "set-back"
     NOT_RESTORING = "not-restoring"
     ANSWERED_ALREADY = "answered-already"
+    NOT_ASKED_YET = "not-asked-yet"
     NO_RECIPIENT = "no-recipient"
     NOT_DELIVERED = "not-delivered"
     DELIVERY_UNFINISHED = "delivery-unfinished"

@@ -83,14 +83,16 @@ def test_c23_nothing_leaves_a_restored_node_before_its_neighbour_answered(
     world.restore(POLICE, saved)
     world.network.nodes[PROVINCE].close()
     world.network.nodes[POLICE].open()
+    link = world.network.nodes[POLICE].opened.links.name_of(PROVINCE)
+    assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["not-asked-yet"]
     send(world)
     world.drain()
     assert is_restoring(world, POLICE)
     assert (world.network.agency(POLICE) / "outbox" / world.dropped["R-1"][1].name).exists()
-    link = world.network.nodes[POLICE].opened.links.name_of(PROVINCE)
     assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["skipped"]
     world.drain()
     assert not is_restoring(world, POLICE)
+    assert outcomes(act(world.network.nodes[POLICE], Act.SKIP, link)) == ["not-restoring"]
     world.network.nodes[PROVINCE].open()
     world.drain()
     check_books(world)
