@@ -285,12 +285,17 @@ def _legs(connection: Connection, wanted: Filter, state: DestinationState, limit
 def _arrivals(
     connection: Connection, act: Act, wanted: Filter, state: ArrivalState, limit: int
 ) -> Iterator[Subject]:
-    found = rows.arrivals(connection, state.value, wanted.sender, wanted.link, wanted.reasons, limit)
-    for number in found:
-        row = arrivals.find(connection, number)
-        if row is None or (act is Act.HOLD and row.kind is not ItemKind.PACKET):
-            continue
-        if act is not Act.DISCARD or state is not ArrivalState.HELD or is_held_for_good(row):
+    """What the act never takes is left out in the ledger, so that it uses up nothing of the limit."""
+    kind, reasons = "", wanted.reasons
+    if act is Act.HOLD:
+        kind = ItemKind.PACKET.value
+    elif act is Act.DISCARD and state is ArrivalState.HELD:
+        kind = ItemKind.PACKET.value
+        reasons = tuple(sorted(GIVEN_UP_WHEN_HELD.intersection(reasons or GIVEN_UP_WHEN_HELD)))
+        if not reasons:
+            return
+    for number in rows.arrivals(connection, state.value, kind, wanted.sender, wanted.link, reasons, limit):
+        if (row := arrivals.find(connection, number)) is not None:
             yield arrival_subject(row)
 
 

@@ -108,14 +108,23 @@ def _is_few(connection: sqlite3.Connection, conditions: str, values: list[object
 
 
 def arrivals(
-    connection: sqlite3.Connection, state: str, sender: str, link: str, reasons: tuple[str, ...], limit: int
+    connection: sqlite3.Connection,
+    state: str,
+    kind: str,
+    sender: str,
+    link: str,
+    reasons: tuple[str, ...],
+    limit: int,
 ) -> Iterator[int]:
-    """Rows of arrivals in ``state`` (a key of ``_ARRIVALS``): oldest first, or reason by reason."""
+    """Rows of arrivals in ``state`` (a key of ``_ARRIVALS``): oldest first, or reason by reason.
+
+    ``kind``, ``sender``, ``link`` and ``reasons`` are empty where any will do.
+    """
     conditions, values = _ARRIVALS[state], list[object]()
     if reasons:
         conditions += f" AND reason IN ({', '.join('?' * len(reasons))})"
         values += reasons
-    for column, value in (("sender", sender), ("link", link)):
+    for column, value in (("kind", kind), ("sender", sender), ("link", link)):
         if value:
             conditions += f" AND {column} = ?"
             values.append(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,38 @@ def test_c21_a_restored_node_tells_nobody_before_it_knows_what_it_said(province:
     assert [*(node(province).config.node.data_dir / "discarded").glob("*")] == []
     ledger.write(lambda tx: tx.remember("restoring", ""))
     assert outcomes(act(node(province), Act.DISCARD, packet.key.packet_id)) == ["discarded-told"]
+
+
+def put_in_front(province: Province, **changes: str) -> None:
+    """Three rows of arrivals that came before all others, like the first but for ``changes``."""
+    changes |= {"landed_at": "2026-01-01T00:00:00.000000Z", "packet_id": "0" * 32}
+    connection = node(province).opened.ledger.read()
+    names = [row["name"] for row in connection.execute("PRAGMA table_info(arrival)") if row["name"] != "id"]
+    values = ", ".join(f"'{changes[name]}'" if name in changes else name for name in names)
+    for _ in range(3):
+        node(province).opened.ledger.write(
+            lambda tx: tx.execute(
+                f"INSERT INTO arrival ({', '.join(names)}) SELECT {values} FROM arrival ORDER BY id LIMIT 1"  # noqa: S608
+            )
+        )
+
+
+def test_what_an_act_never_takes_hides_nothing_behind_it(province: Province) -> None:
+    """However much of it waits in front: what a look takes out of the ledger has a limit."""
+    packet = province.police.seal(province.request())
+    land(province, packet)
+    ledger, one = node(province).opened.ledger, Filter(limit=1)
+    put_in_front(province, kind="receipt")
+    assert outcomes(act(node(province), Act.HOLD, filter=one, preview=True)) == ["held"]
+    put_in_front(province, kind="packet", state="held", reason="unknown-key")
+    held = replace(one, state="held")
+    assert outcomes(act(node(province), Act.DISCARD, filter=held, preview=True)) == []
+    row = arrivals.of_packet(ledger.read(), packet.key)[0]
+    ledger.write(lambda tx: arrivals.keep(tx, row, Event.HOLD, "revoked-since"))
+    for wanted in (held, replace(held, reasons=("unknown-key", "revoked-since"))):
+        assert outcomes(act(node(province), Act.DISCARD, filter=wanted, preview=True)) == ["discarded-told"]
+    none = replace(held, reasons=("unknown-key",))
+    assert outcomes(act(node(province), Act.DISCARD, filter=none, preview=True)) == []
 
 
 def test_c21_a_copy_by_a_strange_road_never_ends_the_true_packet(province: Province) -> None:

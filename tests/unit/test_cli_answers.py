@@ -13,7 +13,7 @@ import cli
 from cli.event_text import SENTENCES, event_words
 from cli.main import main
 from exchanged.acts.subjects import by_filter
-from exchanged.acts.values import QUEUE_ACTS, Filter
+from exchanged.acts.values import QUEUE_ACTS, Act, Filter
 from exchanged.clock import SystemClock
 from exchanged.errors import LoginRefusedError
 from exchanged.ledger import batches, questions_event, questions_find, questions_link, questions_node
@@ -251,6 +251,10 @@ def test_an_event_without_words_or_particulars_hides_nothing() -> None:
                 EventFilter(operator="li", kind="operator-*"),
                 EventFilter(key=PacketKey(POLICE, packet_id(1)), operator="li", kind="operator-*"),
             )
+        ),
+        *(
+            lambda connection, wanted=wanted: list(by_filter(connection, Act.DISCARD, wanted))
+            for wanted in (Filter(state="held"), Filter(state="held", link=LINK))
         ),
         *(
             lambda connection, act=act, wanted=wanted: list(by_filter(connection, act, wanted))
