@@ -25,7 +25,7 @@ import click
 from cli.act_options import Asked
 from cli.acting_text import answer_text, refusal
 from cli.exit_codes import ExitCode
-from cli.frame import Settings
+from cli.frame import PartlyDoneError, Settings
 from cli.locale import _, told
 from cli.render import ask, say, say_json
 from exchanged.acts.credentials import own_claims, own_operator
@@ -175,8 +175,10 @@ def act_on_queue(settings: Settings, act: Act, asked: Asked, **particulars: Any)
         for start in range(0, len(targets), MOST_TARGETS):
             group = tuple(targets[start : start + MOST_TARGETS])
             answers.append(carry_out(settings, replace(_again(request), targets=group)))
-    except (ExchangeError, KeyboardInterrupt):
-        # What the groups before it did is done, and told before the error.
+    except (ExchangeError, KeyboardInterrupt) as error:
+        # What the groups before it did is done, and told before the error, or in one document with it.
+        if answers and asked.as_json and isinstance(error, ExchangeError):
+            raise PartlyDoneError(_joined(answers, shown), error) from error
         if answers:
             _tell(_joined(answers, shown), as_json=asked.as_json)
         raise

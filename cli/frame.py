@@ -51,6 +51,15 @@ class Settings:
         return load_config(self.config_path)
 
 
+class PartlyDoneError(Exception):
+    """A command did a part of what it was asked, and then met ``error``: ``answer`` tells of that part."""
+
+    def __init__(self, answer: object, error: ExchangeError) -> None:
+        super().__init__(str(error))
+        self.answer = answer
+        self.error = error
+
+
 class InputFileError(ExchangeError):
     """A file named on the command line cannot be read, or is larger than such a file may be."""
 

@@ -170,8 +170,7 @@ def _state(
 ) -> tuple[LinkState, datetime | None, str, Fault | None]:
     memory = facts.memory
     if (held := _held(facts)) is not None:
-        since, reason, fault = held
-        return LinkState.HELD, since, reason, fault
+        return LinkState.HELD, *held
     if memory.get(PAUSED):
         return LinkState.PAUSED, None, memory[PAUSED], None
     since = facts.at(DISABLED_SINCE)

@@ -24,6 +24,7 @@ from cli.exit_codes import ExitCode, exit_code_of
 from cli.frame import (
     DEFAULT_CONFIG,
     LazyGroup,
+    PartlyDoneError,
     PlanError,
     Settings,
     as_called,
@@ -167,7 +168,7 @@ def _run(words: list[str]) -> int:
     except KeyboardInterrupt:
         _complain(_("stopped by the keyboard"))
         return ExitCode.INTERRUPTED
-    except ExchangeError as error:
+    except (ExchangeError, PartlyDoneError) as error:
         return _report(error, words)
     except BrokenPipeError:
         raise
@@ -176,13 +177,17 @@ def _run(words: list[str]) -> int:
         return _report_internal(error, words) if refused is None else _report(refused, words)
 
 
-def _report(error: ExchangeError, words: Sequence[str]) -> int:
+def _report(error: ExchangeError | PartlyDoneError, words: Sequence[str]) -> int:
+    """What was done before it is told beside it: a caller reads one document."""
+    done: dict[str, object] = {}
+    if isinstance(error, PartlyDoneError):
+        done, error = {"answer": error.answer}, error.error
     code = exit_code_of(error)
     _trace(words)
     if "--json" in words:
         said = {**error.to_json(), "exit_code": int(code)}
         problems = {"problems": error.problems} if isinstance(error, ConfigurationError) else {}
-        say_json({"error": said | problems})
+        say_json({**done, "error": said | problems})
     _complain(as_called(describe(error), _config_of(words)))
     return code
 

@@ -173,8 +173,9 @@ def test_acts_work_with_the_daemon_down_and_are_done_once(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 def test_what_was_done_before_an_error_is_told(
-    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch
+    network: Network, police: SimulatedNode, asked: Operator, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     """Many things are done in groups: the second one fails, and nobody may believe that nothing was done."""
     control, done_by = police.config.control, desk(police)
@@ -192,8 +193,14 @@ def test_what_was_done_before_an_error_is_told(
     server = ControlServer(control.socket, control.group, Failing(), SystemClock(), print)  # type: ignore[arg-type]
     server.start()
     monkeypatch.setattr("cli.acting.MOST_TARGETS", 2)
-    shown = asked.text("queue", "hold", "--all", *WHY, "--yes", code=3)
-    assert "done by" in shown
+    words = ("queue", "hold", "--all", *WHY, "--yes", *(["--json"] if as_json else []))
+    shown = asked.text(*words, code=3)
+    if as_json:
+        said = json.loads(shown)
+        assert [each["outcome"] for each in said["answer"]["done"]] == ["on-hold", "on-hold"]
+        assert (said["error"]["reference"], said["error"]["exit_code"]) == ("no-space", 3)
+    else:
+        assert "done by" in shown
     assert "no room" in asked.errors
     assert len(recorded(police)) == 3
     server.stop()
