@@ -17,6 +17,9 @@ from frontend_server.dispositions import why_not_answer
 from packet_spec.identity import PacketKey
 
 _PARTICULARS: Final = {Act.SIGN: " --by NAME"}
+# Whether the sender can be told says the seal, which nobody looks at here: a preview does.
+_WHOLE: Final = " --preview"
+_LACKING: Final = " --without-parts --preview"
 _WIDE: Final = 80
 
 
@@ -37,6 +40,8 @@ def allowed_acts(view: NodeView, key: PacketKey, config_path: Path = DEFAULT_CON
 def _particulars(view: NodeView, act: Act, subjects: list[Subject], here: Standpoint) -> tuple[str, ...]:
     """What the command of an act needs beside the packet: one for each thing that is named alone."""
     found = [(subject, consider(view.connection, act, subject, here)) for subject in subjects]
+    if act is Act.DISCARD:
+        return tuple(dict.fromkeys(_WHOLE if verdict.outcome else _LACKING for _subject, verdict in found))
     if not go_apart(act, found):
         return (_PARTICULARS.get(act, ""),)
     return tuple(f" --only {shlex.quote(subject.token)}" for subject in subjects)

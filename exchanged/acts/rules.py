@@ -120,12 +120,16 @@ def if_it_may_sign(connection: Connection, verdict: Verdict, here: Standpoint) -
 
 
 def allowed(connection: Connection, key: PacketKey, here: Standpoint) -> Iterator[tuple[Act, Subject]]:
-    """Every act that is allowed now on anything of one packet."""
+    """Every act that is allowed now on anything of one packet.
+
+    A discard also where the operator has to say that missing parts will not come. Whether its sender can be
+    told is not asked: that needs a look at the seal (``giving_up``).
+    """
     pairs = [(act, whole(connection, key)) for act in (Act.CANCEL, Act.SIGN, Act.RESEND)]
     for subject in of_packet(connection, key):
         pairs += [(act, subject) for act in (Act.HOLD, Act.RELEASE, Act.REQUEUE, Act.DISCARD)]
     for act, subject in pairs:
-        if consider(connection, act, subject, here).outcome is not None:
+        if consider(connection, act, subject, here, without_parts=True).outcome is not None:
             yield act, subject
 
 
