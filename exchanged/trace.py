@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from exchanged.acts.values import Outcome
 from exchanged.ledger.questions import EventRow, HopRow, PacketFacts
 from exchanged.ledger.rows import DestinationRow, PacketRow, ReceiptRow
 from exchanged.routing import RouteKind, route_to_node
@@ -59,10 +60,13 @@ _STEP_OF_EVENT: Final = {
     Event.HOLD.value: StepKind.HELD,
     Event.RELEASE.value: StepKind.RELEASED,
     Event.RELEASE_TO_INBOX.value: StepKind.RELEASED,
+    # Of this event only what an operator here gave up: what others say stands in their receipts.
+    Event.RECEIPT_UNDELIVERABLE.value: StepKind.DISCARDED,
 }
 _STEP_BEFORE_ROUTES: Final = {
     Event.HOLD.value: StepKind.HELD,
     Event.ADMIT.value: StepKind.ADMITTED,
+    Event.DISCARD.value: StepKind.DISCARDED,
     _REMEMBERED: StepKind.REMEMBERED,
 }
 _TAKEN: Final = frozenset({StepKind.COLLECTED, StepKind.SIGNED})
@@ -171,9 +175,12 @@ class _Told:
             yield Step(packet.landed_at, here, StepKind.LANDED, Evidence.OWN_LEDGER, detail=by_link)
         for event in self.events:
             kind = None if event.recipient else _STEP_BEFORE_ROUTES.get(event.kind)
+            if kind is StepKind.DISCARDED and event.detail.get("outcome") != Outcome.DISCARDED_TOLD:
+                # A copy of it, and not the packet.
+                continue
             if kind is StepKind.REMEMBERED or (kind is not None and not packet.own):
-                reason = str(event.detail.get("reason", ""))
-                yield Step(event.at, here, kind, Evidence.OWN_LEDGER, detail=reason)
+                said = str(event.detail.get("kept" if kind is StepKind.DISCARDED else "reason", ""))
+                yield Step(event.at, here, kind, Evidence.OWN_LEDGER, detail=said)
 
     def _from_here(self, row: DestinationRow) -> _Position:
         """Own events towards this recipient, and who then holds it by this ledger alone."""
@@ -184,8 +191,10 @@ class _Told:
             kind = _STEP_OF_EVENT.get(event.kind)
             if kind is None or event.recipient != row.recipient:
                 continue
-            batch = event.detail.get("batch")
-            detail = "" if batch is None else f"batch {batch}"
+            batch, kept = event.detail.get("batch"), str(event.detail.get("kept", ""))
+            if kind is StepKind.DISCARDED and not kept:
+                continue
+            detail = kept if batch is None else f"batch {batch}"
             position.steps.append(Step(event.at, here, kind, Evidence.OWN_LEDGER, to=peer, detail=detail))
             if kind is StepKind.HANDED_OVER:
                 position.holder = _last_known(peer, event.at, Because.ACKNOWLEDGED)

@@ -19,6 +19,7 @@ from tests.custody.test_disabling import offer, reasons, states, station, wait_b
 from tests.custody.test_front_ends import drop, inbox
 from tests.support import encrypted_lab
 from tests.support.acting import act, outcomes
+from tests.support.asking import operator
 from tests.support.clock import FakeRandomness
 from tests.support.listing import next_version, with_keys, with_revoked
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
@@ -88,7 +89,9 @@ def again(network: Network) -> None:
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["arrived", "delivering"])
-def test_what_has_arrived_is_given_up_and_its_next_attempt_arrives(network: Network, staged: bool) -> None:
+def test_what_has_arrived_is_given_up_and_its_next_attempt_arrives(
+    network: Network, capsys: pytest.CaptureFixture[str], staged: bool
+) -> None:
     receiver, _before = wait_before_the_inbox(network, staged=staged)
     name = packet_id(network, "one")
     assert outcomes(act(receiver, Act.DISCARD, name)) == [
@@ -108,6 +111,10 @@ def test_what_has_arrived_is_given_up_and_its_next_attempt_arrives(network: Netw
     assert states(receiver) == ["undeliverable"]
     (kept,) = (network.layout.data(PROCURATORATE) / "discarded").iterdir()
     assert (kept / "item.packet").stat().st_size > 0
+    (way,) = operator(network.layout.config(PROCURATORATE), capsys).json("packet", "trace", name)["ways"]
+    assert [(step["kind"], step["detail"]) for step in way["steps"]][-2:] == [
+        ("discarded", f"discarded/{kept.name}"), ("undeliverable", ""),
+    ]  # fmt: skip
     network.run()
     assert inbox(network) == []
     assert list((network.agency(PROCURATORATE) / ".exchanged").glob("2*")) == []

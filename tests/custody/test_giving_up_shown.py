@@ -6,10 +6,12 @@ import shlex
 
 import pytest
 
+from exchanged.acts.values import Act
 from tests.custody.test_giving_up import lack, land, quarantine
+from tests.support.acting import act, outcomes
 from tests.support.asking import Operator, operator
 from tests.support.network import PROVINCE
-from tests.support.province import Province, video_packet
+from tests.support.province import Province, node, video_packet
 
 
 @pytest.fixture
@@ -36,3 +38,34 @@ def test_what_lacks_a_part_can_be_given_up_in_words(province: Province, asked: O
     whole = video_packet(province)
     lack(province, whole, whole.blobs)
     assert discards(asked, whole.key.packet_id) == [["--without-parts", "--preview", "--reason", "TEXT"]]
+
+
+def test_a_trace_names_the_operators_word_and_the_place_of_the_bytes(
+    province: Province, asked: Operator
+) -> None:
+    """A receipt alone says that it ended, and not that somebody here ended it."""
+    packet = province.police.seal(province.request())
+    land(province, packet)
+    quarantine(province)
+    name = packet.key.packet_id
+    assert outcomes(act(node(province), Act.DISCARD, name)) == ["discarded-told"]
+    (kept,) = (node(province).config.node.data_dir / "discarded").iterdir()
+    (way,) = asked.json("packet", "trace", name)["ways"]
+    assert [(step["kind"], step["detail"]) for step in way["steps"]][2:] == [
+        ("discarded", f"discarded/{kept.name}"), ("undeliverable", ""),
+    ]  # fmt: skip
+    assert "given up by an operator" in asked.text("packet", "trace", name)
+
+
+def test_a_trace_tells_nothing_of_a_copy_that_was_given_up_beside_it(
+    province: Province, asked: Operator
+) -> None:
+    packet = province.police.seal(province.request())
+    province.procuratorate.send(packet)
+    province.run()
+    province.police.send(packet)
+    province.run()
+    name = packet.key.packet_id
+    assert outcomes(act(node(province), Act.DISCARD, name)) == ["discarded-known"]
+    ways = asked.json("packet", "trace", name)["ways"]
+    assert "discarded" not in [step["kind"] for way in ways for step in way["steps"]]
