@@ -106,9 +106,9 @@ def test_a_held_link_is_shown_and_accepted_by_an_operator(asked: Operator, polic
     police.die()
     asked.text("link", "accept", link, "--incarnation", "not one", *WHY, code=2)
     done = asked.text("link", "accept", link, "--incarnation", "a" * 32, *WHY)
-    assert "works again with that incarnation alone" in done
+    assert "works again once it speaks in that incarnation, of which nothing was ever heard here" in done
     asked.text("link", "accept", link, "--incarnation", "a" * 32, *WHY, code=5)
-    assert "it is not held" in asked.errors
+    assert "that incarnation is not closed" in asked.errors
     police.open()
     assert not forks.marks(police.opened.ledger.read(), link)
     acts = police.opened.ledger.read().execute("SELECT detail FROM event WHERE kind = 'operator-act'")
