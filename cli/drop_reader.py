@@ -35,6 +35,7 @@ _HARMLESS_BYTES: Final = 16 * MIB
 _REPARSE_POINT: Final = 0x0400
 _LITTER: Final = frozenset({"thumbs.db", "desktop.ini", ".ds_store"})
 _TEMPORARY: Final = (".tmp", ".part")
+_FINDINGS: Final = (".findings.xml", ".findings.txt")
 
 Blocks = Callable[[], Iterator[bytes]]
 
@@ -123,6 +124,11 @@ def is_litter(name: str) -> bool:
 def is_temporary_name(name: str) -> bool:
     """A name under which something is still being written."""
     return name.lower().endswith(_TEMPORARY)
+
+
+def is_findings_name(name: str) -> bool:
+    """A name that a front-end gives to findings: no drop has it."""
+    return name.lower().endswith(_FINDINGS)
 
 
 # --- folders ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cli.drop_reader import PACKET_XML, is_litter, is_temporary_name
+from cli.drop_reader import PACKET_XML, is_findings_name, is_litter, is_temporary_name
 from cli.frame import InputFileError
 from cli.locale import _
 from cli.packet_check import INCOMPLETE, Checked, Rules, check_path
@@ -109,7 +109,7 @@ def find_drops(top: Path, tally: Tally) -> Iterator[Path]:
             continue
         below: list[Path] = []
         for entry in entries:
-            if is_litter(entry.name) or is_temporary_name(entry.name):
+            if any(passes(entry.name) for passes in (is_litter, is_temporary_name, is_findings_name)):
                 continue
             path = folder / entry.name
             if _is_link(entry):

@@ -53,6 +53,7 @@ def tree(made: Path, tmp_path: Path) -> Path:
     (top / "status" / "wide.xml").write_bytes("<receipt/>".encode("utf-16"))
     for hidden in (".hidden", "half.tmp", "half.PART", "~$lock"):
         shutil.copytree(made / "good", top / hidden)
+    shutil.copy(made / "good" / "packet.xml", top / "good.findings.xml")
     (top / "Thumbs.db").write_bytes(b"x")
     (top / "notes.txt").write_bytes(b"x")
     (top / "empty").mkdir()

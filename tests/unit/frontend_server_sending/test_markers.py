@@ -12,7 +12,8 @@ from exchanged.config import DropProfile
 from exchanged.ledger.drops import Original
 from exchanged.states import DropState
 from exchanged.volume import Kernel
-from tests.support.outbox import SMALL, SendingFrontend, acceptance_xml, names_in
+from tests.support.crash import SimulatedCrash
+from tests.support.outbox import SMALL, NoRenameNew, SendingFrontend, acceptance_xml, names_in
 from tests.support.sending import REFUSED, Open, states
 
 
@@ -137,6 +138,28 @@ def test_a_marker_that_cannot_be_moved_yet_marks_nothing_else(start: Open) -> No
     mark(frontend)
     frontend.run()
     assert frontend.rows()[1].state is DropState.TAKEN
+
+
+class _CrashAtLink:
+    """The process dies between the two calls by which the first file is moved on such a share."""
+
+    def point(self, name: str) -> None:
+        if name == "durable:after-link:rename-new":
+            raise SimulatedCrash(name)
+
+
+def test_a_marker_with_two_names_after_a_crash_goes_with_its_drop(start: Open) -> None:
+    frontend = start(profile=DropProfile.MARKER, kernel=NoRenameNew(), crash=_CrashAtLink())
+    frontend.drop_xml()
+    mark(frontend)
+    with pytest.raises(SimulatedCrash):
+        frontend.run()
+    assert (frontend.outbox / "A.ok").stat().st_nlink == 2
+    frontend = start(profile=DropProfile.MARKER, kernel=NoRenameNew())
+    frontend.run(2)
+    assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A.ok", "A.xml"])
+    assert (frontend.folders.sent / "A.ok").stat().st_nlink == 1
+    require_unmarked(frontend)
 
 
 def test_a_drop_that_was_taken_back_leaves_no_marker_for_the_next(frontend: SendingFrontend) -> None:

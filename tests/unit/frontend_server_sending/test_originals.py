@@ -241,24 +241,6 @@ def test_an_original_in_transit_is_the_same_on_a_share_that_was_mounted_anew(
     assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["A"])
 
 
-@pytest.mark.parametrize("mark", ["1", "1-0123456789ab"])
-def test_c13_what_a_crash_left_in_transit_is_nothing_to_a_ledger_that_begins_anew(
-    frontend: SendingFrontend, mark: str
-) -> None:
-    """Its first drop has the number of the first of the old one, whose original was sent long ago."""
-    # The ledger knows the folders by now: they were made known to it.
-    frontend.run()
-    left = frontend.folders.sent / f"{IN_TRANSIT}{mark}"
-    left.write_bytes(acceptance_xml())
-    frontend.drop_xml("B.xml", acceptance_xml(senderRef="R-2"))
-    for _ in range(3):
-        frontend.run()
-        frontend.settle()
-    assert [packet.sender_ref for packet in frontend.packets()] == ["R-2"]
-    assert (names_in(frontend.outbox), names_in(frontend.folders.sent)) == ([], ["B.xml"])
-    assert left.read_bytes() == acceptance_xml()
-
-
 def test_the_lasting_fingerprint_outlives_the_number_of_a_device_and_nothing_else(
     frontend: SendingFrontend,
 ) -> None:

@@ -95,21 +95,6 @@ def test_i1_nothing_of_a_packet_goes_before_every_destination_is_final(keeper: K
     assert keeper.lies()["sent"] == []
 
 
-@pytest.mark.parametrize("left", ["checking-1", "retired-1"])
-def test_c13_what_a_crash_left_half_removed_is_nothing_to_a_ledger_that_begins_anew(
-    keeper: Keeper, left: str
-) -> None:
-    """Its first drop has the number of the first of the old one, and goes in its own time all the same."""
-    staging = keeper.frontend.folders.staging
-    staging.mkdir(exist_ok=True)
-    (staging / left).write_bytes(b"an original of long ago")
-    keeper.sent()
-    keeper.after()
-    keeper.after(91)
-    assert keeper.lies()["sent"] == []
-    assert (staging / left).exists()
-
-
 def test_zero_keeps_for_ever(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path, RetentionConfig(0, 0, 0, 0, 0, 0, 0, 0))
     keeper.sent()
