@@ -11,9 +11,10 @@ from packet_spec.model import ItemKind, ReceiptKind
 from tests.custody.test_earlier_attempts import refuse
 from tests.support.bridging import alone, send, status
 from tests.support.bridging import rows as rows_of
-from tests.support.network import POLICE, PROCURATORATE, Network, SimulatedNode
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, SimulatedNode
 from tests.support.peer import Sealed
 from tests.support.province import Province, receipt_item, rows
+from tests.support.restoring import World
 
 IDENTITY = "019f6365-21c0-7cf0-bac3-fed983341449"
 CASE_OF_NUMBER = "SELECT DISTINCT case_id FROM case_number ORDER BY case_id"
@@ -133,3 +134,29 @@ def hold_accepted(node: SimulatedNode, *, held: bool) -> None:
     node.opened.ledger.write(
         lambda tx: batches.set_held(tx, link.name, ItemKind.RECEIPT, row["id"], held=held)
     )
+
+
+def test_c17_c23_a_restored_province_moves_a_packet_to_the_case_of_its_last_attempt(
+    world: World, tmp_path: Path
+) -> None:
+    """Its backup knows the refused attempt; the next one is told by its neighbours."""
+    network = world.network
+    send(network, "误", seed=1, packet_id=IDENTITY, business_type="arrest.request", extra_documents=())
+    network.run()
+    refuse(network, IDENTITY)
+    network.run()
+    saved = world.snapshot(PROVINCE, tmp_path / "refused")
+    send(network, "正", seed=2, packet_id=IDENTITY)
+    network.run()
+    assert status(network, "正")["state"] == "delivered"
+    network.nodes[PROVINCE].die()
+    world.restore(PROVINCE, saved)
+    network.nodes[PROVINCE].open()
+    world.drain()
+    assert rows_of(network, PROVINCE, "SELECT business_type FROM case_history") == [("prosecution.transfer",)]
+    reply = {"sender": PROCURATORATE, "receiver": POLICE, "in_reply_to": PacketKey(POLICE, IDENTITY)}
+    send(network, "答复", seed=2, business_type="common.accept", extra_documents=(), **reply)
+    network.run()
+    assert status(network, "答复", PROCURATORATE)["state"] == "delivered"
+    assert rows_of(network, PROVINCE, "SELECT * FROM event WHERE kind = 'case-joined'") == []
+    assert len(rows_of(network, PROVINCE, "SELECT DISTINCT case_id FROM case_number")) == 2
