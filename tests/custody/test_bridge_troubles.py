@@ -386,10 +386,10 @@ def test_c9_a_bridge_does_not_keep_the_large_parts_of_what_passed(world: Network
 
 
 @row
-def test_c5_what_changed_on_a_bridges_own_disk_is_found_at_the_next_node_and_delivered_nowhere(
+def test_c5_what_changed_on_a_bridges_own_disk_is_found_there_and_goes_nowhere(
     world: Network,
 ) -> None:
-    """Changed before its batch is composed: then the waybill is true, and the seal is what tells."""
+    """Changed before its batch is composed: the waybill would be true, and only the seal tell."""
     send(world, "案件", extra_documents=())
     north = world.nodes[NORTH]
     upwards = next(each for each in north.stations if each.name == f"link:{link_of(world, NORTH, SOUTH)}")
@@ -402,8 +402,8 @@ def test_c5_what_changed_on_a_bridges_own_disk_is_found_at_the_next_node_and_del
     spooled.write_bytes(data)
     north.stations.insert(place, upwards)
     world.run()
-    assert held_by(world, SOUTH) == [("quarantined", "digest-mismatch")]
-    assert (count(world, PROVINCE, "arrival"), count(world, PROVINCE, "packet")) == (0, 0)
+    assert rows(world, NORTH, "SELECT state FROM destination") == [("on-hold",)]
+    assert (count(world, SOUTH, "arrival"), count(world, SOUTH, "packet")) == (0, 0)
     assert delivered(world, PROCURATORATE) == []
     # Its sender is not blamed, and keeps the sealed packet.
     assert rows(world, POLICE, "SELECT state FROM destination") == [("handed-over",)]
@@ -411,5 +411,5 @@ def test_c5_what_changed_on_a_bridges_own_disk_is_found_at_the_next_node_and_del
     assert rows(world, POLICE, "SELECT count(*) FROM packet WHERE spool IS NOT NULL") == [(1,)]
     world.clock.advance(60.0)
     world.run()
-    (notice,) = (world.nodes[SOUTH].config.node.data_dir / "notices").glob("*-quarantined-1.txt")
+    (notice,) = (north.config.node.data_dir / "notices").glob("*-bytes-rotten-1.txt")
     assert "告警 alarm" in notice.read_text(encoding="utf-8-sig")
