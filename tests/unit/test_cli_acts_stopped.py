@@ -27,6 +27,14 @@ Stops = Callable[[Request, int], bool]
 Serve = Callable[[Stops], ControlServer]
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Whoever runs the tests in the background may have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as made:
