@@ -134,6 +134,8 @@ class Offering:
         composed, waits = self._compose(current)
         if composed:
             changed |= self._ride(current, composed)
+        # The pages that a restored node asked for wait for each other's acknowledgement.
+        is_busy = is_busy or restoring.is_going_on(self.link.ledger.read())
         may_wait = not is_busy and not self._putting.lacks(self._open())
         changed |= self._acknowledging.put(current, may_wait=may_wait)
         changed |= self._putting.put_open(self._open())
