@@ -16,7 +16,7 @@ from exchanged.config_values import ScannerConfig
 from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, scan_allowance
 from packet_spec.documents.check import longest_seconds
 from packet_spec.encoding import reading
-from packet_spec.encryption_rules import opened_findings
+from packet_spec.encryption_rules import opened_findings, told_of_opened
 from packet_spec.envelope import parse_packet
 from packet_spec.errors import ValidatorError
 from packet_spec.findings import Finding, Severity
@@ -83,4 +83,5 @@ def check_opened(work: OpenedWork) -> tuple[Finding, ...]:
     )
     reports = inspect_documents(Inspection(documents, work.scanner, work.packs, work.pack))
     found = findings_of(documents, reports, is_whole=True)
-    return tuple(finding for finding in found if finding.severity is Severity.REFUSE)[:FINDINGS]
+    refused = [finding for finding in found if finding.severity is Severity.REFUSE]
+    return told_of_opened(refused, packet.attachments)[:FINDINGS]

@@ -84,6 +84,32 @@ def opened_findings(listed: Attachment, size: int, digest: str) -> tuple[Finding
     return (make_finding("opened-part-differs", file=listed.file, document=listed.document_type),)
 
 
+def told_of_opened(findings: Sequence[Finding], listed: Sequence[Attachment]) -> tuple[Finding, ...]:
+    """What a receipt says of documents that were opened and refused: which attachment, and by what rule.
+
+    It goes back in clear as well: no names of inner files, no values, nothing but what packet.xml shows. Once
+    for each attachment and rule.
+    """
+    return tuple(
+        dict.fromkeys(
+            make_finding(
+                "opened-document-refused",
+                file=_attachment_of(finding, listed),
+                document=finding.document,
+                found=finding.code,
+            )
+            for finding in findings
+        )
+    )
+
+
+def _attachment_of(finding: Finding, listed: Sequence[Attachment]) -> str:
+    """The attachment that the finding is about; one of its type where only an inner file is named."""
+    names = [each.file for each in listed if f"{finding.file}/".startswith(f"{each.file}/")]
+    names += [each.file for each in listed if each.document_type == finding.document]
+    return names[0] if names else ""
+
+
 def _counts(key: DirectoryKey, moment: datetime) -> bool:
     return key.suite == KEY_SUITE and key_valid_at(key, KeyUse.ENCRYPT, moment)
 

@@ -52,5 +52,16 @@ SENTENCES: Final[Mapping[str, tuple[Severity, str, str]]] = MappingProxyType(
                 " send it again."
             ),
         ),
+        "opened-document-refused": (
+            _REFUSE,
+            (
+                "附件“{file}”解密后未通过文件检查（{found}），请在本单位用 exchangectl packet check "
+                "检查原件，改正后重新发送。"
+            ),
+            (
+                'once opened, the attachment "{file}" does not pass the check of documents ({found}); look at'
+                " the original with exchangectl packet check, and send it again."
+            ),
+        ),
     }
 )

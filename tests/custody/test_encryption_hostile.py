@@ -174,7 +174,8 @@ def test_a_document_that_nobody_could_look_into_before_is_refused_by_the_receive
     assert found[0].kind is ReceiptKind.ACCEPTED
     assert found[0].scope is CheckedScope.PACKET_XML
     assert found[-1].kind is ReceiptKind.REFUSED
-    assert found[-1].findings[0].code.startswith("document-")
+    assert {finding.code for finding in found[-1].findings} == {"opened-document-refused"}
+    assert found[-1].findings[0].found.startswith("document-")
     assert inbox(network) == []
 
 

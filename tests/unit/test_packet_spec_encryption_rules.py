@@ -12,6 +12,7 @@ from packet_spec.encryption_rules import (
     encryption_findings,
     opened_findings,
     receiving_keys,
+    told_of_opened,
 )
 from packet_spec.errors import ReceiverKeyMissingError, UnknownKeyError
 from packet_spec.model import (
@@ -24,6 +25,7 @@ from packet_spec.model import (
     SealEncryption,
     WrappedKey,
 )
+from packet_spec.sentences import make_finding
 from tests.support.documents import (
     COURT,
     DAY,
@@ -143,3 +145,19 @@ def test_an_opened_part_is_what_is_listed_or_refused() -> None:
         assert (finding.code, finding.file) == ("opened-part-differs", "a.pdf")
         # It travels in clear: a digest would tell those on the way whether they guess the content right.
         assert digest not in f"{finding.zh}{finding.en}{finding.expected}{finding.found}"
+
+
+def test_what_was_opened_is_told_by_attachment_and_rule_alone() -> None:
+    """A name or a digest out of an inner file would pass the province in clear."""
+    attachments = [
+        Attachment(name, code, None, None) for name, code in (("卷.zip", "EVD-024"), ("目录.xml", "EVD-025"))
+    ]
+    inner = "虚构笔录.pdf"
+    inside = make_finding("document-unreadable", file=f"卷.zip/{inner}", document="EVD-024", found="a secret")
+    between = make_finding("index-entry-differs", file=inner, document="EVD-025", expected="f" * 64)
+    told = told_of_opened((inside, inside, between), attachments)
+    assert [(each.code, each.file, each.found) for each in told] == [
+        ("opened-document-refused", "卷.zip", "document-unreadable"),
+        ("opened-document-refused", "目录.xml", "index-entry-differs"),
+    ]
+    assert not any(word in str(told) for word in (inner, "secret", "ffff"))
