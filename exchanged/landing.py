@@ -92,7 +92,7 @@ class Landing:
         self._refused = RefusedFiles(self.link)
         self._complaints = Complaints(self.link)
         self._vain = VainReading(self.link.clock)
-        self._published = PublishedLanding(self.link, self._complaints.tell, self._vain)
+        self._published = PublishedLanding(self.link, self._complaints.tell)
         self._strange = StrangeNumbers(self.link)
         self._needing = Needing(self.link)
 
@@ -269,8 +269,8 @@ class Landing:
             landed.batch = batch
         except (UnknownKeyError, AuthorityError) as error:
             # Another directory may change this, or time; an answer would make the neighbour send it anew.
-            self._refused.note(name)
-            self._vain.note()
+            if self._refused.note(name):
+                self._vain.note()
             self.link.files.unlink(path)
             self._complaints.tell(name, error)
             return None

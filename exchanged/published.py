@@ -74,15 +74,13 @@ class _Refused:
 
 
 class PublishedLanding:
-    """Takes what the neighbour of one link publishes. ``complain`` tells of a file that is no such thing.
+    """Takes what the neighbour of one link publishes. ``complain`` tells of a file that is no such thing."""
 
-    ``vain`` counts those, with all others of that mailbox.
-    """
-
-    def __init__(self, link: LinkContext, complain: Complain, vain: VainReading) -> None:
+    def __init__(self, link: LinkContext, complain: Complain) -> None:
         self._link = link
         self._complain = complain
-        self._vain = vain
+        # Apart from other files: a newer directory is what makes those good.
+        self._vain = VainReading(link.clock)
         self._refused: dict[str, _Refused] = {}
 
     def forget_absent(self, files: Container[str]) -> None:

@@ -37,13 +37,14 @@ class RefusedFiles:
     link: LinkContext
     _refused: dict[str, _Refused] = field(default_factory=dict)
 
-    def note(self, name: str) -> None:
-        """The file was read, and does not count now."""
+    def note(self, name: str) -> bool:
+        """The file was read, and does not count now. True: it was not among them before."""
         known, edition = self._refused.get(name), self.link.trust.edition
         wait = _FIRST_SECONDS
         if known is not None and known.edition == edition:
             wait = min(2 * known.wait, _LAST_SECONDS)
         self._refused[name] = _Refused(edition, self.link.clock.monotonic() + wait, wait)
+        return known is None
 
     def is_refused(self, name: str) -> bool:
         """It need not be read at this look."""
