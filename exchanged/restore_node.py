@@ -35,6 +35,7 @@ from exchanged.errors import (
 )
 from exchanged.ledger import Ledger, open_read_only, restoring
 from exchanged.ledger.copying import LedgerFacts, look_at_ledger
+from exchanged.ledger.times import stamp
 from exchanged.lock import NodeLock, Purpose, holder
 from exchanged.own_ledger import require_same_node
 from exchanged.places import CONTROL_SOCKET, LEDGER_FILE, LOCK_FILE, RESTORE_FILE, RESTORE_FOLDER
@@ -105,6 +106,7 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
             found=manifest.node,
             hint="name a backup of this node, or with --config the configuration of that one",
         )
+    _require_later(manifest, now, config.limits.clock_skew_seconds)
     _require_same_node(config)
     _require_whole(backup.verify(source, moved), source)
     moves = _what_lies_there(data_dir)
@@ -124,6 +126,18 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
         neighbours=tuple(link.peer for link in config.links),
         log_entries=_logged(source / DATA / LEDGER_FILE),
     )
+
+
+def _require_later(manifest: Manifest, now: datetime, skew_seconds: float) -> None:
+    """What was sealed before the restore may have been delivered before it: that time must be true (C23)."""
+    made = max(filter(None, (manifest.last_at, manifest.made_at)))
+    if now + timedelta(seconds=skew_seconds) < made:
+        raise BackupUnusableError(
+            "the clock of this machine is behind the backup",
+            expected=f"{stamp(made)} or later", found=stamp(now),
+            hint="set the clock right, then restore: by the time of the restore the node tells what may come"
+            " twice",
+        )  # fmt: skip
 
 
 def _require_same_node(config: Config) -> None:

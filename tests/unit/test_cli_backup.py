@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exchanged import forks
+from exchanged.backup import read_manifest
+from exchanged.errors import BackupUnusableError
 from exchanged.forks import Conflict
 from exchanged.ledger import restoring
+from exchanged.restore_node import plan
 from tests.support.asking import Operator, operator
 from tests.support.books import take_a_step_of_tomorrow
 from tests.support.network import POLICE, PROCURATORATE, Network, SimulatedNode, small_plan
@@ -61,6 +65,20 @@ def test_a_backup_is_made_verified_and_put_in_place(
     police.open()
     assert restoring.is_going_on(police.opened.ledger.read())
     assert police.opened.incarnation in flat(asked.text("node", "status", code=3))
+
+
+def test_a_clock_that_is_behind_the_backup_restores_nothing(
+    asked: Operator, police: SimulatedNode, tmp_path: Path
+) -> None:
+    """By the time of the restore a node tells what it may have delivered before (C23)."""
+    saved = tmp_path / "saved"
+    asked.text("backup", "create", saved)
+    police.die()
+    made = read_manifest(saved).made_at
+    with pytest.raises(BackupUnusableError, match="behind the backup") as caught:
+        plan(police.config, saved, made - timedelta(hours=1))
+    assert "set the clock right" in caught.value.advice
+    assert plan(police.config, saved, made).manifest.made_at == made
 
 
 def test_what_is_missing_in_a_backup_is_told_in_words(asked: Operator, tmp_path: Path) -> None:
