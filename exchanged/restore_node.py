@@ -130,11 +130,11 @@ def plan(config: Config, source: Path, now: datetime, moved: Moved = nobody_look
 
 def _require_later(manifest: Manifest, now: datetime, skew_seconds: float) -> None:
     """What was sealed before the restore may have been delivered before it: that time must be true (C23)."""
-    made = max(filter(None, (manifest.last_at, manifest.made_at)))
-    if now + timedelta(seconds=skew_seconds) < made:
+    last = manifest.last_at
+    if last is not None and now + timedelta(seconds=skew_seconds) < last:
         raise BackupUnusableError(
             "the clock of this machine is behind the backup",
-            expected=f"{stamp(made)} or later", found=stamp(now),
+            expected=f"{stamp(last)} or later", found=stamp(now),
             hint="set the clock right, then restore: by the time of the restore the node tells what may come"
             " twice",
         )  # fmt: skip

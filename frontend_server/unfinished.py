@@ -19,24 +19,17 @@ from packet_spec.limits import XML_DEPTH
 
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MARKS: Final = (b"\x84\x31\x95\x33", codecs.BOM_UTF8, *_UTF_16)
-# Neither < > / ! ? = & nor the quotes are ever the second byte of a GB18030 character. What was matched is
-# never given back ("*+"): a tag that does not end would cost the square of its length.
-_NAME: Final = rb"[^\s<>/!?=&\"'][^\s<>/=&\"']*+"
-_ATTRIBUTES: Final = rb"(?:[^<>\"']++|\"[^<\"]*+\"|'[^<']*+')*+"
-# Text, then a piece of markup; or nothing, where there is none that ends: so each match begins at the end of
-# the one before it.
-_PIECE: Final = re.compile(
-    rb"[^<]*+(?:<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
-    rb"|</(?P<end>" + _NAME + rb")\s*+>"
-    rb"|<(?P<start>" + _NAME + rb")" + _ATTRIBUTES + rb">"
-    rb"|(?P<nothing>))",
-    re.DOTALL,
-)
-_CUT_TAG: Final = re.compile(
-    rb"<(?:/(?:" + _NAME + rb"\s*+)?+|" + _NAME + _ATTRIBUTES + rb"(?:\"[^<\"]*+|'[^<']*+)?+)?+\Z"
-)
-_LONG: Final = (b"<!--", b"<![CDATA[", b"<?")
+# Neither < > / ! ? = & nor the quotes are ever the second byte of a GB18030 character.
+_NAME: Final = rb"[^\s<>/!?=&\"'][^\s<>/=&\"']*"
+_TAG: Final = re.compile(rb"</(?P<end>" + _NAME + rb")\s*>|<(?P<start>" + _NAME + rb")")
+_CUT_END: Final = re.compile(rb"</?(?:(?<=/)" + _NAME + rb"\s*)?\Z")
+# Where an attribute's value, or the tag, begins or ends. By hand from there: a pattern for all of it would
+# need groups that never give back, which Python 3.11.2 gets wrong.
+_SPECIAL: Final = re.compile(rb"[\"'<>]")
+_LONG: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
 _DOCTYPE: Final = b"<!DOCTYPE"
+_CUT: Final = -1
+_BAD: Final = -2
 
 
 def is_cut(document: bytes) -> bool:
@@ -45,21 +38,56 @@ def is_cut(document: bytes) -> bool:
     opened: list[bytes] = []
     has_root = False
     at = 0
-    for piece in _PIECE.finditer(text):
-        before, at = at, piece.end()
-        if not opened and text[before:at].partition(b"<")[0].strip():
+    while True:
+        begin = text.find(b"<", at)
+        if not opened and text[at : len(text) if begin < 0 else begin].strip():
             return False
-        if piece.lastgroup == "nothing":
-            break
-        if piece.lastgroup == "start":
-            if (has_root and not opened) or len(opened) == XML_DEPTH:
+        if begin < 0:
+            return bool(opened) or not has_root
+        tag = _TAG.match(text, begin)
+        at = _end_of_long(text, begin) if tag is None else tag.end()
+        if tag is not None and tag["start"]:
+            at = _end_of_start(text, at)
+        if at < 0:
+            return at == _CUT
+        if tag is None:
+            continue
+        if tag["end"]:
+            if not opened or opened.pop() != tag["end"]:
                 return False
-            has_root = True
-            if text[at - 2 : at - 1] != b"/":
-                opened.append(piece["start"])
-        elif piece.lastgroup == "end" and (not opened or opened.pop() != piece["end"]):
+            continue
+        if (has_root and not opened) or len(opened) == XML_DEPTH:
             return False
-    return _goes_on(text, at) if at < len(text) else bool(opened) or not has_root
+        has_root = True
+        if text[at - 2 : at - 1] != b"/":
+            opened.append(tag["start"])
+
+
+def _end_of_start(text: bytes, at: int) -> int:
+    """Where a start tag ends whose name ends at ``at``; _CUT or _BAD."""
+    while (special := _SPECIAL.search(text, at)) is not None:
+        if special[0] == b">":
+            return special.end()
+        if special[0] == b"<":
+            return _BAD
+        at = text.find(special[0], special.end())
+        if text.find(b"<", special.end(), len(text) if at < 0 else at) >= 0:
+            return _BAD
+        if at < 0:
+            return _CUT
+        at += 1
+    return _CUT
+
+
+def _end_of_long(text: bytes, begin: int) -> int:
+    """Where what begins there, and is no whole tag, ends; _CUT or _BAD."""
+    for opening, closing in _LONG:
+        if text.startswith(opening, begin):
+            end = text.find(closing, begin + len(opening))
+            return _CUT if end < 0 else end + len(closing)
+    rest = text[begin : begin + len(_DOCTYPE) + 1]
+    is_beginning = any(long.startswith(rest) for long in (*(opening for opening, _ in _LONG), _DOCTYPE))
+    return _CUT if is_beginning or _CUT_END.match(text, begin) else _BAD
 
 
 def _in_ascii(document: bytes) -> bytes:
@@ -72,11 +100,3 @@ def _in_ascii(document: bytes) -> bytes:
         document = document.removeprefix(mark)
     return document.replace(b"\0", b"")
 
-
-def _goes_on(text: bytes, start: int) -> bool:
-    """What begins there and does not end could still end."""
-    if text.startswith(_LONG, start):
-        return True
-    rest = text[start:]
-    is_beginning = any(long.startswith(rest) for long in (*_LONG, _DOCTYPE))
-    return is_beginning or _CUT_TAG.match(text, start) is not None

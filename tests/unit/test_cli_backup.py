@@ -74,11 +74,12 @@ def test_a_clock_that_is_behind_the_backup_restores_nothing(
     saved = tmp_path / "saved"
     asked.text("backup", "create", saved)
     police.die()
-    made = read_manifest(saved).made_at
+    last = read_manifest(saved).last_at
+    assert last is not None
     with pytest.raises(BackupUnusableError, match="behind the backup") as caught:
-        plan(police.config, saved, made - timedelta(hours=1))
+        plan(police.config, saved, last - timedelta(hours=1))
     assert "set the clock right" in caught.value.advice
-    assert plan(police.config, saved, made).manifest.made_at == made
+    assert plan(police.config, saved, last).manifest.last_at == last
 
 
 def test_what_is_missing_in_a_backup_is_told_in_words(asked: Operator, tmp_path: Path) -> None:
