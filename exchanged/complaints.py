@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from exchanged.ledger import Transaction, batches
+from exchanged.hourly import AN_HOUR, is_within_hour, so_far
+from exchanged.ledger import Transaction
 from exchanged.link_context import LinkContext
 from exchanged.log import event_line
 from packet_spec.errors import ExchangeError, UnknownSuiteError
 
-AN_HOUR: Final = 16
 _REMEMBERED: Final = 1_000
 # What is remembered of a link: an hour, and how many files were told one by one in it.
 _TOLD: Final = "files-told"
@@ -44,9 +44,7 @@ class Complaints:
         self._told[name] = error.reference
         # Those of an hour that is over, before this one begins another.
         self.sum_up()
-        hour = self._hour()
-        told = self._told_in(hour)
-        if told >= AN_HOUR:
+        if self._told_in_hour() >= AN_HOUR:
             self._more, self._newest = self._more + 1, (name, error.reference, str(error))
             return
         # Nobody did anything wrong who signs in a suite that this program does not know.
@@ -62,7 +60,7 @@ class Complaints:
         about = {"link": self.link.name, "file": name}
 
         def record(transaction: Transaction) -> None:
-            batches.remember(transaction, self.link.name, _TOLD, f"{hour} {told + 1}")
+            is_within_hour(transaction, self.link.name, _TOLD)
             if waits:
                 transaction.event("mailbox-file-waits", detail=about | {"suite": error.found})
             else:
@@ -72,7 +70,7 @@ class Complaints:
 
     def sum_up(self) -> None:
         """Tell of those that were not told one by one, once their hour is over."""
-        if not self._more or self._told_in(self._hour()) >= AN_HOUR:
+        if not self._more or self._told_in_hour() >= AN_HOUR:
             return
         link, count, (name, reference, what) = self.link.name, self._more, self._newest
         detail: dict[str, str | int] = {"link": link, "count": count, "file": name, "error": reference}
@@ -82,10 +80,5 @@ class Complaints:
         )
         self._more = 0
 
-    def _hour(self) -> str:
-        return self.link.clock.now().isoformat(timespec="hours")
-
-    def _told_in(self, hour: str) -> int:
-        said = batches.recall(self.link.ledger.read(), self.link.name, _TOLD) or ""
-        of, _space, count = said.partition(" ")
-        return int(count) if of == hour else 0
+    def _told_in_hour(self) -> int:
+        return so_far(self.link.ledger.read(), self.link.name, _TOLD, self.link.clock.now())

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from exchanged.ledger.drops import DropRow, get
+from exchanged.ledger.questions_list import DELIVERY_REASON
 from exchanged.ledger.rows import PacketRow
-from exchanged.ledger.times import stamp
 from exchanged.ledger.transaction import Transaction
 from packet_spec.names import escape_for_display
 
@@ -51,11 +51,10 @@ def keep_answer(transaction: Transaction, request: str, answer: str) -> None:
 def delivery_waits_for(connection: sqlite3.Connection, packet: PacketRow) -> str:
     """Why the delivery of what arrived here was put off last; empty where it was not, since it landed."""
     row = connection.execute(
-        "SELECT detail FROM event WHERE packet_id <> '' AND packet_id = ? AND sender = ?"
-        " AND kind = 'delivery-waiting' AND at >= ? ORDER BY id DESC LIMIT 1",
-        (packet.key.packet_id, packet.key.sender, stamp(packet.landed_at)),
+        f"SELECT ({DELIVERY_REASON}) AS detail FROM packet WHERE packet.id = ?",  # noqa: S608 - our own text
+        (packet.id,),
     ).fetchone()
-    return "" if row is None else str(json.loads(row["detail"])["reason"])
+    return str(json.loads(row["detail"])["reason"]) if row is not None and row["detail"] else ""
 
 
 def legs(

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from exchanged import vain_reading
-from exchanged.complaints import AN_HOUR
+from exchanged.hourly import AN_HOUR
 from exchanged.landing import BATCHES_A_STEP
 from exchanged.ledger import batches
 from exchanged.link_health import DAMAGED_HERE

@@ -13,8 +13,8 @@ from cli.fiction.drop import make_drop
 from cli.fiction.request import DropRequest
 from cli.fiction.writer import write_drop
 from cli.pack.source import build_pack
-from exchanged.complaints import AN_HOUR
 from exchanged.folder_transport import FolderTransport
+from exchanged.hourly import AN_HOUR
 from exchanged.published import DIRECTORIES_A_STEP
 from exchanged.transport import Fetched, Source
 from packet_spec.model import PackReference
