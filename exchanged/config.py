@@ -83,6 +83,8 @@ _OWNERS: Final = 0o700
 _OTHERS_WRITE: Final = 0o002
 # Notices and findings carry both languages; who set one goes on to start.
 _RETIRED_OF_NODE: Final = ("locale",)
+# A machine has a few nodes; a folder with more such files is no folder of configurations.
+_BESIDE: Final = 8
 
 
 def load_config(path: Path) -> Config:
@@ -96,9 +98,7 @@ def load_config(path: Path) -> Config:
         raise ConfigurationError(
             (f"the file cannot be read: {error.strerror}",),
             where=str(path),
-            hint="make it readable for the daemon's user: chmod 0644"
-            if isinstance(error, PermissionError)
-            else "name the file of this node with --config, or in EXCHANGED_CONFIG",
+            hint=_advice(path, error),
         ) from error
     except UnicodeDecodeError as error:
         problem = f"the file is not UTF-8 at byte {error.start}"
@@ -109,6 +109,19 @@ def load_config(path: Path) -> Config:
         return parse_config(data, path.absolute().parent)
     except ConfigurationError as error:
         raise ConfigurationError(error.problems, where=str(path)) from error
+
+
+def _advice(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "make it readable for the daemon's user: chmod 0644"
+    beside = sorted(str(each) for each in path.parent.glob("*.toml") if each != path)
+    if not 0 < len(beside) <= _BESIDE:
+        return "name the file of this node with --config, or in EXCHANGED_CONFIG"
+    names = ", ".join(beside)
+    return (
+        "name the file of this node with --config, or in EXCHANGED_CONFIG, which sudo drops; there is"
+        f" {names}"
+    )
 
 
 def parse_config(data: dict[str, Any], base: Path) -> Config:

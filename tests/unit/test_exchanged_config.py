@@ -224,6 +224,24 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | None, prob
     assert caught.value.where == str(path)
 
 
+def test_where_the_file_is_not_there_those_beside_it_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "exchanged.toml"
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert caught.value.advice.endswith("EXCHANGED_CONFIG")
+    for name in ("police.toml", "court.toml", "notes.txt"):
+        (tmp_path / name).touch()
+    path.symlink_to("nothing")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert caught.value.advice.endswith(f"sudo drops; there is {tmp_path}/court.toml, {tmp_path}/police.toml")
+    for number in range(9):
+        (tmp_path / f"{number}.toml").touch()
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert caught.value.advice.endswith("EXCHANGED_CONFIG"), "a folder of anything is no help"
+
+
 def test_problems_of_a_file_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "exchanged.toml"
     path.write_text("", encoding="utf-8")
