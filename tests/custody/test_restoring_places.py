@@ -10,6 +10,7 @@ import pytest
 
 from exchanged import backup, restore_node
 from exchanged.errors import LedgerDamagedError
+from exchanged.ledger import restoring
 from exchanged.places import LEDGER_FILE, RESTORE_FILE, RESTORE_FOLDER
 from tests.support.asking import Operator, operator
 from tests.support.crash import PowerCutError, break_off
@@ -21,6 +22,7 @@ from tests.support.traffic import drop_packet
 def network(tmp_path: Path) -> Iterator[Network]:
     with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as made:
         drop_packet(made, seed=1)
+        drop_packet(made, seed=2, sender=PROCURATORATE, receiver=POLICE, business_type="info.share")
         made.run()
         yield made
 
@@ -157,3 +159,32 @@ def test_a_restore_that_was_broken_off_while_copying_finds_nothing_to_move(
         assert made.moves == ()
     assert "nothing lies there" in " ".join(asked.text("node", "restore", saved, "--yes").split())
     assert len(list(data.glob("set-aside-*"))) == 1
+
+
+def test_a_node_whose_agency_folders_are_lost_as_well_works_again(
+    network: Network, police: SimulatedNode, asked: Operator, saved: Path
+) -> None:
+    """As docs/operating.md says: the root by hand, the rest by ``folder init --accept``."""
+    root = network.agency(POLICE)
+    shutil.rmtree(root)
+    asked.text("node", "restore", saved, "--yes")
+    root.mkdir()
+    police.open()
+    network.run()
+    assert restoring.is_going_on(police.opened.ledger.read()), "it waits for the markers"
+    police.close()
+    asked.text("folder", "init", "--accept")
+    police.open()
+    network.run()
+    assert not restoring.is_going_on(police.opened.ledger.read())
+    # What had been delivered and not taken counts as taken; it lies nowhere any more.
+    assert kinds(network, POLICE) == {"accepted", "delivered", "collected"}
+    drop_packet(network, seed=3)
+    network.run()
+    assert len(list(network.agency(PROCURATORATE).glob("inbox/*/*/packet.xml"))) == 2
+
+
+def kinds(network: Network, receiver: str) -> set[str]:
+    """Of the receipts that the procuratorate has from, or about packets for, ``receiver``."""
+    found = network.agency(PROCURATORATE).glob("receipts/*/*.xml")
+    return {path.name.partition("-")[0] for path in found if receiver in path.name or "accepted" in path.name}
