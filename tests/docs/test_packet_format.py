@@ -79,6 +79,15 @@ def test_the_sizes_are_the_limits(document, size):
     assert row.endswith(f"| {shown} |")
 
 
+def test_the_limits_of_a_drop_stand_where_it_is_described():
+    (section,) = re.findall(r"^## The drop\n(.*?)^## ", PAGE, flags=re.M | re.S)
+    assert f"{limits.ZIP_ENTRIES:,} entries" in section
+    assert f"{limits.ZIP_BYTES // (1024 * limits.MIB)} GiB" in section
+    assert f"{limits.ZIP_RATIO} times" in section
+    assert f"at most {limits.PERSONS:,};" in section
+    assert f"at most {limits.LIST_ITEMS:,} each" in section
+
+
 def test_every_notice_stands_on_the_page():
     assert [reference for reference in WORDS if f"`{reference}`" not in PAGE] == []
     assert SIGN_NAME in PAGE
