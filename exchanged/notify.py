@@ -45,6 +45,11 @@ def status_line(text: str) -> str:
     return "STATUS=" + " ".join(text.split())
 
 
+def longer_start(seconds: float) -> str:
+    """The state that asks for ``seconds`` from now before the start counts as failed (TimeoutStartSec)."""
+    return f"EXTEND_TIMEOUT_USEC={int(seconds * _MICROSECONDS)}"
+
+
 def reloading(monotonic_seconds: float) -> str:
     """The state that begins a reload at ``monotonic_seconds``; ``READY`` ends it."""
     return f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_seconds * _MICROSECONDS)}"

@@ -35,6 +35,7 @@ from exchanged.exhausted import exhausted
 from exchanged.ledger import forms
 from exchanged.ledger.damage import UNREADABLE, damage_by_name, name_busy, text_of
 from exchanged.ledger.transaction import Transaction
+from exchanged.notify import longer_start, sd_notify
 from exchanged.volume import NO_CRASH, CrashPoints
 from packet_spec.errors import ExchangeError
 
@@ -44,6 +45,11 @@ LOCK_SECONDS: Final = 30.0
 T = TypeVar("T")
 
 _GROUP: Final = 256
+# While the form changes: after so many instructions of the engine the clock is read, so often the
+# service manager is told (seconds), and so long the engine may sort without an instruction (seconds).
+_INSTRUCTIONS: Final = 1_000
+_TELL_SECONDS: Final = 30.0
+_STEP_SECONDS: Final = 600.0
 # More than there are: preparing one anew takes several times as long as most of them run.
 _STATEMENTS: Final = 1024
 
@@ -85,7 +91,7 @@ class Ledger:
             except LedgerAheadError:
                 self._connection.close()
                 raise
-            _migrate(self._connection)
+            _migrate(self._connection, clock)
             # Only now: the index of a large old ledger is not to be built in memory.
             _keep_to_itself(self._connection)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True) if threaded else None
@@ -374,12 +380,31 @@ def _unreadable(error: str, path: Path) -> LedgerDamagedError:
     return LedgerDamagedError(f"the ledger cannot be read: {error}", where=str(path))
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, clock: Clock) -> None:
+    """Take the steps that the ledger lacks.
+
+    While one of them gets on, a service manager gives more time: a start that it ends would begin the same
+    step again, for ever where the ledger is large.
+    """
     from sqlite_utils import Database  # noqa: PLC0415 - who only reads a ledger need not wait for it
 
     from exchanged.ledger.schema import migrate  # noqa: PLC0415 - likewise
 
-    migrate(Database(connection))
+    told_at = -_TELL_SECONDS
+
+    def gets_on() -> int:
+        nonlocal told_at
+        if clock.monotonic() - told_at >= _TELL_SECONDS:
+            told_at = clock.monotonic()
+            sd_notify(longer_start(_STEP_SECONDS))
+        return 0
+
+    if forms.lacks(connection):
+        connection.set_progress_handler(gets_on, _INSTRUCTIONS)
+    try:
+        migrate(Database(connection))
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _refuse_newer_form(connection: sqlite3.Connection, where: str = "") -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,31 @@ def test_a_damaged_list_of_steps_is_no_newer_program(
     assert operator(config, capsys).json("ledger", "verify", code=6)["sound"] is False
     with pytest.raises(LedgerDamagedError):
         recover(tmp_path / "data")
+
+
+@pytest.mark.parametrize(("step_seconds", "least", "most"), [(0.0, 1, 1), (31.0, 2, 1000)])
+def test_a_service_manager_gives_more_time_while_a_step_gets_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_seconds: float, least: int, most: int
+) -> None:
+    class Passing(FakeClock):
+        def monotonic(self) -> float:
+            self.advance(step_seconds)
+            return super().monotonic()
+
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "node"
+    data.mkdir()
+    write_rows(data)
+    as_first_version(data)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind("notify")
+        monkeypatch.setenv("NOTIFY_SOCKET", "/proc/self/cwd/notify")
+        for _ in range(2):
+            # The second opening finds nothing to do.
+            Ledger(data / "ledger.sqlite3", Passing(), on_wake=lambda _names: None, threaded=False).close()
+        told = []
+        with suppress(BlockingIOError):
+            while True:
+                told.append(manager.recv(100))
+    assert set(told) == {b"EXTEND_TIMEOUT_USEC=600000000"}
+    assert least <= len(told) <= most
