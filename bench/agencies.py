@@ -38,10 +38,10 @@ _LEAST_PACKETS: Final = 5
 def many(run: Run, count: int) -> Result:
     """``count`` agencies: idle, then loaded, then after a restart of the province."""
     with Crowd(run.folder, count, run.tell) as crowd:
-        idle = _idle(run, crowd)
+        idle, rested = _idle(run, crowd)
         before = crowd.frontend_memory()
         mix = Mix(run.folder / "templates", crowd.agencies)
-        _warm(run, crowd, mix, WARM_UP_EACH * count)
+        rested = _warm(run, crowd, mix, WARM_UP_EACH * count) and rested
         checks, figures, books = _load(run, crowd, mix)
         memory = crowd.frontend_memory()
         run.tell("the province starts again")
@@ -68,6 +68,7 @@ def many(run: Run, count: int) -> Result:
             f"{memory / count:.0f} MiB a front-end, {before / count:.0f} MiB before its first packet",
             f"{TOGETHER} front-ends in a process, with worker processes in common",
             "login keys from a file; limits as shipped",
+            *(() if rested else ("it did not come to rest in time before it was measured idle, or loaded",)),
         ),
     )
 
@@ -76,23 +77,28 @@ hundred = partial(many, count=100)
 five_hundred = partial(many, count=500)
 
 
-def _idle(run: Run, crowd: Crowd) -> tuple[Check, ...]:
+def _idle(run: Run, crowd: Crowd) -> tuple[tuple[Check, ...], bool]:
+    """Checks, and whether it had come to rest before."""
     seconds = FULL_IDLE_SECONDS if run.full else QUICK_IDLE_SECONDS
-    await_rest(len(crowd.agencies))
+    rested = await_rest(len(crowd.agencies))
     run.tell(f"idle for {seconds:.0f} s")
     frontends, province, began = crowd.frontend_cpu(), crowd.province_cpu(), time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - began
     each = (crowd.frontend_cpu() - frontends) / took * 100 / len(crowd.agencies)
     of_province = (crowd.province_cpu() - province) / took * 100
-    return (
+    checks = (
         Check("idle province with its server", of_province, 10.0, "% core", at_least=False),
         Check("idle front-end, mean", each, 0.1, "% core", at_least=False),
     )
+    return checks, rested
 
 
-def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
-    """A few packets for everybody, which do not count: what is at work every day has its worker processes."""
+def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> bool:
+    """A few packets for everybody, which do not count: what is at work every day has its worker processes.
+
+    Whether it came to rest afterwards. Raises NotArrivedError.
+    """
     run.tell(f"{count} packets before the load")
     post, staged = Post(crowd.lab), run.folder / "lab" / "warm"
     staged.mkdir()
@@ -103,7 +109,7 @@ def _warm(run: Run, crowd: Crowd, mix: Mix, count: int) -> None:
         told = f"{len(post.open)} of {count} packets before the load did not arrive"
         raise NotArrivedError(f"{told}, {len(post.refused())} were refused")
     post.await_receipts(count, before)
-    await_rest(len(crowd.agencies))
+    return await_rest(len(crowd.agencies))
 
 
 def _drain(crowd: Crowd, post: Post) -> float:
