@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -78,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{row.name:15}{row.title}{f'  (no {lacking[0]})' if lacking else ''}")
             print(f"{'':15}{row.reach}")
         return 0
-    # As Ctrl-C: what was started is ended.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
+    heed_signals()
     kind, source = "full" if given.full else "quick", source_of(ROOT)
     if given.packets:
         # What was only tried is no result of the set.
@@ -111,11 +111,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(result.verdict in {SHORT, BROKEN} for result in found.values()))
 
 
+def heed_signals() -> None:
+    """As with Ctrl-C, what was started is ended. Under nohup a terminal that goes away ends nothing."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _teller(began: float) -> Callable[[str], None]:
-    """One line per step, with the minutes since the beginning."""
+    """One line per step, with the minutes since the beginning; into a terminal that went away, nothing."""
 
     def tell(text: str) -> None:
-        print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
 
     return tell
 

@@ -29,6 +29,7 @@ from cli.lab.state import read_state
 _LOOK_SECONDS: Final = 0.05
 # What the daemons need to make their first connections.
 _CALM_SECONDS: Final = 1.0
+_CONNECT_SECONDS: Final = 120.0
 _PORT_LINE: Final = re.compile(r"^port = \d+$", re.MULTILINE)
 
 
@@ -77,6 +78,8 @@ class Province:
 
     def __enter__(self) -> Self:
         try:
+            # What a call that was killed left running is no child of this one: nobody would count its work.
+            self.lab.stop()
             self.lab.start()
             self._await_lines()
         except BaseException:
@@ -163,7 +166,7 @@ class Province:
 
     def _await_lines(self) -> None:
         """Every dialling front-end has spoken to the province: its session stands."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _CONNECT_SECONDS
         while len(self.processes("sshd")) < 1 + len(self.lab.agencies):
             if time.monotonic() > deadline:
                 raise NotArrivedError("the front-ends did not connect")
