@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -24,6 +25,7 @@ from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import parse_plan
 from cli.lab.processes import descendants, read_record
 from cli.lab.state import read_state
+from packet_spec.errors import ExchangeError
 
 # A hundredth of a burst; more often costs the measured ones their cores.
 _LOOK_SECONDS: Final = 0.05
@@ -66,6 +68,14 @@ def lab_in(folder: Path, make: Callable[[Path], Lab]) -> Lab:
     lab = make(place)
     made.touch()
     return lab
+
+
+def stop_labs(folder: Path) -> None:
+    """End what a call that was killed left running of the labs in the folder of a row."""
+    for made in (*folder.glob("lab.made"), *folder.glob("*/lab.made")):
+        # What cannot be ended, or is no whole lab any more, is no reason to leave all that lies there.
+        with suppress(ExchangeError, OSError, ValueError):
+            Lab.open(made.with_name("lab")).stop()
 
 
 class Province:

@@ -8,7 +8,6 @@ what arrived is seen from the folders, and what the sittings took is added up.
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from bench.crowd import Crowd
 from bench.growth import await_rest
-from bench.keeping import write_whole
+from bench.keeping import disk_use, write_whole
 from bench.meter import Meter
 from bench.mix import TOTAL, Letter, Mix
 from bench.post import Patience, Post
@@ -81,18 +80,21 @@ class Supply:
         staged.mkdir(exist_ok=True)
         self._mix, self._books = mix, books
         letters = [(number, mix.draw(number, staged)) for number in range(wanted)]
-        ready = [letter for _, letter in letters[: books.ready]]
+        ready = letters[: books.ready]
         # Whatever was ready and lies there no more has appeared; it did so by one rename.
-        self._again = [letter for letter in ready if letter.path.exists()]
-        self.gone = tuple(letter for letter in ready if not letter.path.exists())
+        self._again = [(number, letter) for number, letter in ready if letter.path.exists()]
+        self.gone = tuple(letter for _, letter in ready if not letter.path.exists())
         self._rest = iter(letters[books.ready :])
 
     def take(self, most: int) -> list[Letter]:
         """The next ones, written whole, ``most`` of them at most; none when all were taken."""
         most = max(0, most)
         if self._again:
-            found, self._again = self._again[:most], self._again[most:]
-            return found
+            again, self._again = self._again[:most], self._again[most:]
+            for number, letter in again:
+                # A machine that stopped hard may have lost what was in it.
+                self._mix.render(number, letter)
+            return [letter for _, letter in again]
         found = []
         for number, letter in islice(self._rest, most):
             self._mix.render(number, letter)
@@ -179,15 +181,3 @@ def _pass(run: Run, post: Post, supply: Supply, books: Books, wanted: int) -> No
     post.await_receipts(post.arrived)
     if not post.open or not books.total().seconds:
         note()
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes that everything below ``folder`` takes on its disk."""
-    used = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                used += (Path(place) / name).lstat().st_blocks * 512
-            except FileNotFoundError:
-                continue
-    return used

@@ -151,6 +151,15 @@ def test_a_drop_that_was_only_begun_is_written_anew(tmp_path: Path) -> None:
     assert {each.name: each.stat().st_size for each in again.path.iterdir()} == wanted
 
 
+def test_what_waits_to_appear_is_written_anew_after_a_hard_stop(tmp_path: Path) -> None:
+    [letter] = supply(tmp_path, 1).take(1)
+    wanted = (letter.path / "packet.xml").stat().st_size
+    (letter.path / "packet.xml").write_bytes(b"")
+    [again] = supply(tmp_path, 2).take(1)
+    assert again.path == letter.path
+    assert (again.path / "packet.xml").stat().st_size == wanted
+
+
 def test_sittings_are_added_up(tmp_path: Path) -> None:
     books = Books.open(tmp_path / "books.json")
     books.sittings += [Sitting(10, 2.0, 0.5), Sitting(0, 0.0, 0.0), Sitting(5, 1.0, 0.25)]
