@@ -4,8 +4,9 @@
                 [--packets N] [--report DIR]
 
 Without ``--full`` it takes about twenty minutes on two idle cores; with it, hours. Results are kept below
-``.bench/`` for the state of the source that they belong to: a run that was broken off goes on where it stood,
-``growth`` and ``volume`` within themselves.
+``.bench/`` for the state of what is measured: a run that was broken off goes on where it stood, ``growth``
+and ``volume`` within themselves. What broke, was broken off or had no verdict is tried again, but behind the
+others.
 Exit codes: 0 nothing fell short and nothing broke, 1 otherwise, 2 usage.
 """
 
@@ -17,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,10 @@ from cli.closed_pipe import run_program
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 KEPT: Final = ROOT / ".bench"
+# What a figure depends on: a change of documents or tests costs no hours.
+MEASURED: Final = (
+    "bench", "certainty", "cli", "exchanged", "frontend_server", "packet_spec", "pyproject.toml", "setup.cfg",
+)  # fmt: skip
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -78,31 +84,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{row.name:15}{row.title}{f'  (no {lacking[0]})' if lacking else ''}")
             print(f"{'':15}{row.reach}")
         return 0
-    # As Ctrl-C: what was started is ended.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
+    heed_signals()
     kind, source = "full" if given.full else "quick", source_of(ROOT)
     if given.packets:
         # What was only tried is no result of the set.
         kind += f"-{given.packets}"
-    kept = Kept(KEPT, source, kind)
+    state = source_of(ROOT, MEASURED)
+    kept = Kept(KEPT, state, kind)
     began = time.monotonic()
     chosen = [row for row in rows if not given.only or row.name in given.only]
+    tell, ended = _teller(began), 0
     try:
-        found = dict(
-            run_all(
-                chosen, kept, full=given.full, again=given.again, tell=_teller(began), packets=given.packets
-            )
-        )
+        run_all(chosen, kept, full=given.full, again=given.again, tell=tell, packets=given.packets)
     except KeyboardInterrupt:
-        print("broken off; the same call goes on", file=sys.stderr)
-        return 128 + signal.SIGINT
-    # What another call of this source found belongs to the report too.
-    for row in rows:
-        before = kept.read(row.name)
-        if row.name not in found and before is not None:
-            found[row.name] = before
-    folder = given.report or KEPT / source
+        ended = 128 + signal.SIGINT
+    except SystemExit as end:
+        ended = int(end.code or 0)
+    # What another call found belongs to the report too, and what none has begun.
+    found = {row.name: _told(kept, row) for row in rows}
+    folder = given.report or KEPT / state
     report = write_report(rows, found, folder, kind=kind, source=source)
+    if ended:
+        tell(f"broken off; the same call goes on. Report: {folder / kind}.json, .txt and .svg")
+        return ended
     if given.json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
     else:
@@ -111,11 +115,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(result.verdict in {SHORT, BROKEN} for result in found.values()))
 
 
+def _told(kept: Kept, row: Row) -> Result:
+    """What came of a row in this call or before; *not run* when nothing did yet."""
+    begun = (
+        "it was begun, and the same call goes on with it" if kept.place(row.name) else "it was not begun yet"
+    )
+    return kept.last(row.name) or Result(not_run=begun)
+
+
+def heed_signals() -> None:
+    """As with Ctrl-C, what was started is ended. Under nohup a terminal that goes away ends nothing."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _teller(began: float) -> Callable[[str], None]:
-    """One line per step, with the minutes since the beginning."""
+    """One line per step, with the minutes since the beginning; into a terminal that went away, nothing."""
 
     def tell(text: str) -> None:
-        print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
 
     return tell
 

@@ -27,6 +27,7 @@ from bench.meter import cpu_of, memory_of
 from bench.province import NotArrivedError, lab_in
 from certainty.kills.nodes import Nodes, NotReadyError
 from cli.fiction.agencies import LabAgency
+from cli.lab.errors import LabError
 from cli.lab.lab import Lab, create_lab
 from cli.lab.layout import SSHD
 from cli.lab.plan import LabPlan, default_plan
@@ -38,7 +39,8 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 TOGETHER: Final = 50
 """Front-ends in one process; it has one interpreter for all of them."""
 _LEAST_FREE_MIB: Final = 1_500
-_CONNECT_SECONDS: Final = 300.0
+# Limits to waiting only: a node as it is shipped tries a line again after up to five minutes.
+_CONNECT_SECONDS: Final = 900.0
 _LAB_ONLY: Final = re.compile(
     r"^(order_wait_seconds|retry_first_seconds|retry_max_seconds|link_scan_seconds|settle_seconds|scan_seconds)"
     r" = .*\n",
@@ -74,9 +76,12 @@ class Crowd:
     def __enter__(self) -> Self:
         self._allow_watches()
         try:
+            # The server of a call that was killed lives on, in a session of its own.
+            self.lab.stop()
             self._nodes.__enter__()
             self._nodes.start(self.lab.province)
-            self._nodes.await_ready(self.lab.province)
+            # With the ledger of a long sitting.
+            self._nodes.await_ready(self.lab.province, _CONNECT_SECONDS)
             codes = self.lab.agencies
             for first in range(0, len(codes), TOGETHER):
                 group = codes[first : first + TOGETHER]
@@ -95,7 +100,9 @@ class Crowd:
             hive.kill()
             hive.communicate()
         try:
-            self._nodes.__exit__(None, None, None)
+            # What does not end in time is ended with the row: what was measured stays.
+            with suppress(LabError, subprocess.TimeoutExpired):
+                self._nodes.__exit__(None, None, None)
         finally:
             if self._watches:
                 _INSTANCES.write_text(self._watches, encoding="ascii")
@@ -149,14 +156,15 @@ class Crowd:
         """Seconds from the restart until the server let each front-end in again; without those it did not."""
         names = {_fingerprint(self.lab.layout.login_key(code)): code for code in self.lab.agencies}
         found: dict[str, float] = {}
-        while len(found) < len(names) and time.monotonic() < self._restarted + seconds:
+        while True:
             with self.lab.log(SSHD).open("rb") as log:
                 log.seek(self._log_bytes)
                 seen = {name.decode() for name in _ACCEPTED.findall(log.read())}
             for name in seen & names.keys() - found.keys():
                 found[name] = time.monotonic() - self._restarted
+            if len(found) == len(names) or time.monotonic() > self._restarted + seconds:
+                return sorted(found.values())
             time.sleep(_LOOK_SECONDS)
-        return sorted(found.values())
 
     def _frontends(self) -> list[psutil.Process]:
         return [process for hive in self._hives for process in _family(hive.pid)]

@@ -62,9 +62,7 @@ def case_of(number: int, now: datetime) -> CaseFile:
 def lone_files(folder: Path, count: int, *, one_case: bool = False, first: int = 1) -> Drops:
     """``count`` single XML files of about 20 KB, numbered from ``first``: procuratorate to police."""
     text = {"reason_text": _SENTENCE * (_LONE_BYTES // len(_SENTENCE.encode()))}
-    return _write(
-        folder, count, PROCURATORATE, POLICE, _LONE_TYPE, text, one_case=one_case, first=first
-    )
+    return _write(folder, count, PROCURATORATE, POLICE, _LONE_TYPE, text, one_case=one_case, first=first)
 
 
 def folders_of_three(folder: Path, count: int, *, first: int = 1) -> Drops:

@@ -15,7 +15,8 @@ from typing import Final, Self
 
 import psutil
 
-_LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.5
+"""How often the memory of all processes is looked at."""
 _MIB: Final = 1 << 20
 
 
@@ -81,7 +82,7 @@ class MemoryWatch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(_LOOK_SECONDS):
+        while not self._over.wait(LOOK_SECONDS):
             shares = [memory_of(each) for each in psutil.Process().children(recursive=True)]
             self.peak_all = max(self.peak_all, sum(shares))
             self.peak_one = max(self.peak_one, max(shares, default=0.0))

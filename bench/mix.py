@@ -56,9 +56,13 @@ class Letter:
 
 
 class Mix:
-    """Draws packets among ``agencies``, always the same ones; ``folder`` takes the templates."""
+    """Draws packets among ``agencies``, always the same ones; ``folder`` takes the templates.
+
+    Those that a call which was broken off left there are removed: no drop is written in the place of another.
+    """
 
     def __init__(self, folder: Path, agencies: Sequence[LabAgency]) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
         self._folder = folder
         self._pairs = {name: _pairs(agencies, *row[1:]) for name, row in PUBLISHED.items()}
         possible = [name for name in PUBLISHED if self._pairs[name]]

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.mix import Letter
-from bench.province import folders_of, packets_in
+from bench.province import folders_of, names_in, packets_in
 from cli.lab.lab import Lab
 
 _RECEIPT_SECONDS: Final = 600.0
 _RECEIPT_LOOK_SECONDS: Final = 5.0
+# Nothing arrived for so long: worth a look whether only refused ones are left. It costs the measured little.
+_STILL_SECONDS: Final = 120.0
+_BESIDE_REFUSED: Final = (".findings.xml", ".findings.txt")
 _REFERENCE: Final = re.compile(rb"<senderRef>([^<]+)</senderRef>")
 
 
@@ -82,13 +85,20 @@ class Post:
         while self.receipts_back() < before + count and time.monotonic() < deadline:
             time.sleep(_RECEIPT_LOOK_SECONDS)
 
-    def refused(self) -> int:
-        """How many drops the front-ends refused."""
+    def refused(self) -> frozenset[str]:
+        """The names of the drops that the front-ends refused."""
         roots = [self._lab.agency_root(code) / "refused" for code in self._lab.agencies]
-        return sum(1 for root in roots if root.is_dir() for _ in root.iterdir())
+        names = (name for root in roots for name in names_in(root))
+        return frozenset(name for name in names if not name.endswith(_BESIDE_REFUSED))
+
+    def give_up(self) -> None:
+        """What is open has waited until now; in the books it is missing."""
+        now = time.monotonic()
+        for each in self.open.values():
+            self.waits.setdefault(each.letter.sender, []).append(now - each.at)
 
     def all_waits(self) -> list[float]:
-        """Seconds from drop to inbox of everything that arrived."""
+        """Seconds from drop to inbox of everything that arrived, and of what was given up."""
         return [wait for waits in self.waits.values() for wait in waits]
 
     def problems(self, count: int, before: int = 0) -> Sequence[str]:
@@ -102,7 +112,7 @@ class Post:
         if (back := self.receipts_back() - before) != count:
             found.append(f"{back} of {count} have their delivered receipt")
         if refused := self.refused():
-            found.append(f"{refused} were refused")
+            found.append(f"{len(refused)} were refused")
         return found
 
     def _take(self, code: str, path: Path) -> None:
@@ -120,3 +130,22 @@ class Post:
         del self.open[reference]
         self.waits.setdefault(taken.letter.sender, []).append(now - taken.at)
         self.arrived += 1
+
+
+class Patience:
+    """Says when nothing more is worth waiting for. ``moved``: when a packet arrived last (monotonic)."""
+
+    def __init__(self, post: Post, seconds: float) -> None:
+        """``seconds`` without an arrival are enough."""
+        self._post, self._seconds = post, seconds
+        self._arrived, self.moved = post.arrived, time.monotonic()
+
+    def is_over(self) -> bool:
+        """To be asked after each look: nothing moved for too long, or all that is open was refused."""
+        now = time.monotonic()
+        if self._post.arrived > self._arrived:
+            self._arrived, self.moved = self._post.arrived, now
+        still = now - self.moved
+        if still > _STILL_SECONDS and self._post.open and self._post.open.keys() <= self._post.refused():
+            return True
+        return still > self._seconds

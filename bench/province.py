@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -24,11 +25,13 @@ from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import parse_plan
 from cli.lab.processes import descendants, read_record
 from cli.lab.state import read_state
+from packet_spec.errors import ExchangeError
 
 # A hundredth of a burst; more often costs the measured ones their cores.
 _LOOK_SECONDS: Final = 0.05
 # What the daemons need to make their first connections.
 _CALM_SECONDS: Final = 1.0
+_CONNECT_SECONDS: Final = 120.0
 _PORT_LINE: Final = re.compile(r"^port = \d+$", re.MULTILINE)
 
 
@@ -67,6 +70,14 @@ def lab_in(folder: Path, make: Callable[[Path], Lab]) -> Lab:
     return lab
 
 
+def stop_labs(folder: Path) -> None:
+    """End what a call that was killed left running of the labs in the folder of a row."""
+    for made in (*folder.glob("lab.made"), *folder.glob("*/lab.made")):
+        # What cannot be ended, or is no whole lab any more, is no reason to leave all that lies there.
+        with suppress(ExchangeError, OSError, ValueError):
+            Lab.open(made.with_name("lab")).stop()
+
+
 class Province:
     """A context manager: a province and its agencies, running; with the lab in ``folder`` if there is one."""
 
@@ -77,6 +88,8 @@ class Province:
 
     def __enter__(self) -> Self:
         try:
+            # What a call that was killed left running is no child of this one: nobody would count its work.
+            self.lab.stop()
             self.lab.start()
             self._await_lines()
         except BaseException:
@@ -163,7 +176,7 @@ class Province:
 
     def _await_lines(self) -> None:
         """Every dialling front-end has spoken to the province: its session stands."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _CONNECT_SECONDS
         while len(self.processes("sshd")) < 1 + len(self.lab.agencies):
             if time.monotonic() > deadline:
                 raise NotArrivedError("the front-ends did not connect")

@@ -64,7 +64,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one row gave. ``figures`` are all numbers worth keeping; ``notes`` are plain sentences."""
+    """What one row gave. ``figures`` are all numbers worth keeping; ``notes`` are plain sentences.
+
+    ``machine``: what it was measured on (``bench.report.machine``): sittings may lie weeks apart.
+    """
 
     checks: tuple[Check, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -74,6 +77,7 @@ class Result:
     broken: str = ""
     seconds: float = 0.0
     began: str = ""
+    machine: dict[str, object] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:

@@ -12,6 +12,16 @@ _GIB: Final = 1 << 30
 _SSH: Final = ("sshd", "ssh")
 
 ROWS: Final = (
+    # First: it takes the most room, long, and in one go.
+    Row(
+        "huge",
+        "10 GiB in one attachment",
+        "every process under 300 MB",
+        large.huge,
+        _SSH,
+        room=large.room(large.HUGE, 1),
+        full_only=True,
+    ),
     Row(
         "burst-cases",
         "2,000 packets of 20 KB of as many cases at once, receipts back",
@@ -47,6 +57,7 @@ ROWS: Final = (
         large.rate,
         (*_SSH, *sftp_loop.NEEDS_PUT),
         room=large.room(large.SIZE, 2),
+        full_room=large.room(large.SIZE, 3),
     ),
     Row(
         "forward",
@@ -63,15 +74,6 @@ ROWS: Final = (
         large.cut,
         _SSH,
         room=large.room(large.SIZE, 1),
-    ),
-    Row(
-        "huge",
-        "10 GiB in one attachment",
-        "every process under 300 MB",
-        large.huge,
-        _SSH,
-        room=large.room(large.HUGE, 1),
-        full_only=True,
     ),
     Row(
         "growth",

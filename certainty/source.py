@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,11 @@ UNKNOWN: Final = "unknown"
 """The state of what is no git repository."""
 
 
-def source_of(root: Path) -> str:
-    """The state of the source: its commit, and when files differ from it, a digest of the differences."""
+def source_of(root: Path, parts: Sequence[str] = ()) -> str:
+    """The state of the source: its commit, and when files differ from it, a digest of the differences.
+
+    ``parts``: of these folders and files alone, and with a digest of them in the place of the commit.
+    """
 
     def git(*arguments: str) -> bytes:
         command = ["git", "-C", str(root), *arguments]
@@ -21,8 +25,10 @@ def source_of(root: Path) -> str:
 
     try:
         commit = git("rev-parse", "HEAD").decode().strip()
-        changed = git("diff", "HEAD", "--binary", "--", ".", ":!docs/certainty")
-        new = git("ls-files", "--others", "--exclude-standard")
+        if parts:
+            commit = hashlib.sha256(git("ls-tree", "HEAD", "--", *parts)).hexdigest()[:40]
+        changed = git("diff", "HEAD", "--binary", "--", *(parts or (".", ":!docs/certainty")))
+        new = git("ls-files", "--others", "--exclude-standard", "--", *parts)
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN
     if not changed and not new:

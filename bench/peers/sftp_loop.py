@@ -17,7 +17,7 @@ from bench.peers.running import PeerFailedError, Running, await_files, program, 
 NEEDS: Final = ("inotifywait", "sftp", "sshd", "bash")
 NEEDS_PUT: Final = ("sftp", "sshd")
 _LIMIT_SECONDS: Final = 120.0
-_PUT_SECONDS: Final = 300.0
+_PUT_SECONDS: Final = 900.0
 _SETTLE_SECONDS: Final = 1.0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.growth import Book, Measured
+from bench.growth import Book, Measured, _result, await_rest
 from bench.keeping import Kept
 from bench.ledgers import fill_slice
 from bench.mix import Letter, Mix
@@ -150,6 +151,15 @@ def test_a_drop_that_was_only_begun_is_written_anew(tmp_path: Path) -> None:
     assert {each.name: each.stat().st_size for each in again.path.iterdir()} == wanted
 
 
+def test_what_waits_to_appear_is_written_anew_after_a_hard_stop(tmp_path: Path) -> None:
+    [letter] = supply(tmp_path, 1).take(1)
+    wanted = (letter.path / "packet.xml").stat().st_size
+    (letter.path / "packet.xml").write_bytes(b"")
+    [again] = supply(tmp_path, 2).take(1)
+    assert again.path == letter.path
+    assert (again.path / "packet.xml").stat().st_size == wanted
+
+
 def test_sittings_are_added_up(tmp_path: Path) -> None:
     books = Books.open(tmp_path / "books.json")
     books.sittings += [Sitting(10, 2.0, 0.5), Sitting(0, 0.0, 0.0), Sitting(5, 1.0, 0.25)]
@@ -246,3 +256,53 @@ def test_bursts_that_were_measured_are_kept_and_those_begun_are_counted(tmp_path
     book.measured.append(Measured(1_000, 40.5, {"queue summary": 200.0}))
     book.save()
     assert Book.open(tmp_path / "measured.json").measured == book.measured
+
+
+def test_a_round_that_was_begun_is_measured_anew(tmp_path: Path) -> None:
+    for begun, kept in ((0, 0), (2, 0), (3, 3), (5, 3)):
+        measured = [Measured(number, 40.0, {}) for number in range(begun)]
+        book = Book(tmp_path / "measured.json", begun, measured)
+        book.drop_begun_round(3)
+        assert (len(book.measured), book.tries) == (kept, begun)
+
+
+def test_sizes_are_compared_within_a_round_whatever_the_machine_did_between() -> None:
+    # Half the speed in the second round, a third in the last one.
+    costs = [(40.0, 44.0), (80.0, 88.0), (120.0, 180.0)]
+    sizes = (1_000, 100_000)
+    measured = [
+        Measured(size, cost, {"queue summary": 200.0}, restless=1)
+        for one in costs
+        for size, cost in zip(sizes, one, strict=True)
+    ]
+    result = _result(measured, 9_000.0)
+    assert round(result.checks[0].found, 6) == 1.1
+    assert result.figures["CPU ms per packet at 1,000"] == 80.0
+    assert "it did not come to rest 6 times, and was measured so" in result.notes
+
+
+@pytest.mark.parametrize(
+    ("nodes", "spent", "comes"),
+    [
+        (0, [0.1, 0.1, 0.1], True),
+        # One quiet look, or two, are a pause.
+        (0, [0.1, 0.1, 5.0] * 50, False),
+        (0, [0.3] * 200, False),
+        # Two seconds of 500 nodes that take a thousandth of a core each, and of all others.
+        (500, [1.1, 1.1, 1.1], True),
+        (500, [1.3] * 200, False),
+    ],
+)
+def test_rest_is_three_quiet_looks_running(
+    nodes: int, spent: list[float], comes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept, steps, total = list[float](), iter(spent), [0.0]
+
+    def cpu() -> float:
+        total[0] += next(steps, 5.0) if slept else 0.0
+        return total[0]
+
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr("bench.growth.time", clock)
+    monkeypatch.setattr("bench.growth.cpu_of_descendants", cpu)
+    assert await_rest(nodes) is comes

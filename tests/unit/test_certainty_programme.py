@@ -250,6 +250,37 @@ def test_results_belong_to_one_state_of_the_source(tmp_path: Path) -> None:
     assert changed.startswith(f"{committed}-changed-")
 
 
+def test_a_state_of_parts_of_the_source_outlives_a_change_of_others(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
+
+    git("init")
+    for name in ("program", "docs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    first = source_of(tmp_path, ("program", "setup.cfg"))
+    (tmp_path / "docs" / "a").write_text("2")
+    (tmp_path / "new").touch()
+    assert source_of(tmp_path, ("program", "setup.cfg")) == first
+    git("commit", "-a", "-m", "second")
+    assert source_of(tmp_path, ("program", "setup.cfg")) == first
+    (tmp_path / "program" / "a").write_text("2")
+    changed = source_of(tmp_path, ("program", "setup.cfg"))
+    assert changed.startswith(f"{first}-changed-")
+    (tmp_path / "program" / "new").touch()
+    added = source_of(tmp_path, ("program", "setup.cfg"))
+    (tmp_path / "setup.cfg").touch()
+    named = source_of(tmp_path, ("program", "setup.cfg"))
+    git("add", ".")
+    git("commit", "-m", "third")
+    committed = source_of(tmp_path, ("program", "setup.cfg"))
+    assert "changed" not in committed
+    assert len({first, changed, added, named, committed}) == 5
+
+
 def test_the_page_shows_every_row_and_escapes_what_it_is_told() -> None:
     outcome = Outcome("R1", 1234, (Violation("I1", "<seed>", "lost"),), (0.5, 4.0), "most of it.")
     report = make_report(
