@@ -156,6 +156,6 @@ def _flat(data: dict[str, object]) -> dict[str, object]:
 def _replace(path: Path, text: str) -> None:
     """By one rename, with the owner and mode that it had."""
     status = path.stat()
-    DurableFiles(Volume.OWN).write_file(path, (text.encode(),), mode=status.st_mode & 0o777)
+    DurableFiles(Volume.OUTPUT).write_file(path, (text.encode(),), mode=status.st_mode & 0o777)
     if os.geteuid() == 0:
         os.chown(path, status.st_uid, status.st_gid)

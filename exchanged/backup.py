@@ -110,11 +110,12 @@ def create(
 ) -> Manifest:
     """Write a backup into the folder ``target``, and the keys into ``keys`` if given; both new or empty.
 
-    Raises BackupUnusableError where a folder is not empty or lies in the data directory (a restore moves all
-    that lies there aside), or files vanish faster than they are copied, ConfigurationError where the ledger
-    belongs to another node than the manifest would name, and what reading the ledger and writing files raise.
+    Folders above them are made too, all with mode 0700. Raises BackupUnusableError where a folder is not
+    empty or lies in the data directory (a restore moves all that lies there aside), or files vanish faster
+    than they are copied, ConfigurationError where the ledger belongs to another node than the manifest would
+    name, FileOperationError or NoSpaceError where it cannot be written, and what reading the ledger raises.
     """
-    files = DurableFiles(Volume.OWN)
+    files = DurableFiles(Volume.OUTPUT)
     folders = [folder for folder in (target, keys) if folder is not None]
     for folder in folders:
         if places_in(config.node.data_dir, folder):
@@ -305,7 +306,9 @@ def _make_empty(files: DurableFiles, folder: Path) -> None:
                 "the folder for the backup is not empty", where=str(folder), hint="name a new folder"
             )
     except FileNotFoundError:
-        files.make_dir(folder, mode=0o700)
+        missing = [above for above in folder.parents if not above.exists()]
+        for each in (*reversed(missing), folder):
+            files.make_dir(each, mode=0o700)
     except OSError as error:
         raise FileOperationError(
             "the folder for the backup cannot be used", where=str(folder), found=error.strerror or ""

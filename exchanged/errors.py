@@ -136,9 +136,10 @@ class ForeignVolumeError(ExchangeError):
 
 
 class FileOperationError(ExchangeError):
-    """The system refused a file operation on our own volume for a reason that is not damage.
+    """The system refused a file operation for a reason that is not damage to our own volume.
 
-    A missing file, no permission, too many open files, a writer used after it failed.
+    A place that cannot be written to, a missing file, no permission, too many open files, a writer used after
+    it failed.
     """
 
     reference = "file-operation-failed"

@@ -24,6 +24,8 @@ from cli.render import fields, local_time, progress, say, say_json, size
 def backup_create(settings: Settings, target: Path, keys: Path | None, *, as_json: bool) -> None:
     """Write a backup into a new or empty folder, beside a running daemon or without one.
 
+    Folders above it that are not there are made, open to nobody else: is its volume mounted?
+
     It holds the ledger, spool, large parts, directory, packs and configuration, all flushed, and a manifest
     with their digests, written last. It does not hold keys: whoever has them can speak for this node, so they
     are copied once, apart, onto a medium that is locked away. The folders of the agency are not in it.

@@ -74,7 +74,7 @@ def end_closed(config: Config, doors: Iterable[Door], seen: Path) -> tuple[Door,
                 end_process(number, uid)
     seen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = {door.account: list(door.answer.lines) for door in doors}
-    DurableFiles(Volume.OWN).write_file(seen, (json.dumps(now).encode(),), mode=0o600)
+    DurableFiles(Volume.OUTPUT).write_file(seen, (json.dumps(now).encode(),), mode=0o600)
     return closed
 
 
