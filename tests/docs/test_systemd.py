@@ -60,3 +60,10 @@ def test_what_watches_the_doors_starts_before_there_are_any() -> None:
         assert "\nCondition" not in text
     service = UNIT.with_name("exchanged-doors@.service").read_text(encoding="utf-8")
     assert "ConditionPathExists=/srv/exchanged/doors/%i" in service
+
+
+def test_a_burst_of_directories_stops_no_look_at_the_doors() -> None:
+    """Where systemd starts the service no more, the path that starts it fails as well."""
+    for kind, section in (("path", "[Path]"), ("service", "[Service]")):
+        unit = UNIT.with_name(f"exchanged-doors@.{kind}").read_text(encoding="utf-8")
+        assert "\nStartLimitIntervalSec=0\n" in unit[: unit.index(section)]
