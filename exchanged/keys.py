@@ -160,10 +160,13 @@ def read_public_half(path: Path) -> PublicKey:
 def protect(path: Path, passphrase: bytes, randomness: Randomness, old: bytes | None = None) -> Secret:
     """Put the key in ``path`` under ``passphrase``: the file is replaced whole, flushed, mode 0600.
 
-    ``old`` is the passphrase that it is under now. It stays its owner's, also when root does this. The bytes
-    that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
+    ``old`` is the passphrase that it is under now. A file that is under ``passphrase`` already stays as it
+    is: whoever was stopped among many files calls again. It stays its owner's, also when root does this. The
+    bytes that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
     and ``DurableFiles.write_file``.
     """
+    if (already := _opened_by(path, passphrase)) is not None:
+        return already
     secret, owner = load_secret(path, old), path.stat()
     DurableFiles(Volume.OUTPUT).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
     if os.geteuid() == 0:
@@ -229,6 +232,17 @@ def _unlocked(path: Path, match: re.Match[bytes], passphrase: bytes | None) -> S
     if secret.public.hex() != match[2].decode():
         raise KeyFileError("the public half in the file is that of another key", where=str(path))
     return secret
+
+
+def _opened_by(path: Path, passphrase: bytes) -> Secret | None:
+    """The key in a file that is under ``passphrase``; None for one in the clear or under another."""
+    match = _LOCKED_FILE.fullmatch(_read_private(path, limit_bytes=_SSH_FILE_BYTES))
+    if match is None:
+        return None
+    try:
+        return _unlocked(path, match, passphrase)
+    except SignatureError:
+        return None
 
 
 def _openssh_seed(path: Path, data: bytes) -> bytes:
