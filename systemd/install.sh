@@ -8,6 +8,8 @@
 # Afterwards: a configuration /etc/exchanged/NAME.toml, then `systemctl enable --now exchanged@NAME`; where
 # neighbours dial in, `systemctl enable --now exchanged-sshd`.
 set -eu
+# Services of several users read what is made here, whatever the umask of root is.
+umask 022
 
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
 destination=${1-}
