@@ -46,7 +46,7 @@ def enrol_node(config_path: Path, pack: EnrolmentPack, fingerprint: str, now: da
     config = load_config(config_path)
     accepted = accept(pack, fingerprint, now)
     _require_ours(config, pack, accepted, now)
-    text = config_path.read_text(encoding="utf-8")
+    text = config_path.read_text(encoding="utf-8-sig")
     edited = edit_config(text, {"keys": _roots(config, accepted)}, _links(config, pack, accepted))
     parse_config(tomllib.loads(edited), config_path.absolute().parent)
     for data in pack.directories:
