@@ -225,6 +225,17 @@ class DependencyError(ExchangeError):
     hint = "install the program again into its own environment, with the libraries that it names"
 
 
+class ProgramReplacedError(ExchangeError):
+    """Another version was installed, or this one anew, over a node that runs: it ends, to be started again.
+
+    Its workers would run the new program for the old one. Nothing that they say counts any more.
+    """
+
+    reference = "program-replaced"
+    temporary = True
+    hint = "its service starts it again by itself; a daemon that was started by hand: start it again"
+
+
 class LedgerAheadError(ExchangeError):
     """The ledger has the form of a newer version, which this one can neither read nor write."""
 
