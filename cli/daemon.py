@@ -2,7 +2,7 @@
 
 It starts what the configured role needs, says READY=1 to the service manager, reads its configuration anew on
 SIGHUP, and stops within ten seconds of SIGTERM or SIGINT. Exit codes: 0 stopped, 2 configuration, 6 ledger or
-spool damaged, 7 another daemon holds the lock; the service is not restarted on 2, 6 and 7. Worker processes
+spool damaged, 7 another daemon holds the lock; the service is not restarted on 2 and 6. Worker processes
 import this module, so it loads the engine only when the command runs.
 """
 

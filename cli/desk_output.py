@@ -23,7 +23,7 @@ def write_next(base: Base, directory: Directory, output: Path, *, as_json: bool,
     ``script`` is printed too, in such a way that all of it together is a script. Raises DirectoryError when
     the directory contradicts itself, and what the disk says.
     """
-    DurableFiles(Volume.OWN).write_file(output, (encode_directory(directory),), mode=_MODE)
+    DurableFiles(Volume.OUTPUT).write_file(output, (encode_directory(directory),), mode=_MODE)
     found = changes(base.directory, directory)
     by_both: bool | None = is_root_change(RootsInForce.of(base.directory), directory)
     if base.is_draft and not by_both:

@@ -22,7 +22,7 @@ from packet_spec.errors import (
 
 
 class ExitCode(IntEnum):
-    """The codes that scripts and units rely on. A unit does not restart on 2, 6 and 7."""
+    """The codes that scripts and units rely on. A unit does not restart on 2 and 6."""
 
     DONE = 0
     FINDINGS = 1

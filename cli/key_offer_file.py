@@ -36,7 +36,7 @@ def write_offers(path: Path, offers: Iterable[tuple[str, OfferedKey]]) -> None:
         for code, key in offers
     ]
     data = json.dumps({"format": _FORMAT, "keys": keys}, indent=1).encode() + b"\n"
-    DurableFiles(Volume.OWN).write_file(path, (data,), mode=_MODE)
+    DurableFiles(Volume.OUTPUT).write_file(path, (data,), mode=_MODE)
 
 
 def read_offers(path: Path) -> tuple[tuple[str, OfferedKey], ...]:

@@ -7,7 +7,6 @@ encoding of the terminal and no closed pipe makes it crash. Leaves to others: wh
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -36,6 +35,7 @@ from cli.locale.click_texts import translate_click
 from cli.render import make_printable, printable, say_json
 from exchanged import __version__
 from exchanged.errors import ConfigurationError, FileOperationError
+from exchanged.volume import advice_about
 from packet_spec.errors import ExchangeError
 
 NAME: Final = "exchangectl"
@@ -129,13 +129,8 @@ def refused_by_system(error: Exception) -> FileOperationError | None:
     """An error that nobody foresaw as one of ours, where a person can see to its reason; else None."""
     if not isinstance(error, OSError):
         return None
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        hint = "run this as root, or as the user to whom it belongs"
-    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "make room on that volume"
-    elif error.errno == errno.EROFS:
-        hint = "the volume is mounted read-only: name another place, or have it mounted for writing"
-    else:
+    hint = advice_about(error.errno)
+    if hint is None:
         return None
     where, found = str(error.filename or ""), error.strerror or ""
     return FileOperationError("the system refuses a file operation", where=where, found=found, hint=hint)

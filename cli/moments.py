@@ -17,13 +17,14 @@ def read_moment(text: str, option: str) -> datetime:
     """A time with its offset, in UTC. Raises BadParameter, naming ``option``."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(
-            _("expected a time with its offset, such as 2026-07-15T09:30:00+08:00"), param_hint=option
-        )
-    return moment.astimezone(UTC)
+        if moment.tzinfo is not None:
+            # The first and the last day of the calendar have no time in every zone.
+            return moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        pass
+    raise click.BadParameter(
+        _("expected a time with its offset, such as 2026-07-15T09:30:00+08:00"), param_hint=option
+    )
 
 
 def read_moment_ahead(text: str | None, option: str, now: datetime) -> datetime:

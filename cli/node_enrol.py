@@ -46,7 +46,7 @@ def enrol_node(config_path: Path, pack: EnrolmentPack, fingerprint: str, now: da
     config = load_config(config_path)
     accepted = accept(pack, fingerprint, now)
     _require_ours(config, pack, accepted, now)
-    text = config_path.read_text(encoding="utf-8")
+    text = config_path.read_text(encoding="utf-8-sig")
     edited = edit_config(text, {"keys": _roots(config, accepted)}, _links(config, pack, accepted))
     parse_config(tomllib.loads(edited), config_path.absolute().parent)
     for data in pack.directories:
@@ -156,6 +156,6 @@ def _flat(data: dict[str, object]) -> dict[str, object]:
 def _replace(path: Path, text: str) -> None:
     """By one rename, with the owner and mode that it had."""
     status = path.stat()
-    DurableFiles(Volume.OWN).write_file(path, (text.encode(),), mode=status.st_mode & 0o777)
+    DurableFiles(Volume.OUTPUT).write_file(path, (text.encode(),), mode=status.st_mode & 0o777)
     if os.geteuid() == 0:
         os.chown(path, status.st_uid, status.st_gid)

@@ -84,7 +84,7 @@ class _Maker:
         self._plan = plan
         self._config = plan.config
         self._randomness = randomness
-        self._files = DurableFiles(Volume.OWN)
+        self._files = DurableFiles(Volume.OUTPUT)
         self._steps: list[Step] = []
 
     def make(self) -> MadeNode:

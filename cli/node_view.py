@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -196,8 +196,9 @@ def read_moment(text: str) -> datetime:
     if ago is not None:
         return SystemClock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError as error:
+        # The first and the last day of the calendar have no time in every zone.
+        return datetime.fromisoformat(text).astimezone(UTC).astimezone()
+    except (OverflowError, ValueError) as error:
         raise click.BadParameter(
             _("expected a time like 2026-07-15T09:30, or an age like 30m, 12h or 7d; found {text!r}").format(
                 text=text

@@ -7,6 +7,8 @@ ledger) and opened anew in this process. If that fails, the old configuration is
 too, the process ends with the reason. A second SIGHUP during a reload reads the file once more afterwards;
 SIGTERM during a reload ends it; a SIGHUP while stopping does nothing.
 
+A node whose program was replaced ends with code 3, and is started again from the new one.
+
 WATCHDOG=1 is sent only while our own volume answers (``exchanged.pulse``): a node whose disk hangs is ended
 and started again, one that waits for somebody else's share is not.
 """
@@ -24,10 +26,11 @@ from cli.locale import _, told
 from exchanged import __version__
 from exchanged.clock import Clock
 from exchanged.config import Config, load_config
-from exchanged.errors import ConfigurationError, NodeStuckError
+from exchanged.errors import ConfigurationError, NodeStuckError, ProgramReplacedError
 from exchanged.log import event_line
 from exchanged.node import Health
 from exchanged.notify import ALIVE, READY, STOPPING, reloading, status_line, watchdog_limit
+from exchanged.program import Program
 from exchanged.pulse import COUNTED
 from packet_spec.errors import ExchangeError
 
@@ -104,6 +107,7 @@ class Service:
         tell: Callable[[str], object],
         set_log: Callable[[Config], None],
         watchdog_seconds: float | None,
+        program: Program,
     ) -> None:
         self._path = path
         self._config = config
@@ -114,6 +118,7 @@ class Service:
         self._tell = tell
         self._set_log = set_log
         self._watchdog = watchdog_seconds
+        self._program = program
         self._beat_seconds = min(_BEAT_SECONDS, watchdog_seconds or _BEAT_SECONDS)
         self._next_beat = 0.0
         self._status = ""
@@ -137,12 +142,20 @@ class Service:
                 node = self._reload(node)
             else:
                 self._beat(node)
-                error = node.wait(max(0.0, self._next_beat - self._clock.monotonic()))
+                error = node.wait(max(0.0, self._next_beat - self._clock.monotonic())) or self._replaced()
         self._tell(STOPPING)
         if node is not None:
             node.stop()
             error = error or node.wait(0)
         return ExitCode.DONE if error is None else exit_code_of(error)
+
+    def _replaced(self) -> ExchangeError | None:
+        try:
+            self._program.require_as_started()
+        except ProgramReplacedError as error:
+            event_line("ending", level=logging.WARNING, error=error.reference, what=str(error))
+            return error
+        return None
 
     def _beat(self, node: RunningNode) -> None:
         now = self._clock.monotonic()

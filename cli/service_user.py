@@ -26,7 +26,10 @@ class ServiceUserError(ExchangeError):
     """A command of root could not be called anew as the daemon's user."""
 
     reference = "service-user-cannot-run"
-    hint = "install the package where every user can read it, such as /opt/exchanged"
+    hint = (
+        "let every user read the program: chmod -R go+rX /opt/exchanged;"
+        " from a home folder install it there instead"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ _T = TypeVar("_T")
 def load_plan_file(path: Path, parse: Callable[[dict[str, Any]], _T]) -> _T:
     """What ``parse`` makes of the TOML in ``path``. Raises PlanError with every problem, naming the file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows Notepad sets a byte order mark before it.
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PlanError((f"the plan cannot be read: {error.strerror}",), where=str(path)) from error
     except UnicodeDecodeError as error:

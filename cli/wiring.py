@@ -15,6 +15,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+import cli
+import exchanged
+import frontend_server
+import packet_spec
 from cli.exit_codes import ExitCode
 from cli.service import Service, Signals
 from exchanged.acts.opening import become, desk_of, no_agency
@@ -27,6 +31,7 @@ from exchanged.notify import sd_notify, watchdog_interval_seconds
 from exchanged.own_links import require_same_peers_now
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import ProcessWorkPool, WorkPool
+from exchanged.program import Program
 from exchanged.provincial import bridge_stations, provincial_stations
 from exchanged.station import Station
 from frontend_server.role import frontend_agency, frontend_stations, require_folders
@@ -65,10 +70,21 @@ def run_node(path: Path, config: Config) -> ExitCode:
     signals = Signals()
     signals.listen()
     watchdog = watchdog_interval_seconds()
+    program = program_of_this_process()
+
+    def open_it(config: Config) -> Node:
+        return open_node(config, make_pool(config, program))
+
     service = Service(
-        path, config, open_node, require_openable, signals, SystemClock(), sd_notify, set_log, watchdog
+        path, config, open_it, require_openable, signals, SystemClock(), sd_notify, set_log, watchdog, program
     )
     return service.run()
+
+
+def program_of_this_process() -> Program:
+    """As it lies there now: called before anything of a node is begun."""
+    packages = (cli, exchanged, frontend_server, packet_spec)
+    return Program(Path(package.__file__) for package in packages if package.__file__)
 
 
 def prepare_process() -> None:
@@ -90,14 +106,18 @@ def set_log(config: Config) -> None:
     configure_logging(config.log.level.value, as_json=config.log.format is LogFormat.JSON)
 
 
-def make_pool(config: Config) -> WorkPool:
-    """The worker processes that a node of that configuration uses; none is started yet."""
+def make_pool(config: Config, program: Program | None = None) -> WorkPool:
+    """The worker processes that a node of that configuration uses; none is started yet.
+
+    ``program``: the one whose replacing ends their use.
+    """
     limits = config.limits
     return ProcessWorkPool(
         limits.workers,
         limits.check_timeout_seconds,
         limits.check_memory_mib * MIB,
         modules=_WORK[config.node.role is NodeRole.FRONTEND],
+        program=program,
     )
 
 

@@ -3,4 +3,4 @@
 It builds on ``packet_spec`` and knows nothing of outboxes or command lines.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -112,9 +112,10 @@ def create(
 
     Raises BackupUnusableError where a folder is not empty or lies in the data directory (a restore moves all
     that lies there aside), or files vanish faster than they are copied, ConfigurationError where the ledger
-    belongs to another node than the manifest would name, and what reading the ledger and writing files raise.
+    belongs to another node than the manifest would name, FileOperationError where the folder above is not
+    there or nothing can be written, NoSpaceError, and what reading the ledger raises.
     """
-    files = DurableFiles(Volume.OWN)
+    files = DurableFiles(Volume.OUTPUT)
     folders = [folder for folder in (target, keys) if folder is not None]
     for folder in folders:
         if places_in(config.node.data_dir, folder):
@@ -305,6 +306,13 @@ def _make_empty(files: DurableFiles, folder: Path) -> None:
                 "the folder for the backup is not empty", where=str(folder), hint="name a new folder"
             )
     except FileNotFoundError:
+        if not folder.parent.exists():
+            # Made here, it would hide that a share is not mounted, and fill the system's disk.
+            raise FileOperationError(
+                "the folder above that of the backup is not there",
+                where=str(folder.parent),
+                hint="is its volume mounted? if it is, make that folder with: install -d -m 0700",
+            ) from None
         files.make_dir(folder, mode=0o700)
     except OSError as error:
         raise FileOperationError(

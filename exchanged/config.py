@@ -93,7 +93,8 @@ def load_config(path: Path) -> Config:
     Raises ConfigurationError, naming the file, when it cannot be read, is not TOML, or has problems.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows Notepad sets a byte order mark before it.
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(
             (f"the file cannot be read: {error.strerror}",),

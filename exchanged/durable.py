@@ -4,8 +4,9 @@ Guarantees: a file written here appears under its name whole and flushed, or not
 is told as one of our errors, and the kind depends on whose volume it is. On our **own** volume
 (ledger, spool) a failed write or fsync is ``VolumeDamagedError``: the process must exit, because a
 second fsync may report success for data that are gone. On a **foreign** volume (mailbox, agency
-folder, medium) it is ``ForeignVolumeError`` and only that folder goes down. A full volume is
-``NoSpaceError`` on both and damages nothing.
+folder, medium) it is ``ForeignVolumeError`` and only that folder goes down. At a place that somebody
+named for an **output** it is ``FileOperationError`` with what to do there. A full volume is
+``NoSpaceError`` on all and damages nothing.
 
 A crash leaves at most a temporary file ``.<name>.part``, which the next writing of that name
 replaces; every durable step calls a crash point before and after itself, and nothing is cleaned up
@@ -266,8 +267,8 @@ class DurableFiles:
     def sync_dir(self, path: Path) -> bool:
         """Make the names in a folder durable.
 
-        On a foreign volume a share may refuse to sync folders at all: then False (C19). On our own
-        volume that is FileOperationError, since the promises of the spool rest on it.
+        On a foreign volume a share may refuse to sync folders at all: then False (C19). Elsewhere
+        that is FileOperationError: the promises of the spool rest on it, and that of a written output.
         """
         try:
             with self._access.step("open", "sync-dir", path):
@@ -283,6 +284,8 @@ class DurableFiles:
                 raise
             if self.volume is Volume.FOREIGN:
                 return False
+            if self.volume is Volume.OUTPUT:
+                raise
             raise FileOperationError(
                 "the volume does not sync this folder; the data directory needs one that does",
                 where=str(path),
@@ -435,7 +438,7 @@ class DurableFiles:
         try:
             os.chmod(file, mode)  # noqa: PTH101 - also takes a descriptor
         except OSError:
-            if self.volume is Volume.OWN:
+            if self.volume is not Volume.FOREIGN:
                 raise
 
     @contextmanager

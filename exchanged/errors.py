@@ -136,9 +136,10 @@ class ForeignVolumeError(ExchangeError):
 
 
 class FileOperationError(ExchangeError):
-    """The system refused a file operation on our own volume for a reason that is not damage.
+    """The system refused a file operation for a reason that is not damage to our own volume.
 
-    A missing file, no permission, too many open files, a writer used after it failed.
+    A place that cannot be written to, a missing file, no permission, too many open files, a writer used after
+    it failed.
     """
 
     reference = "file-operation-failed"
@@ -222,6 +223,17 @@ class DependencyError(ExchangeError):
 
     reference = "dependency-unfit"
     hint = "install the program again into its own environment, with the libraries that it names"
+
+
+class ProgramReplacedError(ExchangeError):
+    """Another version was installed, or this one anew, over a node that runs: it ends, to be started again.
+
+    Its workers would run the new program for the old one. Nothing that they say counts any more.
+    """
+
+    reference = "program-replaced"
+    temporary = True
+    hint = "its service starts it again by itself; a daemon that was started by hand: start it again"
 
 
 class LedgerAheadError(ExchangeError):

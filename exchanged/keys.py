@@ -66,8 +66,8 @@ def generate_secret(
     """Make a new private key of any suite and store it in the new file ``path``, mode 0600.
 
     Folders on the way are made with mode 0700. Raises KeyFileError when something lies at ``path``
-    already or the file cannot be made, SignatureError for an unknown suite, and what
-    ``DurableFiles.write_new`` raises when the volume is full or fails.
+    already or the file cannot be made, SignatureError for an unknown suite, and NoSpaceError when the
+    volume is full.
     """
     secret = Secret(suite, randomness.token(seed_bytes(suite)))
     _write_new(path, _file_of(secret, randomness, passphrase), _MODE)
@@ -79,11 +79,12 @@ def generate_beside(
 ) -> Secret:
     """Make a new private key of ``suite`` beside ``path``, in a file that bears its key id too.
 
-    Beside ``seal.key`` it is ``seal-<key id>.key``. Raises as ``generate_secret``.
+    Beside ``seal.key`` it is ``seal-<key id>.key``. The daemon's, on its own volume: raises as
+    ``generate_secret``, and VolumeDamagedError when that fails.
     """
     secret = Secret(suite, randomness.token(seed_bytes(suite)))
     file = path.with_name(f"{path.stem}-{secret.key_id}.key")
-    _write_new(file, _file_of(secret, randomness, passphrase), _MODE)
+    _write_new(file, _file_of(secret, randomness, passphrase), _MODE, Volume.OWN)
     return secret
 
 
@@ -159,12 +160,15 @@ def read_public_half(path: Path) -> PublicKey:
 def protect(path: Path, passphrase: bytes, randomness: Randomness, old: bytes | None = None) -> Secret:
     """Put the key in ``path`` under ``passphrase``: the file is replaced whole, flushed, mode 0600.
 
-    ``old`` is the passphrase that it is under now. It stays its owner's, also when root does this. The bytes
-    that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
+    ``old`` is the passphrase that it is under now. A file that is under ``passphrase`` already stays as it
+    is: whoever was stopped among many files calls again. It stays its owner's, also when root does this. The
+    bytes that stood there before are free space of the disk from then on, not gone. Raises as ``load_secret``
     and ``DurableFiles.write_file``.
     """
+    if (already := _opened_by(path, passphrase)) is not None:
+        return already
     secret, owner = load_secret(path, old), path.stat()
-    DurableFiles(Volume.OWN).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
+    DurableFiles(Volume.OUTPUT).write_file(path, (_file_of(secret, randomness, passphrase),), mode=_MODE)
     if os.geteuid() == 0:
         # The daemon has a user of its own, and must be able to open what root put there.
         os.chown(path, owner.st_uid, owner.st_gid)
@@ -230,6 +234,17 @@ def _unlocked(path: Path, match: re.Match[bytes], passphrase: bytes | None) -> S
     return secret
 
 
+def _opened_by(path: Path, passphrase: bytes) -> Secret | None:
+    """The key in a file that is under ``passphrase``; None for one in the clear or under another."""
+    match = _LOCKED_FILE.fullmatch(_read_private(path, limit_bytes=_SSH_FILE_BYTES))
+    if match is None:
+        return None
+    try:
+        return _unlocked(path, match, passphrase)
+    except SignatureError:
+        return None
+
+
 def _openssh_seed(path: Path, data: bytes) -> bytes:
     # Only who logs in needs the second cryptographic library.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
@@ -293,14 +308,14 @@ def check_private_file(path: Path) -> None:
     _read_private(path, limit_bytes=_SSH_FILE_BYTES)
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes, mode: int, volume: Volume = Volume.OUTPUT) -> None:
     """Whole and flushed, or not at all: a key that the directory names must survive a power cut."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise KeyFileError(f"the key's folder cannot be made: {error.strerror}", where=str(path)) from error
     try:
-        DurableFiles(Volume.OWN).write_new(path, (data,), mode=mode)
+        DurableFiles(volume).write_new(path, (data,), mode=mode)
     except NameTakenError as error:
         raise KeyFileError(
             "there is a file already; a key is never overwritten",
@@ -308,7 +323,8 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
             hint="move the old key away yourself if it is no longer needed",
         ) from error
     except FileOperationError as error:
-        raise KeyFileError(f"the key file cannot be made: {error.found}", where=str(path)) from error
+        why = f"the key file cannot be made: {error.found}"
+        raise KeyFileError(why, where=str(path), hint=error.advice) from error
 
 
 def _read_private(path: Path, limit_bytes: int = _FILE_BYTES, *, is_credential: bool = False) -> bytes:

@@ -70,8 +70,8 @@ class NodeLock:
     """Held from construction until ``release`` or the end of the process.
 
     Raises AlreadyRunningError, naming the holder, when another process has it. Only an act of an operator
-    is waited for, at most five minutes: the service manager does not start a daemon again that found the
-    lock taken. NoSpaceError, VolumeDamagedError or FileOperationError where the volume does not take it;
+    is waited for, at most five minutes; the service manager starts a daemon again that found the lock taken.
+    NoSpaceError, VolumeDamagedError or FileOperationError where the volume does not take it;
     that the folder is not there or not ours stays what it is, FileNotFoundError or PermissionError.
     """
 

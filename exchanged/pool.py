@@ -11,6 +11,8 @@ twice the patience is spent; what is not proved by then is left for the next tim
 something slow open goes behind it into the slow lane, so that one origin with many slow pieces costs the
 others nothing more.
 
+Where the program was replaced meanwhile no answer counts: one of another version may have given it.
+
 Leaves to others: the limits inside a worker (``worker``), what is slow (``slow_lane``).
 """
 
@@ -30,6 +32,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from exchanged.clock import STEADY_TIME, Clock, SystemClock
 from exchanged.errors import WorkerDiedError
+from exchanged.program import Program
 from exchanged.slow_lane import Done, Piece, SlowLane, takes_long
 from exchanged.worker import OUT_OF_MEMORY, Failed, begin, each, ready
 from packet_spec.errors import ExchangeError
@@ -124,10 +127,12 @@ class ProcessWorkPool:
         patience_seconds: float = _PATIENCE_SECONDS,
         clock: Clock | None = None,
         modules: tuple[str, ...] = (),
+        program: Program | None = None,
     ) -> None:
         """``timeout_seconds`` is the time of a slow piece, ``memory_bytes`` the address space of a worker.
 
-        ``modules`` are loaded before a worker takes its first piece, outside of anybody's time.
+        ``modules`` are loaded before a worker takes its first piece, outside of anybody's time. ``program``:
+        the one that this process was started from, where it runs long enough to outlive it.
         """
         self._clock = clock or SystemClock()
         self._timeout = timeout_seconds
@@ -136,14 +141,17 @@ class ProcessWorkPool:
         self._at_once = workers + 1  # one chunk waits, so that no worker does
         self._fast = _Processes(workers, modules)
         self._slow = _Processes(1, modules)
+        self._program = program or Program(())
         self._wake: Callable[[], None] = lambda: None
         self._slow_lane = SlowLane(self._start_slow, self._answered)
 
     def run(self, function: Callable[[A], B], works: Sequence[A]) -> list[B | ExchangeError]:
         """The pieces in parallel; a crash or time-out is the answer of its own piece only.
 
-        Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers.
+        Raises WorkerDiedError when the pool is closed before all have answered, or cannot start workers, and
+        ProgramReplacedError.
         """
+        self._program.require_as_started()
         if self._slow.is_broken():
             self._slow_lane.lost()
         pieces = [Piece(function, work) for work in works]
@@ -160,6 +168,7 @@ class ProcessWorkPool:
             again = self._in_chunks(pool, pieces, fresh, answers)
             self._one_by_one(pool, pieces, again, answers)
         self._fast.refuse_if_closed()
+        self._program.require_as_started()
         return [answers[index] for index in range(len(pieces))]
 
     def when_answered(self, wake: Callable[[], None]) -> None:

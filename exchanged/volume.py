@@ -32,6 +32,8 @@ _DAMAGE: Final = frozenset(
 )
 # After these steps the volume may hold other bytes than it reported: always damage on our own.
 _CONTENT_STEPS: Final = frozenset({"write", "fsync", "read"})
+_ROOM: Final = "make room on that volume"
+_UNSOUND: Final = "see whether its folder is there and the volume sound and mounted, or name another place"
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 # sync_file_range(2): begin to write, wait for nothing.
@@ -43,6 +45,8 @@ class Volume(StrEnum):
 
     OWN = "own"
     FOREIGN = "foreign"
+    OUTPUT = "output"
+    """A place that somebody named for what a command writes: a failure there damages nothing of the node."""
 
 
 class CrashPoints(Protocol):
@@ -157,13 +161,29 @@ class VolumeAccess:
         found = error.strerror or "unknown error"
         place = self.place(path)
         if error.errno in _FULL:
-            return NoSpaceError("the volume is full", where=place, found=found)
+            hint = _ROOM if self.volume is Volume.OUTPUT else None
+            return NoSpaceError("the volume is full", where=place, found=found, hint=hint)
         if self.volume is Volume.FOREIGN:
             return ForeignVolumeError(f"the folder cannot be used ({step})", where=place, found=found)
+        if self.volume is Volume.OUTPUT:
+            hint = advice_about(error.errno) or _UNSOUND
+            what = f"the place cannot be used ({step})"
+            return FileOperationError(what, where=place, found=found, hint=hint)
         if step in _CONTENT_STEPS or error.errno in _DAMAGE:
             return VolumeDamagedError(f"our own volume failed ({step})", where=place, found=found)
         return FileOperationError(f"a file operation was refused ({step})", where=place, found=found)
 
     def place(self, path: Path) -> str:
         """How an error names ``path``: file names in foreign folders may be case data."""
-        return str(path if self.volume is Volume.OWN else path.parent)
+        return str(path.parent if self.volume is Volume.FOREIGN else path)
+
+
+def advice_about(number: int | None) -> str | None:
+    """What a person can do about an errno at a place that somebody named; None where it says too little."""
+    if number in {errno.EACCES, errno.EPERM}:
+        return "run this as root, or as the user to whom it belongs"
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return _ROOM
+    if number == errno.EROFS:
+        return "the volume is mounted read-only: name another place, or have it mounted for writing"
+    return None

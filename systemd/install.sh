@@ -4,10 +4,13 @@
 #     sudo systemd/install.sh            on this machine: also makes accounts and folders, starts nothing
 #     systemd/install.sh DESTDIR         below DESTDIR only, for packages and images
 #
-# Again is fine: units are replaced; a changed sshd_config stays, and the new one is put beside it as .new.
+# Again is fine: units are replaced, and so is an sshd_config as an earlier version put it here (its digest lies
+# beside it as .installed); one that was changed here stays, and the new one is put beside it as .new.
 # Afterwards: a configuration /etc/exchanged/NAME.toml, then `systemctl enable --now exchanged@NAME`; where
 # neighbours dial in, `systemctl enable --now exchanged-sshd`.
 set -eu
+# Services of several users read what is made here, whatever the umask of root is.
+umask 022
 
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
 destination=${1-}
@@ -29,12 +32,17 @@ done
 put exchanged.sysusers.conf /etc/sysusers.d/exchanged.conf
 put exchanged.tmpfiles.conf /etc/tmpfiles.d/exchanged.conf
 
+digest() { sha256sum <"$1"; }
+
 config=/etc/exchanged/sshd/sshd_config
-if [ -e "$destination$config" ] && ! cmp -s -- "$here/sshd_config" "$destination$config"; then
+mark=$destination$config.installed
+if [ -e "$destination$config" ] && ! cmp -s -- "$here/sshd_config" "$destination$config" &&
+    ! { [ -e "$mark" ] && [ "$(digest "$destination$config")" = "$(cat -- "$mark")" ]; }; then
     put sshd_config "$config.new"
     say "$config was changed here and stays; compare it with $config.new"
 else
     put sshd_config "$config"
+    digest "$here/sshd_config" >"$mark"
 fi
 
 if [ -n "$destination" ]; then exit 0; fi

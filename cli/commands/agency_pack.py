@@ -77,7 +77,7 @@ def agency_pack(
     fingerprint = roots_fingerprint(directory.roots, directory.threshold)
     # As the agency will: a pack that it would refuse is not made.
     accept(pack, fingerprint, SystemClock().now())
-    DurableFiles(Volume.OWN).write_file(output, (write_enrolment_pack(pack),), mode=0o644)
+    DurableFiles(Volume.OUTPUT).write_file(output, (write_enrolment_pack(pack),), mode=0o644)
     if as_json:
         said = {"file": output, "node": code, "version": directory.version, "root_fingerprint": fingerprint}
         say_json({**said, "link": link})

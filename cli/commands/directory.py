@@ -197,7 +197,7 @@ def install(settings: Settings, file: Path, *, as_json: bool) -> int:
 def _write(path: Path, data: bytes) -> None:
     from exchanged.durable import DurableFiles, Volume
 
-    DurableFiles(Volume.OWN).write_file(path, (data,), mode=0o644)
+    DurableFiles(Volume.OUTPUT).write_file(path, (data,), mode=0o644)
 
 
 def _tell(content: Directory, file: Path, *, as_json: bool) -> None:

@@ -32,7 +32,8 @@ def key_protect(
     """Put the key files FILE under a passphrase; without FILE, all of this node.
 
     Then the node needs it to start: [keys] passphrase_file, or better the credential "passphrase" of its
-    unit (docs/operating.md). New keys that it makes are under it too. Stop the daemon first.
+    unit (docs/operating.md). New keys that it makes are under it too. Stop the daemon first. Where the
+    command was stopped in the middle, give it again: what is under the passphrase already stays as it is.
 
     \b
     Example:

@@ -29,17 +29,19 @@ def ledger_export(settings: Settings, file: Path | None, *, events: bool, as_jso
     """
     import json
     from collections.abc import Iterator
+    from contextlib import closing
 
     from cli.node_view import open_view
     from cli.render import say, say_json
     from exchanged.durable import DurableFiles, Volume
     from exchanged.ledger.exporting import export
 
-    with open_view(settings) as view:
+    # Closed before the ledger is, also where the file takes no more.
+    with open_view(settings) as view, closing(export(view.connection, events=events)) as found:
         code = view.config.node.code
 
         def lines() -> Iterator[str]:
-            for line in export(view.connection, events=events):
+            for line in found:
                 said = {**line, "node": code} if line["line"] == "ledger" else line
                 yield json.dumps(said, ensure_ascii=True)
 
@@ -48,7 +50,7 @@ def ledger_export(settings: Settings, file: Path | None, *, events: bool, as_jso
                 click.echo(text)
             return
         blocks = (text.encode("ascii") + b"\n" for text in lines())
-        size, digest = DurableFiles(Volume.OWN).write_file(file, blocks, mode=0o600)
+        size, digest = DurableFiles(Volume.OUTPUT).write_file(file, blocks, mode=0o600)
     if as_json:
         say_json({"file": str(file), "size": size, "sha256": digest})
         return

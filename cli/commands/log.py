@@ -146,7 +146,7 @@ def export(settings: Settings, node: str | None, output: Path, *, as_json: bool)
         documents = _documents(view, node or view.config.node.code)
     paths = [output, output.with_name(f"{output.name}.held")][: len(documents)]
     for path, document in zip(paths, documents, strict=True):
-        DurableFiles(Volume.OWN).write_file(path, (document,), mode=0o644)
+        DurableFiles(Volume.OUTPUT).write_file(path, (document,), mode=0o644)
     if as_json:
         say_json({"files": paths, "heads": [_shown(document) for document in documents]})
     else:

@@ -80,7 +80,7 @@ def log_recovery(
             reason=reason,
             at=now,
         )
-    DurableFiles(Volume.OWN).write_file(output, (encode_log_recovery(recovery),), mode=0o644)
+    DurableFiles(Volume.OUTPUT).write_file(output, (encode_log_recovery(recovery),), mode=0o644)
     tell_recovery(recovery, output, as_json=as_json)
 
 

@@ -39,5 +39,5 @@ def log_sign(
     recovery = decode_log_recovery(split_signed(data)[0])
     target = output or file
     signed = sign_log_recovery(data, load_root(key_file, passphrase_file))
-    DurableFiles(Volume.OWN).write_file(target, (signed,), mode=0o644)
+    DurableFiles(Volume.OUTPUT).write_file(target, (signed,), mode=0o644)
     tell_recovery(recovery, target, as_json=as_json)

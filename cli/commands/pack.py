@@ -239,7 +239,7 @@ def _read(path: Path) -> bytes:
 def _write(path: Path, data: bytes) -> None:
     from exchanged.durable import DurableFiles, Volume
 
-    DurableFiles(Volume.OWN).write_file(path, (data,), mode=0o644)
+    DurableFiles(Volume.OUTPUT).write_file(path, (data,), mode=0o644)
 
 
 def _tell(found: Pack, path: Path, *, as_json: bool) -> None:

@@ -71,7 +71,7 @@ def build(
             books, keys, case=case or "", with_content=with_content, on_left_out=left_out.append
         )
         mode = 0o600 if with_content else 0o644
-        DurableFiles(Volume.OWN).write_file(output, proof_blocks(gathered), mode=mode)
+        DurableFiles(Volume.OUTPUT).write_file(output, proof_blocks(gathered), mode=mode)
     answer = _verify(output, "", trusting_its_roots=True)
     if as_json:
         say_json({"file": output, "packets": len(keys), "answer": answer, "left_out": left_out})

@@ -156,9 +156,9 @@ def _new_link(peer: str, jails: Path) -> LinkConfig:
 
 def _complete(path: Path, section: str, node: dict[str, str]) -> None:
     """The new configuration is tried beside the old one before it takes its place."""
-    files = DurableFiles(Volume.OWN)
+    files = DurableFiles(Volume.OUTPUT)
     before = path.stat()
-    text = edit_config(path.read_text(encoding="utf-8"), {"node": node} if node else {}, {})
+    text = edit_config(path.read_text(encoding="utf-8-sig"), {"node": node} if node else {}, {})
     text = text.rstrip("\n") + "\n" + section
     tried = path.with_name(f".{path.name}.new")
     files.write_file(tried, (text.encode(),), mode=before.st_mode & 0o777)

@@ -45,16 +45,16 @@ class Door:
 def doors_of(config: Config, keys_folder: Path, clock: Clock) -> tuple[Door, ...]:
     """Every account that the configuration names, in its order."""
     directory, now = copy_of(config), clock.now()
+    links = [link for link in served(config) if link.account]
+    answers = [
+        who_may_enter(config, directory, link.account, installed_lines(keys_folder / link.account), now)
+        for link in links
+    ]
+    # Last, and once for all: a province has hundreds of accounts and thousands of processes.
+    running = _processes()
     return tuple(
-        Door(
-            link.account,
-            link.name,
-            link.peer,
-            who_may_enter(config, directory, link.account, installed_lines(keys_folder / link.account), now),
-            processes_of(link.account),
-        )
-        for link in served(config)
-        if link.account
+        Door(link.account, link.name, link.peer, answer, tuple(running.get(_uid_named(link.account), ())))
+        for link, answer in zip(links, answers, strict=True)
     )
 
 
@@ -74,7 +74,7 @@ def end_closed(config: Config, doors: Iterable[Door], seen: Path) -> tuple[Door,
                 end_process(number, uid)
     seen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = {door.account: list(door.answer.lines) for door in doors}
-    DurableFiles(Volume.OWN).write_file(seen, (json.dumps(now).encode(),), mode=0o600)
+    DurableFiles(Volume.OUTPUT).write_file(seen, (json.dumps(now).encode(),), mode=0o600)
     return closed
 
 
@@ -89,13 +89,14 @@ def end_process(number: int, uid: int) -> None:
             os.close(held)
 
 
-def processes_of(account: str) -> tuple[int, ...]:
-    """The processes that run as ``account``; none when there is no such account."""
-    uid = _uid_named(account)
-    if uid is None:
-        return ()
-    numbers = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
-    return tuple(sorted(number for number in numbers if _uid_of(number) == uid))
+def _processes() -> dict[int | None, list[int]]:
+    """What runs at the moment, by its real user: the numbers of the processes, in order."""
+    found: dict[int | None, list[int]] = {}
+    for number in sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()):
+        uid = _uid_of(number)
+        if uid is not None:
+            found.setdefault(uid, []).append(number)
+    return found
 
 
 def _has_lost(door: Door, before: Mapping[str, list[str]]) -> bool:

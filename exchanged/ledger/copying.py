@@ -8,12 +8,20 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from exchanged.errors import LedgerBusyError, LedgerDamagedError, NoSpaceError
+from exchanged.errors import FileOperationError, LedgerBusyError, LedgerDamagedError, NoSpaceError
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import GENESIS
 from exchanged.ledger.writer import open_read_only, open_to_read
+from packet_spec.errors import ExchangeError
+
+# What only a writer meets: the volume of the copy, for the ledger is only read.
+_OF_THE_COPY: Final = (
+    *("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"),
+    *("SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_DELETE", "SQLITE_IOERR_CLOSE"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +45,26 @@ def copy_ledger(
     """Write ``target`` anew: one file, whole in itself, the ledger as of this moment.
 
     ``before`` looks first at the very state that is copied, and may refuse it: False then. A daemon may run,
-    start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError, LedgerDamagedError,
-    NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile and whose side files the caller
-    cannot use.
+    start and stop meanwhile. Not flushed. Raises NotFoundError, FileOperationError also where the copy cannot
+    be written, LedgerDamagedError, NoSpaceError, and LedgerBusyError for a ledger that was written meanwhile
+    and whose side files the caller cannot use.
     """
     for end in ("", "-wal", "-shm", "-journal"):
         target.with_name(target.name + end).unlink(missing_ok=True)
     written = _written(source)
     connection, is_guarded = open_to_read(source)
-    with closing(connection), closing(sqlite3.connect(target)) as copy:
+    with closing(connection):
         try:
             # One transaction from the first look to the last page.
             connection.execute("BEGIN")
             if not before(connection):
                 return False
-            connection.backup(copy)
-            # One file: nobody may leave a write-ahead log behind.
-            copy.execute("PRAGMA journal_mode = DELETE").fetchone()
         except sqlite3.DatabaseError as error:
-            if "full" in str(error).lower():
-                raise NoSpaceError("no room for a copy of the ledger", where=str(target)) from error
-            raise LedgerDamagedError(f"the ledger cannot be copied: {error}", where=str(source)) from error
+            raise _damaged(error, source) from error
+        try:
+            _copy_pages(connection, target)
+        except sqlite3.DatabaseError as error:
+            raise _not_written(error, target) or _damaged(error, source) from error
     if not is_guarded and _written(source) != written:
         raise LedgerBusyError(
             "the ledger was written while it was copied",
@@ -65,6 +72,31 @@ def copy_ledger(
             hint="run this as root or as the daemon's user",
         )
     return True
+
+
+def _copy_pages(connection: sqlite3.Connection, target: Path) -> None:
+    with closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)
+        # One file: nobody may leave a write-ahead log behind.
+        copy.execute("PRAGMA journal_mode = DELETE").fetchone()
+
+
+def _not_written(error: sqlite3.DatabaseError, target: Path) -> ExchangeError | None:
+    """None for an error that may be the ledger's own."""
+    if "full" in str(error).lower():
+        return NoSpaceError("no room for a copy of the ledger", where=str(target))
+    if not getattr(error, "sqlite_errorname", "").startswith(_OF_THE_COPY):
+        return None
+    return FileOperationError(
+        "the copy of the ledger cannot be written",
+        where=str(target),
+        found=str(error),
+        hint="see whether its folder is there and the volume sound and mounted, or name another place",
+    )
+
+
+def _damaged(error: sqlite3.DatabaseError, source: Path) -> LedgerDamagedError:
+    return LedgerDamagedError(f"the ledger cannot be copied: {error}", where=str(source))
 
 
 def _written(ledger: Path) -> tuple[tuple[int, int], ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final
 
 from exchanged.ledger.snapshot import snapshot
@@ -51,7 +51,7 @@ _EVENTS: Final = "SELECT id, at, kind, sender, packet_id, recipient, detail, cha
 _JSON_TEXTS: Final = frozenset({"copies", "detail"})
 
 
-def export(connection: sqlite3.Connection, *, events: bool = False) -> Iterator[dict[str, Any]]:
+def export(connection: sqlite3.Connection, *, events: bool = False) -> Generator[dict[str, Any], None, None]:
     """The lines, each an object with ``line``: its kind. See docs/operating.md for their members.
 
     First ``ledger``, then packets, their destinations, receipts with their documents, drops, what arrived and

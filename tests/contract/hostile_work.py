@@ -71,6 +71,13 @@ def _killed(_: Task) -> int:
     return 0
 
 
+def _replaced(task: Task) -> int:
+    """As what meets another version of the program, which was installed meanwhile."""
+    Path(task.gate).unlink(missing_ok=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
 def _refused(_: Task) -> int:
     raise FormatError("a number below nought")
 
@@ -114,6 +121,7 @@ KINDS: dict[str, Callable[[Task], object]] = {
     "gated": _gated,
     "memory": _memory,
     "killed": _killed,
+    "replaced": _replaced,
     "refused": _refused,
     "refused-xml": _refused_xml,
     "unreadable": _unreadable,

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from pebble.pool.process import TaskManager
 
-from exchanged.errors import CheckTakesLongError, WorkerDiedError
+from exchanged.errors import CheckTakesLongError, ProgramReplacedError, WorkerDiedError
 from exchanged.pool import ProcessWorkPool
+from exchanged.program import Program
 from exchanged.slow_lane import Piece
 from packet_spec.errors import FormatError, XmlRefusedError
 from packet_spec.limits import MIB
@@ -56,6 +57,25 @@ def pool(start: Callable[..., ProcessWorkPool]) -> ProcessWorkPool:
 
 def doubles(count: int, origin: str = "") -> list[Task]:
     return [Task("double", number, origin) for number in range(count)]
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_no_answer_counts_once_the_program_was_replaced(tmp_path: Path, moment: str) -> None:
+    """Workers that are started from then on run the new one; what they make of a piece says nothing of it."""
+    installed = tmp_path / "__init__.py"
+    installed.write_text("", encoding="utf-8")
+    pool = ProcessWorkPool(1, 60.0, MEMORY, 30.0, FakeClock(), program=Program((installed,)))
+    try:
+        assert pool.run(work, doubles(3)) == [0, 2, 4]
+        if moment == "before":
+            installed.unlink()
+            tasks = doubles(1)
+        else:
+            tasks = [Task("replaced", gate=str(installed))]
+        with pytest.raises(ProgramReplacedError):
+            pool.run(work, tasks)
+    finally:
+        pool.close()
 
 
 def test_workers_that_could_not_be_started_are_started_later(

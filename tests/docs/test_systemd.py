@@ -19,7 +19,10 @@ def test_the_unit_is_not_restarted_where_a_person_must_look() -> None:
     assert service["Type"] == "notify"
     assert service["ExecStart"].split()[1] == "--config"
     codes = {int(word) for word in service["RestartPreventExitStatus"].split()}
-    assert codes == {ExitCode.USAGE, ExitCode.DAMAGED, ExitCode.LOCKED}
+    # Who holds the lock may be a daemon of before that waits for a disk: it is tried again, for ever.
+    assert codes == {ExitCode.USAGE, ExitCode.DAMAGED}
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert service["Restart"] == "on-failure"
     assert int(service["TimeoutStopSec"].rstrip("s")) > 10
 
 
@@ -60,3 +63,10 @@ def test_what_watches_the_doors_starts_before_there_are_any() -> None:
         assert "\nCondition" not in text
     service = UNIT.with_name("exchanged-doors@.service").read_text(encoding="utf-8")
     assert "ConditionPathExists=/srv/exchanged/doors/%i" in service
+
+
+def test_a_burst_of_directories_stops_no_look_at_the_doors() -> None:
+    """Where systemd starts the service no more, the path that starts it fails as well."""
+    for kind, section in (("path", "[Path]"), ("service", "[Service]")):
+        unit = UNIT.with_name(f"exchanged-doors@.{kind}").read_text(encoding="utf-8")
+        assert "\nStartLimitIntervalSec=0\n" in unit[: unit.index(section)]

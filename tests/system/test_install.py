@@ -17,6 +17,7 @@ from tests.system.machines import TAG, Machine, clean_tree, join_networks, remov
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "install.md"
 MACHINES = ("province", "police", "procuratorate")
+STRICT = "procuratorate"
 NAMESPACES = tuple(f"{TAG}-{name}" for name in MACHINES)
 _BLOCK = re.compile(r"^```(sh|carry)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE_SECONDS = 60.0
@@ -75,6 +76,8 @@ def carry(lines: str, source: Path, machines: dict[str, Machine]) -> None:
 
 
 def type_into(machine: Machine, text: str, *, eventually: bool) -> None:
+    # A hardened system may have this for root, in every shell that a person opens.
+    text = f"umask 027\n{text}" if machine.name == STRICT else text
     deadline = time.monotonic() + PATIENCE_SECONDS
     while eventually and time.monotonic() < deadline and machine.try_run(text).returncode:
         time.sleep(0.5)

@@ -93,7 +93,7 @@ def test_the_exposure_of_a_unit(unit: str, at_most: int) -> None:
 
 def test_what_a_node_is_not_restarted_for_and_how_it_is_reloaded_and_watched() -> None:
     codes = {int(word) for word in setting(NODE, "RestartPreventExitStatus")[0].split()}
-    assert codes == {ExitCode.USAGE, ExitCode.DAMAGED, ExitCode.LOCKED}
+    assert codes == {ExitCode.USAGE, ExitCode.DAMAGED}
     assert setting(NODE, "Restart") == ["on-failure"]
     assert setting(NODE, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
     assert setting(NODE, "Type") == ["notify"]

@@ -259,6 +259,24 @@ def test_a_node_that_hangs_is_ended_by_the_watchdog_and_leaves_no_core(solo: Mac
     solo.run("systemctl restart exchanged@police")
 
 
+def test_a_node_whose_daemon_of_before_cannot_be_ended_yet_starts_when_it_has(solo: Machine) -> None:
+    """As one that hangs in a system call of a disk: it outlives SIGKILL, and keeps the lock so long."""
+    lock = "/var/lib/exchanged/police/lock"
+    hangs = shlex.quote("flock 9; echo $$ >&9; exec sleep 5")
+    solo.run(
+        f"systemctl stop exchanged@police; : > {lock}\n"
+        f"setsid sh -c {hangs} 9<>{lock} </dev/null >/dev/null 2>&1 &\n"
+        f"until [ -s {lock} ]; do sleep 0.1; done\n"
+        "systemctl start --no-block exchanged@police"
+    )
+    wait_for(lambda: "error=already-running" in journal(solo, "police"), "the lock to be found taken")
+    wait_for(
+        lambda: solo.try_run("systemctl is-active exchanged@police").returncode == 0, "the node to be started"
+    )
+    drop(solo, "past-hanging")
+    arrives(solo, "past-hanging")
+
+
 def test_i10_a_disk_that_fills_pauses_intake_and_room_resumes_it(solo: Machine) -> None:
     data = "/var/lib/exchanged/police"
     solo.run(

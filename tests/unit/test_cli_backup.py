@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from exchanged import forks
 from exchanged.backup import read_manifest
+from exchanged.durable import Kernel
 from exchanged.errors import BackupUnusableError
 from exchanged.forks import Conflict
 from exchanged.ledger import restoring
@@ -41,6 +45,18 @@ def asked(network: Network, capsys: pytest.CaptureFixture[str]) -> Operator:
     return operator(network.layout.config(POLICE), capsys)
 
 
+def refuses(monkeypatch: pytest.MonkeyPatch, call: str, folder: Path) -> None:
+    """That system call, below ``folder``, as on a volume that became read-only."""
+    calls = getattr(Kernel, call)
+
+    def refused(kernel: Kernel, descriptor: int, *arguments: object) -> object:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return calls(kernel, descriptor, *arguments)
+
+    monkeypatch.setattr(Kernel, call, refused)
+
+
 def flat(text: str) -> str:
     """As one line, however narrow the terminal is."""
     return " ".join(text.split())
@@ -65,6 +81,41 @@ def test_a_backup_is_made_verified_and_put_in_place(
     police.open()
     assert restoring.is_going_on(police.opened.ledger.read())
     assert police.opened.incarnation in flat(asked.text("node", "status", code=3))
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("backup", "create"),
+        ("ledger", "export"),
+        ("log", "recovery", "--through", "1", *WHY, "--output"),
+        ("key", "generate"),
+    ],
+)
+def test_a_place_for_output_that_takes_nothing_is_no_damage_to_the_node(
+    asked: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], call: str
+) -> None:
+    """A share that went read-only in the night: monitoring hears nothing of a disk of the node."""
+    refuses(monkeypatch, call, tmp_path / "share")
+    (tmp_path / "share").mkdir()
+    asked.text(*command, tmp_path / "share" / "here", code=2 if command[0] == "key" else 3)
+    assert "mounted read-only: name another place" in flat(asked.errors)
+    assert os.strerror(errno.EROFS) in asked.errors
+    assert "--recover" not in asked.errors
+
+
+def test_a_backup_into_a_volume_that_is_not_mounted_makes_nothing(asked: Operator, tmp_path: Path) -> None:
+    """It would fill the system's disk, and look like a backup."""
+    saved, keys = tmp_path / "saved", tmp_path / "media" / "police" / "keys"
+    for command in (("backup", "create", keys), ("backup", "create", saved, "--keys", keys)):
+        asked.text(*command, code=3)
+        assert "make that folder with: install -d -m 0700" in flat(asked.errors)
+        assert not keys.parents[1].exists()
+    keys.parent.mkdir(parents=True)
+    asked.text("backup", "create", tmp_path / "second", "--keys", keys)
+    assert asked.text("backup", "verify", tmp_path / "second").startswith("the backup is whole")
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (keys, tmp_path / "second")} == {0o700}
 
 
 def test_a_clock_that_is_behind_the_backup_restores_nothing(

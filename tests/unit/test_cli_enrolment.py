@@ -5,6 +5,7 @@ All agencies and names are fictional (虚构).
 
 from __future__ import annotations
 
+import codecs
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def test_a_node_is_enrolled_by_commands_alone(desk: Desk) -> None:
     made = enrolled(desk)
     found = take(desk, code=1)
     assert found["root_fingerprints"] == [made["root_fingerprint"]]
+    # Windows Notepad was at it.
+    desk.path("police.toml").write_bytes(codecs.BOM_UTF8 + desk.path("police.toml").read_bytes())
     spaced = " ".join(made["root_fingerprint"][at : at + 4].upper() for at in range(0, 64, 4))
     taken = take(desk, "--root-fingerprint", spaced)
     assert taken["taken"] is True

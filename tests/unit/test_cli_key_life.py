@@ -210,6 +210,29 @@ def test_a_node_starts_with_the_passphrase_of_its_keys_and_not_without(desk: Des
         node.open()
 
 
+def test_protecting_keys_that_was_broken_off_is_finished_by_the_same_command(desk: Desk) -> None:
+    """By Ctrl-C, or by the power, between two keys; also where one passphrase takes the place of another."""
+    desk.network.nodes[PROVINCE].close()
+    folder = desk.network.layout.data(PROVINCE) / "keys"
+    secret, newer = desk.root / "passphrase", desk.root / "newer"
+    for path, text in ((secret, b"correct horse\n"), (newer, b"battery staple\n")):
+        path.write_bytes(text)
+        path.chmod(0o600)
+    desk.call("key", "protect", folder / "link.key", "--passphrase-file", secret)
+    first = (folder / "link.key").read_bytes()
+    protect = ("key", "protect", "--passphrase-file", secret)
+    done: Any = desk.call(*protect)
+    assert {entry["file"] for entry in done} >= {str(folder / "link.key"), str(folder / "receipt.key")}
+    assert all(b"exchanged-private-key-2" in Path(entry["file"]).read_bytes() for entry in done)
+    assert (folder / "link.key").read_bytes() == first
+    assert desk.call(*protect) == done
+    change = ("--passphrase-file", newer, "--old-passphrase-file", secret)
+    desk.call("key", "protect", folder / "link.key", *change)
+    assert desk.call("key", "protect", *change) == done
+    # Under another passphrase, which was not given.
+    desk.call(*protect, code=2)
+
+
 def test_a_credential_of_the_unit_counts_before_files(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the service manager hands them over: in a folder that the environment names."""
     network, node = desk.network, desk.network.nodes[PROVINCE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from cli.lab.errors import LabError
 from cli.lab.lab import Lab, create_lab
 from cli.lab.plan import LabPlan, default_plan, load_plan, parse_plan
 from cli.main import exchangectl, main
+from cli.toml_files import load_plan_file
 from exchanged.config import Config, LinkSide, LinkTransport, load_config
 from exchanged.errors import ConfigurationError, NotFoundError
 from exchanged.keys import check_private_file, load_encryption_key, load_key
@@ -53,6 +55,13 @@ class Counting:
 
 def make(folder: Path, plan: LabPlan, link: str = "folder") -> Lab:
     return create_lab(folder, plan, link, clock=StillClock(), randomness=Counting())
+
+
+def test_a_byte_order_mark_before_a_plan_is_passed_over(tmp_path: Path) -> None:
+    """As Windows Notepad saves a file."""
+    path = tmp_path / "plan.toml"
+    path.write_bytes(codecs.BOM_UTF8 + "a = 'é'\n".encode())
+    assert load_plan_file(path, dict) == {"a": "é"}
 
 
 def configs(lab: Lab) -> Iterator[Config]:

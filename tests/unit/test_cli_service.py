@@ -21,6 +21,7 @@ from exchanged.errors import (
     VolumeDamagedError,
 )
 from exchanged.node import Health
+from exchanged.program import Program
 from packet_spec.errors import ExchangeError
 from tests.support.clock import FakeClock
 
@@ -59,6 +60,8 @@ class Stage:
         self.missing: ExchangeError | None = None
         self.at_stop: Callable[[], object] = lambda: None
         self.fatal: ExchangeError | None = None
+        self.program = folder / "__init__.py"
+        self.program.write_text("", encoding="utf-8")
         self._told: list[str] = []
 
     def write(self, before: str = "", after: str = "") -> None:
@@ -68,9 +71,11 @@ class Stage:
         """One step of ``script`` at each look, then SIGTERM."""
         self.script = [*script, self.sigterm]
         config, tell = load_config(self.path), self._told.append
+        program = Program((self.program,))
         service = Service(
-            self.path, config, self.open, self.require, self.signals, self.clock, tell, self.set_log, 4.0
-        )
+            self.path, config, self.open, self.require, self.signals, self.clock, tell, self.set_log, 4.0,
+            program,
+        )  # fmt: skip
         return service.run()
 
     def open(self, config: Config) -> Node:
@@ -378,3 +383,21 @@ def test_the_status_is_one_short_line() -> None:
     )
     paused = Health(is_alive=True, links=3, down=("a",), waiting=0, slow={}, paused=("b",))
     assert describe_health(paused) == "1 of 3 links up; down: a; paused: b; waiting: 0"
+
+
+def test_a_node_whose_program_was_replaced_ends_so_that_the_new_one_is_started(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def installed() -> None:
+        newer = stage.program.with_name("newer")
+        newer.write_text("", encoding="utf-8")
+        newer.replace(stage.program)
+
+    assert stage.run(installed) is ExitCode.TEMPORARY
+    assert stage.acts == ["open 2", "stop"]
+    assert lines(caplog, "ending") == ["the program was replaced while this node ran"]
+
+
+def test_so_does_one_whose_program_is_gone_for_a_moment(stage: Stage) -> None:
+    """As the installer leaves it between taking the old one away and putting the new one there."""
+    assert stage.run(stage.program.unlink) is ExitCode.TEMPORARY

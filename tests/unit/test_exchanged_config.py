@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from copy import deepcopy
@@ -240,6 +241,14 @@ def test_where_the_file_is_not_there_those_beside_it_are_named(tmp_path: Path) -
     with pytest.raises(ConfigurationError) as caught:
         load_config(path)
     assert caught.value.advice.endswith("EXCHANGED_CONFIG"), "a folder of anything is no help"
+
+
+def test_a_byte_order_mark_before_the_text_is_passed_over(tmp_path: Path) -> None:
+    """As Windows Notepad saves a file, with its line ends."""
+    path = tmp_path / "exchanged.toml"
+    path.write_bytes(codecs.BOM_UTF8 + EXAMPLE.read_bytes().replace(b"\n", b"\r\n"))
+    (tmp_path / "plain.toml").write_bytes(EXAMPLE.read_bytes())
+    assert load_config(path) == load_config(tmp_path / "plain.toml")
 
 
 def test_problems_of_a_file_name_the_file(tmp_path: Path) -> None:

@@ -209,6 +209,18 @@ def test_on_a_foreign_volume_the_same_failure_is_only_that_folder(tmp_path: Path
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+@pytest.mark.parametrize(("call", "after"), [("write", 0), ("fsync", 0), ("fsync", 1)])
+def test_a_failure_of_an_output_says_what_to_do_there(
+    tmp_path: Path, call: str, after: int, number: int
+) -> None:
+    with pytest.raises(FileOperationError) as caught:
+        failing(Volume.OUTPUT, call, number, after).write_file(tmp_path / "a", [b"x"])
+    assert "another place" in caught.value.advice
+    assert caught.value.where.startswith(str(tmp_path))
+    assert not names_in(tmp_path) or after
+
+
 @pytest.mark.parametrize("volume", list(Volume))
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @pytest.mark.parametrize("call", ["write", "fsync"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode, exit_code_of
-from exchanged.errors import LedgerBusyError
+from exchanged.errors import FileOperationError, LedgerBusyError
 from exchanged.ledger import Connection, Ledger, Transaction, copying, open_read_only
 from exchanged.ledger.copying import copy_ledger
 from exchanged.ledger.verify import Verified, examine_ledger
@@ -97,3 +98,30 @@ def test_a_copy_that_nothing_guards_is_not_called_made_when_the_daemon_starts(
     with pytest.raises(LedgerBusyError, match="written while it was copied") as caught:
         copy_ledger(path, tmp_path / "copy")
     assert exit_code_of(caught.value) is ExitCode.TEMPORARY
+
+
+def test_a_medium_that_does_not_take_the_copy_is_no_damage_to_the_ledger(path: Path, tmp_path: Path) -> None:
+    """Pulled out, and one that refuses a write."""
+    target = tmp_path / "medium" / "copy"
+    target.parent.mkdir()
+
+    def pulled_out(_connection: Connection) -> bool:
+        shutil.rmtree(target.parent)
+        return True
+
+    with pytest.raises(FileOperationError, match="copy of the ledger cannot be written") as caught:
+        copy_ledger(path, target, pulled_out)
+    assert exit_code_of(caught.value) is ExitCode.TEMPORARY
+    target.parent.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def takes_little(_connection: Connection) -> bool:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+        return True
+
+    try:
+        with pytest.raises(FileOperationError) as caught:
+            copy_ledger(path, target, takes_little)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.where == str(target)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 
 from cli.commands.packet import packet as packet_group
 from cli.main import main
+from cli.moments import read_moment as read_option
 from cli.node_view import read_moment
 from exchanged.clock import SystemClock
 from exchanged.states import Event
@@ -69,6 +71,11 @@ def test_wrong_filters_are_usage_errors(desk: Operator, words: list[str]) -> Non
 
 def test_times_are_read_as_they_are_shown_or_as_an_age() -> None:
     assert read_moment("2026-07-15T09:30:00+08:00") == NOW
+    for text in ("0001-01-01T00:00+08:00", "9999-12-31T23:59-08:00"):
+        with pytest.raises(click.BadParameter, match="expected a time"):
+            read_moment(text)
+        with pytest.raises(click.BadParameter, match="expected a time"):
+            read_option(text, "--at")
     assert read_moment("2026-07-15T01:30").utcoffset() is not None
     before = SystemClock().now() - timedelta(hours=12)
     assert before <= read_moment("12h") <= SystemClock().now() - timedelta(hours=12)
