@@ -46,6 +46,12 @@ _AFTER_THE_FIRST: Final = (
 )
 
 
+_BY_THE_DESK: Final = (
+    "differs from that of the base; leave it out here, and to change it: "
+    "exchangectl directory next --add-root, --remove-root, --threshold"
+)
+
+
 class _Level(StrEnum):
     PROVINCE = "province"
     CITY = "city"
@@ -88,7 +94,10 @@ def parse_directory_plan(
     top = Section("", data, folder, problems)
     head = top.table("directory")
     roots = tuple(_root(head, folder, text) for text in head.texts("roots"))
-    if before is not None and not head.has("roots"):
+    if before is not None:
+        if head.has("roots") and set(roots) != set(before.roots):
+            # A plan from before a root was removed, as stolen perhaps, would make it count again.
+            head.problem("roots", _BY_THE_DESK)
         roots = before.roots
     if not roots:
         head.problem("roots", "at least one root key is needed")
@@ -107,11 +116,14 @@ def parse_directory_plan(
         packs = all_packs(before, packs)
         routes = routes if has_routes else before.routes
         enabled_types = enabled_types if has_types else before.enabled_types
+    threshold = head.integer("threshold", 1 if before is None else before.threshold, 1, max(1, len(roots)))
+    if before is not None and threshold != before.threshold:
+        head.problem("threshold", _BY_THE_DESK)
     directory = Directory(
         version=version,
         issued_at=now,
         expires_at=now + timedelta(days=head.number("valid_days", days, 1, 3660)),
-        threshold=head.integer("threshold", 1 if before is None else before.threshold, 1, max(1, len(roots))),
+        threshold=threshold,
         roots=roots,
         nodes=nodes,
         agencies=agencies,

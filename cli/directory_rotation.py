@@ -47,8 +47,8 @@ def take_offers(
 ) -> Directory:
     """List offered keys that are not listed yet, and let those of the same use end after the overlap.
 
-    Raises DeskError when nothing is left to take, a node is not listed, or a key is offered twice;
-    SignatureError for an offer without proof.
+    Raises DeskError when nothing is left to take, a node is not listed or is disabled, or a key is offered
+    twice; SignatureError for an offer without proof.
     """
     listed = {key.key_id for node in directory.nodes for key in node.keys}
     by_node: dict[str, list[OfferedKey]] = {}
@@ -68,6 +68,13 @@ def take_offers(
     if not by_node:
         raise DeskError("there is no offered key that is not listed yet", hint="see: exchangectl key offers")
     _require_listed(directory, tuple(by_node))
+    for code in by_node:
+        if (node := directory.node(code)) is not None and node.disabled:
+            raise DeskError(
+                "a disabled node offers keys",
+                where=f"node {code}",
+                hint="take them out of the file; to let the node back in: exchangectl agency enrol --again",
+            )
     return _with_nodes(directory, lambda node: _taken(node, by_node.get(node.code, ()), schedule))
 
 

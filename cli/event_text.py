@@ -104,6 +104,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "notice-raised": "notice {notice} given: {reference} ({subject})",
     "notice-over": "notice {notice} is over: {reference} ({subject})",
     "keys-offered": "new keys were offered to {to}: {uses}",
+    "keys-offer-dropped": "new keys that node {node} had offered were dropped: it is disabled, or a key of it"
+    " was revoked since",
     "keys-offer-taken": "new keys that node {node} offers were kept: {uses}",
     "log-head-signed": "a head of our log was signed: {size} entries",
     "log-head-taken": "the log of {node} shows {size} entries, and goes on from what it showed before",

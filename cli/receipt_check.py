@@ -2,24 +2,27 @@
 
 Guarantees: every claim is told by itself, as proved, failed or not checked, so that nothing is read into
 a receipt that was not looked at; nothing is parsed before its signature was verified. Needs no ledger
-and no daemon. Leaves to others: where the directory comes from, whose roots the caller trusts.
+and no daemon. A file alone does not say when it was first seen: where a key was revoked since, or who speaks
+is disabled, a thief may have dated it back, and that is told as not checked. Leaves to others: where the
+directory comes from, whose roots the caller trusts; what was logged before a revocation (``proof verify``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from cli.frame import InputFileError, read_input
 from cli.receipt_content import PacketDiffersError, delivered_content, original_content
-from packet_spec.authority import check_receipt_authority, check_seal_authority
+from packet_spec.authority import check_new_receipt, check_receipt_authority, check_seal_authority
 from packet_spec.directory import find_key_owner
-from packet_spec.errors import ExchangeError
+from packet_spec.errors import ExchangeError, IssuerDisabledError, RevokedSinceError
 from packet_spec.identity import sha256_hex
 from packet_spec.limits import KIB, RECEIPT_BYTES, SEAL_XML_BYTES
 from packet_spec.model import CheckedScope, Directory, Receipt, Seal
@@ -30,6 +33,7 @@ from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, v
 # A receipt and the line of its signature.
 RECEIPT_FILE_BYTES: Final = RECEIPT_BYTES + 1 * KIB
 _SIGNATURE_BYTES: Final = 1 * KIB
+_REVOCATION: Final = "revocation"
 
 
 class ClaimState(StrEnum):
@@ -62,9 +66,15 @@ class Proof:
     error: ExchangeError | None = None
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Nothing failed, but a thief may have made it."""
+        not_asked = {claim.what for claim in self.claims if claim.state is ClaimState.NOT_CHECKED}
+        return self.error is None and _REVOCATION in not_asked
+
+    @property
     def is_proved(self) -> bool:
-        """Signature and authority are proved, and nothing failed."""
-        return self.error is None
+        """Signature and authority are proved, nothing failed, and no thief can have made it since."""
+        return self.error is None and not self.is_in_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ def prove(file: Path, trusted: Trusted, packet: Path | None = None) -> Proof:
         claims.append(_proved("directory", f"version {trusted.directory.version}, signed by its roots"))
         check_receipt_authority(trusted.directory, receipt, key_id, trusted.now)
         claims.append(_proved("authority", _authority(receipt)))
+        claims.append(_revocation(receipt, key_id, trusted))
     except ExchangeError as error:
         claims.append(_failed("signature" if receipt is None else "authority", error))
         return Proof(file, receipt, tuple(claims), error)
@@ -109,6 +120,18 @@ def _proved(what: str, detail: str) -> Claim:
 
 def _failed(what: str, error: ExchangeError) -> Claim:
     return Claim(what, ClaimState.FAILED, f"{error.reference}: {error}")
+
+
+def _revocation(receipt: Receipt, key_id: str, trusted: Trusted) -> Claim:
+    try:
+        check_new_receipt(trusted.directory, receipt, key_id, trusted.now)
+    except RevokedSinceError:
+        detail = "its key was revoked since: nothing here says that it was made before"
+        return Claim(_REVOCATION, ClaimState.NOT_CHECKED, detail)
+    except IssuerDisabledError:
+        detail = "its issuer is disabled: nothing here says that it was made before"
+        return Claim(_REVOCATION, ClaimState.NOT_CHECKED, detail)
+    return _proved(_REVOCATION, "its key is not revoked, and its issuer is not disabled")
 
 
 def _authority(receipt: Receipt) -> str:
@@ -149,7 +172,9 @@ def _checks(receipt: Receipt, packet: Path, beside: Path, trusted: Trusted) -> I
         yield from _checks_of_seal(receipt, folder_seal, trusted)
         yield "content", lambda: _delivered(packet)
     elif packet.suffix.lower() == ".packet":
-        yield "seal", lambda: _sealed_packet(receipt, packet, trusted)
+        opened = cache(lambda: _open_packet(packet, trusted))
+        yield "seal", lambda: _sealed_packet(receipt, opened())
+        yield "seal signature", lambda: _sealed_by(opened().seal, opened().key_id, trusted)
     elif packet.name == "seal.xml":
         yield from _checks_of_seal(receipt, packet, trusted)
         yield "content", lambda: Claim("content", ClaimState.NOT_CHECKED, "a seal alone holds no content")
@@ -193,12 +218,43 @@ def _seal_signature(seal_xml: Path, trusted: Trusted) -> Claim:
     data = read_input(seal_xml, SEAL_XML_BYTES)
     made = decode_signature(read_input(path, _SIGNATURE_BYTES))
     verify(Domain.SEAL, data, made, find_key(made, trusted.look_up))
-    seal = decode_seal(data)
-    check_seal_authority(trusted.directory, seal, made.key_id, trusted.now)
+    return _sealed_by(decode_seal(data), made.key_id, trusted)
+
+
+def _sealed_by(seal: Seal, key_id: str, trusted: Trusted) -> Claim:
+    """Whether the key was its sender's when it was sealed. What happened since concerns the receipt alone.
+
+    Whoever signed that had verified the seal; but the seal proves nothing by itself any more.
+    """
+    what, directory = "seal signature", trusted.directory
+    sender = directory.agency(seal.key.sender)
+    in_force = replace(
+        directory,
+        nodes=tuple(replace(each, disabled=False) for each in directory.nodes),
+        agencies=tuple(replace(each, disabled=False) for each in directory.agencies),
+    )
+    try:
+        check_seal_authority(in_force, seal, key_id, trusted.now)
+    except RevokedSinceError:
+        detail = "its key was revoked since: nothing here says that it was made before"
+        return Claim(what, ClaimState.NOT_CHECKED, detail)
+    node = None if sender is None else directory.node(sender.node)
+    if (sender is not None and sender.disabled) or (node is not None and node.disabled):
+        detail = "its sender is disabled: nothing here says that it was made before"
+        return Claim(what, ClaimState.NOT_CHECKED, detail)
     return _proved(what, f"{seal.key.sender} sealed it at {seal.sealed_at.isoformat()}")
 
 
-def _sealed_packet(receipt: Receipt, packet: Path, trusted: Trusted) -> Claim:
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A sealed packet that was read to its end."""
+
+    seal: Seal
+    seal_digest: str
+    key_id: str
+
+
+def _open_packet(packet: Path, trusted: Trusted) -> _Sealed:
     try:
         with packet.open("rb") as file:
             reader = PacketReader(file.read)
@@ -207,8 +263,11 @@ def _sealed_packet(receipt: Receipt, packet: Path, trusted: Trusted) -> Claim:
     except OSError as error:
         found = error.strerror or ""
         raise InputFileError("the packet cannot be read", where=str(packet), found=found) from error
-    check_seal_authority(trusted.directory, seal, reader.key_id, trusted.now)
-    _require_seal(receipt, seal, reader.seal_digest)
+    return _Sealed(seal, reader.seal_digest, reader.key_id)
+
+
+def _sealed_packet(receipt: Receipt, sealed: _Sealed) -> Claim:
+    _require_seal(receipt, sealed.seal, sealed.seal_digest)
     return _proved("seal", "the receipt names this sealed packet; its signature and digests are right")
 
 

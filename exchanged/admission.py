@@ -23,6 +23,7 @@ from exchanged.readmission import (
     adopted_verdict,
     is_hearsay,
     is_remembered,
+    is_told_wrong,
     lies_with_all,
     refuse_again,
     take_back,
@@ -85,7 +86,7 @@ class Admission:
             raise Held("no-route")
         known = packets.find(transaction.connection, seal.key)
         was_told = known is not None and is_hearsay(transaction, known)
-        if known is not None and was_told:
+        if known is not None and (was_told or is_told_wrong(transaction, known, seal)):
             # The seal of its sender counts, not what others told of it.
             packets.forget(transaction, known)
             known = None

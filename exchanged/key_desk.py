@@ -6,9 +6,10 @@ directory lists it. The provincial node keeps the last offer of each node for th
 directory (``exchangectl key offers``). Nobody at an agency does anything.
 
 Guarantees: an offer is told once, and again every week while no directory took it; offers are kept only with
-proof of possession, of a node for itself. Leaves to others: which key counts from when on, which is the
-directory's alone; an offer changes nothing. Known limit: without a provincial node above, a node keeps its
-offers in its own ledger, and a person carries them.
+proof of possession, of a node for itself. A key that lay here when another of this node was revoked is not
+offered any more: whoever copied one file may have copied all. Leaves to others: which key counts from when
+on, which is the directory's alone; an offer changes nothing. Known limit: without a provincial node above, a
+node keeps its offers in its own ledger, and a person carries them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import moment, stamp
 from exchanged.log import event_line
 from exchanged.parts import Parts
+from exchanged.trust import Trust
 from packet_spec.key_offer import (
     KeyOffer,
     OfferedKey,
@@ -34,6 +36,7 @@ from packet_spec.note import Note
 from packet_spec.note_rules import KEYS
 
 _TOLD: Final = "keys-offered"
+_COPIED: Final = "keys-not-offered"
 _AGAIN: Final = timedelta(days=7)
 _LOOK_SECONDS: Final = 3600.0
 
@@ -52,7 +55,7 @@ class KeyDesk:
         parts = self._parts
         parts.keyring.refresh()
         now = parts.ports.clock.now()
-        offered = parts.keyring.offered(now)
+        offered = parts.keyring.offered(now, self._maybe_copied())
         told = parts.ledger.read().execute("SELECT value FROM node WHERE name = ?", (_TOLD,)).fetchone()
         ids, _, at = ("" if told is None else str(told["value"])).partition(" ")
         wanted = ",".join(secret.key_id for _use, secret in offered)
@@ -67,11 +70,25 @@ class KeyDesk:
         parts.ledger.write(lambda transaction: self._offer(transaction, KeyOffer(self._node, keys), wanted))
         return _LOOK_SECONDS
 
+    def _maybe_copied(self) -> frozenset[str]:
+        """The ids of keys that no directory listed yet when it revoked one of this node."""
+        parts = self._parts
+        revoked = key_offers.count_revoked(parts.trust.directory, self._node) if parts.trust.version else 0
+        row = parts.ledger.read().execute("SELECT value FROM node WHERE name = ?", (_COPIED,)).fetchone()
+        seen, _, listed = ("0" if row is None else str(row["value"])).partition(" ")
+        ids = set(listed.split())
+        if revoked != int(seen):
+            ids |= parts.keyring.unlisted()
+            value = " ".join((str(revoked), *sorted(ids)))
+            parts.ledger.write(lambda transaction: transaction.remember(_COPIED, value))
+        return frozenset(ids)
+
     def _offer(self, transaction: Transaction, offer: KeyOffer, wanted: str) -> None:
         parts = self._parts
         province = province_above(parts.trust.directory, self._node)
         if province in ("", self._node):
-            key_offers.replace(transaction, offer, transaction.now)
+            revoked = key_offers.count_revoked(parts.trust.directory, self._node)
+            key_offers.replace(transaction, offer, transaction.now, revoked)
         elif not parts.statements.send_note(transaction, KEYS, province, encode_key_offer(offer)):
             # No road: the directory or the configuration changes before one is there.
             return
@@ -85,12 +102,16 @@ class KeyDesk:
 class KeyOffers:
     """The handler of notes of the kind ``keys`` at the provincial node."""
 
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
     def take(self, transaction: Transaction, note: Note, row: ArrivalRow) -> bool:
         """Keep an offer. Raises Suspicious for another node's, SignatureError and FormatError leaves."""
         offer = decode_key_offer(note.payload)
         if offer.node != note.from_node:
             raise Suspicious("keys-of-another-node")
-        if key_offers.replace(transaction, offer, note.at):
+        revoked = key_offers.count_revoked(self._trust.directory, offer.node)
+        if key_offers.replace(transaction, offer, note.at, revoked):
             transaction.event(
                 "keys-offer-taken",
                 detail={

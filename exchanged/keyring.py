@@ -179,18 +179,25 @@ class Keyring:
                 found.append(use)
         return tuple(found)
 
-    def offered(self, moment: datetime) -> tuple[tuple[KeyUse, Secret], ...]:
+    def unlisted(self) -> frozenset[str]:
+        """The ids of the keys here that no directory lists."""
+        held = {key_id for keys in self._held.values() for key_id in keys}
+        return frozenset(key_id for key_id in held if self._trust.key(key_id) is None)
+
+    def offered(
+        self, moment: datetime, not_these: frozenset[str] = frozenset()
+    ) -> tuple[tuple[KeyUse, Secret], ...]:
         """For every use that is ``due`` one key that no directory lists; it is made where none is here yet.
 
-        Raises KeyFileError, and what ``DurableFiles.write_new`` raises.
+        None whose id is in ``not_these``. Raises KeyFileError, and what ``DurableFiles.write_new`` raises.
         """
         found: dict[KeyUse, Secret] = {}
         for use in self.due(moment):
-            found[use] = self._spare(use, {secret.key_id for secret in found.values()})
+            found[use] = self._spare(use, not_these | {secret.key_id for secret in found.values()})
         return tuple(found.items())
 
-    def _spare(self, use: KeyUse, taken: set[str]) -> Secret:
-        """One that is none of ``taken``, which are offered for other uses."""
+    def _spare(self, use: KeyUse, taken: frozenset[str]) -> Secret:
+        """One that is none of ``taken``, which are offered for other uses or for none."""
         not_these = taken | {secret.key_id for secret in self._used_unlisted(use)}
         with self._guard:
             for key_id in sorted(self._held[use]):

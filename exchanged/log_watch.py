@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,7 @@ from exchanged.ledger import Connection, Transaction, log_entries, log_views
 from exchanged.ledger.log_entries import Told
 from exchanged.ledger.log_tree import Tree, size_of
 from exchanged.ledger.log_verify import OWN_HEAD
-from exchanged.ledger.log_views import HeadRow, HeadState, ProofRow
+from exchanged.ledger.log_views import Contradiction, HeadRow, HeadState, ProofRow
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.log import event_line
 from exchanged.trust import Trust
@@ -184,7 +185,12 @@ class LogWatch:
         """
         head = self.open_head(transaction, document)
         connection = transaction.connection
+        excusing = [each for each in _recoveries(connection, head.node) if each.excuses(head)]
         if head.node == self._node:
+            if excusing:
+                # It may have been told of before the roots had spoken.
+                _settle(transaction, excusing[0], _brought)
+                return
             tree = Tree(connection, min(head.size, size_of(connection)))
             if tree.size < head.size or tree.root().hex() != head.root:
                 own = transaction.recall(OWN_HEAD)
@@ -199,7 +205,7 @@ class LogWatch:
             if row.state in (HeadState.HELD, HeadState.AGREED):
                 _note_agreed(transaction, row.head, HeadState.COMPARED)
                 return
-        if any(recovery.excuses(head) for recovery in _recoveries(connection, head.node)):
+        if excusing:
             return
         log_views.keep_head(transaction, head, HeadState.COMPARED, document)
         transaction.event("log-head-brought", detail={"node": head.node, "size": head.size})
@@ -225,6 +231,8 @@ class LogWatch:
             # The roots changed, and those of now signed it too: whoever could not verify it is told again.
             log_entries.replace_recovery(transaction, recovery.node, document)
         if is_own:
+            # Our own word of now may lie in what is excused too, and says nothing about the one brought.
+            _settle(transaction, recovery, _brought)
             for node, told in log_entries.all_told(transaction.connection).items():
                 size = min(told.size, recovery.excused_above)
                 log_entries.tell(transaction, node, Told(size, told.recovery))
@@ -245,10 +253,7 @@ class LogWatch:
         number = log_views.keep_head(transaction, start, HeadState.RECOVERY, document)
         if log_views.head_of(transaction.connection, number).state is HeadState.VOID:
             log_views.set_state(transaction, number, HeadState.RECOVERY)
-        for found in log_views.contradictions(transaction.connection, recovery.node):
-            heads = [head for each in (found.held, found.told) if (head := _head_in(each)) is not None]
-            if any(recovery.excuses(head) for head in heads):
-                log_views.settle(transaction, found.id)
+        _settle(transaction, recovery, _both)
         log_views.ask_at_once(transaction, recovery.node)
 
 
@@ -275,6 +280,25 @@ def _head_in(document: bytes) -> LogHead | None:
     if b"<logHead " not in document:
         return None
     return decode_log_head(split_signed(document)[0])
+
+
+def _both(found: Contradiction) -> tuple[bytes, ...]:
+    return found.held, found.told
+
+
+def _brought(found: Contradiction) -> tuple[bytes, ...]:
+    """Of the own log: the head that a person brought, without what this node says itself."""
+    return (found.held,)
+
+
+def _settle(
+    transaction: Transaction, recovery: LogRecovery, words: Callable[[Contradiction], tuple[bytes, ...]]
+) -> None:
+    """End the contradictions of which one of ``words`` is a head that the roots excuse."""
+    for found in log_views.contradictions(transaction.connection, recovery.node):
+        heads = [head for each in words(found) if (head := _head_in(each)) is not None]
+        if any(recovery.excuses(head) for head in heads):
+            log_views.settle(transaction, found.id)
 
 
 def _note_agreed(transaction: Transaction, head: LogHead, was: HeadState) -> None:

@@ -20,7 +20,7 @@ def handlers_of(parts: Parts) -> Mapping[str, NoteHandler]:
     if role is not NodeRole.BRIDGE:
         handlers[LOG] = LogWatch(node, parts.trust)
     if role is NodeRole.PROVINCIAL:
-        handlers[KEYS] = KeyOffers()
+        handlers[KEYS] = KeyOffers(parts.trust)
     return handlers
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from exchanged.decisions import DIRECTORY_BEHIND
 from exchanged.errors import TransportFileError
-from exchanged.ledger import Transaction, batches, releasing
+from exchanged.ledger import Transaction, batches, key_offers, releasing
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import classify, directory_name, pack_name
 from exchanged.sources import BytesSource, FileSource
@@ -206,7 +206,7 @@ def published_source(link: LinkContext, what: str | Path) -> Source:
 
 
 def take_note_of_directory(transaction: Transaction, directory: Directory, road: str) -> None:
-    """A newer directory is in force: what was held for it is judged again."""
+    """A newer directory is in force: what was held for it is judged again, offers against it are dropped."""
     roots = roots_fingerprint(directory.roots, directory.threshold)
     detail: dict[str, str | int | float | bool | list[str] | None] = {
         "version": directory.version, "road": road, "roots": roots,
@@ -214,6 +214,7 @@ def take_note_of_directory(transaction: Transaction, directory: Directory, road:
     if directory.epoch != 1:
         detail["epoch"] = directory.epoch
     transaction.event("directory-taken", detail=detail)
+    key_offers.drop_bad(transaction, directory)
     releasing.mark(transaction, HELD_FOR_DIRECTORY)
     # A pack that was put in by hand may wait for this directory.
     for station in ("judge", "intake", "directory", "keys"):

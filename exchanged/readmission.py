@@ -67,13 +67,21 @@ def is_remembered(known: PacketRow, seal: Seal) -> bool:
 
 def is_hearsay(transaction: Transaction, known: PacketRow) -> bool:
     """Others told of that packet after a restore, and neither a seal nor a receipt of our own supports it."""
-    if known.own or known.transit or known.bytes_at is not None:
-        return False
-    connection = transaction.connection
-    return seals.find(connection, known.seal_digest) is None and not any(
-        (row.attempt, row.content_digest) == (known.attempt, known.content_digest)
-        for row in statements.summaries_of(connection, known.key)
-        if row.own
+    return restoring.is_hearsay(transaction.connection, known)
+
+
+def is_told_wrong(transaction: Transaction, known: PacketRow, seal: Seal) -> bool:
+    """What this node decided about is remembered by others' word, with other recipients than in its seal.
+
+    Its content says who they are: whoever leaves one out would keep it from him.
+    """
+    return (
+        not known.own
+        and not known.transit
+        and known.bytes_at is None
+        and (known.attempt, known.content_digest) == (seal.attempt, seal.content_digest)
+        and known.recipients != seal.recipients
+        and not seals.states(transaction.connection, known)
     )
 
 

@@ -19,11 +19,11 @@ from exchanged.ledger import Transaction, answering, effects, packets, restoring
 from exchanged.ledger.answering import Asked
 from exchanged.ledger.restoring import PeerState
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.readmission import note_case, was_accepted
+from exchanged.readmission import is_hearsay, note_case, was_accepted
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
-from exchanged.routing import has_to_do_with, next_hop, route_to_node
+from exchanged.routing import has_to_do_with, next_hop, route_to_node, way_to
 from exchanged.states import (
     FINAL_DESTINATIONS,
     RETRYABLE_DESTINATIONS,
@@ -136,6 +136,9 @@ class RestoreNotes:
         if sender is None:
             return False
         known = packets.find(transaction.connection, found.key)
+        admits = sender.admitting_node == self.node and self.agency not in self._recipients(found)
+        if admits and known is not None and _outweighs(transaction, found, known):
+            known = None
         if known is not None and known.attempt > found.attempt:
             return False
         is_new = known is None or known.attempt < found.attempt
@@ -143,7 +146,7 @@ class RestoreNotes:
             if is_new and not found.given:
                 self._remember_own(transaction, found)
             return False
-        if sender.admitting_node == self.node and self.agency not in self._recipients(found):
+        if admits:
             return self._meet_admitted(transaction, link, known, found, is_new=is_new)
         if self.agency and self.agency in self._recipients(found):
             return found.given and is_new and self._meet_delivered(transaction, link, found, is_sure=is_sure)
@@ -162,7 +165,8 @@ class RestoreNotes:
     def _may_say(self, node: str, link: str, found: KnownPacket) -> bool:
         """Packets come and go by the roads of the directory: nobody speaks of those of others.
 
-        Neither of those that go over the same link behind a bridge.
+        Neither of those that go over the same link behind a bridge. Of its own packets this node hears from
+        those alone by whom they go to be admitted: what they say stays for good.
         """
         sender = self.trust.directory.agency(found.key.sender)
         recipients = self._recipients(found)
@@ -170,6 +174,8 @@ class RestoreNotes:
             self.trust.directory, self.node, node, found.key.sender, () if found.given else recipients
         ):
             return False
+        if sender.node == self.node and not found.given and sender.admitting_node != self.node:
+            return node in way_to(self.trust.directory, self.node, sender.admitting_node)
         admitting = route_to_node(self.trust.directory, self.node, sender.admitting_node, came_from="")
         towards_admitting = self.links.name_of(admitting.neighbour)
         if found.given:
@@ -329,3 +335,13 @@ class RestoreNotes:
 
 def _has_passed(known: PacketRow) -> bool:
     return known.transit and known.state is PacketState.DONE
+
+
+def _outweighs(transaction: Transaction, found: KnownPacket, known: PacketRow) -> bool:
+    """What its recipients told of it counts for nothing against whoever stands towards its sender.
+
+    Nor against our own receipt; whichever attempt they named.
+    """
+    return is_hearsay(transaction, known) and (
+        found.given or was_accepted(transaction, found.key, found.attempt, found.content_digest)
+    )

@@ -37,8 +37,9 @@ def build(plan: Path, base_file: Path | None, output: Path, *, as_json: bool) ->
 
     Any directory but the first follows another: with --base the plan says what becomes different, and may
     leave out the rest. Nodes, agencies, keys and packs of the base stay, with their dates, and nothing that
-    was revoked, disabled or retired comes back. Routes and enabled types are replaced by those that the
-    plan states. What changes is printed.
+    was revoked, disabled or retired comes back. Roots and threshold are those of the base: a plan that states
+    others is refused. Routes and enabled types are replaced by those that the plan states. What changes is
+    printed.
 
     \b
     Example:

@@ -106,7 +106,7 @@ def directory_next(
     if offers_file is not None:
         begin = now + KNOWN_IN if keys_from is None else read_moment(keys_from, "--keys-from")
         schedule = Schedule(begin, timedelta(days=overlap_days), timedelta(days=key_days))
-        directory = take_offers(directory, read_offers(offers_file), schedule)
+        directory = take_offers(directory, read_offers(offers_file, directory), schedule)
     if new_epoch:
         directory = desk.new_epoch(base, directory)
     write_next(base, directory, output, as_json=as_json)

@@ -22,7 +22,8 @@ def key_offers(settings: Settings, output: Path | None, *, as_json: bool) -> Non
     """List the new keys that nodes have offered and that the directory does not list yet.
 
     At the provincial node, where the offers of all nodes come in. A node offers keys by itself when the
-    directory asks for them (key rotate) and 60 days before its keys end.
+    directory asks for them (key rotate) and 60 days before its keys end. What it offered before one of its
+    keys was revoked, or before it was disabled, is not listed: a thief may have offered it.
 
     \b
     Example:
@@ -34,9 +35,13 @@ def key_offers(settings: Settings, output: Path | None, *, as_json: bool) -> Non
     with open_view(settings) as view:
         directory = view.directory()
         listed = {key.key_id for node in (directory.nodes if directory else ()) for key in node.keys}
-        rows = [row for row in every(view.connection) if row.key.key_id not in listed]
+        rows = [
+            row
+            for row in every(view.connection)
+            if row.key.key_id not in listed and (directory is None or row.is_good(directory))
+        ]
     if output is not None:
-        write_offers(output, ((row.node, row.key) for row in rows))
+        write_offers(output, ((row.node, row.key, row.revoked) for row in rows))
     if as_json:
         say_json(
             [{"node": row.node, "use": row.key.use, "key_id": row.key.key_id, "at": row.at} for row in rows]

@@ -15,6 +15,7 @@ from cli.render import fields, local_time, say, say_json, table
 
 if TYPE_CHECKING:
     from cli.node_view import NodeView
+    from exchanged.ledger.log_views import Contradiction
     from exchanged.ledger.questions_log import OtherLog, OwnLog
     from packet_spec.log_head import LogHead
 
@@ -37,26 +38,35 @@ def show(settings: Settings, *, as_json: bool) -> int:
     """Show this node's own log, and what it knows of the logs of admitting nodes.
 
     Of each: the newest head, what the log did not show yet, heads that were brought to be compared, and
-    contradictions. Exit code 1 when a log contradicts itself.
+    contradictions, of the own log with a head that was brought too. Exit code 1 when a log contradicts
+    itself.
 
     \b
     Example:
       exchangectl log show
     """
     from exchanged.clock import SystemClock
+    from exchanged.ledger.log_views import contradictions
     from exchanged.ledger.questions_log import other_logs, own_log
 
     with open_view(settings) as view:
         own, others = own_log(view.connection), other_logs(view.connection, SystemClock().now())
+        doubts = contradictions(view.connection, view.config.node.code)
     if as_json:
-        say_json({"own": _own_values(own), "others": [_other_values(other) for other in others]})
+        say_json({"own": _own_values(own, doubts), "others": [_other_values(other) for other in others]})
     else:
-        _show(own, others)
-    return ExitCode.FINDINGS if any(other.contradictions for other in others) else ExitCode.DONE
+        _show(own, doubts, others)
+    return ExitCode.FINDINGS if doubts or any(other.contradictions for other in others) else ExitCode.DONE
 
 
-def _own_values(own: OwnLog) -> dict[str, object]:
-    return {"size": own.size, "root": own.root, "told": own.told, "owed": own.owed}
+def _own_values(own: OwnLog, doubts: tuple[Contradiction, ...]) -> dict[str, object]:
+    return {
+        "size": own.size,
+        "root": own.root,
+        "told": own.told,
+        "owed": own.owed,
+        "contradictions": [_doubt_values(each) for each in doubts],
+    }
 
 
 def _other_values(other: OtherLog) -> dict[str, object]:
@@ -65,11 +75,13 @@ def _other_values(other: OtherLog) -> dict[str, object]:
         "head": None if other.newest is None else other.newest.head,
         "awaited": other.awaited,
         "compared": [row.head for row in other.compared],
-        "contradictions": [
-            {"reason": each.reason, "at": each.at, "held": _shown(each.held), "told": _shown(each.told)}
-            for each in other.contradictions
-        ],
+        "contradictions": [_doubt_values(each) for each in other.contradictions],
     }
+
+
+def _doubt_values(doubt: Contradiction) -> dict[str, object]:
+    held, told_then = _shown(doubt.held), _shown(doubt.told)
+    return {"reason": doubt.reason, "at": doubt.at, "held": held, "told": told_then}
 
 
 def _shown(document: bytes) -> str:
@@ -78,10 +90,10 @@ def _shown(document: bytes) -> str:
     return shown_head(document)
 
 
-def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
+def _show(own: OwnLog, doubts: tuple[Contradiction, ...], others: tuple[OtherLog, ...]) -> None:
     from exchanged.log_watch import shown_head
 
-    has_own = own.size or not others
+    has_own = own.size or doubts or not others
     if has_own:
         say(
             fields(
@@ -95,6 +107,7 @@ def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
         )
     if own.told:
         say(table((_("front-end"), _("told up to")), sorted(own.told.items())))
+    _show_doubts(doubts)
     for number, other in enumerate(others):
         newest, awaited = other.newest, other.awaited
         if number or has_own:
@@ -118,11 +131,15 @@ def _show(own: OwnLog, others: tuple[OtherLog, ...]) -> None:
                 ]
             )
         )
-        for each in other.contradictions:
-            reason, at = told(each.reason), local_time(each.at)
-            say(_("CONTRADICTION ({reason}), found {at}").format(reason=reason, at=at))
-            say(f"  {_('held before')}: {shown_head(each.held)}")
-            say(f"  {_('told then')}: {shown_head(each.told)}")
+        _show_doubts(other.contradictions)
+
+
+def _show_doubts(doubts: tuple[Contradiction, ...]) -> None:
+    for each in doubts:
+        reason, at = told(each.reason), local_time(each.at)
+        say(_("CONTRADICTION ({reason}), found {at}").format(reason=reason, at=at))
+        say(f"  {_('held before')}: {_shown(each.held)}")
+        say(f"  {_('told then')}: {_shown(each.told)}")
 
 
 @log.command("export")
@@ -159,11 +176,11 @@ def _documents(view: NodeView, node: str) -> tuple[bytes, ...]:
     from exchanged.ledger import log_views
     from exchanged.ledger.questions_log import own_log
 
-    if node == view.config.node.code and (head := own_log(view.connection).head) is not None:
-        return (head,)
     doubts = log_views.contradictions(view.connection, node)
     if doubts:
         return doubts[-1].told, doubts[-1].held
+    if node == view.config.node.code and (head := own_log(view.connection).head) is not None:
+        return (head,)
     newest = log_views.newest(view.connection, node)
     if newest is None:
         raise NotFoundError(

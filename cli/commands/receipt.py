@@ -77,7 +77,9 @@ def verify(
     """Prove receipts: who signed, whether they may say so, and of which packet.
 
     With --directory and --root nothing else is needed: no node, no configuration, no network. Tells
-    exactly what was proved and what was not checked. Exit code 5 when anything failed.
+    exactly what was proved and what was not checked. Exit code 5 when anything failed, 1 when the key of a
+    receipt was revoked since or its issuer is disabled: a thief may have dated it back. What was logged in
+    time is shown by a proof (proof build).
 
     \b
     Example:
@@ -92,7 +94,13 @@ def verify(
         say_json(said)
     else:
         say("\n\n".join(_proof_text(proof) for proof in proofs))
-    return max((ExitCode.DONE if proof.error is None else exit_code_of(proof.error)) for proof in proofs)
+    return max(map(_code_of, proofs))
+
+
+def _code_of(proof: Proof) -> ExitCode:
+    if proof.error is not None:
+        return exit_code_of(proof.error)
+    return ExitCode.FINDINGS if proof.is_in_doubt else ExitCode.DONE
 
 
 def _is_file(path: Path) -> bool:
@@ -182,6 +190,8 @@ def _findings(receipt: Receipt) -> str:
 
 def _proof_text(proof: Proof) -> str:
     headline = _("everything that was checked is proved") if proof.is_proved else _("NOT PROVED")
+    if proof.is_in_doubt:
+        headline = _("NOT PROVED: a thief may have made it since")
     lines = [printable(f"{proof.file}: {headline}")]
     if proof.receipt is not None:
         lines.append(fields(_said(proof.receipt)))

@@ -66,7 +66,7 @@ _UNSHOWN: Final = frozenset(
 _WORDS: Final = (
     *("running", "stopped", "died"),
     *("province", "city", "county", "agency", "sshd"),
-    *("signature", "authority", "directory", "seal", "seal signature", "content", "packet"),
+    *("signature", "authority", "directory", "seal", "seal signature", "content", "packet", "revocation"),
     *("destination", "arrival", "receipt", "hop"),
     *("resolve", "connect", "host-key", "login", "list-down", "list-up", "bell", "space", "folder"),
     *("ours", "theirs", "network", "by hand", "door", "dial", "serve", "sftp"),

@@ -37,6 +37,7 @@ STEPS: Final = (
     "0024-rotten",
     "0025-seal-numbers",
     "0026-brief",
+    "0027-offers",
 )
 """All of them, in order."""
 

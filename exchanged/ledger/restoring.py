@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from exchanged.ledger import answering, batches, clock_memory, packets, search, spool
+from exchanged.ledger import answering, batches, clock_memory, packets, seals, search, spool, statements
 from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.node_values import RESTORED_AT, RESTORED_LOG, RESTORED_SINCE, RESTORING
 from exchanged.ledger.rows import PacketRow
@@ -40,13 +40,9 @@ _MOST_NUMBERS: Final = 10**15
 # Behind a batch that lacks a blob others go on; so many never do.
 _BETWEEN: Final = 100_000
 
-# What is under way by others' word alone: neither its seal nor a receipt of our own ever was here.
-_TOLD_ONLY: Final = (
+# What may be under way by others' word alone.
+_WITHOUT_BYTES: Final = (
     "SELECT id FROM packet WHERE state = 'active' AND own = 0 AND transit = 0 AND spool IS NULL"
-    " AND NOT EXISTS (SELECT 1 FROM seal WHERE seal.digest = packet.seal_digest)"
-    " AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.sender = packet.sender"
-    " AND receipt.packet_id = packet.packet_id AND receipt.own = 1 AND receipt.attempt = packet.attempt"
-    " AND receipt.content_digest = packet.content_digest)"
 )
 
 
@@ -165,9 +161,22 @@ def finish(transaction: Transaction) -> None:
     answering.start_over(transaction)
     transaction.execute("DELETE FROM restore_wanted")
     transaction.execute("DELETE FROM restore_promised")
-    for row in transaction.execute(_TOLD_ONLY).fetchall():
-        packets.forget(transaction, packets.get(transaction.connection, row["id"]))
+    for row in transaction.execute(_WITHOUT_BYTES).fetchall():
+        packet = packets.get(transaction.connection, row["id"])
+        if is_hearsay(transaction.connection, packet):
+            packets.forget(transaction, packet)
     transaction.event("restore-finished")
+
+
+def is_hearsay(connection: sqlite3.Connection, known: PacketRow) -> bool:
+    """Others told of that packet after a restore, and neither its seal nor a receipt of our own was here."""
+    if known.own or known.transit or known.bytes_at is not None:
+        return False
+    is_receipted = any(
+        row.own and (row.attempt, row.content_digest) == (known.attempt, known.content_digest)
+        for row in statements.summaries_of(connection, known.key)
+    )
+    return not is_receipted and not seals.states(connection, known)
 
 
 # --- whom this node asks --------------------------------------------------------------------------------

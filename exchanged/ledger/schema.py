@@ -26,6 +26,7 @@ from exchanged.ledger import (
     schema_keys,
     schema_log,
     schema_notes,
+    schema_offers,
     schema_outgoing,
     schema_restoring,
     schema_rotten,
@@ -435,6 +436,11 @@ def _seal_numbers(database: Database) -> None:
 @migrations(name="0026-brief")
 def _brief(database: Database) -> None:
     _run(database, schema_brief.STATEMENTS)
+
+
+@migrations(name="0027-offers")
+def _offers(database: Database) -> None:
+    _run(database, schema_offers.STATEMENTS)
 
 
 def migrate(database: Database) -> None:

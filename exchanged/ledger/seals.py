@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from exchanged.ledger.rows import PacketRow
 from exchanged.ledger.transaction import Transaction
 from packet_spec.model import Seal
+from packet_spec.seal_document import decode_seal
 
 
 def keep(transaction: Transaction, seal: Seal, digest: str, document: bytes, signature: bytes) -> None:
@@ -34,3 +36,16 @@ def find(connection: sqlite3.Connection, digest: str) -> tuple[bytes, bytes] | N
     """Seal and signature file, or None for a packet from before seals were kept."""
     row = connection.execute("SELECT document, signature FROM seal WHERE digest = ?", (digest,)).fetchone()
     return None if row is None else (bytes(row["document"]), bytes(row["signature"]))
+
+
+def states(connection: sqlite3.Connection, packet: PacketRow) -> bool:
+    """The seal that this row names is kept, and says the same of whose it is, its content and its recipients.
+
+    Anybody may name a seal after a restore: one of another packet supports nothing (C23).
+    """
+    found = find(connection, packet.seal_digest)
+    if found is None:
+        return False
+    seal = decode_seal(found[0])
+    said = (seal.key, seal.attempt, seal.content_digest, seal.recipients)
+    return said == (packet.key, packet.attempt, packet.content_digest, packet.recipients)

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from cli.directory_rotation import Schedule, ask_for_keys, take_offers
 from exchanged.clock import SystemRandomness
+from exchanged.key_desk import KeyOffers
 from exchanged.keyring import Keyring
 from exchanged.keys import generate_ssh_key
 from exchanged.ledger import key_offers
+from exchanged.ledger.rows import ArrivalRow
 from packet_spec.directory import key_valid_at
-from packet_spec.key_offer import KeyOffer
+from packet_spec.key_offer import KeyOffer, encode_key_offer, prove
 from packet_spec.model import Directory, KeyUse, ReceiptKind
+from packet_spec.note import Note
+from packet_spec.note_rules import KEYS
 from packet_spec.receipt import decode_receipt
-from packet_spec.signing import decode_signature, split_signed
+from packet_spec.signing import PrivateKey, decode_signature, split_signed
 from tests.custody.test_front_ends import drop, inbox
 from tests.support.clock import FakeClock
 from tests.support.listing import next_version, node_of, with_node, with_revoked
@@ -225,9 +231,68 @@ def test_an_offer_that_was_withdrawn_does_not_come_back(network: Network) -> Non
     rows, ledger = offers(network), network.nodes[PROVINCE].opened.ledger
     at = rows[0].at
     first, none = KeyOffer(POLICE, tuple(row.key for row in rows)), KeyOffer(POLICE, ())
-    assert ledger.write(lambda transaction: key_offers.replace(transaction, none, at + OVERLAP))
-    assert not ledger.write(lambda transaction: key_offers.replace(transaction, first, at))
+    assert ledger.write(lambda transaction: key_offers.replace(transaction, none, at + OVERLAP, 0))
+    assert not ledger.write(lambda transaction: key_offers.replace(transaction, first, at, 0))
     assert offers(network) == ()
+
+
+def offer_of_a_thief(network: Network) -> frozenset[str]:
+    """Whoever stole the link key of the police offers keys of his own, dated as far ahead as he may."""
+    own = {use: PrivateKey.from_seed(use.value[:1].encode() * 32) for use in (KeyUse.SEAL, KeyUse.LINK)}
+    offer = KeyOffer(POLICE, tuple(prove(POLICE, use, key.suite, key) for use, key in own.items()))
+    at = network.clock.now() + timedelta(hours=23)
+    note = Note(KEYS, "", POLICE, PROVINCE, at, encode_key_offer(offer))
+    province = network.nodes[PROVINCE].opened
+    row = cast("ArrivalRow", SimpleNamespace(link="police"))
+    assert province.ledger.write(lambda tx: KeyOffers(province.trust).take(tx, note, row))
+    assert ids_of(offers(network)) == {key.key_id for key in offer.keys}
+    return ids_of(offers(network))
+
+
+def ids_of(rows: tuple[key_offers.OfferRow, ...]) -> frozenset[str]:
+    return frozenset(row.key.key_id for row in rows)
+
+
+def test_an_offer_that_is_dated_ahead_keeps_no_later_one_out(network: Network) -> None:
+    network.run()
+    stolen = offer_of_a_thief(network)
+    put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    assert {row.key.use.value for row in offers(network)} == USES[POLICE]
+    assert not ids_of(offers(network)) & stolen
+
+
+@pytest.mark.parametrize("had_spares", [True, False])
+def test_after_a_key_is_revoked_only_keys_are_offered_that_were_made_later(
+    network: Network, *, had_spares: bool
+) -> None:
+    """Who copied the disk has what lay on it, new keys too, and may have offered others."""
+    if had_spares:
+        put_in(network, ask_for_keys(next_version(in_force(network)), (POLICE,), network.clock.now()))
+    network.run()
+    copied = ids_of(offers(network))
+    assert bool(copied) is had_spares
+    stolen = offer_of_a_thief(network)
+    now = network.clock.now()
+    put_in(network, next_version(with_revoked(in_force(network), POLICE, KeyUse.SEAL, now)))
+    network.run()
+    found = offers(network)
+    assert {row.key.use.value for row in found} == (USES[POLICE] if had_spares else {"seal"})
+    assert not ids_of(found) & (copied | stolen)
+    network.nodes[POLICE].close()
+    network.nodes[POLICE].open()
+    network.clock.advance(timedelta(days=8).total_seconds())
+    network.run()
+    assert ids_of(offers(network)) == ids_of(found)
+
+
+def test_what_was_offered_before_a_node_was_disabled_does_not_wait_for_it(network: Network) -> None:
+    network.run()
+    offer_of_a_thief(network)
+    for is_disabled in (True, False):
+        put_in(network, next_version(with_node(in_force(network), POLICE, disabled=is_disabled)))
+        network.run()
+        assert offers(network) == ()
 
 
 def test_what_is_open_under_a_key_that_is_revoked_goes_under_the_new_one(network: Network) -> None:

@@ -277,6 +277,30 @@ def test_only_the_roots_excuse_a_log_that_became_shorter(story: LogStory) -> Non
     assert story.head(story.police).root == story.root(story.head(story.police).size)
 
 
+@pytest.mark.parametrize("head_first", [True, False])
+def test_a_node_is_told_of_its_own_lost_log_until_the_roots_excuse_it(
+    story: LogStory, *, head_first: bool
+) -> None:
+    story.exchange("first")
+    known = story.newest(story.police)
+    assert known is not None
+    forged = story.forked_head(reorder, 1)
+    story.tamper(cut_to(2), forget_told)
+    recovery = story.signed(story.recovery(size=2, through=known.head.size), story.root_key)
+    files = [("head-1.xml", known.document), ("recovery-1.xml", recovery)]
+    for number, (name, data) in enumerate(files if head_first else reversed(files)):
+        story.bring(PROVINCE, name, data)
+        story.network.run()
+        story.wait(minutes=2)
+        expected = ["log-shortened"] if head_first and not number else []
+        assert story.doubts(PROVINCE) == expected
+        assert story.notices(PROVINCE).count("log-contradicted") == len(expected)
+    # What the roots did not excuse goes on to be told.
+    story.bring(PROVINCE, "head-2.xml", forged)
+    story.network.run()
+    assert story.doubts(PROVINCE) == ["log-forked"]
+
+
 def test_a_recovery_that_comes_first_leaves_no_alarm_and_excuses_nothing_later(story: LogStory) -> None:
     story.exchange("first")
     known = story.head(story.police)

@@ -13,9 +13,9 @@ import pytest
 
 from cli.lab.joints import Joint
 from cli.lab.plan import LabPlan, default_plan
-from exchanged import forks
+from exchanged import forks, restore_portions
 from exchanged.acts.values import Act
-from exchanged.ledger import Transaction, answering, batches, restoring
+from exchanged.ledger import Connection, Transaction, answering, batches, restoring
 from exchanged.ledger.answering import Entry, Stage
 from exchanged.restore_answers import give_again
 from packet_spec.identity import PacketKey, sha256_hex
@@ -33,6 +33,7 @@ from packet_spec.restoring import (
     decode_restoring,
     encode_restoring,
 )
+from packet_spec.seal import encode_seal
 from packet_spec.waybill_model import WaybillItem
 from tests.support.acting import act, outcomes
 from tests.support.bridging import one_for_all, rows
@@ -259,6 +260,93 @@ def test_c23_what_a_recipient_tells_of_a_packet_does_not_outweigh_its_seal(resto
     ]
     link = node(restored).opened.links.name_of(POLICE)
     assert not forks.marks(node(restored).opened.ledger.read(), link)
+
+
+def seal_of(sealed: Sealed) -> str:
+    return sha256_hex(encode_seal(sealed.seal))
+
+
+@pytest.fixture
+def with_seals(province: Province) -> Province:
+    """The same, and the ledger keeps a seal of the police's, of a packet that the court received."""
+    province.police.greet()
+    province.procuratorate.greet()
+    province.police.send(to_the_court(province, seed=90))
+    province.run()
+    forget(province.network, PROVINCE)
+    province.run()
+    assert restoring.is_going_on(node(province).opened.ledger.read())
+    return province
+
+
+def to_the_court(province: Province, seed: int) -> Sealed:
+    return province.police.seal(replace(province.request("info.share", seed=seed), receiver=COURT))
+
+
+def kept_seal(province: Province) -> str:
+    ((digest,),) = node(province).opened.ledger.read().execute("SELECT digest FROM seal").fetchall()
+    return str(digest)
+
+
+def test_c23_a_seal_of_another_packet_supports_nothing_that_a_recipient_tells(with_seals: Province) -> None:
+    """The packet was refused as one whose id was used again, and the lie stayed for good."""
+    province, police = with_seals, with_seals.police
+    court, sealed = Peer(province.network, COURT), police.seal(province.request(seed=1))
+    tell(court, answer(province, packets=(told_of(sealed, seal_digest=kept_seal(province)),)))
+    for peer in (police, province.procuratorate):
+        tell(peer, answer(province))
+    province.run()
+    assert packet_rows(province, sealed) == []
+    police.send(sealed)
+    province.run()
+    said = {one.kind for one in province.receipts(police) if one.key == sealed.key}
+    assert said == {ReceiptKind.ACCEPTED}
+
+
+def test_c23_a_higher_attempt_that_a_recipient_tells_of_keeps_no_sender_from_giving_its_own(
+    with_seals: Province,
+) -> None:
+    """Its bytes were never asked for again, so that they were in nobody's custody."""
+    province, police = with_seals, with_seals.police
+    court, sealed = Peer(province.network, COURT), police.seal(province.request(seed=1))
+    tell(court, answer(province, last=False, packets=(told_of(sealed, attempt=99),)))
+    province.run()
+    assert [row[0] for row in packet_rows(province, sealed)] == [99]
+    about = told_of(
+        sealed, receiver=PROCURATORATE, given=True, has_bytes=True, seal_digest=seal_of(sealed),
+        content_digest=sealed.seal.content_digest, destinations=((PROCURATORATE, "handed-over"),),
+    )  # fmt: skip
+    tell(police, answer(province, packets=(about,)))
+    province.run()
+    assert [key for key, _ in restoring.wanted(node(province).opened.ledger.read())] == [sealed.key]
+
+
+def test_c23_of_its_own_packets_a_node_hears_from_nobody_who_only_receives(
+    behind_one_bridge: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A higher attempt took the place of its packet for ever, and no true receipt fitted any more."""
+    world, network = behind_one_bridge, behind_one_bridge.network
+    saved = world.snapshot(POLICE, tmp_path / "backup")
+    drop(world, "R-1", POLICE, PROCURATORATE)
+    world.drain()
+    before = rows(network, POLICE, "SELECT attempt, content_digest FROM packet")
+    honest, liar = restore_portions._known_packet, network.nodes[PROCURATORATE]
+    told: list[KnownPacket] = []
+
+    def tell_lies(connection: Connection, *arguments: Any, **options: Any) -> KnownPacket:
+        found = honest(connection, *arguments, **options)
+        if connection is not liar.opened.ledger.read():
+            return found
+        told.append(replace(found, attempt=99, content_digest="a" * 64))
+        return told[-1]
+
+    monkeypatch.setattr(restore_portions, "_known_packet", tell_lies)
+    world.restore(POLICE, saved)
+    network.nodes[POLICE].open()
+    world.drain()
+    assert [found.given for found in told] == [False]
+    assert rows(network, POLICE, "SELECT attempt, content_digest FROM packet") == before
+    check_books(world)
 
 
 @pytest.mark.parametrize("deed", [Act.CANCEL, Act.HOLD])

@@ -227,3 +227,28 @@ def test_c18_c23_for_what_is_delivered_a_doubtful_clock_issues_no_accepted_eithe
     node(province).step()
     assert [reason for _, reason in province.arrivals()] == ["clock-jumped"]
     assert own_kinds(province) == []
+
+
+def test_c23_what_it_accepted_goes_to_those_whom_its_seal_names_whoever_told_of_it(
+    province: Province, saved: Path
+) -> None:
+    """Another called himself its recipient, and whoever is one never got it."""
+    police = province.police
+    sealed = police.seal(province.request("info.share", seed=3))
+    police.send(sealed)
+    province.run()
+    given_back = own_receipts(province)
+    restore(province, saved)
+    lie = told_of(sealed, content_digest=sealed.seal.content_digest, destinations=())
+    police.put(police.batch(given_back))
+    province.run()
+    tell(court(province), answer(province, packets=(lie,)))
+    province.run()
+    assert found(province, "SELECT recipient FROM destination") == [(COURT,)]
+    finish(province, police, province.procuratorate)
+    police.send(sealed)
+    province.run()
+    assert found(
+        province,
+        "SELECT recipient, spool IS NULL FROM destination JOIN packet ON packet.id = destination.packet",
+    ) == [(PROCURATORATE, 0)]

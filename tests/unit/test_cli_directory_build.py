@@ -94,6 +94,28 @@ def test_what_the_desk_did_since_the_plan_stays(desk: Desk) -> None:
     assert after.node(PROVINCE).keys != directory.node(PROVINCE).keys
 
 
+def test_a_plan_from_before_a_root_was_removed_does_not_bring_it_back(desk: Desk) -> None:
+    """Nor with fewer signatures than the base demands; without both the same plan serves."""
+    stolen = desk.read("second.xml").roots[1].key_id
+    desk.call(
+        "directory", "next", desk.path("second.xml"),
+        "--remove-root", stolen, "--output", desk.path("third.xml"),
+    )  # fmt: skip
+    desk.sign("third.xml", "one", "three")
+    plan = desk.path("plan.toml").read_text("utf-8").replace("version = 1\n", "")
+    (problem,) = build(desk, plan + PACK, "third.xml", code=2)["error"]["problems"]
+    assert problem.startswith("[directory] roots: differs")
+    assert not desk.path("built.xml").exists()
+    lines = [line for line in plan.splitlines() if not line.startswith("roots = ")]
+    alone = "\n".join(line for line in lines if not line.startswith("threshold = "))
+    less = alone.replace("[directory]\n", "[directory]\nthreshold = 1\n")
+    (problem,) = build(desk, less, "third.xml", code=2)["error"]["problems"]
+    assert problem.startswith("[directory] threshold: differs")
+    build(desk, alone, "third.xml")
+    after = desk.read("built.xml")
+    assert (stolen in {root.key_id for root in after.roots}, after.threshold) == (False, 2)
+
+
 def test_a_version_that_does_not_follow_is_refused(desk: Desk) -> None:
     for text in ("[directory]\nversion = 2\n", "[directory]\nversion = 9\nepoch = 3\n"):
         said = build(desk, text, "second.xml", code=2)

@@ -45,7 +45,7 @@ def rotated(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> datetime:
             signing = PrivateKey.from_seed(secret.export_seed()) if use is KeyUse.LOGIN else secret.signing()
             suite = LOGIN_SUITE if use is KeyUse.LOGIN else secret.suite
             offers.append((POLICE, prove(POLICE, use, suite, signing)))
-    write_offers(desk.path("offers.json"), offers)
+    write_offers(desk.path("offers.json"), [(code, key, 0) for code, key in offers])
     desk.call(
         "directory", "next", desk.path("second.xml"), "--offers", desk.path("offers.json"),
         "--output", desk.path("third.xml"),

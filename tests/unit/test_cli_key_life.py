@@ -20,7 +20,7 @@ from packet_spec.directory import decode_directory, encode_directory
 from packet_spec.key_offer import OfferedKey
 from packet_spec.model import Directory, Edition, KeyUse
 from packet_spec.signing import split_signed
-from tests.support.listing import node_of, with_revoked
+from tests.support.listing import node_of, with_node, with_revoked
 from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 
 
@@ -97,6 +97,33 @@ def test_an_offer_that_was_changed_on_its_way_is_not_taken(desk: Desk) -> None:
         code=5,
     )  # fmt: skip
     assert not (root / "3.xml").exists()
+
+
+def test_what_was_offered_before_a_key_of_the_node_was_revoked_is_not_taken(desk: Desk) -> None:
+    """Whoever stole that key may have offered others; they stand in the file that was written before."""
+    root = desk.root
+    desk.call("key", "rotate", "--node", POLICE, "--directory", desk.first, "--output", root / "2.xml")
+    desk.install("2.xml")
+    old = desk.call("key", "offers", "--output", root / "old.json")
+    stolen = next(key for key in node_of(desk.read("2.xml"), POLICE).keys if KeyUse.SEAL in key.uses)
+    common = ("--directory", root / "2.xml", "--output", root / "3.xml")
+    desk.call("key", "retire", stolen.key_id, "--revoke", *common)
+    take = ("directory", "next", root / "3.xml", "--output", root / "4.xml", "--offers")
+    desk.call(*take, root / "old.json", code=5)
+    assert not (root / "4.xml").exists()
+    desk.install("3.xml")
+    new = desk.call("key", "offers", "--output", root / "new.json")
+    assert {row["use"] for row in new} == {"seal", "link", "receipt", "encrypt"}
+    assert not {row["key_id"] for row in new} & {row["key_id"] for row in old}
+    desk.call(*take, root / "new.json")
+
+
+def test_of_a_disabled_node_nothing_is_taken(desk: Desk) -> None:
+    directory = desk.network.nodes[PROVINCE].opened.trust.directory
+    key = OfferedKey(KeyUse.ENCRYPT, "x25519", bytes([7] * 32))
+    schedule = Schedule(desk.network.clock.now(), timedelta(days=1))
+    with pytest.raises(DeskError, match="disabled"):
+        take_offers(with_node(directory, POLICE, disabled=True), [(POLICE, key)], schedule)
 
 
 def test_a_key_ends_in_good_order_or_is_revoked(desk: Desk) -> None:

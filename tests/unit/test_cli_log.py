@@ -102,6 +102,23 @@ def test_heads_of_other_sizes_are_given_to_the_daemon(story, tmp_path, capsys):
     assert f"{PROVINCE}" in capsys.readouterr().out
 
 
+def test_a_node_shows_what_contradicts_its_own_log(story, tmp_path, capsys):
+    head = tmp_path / "head.xml"
+    head.write_bytes(story.forked_head(reorder, 1))
+    assert call(story, PROVINCE, "compare", str(head)) == 5
+    story.network.run()
+    capsys.readouterr()
+    assert call(story, PROVINCE, "show", "--json") == 1
+    (doubt,) = said(capsys)["own"]["contradictions"]
+    assert doubt["reason"] == "log-forked"
+    assert call(story, PROVINCE, "show") == 1
+    assert "log-forked" in capsys.readouterr().out
+    # The evidence: the head that was brought, and what this node says itself.
+    assert call(story, PROVINCE, "export", "--output", str(tmp_path / "e.xml")) == 0
+    assert (tmp_path / "e.xml.held").read_bytes() == head.read_bytes()
+    assert (tmp_path / "e.xml").read_bytes() != head.read_bytes()
+
+
 def test_what_is_no_head_is_refused(story, tmp_path):
     head = tmp_path / "head.xml"
     head.write_bytes(story.forked_head(lambda _: None, 1).replace(b'size="1"', b'size="2"'))

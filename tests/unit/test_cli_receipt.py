@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exchanged.public_keys import public_key_text
 from packet_spec.delivery import encode_delivery
+from packet_spec.directory import encode_directory, sign_directory
 from packet_spec.identity import content_digest, sha256_hex
 from packet_spec.model import Carriage, KeyUse, Receipt, ReceiptKind, SealPart
 from packet_spec.receipt import sign_receipt
@@ -30,6 +32,8 @@ from tests.support.documents import (
     PROVINCE,
     ROOTS,
     SEAL_KEY,
+    change_node,
+    make_directory,
     make_packet,
     make_receipt,
     make_seal,
@@ -111,6 +115,7 @@ def test_a_directory_and_root_keys_are_all_that_is_needed(
         "signature": "proved",
         "directory": "proved",
         "authority": "proved",
+        "revocation": "proved",
         "packet": "not-checked",
     }
     text = court.text("receipt", "verify", write(), *trust)
@@ -192,6 +197,51 @@ def test_what_is_no_receipt_or_not_there(court: Operator, trust: list[object], t
     assert claims(court.json("receipt", "verify", path, *trust, code=5)) == {"signature": "failed"}
     said = court.json("receipt", "verify", tmp_path / "none.xml", *trust, code=2)
     assert said["error"]["reference"] == "input-file-unreadable"
+
+
+def list_anew(tmp_path: Path, code: str, use: KeyUse | None) -> None:
+    """The directory, with that key of the node revoked after everything was signed, or the node disabled."""
+    directory = make_directory()
+    node = directory.node(code)
+    assert node is not None
+    revoked = tuple(
+        replace(key, revoked_at=NOW + timedelta(seconds=9)) if use in key.uses else key for key in node.keys
+    )
+    changed = change_node(directory, code, keys=revoked, disabled=use is None)
+    (tmp_path / "directory.xml").write_bytes(sign_directory(encode_directory(changed), ROOTS[:2]))
+
+
+@pytest.mark.parametrize("use", [KeyUse.RECEIPT, None])
+def test_a_receipt_of_a_key_that_was_revoked_since_may_be_a_thiefs(
+    court: Operator, trust: list[object], write: Callable[..., Path], tmp_path: Path, use: KeyUse | None
+) -> None:
+    """Dated before, as it likes: by the file alone nobody can tell; nor of one whose node is disabled."""
+    receiver = {"recipient": PROCURATORATE, "issued_by": PROCURATORATE}
+    path = write(replace(ACCEPTED, kind=ReceiptKind.DELIVERED, **receiver), PROCURATORATE)
+    list_anew(tmp_path, PROCURATORATE, use)
+    said = court.json("receipt", "verify", path, *trust, code=1)
+    assert (claims(said)["authority"], claims(said)["revocation"]) == ("proved", "not-checked")
+    assert (said["receipts"][0]["proved"], said["receipts"][0]["error"]) == (False, None)
+    assert "NOT PROVED: a thief" in court.text("receipt", "verify", path, *trust, code=1)
+    assert "everything" not in court.text("receipt", "verify", path, *trust, code=1)
+
+
+@pytest.mark.parametrize("use", [KeyUse.SEAL, None])
+def test_what_was_sealed_by_a_key_that_was_revoked_since_is_proved_by_its_receipt(
+    court: Operator, trust: list[object], write: Callable[..., Path], inbox: Path, tmp_path: Path,
+    use: KeyUse | None,
+) -> None:  # fmt: skip
+    """The admitting node looked at the seal in its time; what came later is no fault of an old folder."""
+    command = ["receipt", "verify", write(), *trust, "--packet"]
+    packet = tmp_path / "one.packet"
+    packet.write_bytes(make_packet())
+    list_anew(tmp_path, POLICE, use)
+    found = claims(court.json(*command, inbox))
+    assert (found["seal"], found["seal signature"], found["content"]) == ("proved", "not-checked", "proved")
+    seal = make_seal()
+    receipt = make_receipt(content_digest=seal.content_digest, seal_digest=sha256_hex(encode_seal(seal)))
+    found = claims(court.json("receipt", "verify", write(receipt), *trust, "--packet", packet))
+    assert (found["seal"], found["seal signature"]) == ("proved", "not-checked")
 
 
 # --- against a packet -------------------------------------------------------------------------
