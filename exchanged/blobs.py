@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.durable import DurableFiles
+from exchanged.folder_transport import resume_offset
 from exchanged.places import INCOMING_FOLDER
 from exchanged.ranges import RangeReader
 from exchanged.transport import Fetched
@@ -85,6 +86,10 @@ class BlobStore:
             if _DIGEST.fullmatch(digest) and entry.is_file():
                 found[digest, label] = entry
         return found
+
+    def partial_size(self, digest: str, label: str, size: int) -> int:
+        """How many bytes of a blob of ``size`` came so far with that label, and can be built on."""
+        return resume_offset(self.incoming / f"{digest}.{label}", size)
 
     def remove_partial(self, partial: Path) -> None:
         """Nobody waits for the rest of it."""
