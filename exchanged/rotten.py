@@ -2,7 +2,8 @@
 
 A sealed packet is read and hashed whenever it goes into a batch, and its bytes are held against the digest
 that the ledger keeps: other bytes put it on hold (``rotten_packet``). A large part is read when a neighbour
-has found what was put to be another, and then until it is good: other bytes are put nowhere.
+has found what was put to be another, and then until it is good: other bytes are put nowhere. It is also read
+before a packet is refused for it (``examine``): then the packet is held.
 
 Guarantees: told once, as an event under each packet that waits, in the log, and as a notice for as long as
 somebody waits; the same file is not read again before it changes, and goes on by itself when it is whole
@@ -70,8 +71,7 @@ class RottenBytes:
             return False
         self._blobs[digest] = (generation, looks)
         if not is_noted:
-            self.link.ledger.write(partial(_tell_blob, digest=digest, generation=generation))
-            event_line(FOUND, level=40, link=self.link.name, file=f"{BLOB_FOLDER}/{digest}.{generation}")
+            self.link.ledger.write(partial(tell_rotten_blob, digest=digest, generation=generation))
         return True
 
     def _digest_of_blob(self, digest: str, generation: int) -> str:
@@ -131,10 +131,12 @@ class RottenBytes:
         return True
 
 
-def _tell_blob(transaction: Transaction, *, digest: str, generation: int) -> None:
+def tell_rotten_blob(transaction: Transaction, digest: str, generation: int) -> None:
+    """That generation was read and found to be rotten: no more is said that it is here. Told once."""
     if not rotten.note_blob(transaction, digest, generation):
         return
     detail = {"file": f"{BLOB_FOLDER}/{digest}.{generation}"}
+    event_line(FOUND, level=40, file=detail["file"])
     concerned = rotten.packets_of_blob(transaction.connection, digest, _MOST_TOLD)
     for key in concerned:
         transaction.event(FOUND, key, detail=detail)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from exchanged.errors import StoredPartRottenError
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import Transaction
 from packet_spec.identity import PacketKey
@@ -18,6 +19,12 @@ from packet_spec.identity import PacketKey
 # Offered, and the neighbour lacks it.
 _WAITED_FOR: Final = (
     "batch_out.state <> 'closed' AND batch_out.state IN ('committed', 'needing') AND batch_blob.needed = 1"
+)
+# A packet cannot be judged by it; landed, it is looked at once more.
+_IS_HELD: Final = "arrival.state IN ('held', 'landed') AND arrival.reason = ?"
+_HOLDS: Final = (
+    "EXISTS (SELECT 1 FROM arrival_blob JOIN arrival ON arrival.id = arrival_blob.arrival"  # noqa: S608 - ours
+    f" WHERE arrival_blob.digest = rotten_blob.digest AND {_IS_HELD})"
 )
 
 
@@ -64,8 +71,25 @@ def packet_is_looked_at_again(transaction: Transaction, packet: int) -> None:
     transaction.execute("DELETE FROM rotten_packet WHERE packet = ?", packet)
 
 
+def held_for(connection: sqlite3.Connection, digest: str, limit: int) -> dict[int, PacketKey]:
+    """Arrivals that are held because that blob is rotten, by their numbers, oldest first."""
+    rows = connection.execute(
+        "SELECT arrival.id, arrival.sender, arrival.packet_id FROM arrival_blob"  # noqa: S608 - ours
+        " JOIN arrival ON arrival.id = arrival_blob.arrival WHERE arrival_blob.digest = ?"
+        f" AND {_IS_HELD} ORDER BY arrival.id LIMIT ?",
+        (digest, StoredPartRottenError.reference, limit),
+    )
+    return {int(row["id"]): PacketKey(row["sender"], row["packet_id"]) for row in rows}
+
+
 def packets_of_blob(connection: sqlite3.Connection, digest: str, limit: int) -> tuple[PacketKey, ...]:
-    """Packets in open batches whose neighbour lacks that blob, oldest first."""
+    """Packets that wait for that blob, oldest first: in open batches whose neighbour lacks it, then held."""
+    offered = _offered_with(connection, digest, limit)
+    held = held_for(connection, digest, limit).values()
+    return tuple(dict.fromkeys((*offered, *held)))[:limit]
+
+
+def _offered_with(connection: sqlite3.Connection, digest: str, limit: int) -> tuple[PacketKey, ...]:
     rows = connection.execute(
         "SELECT DISTINCT packet.id, packet.sender, packet.packet_id FROM batch_blob"  # noqa: S608 - ours
         " JOIN batch_out ON batch_out.id = batch_blob.batch"
@@ -87,9 +111,10 @@ def waited_for(connection: sqlite3.Connection, limit: int) -> tuple[Rotten, ...]
     blobs = connection.execute(
         "SELECT digest, generation, since FROM rotten_blob WHERE NOT EXISTS (SELECT 1 FROM blob"  # noqa: S608 - ours
         " WHERE blob.digest = rotten_blob.digest AND blob.generation > rotten_blob.generation"
-        " AND blob.state = 'live') AND EXISTS (SELECT 1 FROM batch_blob"
+        " AND blob.state = 'live') AND (EXISTS (SELECT 1 FROM batch_blob"
         " JOIN batch_out ON batch_out.id = batch_blob.batch"
-        f" WHERE batch_blob.digest = rotten_blob.digest AND {_WAITED_FOR}) ORDER BY since"
+        f" WHERE batch_blob.digest = rotten_blob.digest AND {_WAITED_FOR}) OR {_HOLDS}) ORDER BY since",
+        (StoredPartRottenError.reference,),
     ).fetchall()
     packets = connection.execute(
         "SELECT packet.sender, packet.packet_id, rotten_packet.since, spool.name FROM rotten_packet"
