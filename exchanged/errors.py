@@ -267,6 +267,14 @@ class StoredPartRottenError(ExchangeError):
     )
 
 
+class StoredPacketRottenError(ExchangeError):
+    """A sealed packet that this node stores is no longer what it was. ``where`` is its file in the spool."""
+
+    reference = "stored-packet-rotten"
+    temporary = True
+    hint = "put the file back from a backup, or: exchangectl queue discard ID --reason TEXT"
+
+
 class CheckTakesLongError(ExchangeError):
     """A check is not finished within the patience of the workers, or waits behind one of the same sender.
 

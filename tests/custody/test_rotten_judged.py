@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from exchanged.acts.values import Act
+import pytest
+
+from exchanged.acts.values import Act, Filter
+from exchanged.ledger.verify import verify_ledger
 from exchanged.notices import LOOK_SECONDS
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill_model import ExceptionKind
-from tests.custody.test_rotten_bytes import FOUND, stored, told
+from tests.custody.test_rotten_bytes import (
+    FOUND,
+    LARGE,
+    STATES,
+    delivered,
+    no_errors,
+    rot,
+    rounds,
+    stored,
+    take,
+    told,
+)
 from tests.support.acting import act, outcomes
 from tests.support.bridging import rows
-from tests.support.network import PROVINCE
+from tests.support.network import POLICE, PROCURATORATE, PROVINCE, Network, small_plan
 from tests.support.peer import Sealed
 from tests.support.province import Province, video_packet
+from tests.support.traffic import drop_packet
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Network]:
+    with Network(tmp_path / "lab", small_plan(POLICE, PROCURATORATE)) as network:
+        network.run()
+        yield network
 
 
 def break_format(path: Path) -> bytes:
@@ -104,3 +127,93 @@ def test_a_packet_held_by_a_rotten_part_is_given_up_and_its_next_attempt_brings_
     kinds = [each.kind for each in province.receipts(police) if each.key == second.key]
     assert kinds == [ReceiptKind.UNDELIVERABLE, ReceiptKind.ACCEPTED]
     assert again.data in province.procuratorate.items(ItemKind.PACKET)
+
+
+def rotten_before_the_inbox(world: Network, pattern: str, **changes: object) -> tuple[str, Path, bytes]:
+    """A packet that arrived, and whose bytes change before it is delivered; the file, and what it was."""
+    receiver = world.nodes[PROCURATORATE]
+    delivery = next(each for each in receiver.stations if each.name == "delivery")
+    receiver.stations.remove(delivery)
+    packet_id = take(world, **changes)
+    rounds(world)
+    assert rows(world, PROCURATORATE, STATES) == [("arrived",)]
+    path = stored(world, PROCURATORATE, pattern)
+    whole = rot(path)
+    receiver.stations.append(delivery)
+    for _ in range(3):
+        world.clock.advance(LOOK_SECONDS)
+        rounds(world, 5)
+    assert (rows(world, PROCURATORATE, STATES), delivered(world)) == ([("arrived",)], 0)
+    file = f"{path.parent.name}/{path.name}"
+    assert rows(world, PROCURATORATE, FOUND) == [(packet_id, f'{{"file": "{file}"}}')]
+    assert told(world, PROCURATORATE) == [("bytes-rotten", 1)]
+    return packet_id, path, whole
+
+
+AT_THE_RECEIVER = pytest.mark.parametrize(
+    ("pattern", "changes"), [("blobs/*.1", LARGE), ("spool/*.batch", {})], ids=["part", "packet"]
+)
+
+
+@AT_THE_RECEIVER
+def test_what_rots_before_its_delivery_is_delivered_when_it_is_put_back(
+    world: Network, pattern: str, changes: dict[str, object]
+) -> None:
+    _packet_id, path, whole = rotten_before_the_inbox(world, pattern, **changes)
+    path.write_bytes(whole)
+    for _ in range(4):
+        world.clock.advance(LOOK_SECONDS * 10)
+        rounds(world, 5)
+    assert (delivered(world), told(world, PROCURATORATE)) == (1, [])
+    noted = "SELECT packet FROM rotten_packet UNION ALL SELECT generation FROM rotten_blob"
+    assert rows(world, PROCURATORATE, noted) == []
+    assert no_errors(world)
+
+
+@AT_THE_RECEIVER
+def test_what_rots_before_its_delivery_is_given_up_and_its_next_attempt_arrives(
+    world: Network, pattern: str, changes: dict[str, object]
+) -> None:
+    """The neighbour would leave the part out: the receiver says that it needs it."""
+    packet_id, _path, _whole = rotten_before_the_inbox(world, pattern, **changes)
+    assert outcomes(act(world.nodes[PROCURATORATE], Act.DISCARD, packet_id)) == ["discarded-told"]
+    rounds(world)
+    assert rows(world, POLICE, STATES) == [("undeliverable",)]
+    drop_packet(world, **({"seed": 1} | changes))  # type: ignore[arg-type]
+    rounds(world, 100)
+    assert delivered(world) == 1
+    receiver = world.nodes[PROCURATORATE]
+    verify_ledger(receiver.opened.ledger.read(), receiver.config.node.data_dir)
+
+
+def test_what_rots_at_the_province_is_given_up_there_and_its_next_attempt_arrives(world: Network) -> None:
+    """Its sender has whole bytes, and can neither cancel nor send them once more by itself."""
+    province = world.nodes[PROVINCE]
+    link = province.opened.links.name_of(PROCURATORATE)
+    assert outcomes(act(province, Act.PAUSE, link)) == ["paused"]
+    packet_id = take(world)
+    rounds(world)
+    assert rows(world, PROVINCE, STATES) == [("queued",)]
+    assert outcomes(act(province, Act.DISCARD, packet_id)) == ["not-in-quarantine"]
+    held = Filter(state="on-hold")
+    assert outcomes(act(province, Act.HOLD, packet_id)) == ["on-hold"]
+    assert outcomes(act(province, Act.DISCARD, filter=held, preview=True)) == ["not-in-quarantine"]
+    act(province, Act.RELEASE, packet_id)
+    rot(stored(world, PROVINCE, "spool/*.batch"))
+    act(province, Act.RESUME, link)
+    rounds(world)
+    assert rows(world, PROVINCE, STATES) == [("on-hold",)]
+    assert outcomes(act(world.nodes[POLICE], Act.CANCEL, packet_id)) == ["has-left"]
+    assert outcomes(act(province, Act.DISCARD, filter=held, preview=True)) == ["discarded-told"]
+    assert outcomes(act(province, Act.DISCARD, packet_id)) == ["discarded-told"]
+    (kept,) = (province.config.node.data_dir / "discarded").iterdir()
+    assert (kept / "item.packet").stat().st_size > 0
+    rounds(world)
+    assert rows(world, POLICE, STATES) == [("undeliverable",)]
+    assert told(world, PROVINCE) == []
+    assert rows(world, PROVINCE, "SELECT 1 FROM outgoing WHERE kind = 'packet'") == []
+    drop_packet(world, seed=1)
+    rounds(world, 100)
+    assert delivered(world) == 1
+    verify_ledger(province.opened.ledger.read(), province.config.node.data_dir)
+    assert no_errors(world)
