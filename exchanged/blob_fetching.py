@@ -51,8 +51,8 @@ class BlobFetching:
         """Fetch what these batches, or earlier ones, wait for; ``fetched``: digest -> (generation, size).
 
         A blob that is stored already but to which the neighbour has no title is still read whole:
-        only its own upload proves that it has it (C9). Raises NoSpaceError, after the others, when there is
-        no room for what is still to come of one of them.
+        only its own upload proves that it has it (C9). It is kept once. Raises NoSpaceError, after the
+        others, when there is no room for what is still to come of one of them.
         """
         if self.link.peer_is_disabled:
             return
@@ -82,8 +82,9 @@ class BlobFetching:
                 # Of a larger one more may be here already.
                 full = error
                 continue
-            generation = blobs.next_generation(connection, digest)
-            taken = self._take_in(digest, generation, size)
+            stored = blobs.live_generation(connection, digest)
+            generation = blobs.next_generation(connection, digest) if stored is None else stored
+            taken = self._take_in(digest, generation if stored is None else None, size)
             if taken is None:
                 self.is_unfinished = True
             elif taken:
@@ -94,7 +95,7 @@ class BlobFetching:
         if full is not None:
             raise full
 
-    def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
+    def _take_in(self, digest: str, generation: int | None, size: int) -> bool | None:
         """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
         try:
             return self.link.blobs.take_in(

@@ -38,10 +38,11 @@ class BlobStore:
         return self.folder / f"{digest}.{generation}"
 
     def take_in(
-        self, digest: str, generation: int, size: int, fetch: Callable[[Path], Fetched], label: str
+        self, digest: str, generation: int | None, size: int, fetch: Callable[[Path], Fetched], label: str
     ) -> bool | None:
         """Fetch a blob of ``size`` bytes into a partial file, verify it whole, give it its name.
 
+        ``generation`` None: it is stored already, and is read whole for the title alone.
         ``label`` keeps two links' partial files apart. False when the bytes are others, or another
         number of them: the partial is removed and the next attempt starts at zero (C8). None when its turn
         was over first: the partial stays, and the next call goes on.
@@ -53,7 +54,10 @@ class BlobStore:
         if (fetched.digest, fetched.size) != (digest, size):
             self._files.unlink(partial)
             return False
-        self._files.replace(partial, self.path(digest, generation))
+        if generation is None:
+            self._files.unlink(partial)
+        else:
+            self._files.replace(partial, self.path(digest, generation))
         return True
 
     def adopt(self, partial: Path, digest: str, generation: int) -> None:

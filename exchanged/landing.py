@@ -325,6 +325,9 @@ class Landing:
     def _store(self, transaction: Transaction, fetched: Mapping[str, tuple[int, int]]) -> None:
         for digest, (generation, size) in fetched.items():
             blobs.store(transaction, digest, generation, size)
+            if blobs.live_generation(transaction.connection, digest) is None:
+                # It was stored already, and went, or was found rotten, while it was read: again (C10).
+                continue
             blobs.entitle(transaction, digest, self.link.peer)
             blobs.found(transaction, self.link.name, digest)
             if held := rotten.held_for(transaction.connection, digest, _RELEASED_A_BLOB):
