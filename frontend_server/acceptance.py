@@ -8,7 +8,7 @@ blocks nobody (C15).
 
 Leaves to others: everything before (``intake``), and the effects that it intends (``effects``). Known limit:
 a large part of a drop that was found to be a duplicate in that transaction lies in the store, named by nobody,
-until the next start: a link may be landing the same one under the same name at this moment.
+until the next start, because a link may be landing the same one under the same name just now.
 """
 
 from __future__ import annotations
