@@ -14,7 +14,8 @@ from pathlib import Path
 from exchanged import forks
 from exchanged.decisions import Held, Suspicious, hold, quarantine
 from exchanged.examine import Examined, Scope
-from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets, restoring, seals
+from exchanged.ledger import Transaction, arrivals, awaited, batches, cases, packets, restoring, seals, spoken
+from exchanged.ledger.arrivals import SEQUENCE_FORK
 from exchanged.ledger.awaited import Awaited
 from exchanged.ledger.rows import ArrivalRow, PacketRow
 from exchanged.ledger.times import stamp
@@ -49,7 +50,6 @@ _CLOCK_AGAIN_SECONDS = 30.0
 _RESTORING_AGAIN_SECONDS = 5.0
 _DOCUMENT_AGAIN_SECONDS = 0.05
 _CAME_PAST_SECONDS = 30.0
-_FORK = "sequence-fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,10 @@ class Admission:
             # It lies here now, but nobody has looked into it: it came while the packet was examined.
             raise Held("document-unseen", _DOCUMENT_AGAIN_SECONDS)
         if seals.is_fork(transaction.connection, seal, examined.seal_digest):
-            if sender.node == self.links.peer_of(row.link) and row.reason != _FORK:
+            is_decided = spoken.is_decided(transaction.connection, row.id, seal.incarnation)
+            if sender.node == self.links.peer_of(row.link) and row.reason != SEQUENCE_FORK and not is_decided:
                 forks.mark(transaction, row.link, forks.Conflict.SEAL, seal.incarnation)
-            hold(transaction, row, _FORK)
+            hold(transaction, row, SEQUENCE_FORK)
             return
         if examined.packet is None:
             refuse(transaction, row, known, examined, examined.verdict.findings, self.statements, "")

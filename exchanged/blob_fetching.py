@@ -12,7 +12,7 @@ from typing import Final
 
 from exchanged.batch import LandedBatch
 from exchanged.corrupt_blobs import CorruptBlobs
-from exchanged.errors import TransportFileError
+from exchanged.errors import NoSpaceError, TransportFileError
 from exchanged.ledger import blobs
 from exchanged.link_context import LinkContext
 from exchanged.mailbox import blob_name
@@ -22,10 +22,13 @@ from packet_spec.limits import MIB
 _ALWAYS_TAKEN_BYTES: Final = 1 * MIB
 
 
-def require_room(link: LinkContext, size: int) -> None:
-    """Below the floor nothing large is taken in; what is small is what empties the spool again (I10)."""
+def require_room(link: LinkContext, size: int, *, here: int = 0) -> None:
+    """Below the floor nothing large is taken in; what is small is what empties the spool again (I10).
+
+    ``here``: so many of its ``size`` bytes lie on the volume already, and need no more room.
+    """
     if size > _ALWAYS_TAKEN_BYTES:
-        link.floor.require(size)
+        link.floor.require(size - here)
 
 
 @dataclass(slots=True)
@@ -48,7 +51,8 @@ class BlobFetching:
         """Fetch what these batches, or earlier ones, wait for; ``fetched``: digest -> (generation, size).
 
         A blob that is stored already but to which the neighbour has no title is still read whole:
-        only its own upload proves that it has it (C9).
+        only its own upload proves that it has it (C9). It is kept once. Raises NoSpaceError, after the
+        others, when there is no room for what is still to come of one of them.
         """
         if self.link.peer_is_disabled:
             return
@@ -61,6 +65,7 @@ class BlobFetching:
                         sizes[blob.digest] = blob.size
         self.corrupt.forget_others(sizes)
         ends = self.link.clock.monotonic() + TURN_SECONDS
+        full: NoSpaceError | None = None
         for digest, size in sorted(sizes.items(), key=lambda entry: (entry[1], entry[0])):
             name = blob_name(digest)
             if name not in files or not self.corrupt.is_worth_reading(digest):
@@ -71,9 +76,15 @@ class BlobFetching:
             if files[name] != size:
                 self.corrupt.note(digest)
                 continue
-            require_room(self.link, size)
-            generation = blobs.next_generation(connection, digest)
-            taken = self._take_in(digest, generation, size)
+            try:
+                require_room(self.link, size, here=self.link.blobs.partial_size(digest, self.link.name, size))
+            except NoSpaceError as error:
+                # Of a larger one more may be here already.
+                full = error
+                continue
+            stored = blobs.live_generation(connection, digest)
+            generation = blobs.next_generation(connection, digest) if stored is None else stored
+            taken = self._take_in(digest, generation if stored is None else None, size)
             if taken is None:
                 self.is_unfinished = True
             elif taken:
@@ -81,8 +92,10 @@ class BlobFetching:
                 self.corrupt.forget(digest)
             else:
                 self.corrupt.note(digest)
+        if full is not None:
+            raise full
 
-    def _take_in(self, digest: str, generation: int, size: int) -> bool | None:
+    def _take_in(self, digest: str, generation: int | None, size: int) -> bool | None:
         """Fetch one blob. False: what lies there is not that blob. None: its turn was over."""
         try:
             return self.link.blobs.take_in(

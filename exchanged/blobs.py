@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.durable import DurableFiles
+from exchanged.folder_transport import resume_offset
 from exchanged.places import INCOMING_FOLDER
 from exchanged.ranges import RangeReader
 from exchanged.transport import Fetched
@@ -37,10 +38,11 @@ class BlobStore:
         return self.folder / f"{digest}.{generation}"
 
     def take_in(
-        self, digest: str, generation: int, size: int, fetch: Callable[[Path], Fetched], label: str
+        self, digest: str, generation: int | None, size: int, fetch: Callable[[Path], Fetched], label: str
     ) -> bool | None:
         """Fetch a blob of ``size`` bytes into a partial file, verify it whole, give it its name.
 
+        ``generation`` None: it is stored already, and is read whole for the title alone.
         ``label`` keeps two links' partial files apart. False when the bytes are others, or another
         number of them: the partial is removed and the next attempt starts at zero (C8). None when its turn
         was over first: the partial stays, and the next call goes on.
@@ -52,7 +54,10 @@ class BlobStore:
         if (fetched.digest, fetched.size) != (digest, size):
             self._files.unlink(partial)
             return False
-        self._files.replace(partial, self.path(digest, generation))
+        if generation is None:
+            self._files.unlink(partial)
+        else:
+            self._files.replace(partial, self.path(digest, generation))
         return True
 
     def adopt(self, partial: Path, digest: str, generation: int) -> None:
@@ -85,6 +90,10 @@ class BlobStore:
             if _DIGEST.fullmatch(digest) and entry.is_file():
                 found[digest, label] = entry
         return found
+
+    def partial_size(self, digest: str, label: str, size: int) -> int:
+        """How many bytes of a blob of ``size`` came so far with that label, and can be built on."""
+        return resume_offset(self.incoming / f"{digest}.{label}", size)
 
     def remove_partial(self, partial: Path) -> None:
         """Nobody waits for the rest of it."""

@@ -265,6 +265,28 @@ class ScannerFailedError(ExchangeError):
     hint = "give a file to the command of [scanner] by hand, then run: exchangectl config check"
 
 
+class StoredPartRottenError(ExchangeError):
+    """A large part that this node stores is no longer what it was: nothing is said of a packet by it.
+
+    ``where`` is the name of its file, DIGEST.GENERATION.
+    """
+
+    reference = "stored-part-rotten"
+    temporary = True
+    peer_text = "the packet could not be checked yet"
+    hint = (
+        "exchangectl event list --kind bytes-rotten names the file: put it back, or have the part sent anew"
+    )
+
+
+class StoredPacketRottenError(ExchangeError):
+    """A sealed packet that this node stores is no longer what it was. ``where`` is its file in the spool."""
+
+    reference = "stored-packet-rotten"
+    temporary = True
+    hint = "put the file back from a backup, or: exchangectl queue discard ID --reason TEXT"
+
+
 class CheckTakesLongError(ExchangeError):
     """A check is not finished within the patience of the workers, or waits behind one of the same sender.
 

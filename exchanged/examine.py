@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from exchanged.config_values import ScannerConfig
-from exchanged.inspecting import Document, Inspection, findings_of, inspect_documents, scan_allowance
+from exchanged.inspecting import (
+    Document,
+    Inspection,
+    findings_of,
+    inspect_documents,
+    require_stored,
+    scan_allowance,
+)
 from exchanged.packs import find_pack
 from exchanged.ranges import RangeReader
 from packet_spec.binding import check_parts_against_attachments, check_seal_against_packet
@@ -24,6 +31,7 @@ from packet_spec.documents.check import longest_seconds
 from packet_spec.encoding import reading
 from packet_spec.encryption import require_known_suite
 from packet_spec.envelope import parse_packet
+from packet_spec.errors import ValidatorError
 from packet_spec.findings import Finding, Outcome, Severity, Verdict, verdict_of
 from packet_spec.limits import FINDINGS, MIB
 from packet_spec.model import Carriage, Directory, Packet, RootKey, Seal
@@ -109,7 +117,8 @@ def examine(work: ExamineWork) -> Examined:
     """Verify signature, layout and digests, then check the content.
 
     Raises UnknownKeyError and PackUnknownError (hold), SignatureError and FormatError leaves (not what it
-    claims to be); ValidatorError and ScannerFailedError (hold) when a document cannot be judged.
+    claims to be); ValidatorError and ScannerFailedError (hold) when a document cannot be judged,
+    StoredPartRottenError (hold) where a stored part would be to blame for that, or for a refusal.
     """
     directory = _directory(work.directory, work.roots, work.threshold)
     with RangeReader(Path(work.path), work.start, work.length) as source:
@@ -215,8 +224,15 @@ def _documents(
 def _with_documents(
     verdict: Verdict, packet: Packet, documents: tuple[Document, ...], work: ExamineWork, pack: str
 ) -> Verdict:
-    reports = inspect_documents(Inspection(documents, work.scanner, work.packs, pack))
+    try:
+        reports = inspect_documents(Inspection(documents, work.scanner, work.packs, pack))
+    except ValidatorError:
+        require_stored(documents)
+        raise
     found = findings_of(documents, reports, is_whole=len(documents) == len(packet.attachments))
+    if any(finding.severity is Severity.REFUSE for finding in found):
+        # Verified when it came, perhaps long ago: its sender is not blamed for what this disk did since.
+        require_stored(documents)
     ordered = sorted((*verdict.findings, *found), key=lambda finding: finding.severity is not Severity.REFUSE)
     return verdict_of(tuple(ordered[:FINDINGS]))
 

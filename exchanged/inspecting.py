@@ -4,7 +4,8 @@ Guarantees: runs without keys, ledger or connections; documents come as bytes or
 file; a scratch file of a package's member is nameless and lies beside the document. What cannot be decided
 raises, and the packet is held.
 
-Leaves to others: sizes and digests, which were verified before; limits of the process (``pool``).
+Leaves to others: sizes and digests, which were verified before (``require_stored`` looks once more, where a
+document is about to be blamed); limits of the process (``pool``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import BinaryIO, Final, cast
 
 from exchanged.clock import SystemClock
 from exchanged.config_values import ScannerConfig
-from exchanged.errors import ScannerFailedError
+from exchanged.errors import ScannerFailedError, StoredPartRottenError
 from exchanged.packs import find_pack
 from exchanged.scanner import is_clean
 from packet_spec.catalogue import Catalogue
@@ -34,6 +35,7 @@ from packet_spec.limits import MIB
 from packet_spec.model import Attachment
 from packet_spec.pack import shipped_pack
 from packet_spec.sentences import make_finding
+from packet_spec.signing import new_hasher
 
 # A member of a package that is larger is unpacked into a file.
 _MEMORY_BYTES: Final = 8 * MIB
@@ -164,6 +166,32 @@ def _descriptor(document: Document) -> Iterator[int]:
 def _scratch(beside: str) -> BinaryIO:
     folder = str(Path(beside).parent) if beside else None
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY_BYTES, dir=folder))
+
+
+def require_stored(documents: Sequence[Document]) -> None:
+    """Read those that lie in files of their own once more, and hold them against their digests.
+
+    Raises StoredPartRottenError for the first that is another now, ValidatorError for what cannot be read.
+    """
+    for document in documents:
+        if not document.path:
+            continue
+        try:
+            with Path(document.path).open("rb") as file:
+                digest = _digest_of(file)
+        except OSError as error:
+            raise ValidatorError("a document could not be read here", found=error.strerror or "") from error
+        if digest != document.listed.sha256:
+            raise StoredPartRottenError(
+                "a stored part is not what it was when it came", where=Path(document.path).name
+            )
+
+
+def _digest_of(file: BinaryIO) -> str:
+    hasher = new_hasher()
+    while block := file.read(MIB):
+        hasher.update(block)
+    return hasher.hexdigest()
 
 
 def findings_of(

@@ -28,7 +28,13 @@ from exchanged.decisions import (
     hold,
     quarantine,
 )
-from exchanged.errors import CheckTakesLongError, NoSpaceError, VolumeDamagedError, WorkerDiedError
+from exchanged.errors import (
+    CheckTakesLongError,
+    NoSpaceError,
+    StoredPartRottenError,
+    VolumeDamagedError,
+    WorkerDiedError,
+)
 from exchanged.examine import Examined, ExamineWork, Scope, StoredBlob, examine
 from exchanged.ledger import (
     Ledger,
@@ -45,6 +51,7 @@ from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.retry import Backoff
+from exchanged.rotten import tell_rotten_blob
 from exchanged.routing import origin_of
 from exchanged.slow_answers import SlowAnswers
 from exchanged.soundness import ClockGuard
@@ -284,6 +291,10 @@ class Judge:
         except PackUnknownError as error:
             note = f"by {error.found}; here: {error.expected}"
             hold(transaction, row, error.reference, None, note)
+        except StoredPartRottenError as error:
+            hold(transaction, row, error.reference, self._long_delay(transaction, row, error.reference))
+            digest, _dot, generation = error.where.partition(".")
+            tell_rotten_blob(transaction, digest, int(generation))
         except WorkerDiedError:
             self._crashed(transaction, row=row, reason="worker-died")
         except VolumeDamagedError:

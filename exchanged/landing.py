@@ -19,10 +19,21 @@ from exchanged.complaints import Complaints
 from exchanged.errors import (
     IncarnationClosedError,
     NoSpaceError,
+    StoredPartRottenError,
     TransportFileError,
     VolumeDamagedError,
 )
-from exchanged.ledger import Transaction, arrivals, batches, blobs, spoken, spool, unverified
+from exchanged.ledger import (
+    Transaction,
+    arrivals,
+    batches,
+    blobs,
+    releasing,
+    rotten,
+    spoken,
+    spool,
+    unverified,
+)
 from exchanged.link_context import LinkContext
 from exchanged.link_health import CLOCK_AHEAD, DAMAGED_HERE, HEARD_AT, NUMBER_USED_TWICE
 from exchanged.mailbox import ACKNOWLEDGEMENT_NAME, MailboxKind, classify
@@ -51,6 +62,8 @@ from packet_spec.waybill import SPEAKS
 from packet_spec.waybill_model import ExceptionKind, Waybill
 
 BATCHES_A_STEP: Final = 16
+# Further ones that were held for one and the same part come back by their time.
+_RELEASED_A_BLOB: Final = 256
 
 
 @dataclass(slots=True)
@@ -312,8 +325,14 @@ class Landing:
     def _store(self, transaction: Transaction, fetched: Mapping[str, tuple[int, int]]) -> None:
         for digest, (generation, size) in fetched.items():
             blobs.store(transaction, digest, generation, size)
+            if blobs.live_generation(transaction.connection, digest) is None:
+                # It was stored already, and went, or was found rotten, while it was read: again (C10).
+                continue
             blobs.entitle(transaction, digest, self.link.peer)
             blobs.found(transaction, self.link.name, digest)
+            if held := rotten.held_for(transaction.connection, digest, _RELEASED_A_BLOB):
+                releasing.release_held(transaction, held, StoredPartRottenError.reference)
+                transaction.wake("judge")
 
     def _land(self, transaction: Transaction, landed: list[_Landed]) -> None:
         for found in landed:

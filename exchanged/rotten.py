@@ -2,7 +2,9 @@
 
 A sealed packet is read and hashed whenever it goes into a batch, and its bytes are held against the digest
 that the ledger keeps: other bytes put it on hold (``rotten_packet``). A large part is read when a neighbour
-has found what was put to be another, and then until it is good: other bytes are put nowhere.
+has found what was put to be another, and then until it is good: other bytes are put nowhere. It is also read
+before a packet is refused for it (``examine``): then the packet is held. What is delivered here is read and
+hashed then (``frontend_server.staging``).
 
 Guarantees: told once, as an event under each packet that waits, in the log, and as a notice for as long as
 somebody waits; the same file is not read again before it changes, and goes on by itself when it is whole
@@ -66,12 +68,11 @@ class RottenBytes:
             self._suspects.discard(digest)
             self._blobs.pop(digest, None)
             if is_noted:
-                self.link.ledger.write(partial(_mended, digest=digest, generation=generation))
+                self.link.ledger.write(partial(tell_mended, digest=digest, generation=generation))
             return False
         self._blobs[digest] = (generation, looks)
         if not is_noted:
-            self.link.ledger.write(partial(_tell_blob, digest=digest, generation=generation))
-            event_line(FOUND, level=40, link=self.link.name, file=f"{BLOB_FOLDER}/{digest}.{generation}")
+            self.link.ledger.write(partial(tell_rotten_blob, digest=digest, generation=generation))
         return True
 
     def _digest_of_blob(self, digest: str, generation: int) -> str:
@@ -106,15 +107,13 @@ class RottenBytes:
         else:
             # Nothing of it is queued: a restored neighbour wants it once more (C23).
             self._packets[row.id] = (where, looks)
-        event_line(FOUND, level=40, packet=str(packet.key), link=self.link.name, file=file)
         return None
 
     def _hold(self, transaction: Transaction, *, row: OutgoingRow, packet: PacketRow, file: str) -> bool:
         """Put it on hold on this link. False when it is not queued there."""
         if not waiting.still_due(transaction.connection, self.link.name, row):
             return True
-        if rotten.note_packet(transaction, packet.id):
-            transaction.event(FOUND, packet.key, detail={"file": file})
+        tell_rotten_packet(transaction, packet, file)
         queued = [
             each
             for each in packets.destinations(transaction.connection, packet.id)
@@ -131,10 +130,12 @@ class RottenBytes:
         return True
 
 
-def _tell_blob(transaction: Transaction, *, digest: str, generation: int) -> None:
+def tell_rotten_blob(transaction: Transaction, digest: str, generation: int) -> None:
+    """That generation was read and found to be rotten: no more is said that it is here. Told once."""
     if not rotten.note_blob(transaction, digest, generation):
         return
     detail = {"file": f"{BLOB_FOLDER}/{digest}.{generation}"}
+    event_line(FOUND, level=40, file=detail["file"])
     concerned = rotten.packets_of_blob(transaction.connection, digest, _MOST_TOLD)
     for key in concerned:
         transaction.event(FOUND, key, detail=detail)
@@ -142,7 +143,15 @@ def _tell_blob(transaction: Transaction, *, digest: str, generation: int) -> Non
         transaction.event(FOUND, detail=detail)
 
 
-def _mended(transaction: Transaction, *, digest: str, generation: int) -> None:
+def tell_rotten_packet(transaction: Transaction, packet: PacketRow, file: str) -> None:
+    """Its bytes in that file below the data directory were read, and are others. Told once."""
+    if rotten.note_packet(transaction, packet.id):
+        transaction.event(FOUND, packet.key, detail={"file": file})
+        event_line(FOUND, level=40, packet=str(packet.key), file=file)
+
+
+def tell_mended(transaction: Transaction, digest: str, generation: int) -> None:
+    """That generation was read again, and is good."""
     rotten.blob_is_good(transaction, digest, generation)
     transaction.event(MENDED, detail={"file": f"{BLOB_FOLDER}/{digest}.{generation}"})
 

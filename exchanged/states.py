@@ -154,7 +154,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_A.HELD, _E.RELEASE, _A.LANDED, "the reason to hold may be gone; judge again"),
     Transition(_A.HELD, _E.HOLD, _A.HELD, "an operator said wait, whatever held it before"),
     Transition(_A.HELD, _E.QUARANTINE, _A.QUARANTINED, "suspicious; a person must look"),
-    Transition(_A.HELD, _E.DISCARD, _A.DISCARDED, "an operator gave it up: the key of its seal was revoked"),
+    Transition(_A.HELD, _E.DISCARD, _A.DISCARDED, "an operator gave it up: what holds it may never end"),
     Transition(_A.QUARANTINED, _E.REQUEUE, _A.LANDED, "an operator looked; judged once more from the start"),
     Transition(_A.QUARANTINED, _E.DISCARD, _A.DISCARDED, "an operator gave it up; its bytes are set aside"),
     # the packet as a whole
@@ -205,7 +205,12 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.REFUSED,
         "refused by the admitting node or the receiver (C21)",
     ),
-    *_receipts(_E.RECEIPT_UNDELIVERABLE, _NOT_DELIVERED, _D.UNDELIVERABLE, "cannot reach the receiver (C21)"),
+    *_receipts(
+        _E.RECEIPT_UNDELIVERABLE,
+        _NOT_DELIVERED,
+        _D.UNDELIVERABLE,
+        "cannot reach the receiver, or an operator gave up what is rotten (C21)",
+    ),
     *_receipts(
         _E.RECEIPT_EXPIRED,
         (_D.OFFERED, _D.HANDED_OVER, _D.ACCEPTED),
@@ -224,7 +229,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         _D.ARRIVED,
         _E.RECEIPT_UNDELIVERABLE,
         _D.UNDELIVERABLE,
-        "an operator gave it up: it cannot be opened, or its seal counts no more (C21)",
+        "an operator gave it up: it cannot be opened, its seal counts no more, or its bytes are rotten (C21)",
     ),
     Transition(_D.DELIVERING, _E.UNSTAGE, _D.ARRIVED, "not renamed: its seal counts no more by now"),
     Transition(_D.DELIVERING, _E.PLACE, _D.DELIVERED, "renamed into the inbox and synced (C19)"),

@@ -156,7 +156,9 @@ class Sweep:
             event_line("retention", kind="passed-packets", count=count)
         late = passing.late_receipts(self._ledger.read(), old, _GROUP)
         gone = self._ledger.write(lambda transaction: passing.forget_late(transaction, late)) if late else 0
-        return _GROUP in (count, gone)
+        hops = passing.late_hops(self._ledger.read(), old, _GROUP)
+        noted = self._ledger.write(lambda tx: passing.forget_late_hops(tx, hops)) if hops else 0
+        return _GROUP in (count, gone, noted)
 
 
 def _tell(transaction: Transaction, kind: str, count: int) -> None:

@@ -6,7 +6,9 @@ the content is under way already is asked again inside that transaction, so two 
 one scan end as a packet and a duplicate. Numbers are taken before the signature; a gap after a crash
 blocks nobody (C15).
 
-Leaves to others: everything before (``intake``), and the effects that it intends (``effects``).
+Leaves to others: everything before (``intake``), and the effects that it intends (``effects``). Known limit:
+a large part of a drop that was found to be a duplicate in that transaction lies in the store, named by nobody,
+until the next start, because a link may be landing the same one under the same name just now.
 """
 
 from __future__ import annotations

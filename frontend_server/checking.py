@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from exchanged import forks
 from exchanged.clock import Clock
 from exchanged.config import DropProfile, ScannerConfig
 from exchanged.errors import (
@@ -58,6 +59,8 @@ from packet_spec.model import Disposition, Packet
 from packet_spec.signing import PublicKey
 
 NO_DIRECTORY: Final = "directory-not-current"
+NODE_SET_BACK: Final = "node-set-back"
+"""Held: this node runs on an older copy of its ledger, as the neighbour shows that the drop would go to."""
 
 Dispose = Callable[[Transaction, Disposition], tuple[Finding, ...]]
 """Answers a delivered packet in a transaction: no findings mean that the receipt is issued (C22)."""
@@ -236,6 +239,10 @@ class Checker:
         drop, envelope = work.drop, packet.envelope
         try:
             links = find_links(self._trust.directory, self._links, self._settings.node, envelope.recipients)
+            if any(forks.marks(self._ledger.read(), link).set_back for _, link in links):
+                # The seal numbers that it would take were used before, and it could not leave anyway (C15).
+                outcomes.hold(drop.row, NODE_SET_BACK, envelope.sender_ref)
+                return None
             encrypt_to = self._encrypt_to(packet)
             content = self._content(work, packet, answer.completeness.parts)
         except VolumeDamagedError:

@@ -32,7 +32,7 @@ from typing import Final, Protocol
 from exchanged.blobs import BlobStore
 from exchanged.clock import Clock
 from exchanged.durable import DurableFiles
-from exchanged.errors import ForeignVolumeError, VolumeDamagedError
+from exchanged.errors import ForeignVolumeError, StoredPartRottenError, VolumeDamagedError
 from exchanged.ledger import Ledger, blobs, restoring, statements
 from exchanged.ledger.ciphertexts import Ciphertext
 from exchanged.ledger.rows import PacketRow, ReceiptSummary
@@ -40,6 +40,7 @@ from exchanged.spool import Spool
 from exchanged.trust import Trust
 from frontend_server.opened import OpenedPart, OpenedWork
 from frontend_server.opening import Opener, OpenPacket
+from frontend_server.rot import RotAtDelivery
 from packet_spec.authority import check_seal_authority
 from packet_spec.delivery import delivered_files, encode_delivery
 from packet_spec.encoding import UTF_8, EncodingDecision, decide_encoding, reading
@@ -120,6 +121,7 @@ class Stager:
         self._files = files
         self._clock = clock
         self._opener = opener
+        self._rot = RotAtDelivery(ledger, spool)
         self._folder_mode = folder_mode
         self._file_mode = folder_mode & _FILE_BITS
         # The seals of what was staged last, by the digest of their bytes: verified, and not read again.
@@ -131,7 +133,8 @@ class Stager:
         Raises NotAcceptedError, BlobMissingError, RevokedSinceError and AuthorityError as ``require_sender``,
         DigestMismatchError or another FormatError leaf, UnknownKeyError, SignatureError, NoSpaceError,
         ForeignVolumeError; for an encrypted packet DecryptionKeyMissingError (wait) and DecryptionError (the
-        sender's fault); VolumeDamagedError when our own volume failed.
+        sender's fault); StoredPartRottenError and StoredPacketRottenError (our own fault); VolumeDamagedError
+        when our own volume failed.
         """
         accepted = self._accepted(packet)
         self._files.remove_tree(folder)
@@ -141,10 +144,12 @@ class Stager:
             self._files.sync_dir(folder)
         except VolumeDamagedError:
             raise
-        except ExchangeError:
+        except ExchangeError as error:
             with suppress(ExchangeError):
                 self._files.remove_tree(folder)
+            self._rot.look(packet, error)
             raise
+        self._rot.was_read(packet)
         return staged
 
     def has_answer(self, staged: Staged) -> bool:
@@ -286,7 +291,10 @@ class Stager:
             size += len(block)
             yield block
         if size != part.size or hasher.hexdigest() != part.digest:
-            raise DigestMismatchError("a stored blob is not what the seal names", where=f"part {part.index}")
+            # It was verified whole before it got that name.
+            name = self._blobs.path(part.digest, generation).name
+            raise StoredPartRottenError("a stored part is not what it was when it came", where=name)
+        self._rot.part_was_read(part.digest, generation)
 
 
 def kind_of(path: Path) -> int | None:

@@ -91,6 +91,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "机构名录尚未安装或已过期，更新后自动发送。",
             "The directory is missing or out of date; it is sent once that is renewed.",
         ),
+        "node-set-back": (
+            "前置机运行在旧的台账副本上，已停止发送；恢复后自动发送，请联系运维人员。",
+            "The front-end runs on an old copy of its ledger; sent once that is restored. Tell IT.",
+        ),
         "clock-jumped": _CLOCK,
         "clock-not-confirmed": _CLOCK,
         "no-space": (

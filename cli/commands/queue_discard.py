@@ -24,9 +24,9 @@ def queue_discard(settings: Settings, *, asked: Asked, without_receipt: bool, wi
     What lacks a large part is in its neighbour's custody, and the part may be on its way. It is given
     up only with --without-parts, and many of them only with --state needing.
 
-    A packet whose key was revoked, or that nobody here can open, waits for what may never come: it is
-    given up likewise, by its name, or many with --state held or --state arrived. The sender can then send
-    it as the next attempt.
+    A packet whose key was revoked, whose seal number was used before, that nobody here can open, or whose
+    stored bytes are rotten waits for what may never come: it is given up likewise, by its name, or many
+    with --state held, arrived or on-hold. The sender can then send it as the next attempt.
 
     \b
     Example:

@@ -273,9 +273,9 @@ def _still_waits(connection: Connection, subject: Subject) -> bool:
     match subject.thing:
         case ArrivalRow(id=number):
             return arrivals.find(connection, number) is not None
-        case Leg(packet=packet):
+        case Leg(packet=packet, link=link):
             behind = packets.destinations(connection, packet.id)
-            return any(not row.link and row.state in rules.NOT_STAGED for row in behind)
+            return any(row.link == link and row.state in rules.NOT_STAGED for row in behind)
         case _:
             return False
 

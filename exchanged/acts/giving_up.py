@@ -15,7 +15,8 @@ A worker process verifies the seal once more, and reads nothing of what is seale
 A packet whose key was revoked before it was seen here is held, and is given up in the same way: the seal was
 good when it was made, and whoever made it can seal it anew. So is one that arrived for this node's own agency
 and cannot be delivered, because its key was revoked or its sender disabled since, or because nobody here can
-open it.
+open it. So is what cannot be judged, delivered or sent on because bytes that this node stores are rotten: its
+sender has them.
 
 In every case packet and large parts are first copied, durable, into ``discarded/`` of the data directory.
 What lacks a blob is in its neighbour's custody, which ends with the next acknowledgement: the neighbour reads
@@ -39,7 +40,7 @@ from exchanged.blobs import BlobStore
 from exchanged.durable import DurableFiles
 from exchanged.errors import NoSpaceError, StaleStateError
 from exchanged.examine import Examined, ExamineWork, Scope, examine_seal
-from exchanged.ledger import Connection, Ledger, Transaction, arrivals, blobs, packets
+from exchanged.ledger import Connection, Ledger, Transaction, arrivals, batches, blobs, packets
 from exchanged.ledger.rows import ArrivalRow, DestinationRow, PacketRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links, Statements, Subject
@@ -234,7 +235,12 @@ def give_up(tools: GivingUpTools, tx: Transaction, row: ArrivalRow, telling: Tel
 def give_up_delivery(
     tools: GivingUpTools, tx: Transaction, packet: PacketRow, behind: Sequence[DestinationRow], kept: str
 ) -> None:
-    """What arrived for this node's own agency ends before the inbox, in the act's transaction."""
+    """What arrived for this node's own agency ends before the inbox, in the act's transaction.
+
+    Or what is on hold for a link ends here, for those behind it.
+    """
+    for link in {destination.link for destination in behind} - {""}:
+        batches.withdraw(tx, link, ItemKind.PACKET, packet.id)
     for destination in behind:
         if destination.state not in (DestinationState.ARRIVED, DestinationState.ON_HOLD):
             continue

@@ -31,14 +31,20 @@ from exchanged.acts.subjects import (
     whole,
 )
 from exchanged.acts.values import Act, Obstacle, Outcome
-from exchanged.ledger import Connection, batches, restoring, spoken, statements
+from exchanged.errors import StoredPacketRottenError, StoredPartRottenError
+from exchanged.ledger import Connection, batches, restoring, rotten, spoken, statements
 from exchanged.ledger import acts as rows
 from exchanged.ledger.arrivals import HELD_BY_OPERATOR, is_doubted
 from exchanged.ledger.drops import DropRow, Original
 from exchanged.ledger.rows import ArrivalRow
 from exchanged.ledger.times import stamp
 from exchanged.states import FINAL_DESTINATIONS, UNTAKEN, ArrivalState, DestinationState, DropState
-from packet_spec.errors import AuthorityError, DecryptionKeyMissingError, RevokedSinceError
+from packet_spec.errors import (
+    AuthorityError,
+    DecryptionKeyMissingError,
+    DigestMismatchError,
+    RevokedSinceError,
+)
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind
 
@@ -48,7 +54,14 @@ NOT_STAGED: Final = frozenset({_D.ARRIVED, _D.ON_HOLD})
 """States at the delivering front-end in which nothing of a packet can have reached the inbox."""
 
 GIVEN_UP_WHEN_ARRIVED: Final = frozenset(
-    {RevokedSinceError.reference, AuthorityError.reference, DecryptionKeyMissingError.reference}
+    {
+        RevokedSinceError.reference,
+        AuthorityError.reference,
+        DecryptionKeyMissingError.reference,
+        StoredPartRottenError.reference,
+        StoredPacketRottenError.reference,
+        DigestMismatchError.reference,
+    }
 )
 """Why the delivery of a packet may be given up: it waits for what may never come."""
 
@@ -199,8 +212,16 @@ def _hold_leg(connection: Connection, leg: Leg) -> Verdict:
 
 
 def _give_up_leg(connection: Connection, leg: Leg) -> Verdict:
-    """What arrived for this node's agency, and cannot be delivered for a reason that may never end."""
-    states = set() if leg.link else {row.state for row in leg.destinations}
+    """What arrived for this node's agency, and cannot be delivered for a reason that may never end.
+
+    Or what this node admitted and cannot send on, because its stored bytes are rotten: its sender has them.
+    """
+    states, packet = {row.state for row in leg.destinations}, leg.packet
+    if leg.link:
+        is_admitted = not (packet.own or packet.transit)
+        if _D.ON_HOLD in states and is_admitted and rotten.is_packet_noted(connection, packet.id):
+            return _yes(Outcome.DISCARDED_TOLD)
+        return _no(Obstacle.NOT_IN_QUARANTINE, state=_said(leg))
     if _D.DELIVERING in states:
         return _no(Obstacle.BEING_DELIVERED)
     if states & NOT_STAGED and rows.delivery_waits_for(connection, leg.packet) in GIVEN_UP_WHEN_ARRIVED:

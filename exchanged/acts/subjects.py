@@ -35,7 +35,7 @@ _WAITS: Final = "exchangectl queue list shows what waits, and in which state"
 _LEG_STATES: Final = {
     Act.HOLD: (DestinationState.QUEUED, DestinationState.ARRIVED),
     Act.RELEASE: (DestinationState.ON_HOLD,),
-    Act.DISCARD: (DestinationState.ARRIVED,),
+    Act.DISCARD: (DestinationState.ARRIVED, DestinationState.ON_HOLD),
 }
 _ARRIVAL_STATES: Final = {
     Act.HOLD: (ArrivalState.LANDED,),
@@ -44,7 +44,9 @@ _ARRIVAL_STATES: Final = {
     Act.DISCARD: (ArrivalState.QUARANTINED, ArrivalState.NEEDING, ArrivalState.HELD),
 }
 # What may go on by itself is given up only where its state is named.
-_ONLY_NAMED: Final = frozenset({DestinationState.ARRIVED, ArrivalState.NEEDING, ArrivalState.HELD})
+_ONLY_NAMED: Final = frozenset(
+    {DestinationState.ARRIVED, DestinationState.ON_HOLD, ArrivalState.NEEDING, ArrivalState.HELD}
+)
 
 
 @dataclass(frozen=True, slots=True)

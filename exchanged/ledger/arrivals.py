@@ -9,7 +9,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import Final
 
-from exchanged.errors import StaleStateError
+from exchanged.errors import StaleStateError, StoredPartRottenError
 from exchanged.ledger import spool, turns
 from exchanged.ledger.rows import ArrivalRow, arrival_row
 from exchanged.ledger.times import stamp
@@ -29,7 +29,12 @@ RELEASED_BY_OPERATOR: Final = "released-by-operator"
 DOUBTED: Final = frozenset({IssuerDisabledError.reference, RevokedSinceError.reference})
 """Reasons for which a receipt waits for a person: a thief may have signed it."""
 
-GIVEN_UP_WHEN_HELD: Final = frozenset({RevokedSinceError.reference})
+SEQUENCE_FORK: Final = "sequence-fork"
+"""The reason of a packet whose seal bears a number under which its sender sealed another one (C15)."""
+
+GIVEN_UP_WHEN_HELD: Final = frozenset(
+    {RevokedSinceError.reference, SEQUENCE_FORK, StoredPartRottenError.reference}
+)
 """Reasons to hold a packet that may never end: an operator may give it up, so that it can be sent anew."""
 
 WAITING_FOR_ACCEPTED: Final = "waiting-for-accepted"

@@ -26,6 +26,7 @@ _IS_LATE: Final = (
     " AND packet.sender = receipt.sender)"
     " AND NOT EXISTS (SELECT 1 FROM outgoing WHERE reference = receipt.id AND kind = 'receipt')"
 )
+_HOP_IS_LATE: Final = _IS_LATE.replace("receipt", "hop")
 
 
 def has_passed(connection: sqlite3.Connection, than: Old) -> bool:
@@ -76,6 +77,28 @@ def late_receipts(connection: sqlite3.Connection, than: Old, limit: int) -> tupl
         (stamp(than.before), limit),
     )
     return tuple(row["id"] for row in rows)
+
+
+def late_hops(connection: sqlite3.Connection, than: Old, limit: int) -> tuple[int, ...]:
+    """At a bridge: rows of hop notes whose packet was forgotten, and that say that it left before that.
+
+    When they came is not kept. Reads every note: asked outside the writer, and ``forget_late_hops`` looks
+    once more.
+    """
+    rows = connection.execute(
+        f"SELECT id FROM hop WHERE left_at < ? AND {_HOP_IS_LATE} LIMIT ?",  # noqa: S608 - our own words
+        (stamp(than.before), limit),
+    )
+    return tuple(row["id"] for row in rows)
+
+
+def forget_late_hops(transaction: Transaction, hops: Iterable[int]) -> int:
+    """Forget those of ``hops`` that were sent on. Returns how many went."""
+    rows = [
+        transaction.execute(f"DELETE FROM hop WHERE id = ? AND {_HOP_IS_LATE}", number)  # noqa: S608
+        for number in hops
+    ]
+    return sum(cursor.rowcount for cursor in rows)
 
 
 def forget_late(transaction: Transaction, receipts: Iterable[int]) -> int:

@@ -92,6 +92,21 @@ def is_closed(connection: sqlite3.Connection, link: str, incarnation: str) -> bo
     return row is not None and bool(row["closed"])
 
 
+def is_decided(connection: sqlite3.Connection, arrival: int, incarnation: str) -> bool:
+    """An operator decided about its neighbour since that arrival landed.
+
+    Or decided that what spoke in this incarnation is not the node: what was sealed in it may still come.
+    """
+    row = connection.execute(
+        "SELECT 1 FROM arrival JOIN batch_in ON batch_in.id = arrival.batch"
+        " JOIN stream_in ON stream_in.link = batch_in.link WHERE arrival.id = ?"
+        " AND (stream_in.incarnation = batch_in.incarnation AND stream_in.excused >= batch_in.number"
+        " OR stream_in.incarnation = ? AND stream_in.closed) LIMIT 1",
+        (arrival, incarnation),
+    ).fetchone()
+    return row is not None
+
+
 def began_at(connection: sqlite3.Connection, link: str, incarnation: str) -> str:
     """When that incarnation first spoke, by its own clock; empty where nobody noted it."""
     row = connection.execute(

@@ -17,7 +17,8 @@ from packet_spec.limits import OPEN_BATCHES
 from packet_spec.waybill_model import ExceptionKind
 
 AHEAD: Final = 4 * OPEN_BATCHES
-"""How far above what was verified a number is answered: a neighbour has no more batches open."""
+"""How many batches a neighbour has open at most: four times its window, where one of them finds no room and
+others go past it. So far above what was verified a number is answered."""
 
 _VERIFIED: Final = "link = ? AND incarnation = ? AND exception NOT IN ('bad', 'held') AND detail <> 'bad'"
 
@@ -51,9 +52,9 @@ def forget_bad(transaction: Transaction, link: str) -> None:
         since = transaction.execute(
             "SELECT count(*) AS count, min(number) AS number, min(id) AS id FROM"  # noqa: S608 - our own text
             f" (SELECT id, number FROM batch_in WHERE {_VERIFIED} ORDER BY number DESC LIMIT ?)",
-            link, incarnation, OPEN_BATCHES,
+            link, incarnation, AHEAD,
         ).fetchone()  # fmt: skip
-        if since["count"] == OPEN_BATCHES:
+        if since["count"] == AHEAD:
             transaction.execute(
                 "UPDATE batch_in SET exception = '', detail = 'bad' WHERE link = ? AND incarnation = ?"
                 " AND number < ? AND exception <> '' AND exception = 'bad' AND id < ?",

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from exchanged import forks
+from exchanged.acts.values import Act, Filter
 from exchanged.notices import LOOK_SECONDS
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.notice import decode_notice
 from packet_spec.waybill_model import BatchException, ExceptionKind
+from tests.support.acting import act, outcomes
 from tests.support.province import Province, answer, node
 
 
@@ -321,6 +324,60 @@ def test_c15_two_seals_under_one_number_are_a_fork_and_held(province: Province) 
     province.police.send(province.police.seal(province.request(seed=2)))
     province.run()
     assert ("held", "sequence-fork") in province.arrivals()
+
+
+def test_c15_what_bears_a_number_that_was_used_before_is_given_up_and_comes_under_another(
+    province: Province,
+) -> None:
+    """An honest node that was set back seals like that: its packet would be held for ever."""
+    police = province.police
+    police.send(police.seal(province.request(seed=1)))
+    province.run()
+    police.sequence -= 1
+    second = police.seal(province.request(seed=2))
+    police.send(second)
+    province.run()
+    link = node(province).opened.links.name_of(police.agency)
+    assert outcomes(act(node(province), Act.ACCEPT, link, incarnation=police.incarnation)) == ["accepted"]
+    assert outcomes(act(node(province), Act.RELEASE, second.key.packet_id)) == ["to-judge"]
+    province.run()
+    assert province.arrivals() == [("held", "sequence-fork")]
+    assert forks.marks(node(province).opened.ledger.read(), link).forked == ""
+    held = Filter(state="held", reasons=("sequence-fork",))
+    assert outcomes(act(node(province), Act.DISCARD, filter=held, preview=True)) == ["discarded-told"]
+    assert outcomes(act(node(province), Act.DISCARD, second.key.packet_id)) == ["discarded-told"]
+    police.sequence += 1
+    again = police.seal(province.request(seed=2), packet_id=second.key.packet_id, attempt=2)
+    police.send(again)
+    province.run()
+    told = [each for each in province.receipts(police) if each.key == second.key]
+    assert [(each.kind, each.attempt) for each in told] == [
+        (ReceiptKind.UNDELIVERABLE, 1), (ReceiptKind.ACCEPTED, 2),
+    ]  # fmt: skip
+    assert province.procuratorate.items(ItemKind.PACKET)[1:] == [again.data]
+
+
+def test_c15_what_a_restored_node_sealed_while_it_was_set_back_holds_its_link_no_more(
+    province: Province,
+) -> None:
+    """It comes in batches of its new name, and an operator has decided about the old one already."""
+    police, before = province.police, province.police.incarnation
+    police.send(police.seal(province.request(seed=1)))
+    province.run()
+    police.sequence -= 1
+    police.send(police.seal(province.request(seed=2)))
+    province.run()
+    link = node(province).opened.links.name_of(police.agency)
+    police.incarnation, police.number = "ab" * 16, 0
+    assert outcomes(act(node(province), Act.ACCEPT, link, incarnation=police.incarnation)) != []
+    police.put(police.batch([], bare=True), name="ack.batch")
+    province.run()
+    police.send(police.seal(province.request(seed=3), change={"incarnation": before, "sequence": 1}))
+    police.send(police.seal(province.request(seed=4)))
+    province.run()
+    assert province.arrivals() == [("held", "sequence-fork")] * 2
+    assert forks.marks(node(province).opened.ledger.read(), link).forked == ""
+    assert len(province.procuratorate.items(ItemKind.PACKET)) == 2
 
 
 def test_c15_the_number_of_an_attempt_that_was_replaced_is_remembered(province: Province) -> None:

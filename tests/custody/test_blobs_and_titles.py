@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exchanged.blobs import BlobStore
 from exchanged.durable import DurableFiles, Volume
 from exchanged.ledger import blobs
@@ -13,7 +15,7 @@ from exchanged.transport import Fetched
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill_model import BlobReference
-from tests.support.network import COURT, PROCURATORATE
+from tests.support.network import COURT, POLICE, PROCURATORATE
 from tests.support.province import Province, node, receipt_item, video_packet
 
 SECRET = b"a video that belongs to somebody else" * 40_000
@@ -70,6 +72,66 @@ def test_c8_a_packet_is_not_accepted_without_a_blob_that_its_seal_names(province
     province.run()
     assert province.receipts(province.police) == []
     assert province.arrivals() == [("quarantined", "waybill-names-other-blobs")]
+
+
+def stored_for_the_court(province: Province, content: bytes) -> str:
+    """The very part that the police are about to put lies at the province already. Its digest."""
+    store, digest = node(province).opened.blobs, sha256_hex(content)
+    partial = store.incoming / "partial"
+    DurableFiles(Volume.OWN).write_file(partial, (content,))
+    store.adopt(partial, digest, 1)
+
+    def entitle(transaction: Any) -> None:
+        blobs.store(transaction, digest, 1, len(content))
+        blobs.entitle(transaction, digest, COURT)
+
+    node(province).opened.ledger.write(entitle)
+    return digest
+
+
+def kept(province: Province) -> list[str]:
+    """Files of large parts at the province, those on their way in among them."""
+    folder = node(province).opened.blobs.folder
+    return sorted(path.suffix for path in folder.rglob("*") if path.is_file())
+
+
+def test_c8_what_is_stored_already_is_read_whole_for_the_title_and_kept_once(province: Province) -> None:
+    packet = video_packet(province)
+    ((_, content),) = packet.blobs.items()
+    digest = stored_for_the_court(province, content)
+    province.police.send(packet)
+    province.run()
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+    assert (province.procuratorate.mailbox / "down" / f"{digest}.blob").read_bytes() == content
+    assert kept(province) == [".1"]
+    assert blobs.is_entitled(node(province).opened.ledger.read(), digest, POLICE)
+
+
+def test_c10_what_was_collected_while_it_was_read_for_the_title_is_read_again(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is dead by then: a title to it would let the packet go on without its part."""
+    packet = video_packet(province)
+    ((_, content),) = packet.blobs.items()
+    digest = stored_for_the_court(province, content)
+    opened, take_in, times = node(province).opened, BlobStore.take_in, [0]
+
+    def collected(store: BlobStore, *arguments: Any) -> bool | None:
+        found = take_in(store, *arguments)
+        times[0] += 1
+        if times[0] == 1:
+            opened.ledger.write(lambda tx: tx.execute("UPDATE blob SET state = 'dead'"))
+            store.remove(digest, 1)
+            assert not blobs.is_entitled(opened.ledger.read(), digest, POLICE)
+        return found
+
+    monkeypatch.setattr(BlobStore, "take_in", collected)
+    province.police.send(packet)
+    province.run()
+    assert times == [2]
+    assert kept(province) == [".2"]
+    assert province.procuratorate.items(ItemKind.PACKET) == [packet.data]
+    assert (province.procuratorate.mailbox / "down" / f"{digest}.blob").read_bytes() == content
 
 
 def test_c10_the_ledger_names_no_blob_with_another_size_than_it_has(tmp_path: Path) -> None:

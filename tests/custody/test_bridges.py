@@ -169,6 +169,38 @@ def test_c14_a_bridge_forgets_what_passed_after_its_days(world: Network) -> None
     check_books(world)
 
 
+@pytest.mark.parametrize("world", [in_a_row], indirect=True, ids=["row"])
+def test_c14_a_bridge_sends_a_hop_note_on_that_comes_late_and_forgets_it(world: Network) -> None:
+    """Behind it the way was down for longer than it remembers what passed."""
+    world.nodes[PROVINCE].close()
+    send(world, "案件", extra_documents=())
+    world.run()
+    ((packet_id,),) = rows(world, NORTH, "SELECT packet_id FROM packet")
+    send(world, "新", extra_documents=(), seed=2)
+
+    def pass_by() -> None:
+        for seconds in (100 * 86_400.0, 40 * 86_400.0, 3_700.0, 3_700.0):
+            world.clock.advance(seconds)
+            world.run(rounds=90)
+
+    pass_by()
+    assert (packet_id,) not in rows(world, NORTH, "SELECT packet_id FROM packet")
+
+    def noted(code: str) -> list[str]:
+        found = rows(world, code, "SELECT node, packet_id FROM hop")
+        return [node for node, about in found if about == packet_id]
+
+    assert noted(NORTH) == []
+    world.nodes[PROVINCE].open()
+    world.run(rounds=90)
+    behind = {SOUTH, PROVINCE, PROCURATORATE}
+    assert set(noted(NORTH)) == behind
+    send(world, "更新", extra_documents=(), seed=3)
+    pass_by()
+    assert noted(NORTH) == []
+    assert set(noted(POLICE)) == behind | {NORTH}
+
+
 @pytest.mark.parametrize("world", [alone, alone_with_bridge], indirect=True, ids=["direct", "bridge"])
 def test_c21_two_front_ends_without_a_province_admit_for_each_other(world: Network) -> None:
     send(world, "案件")

@@ -166,6 +166,15 @@ def test_c23_a_node_on_an_older_copy_of_its_ledger_says_so_and_stops(
         network.round()
     assert marked(police) == ["set-back"]
     assert mark_of(network, POLICE)
+    # Its next seal would bear a number that is used already.
+    sealed = "SELECT count(*) FROM packet"
+    before = police.opened.ledger.read().execute(sealed).fetchone()[0]
+    drop_packet(network, seed=2)
+    for _ in range(10):
+        network.round()
+    assert police.opened.ledger.read().execute(sealed).fetchone()[0] == before
+    held = police.opened.ledger.read().execute("SELECT reason FROM \"drop\" WHERE state = 'held'")
+    assert [tuple(row) for row in held] == [("node-set-back",)]
 
 
 def test_c15_a_number_with_two_batches_is_a_fork_until_an_operator_decides(province: Province) -> None:

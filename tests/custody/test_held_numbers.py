@@ -8,7 +8,6 @@ import pytest
 
 from exchanged.ledger import Transaction, batches, unverified
 from exchanged.spool import Spool
-from packet_spec.limits import OPEN_BATCHES
 from packet_spec.model import ItemKind, ReceiptKind
 from packet_spec.waybill_model import ExceptionKind
 from tests.support.network import POLICE
@@ -108,7 +107,7 @@ def test_c5_what_is_held_is_named_however_many_batches_follow(province: Province
     ((link, incarnation),) = rows(province, "SELECT link, incarnation FROM batch_in")
 
     def follow(transaction: Transaction) -> None:
-        for number in range(2, OPEN_BATCHES + 4):
+        for number in range(2, unverified.AHEAD + 4):
             batches.land(transaction, link, incarnation, number, f"{number:08d}", waybill="0")
         unverified.forget_bad(transaction, link)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from exchanged.durable import blocks_of
 from exchanged.errors import NoSpaceError, RemoteRefusedError, TransportError, VolumeDamagedError
 from exchanged.folder_transport import FolderTransport
 from exchanged.landing import BATCHES_A_STEP
 from exchanged.spool import Spool
-from exchanged.transport import Fetched, Source
+from exchanged.transport import TURN_SECONDS, Fetched, Source
 from packet_spec.identity import PacketKey
 from packet_spec.model import ItemKind, ReceiptKind, Route
 from tests.support.network import POLICE, PROCURATORATE
@@ -113,6 +115,34 @@ def test_i10_below_the_floor_only_small_things_are_taken_in(
     monkeypatch.undo()
     province.run()
     assert len(province.procuratorate.items(ItemKind.PACKET)) == 2
+
+
+def test_i10_a_large_part_needs_room_only_for_what_is_still_to_come_of_it(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes several turns, and what came with the earlier ones has left what is free already."""
+    video = video_packet(province, seed=1)
+    ((_, content),) = video.blobs.items()
+    opened, clock = node(province).opened, province.network.clock
+    room = len(content) * 6 // 5
+
+    def falling(spool: Spool) -> int:
+        here = sum(path.stat().st_size for path in opened.blobs.folder.rglob("*") if path.is_file())
+        return opened.floor.floor_bytes + room - here
+
+    def slow(descriptor: int, offset: int) -> Iterator[bytes]:
+        for block in blocks_of(descriptor, offset):
+            for start in range(0, len(block), 700_000):
+                yield block[start : start + 700_000]
+                clock.advance(TURN_SECONDS)
+
+    monkeypatch.setattr(Spool, "free_bytes", falling)
+    monkeypatch.setattr("exchanged.folder_transport.blocks_of", slow)
+    province.police.send(video)
+    for _ in range(12):
+        province.network.round()
+    assert province.procuratorate.items(ItemKind.PACKET) == [video.data]
+    assert node(province).errors == []
 
 
 def large_batch(peer: Peer) -> bytes:

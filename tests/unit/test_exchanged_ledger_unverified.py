@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.ledger import Ledger, Transaction, batches, unverified
-from packet_spec.limits import OPEN_BATCHES
+from exchanged.ledger.unverified import AHEAD
 from tests.support.clock import FakeClock
 
 LINK, INCARNATION = "police", "a" * 32
@@ -71,15 +71,15 @@ def test_the_cost_of_bad_batches_does_not_grow_with_their_square(ledger: Ledger,
 
 def test_what_an_earlier_program_answered_far_above_goes(ledger: Ledger) -> None:
     land(ledger, 1, 2)
-    land(ledger, 3, 2 + unverified.AHEAD, exception="bad")
-    land(ledger, 3 + unverified.AHEAD, 90_000_000, exception="bad")
+    land(ledger, 3, 2 + AHEAD, exception="bad")
+    land(ledger, 3 + AHEAD, 90_000_000, exception="bad")
     land(ledger, 99_999_999, exception="held")
     forget(ledger)
-    assert named(ledger) == [3, 2 + unverified.AHEAD]
+    assert named(ledger) == [3, 2 + AHEAD]
 
 
 def test_what_an_acknowledgement_covers_stays_however_far_it_is(ledger: Ledger) -> None:
-    far = 5 + unverified.AHEAD
+    far = 5 + AHEAD
     ledger.write(lambda tx: batches.dispose_through(tx, LINK, INCARNATION, far - 1))
     land(ledger, far, exception="held")
     forget(ledger)
@@ -87,11 +87,12 @@ def test_what_an_acknowledgement_covers_stays_however_far_it_is(ledger: Ledger) 
 
 
 def test_a_bad_batch_is_named_until_as_many_landed_as_may_be_open(ledger: Ledger) -> None:
+    """Four windows of the writer: so many it has open where one finds no room, and others go past it."""
     land(ledger, 1, exception="bad")
-    land(ledger, *range(2, OPEN_BATCHES + 1))
+    land(ledger, *range(2, AHEAD + 1))
     forget(ledger)
     assert named(ledger) == [1]
-    land(ledger, OPEN_BATCHES + 1)
+    land(ledger, AHEAD + 1)
     forget(ledger)
     assert named(ledger) == []
 
@@ -99,13 +100,13 @@ def test_a_bad_batch_is_named_until_as_many_landed_as_may_be_open(ledger: Ledger
 def test_a_batch_found_bad_late_is_named_until_as_many_landed_since(ledger: Ledger) -> None:
     """It was held before, and its sender kept it open while others passed."""
     land(ledger, 1, exception="held")
-    land(ledger, *range(2, OPEN_BATCHES + 3))
+    land(ledger, *range(2, AHEAD + 3))
     ledger.write(lambda tx: unverified.give_up_held(tx, LINK, INCARNATION, 1))
     land(ledger, 1, exception="bad")
     forget(ledger)
     assert named(ledger) == [1]
-    last = 2 * OPEN_BATCHES + 3
-    land(ledger, *range(OPEN_BATCHES + 3, last - 1))
+    last = 2 * AHEAD + 3
+    land(ledger, *range(AHEAD + 3, last - 1))
     forget(ledger)
     assert named(ledger) == [1]
     land(ledger, last)
