@@ -64,13 +64,20 @@ def successor(base: Base, now: datetime, valid: timedelta | None = None) -> Dire
 
 
 def enrol(
-    directory: Directory, node: DirectoryNode, agency: DirectoryAgency | None, now: datetime, *, again: bool
+    directory: Directory,
+    node: DirectoryNode,
+    agency: DirectoryAgency | None,
+    now: datetime,
+    *,
+    again: bool,
+    parent_node: str = "",
 ) -> Directory:
-    """Add a node, and the agency that it serves.
+    """Add a node, and the agency that it serves. ``parent_node``: above it, whatever its request says.
 
     ``again``: it is listed, and gets new keys; what is not among them is revoked ``now``, host keys excepted,
     and an agency that was disabled or retired is in force again. Raises DeskError when it is listed and
-    ``again`` is false, or when ``again`` would leave it without a key that counts now.
+    ``again`` is false, or when ``again`` would leave it without a key that counts now, or the request names
+    another role than the listing, or another parent that is not ``parent_node``.
     """
     listed = directory.node(node.code)
     if (listed is not None) is not again:
@@ -78,7 +85,10 @@ def enrol(
         if again:
             raise DeskError("there is no such node to be enrolled again", where=where)
         raise DeskError("the node is listed already", where=where, hint="to give it new keys: --again")
+    if parent_node:
+        node = replace(node, parent=parent_node)
     if listed is not None:
+        _require_place(listed, node, parent_node)
         keys = _rekeyed(listed.keys, node.keys, now)
         _require_keys(node, keys, now)
         node = replace(node, parent=node.parent or listed.parent, keys=keys, renew_keys=listed.renew_keys)
@@ -92,6 +102,26 @@ def enrol(
             for each in agencies
         )
     return replace(directory, nodes=nodes, agencies=agencies)
+
+
+def _require_place(listed: DirectoryNode, requested: DirectoryNode, parent_node: str) -> None:
+    """New keys are asked for, and no other place: whoever writes the request does not say what a node is."""
+    if requested.role is not listed.role:
+        raise DeskError(
+            "the request names another role than the node has",
+            where=f"node {listed.code}",
+            expected=listed.role.value,
+            found=requested.role.value,
+            hint="ask those at the node whether they wrote it; a node keeps its role",
+        )
+    if requested.parent and requested.parent not in (listed.parent, parent_node):
+        raise DeskError(
+            "the request names another parent than the node has",
+            where=f"node {listed.code}",
+            expected=listed.parent,
+            found=requested.parent,
+            hint="ask those at the node whether they wrote it; if it moves: --parent-node CODE",
+        )
 
 
 def disable(directory: Directory, code: str) -> Directory:

@@ -318,8 +318,15 @@ class Judge:
             self._decide(transaction, row, answer)
 
     def _suspect(self, transaction: Transaction, row: ArrivalRow, reason: str, *, by_directory: bool) -> None:
-        """Quarantined, unless only the directory says so and it is old."""
-        if by_directory and self._is_behind(transaction, row):
+        """Quarantined, unless only the directory says so and it is old.
+
+        Of one link no more is held so than for unknown keys: that it is old is the neighbour's word.
+        """
+        if (
+            by_directory
+            and self._is_behind(transaction, row)
+            and not self._are_many(transaction, row, DIRECTORY_BEHIND)
+        ):
             hold(transaction, row, DIRECTORY_BEHIND, DIRECTORY_BEHIND_SECONDS)
         else:
             quarantine(transaction, row, reason)
@@ -369,12 +376,12 @@ class Judge:
             hold(transaction, row, error.reference, None)
 
     def _are_too_many(self, transaction: Transaction, row: ArrivalRow, error: UnknownKeyError) -> bool:
-        """No more is held for keys that nobody may ever list, or for a far day.
+        """No more is held for keys that nobody may ever list, or for a far day."""
+        return error.reference in _BOUNDED and self._are_many(transaction, row, error.reference)
 
-        Not if our own directory is behind.
-        """
-        reason = error.reference
-        if reason not in _BOUNDED or row.reason == reason or self._is_behind(transaction, row):
+    def _are_many(self, transaction: Transaction, row: ArrivalRow, reason: str) -> bool:
+        """What is held for that reason already stays so."""
+        if row.reason == reason:
             return False
         return arrivals.has_many_held(transaction.connection, row.link, reason, HELD_FOR_A_KEY)
 

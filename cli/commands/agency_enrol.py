@@ -117,7 +117,8 @@ def agency_enrol(
     of the options about an agency.
 
     With --again the agency stays as it is listed, but for what the options say otherwise, and REQUEST is what
-    node init at the node writes now: keys that are not in it are revoked.
+    node init at the node writes now: keys that are not in it are revoked. A REQUEST with another role is
+    refused, and one with another parent unless --parent-node says so.
 
     With --system this runs at the node that will serve it, as link jail --from-directory does: the script
     makes the account, which no key opens before the signed directory is in force. Then reload the node.
@@ -137,8 +138,6 @@ def agency_enrol(
     now = SystemClock().now()
     base = load_base(file)
     node = load_enrolment(request, now)
-    if parent_node:
-        node = replace(node, parent=parent_node)
     asked = _Asked(kind, level, name_zh, name_en, parent_agency, admitting_node, types, case_kinds)
     if node.role is not NodeRole.FRONTEND and asked.facts:
         raise click.UsageError(_("a node of role {role} serves no agency").format(role=node.role.value))
@@ -146,7 +145,7 @@ def agency_enrol(
     agency = None
     if node.role is NodeRole.FRONTEND and (asked.anything or not again):
         agency = asked.new_agency(node.code, base.directory) if listed is None else asked.changed(listed)
-    changed = enrol(successor(base, now), node, agency, now, again=again)
+    changed = enrol(successor(base, now), node, agency, now, again=again, parent_node=parent_node)
     if system is None:
         write_next(base, changed, output, as_json=as_json)
         return

@@ -281,6 +281,30 @@ def test_c24_what_is_held_for_an_unknown_key_has_a_bound_and_the_rest_is_set_asi
     assert len(province.procuratorate.items(ItemKind.PACKET)) == 6
 
 
+def test_c24_a_neighbour_that_says_it_has_a_newer_directory_lifts_no_bound(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "HELD_FOR_A_KEY", 4)
+    monkeypatch.setattr(judge.Judge, "_is_behind", lambda *_: True)
+    hold_for_a_key(province, 6)
+    kept = [("held", "unknown-key")] * 4
+    assert sorted(province.arrivals()) == [*kept, *[("quarantined", judge.TOO_MANY_UNKNOWN)] * 2]
+
+
+def test_c24_by_the_word_of_a_neighbour_what_looks_forged_is_not_held_without_end(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "HELD_FOR_A_KEY", 4)
+    monkeypatch.setattr(judge.Judge, "_is_behind", lambda *_: True)
+    court = Peer(province.network, COURT)
+    court.send(*(province.police.seal(province.request(seed=seed)) for seed in range(1, 7)))
+    province.run()
+    forged = [("quarantined", "packet-in-a-foreign-mailbox")] * 2
+    assert sorted(province.arrivals()) == [*[("held", "directory-behind")] * 4, *forged]
+    pass_time(province, 3600.0, 4)
+    assert sorted(province.arrivals()) == [*[("held", "directory-behind")] * 4, *forged]
+
+
 def test_the_looks_at_what_is_held_read_no_more_than_their_group(province: Province) -> None:
     """Neither all that is held, nor a sort of it, for a few that come back."""
     hold_for_a_key(province, 3)

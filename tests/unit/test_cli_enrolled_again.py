@@ -138,3 +138,35 @@ def test_what_the_options_do_not_say_stays_as_it_is_listed(
     assert (renamed.name_en, renamed.name_zh) == ("Fictional Police Bureau", listed.name_zh)
     assert (renamed.business_types, renamed.case_kinds) == (listed.business_types, listed.case_kinds)
     assert renamed.admitting_node == listed.admitting_node
+
+
+def rewrite(desk: Desk, before: str, after: str) -> None:
+    """The request of the police says something else."""
+    request = desk.path("police/enrolment.toml")
+    text = request.read_text("utf-8")
+    assert before in text
+    request.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def test_a_request_for_new_keys_asks_for_no_other_role(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agency's node listed as provincial would name any sender it likes, and have all of it held."""
+    rotated(desk, monkeypatch)
+    desk.make_node("frontend", POLICE, PROVINCE, "police")
+    rewrite(desk, 'role = "frontend"', 'role = "provincial"')
+    said = again(desk, code=5)
+    assert said["error"]["reference"] == "directory-change-refused"
+    assert not desk.path("fourth.xml").exists()
+
+
+def test_a_node_moves_only_where_the_desk_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotated(desk, monkeypatch)
+    desk.make_node("bridge", "bridge-east", PROVINCE, "east")
+    bridge, third = desk.path("east/enrolment.toml"), desk.path("third.xml")
+    desk.call("agency", "enrol", bridge, "--directory", third, "--output", desk.path("with.xml"))
+    desk.path("with.xml").rename(third)
+    desk.make_node("frontend", POLICE, PROVINCE, "police")
+    rewrite(desk, f'parent = "{PROVINCE}"', 'parent = "bridge-east"')
+    assert again(desk, code=5)["error"]["reference"] == "directory-change-refused"
+    assert not desk.path("fourth.xml").exists()
+    again(desk, "--parent-node", "bridge-east")
+    assert desk.read("fourth.xml").node(POLICE).parent == "bridge-east"
