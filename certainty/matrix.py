@@ -13,7 +13,7 @@ from certainty.shard import Shard
 
 MATRIX: Final = Path(__file__).with_name("matrix.toml")
 # "0 accepted" and "100% refused" say that every case counts, not how many there are.
-_ALL_OR_NONE: Final = re.compile(r"(?<![\d,.])(0|100%)(?![\d,.])")
+_ALL_OR_NONE: Final = re.compile(r"(?<![\d,.])(0|100%)(?!\d|[,.]\d)")
 
 
 @dataclass(frozen=True, slots=True)

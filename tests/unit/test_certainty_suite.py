@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from certainty.matrix import Row
+from certainty.matrix import Row, load_matrix
 from certainty.shard import Violation
-from certainty.suite import RanTest, SuiteError, outcome_of, read_junit
+from certainty.suite import RanTest, SuiteError, _tried_elsewhere, outcome_of, read_junit
 
 ROW = Row("R1", "Part", "<fault>", "promise", "I1", "goal", ("tests/a.py",), "")
 REPORT = """<testsuites><testsuite>
@@ -68,3 +68,12 @@ def test_a_figure_that_another_shard_measures_is_not_asked_of_tests() -> None:
     row = replace(ROW, goal="0 of 10,000 doubled")
     assert outcome_of(row, [RanTest("tests/a.py::test_x", 0.1, "")], is_alone=False).short == ""
 
+
+def test_every_figure_that_tests_alone_must_reach_is_reported_by_one_of_them() -> None:
+    root = Path(__file__).resolve().parents[2]
+    for row in load_matrix():
+        if row.tests and row.part != "Simulation" and row.id not in _tried_elsewhere():
+            assert bool(row.least or row.most) or not row.has_figure, row.id
+        texts = [(root / node.partition("::")[0]).read_text(encoding="utf-8") for node in row.tests]
+        for name in (*row.least, *row.most):
+            assert any(f'record_property("{name}"' in text for text in texts), (row.id, name)
