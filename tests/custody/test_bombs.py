@@ -105,7 +105,8 @@ def test_packets_that_blow_up_the_validator_wait_and_nobody_else_does(
     with measured() as took:
         real.network.round()
         real.network.round()
-    record_property("seconds", took.seconds)
+    # Each is tried alone, one after the other, with more than twice the patience that is shipped.
+    record_property("seconds", round(took.seconds / len(bombs), 1))
     assert real.police.items(ItemKind.PACKET) == [honest.data]
     assert {state for state, _reason in real.arrivals()} == {"held"}
     assert {reason for _state, reason in real.arrivals()} <= {"check-takes-long", "worker-died"}
