@@ -144,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = [*found.values(), *(each for each in kept if each not in found.values())]
     places = {shard.name: place for place, shard in enumerate(shards)}
     told.sort(key=lambda result: places[result.name])
-    report = make_report(rows, shards, told, kind=kind, source=source, seed=given.seed)
+    left_out = [shard for shard in SHARDS if shard not in shards]
+    report = make_report(rows, shards, told, kind=kind, source=source, seed=given.seed, left_out=left_out)
     folder = given.report or KEPT / source
     write_report(report, folder)
     if given.json:

@@ -2,7 +2,8 @@
 
 A verdict per row: *violated* when a promise was broken; *broken* when a shard of it did not come to its end;
 *short* when no promise was broken and a figure of the goal was not reached; *not run* when nothing was
-tried; *held in part* when one of several sources did not run; else *held*. Unknown is never held.
+tried; *held in part* when one of several sources did not run; else *held*. Unknown is never held. The quick
+set tries fewer cases than the goals ask for: what held there, held for those.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from statistics import median, quantiles
 from typing import Any, Final
 
 from certainty.matrix import Row
-from certainty.runner import ShardResult
+from certainty.runner import FULL_ONLY, ShardResult
 from certainty.shard import Outcome, Shard
 
 VERDICTS: Final = ("violated", "broken", "short", "not run", "held in part", "held")
@@ -40,8 +40,13 @@ def machine() -> dict[str, object]:
     }
 
 
-def row_value(row: Row, shards: Sequence[Shard], results: Sequence[ShardResult]) -> dict[str, Any]:
-    """What the report says of one row. Of a shard that ran more than once every run counts."""
+def row_value(
+    row: Row, shards: Sequence[Shard], results: Sequence[ShardResult], *, left_out: Sequence[Shard] = ()
+) -> dict[str, Any]:
+    """What the report says of one row. Of a shard that ran more than once every run counts.
+
+    ``left_out``: shards that the set does not have, and the full one has.
+    """
     sources = [shard for shard in shards if row.id in shard.rows]
     outcomes: list[Outcome] = []
     gaps: list[str] = []
@@ -59,7 +64,8 @@ def row_value(row: Row, shards: Sequence[Shard], results: Sequence[ShardResult])
             elif result.state == "broken":
                 broken.append(f"{shard.name}: {result.reason}")
     if not sources:
-        gaps.append(row.without or "nothing tries it")
+        is_left_out = any(row.id in shard.rows for shard in left_out)
+        gaps.append(row.without or (FULL_ONLY if is_left_out else "nothing tries it"))
     cases = sum(outcome.cases for outcome in outcomes)
     violations = [
         {"invariant": each.invariant, "case": each.case, "what": each.what}
@@ -120,9 +126,12 @@ def make_report(
     kind: str,
     source: str,
     seed: int,
+    left_out: Sequence[Shard] = (),
 ) -> dict[str, Any]:
-    """The whole report as a value for JSON. ``shards`` are those of the set ``kind`` (quick or full)."""
-    values = [row_value(row, shards, results) for row in rows]
+    """The whole report as a value for JSON. ``shards`` are those of the set ``kind`` (quick or full), and
+    ``left_out`` those that only the full set has.
+    """
+    values = [row_value(row, shards, results, left_out=left_out) for row in rows]
     done = [result for result in results if result.state != "not-run"]
     return {
         "format": 1,
@@ -157,7 +166,8 @@ def make_page(report: Mapping[str, Any]) -> str:
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for row in report["rows"]:
         parts.setdefault(row["part"], []).append(row)
-    tables = "".join(f"<h2>{escape(part)}</h2>{_table(rows)}" for part, rows in parts.items())
+    goal = _goal_words(report)
+    tables = "".join(f"<h2>{escape(part)}</h2>{_table(rows, goal)}" for part, rows in parts.items())
     told = report["machine"]
     head = (
         f"{report['cases']:,} cases, {report['violations']} violations. {report['set'].capitalize()} set of "
@@ -175,25 +185,35 @@ def make_page(report: Mapping[str, Any]) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Certainty: what was tried and what held'
         '</title><meta name="viewport" content="width=device-width"><style>'
         f"{_STYLE.read_text(encoding='utf-8')}</style><h1>What was tried, and what held</h1>"
-        f"<p>{head} Again: <code>{escape(report['command'])}</code></p><ul class=counts>{counts}</ul>{tables}"
+        f"<p>{head} {_size_words(report)}Again: <code>{escape(report['command'])}</code></p>"
+        f"<ul class=counts>{counts}</ul>{tables}"
         f"<h2>Shards</h2><table><tr><th>Shard<th>What<th>State<th>Time<th>Reason</tr>{shards}</table></html>\n"
     )
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _goal_words(report: Mapping[str, Any]) -> str:
+    return "Goal of the full set" if report["set"] == "quick" else "Goal"
+
+
+def _size_words(report: Mapping[str, Any]) -> str:
+    small = "The quick set tries fewer cases than the goals ask for: held means that these held. "
+    return small if report["set"] == "quick" else ""
+
+
+def _table(rows: Sequence[Mapping[str, Any]], goal: str) -> str:
     names = ("Row", "Fault and promise", "Cases", "Violations", "Recovery", "Goal and figures", "Verdict")
     head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
-    return f"<table>{head}{''.join(_line(row) for row in rows)}</table>"
+    return f"<table>{head}{''.join(_line(row, goal) for row in rows)}</table>"
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any], goal: str) -> str:
     recovery = row["recovery"]
     took = (
         f"{recovery['median']:.2f} s, p95 {recovery['p95']:.2f}, most {recovery['most']:.2f}"
         if recovery
         else ""
     )
-    figures = [f"Goal: {row['goal']}.", *row["measured"]]
+    figures = [f"{goal}: {row['goal']}.", *row["measured"]]
     figures += [f"Short: {each}" for each in row["short"]]
     figures += [f"Broken: {each}" for each in row["broken"]]
     figures += [f"Not run: {each}" for each in row["gaps"]]
@@ -212,16 +232,21 @@ def _class(verdict: str) -> str:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """The report for a terminal of 80 columns."""
+    """The report for a terminal of 80 columns. Rows that only the full set has are named in one line."""
+    left_out = [row["id"] for row in report["rows"] if row["gaps"] == [FULL_ONLY] and not row["shards"]]
     for row in report["rows"]:
-        if row["verdict"] == "not run" and report["set"] == "quick" and not row["shards"]:
+        if row["id"] in left_out:
             continue
         recovery = f"{row['recovery']['most']:5.2f} s" if row["recovery"] else "       "
         line = f"{row['id']:5}{row['fault'][:38]:39}{row['cases']:8,}{len(row['violations']):4} {recovery}"
         print(f"{line}  {row['verdict']}")
         for violation in row["violations"][:5]:
             print(f"     {violation['invariant']} {violation['case']}: {violation['what']}"[:400])
-        for text in (*row["broken"], *row["short"]):
+        for text in (*row["broken"], *row["short"], *row["gaps"]):
             print(f"     {text}"[:400])
+    if left_out:
+        print(f"{FULL_ONLY}: {', '.join(left_out)}")
     told = ", ".join(f"{number} {name}" for name, number in report["verdicts"].items() if number)
-    print(f"{report['cases']:,} cases, {report['violations']} violations; rows: {told}", file=sys.stdout)
+    print(f"{report['cases']:,} cases, {report['violations']} violations; rows: {told}")
+    if told_of_size := _size_words(report):
+        print(told_of_size.strip())

@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 # A slow machine, or one with other work, is given so much more: its size ends a shard, not its time.
 SLACK: Final = 3.0
 # What is told of a row that the quick set leaves to the full one, and of one that was not reached in time.
-_FULL_ONLY: Final = "only the full set tries it"
+FULL_ONLY: Final = "only the full set tries it"
 _NO_TIME: Final = "the time of the shard was over before its first case"
 # A shard stops between two cases; what does not end this long after its time hangs.
 _GRACE_SECONDS: Final = 180.0
@@ -96,7 +96,7 @@ def run_shard(
     told = {outcome.row for outcome in outcomes}
     if is_done and quick:
         left = [row for row in shard.full_only if row not in told]
-        outcomes += tuple(Outcome(row, 0, not_run=_FULL_ONLY) for row in left)
+        outcomes += tuple(Outcome(row, 0, not_run=FULL_ONLY) for row in left)
         told |= {*left}
     if time.monotonic() - clock > allowed:
         outcomes = tuple(map(_without_time, outcomes))

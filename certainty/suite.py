@@ -1,21 +1,24 @@
 """Rows that tests of the suite prove: the tests are run once more, and counted row by row.
 
 A test that fails is a violation of its row; a test that was skipped or not found means that the shard is
-broken, since nothing was shown.
+broken, since nothing was shown. Tests assert no times and do not know the figures of goals: they report what
+they counted and measured (``record_property``), and a row whose figures were not reached, or that nobody
+reports, is short.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from certainty.matrix import Row, load_matrix
 from certainty.shard import Outcome, Run, Violation, Work
+from certainty.shards import SHARDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -25,12 +28,15 @@ class SuiteError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class TestCase:
-    """One test that ran: its node id without parameters, and what went wrong (empty: nothing)."""
+class RanTest:
+    """One test that ran: its node id without parameters, what went wrong (empty: nothing), and the figures
+    that it reports, by their names.
+    """
 
     node: str
     seconds: float
     failure: str
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def work_of(*parts: str) -> Work:
@@ -42,24 +48,65 @@ def work_of(*parts: str) -> Work:
         run.progress(0, len(nodes), "tests")
         cases = run_tests(nodes, run.folder)
         run.progress(len(nodes), len(nodes), "tests")
-        yield from (outcome_of(row, cases) for row in rows)
+        elsewhere = _tried_elsewhere()
+        yield from (outcome_of(row, cases, is_alone=row.id not in elsewhere) for row in rows)
 
     return work
 
 
-def outcome_of(row: Row, cases: Sequence[TestCase]) -> Outcome:
-    """What the tests say of a row. Raises SuiteError when one of its tests did not run at all."""
-    of_row: list[TestCase] = []
+def _tried_elsewhere() -> frozenset[str]:
+    """The rows that other shards try, which measure the goal. Simulated worlds are further evidence only."""
+    shards = (shard for shard in SHARDS if not shard.name.startswith(("suite-", "simulation-")))
+    return frozenset(row for shard in shards for row in shard.rows)
+
+
+def outcome_of(row: Row, cases: Sequence[RanTest], *, is_alone: bool = True) -> Outcome:
+    """What the tests say of a row. ``is_alone``: nothing else tries it.
+
+    A test counts as one case, or as many as it reports under the names of ``row.least``. Raises SuiteError
+    when one of the row's tests did not run at all.
+    """
+    of_row: list[RanTest] = []
     for node in row.tests:
         found = [case for case in cases if case.node == node or case.node.startswith(f"{node}::")]
         if not found:
             raise SuiteError(f"{row.id}: no test ran for {node}")
         of_row += [case for case in found if case not in of_row]
     violations = tuple(Violation(row.invariants, case.node, case.failure) for case in of_row if case.failure)
-    return Outcome(row.id, len(of_row), violations, measured=f"{len(of_row)} tests of the suite.")
+    counted = sum(_counted(row, case) or 1 for case in of_row)
+    told, short = _figures(row, of_row)
+    if row.has_figure and is_alone and not (row.least or row.most):
+        short.append("the goal names a figure, and no test reports one")
+    measured = ", ".join([f"{len(of_row)} tests of the suite", *told])
+    return Outcome(row.id, int(counted), violations, measured=f"{measured}.", short="; ".join(short))
 
 
-def run_tests(nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
+def _counted(row: Row, case: RanTest) -> float:
+    return sum(case.figures.get(name, 0) for name in row.least)
+
+
+def _figures(row: Row, cases: Sequence[RanTest]) -> tuple[list[str], list[str]]:
+    """What was reported of the figures of a row, and which of them were not reached."""
+    told: list[str] = []
+    short: list[str] = []
+    for name, goal in (*row.least.items(), *row.most.items()):
+        found = [case.figures[name] for case in cases if name in case.figures]
+        if not found:
+            short.append(f"no test reports its {name}")
+            continue
+        value = sum(found) if name in row.least else max(found)
+        if name in row.least:
+            told.append(f"{value:,.0f} {name}")
+            if value < goal:
+                short.append(f"{value:,.0f} of {goal:,.0f} {name}")
+        else:
+            told.append(f"at most {value:g} {name}")
+            if value > goal:
+                short.append(f"{value:g} {name}, where {goal:g} are allowed")
+    return told, short
+
+
+def run_tests(nodes: Sequence[str], folder: Path) -> tuple[RanTest, ...]:
     """Run these tests on two processes. Raises SuiteError when pytest itself fails or a test is skipped.
 
     What needs the machine as root is run as ``./run system`` does, in a private /etc.
@@ -72,7 +119,7 @@ def run_tests(nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
     return cases + (_run((str(ROOT / "run"), "system"), as_root, folder / "system") if as_root else ())
 
 
-def _run(command: Sequence[str], nodes: Sequence[str], folder: Path) -> tuple[TestCase, ...]:
+def _run(command: Sequence[str], nodes: Sequence[str], folder: Path) -> tuple[RanTest, ...]:
     folder.mkdir()
     report = folder / "junit.xml"
     options = (
@@ -92,7 +139,7 @@ def _run(command: Sequence[str], nodes: Sequence[str], folder: Path) -> tuple[Te
     return cases
 
 
-def read_junit(report: Path) -> tuple[TestCase, ...]:
+def read_junit(report: Path) -> tuple[RanTest, ...]:
     """The cases of a report of pytest. Raises SuiteError for a skipped one."""
     cases = []
     # Written by pytest a moment ago.
@@ -103,7 +150,10 @@ def read_junit(report: Path) -> tuple[TestCase, ...]:
         problem = element.find("failure")
         problem = element.find("error") if problem is None else problem
         failure = "" if problem is None else (problem.get("message") or "failed")[:300]
-        cases.append(TestCase(name, float(element.get("time") or 0), failure))
+        figures = {
+            str(each.get("name")): float(str(each.get("value"))) for each in element.iterfind("*/property")
+        }
+        cases.append(RanTest(name, float(element.get("time") or 0), failure, figures))
     return tuple(cases)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from exchanged.concerning import check_hop, check_new_hop_here, check_new_receipt_here, check_receipt
 from exchanged.decisions import Held, Suspicious
@@ -44,6 +44,14 @@ from packet_spec.note import Note, open_note
 from packet_spec.note_rules import may_send_note
 from packet_spec.receipt import open_receipt
 from packet_spec.restoring import Numbers
+
+# It came whole, and it never came: no two of these can both be true of one delivery.
+_CAME: Final = frozenset({DestinationState.DELIVERED, DestinationState.COLLECTED, DestinationState.SIGNED})
+_NEVER_CAME: Final = frozenset(
+    {DestinationState.UNDELIVERABLE, DestinationState.EXPIRED, DestinationState.CANCELLED}
+)
+# A delivery is answered once (C22).
+_ANSWERS: Final = frozenset({DestinationState.SIGNED, DestinationState.REFUSED})
 
 
 class NoteHandler(Protocol):
@@ -220,10 +228,26 @@ class Applying:
         for destination in packets.destinations(transaction.connection, packet.id):
             if receipt.recipient and destination.recipient != receipt.recipient:
                 continue
+            is_odd = _contradict(destination.state, receipt.kind)
+            if is_odd:
+                transaction.event(
+                    "receipt-contradicted",
+                    packet.key,
+                    recipient=destination.recipient,
+                    detail={
+                        "kind": receipt.kind.value,
+                        "by": receipt.issued_by,
+                        "state": destination.state.value,
+                    },
+                )
             if allows(destination.state, event) and not _is_for_delivery_here(packet, destination.link):
                 packets.move(transaction, packet, destination, event, detail={"by": receipt.issued_by})
                 was_on_hold |= destination.state is DestinationState.ON_HOLD
-            elif destination.state in FINAL_DESTINATIONS and receipt.kind is not ReceiptKind.ACCEPTED:
+            elif (
+                destination.state in FINAL_DESTINATIONS
+                and receipt.kind is not ReceiptKind.ACCEPTED
+                and not is_odd
+            ):
                 transaction.event(
                     "receipt-noted",
                     packet.key,
@@ -319,3 +343,12 @@ def _is_for_delivery_here(packet: PacketRow, link: str) -> bool:
 def _require_same(announced: PacketKey, found: PacketKey) -> None:
     if announced != found:
         raise FormatError("a statement speaks of another packet than the waybill says")
+
+
+def _contradict(state: DestinationState, kind: ReceiptKind) -> bool:
+    """What is known and what is said now are not both true (C18, C22). Whoever reads the ledger is told."""
+    if kind is ReceiptKind.ACCEPTED:
+        return False
+    said = DestinationState(kind.value)
+    pair = {state, said}
+    return bool(pair & _CAME and pair & _NEVER_CAME) or pair == _ANSWERS

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,16 @@ from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
 
 from packet_spec.errors import SignatureError
-from packet_spec.signing import SUITE, Domain, PrivateKey, PublicKey, Signature, verify
+from packet_spec.signing import (
+    SUITE,
+    Domain,
+    PrivateKey,
+    PublicKey,
+    Signature,
+    open_document,
+    sign_document,
+    verify,
+)
 from packet_spec.suites import signing_suite
 
 _HERE = Path(__file__).parents[1]
@@ -184,3 +194,52 @@ def test_all_agree_on_what_was_signed_as_one_signs(number: int, second: ModuleTy
             changed = bytearray(value)
             changed[place] ^= 1
             assert not takes(public, message, bytes(changed))
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 63, 65, 96, 128])
+def test_a_signature_of_another_length_is_refused_by_both_verifiers(size: int, second: ModuleType) -> None:
+    public, message, value = genuine(1)
+    other = (value + value)[:size]
+    assert not by_us(public, message, other)
+    assert not by_the_second(second)(public, message, other)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 33, 64])
+def test_a_key_of_another_length_is_refused_by_both_verifiers(size: int, second: ModuleType) -> None:
+    public, message, value = genuine(1)
+    other = (public + public)[:size]
+    assert not by_us(other, message, value)
+    assert not by_the_second(second)(other, message, value)
+
+
+def test_a_signature_counts_under_the_id_of_its_own_key_alone(second: ModuleType) -> None:
+    """Key id confusion: who can name keys must not make one speak for another."""
+    document = b"<receipt/>\n"
+    ours, theirs = (PrivateKey.from_seed(bytes([number]) * 32) for number in (1, 2))
+    made = ours.sign(Domain.RECEIPT, document)
+    keys = {key.key_id: key.public_key for key in (ours, theirs)}
+    verify(Domain.RECEIPT, document, made, keys[ours.key_id])
+    # Its own value under the other's id, and the other's key under its own id.
+    renamed = replace(made, key_id=theirs.key_id)
+    for signature, key in (
+        (renamed, keys[theirs.key_id]),
+        (renamed, keys[ours.key_id]),
+        (made, keys[theirs.key_id]),
+        (replace(made, key_id=made.key_id.upper()), keys[ours.key_id]),
+        (replace(made, key_id=""), keys[ours.key_id]),
+        (replace(made, suite="ed25519-sha512"), keys[ours.key_id]),
+    ):
+        with pytest.raises(SignatureError):
+            verify(Domain.RECEIPT, document, signature, key)
+    signed = sign_document(document, Domain.RECEIPT, [ours])
+    confused = signed.replace(ours.key_id.encode(), theirs.key_id.encode())
+    assert open_document(signed, Domain.RECEIPT, keys.get) == (document, ours.key_id)
+    with pytest.raises(SignatureError):
+        open_document(confused, Domain.RECEIPT, keys.get)
+    # A list of keys that gives one out as another: the id is made from the key, not from the list.
+    with pytest.raises(SignatureError):
+        open_document(signed, Domain.RECEIPT, {ours.key_id: theirs.public_key}.get)
+    with pytest.raises(SignatureError):
+        open_document(confused, Domain.RECEIPT, {theirs.key_id: ours.public_key}.get)
+    # The same bytes as a key of another suite have another id.
+    assert PublicKey("x25519", ours.public_key.public).key_id != ours.key_id

@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -15,6 +16,7 @@ from packet_spec.findings import Outcome
 from packet_spec.pack import shipped_pack
 from tests.conformance.case_packets import directory_of, load_case, packet_xml, row_of
 from tests.conformance.hostile_xml import DOCTYPES, ENCODINGS, HOSTILE, VALID, VALID_ONES, with_doctype
+from tests.support.measuring import Canary, measured
 
 DIRECTORY: Final = directory_of(load_case("dangerous_driving"))
 
@@ -39,14 +41,37 @@ def codes(result: CheckResult) -> set[str]:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("doctype", DOCTYPES)
-def test_no_doctype_is_read_in_any_encoding(doctype: str, encoding: str) -> None:
-    result = check(ENCODINGS[encoding](with_doctype(DOCTYPES[doctype])))
+def test_no_doctype_is_read_in_any_encoding(doctype: str, encoding: str, record_property: Any) -> None:
+    data = ENCODINGS[encoding](with_doctype(DOCTYPES[doctype]))
+    # What is compiled once in a process is not this document's.
+    check(VALID.encode())
+    with measured() as took:
+        result = check(data)
+    record_property("doctype_cpu_seconds", took.cpu_seconds)
+    record_property("doctype_peak_mib", took.peak_mib)
+    record_property("doctypes", 1)
     assert result.verdict.outcome is Outcome.REFUSED
     assert result.packet is None
     if encoding in _READ:
         assert codes(result) & {"doctype-refused", "xml-not-wellformed"}
     if encoding in _READ and doctype not in {"small-letters", "with-no-space", "not-closed"}:
         assert "doctype-refused" in codes(result)
+
+
+def test_no_file_that_a_doctype_names_is_opened(tmp_path: Path, record_property: Any) -> None:
+    """Entities of files in any place of a DOCTYPE, in every encoding; the kernel would tell."""
+    tried = 0
+    with Canary(tmp_path / "canary") as canary:
+        assert canary.path.read_text() == "canary"
+        assert canary.was_opened
+        for doctype in DOCTYPES.values():
+            named = re.sub(r"(file|http)://[^\"]*", f"file://{canary.path}", doctype)
+            for encode in ENCODINGS.values():
+                check(encode(with_doctype(named)))
+                tried += str(canary.path) in named
+        assert not canary.was_opened
+    assert tried > 4 * len(ENCODINGS)
+    record_property("canaries", tried)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -71,8 +96,12 @@ _LONG: Final = (
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in _LONG else name for name in HOSTILE]
 )
-def test_what_is_made_to_hurt_is_refused_and_never_raises(name: str) -> None:
-    result = check(HOSTILE[name]())
+def test_what_is_made_to_hurt_is_refused_and_never_raises(name: str, record_property: Any) -> None:
+    data = HOSTILE[name]()
+    with measured() as took:
+        result = check(data)
+    record_property("hostile_cpu_seconds", took.cpu_seconds)
+    record_property("hostile_peak_mib", took.peak_mib)
     assert result.verdict.outcome is (Outcome.VALID if name in VALID_ONES else Outcome.REFUSED)
     assert len(result.verdict.findings) <= 200
     assert bool(result.verdict.findings) is (name not in VALID_ONES)

@@ -1,8 +1,9 @@
 """One changed bit, or parts of two, and a signed document is worth nothing: at every byte position.
 
-In each of fifty small documents of every signed kind each byte is changed by one bit, drawn by a seed, and
-what comes of it must be refused (or, where only the key's name was hit, held): never taken for genuine. Large
-packets are sampled. Then the valid parts of two genuine packets are put together in every other way.
+In each of fifty small documents of every signed kind each byte is changed by one bit, drawn by a seed, and at
+some places of one of each kind to all 255 other values. What comes of it must be refused (or, where only the
+key's name was hit, held): never taken for genuine. Large packets are sampled. Then the valid parts of two
+genuine packets are put together in every other way. How many mutants there were is reported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import BytesIO
 from itertools import permutations, product
+from typing import Any
 
 import pytest
 
@@ -287,21 +289,46 @@ def taken(kind: Kind, tampered: Iterator[tuple[int, bytes]]) -> list[int]:
     return unnoticed
 
 
-def check_every_position(name: str, seed: int) -> None:
+def places_of(data: bytes) -> Sequence[int]:
+    """Every position of a document; what parts the two files of a waybill is this test's own."""
+    first, parting, second = data.partition(_BETWEEN)
+    return [*range(len(first)), *range(len(data) - len(second), len(data))] if parting else range(len(data))
+
+
+def check_every_position(name: str, seed: int) -> int:
+    """How many mutants were tried."""
     kind = KINDS[name]
     data = kind.make(seed)
     assert kind.read(data)
-    # What parts the two files of a waybill is this test's own.
-    first, parting, second = data.partition(_BETWEEN)
-    positions = (
-        [*range(len(first)), *range(len(data) - len(second), len(data))] if parting else range(len(data))
-    )
+    positions = places_of(data)
     assert taken(kind, flipped(data, positions, chance_of(f"{name} {seed}"))) == []
+    return len(positions)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in _LONG])
 def test_no_bit_of_a_signed_document_can_change(name: str) -> None:
     check_every_position(name, 0)
+
+
+def changed_to_all(data: bytes, positions: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The document with every other value of a byte, at each of the positions in turn."""
+    changed = bytearray(data)
+    for position in positions:
+        for value in range(256):
+            if value != data[position]:
+                changed[position] = value
+                yield position, bytes(changed)
+        changed[position] = data[position]
+
+
+@pytest.mark.parametrize("places", [2, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", KINDS)
+def test_no_byte_of_a_signed_document_has_another_value(name: str, places: int, record_property: Any) -> None:
+    kind = KINDS[name]
+    data = kind.make(1)
+    positions = chance_of(f"values {name}").sample(places_of(data), places)
+    assert taken(kind, changed_to_all(data, positions)) == []
+    record_property("mutants", 255 * places)
 
 
 @pytest.mark.parametrize("name", _LONG)
@@ -317,8 +344,8 @@ def test_no_sampled_bit_of_a_longer_document_can_change(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(_SMALL))
 @pytest.mark.parametrize("name", KINDS)
-def test_no_bit_of_fifty_signed_documents_can_change(name: str, seed: int) -> None:
-    check_every_position(name, seed)
+def test_no_bit_of_fifty_signed_documents_can_change(name: str, seed: int, record_property: Any) -> None:
+    record_property("mutants", check_every_position(name, seed))
 
 
 @pytest.mark.parametrize("seed", range(3))

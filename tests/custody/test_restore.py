@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support.network import COURT, POLICE, PROCURATORATE, PROVINCE, Networ
 from tests.support.restoring import World, check_books
 
 BOTH = "both"
+WHO = ("agency", "province", BOTH)
 
 
 def restored_at_random(tmp_path: Path, seed: int, who: str, *, quiet: int = 12) -> None:
@@ -48,18 +50,29 @@ SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) f
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_c23_fifty_restores_lose_nothing_and_double_nothing_unflagged(tmp_path: Path, seed: int) -> None:
+def test_c23_fifty_restores_lose_nothing_and_double_nothing_unflagged(
+    tmp_path: Path, seed: int, record_property: Any
+) -> None:
     """From old snapshots of an agency, the province, and both; every fourth time parts are encrypted."""
-    restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3])
+    restored_at_random(tmp_path, seed, WHO[seed % 3])
+    report(seed, record_property)
+
+
+def report(seed: int, record_property: Any) -> None:
+    """How many were restored of which kind."""
+    record_property("agency_restores", int(seed % 3 == 0))
+    record_property("province_restores", int(seed % 3 == 1))
+    record_property("restores_of_both", int(seed % 3 == 2))
 
 
 @pytest.mark.parametrize("seed", SEEDS[1:12])
 def test_c23_restores_that_are_answered_in_the_smallest_pages_lose_and_double_nothing(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
     """One packet or one receipt in each, one page under way, and everything goes on between them."""
     for name in ("_PACKETS", "_STATEMENTS", "_LOOKS"):
         monkeypatch.setattr(restore_portions, name, 2 if name == "_LOOKS" else 1)
     monkeypatch.setattr(restore_answers, "_UNDER_WAY", 1)
     # Pages come and go without an event.
-    restored_at_random(tmp_path, seed, ("agency", "province", BOTH)[seed % 3], quiet=60)
+    restored_at_random(tmp_path, seed, WHO[seed % 3], quiet=60)
+    report(seed, record_property)

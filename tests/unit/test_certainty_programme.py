@@ -13,12 +13,11 @@ import pytest
 
 from certainty.__main__ import run_all
 from certainty.matrix import Row, load_matrix, rows_without_source
-from certainty.report import make_page, make_report, row_value
+from certainty.report import make_page, make_report, row_value, show
 from certainty.runner import ROOT, SLACK, Results, ShardResult, run_shard
 from certainty.shard import MOST_SECONDS, Outcome, Shard, Violation
 from certainty.shards import SHARDS
 from certainty.source import source_of
-from certainty.suite import SuiteError, outcome_of, read_junit
 from cli.exit_codes import ExitCode
 
 SHARD = Shard("s", "a shard", ("R1", "R2"), "tests.support.shards:held")
@@ -294,23 +293,22 @@ def test_the_page_shows_every_row_and_escapes_what_it_is_told() -> None:
     assert "most 4.00" in page
 
 
-JUNIT = """<testsuites><testsuite>
-<testcase file="tests/a.py" name="test_x[1]" time="0.1"/>
-<testcase file="tests/a.py" name="test_x[2]" time="0.1"><failure message="no"/></testcase>
-<testcase file="tests/b.py" name="test_y" time="0.1">{}</testcase>
-</testsuite></testsuites>"""
-
-
-def test_tests_of_the_suite_count_for_their_rows(tmp_path: Path) -> None:
-    (tmp_path / "r.xml").write_text(JUNIT.format(""))
-    cases = read_junit(tmp_path / "r.xml")
-    found = outcome_of(replace(ROW, tests=("tests/a.py::test_x", "tests/b.py")), cases)
-    assert (found.cases, found.violations) == (3, (Violation("I1", "tests/a.py::test_x", "no"),))
-    with pytest.raises(SuiteError, match="no test ran"):
-        outcome_of(replace(ROW, tests=("tests/c.py",)), cases)
-
-
-def test_a_test_that_was_skipped_proves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "r.xml").write_text(JUNIT.format("<skipped/>"))
-    with pytest.raises(SuiteError, match="skipped"):
-        read_junit(tmp_path / "r.xml")
+def test_a_quick_report_says_what_it_leaves_out_and_that_its_cases_are_few(capsys: Any) -> None:
+    full = replace(SHARD, name="suite-part", rows=("R2",))
+    shard = replace(SHARD, rows=("R1",))
+    rows = [ROW, replace(ROW, id="R2"), replace(ROW, id="R3", without="no such link exists")]
+    report = make_report(
+        rows, [shard], [result(Outcome("R1", 5))], kind="quick", source="s", seed=1, left_out=[full]
+    )
+    assert [row["gaps"] for row in report["rows"]] == [
+        [], ["only the full set tries it"], ["no such link exists"],
+    ]  # fmt: skip
+    show(report)
+    shown = capsys.readouterr().out
+    assert "only the full set tries it: R2\n" in shown
+    assert "R3 " in shown
+    assert "no such link exists" in shown
+    for text in (shown, make_page(report)):
+        assert "The quick set tries fewer cases than the goals ask for" in text
+    assert "Goal of the full set: goal." in make_page(report)
+    assert "Goal: goal." in make_page({**report, "set": "full"})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from exchanged.clock import SystemClock
 from exchanged.soundness import ClockGuard
 from tests.support.clock import FakeClock
 
@@ -16,6 +18,28 @@ def test_a_steady_clock_is_sound() -> None:
     clock.advance(86_400)
     guard.hear("province", clock.now())
     assert guard.doubt() == ""
+
+
+@pytest.mark.parametrize("jump", [-1.0, 1.0])
+def test_c18_a_leap_second_is_no_jump(jump: float) -> None:
+    clock = FakeClock()
+    guard = ClockGuard(clock, 300)
+    clock.jump(jump)
+    assert guard.doubt() == ""
+
+
+def test_c18_summer_time_of_the_machine_is_no_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zones whose clocks are set by an hour, and by half of one: the daemon's clock knows none."""
+    guard = ClockGuard(SystemClock(), 300)
+    try:
+        for zone in ("America/New_York", "Australia/Lord_Howe", "Asia/Shanghai", "XST+5XDT,J1,J365"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            assert abs(SystemClock().now().timestamp() - time.time()) < 60
+            assert guard.doubt() == ""
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 TWO_YEARS = 730 * 86_400.0
