@@ -7,7 +7,7 @@ one scan end as a packet and a duplicate. Numbers are taken before the signature
 blocks nobody (C15).
 
 Leaves to others: everything before (``intake``), and the effects that it intends (``effects``). Known limit:
-a large part of a drop that was found to be a duplicate in that transaction lies in the store, named by nobody,
+a large part of a drop that proved to be a duplicate in that transaction lies in the store, named by nobody,
 until the next start, because a link may be landing the same one under the same name just now.
 """
 
