@@ -56,7 +56,7 @@ _NETWORK: Final = (
     Shard(
         "network-batches",
         "mailboxes and inboxes whose files are copied, mixed, changed, taken",
-        ("F70", "F71", "F72", "F73", "F74", "F76", "F90"),
+        ("F70", "F73", "F74", "F76", "F90"),
         "certainty.network.batch_shard",
         full_only=("F73", "F74", "F90"),
         quick_seconds=28,
