@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from certainty.network.carriers import betray, carry
+from certainty.network.betraying import betray
+from certainty.network.carriers import carry
 from certainty.network.copies import put_again_and_again
 from certainty.network.lost_receipts import lose_receipts
 from certainty.network.reader import read_greedily
