@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from certainty.operation.old_queue import try_old_queues
 from certainty.operation.reloads import try_reloads
 from certainty.operation.town import in_memory
 from certainty.operation.upgrade import try_upgrade
@@ -12,8 +13,9 @@ from certainty.shard import Outcome, Run
 
 
 def work(run: Run) -> Iterator[Outcome]:
-    """Upgrades first: they need nothing that runs."""
+    """Upgrades first: most of them need nothing that runs."""
     with in_memory(run) as folder:
         placed = replace(run, folder=folder)
         yield from try_upgrade(placed)
+        yield try_old_queues(placed)
         yield from try_reloads(placed)
