@@ -13,9 +13,10 @@ from certainty.shard import Outcome, Run
 
 
 def work(run: Run) -> Iterator[Outcome]:
-    """Upgrades first: most of them need nothing that runs."""
+    """Upgrades first; the quick set has those that need nothing that runs."""
     with in_memory(run) as folder:
         placed = replace(run, folder=folder)
         yield from try_upgrade(placed)
-        yield try_old_queues(placed)
+        if not run.quick:
+            yield try_old_queues(placed)
         yield from try_reloads(placed)

@@ -22,8 +22,7 @@ from cli.demo.journey import Journey
 from cli.lab.errors import LabError
 
 _NODES: Final = (SENDER, PROVINCE, RECEIVER)
-_FULL_FORMS: Final = 7
-_QUICK_FORMS: Final = 1
+_FORMS: Final = 7
 _EACH: Final = 2
 # Which node is stopped, and how far its sender's status says that a drop comes then; the last one sees none.
 _STATIONS: Final = ((RECEIVER, ("accepted",)), (PROVINCE, ("queued", "offered")), (SENDER, ()))
@@ -46,7 +45,7 @@ class OldQueues:
 def work_off(run: Run) -> OldQueues:
     """Form after form, evenly spread over all of them, with both ends."""
     found = OldQueues()
-    names = chosen(steps()[1:], _QUICK_FORMS if run.quick else _FULL_FORMS)
+    names = chosen(steps()[1:], _FORMS)
     found.planned = len(names)
     chance = random.Random(run.seed)
     with town(run.folder / "old-queue") as place:
@@ -67,11 +66,9 @@ def work_off(run: Run) -> OldQueues:
 
 
 def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """At most so many, evenly; the first and the last among them, of one the last."""
+    """At most so many (two or more), evenly; the first and the last are among them."""
     if count >= len(names):
         return names
-    if count == 1:
-        return names[-1:]
     return tuple(names[round(each * (len(names) - 1) / (count - 1))] for each in range(count))
 
 

@@ -23,7 +23,8 @@ from cli.lab.errors import LabError
 
 _FULL: Final = 60
 _QUICK: Final = 3
-_STORM: Final = 3
+_FULL_STORM: Final = 3
+_QUICK_STORM: Final = 1
 # Before anything is known: how long a start takes.
 _START_SECONDS: Final = 1.0
 _CLEAN: Final = "event=stopped clean=true"
@@ -40,6 +41,7 @@ class Stops:
     wrong: list[Violation] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     slowest: float = 0.0
+    storm: int = _FULL_STORM
 
     def in_traffic(self, node: str, case: str) -> None:
         """One stop of a node that is ready, at a random moment."""
@@ -50,7 +52,7 @@ class Stops:
 
     def in_a_storm(self, node: str, case: str) -> None:
         """Stopped as soon as it is ready, again and again."""
-        for _ in range(_STORM):
+        for _ in range(self.storm):
             if self._stop(node, case):
                 self.done["in a storm"] += 1
             self._start(node, case)
@@ -117,7 +119,7 @@ def _start_quietly(place: Town, node: str, refused: list[str]) -> None:
 
 def try_stops(run: Run, place: Town, chance: random.Random) -> Outcome:
     """F110, in a town whose nodes are ready."""
-    stops = Stops(place, chance)
+    stops = Stops(place, chance, storm=_QUICK_STORM if run.quick else _FULL_STORM)
     ways: tuple[Callable[[str, str], None], ...]
     ways = (stops.in_traffic, stops.while_starting, stops.in_a_storm)
     wanted = _QUICK if run.quick else _FULL
@@ -132,7 +134,7 @@ def try_stops(run: Run, place: Town, chance: random.Random) -> Outcome:
     stops.wrong += drained(place)
     told = ", ".join(f"{count} {way}" for way, count in stops.done.items())
     # One that was ready before the signal came is none of those during a start.
-    planned = wanted // len(ways) * (2 + _STORM)
+    planned = wanted // len(ways) * (2 + stops.storm)
     return Outcome(
         "F110", sum(stops.done.values()), tuple(stops.wrong), tuple(stops.starts), planned=planned,
         measured=f"{told}; all that had been ready before stopped clean; the slowest {stops.slowest:.1f} s",

@@ -15,6 +15,7 @@ from certainty.operation.failing_daemon import FailPoint
 from certainty.operation.growth import BookClock, count_rows, fill
 from certainty.operation.ledger import missed, too_few
 from certainty.operation.logs import _fill, stall
+from certainty.operation.old_queue import chosen
 from certainty.operation.poison import judge_deaths, judge_set_aside
 from certainty.operation.upgrade import as_earlier, fingerprint, in_flight, open_killed, spread, steps
 from exchanged.ledger import Ledger, forms, open_read_only
@@ -158,6 +159,11 @@ def test_the_ledger_that_is_written_is_a_sound_one(tmp_path: Path) -> None:
 def test_kills_are_spread_over_all_statements_with_both_ends() -> None:
     assert spread(5, 80) == (1, 2, 3, 4, 5)
     assert spread(1_000, 3) == (1, 501, 1_000)
+
+
+def test_forms_are_spread_over_all_steps_with_both_ends() -> None:
+    assert chosen(("a", "b"), 7) == ("a", "b")
+    assert chosen(tuple("abcdefghi"), 3) == ("a", "e", "i")
 
 
 def test_a_killed_upgrade_is_seen_and_a_lost_row_changes_the_fingerprint(tmp_path: Path) -> None:
