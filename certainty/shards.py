@@ -56,11 +56,11 @@ _NETWORK: Final = (
     Shard(
         "network-batches",
         "mailboxes and inboxes whose files are copied, mixed, changed, taken",
-        ("F70", "F71", "F72", "F73", "F74", "F76", "F90"),
+        ("F70", "F73", "F74", "F76", "F90"),
         "certainty.network.batch_shard",
         full_only=("F73", "F74", "F90"),
         quick_seconds=28,
-        full_seconds=900,
+        full_seconds=1_100,
     ),
     Shard(
         "network-crowd",
@@ -70,7 +70,7 @@ _NETWORK: Final = (
         ("root", "sshd"),
         full_only=("F75", "F78"),
         quick_seconds=25,
-        full_seconds=600,
+        full_seconds=650,
     ),
 )
 _KILLS: Final = tuple(
@@ -175,7 +175,7 @@ _OPERATION: Final = (
         ("F104", "F105", "F109", "F110"),
         "certainty.operation.config_upgrade",
         quick_seconds=34,
-        full_seconds=700,
+        full_seconds=950,
     ),
     Shard(
         "operation-ledger",

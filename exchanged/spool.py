@@ -7,10 +7,13 @@ row names is a spare of a crash and is removed at start (``exchanged.reconcile``
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from exchanged.clock import Randomness
 from exchanged.durable import DurableFiles, DurableWriter
+from exchanged.errors import FileOperationError
 from exchanged.ranges import RangeReader, SpoolRange
 
 
@@ -23,8 +26,9 @@ class Spool:
         self._randomness = randomness
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Make the folder. Raises FileOperationError when it lies there and this user may not use it."""
         self.files.make_dir(self.folder, mode=0o700)
+        _require_usable(self.folder)
 
     def new_path(self, kind: str) -> Path:
         """A free path for a file of ``kind`` (``batch`` or ``group``)."""
@@ -65,3 +69,22 @@ class Spool:
     def names(self) -> tuple[str, ...]:
         """Every plain file in the folder. Others are not ours: a volume of its own has a ``lost+found``."""
         return tuple(sorted(entry.name for entry in self.folder.iterdir() if entry.is_file()))
+
+
+def _require_usable(folder: Path) -> None:
+    """A start is refused rather than every packet: of a folder of somebody else, or closed to its owner.
+
+    What is wrong with its volume shows where something is written.
+    """
+    if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return
+    status, user = folder.stat(), os.geteuid()
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return
+    is_own = status.st_uid == user
+    raise FileOperationError(
+        "the spool may not be used by this user", where=str(folder),
+        expected="mode 0700" if is_own else f"user id {user}",
+        found=f"mode {stat.S_IMODE(status.st_mode):04o}" if is_own else f"user id {status.st_uid}",
+        hint=f"run: chmod 700 {folder}" if is_own else f"run as root: chown -R {user} {folder}",
+    )  # fmt: skip

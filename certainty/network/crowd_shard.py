@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from certainty.network.crowd import all_at_once, flood
+from certainty.network.crowd import all_at_once
+from certainty.network.flooding import flood
 from certainty.network.slow_reader import never_empty
 from certainty.shard import Outcome, Run
 

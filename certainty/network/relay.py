@@ -22,6 +22,8 @@ from certainty.shard import Run
 CODES = (POLICE, PROCURATORATE, COURT)
 _LIMITS = {"link_scan_seconds": "0.5", "retry_first_seconds": "0.1", "retry_max_seconds": "0.5"}
 _DIRECTIONS = ("up", "down")
+# What is put beside the honest files stays for several looks of whoever reads there.
+STAY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,19 @@ class Step:
     name: str
     data: bytes
     age: float
+
+    @property
+    def number(self) -> int:
+        """The number of a batch; 0 for an acknowledgement and a large part."""
+        return int(self.name[:8]) if self.name[:8].isdigit() and self.name.endswith(".batch") else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A file that was put and is none that its writer put there."""
+
+    folder: Path
+    name: str
 
 
 class Relay:
@@ -46,9 +61,12 @@ class Relay:
         self.draw = random.Random(seed)
         self.treat: Callable[[Step], list[tuple[Path, str, bytes]]] = self.honest
         self.history: list[Step] = []
-        self.tricks = 0
+        self.puts: list[Put] = []
+        # The highest number of a batch that was carried, by mailbox and direction.
+        self.highest: dict[tuple[str, str], int] = {}
         self._first: dict[tuple[str, str, str, bytes], float] = {}
         self._put: dict[Path, bytes] = {}
+        self._strays: dict[Path, float] = {}
         self._ended = threading.Event()
         self.is_running = True
         self._guard = threading.Lock()
@@ -72,6 +90,11 @@ class Relay:
         direction = direction or step.direction
         return (self.far if direction == "up" else self.near) / (code or step.code) / direction
 
+    def answer(self, step: Step) -> Path:
+        """Where the reader of a file says what it acknowledges."""
+        back = "down" if step.direction == "up" else "up"
+        return (self.far if step.direction == "up" else self.near) / step.code / back / "ack.batch"
+
     def trip(self) -> None:
         """Carry once."""
         with self._guard:
@@ -91,7 +114,7 @@ class Relay:
         lying = {path.name: path for path in source.iterdir() if not path.name.startswith(".")}
         for name in [path.name for path in target.iterdir()]:
             # Its writer removed it.
-            if name not in lying and not name.startswith("."):
+            if name not in lying and not name.startswith(".") and not self._stays(target / name):
                 (target / name).unlink(missing_ok=True)
         for name, path in sorted(lying.items()):
             with suppress(FileNotFoundError):
@@ -99,13 +122,18 @@ class Relay:
                 if self._is_there(target / name, data):
                     continue
                 key = (code, direction, name, data)
+                is_new = key not in self._first
                 age = time.monotonic() - self._first.setdefault(key, time.monotonic())
                 step = Step(code, direction, name, data, age)
-                self.history.append(step)
+                if is_new:
+                    self.history.append(step)
+                way = (code, direction)
+                self.highest[way] = max(self.highest.get(way, 0), step.number)
                 for folder, put, content in self.treat(step):
                     self.write(folder / put, content)
                     if (folder, put, content) != (target, name, data):
-                        self.tricks += 1
+                        self.puts.append(Put(folder, put))
+                        self._strays[folder / put] = time.monotonic()
                     if folder == target and put == name:
                         # What was carried once is not compared again, unless it was changed on purpose.
                         self._put[target / name] = data
@@ -114,6 +142,10 @@ class Relay:
         with suppress(FileNotFoundError):
             return path.read_bytes() == data or (self._put.get(path) == data and self.treat != self.honest)
         return False
+
+    def _stays(self, path: Path) -> bool:
+        since = self._strays.get(path)
+        return since is not None and time.monotonic() - since < STAY_SECONDS
 
     def write(self, path: Path, data: bytes) -> None:
         """Put a file in one step."""

@@ -8,17 +8,40 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from certainty.network.judging import Sent
+from certainty.network.judging import Sent, key_of
+from certainty.network.late import is_told_overdue, judge_waiting, reasons, set_deadlines
+from certainty.network.soon_told import COMMAND
 from certainty.network.stage import COURT, POLICE, PROCURATORATE, Stage, wait_until
 from certainty.network.traffic import MIB, settle
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.volume import private_mounts
 
 _ACCEPTED: Final = ("accepted", "delivered", "collected")
+# In place of a day; from then on the sender's staff must be told.
+_DEADLINE_SECONDS: Final = 20.0
+_TOLD_SECONDS: Final = 60.0
 
 
 def _state(stage: Stage, sent: Sent) -> str:
     return str(getattr(stage.agency(sent.sender).status(sent.name), "state", "none"))
+
+
+def _lacks_room(stage: Stage, sent: Sent) -> bool:
+    """It does not lie in the inbox."""
+    key = key_of(stage.agency(sent.sender), sent)
+    return key is None or stage.agency(sent.receiver).folder(key, sent.business_type) is None
+
+
+def _look(stage: Stage, waiting: list[Sent], case: str) -> list[Violation]:
+    """What sender and receiver are told of these just now."""
+    told = reasons(stage, PROCURATORATE)
+    found: list[Violation] = []
+    for each in waiting:
+        key = key_of(stage.agency(each.sender), each)
+        reason = "" if key is None else told.get(str(key), "")
+        state, is_told = _state(stage, each), is_told_overdue(stage, each)
+        found += judge_waiting(each.name, state, is_told=is_told, reason=reason, case=case)
+    return found
 
 
 def never_empty(run: Run) -> Outcome:
@@ -27,7 +50,9 @@ def never_empty(run: Run) -> Outcome:
     found: list[Violation] = []
     case = f"seed {run.seed}"
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage(run.folder / "f75", (POLICE, PROCURATORATE, COURT), seed=run.seed))
+        codes = (POLICE, PROCURATORATE, COURT)
+        stage = stack.enter_context(Stage(run.folder / "f75", codes, seed=run.seed, daemon=COMMAND))
+        set_deadlines(stage, POLICE, delivered_seconds=_DEADLINE_SECONDS)
         root = stage.agency(PROCURATORATE).root
         aside = run.folder / "f75-aside"
         shutil.copytree(root, aside)
@@ -44,19 +69,18 @@ def never_empty(run: Run) -> Outcome:
         # On a slow machine they are long in being checked: the time begins when they only lack room.
         wait_until(lambda: all(_state(stage, each) in _ACCEPTED for each in large), 180)
         began = time.monotonic()
-        told = wait_until(lambda: bool(stage.events(PROCURATORATE, "delivery-waiting")), 60)
+        # Some of them may have had room; of the others both sides must be told.
+        wait_until(
+            lambda: not _look(stage, [each for each in large if _lacks_room(stage, each)], case),
+            _DEADLINE_SECONDS + _TOLD_SECONDS,
+            1.0,
+        )
         noticed = time.monotonic() - began
-        if not told:
-            found.append(
-                Violation("I13", case, "the node does not say within 60 s that the inbox has no room")
-            )
-        states = {_state(stage, each) for each in large}
         others = [stage.drop(POLICE, COURT), stage.drop(COURT, POLICE)]
         if not stage.wait(60, others):
             found.append(Violation("I9", case, "a full inbox of one agency held up two others"))
-        waiting = [each for each in large if not stage.is_done(each)]
-        if "none" in states:
-            found.append(Violation("I10", case, "the sender's status does not say where a packet waits"))
+        waiting = [each for each in large if _lacks_room(stage, each)]
+        found += _look(stage, waiting, case)
         # The reader comes back: it takes what lies there, and all the rest is delivered.
         healed = time.monotonic()
         stage.take_out()
@@ -66,12 +90,11 @@ def never_empty(run: Run) -> Outcome:
         found += stage.violations(case)
     told_as = (
         f"Without a reader {len(small)} small packets lay in the inbox, then its volume was full:"
-        f" delivery-waiting, no-space, was"
-        f" written {noticed:.0f} s after the province had accepted all; the sender's status said"
-        f" {', '.join(sorted(states))} for {len(large)} large ones, others were"
-        f" not held up, and all was delivered {back:.0f} s after the reader had come back. There is no"
-        f" limit on the"
-        " number of packets in an inbox: the room of its volume is the limit."
+        f" {len(waiting)} of {len(large)} large ones had no room, and {noticed:.0f} s after the province had"
+        f" accepted all, of each the sender's status said accepted, a notice of the sender (its deadline made"
+        f" {_DEADLINE_SECONDS:.0f} s) that its receipt is overdue, and the receiver's list no-space; others"
+        f" were not held up, and all was delivered {back:.0f} s after the reader had come back. There is no"
+        " limit on the number of packets in an inbox: the room of its volume is the limit."
     )
     # Where nothing had to wait, the inbox was never full.
     cases = len(small) + len(large) if waiting else 0

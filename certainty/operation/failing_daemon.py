@@ -5,8 +5,9 @@
 The product's code is unchanged. Where ``cli.wiring`` makes the pool of workers, it gets one that looks at
 each piece of work first. A mark is ``POISON.<node>.<way>.<number>`` anywhere in the packet; while the file
 FOLDER/active exists, a piece with a mark for this node goes that way. Every death is noted in FOLDER/deaths
-before it happens. The ways of a worker: killed, aborted, crashed, out-of-memory, endless; of
-the daemon: before the workers have the piece, and after they answered.
+before it happens, and in FOLDER/crashes each time that the daemon is answered that a marked piece ended its
+worker. The ways of a worker: killed, aborted, crashed, out-of-memory, endless; of the daemon: before the
+workers have the piece, and after they answered.
 """
 
 from __future__ import annotations
@@ -43,10 +44,14 @@ class FailPoint:
         is_here = found is not None and found[1].decode() == self.node
         return (found[2].decode(), found[0].decode()) if found is not None and is_here else ("", "")
 
+    def note(self, file: str, mark: str) -> None:
+        """Write one line about a mark."""
+        with (self.folder / file).open("ab", buffering=0) as notes:
+            notes.write(f"{mark} {os.getpid()}\n".encode())
+
     def die(self, way: str, mark: str) -> None:
         """End this process, after a note of it."""
-        with (self.folder / "deaths").open("ab", buffering=0) as notes:
-            notes.write(f"{mark} {os.getpid()}\n".encode())
+        self.note("deaths", mark)
         match way:
             case "aborted":
                 os.abort()
@@ -92,6 +97,7 @@ def install(point: FailPoint) -> None:
     """Let the node that is wired in this process have the fail point."""
     # Here and not above: workers import this module, and need no engine.
     from cli import wiring
+    from exchanged.errors import WorkerDiedError
     from exchanged.pool import ProcessWorkPool
 
     class Pool(ProcessWorkPool):
@@ -104,6 +110,9 @@ def install(point: FailPoint) -> None:
                 if way == "daemon-before":
                     point.die(way, mark)
             answers: list[Any] = super().run(Poisoned(point, function), works)
+            for (_way, mark), answer in zip(found, answers, strict=True):
+                if mark and isinstance(answer, WorkerDiedError):
+                    point.note("crashes", mark)
             for way, mark in found:
                 if way == "daemon-after":
                     point.die(way, mark)

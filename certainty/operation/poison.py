@@ -21,15 +21,18 @@ from certainty.operation.failing_daemon import DAEMON_WAYS, WORKER_WAYS
 from certainty.operation.town import PROVINCE, RECEIVER, SENDER, TooLateError, Town, town, wait_until
 from certainty.shard import Outcome, Run, Violation
 
-# While alone, and the one crash in company (docs: only a crash while alone counts).
-MOST_DEATHS: Final = 3 + 1
-# A worker's chunk is repeated piece by piece, so that one check may cost two workers. A check is not counted
-# when the daemon dies of another packet of the same group before that group is decided.
-MOST_WORKERS: Final = 2 * 3
-MOST_WORKERS_IN_COMPANY: Final = 2 * MOST_DEATHS
+# Only a crash while alone counts: three of these, and one before, in company, that made it run alone.
+CRASHES: Final = 3
+MOST_DEATHS: Final = CRASHES + 1
+# A worker's chunk is repeated piece by piece, so that one check may cost two workers.
+MOST_WORKERS: Final = 2 * CRASHES
 _LIMITS: Final = "retry_first_seconds = 0.05\nretry_max_seconds = 0.3\ncheck_timeout_seconds = 3.0"
 _QUICK: Final = ((PROVINCE, "killed"), (PROVINCE, "daemon-after"), (RECEIVER, "aborted"))
 _GOOD: Final = 6
+# With two that end the daemon of each of three nodes the last round has some twenty starts; on a slow machine
+# each takes six seconds.
+_GOOD_SECONDS: Final = 240.0
+_ASIDE_SECONDS: Final = 120.0
 _NODES: Final = (SENDER, PROVINCE, RECEIVER)
 
 
@@ -41,6 +44,7 @@ class Tally:
     violations: list[Violation] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
     deaths: Counter[str] = field(default_factory=Counter)
+    crashes: Counter[str] = field(default_factory=Counter)
     good_seconds: float = 0.0
 
     def ways(self, wanted: tuple[str, ...]) -> list[str]:
@@ -60,18 +64,30 @@ def rounds(*, quick: bool) -> Iterator[tuple[tuple[str, str], ...]]:
     yield tuple((node, way) for node in _NODES for way in ("killed", *DAEMON_WAYS))
 
 
-def judge_deaths(marks: list[str], deaths: Mapping[str, int]) -> Iterator[Violation]:
-    """Of one round: too many deaths for a mark, or none: then the poison was none, and nothing was tried.
+def judge_deaths(
+    marks: list[str], deaths: Mapping[str, int], crashes: Mapping[str, int]
+) -> Iterator[Violation]:
+    """Of one round: set aside after the third crash, not before and not later.
 
-    When the daemon dies of another one, a mark may be in company once more.
+    ``deaths`` are of processes, ``crashes`` are checks that the daemon was told to have ended a worker.
+    Such a crash counts for nothing when the daemon dies of another one before the group is decided.
     """
-    deadly = Counter(mark.split(".")[1] for mark in marks if mark.split(".")[2] in DAEMON_WAYS)
+    deadly = {mark.split(".")[1] for mark in marks if mark.split(".")[2] in DAEMON_WAYS}
     for mark in marks:
         _, node, way, _ = mark.split(".")
-        workers = MOST_WORKERS_IN_COMPANY if node in deadly else MOST_WORKERS
-        most = MOST_DEATHS + 3 * (deadly[node] - 1) if way in DAEMON_WAYS else workers
-        if not 1 <= deaths.get(mark, 0) <= most:
-            yield Violation("I9", mark, f"{deaths.get(mark, 0)} deaths, and not 1 to {most}")
+        died, crashed = deaths.get(mark, 0), crashes.get(mark, 0)
+        if way in DAEMON_WAYS:
+            if not CRASHES <= died <= MOST_DEATHS:
+                what = f"{died} deaths of the daemon, and not {CRASHES} or {MOST_DEATHS}"
+                yield Violation("I9", mark, what)
+            continue
+        # Each death of the daemon may undo one crash.
+        lost = MOST_DEATHS if node in deadly else 0
+        if not CRASHES <= crashed <= CRASHES + lost:
+            what = f"{crashed} crashes, and not {CRASHES}{f' to {CRASHES + lost}' if lost else ''}"
+            yield Violation("I9", mark, what)
+        if died > MOST_WORKERS + 2 * lost:
+            yield Violation("I9", mark, f"{died} workers died, and not {MOST_WORKERS + 2 * lost} at most")
 
 
 def judge_set_aside(mark: str, rows: list[dict[str, Any]]) -> Iterator[Violation]:
@@ -103,19 +119,21 @@ def try_poison(run: Run) -> Iterator[Outcome]:
         wrong = (*differences, *place.unsound())
         tally.violations += [Violation("I16", "all rounds", each) for each in wrong]
     for names in tally.rounds:
-        tally.violations += judge_deaths(names, tally.deaths)
+        tally.violations += judge_deaths(names, tally.deaths, tally.crashes)
     for row, ways in (("F46", WORKER_WAYS), ("F52", DAEMON_WAYS)):
         mine = tally.ways(ways)
         planned = sum(way in ways for poisons in todo for _node, way in poisons)
         deaths = sum(tally.deaths[mark] for mark in mine)
-        what = "workers died" if row == "F46" else "times the daemon died (three while alone, one in company)"
+        crashed = sum(tally.crashes[mark] for mark in mine)
+        what = f"workers died in {crashed} checks" if row == "F46" else "times the daemon died"
+        most = max((tally.deaths[mark] for mark in mine), default=0)
         yield Outcome(
             row,
             cases=len(mine),
             violations=tuple(each for each in tally.violations if _row_of(each.case) in ("", row)),
             recovery_seconds=tuple(tally.recoveries) if row == "F52" else (),
-            measured=f"{len(mine)} poisoned packets, {deaths} {what}; each has to be set aside with its"
-            " reason and delivered after its release; the others were delivered within"
+            measured=f"{len(mine)} poisoned packets, {deaths} {what}, at most {most} of one; each has to be"
+            " set aside with its reason and delivered after its release; the others were delivered within"
             f" {tally.good_seconds:.1f} s.",
             planned=planned,
         )
@@ -141,10 +159,12 @@ def _round(place: Town, poisons: tuple[tuple[str, str], ...], marks: Path, tally
     good = [journey for journey in journeys if journey.name not in names]
     aside = {name: node for name, (node, _way) in zip(names, poisons, strict=True)}
     try:
-        wait_until(lambda: _go_on(place, tally) and place.is_complete(*good), "the other packets", 120.0)
+        wait_until(
+            lambda: _go_on(place, tally) and place.is_complete(*good), "the other packets", _GOOD_SECONDS
+        )
         tally.good_seconds = max(tally.good_seconds, time.monotonic() - began)
         aside_now = lambda: _go_on(place, tally) and _all_aside(place, aside)  # noqa: E731
-        wait_until(aside_now, "the poison to be set aside", 60.0)
+        wait_until(aside_now, "the poison to be set aside", _ASIDE_SECONDS)
     except TooLateError as error:
         tally.violations.append(Violation("I9", names[0], str(error)))
     died = {node for node, way in poisons if way in DAEMON_WAYS}
@@ -191,4 +211,10 @@ def _mend(place: Town, marks: Path, tally: Tally, names: list[str], journeys: li
         place.wait(journeys, 60.0)
     except TooLateError as error:
         tally.violations.append(Violation("I1", names[0], f"after the release: {error}"))
-    tally.deaths = Counter(line.split()[0] for line in (marks / "deaths").read_text("ascii").splitlines())
+    tally.deaths, tally.crashes = _noted(marks / "deaths"), _noted(marks / "crashes")
+
+
+def _noted(file: Path) -> Counter[str]:
+    """How often each mark stands in a file of notes."""
+    lines = file.read_text("ascii").splitlines() if file.exists() else []
+    return Counter(line.split()[0] for line in lines)

@@ -1,10 +1,8 @@
-"""F104 and F110: configurations reloaded under load, and signals in every state.
+"""F104: configurations reloaded under load.
 
-F104: a front-end's file is replaced by a random one and SIGHUP sent, again and again, while packets pass. A
+A front-end's file is replaced by a random one and SIGHUP sent, again and again, while packets pass. A
 valid file moves the control socket and changes the form of the log together; a wrong one wants the same
 and is wrong somewhere. After each reload both must be as the last valid file says: neither one alone.
-
-F110: nodes are stopped at random moments of traffic and started again; a stop is clean, within ten seconds.
 """
 
 from __future__ import annotations
@@ -19,15 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from certainty.operation.logs import STOP_SECONDS, block_logs, drained
-from certainty.operation.town import PROVINCE, RECEIVER, SENDER, TooLateError, Town, town, wait_until
+from certainty.operation.logs import block_logs
+from certainty.operation.stops import try_stops
+from certainty.operation.town import RECEIVER, SENDER, TooLateError, Town, town, wait_until
 from certainty.shard import Outcome, Run, Violation
 from exchanged.places import CONTROL_SOCKET
 
 _FULL_RELOADS: Final = 1_000
 _QUICK_RELOADS: Final = 8
-_FULL_STOPS: Final = 60
-_QUICK_STOPS: Final = 2
 _BROKEN: Final[tuple[Callable[[str], str], ...]] = (
     lambda text: text + "\n[limits\n",
     lambda text: text.replace("workers = 1", 'workers = "many"'),
@@ -105,11 +102,10 @@ class Reloads:
 
 
 def try_reloads(run: Run) -> Iterator[Outcome]:
-    """F104 and F110 in one town, then F109 (``logs``) in it too."""
+    """F104 in one town, then F110 (``stops``) and F109 (``logs``) in it too."""
     wanted = _QUICK_RELOADS if run.quick else _FULL_RELOADS
-    stops = _QUICK_STOPS if run.quick else _FULL_STOPS
-    # A fifth of the time is for the stops and the log.
-    limit = run.began + 0.75 * run.seconds
+    # A third of the time is for the stops and the log.
+    limit = run.began + 0.65 * run.seconds
     chance = random.Random(run.seed)
     with town(run.folder / "reloads") as place:
         place.take_out()
@@ -137,35 +133,5 @@ def try_reloads(run: Run) -> Iterator[Outcome]:
             measured=f"{done} of {wanted} reloads under load, {reloads.good} of valid and {reloads.bad} of"
             f" wrong files, the slowest {slowest:.1f} s", planned=wanted,
         )  # fmt: skip
-        yield _stops(run, place, chance, stops)
-        yield block_logs(place)
-
-
-def _stops(run: Run, place: Town, chance: random.Random, wanted: int) -> Outcome:
-    violations, slowest, done, clean_ones = [], 0.0, 0, 0
-    recoveries = []
-    for done in range(1, wanted + 1):
-        node = chance.choice((SENDER, PROVINCE, RECEIVER))
-        for each in range(3):
-            place.drop(f"stop-{done}-{each}")
-        time.sleep(chance.random())
-        clean = place.lab.log(node).read_text("utf-8").count("event=stopped clean=true")
-        began = time.monotonic()
-        place.lab.stop_node(node)
-        seconds = time.monotonic() - began
-        slowest = max(slowest, seconds)
-        if seconds > STOP_SECONDS:
-            violations.append(Violation("I12", f"stop {done} of {node}", f"took {seconds:.1f} s"))
-        is_clean = place.lab.log(node).read_text("utf-8").count("event=stopped clean=true") == clean + 1
-        clean_ones += is_clean
-        if not is_clean:
-            violations.append(Violation("I12", f"stop {done} of {node}", "was not clean"))
-        began = time.monotonic()
-        place.lab.start_node(node)
-        recoveries.append(time.monotonic() - began)
-        run.progress(done, wanted, "stops")
-        if run.is_over:
-            break
-    violations += drained(place)
-    measured = f"{done} of {wanted} stops at random moments, {clean_ones} clean, the slowest {slowest:.1f} s"
-    return Outcome("F110", done, tuple(violations), tuple(recoveries), measured, planned=wanted)
+        yield try_stops(run, place, chance)
+        yield block_logs(place, quick=run.quick)

@@ -4,6 +4,7 @@ The form of an earlier program is made by its own migrations and filled with the
 child process opens the ledger as a starting daemon does and is killed by the operating system before its
 n-th SQL statement; then it is opened again without a kill. Form and rows must be those of an undisturbed
 upgrade, and chain and log must verify. A ledger with a step of a later program must be refused unchanged.
+That nodes work such a queue off is tried with real daemons (``old_queue``).
 """
 
 from __future__ import annotations

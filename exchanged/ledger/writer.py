@@ -13,6 +13,7 @@ import errno
 import os
 import queue
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -243,14 +244,17 @@ def _require_writable(path: Path) -> None:
         if path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except PermissionError as error:
-        found = ""
+        expected, found, hint = f"user id {os.geteuid()}", "", f"run as root: chown {os.geteuid()} {path}*"
         # Who may not even look into its folder cannot say whose it is.
         with suppress(OSError):
-            found = f"user id {path.stat().st_uid}"
+            status = path.stat()
+            found = f"user id {status.st_uid}"
+            if status.st_uid == os.geteuid():
+                expected, found = "mode 0640", f"mode {stat.S_IMODE(status.st_mode):04o}"
+                hint = f"run: chmod 640 {path}*"
         raise FileOperationError(
             "the ledger may not be written by this user", where=str(path),
-            expected=f"user id {os.geteuid()}", found=found,
-            hint=f"run as root: chown {os.geteuid()} {path}*",
+            expected=expected, found=found, hint=hint,
         ) from error  # fmt: skip
     except OSError as error:
         if error.errno == errno.EROFS:

@@ -16,7 +16,7 @@ from certainty.network.cuts import CutOnce
 from certainty.network.killed_server import Onlooker
 from certainty.network.line import Line, Trouble
 from certainty.network.reader import _problem
-from certainty.network.refusing_server import FAILED, hurried_tries
+from certainty.network.refusing_server import FAILED, hasty_tries
 from certainty.network.relay import Relay
 from certainty.network.stage import wait_until
 
@@ -140,10 +140,10 @@ def test_the_onlooker_sees_half_a_blob_and_a_file_that_changes(tmp_path: Path) -
     assert onlooker.partial == [batch.name]
 
 
-def failed(second: float, pause: float) -> re.Match[str]:
+def failed(second: float, pause: float, failures: int) -> re.Match[str]:
     line = (
         f"2026-01-01T00:00:{second:06.3f}Z warning event=station-failed station=link:province error=no-space"
-        f' what="x" failures=1 again_in_seconds={pause}'
+        f' what="x" failures={failures} again_in_seconds={pause}'
     )
     found = FAILED.match(line)
     assert found is not None
@@ -151,8 +151,17 @@ def failed(second: float, pause: float) -> re.Match[str]:
 
 
 def test_a_try_before_its_pause_is_over_is_seen() -> None:
-    assert hurried_tries([failed(1, 2.0), failed(3, 4.0), failed(7, 4.0)]) == 0
-    assert hurried_tries([failed(1, 2.0), failed(1.5, 4.0), failed(7, 4.0)]) == 1
+    assert not hasty_tries([failed(1, 0.5, 1), failed(1.6, 1.0, 2), failed(3, 2.0, 3), failed(6, 2.0, 4)])
+    (said,) = hasty_tries([failed(1, 2.0, 1), failed(2.5, 1.0, 2), failed(7, 4.0, 3)])
+    assert "had said" in said
+
+
+def test_pauses_that_do_not_grow_are_seen_whatever_the_node_says_of_them() -> None:
+    constant = [failed(1 + 0.3 * number, 0.3, number + 1) for number in range(5)]
+    assert len(hasty_tries(constant)) == 3
+    assert len(hasty_tries([failed(1 + 0.001 * number, 0.0, number + 1) for number in range(5)])) == 4
+    anew = [failed(1, 0.5, 1), failed(2, 0.5, 1), failed(4, 0.5, 1)]
+    assert len(hasty_tries(anew)) == 2
 
 
 def test_a_delivered_folder_that_is_not_whole_is_seen(tmp_path: Path) -> None:

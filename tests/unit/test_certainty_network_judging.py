@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from certainty.network.alarms import Alarms
-from certainty.network.carriers import _tampered
+from certainty.network.betraying import tampered
 from certainty.network.judging import Sent, judge, judge_receipts
 from certainty.network.killed_server import deaths
 from certainty.network.reader import Reader
@@ -246,7 +246,7 @@ def test_the_reader_counts_what_comes_again(tmp_path: Path) -> None:
 def test_a_tampered_file_is_never_the_file(tmp_path: Path) -> None:
     relay = Relay(tmp_path / "near", tmp_path / "far", 1)
     step = Step(POLICE, "up", "00000001-0123456789abcdef.batch", b"content", 0.0)
-    ((folder, name, data),) = _tampered(relay, step)
+    ((folder, name, data),) = tampered(relay, step)
     assert (folder, name) == (relay.target(step), step.name)
     assert len(data) == len(step.data)
     assert data != step.data

@@ -15,6 +15,7 @@ from certainty.operation.failing_daemon import FailPoint
 from certainty.operation.growth import BookClock, count_rows, fill
 from certainty.operation.ledger import missed, too_few
 from certainty.operation.logs import _fill, stall
+from certainty.operation.old_queue import chosen
 from certainty.operation.poison import judge_deaths, judge_set_aside
 from certainty.operation.upgrade import as_earlier, fingerprint, in_flight, open_killed, spread, steps
 from exchanged.ledger import Ledger, forms, open_read_only
@@ -33,20 +34,26 @@ def filled(path: Path, packets: int) -> None:
         fill(ledger, clock, path.parent, packets, "620000-00-00", AGENCIES, lambda _done: None)
 
 
-def test_too_many_deaths_and_none_are_both_wrong() -> None:
+def test_deaths_of_a_daemon_are_three_while_alone_and_one_before() -> None:
     mark = "POISON.620000-00-00.daemon-after.1"
-    assert not list(judge_deaths([mark], {mark: 4}))
-    assert list(judge_deaths([mark], {mark: 5}))
-    assert list(judge_deaths([mark], {}))
+    assert not list(judge_deaths([mark], {mark: 3}, {}))
+    assert not list(judge_deaths([mark], {mark: 4}, {}))
+    assert list(judge_deaths([mark], {mark: 5}, {}))
+    assert list(judge_deaths([mark], {mark: 2}, {}))
+    assert list(judge_deaths([mark], {}, {}))
 
 
-def test_a_check_counts_for_nothing_when_the_daemon_dies_of_another_packet_before_the_decision() -> None:
+def test_the_third_crash_of_a_worker_sets_aside_not_the_first_and_not_the_fourth() -> None:
     worker, other = "POISON.620000-00-00.killed.0", "POISON.620199-03-00.killed.2"
+    assert not list(judge_deaths([worker], {worker: 6}, {worker: 3}))
+    for crashes in (0, 1, 2, 4):
+        assert list(judge_deaths([worker], {worker: 3}, {worker: crashes}))
+    assert list(judge_deaths([worker], {worker: 7}, {worker: 3}))
     mark = "POISON.620000-00-00.daemon-after.1"
-    assert list(judge_deaths([worker], {worker: 8}))
-    assert not list(judge_deaths([worker, mark], {worker: 8, mark: 4}))
-    assert list(judge_deaths([worker, mark], {worker: 9, mark: 4}))
-    assert list(judge_deaths([mark, other], {other: 7, mark: 4}))
+    # Of what the daemon of the same node undid, and of no other.
+    assert not list(judge_deaths([worker, mark], {worker: 9, mark: 4}, {worker: 5}))
+    assert list(judge_deaths([worker, mark], {worker: 9, mark: 4}, {worker: 8}))
+    assert list(judge_deaths([mark, other], {other: 6, mark: 4}, {other: 4}))
 
 
 def test_a_poisoned_packet_must_stand_on_the_list_with_its_reason() -> None:
@@ -111,9 +118,9 @@ def test_a_copy_of_another_history_is_told_and_a_copy_of_this_one_opens(tmp_path
     assert [each for each in opens(other, live) if "event" in each]
 
 
-def test_a_log_that_holds_packets_up_shows_against_several_packets() -> None:
+def test_one_packet_that_a_log_holds_up_shows() -> None:
     assert stall([1.0, 1.2, 9.0], [1.1, 1.3, 1.2]) == 0.0
-    assert round(stall([1.0, 1.2, 1.1], [3.0, 3.2, 0.9]), 3) == 1.9
+    assert round(stall([1.0, 1.2, 1.1], [1.0, 0.9, 3.2]), 3) == 2.0
 
 
 def test_a_pipe_that_somebody_reads_is_not_full() -> None:
@@ -152,6 +159,11 @@ def test_the_ledger_that_is_written_is_a_sound_one(tmp_path: Path) -> None:
 def test_kills_are_spread_over_all_statements_with_both_ends() -> None:
     assert spread(5, 80) == (1, 2, 3, 4, 5)
     assert spread(1_000, 3) == (1, 501, 1_000)
+
+
+def test_forms_are_spread_over_all_steps_with_both_ends() -> None:
+    assert chosen(("a", "b"), 7) == ("a", "b")
+    assert chosen(tuple("abcdefghi"), 3) == ("a", "e", "i")
 
 
 def test_a_killed_upgrade_is_seen_and_a_lost_row_changes_the_fingerprint(tmp_path: Path) -> None:
