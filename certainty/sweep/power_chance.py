@@ -18,7 +18,7 @@ from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import Fate
 from certainty.sweep.judging import judged
 from certainty.sweep.points import At
-from certainty.sweep.pool import Result, each
+from certainty.sweep.pool import Result, each, enough
 from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally, result_of
@@ -79,19 +79,10 @@ def work(run: Run) -> Iterator[Outcome]:
         }
         wanted = _QUICK if run.quick else PAIRS
         pairs = [_pair(rng, journeys, agencies) for _ in range(_DRAWN * wanted)]
-        tried = _enough(each(run, world, pairs, partial(_cut_both, both), "both cut at"), wanted)
+        tried = enough(each(run, world, pairs, partial(_cut_both, both), "both cut at"), wanted)
         tally = Tally(tried)
         planned = wanted + tally.idle
         yield tally.outcome("F15", planned, "pairs of machines", _GOAL_SECONDS, start_seconds())
-
-
-def _enough(results: Iterator[Result], wanted: int) -> Iterator[Result]:
-    """Until so many count."""
-    for result in results:
-        yield result
-        wanted -= result.is_case
-        if wanted <= 0:
-            return
 
 
 def _pair(rng: random.Random, journeys: dict[str, list[Case]], agencies: Sequence[str]) -> Pair:

@@ -16,8 +16,7 @@ from certainty.sweep import felt
 from certainty.sweep.judging import UndisturbedError, _sound
 from certainty.sweep.outside import View
 from certainty.sweep.points import Point
-from certainty.sweep.pool import Result
-from certainty.sweep.power_chance import _enough
+from certainty.sweep.pool import Result, enough
 from certainty.sweep.reader import Reader, Seen
 from certainty.sweep.recovering import FULL, QUICK, drawn
 from certainty.sweep.silence import silent, tells
@@ -57,7 +56,7 @@ def test_pairs_are_tried_until_enough_of_them_count() -> None:
         for number in range(9):
             yield Result("pair", str(number), is_case=number % 2 == 1)
 
-    assert [result.case for result in _enough(results(), 2)] == ["0", "1", "2", "3"]
+    assert [result.case for result in enough(results(), 2)] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(
