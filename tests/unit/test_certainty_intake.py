@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from certainty.intake import deeds, racers, slow
+from certainty.intake import deeds, racers, slow, specials
 from certainty.intake.burst import _rates
 from certainty.intake.hostile import _unsafe_names
 from certainty.intake.names import naughty_names
@@ -60,10 +60,26 @@ def test_mixed_foreign_and_doubled_packets_are_violations(papers: Papers) -> Non
     assert (good, found["version A"]) == ([], 1)
     mixed, _ = racers.judge(seen_by(delivered(paper, **{PART: a[:half] + b[half:]})), 7, 1)
     assert [each.invariant for each in mixed] == ["I4"]
-    outside, _ = racers.judge(seen_by(delivered(paper, **{PART: racers.CANARY})), 7, 1)
+    outside, _ = racers.judge(seen_by(delivered(paper, **{PART: racers.with_canary(a, 7)})), 7, 1)
     assert sorted(each.invariant for each in outside) == ["I4", "I6"]
+    strange, _ = racers.judge(seen_by(delivered(papers.folder(9, 100))), 7, 1)
+    assert [each.invariant for each in strange] == ["I6"]
     twice, _ = racers.judge(seen_by(delivered(paper), delivered(paper)), 7, 1)
     assert [each.invariant for each in twice] == ["I2"]
+
+
+def test_all_that_lies_outside_holds_the_canary(tmp_path: Path) -> None:
+    racers.put_outside(tmp_path / "outside")
+    files = [path for path in (tmp_path / "outside").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert all(racers.CANARY in path.read_bytes() for path in files)
+    with pytest.raises(ValueError, match="no mark"):
+        racers.with_canary(files[0].read_bytes(), 8)
+
+
+def test_what_is_no_plain_file_must_be_refused_for_that() -> None:
+    assert specials.expected("3-link-etc.xml") == specials.expected("0-inner-hard") == "drop-not-plain"
+    assert specials.expected("3-giant.xml") == "too-large"
 
 
 @pytest.mark.parametrize("rule", ["rename", "marker", "settled"])
