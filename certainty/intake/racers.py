@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from certainty.intake import leaks
-from certainty.intake.deeds import DEEDS
+from certainty.intake.deeds import DEEDS, leave
 from certainty.intake.papers import PART, Papers
 from certainty.intake.slow import content_of
 from certainty.intake.world import POLICE, ROOT, TooLateError, World, memory_folder, wait_for
@@ -37,6 +37,8 @@ _REASON: Final = b"<reason_text>"
 _WINDOW: Final = 100
 # So long is a drop disturbed at most: on a slow machine it would never be taken, and nothing be tried.
 _RACED_SECONDS: Final = 5.0
+# Of folders that still lie there then, so many are left with what leads outside.
+_LEFT: Final = 0.3
 _REST_SECONDS: Final = 120.0
 _SIZE: Final = 60_000
 _FIRST: Final = 100_000
@@ -73,6 +75,10 @@ def race(outbox: Path, outside: Path, first: int, count: int, seed: int, made: R
         drop = path if path.parent == outbox else path.parent
         if time.monotonic() > until or not os.path.lexists(drop):
             del live[path]
+            if drop != path and os.path.lexists(drop) and rng.random() < _LEFT:
+                with suppress(OSError):
+                    leave(path, outside, rng)
+                    made.deeds["left"] += 1
             continue
         deeds = DEEDS[:-1] if drop == path else DEEDS
         deed = rng.choice(deeds)

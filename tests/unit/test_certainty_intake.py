@@ -156,6 +156,20 @@ def test_racers_leave_every_kind_of_deed_behind(papers: Papers, tmp_path: Path) 
         assert path.read_bytes() in (a, b)
 
 
+def test_what_is_left_for_good_leads_outside(tmp_path: Path) -> None:
+    rng = random.Random(1)  # noqa: S311 - the same ways again
+    racers.put_outside(tmp_path / "outside")
+    seen = set()
+    for number in range(20):
+        drop = tmp_path / f"r{number}"
+        drop.mkdir()
+        (drop / PART).write_bytes(b"inside")
+        deeds.leave(drop / PART, tmp_path / "outside", rng)
+        assert racers.CANARY in (drop / PART).read_bytes()
+        seen.add((drop.is_symlink(), (drop / PART).is_symlink(), (drop / PART).stat().st_nlink > 1))
+    assert len(seen) >= 3
+
+
 def test_the_list_of_names_is_long_and_holds_what_it_says() -> None:
     names = naughty_names()
     assert len(names) == len(set(names)) >= 500

@@ -175,6 +175,7 @@ def test_only_drops_that_something_was_done_to_were_raced_for(
     (outside / "folder").mkdir(parents=True)
     (outside / "file").write_bytes(b"x")
     monkeypatch.setattr(racers, "_RACED_SECONDS", 0.0)
+    monkeypatch.setattr(racers, "_LEFT", 0.0)
     idle = racers.Race()
     racers.race(outbox, outside, 0, 3, 1, idle)
     assert (sum(idle.deeds.values()), idle.drops) == (0, set())
