@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from certainty.intake import deeds, racers, slow, specials
+from certainty.intake import deeds, hostile, racers, slow, specials
 from certainty.intake.burst import _rates
 from certainty.intake.hostile import _unsafe_names
 from certainty.intake.names import naughty_names
@@ -176,6 +176,24 @@ def test_the_list_of_names_is_long_and_holds_what_it_says() -> None:
     assert all(0 < len(name) <= 255 and b"/" not in name and b"\0" not in name for name in names)
     assert max(map(len, names)) == 255
     assert {"张伟".encode("gb18030"), b"\n", b"CON", "\u202e".encode() + b"x"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("起诉意见书.pdf", True), ("$(id).pdf", True), ("CONSOLE.pdf", True), ("a\u00a0b.pdf", True), ("＜＞.pdf", True),
+        ("con.pdf", False), ("ＣＯＮ.pdf", False), ("com¹ .txt.pdf", False), (" a.pdf", False),
+        ("a:b.pdf", False), ("a\u202efdp.exe.pdf", False), ("n\nn.pdf", False), ("案" * 84 + ".pdf", False),
+    ],
+)  # fmt: skip
+def test_names_of_attachments_end_as_the_format_says(name: str, is_taken: bool) -> None:
+    refused = {"state": "refused", "finding": [{"code": "attachment-name-refused", "severity": "refuse"}]}
+    delivered = {"state": "delivered", "finding": [{"code": "predecessor-missing", "severity": "flag"}]}
+    other = {"state": "refused", "finding": [{"code": "too-large", "severity": "refuse"}]}
+    assert hostile.may_be_listed(name) is is_taken
+    for told, is_right in ((refused, not is_taken), (delivered, is_taken), (other, False)):
+        assert (list(hostile.wrong_ends({"r": (name, b"")}, {"part-r": told})) == []) is is_right
+    assert len(list(hostile.wrong_ends({"r": (name, b"")}, {}))) == 1
 
 
 def test_delivered_names_that_are_not_safe_are_seen(tmp_path: Path) -> None:
