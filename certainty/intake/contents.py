@@ -25,7 +25,9 @@ def equal_content(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         (world.outbox / f"twice-{number}-a.xml").write_bytes(paper.xml)
         if number % 2 == 0:
             (world.outbox / f"twice-{number}-b.xml").write_bytes(paper.xml)
-    wait_for(lambda: all(world.status(f"twice-{number}-a.xml") for number in range(pairs)), "first drops", 60)
+    wait_for(
+        lambda: all(world.status(f"twice-{number}-a.xml") for number in range(pairs)), "first drops", 60
+    )
     for number, paper in enumerate(once):
         if number % 2:
             (world.outbox / f"twice-{number}-b.xml").write_bytes(paper.xml)
@@ -123,7 +125,9 @@ def nothing_in_it(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
                 if not verdict:
                     violations.append(Violation("I13", f"{code} {name}", "nothing is said of it"))
     said = ", ".join(f"{name}: {verdict}" for name, verdict in sorted(told.items()))
-    return Outcome("F28", cases, tuple(violations), measured=f"each with a reason ({said})", planned=planned)
+    return Outcome(
+        "F28", cases, tuple(violations), measured=f"each with a reason ({said})", planned=planned
+    )
 
 
 def _verdict(world: World, name: str, code: str) -> str:
@@ -132,7 +136,9 @@ def _verdict(world: World, name: str, code: str) -> str:
     def reason() -> str:
         said = world.status(name, code)
         codes = [each["code"] for each in said.get("finding", ())] + list(said.get("missing", ()))
-        return f"{said['state']} ({codes[0]})" if said.get("state") not in (None, "seen") and codes else ""
+        return (
+            f"{said['state']} ({codes[0]})" if said.get("state") not in (None, "seen") and codes else ""
+        )
 
     try:
         return wait_for(reason, name, 20)
@@ -149,7 +155,9 @@ def foreign_clocks(run: Run, world: World, papers: dict[str, Papers]) -> Outcome
     for turn in range(rounds):
         for number, moment in enumerate(moments):
             for code in RULES:
-                paper = papers[code].lone(40_000 + turn * 100 + number * 4 + list(RULES).index(code), 4000)
+                paper = papers[code].lone(
+                    40_000 + turn * 100 + number * 4 + list(RULES).index(code), 4000
+                )
                 refs.append(paper.ref)
                 writers.append(
                     (world.behind(code) / "outbox" / f"clock-{turn}-{number}.xml", paper, code, moment)
@@ -205,7 +213,9 @@ def twins(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         "file",
     ]
     stems += [
-        unicodedata.normalize(form, stem) for stem in ("José", "Ångström", "가") for form in ("NFC", "NFD")
+        unicodedata.normalize(form, stem)
+        for stem in ("José", "Ångström", "가")
+        for form in ("NFC", "NFD")
     ]
     stems += ["神", "\ufa19"]
     rounds, violations = (1 if run.quick else 10), []
@@ -227,7 +237,9 @@ def twins(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
         path = sent / name
         if not path.is_file() or ref.encode() not in path.read_bytes():
             violations.append(Violation("I2", repr(name), "the original in sent/ is another's"))
-    shown = Counter(str(each["senderRef"]) for each in world.all_status() if each.get("senderRef") in names)
+    shown = Counter(
+        str(each["senderRef"]) for each in world.all_status() if each.get("senderRef") in names
+    )
     violations += [
         Violation("I2", names[ref], "has no status of its own") for ref in names if shown[ref] != 1
     ]

@@ -37,7 +37,9 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
                 put(world, paper, f"full-{number}.xml")
             _fill(root / "dossiers")
             world.lab.start_node(POLICE)
-            violations += all_delivered(world, {each.ref for each in chosen}, "drops on a full volume", 90)
+            violations += all_delivered(
+                world, {each.ref for each in chosen}, "drops on a full volume", 90
+            )
             if not is_full(root):
                 raise RuntimeError("the agency's volume was not full while its drops were taken")
             late = papers.lone(1500)
@@ -47,7 +49,9 @@ def full_volume(run: Run, papers: Papers) -> Outcome:
             violations += all_delivered(world, {late.ref}, "a drop after there was room again", 60)
             names = {f"full-{number}.xml" for number in range(count)}
             try:
-                wait_for(lambda: names <= {path.name for path in (root / "sent").iterdir()}, "originals", 60)
+                wait_for(
+                    lambda: names <= {path.name for path in (root / "sent").iterdir()}, "originals", 60
+                )
                 wait_for(lambda: all(map(world.status, names)), "the status files", 60)
             except TooLateError as error:
                 violations.append(Violation("I16", f"seed {run.seed}", str(error)))

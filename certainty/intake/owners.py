@@ -68,7 +68,9 @@ def permissions(run: Run, papers: Papers) -> Outcome:
             wait_for(lambda: all(world.state(name) == "held" for name in closed), "closed drops", 60)
             shown = time.monotonic() - put_at
         try:
-            wait_for(lambda: refs <= set(world.delivered_refs()), "good drops beside closed ones", 60, 0.25)
+            wait_for(
+                lambda: refs <= set(world.delivered_refs()), "good drops beside closed ones", 60, 0.25
+            )
         except TooLateError as error:
             violations.append(Violation("I9", f"seed {run.seed}", str(error)))
         others = max((sealed_at(each) - woke for each in world.delivered() if each.ref in refs), default=0.0)
@@ -184,7 +186,9 @@ def _drop_for_two(world: World, papers: Papers, count: int) -> list[Violation]:
         place.write_bytes(paper.xml)
         place.rename(world.outbox / f"two-{number}.xml")
     try:
-        wait_for(lambda: refs <= set(world.delivered_refs()), "drops with two daemons", 60 + count / 5, 0.5)
+        wait_for(
+            lambda: refs <= set(world.delivered_refs()), "drops with two daemons", 60 + count / 5, 0.5
+        )
     except TooLateError as error:
         return [Violation("I1", "one outbox", str(error))]
     counted = world.delivered_refs()
@@ -193,7 +197,9 @@ def _drop_for_two(world: World, papers: Papers, count: int) -> list[Violation]:
     batches = [
         path for path in mine.glob("*.batch") if any(ref.encode() in path.read_bytes() for ref in refs)
     ]
-    return ends + [Violation("I2", path.name, "the second daemon sent a drop as well") for path in batches]
+    return ends + [
+        Violation("I2", path.name, "the second daemon sent a drop as well") for path in batches
+    ]
 
 
 def _other_name(world: World, papers: Papers) -> list[Violation]:

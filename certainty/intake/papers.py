@@ -145,7 +145,9 @@ class Papers:
         place = self._pdf.rindex(b"xref\n0 ")
         mark = f"[{number:07d} {variant:<6.6}]".encode()
         filler = b"%" + self.word + b" " + mark * max(1, (size - len(self._pdf)) // len(mark)) + b"\n"
-        tail = _START.sub(lambda match: b"startxref\n%d\n" % (int(match[1]) + len(filler)), self._pdf[place:])
+        tail = _START.sub(
+            lambda match: b"startxref\n%d\n" % (int(match[1]) + len(filler)), self._pdf[place:]
+        )
         return self._pdf[:place] + filler + tail
 
 
@@ -161,7 +163,9 @@ def _drop(sender: str, name: str, documents: tuple[str, ...]) -> Drop:
 
 
 def _line(name: str, data: bytes, digests: bool, is_quoted: bool) -> bytes:
-    escaped = name if is_quoted else name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    escaped = (
+        name if is_quoted else name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    )
     digest = f' sha256="{hashlib.sha256(data).hexdigest()}"' if digests else ""
     return (
         f'    <attachment file="{escaped}" documentType="COM-012" size="{len(data)}"{digest} title="情况说明"'

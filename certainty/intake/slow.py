@@ -103,7 +103,9 @@ def slow_writers(run: Run, world: World, papers: dict[str, Papers]) -> Outcome:
     for ref, writer in writers.items():
         case = f"seed {run.seed} writer {writer.name} ({writer.rule}, {writer.form}, {writer.style})"
         if seen[ref] != 1:
-            said = next((each for code in RULES for each in [world.status(writer.name, code)] if each), {})
+            said = next(
+                (each for code in RULES for each in [world.status(writer.name, code)] if each), {}
+            )
             codes = [each["code"] for each in said.get("finding", ())]
             violations.append(
                 Violation("I1" if seen[ref] == 0 else "I2", case,

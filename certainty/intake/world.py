@@ -125,7 +125,9 @@ class World:
     def behind(self, code: str) -> Path:
         """An agency's folders, as whoever works on the file server sees them."""
         is_shared = self.share is not None and code == POLICE
-        return self.share.backing if is_shared and self.share is not None else self.lab.layout.agency(code)
+        return (
+            self.share.backing if is_shared and self.share is not None else self.lab.layout.agency(code)
+        )
 
     @property
     def outbox(self) -> Path:
@@ -190,18 +192,25 @@ class World:
     def count_delivered(self, code: str = PROCURATORATE) -> int:
         """How many packets lie in the inbox, without reading them."""
         return sum(
-            1 for kind in (self.behind(code) / "inbox").glob("*.*") if kind.is_dir() for _ in os.scandir(kind)
+            1
+            for kind in (self.behind(code) / "inbox").glob("*.*")
+            if kind.is_dir()
+            for _ in os.scandir(kind)
         )
 
     def waiting(self, code: str = POLICE) -> list[str]:
         """What lies in the outbox, but for marks of our own."""
         return [
-            each.name for each in os.scandir(self.behind(code) / "outbox") if not each.name.startswith(".")
+            each.name
+            for each in os.scandir(self.behind(code) / "outbox")
+            if not each.name.startswith(".")
         ]
 
     # --- processes -------------------------------------------------------------------------------
 
-    def ctl(self, *words: str | Path, code: str = POLICE, seconds: float = 120.0) -> tuple[int, str, float]:
+    def ctl(
+        self, *words: str | Path, code: str = POLICE, seconds: float = 120.0
+    ) -> tuple[int, str, float]:
         """Exit code, what was said, and seconds of an ``exchangectl`` at a node."""
         command = [
             sys.executable,

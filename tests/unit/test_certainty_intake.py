@@ -181,7 +181,8 @@ def test_the_list_of_names_is_long_and_holds_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("name", "is_taken"),
     [
-        ("起诉意见书.pdf", True), ("$(id).pdf", True), ("CONSOLE.pdf", True), ("a\u00a0b.pdf", True), ("＜＞.pdf", True),
+        ("起诉意见书.pdf", True), ("$(id).pdf", True), ("CONSOLE.pdf", True), ("a\u00a0b.pdf", True),
+        ("＜＞.pdf", True),
         ("con.pdf", False), ("ＣＯＮ.pdf", False), ("com¹ .txt.pdf", False), (" a.pdf", False),
         ("a:b.pdf", False), ("a\u202efdp.exe.pdf", False), ("n\nn.pdf", False), ("案" * 84 + ".pdf", False),
     ],
