@@ -13,6 +13,7 @@ import pytest
 
 from certainty.shard import Violation
 from certainty.sweep import felt
+from certainty.sweep.daemons import later
 from certainty.sweep.judging import UndisturbedError, _sound
 from certainty.sweep.outside import View
 from certainty.sweep.points import Point
@@ -157,3 +158,18 @@ def test_nothing_is_held_against_an_undisturbed_run_that_is_itself_wrong() -> No
     ):
         with pytest.raises(UndisturbedError):
             _sound(ending)
+
+
+def test_what_was_written_before_and_is_renamed_after_a_moment_is_an_acknowledgement(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    up.mkdir()
+    (up / "early.batch").write_bytes(b"x")
+    (up / ".late.batch.part").write_bytes(b"x")
+    (up / ".never.batch.part").write_bytes(b"x")
+    moment = max(path.stat().st_ctime for path in up.iterdir())
+    assert later([up], moment) == []
+    while (up / ".late.batch.part").stat().st_ctime <= moment:
+        (up / ".late.batch.part").rename(up / "late.batch")
+        (up / "late.batch").rename(up / ".late.batch.part")
+    (up / ".late.batch.part").rename(up / "late.batch")
+    assert later([up], moment) == ["up/late.batch"]
