@@ -2,8 +2,8 @@
 
 The sender's daemon runs alone, takes a drop in, and its N-th flush fails. It must end with code 6 (the goal
 is within a second), must have put nothing into its mailbox and told its agency of nothing after that moment,
-must refuse to start without ``--recover``, and start with it once a person says yes; the drop is then taken in
-to the end.
+must refuse to start without ``--recover``, and start with it once a person says yes; the drop is then taken
+in to the end.
 """
 
 from __future__ import annotations
