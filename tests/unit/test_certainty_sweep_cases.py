@@ -184,8 +184,9 @@ LOW = SeenLow(held=True, came=True, signed=True, waits=True, signs=True, told=Tr
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({}, 0), ({"came": False}, 1), ({"signed": False}, 1), ({"late_came": True}, 1), ({"waits": False}, 1),
-        ({"signs": False}, 1), ({"told": False}, 1), ({"free": [30 << 20, 27 << 20]}, 1), ({"free": []}, 1),
+        ({}, 0), ({"came": False}, 1), ({"signed": False}, 1), ({"late_came": True}, 1),
+        ({"waits": False}, 1), ({"signs": False}, 1), ({"told": False}, 1), ({"free": []}, 1),
+        ({"free": [30 << 20, 27 << 20]}, 1),
         ({"held": False, "came": False, "signed": False}, 0),
     ],
 )  # fmt: skip
