@@ -135,7 +135,7 @@ _INTAKE: Final = (
         "certainty.intake.scale",
         needs=("root",),
         full_only=("F27",),
-        quick_seconds=36,
+        quick_seconds=32,
         full_seconds=1200,
     ),
 )

@@ -139,7 +139,7 @@ class Node:
         logs = {parts.config.node.data_dir / LOG_FOLDER / "incoming": LogStation.name}
         mailboxes = self._mailboxes()
         self._watched = {**watched, **mailboxes, **by_hand, **logs}
-        self._watch = FolderWatch(self._on_change, news_of(mailboxes))
+        self._watch = FolderWatch(self._on_change, news_of(mailboxes), self._runner.wake_all)
         self._runner.add(WatchAgain(self._watch, _roots(self._watched)), parts.backoff)
         self._bells = [self._bell(name) for name in parts.connections]
         self._pulse = Pulse(parts.ledger, parts.files, self._on_fatal)

@@ -3,9 +3,10 @@
 Guarantees: one inotify instance for everything that one ``FolderWatch`` watches, since a system
 allows 128 of them per user by default; a folder that cannot be watched is logged and told by
 False, never raised. A folder that leaves a watched tree is watched no longer, however it leaves: the
-kernel's watches are as many as the folders that are there. What is lost: events when the kernel's
-queue overflows, and all that other machines do on a share. So every watcher is backed by a slow scan,
-which also calls ``add`` again for folders that were missing or replaced.
+kernel's watches are as many as the folders that are there. That the kernel's queue overflowed is told:
+then everything has to be looked at, for events are lost. What other machines do on a share is never told. So
+every watcher is backed by a slow scan, which also calls ``add`` again for folders that were missing or
+replaced.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -54,16 +56,20 @@ class FolderWatch:
     Called in the watcher's thread, in quick succession when much happens: it must be short, an
     event set or a name queued, and may not call this object. Folders may be added before and after
     ``start``. Files of which ``is_news(path, is_there)`` says no are left out; ``is_there`` is False for one
-    that went, by whatever way.
+    that went, by whatever way. ``on_overflow`` is called in the same way when events were lost, once for each
+    folder or tree that was added.
     """
 
     def __init__(
-        self, on_change: Callable[[Path], None], is_news: Callable[[Path, bool], bool] = lambda *_: True
+        self,
+        on_change: Callable[[Path], None],
+        is_news: Callable[[Path, bool], bool] = lambda *_: True,
+        on_overflow: Callable[[], None] = lambda: None,
     ) -> None:
         # Written by the watcher's thread without our lock: it holds the library's lock meanwhile, which
         # others take while they hold ours.
         self._removed: set[Path] = set()
-        self._handler = _Handler(on_change, is_news, self._note_removed)
+        self._handler = _Handler(on_change, is_news, self._note_removed, on_overflow)
         self._lock = threading.Lock()
         self._wanted: dict[Path, _Wish] = {}
         self._observer: BaseObserver | None = None
@@ -72,7 +78,7 @@ class FolderWatch:
         """Begin to watch what was added. A system without free inotify instances is logged only."""
         # It warns of each folder that appears in a watched tree, with the path, which case software chose.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.")
-        # And of each overflow, for every folder again: the scan finds what was not told.
+        # And of each overflow, for every folder again: we ask for a look at everything then.
         logging.getLogger(_LIBRARY_LOG).setLevel(logging.ERROR)
         try:
             observer = _Observer()
@@ -177,6 +183,10 @@ class _Wish:
         self.identity: tuple[int, int] | None = None
 
 
+class _OverflowEvent(DirCreatedEvent):
+    """Events were lost; it passes where a folder that appeared does."""
+
+
 class _Tree(InotifyWatchGroup):
     """The kernel's watches of one tree, without those of folders that were moved away, telling at once.
 
@@ -191,7 +201,14 @@ class _Tree(InotifyWatchGroup):
     def __post_init__(self) -> None:
         """As in the library, without the delay."""
         self._move_event_grouper._queue.delay = 0.0  # noqa: SLF001 - there is no other way to it
+        # Who listens sets it.
+        self.on_lost: Callable[[], None] = lambda: None
         super().__post_init__()
+
+    def on_queue_overflow(self) -> None:
+        """Called in the thread that reads the kernel's events."""
+        super().on_queue_overflow()
+        self.on_lost()
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called in the thread that reads the kernel's events, in their order."""
@@ -226,6 +243,7 @@ class _Emitter(InotifyEmitter):
             event_mask=self.get_event_mask_from_filter(),
             follow_symlink=self.watch.follow_symlink,
         )
+        self._inotify.on_lost = partial(self.queue_event, _OverflowEvent(self.watch.path))
 
 
 class _Observer(InotifyObserver):
@@ -240,12 +258,17 @@ class _Handler(FileSystemEventHandler):
         on_change: Callable[[Path], None],
         is_news: Callable[[Path, bool], bool],
         on_removed: Callable[[Path], None],
+        on_overflow: Callable[[], None],
     ) -> None:
         self._on_change = on_change
         self._is_news = is_news
         self._on_removed = on_removed
+        self._on_overflow = on_overflow
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, _OverflowEvent):
+            self._call(self._on_overflow)
+            return
         source = Path(os.fsdecode(event.src_path))
         if isinstance(event, DirDeletedEvent):
             self._on_removed(source)
@@ -258,11 +281,15 @@ class _Handler(FileSystemEventHandler):
             if event.is_directory or self._is_news(path, is_there)
         }
         for folder in folders:
-            try:
-                self._on_change(folder)
-            except Exception:  # noqa: BLE001 - a callback is not ours
-                # The watcher must outlive a mistake of its listener; the slow scan works meanwhile.
-                _LOG.exception("event=watch-callback-failed")
+            self._call(partial(self._on_change, folder))
+
+    @staticmethod
+    def _call(callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # noqa: BLE001 - a callback is not ours
+            # The watcher must outlive a mistake of its listener; the slow scan works meanwhile.
+            _LOG.exception("event=watch-callback-failed")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -97,6 +97,22 @@ def _whole_folder(path: Path, _a: bytes, _b: bytes, outside: Path, rng: random.R
     aside.rename(drop)
 
 
+def leave(path: Path, outside: Path, rng: random.Random) -> None:
+    """For good: a link or a hard link to a file, or a link to a folder in place of the drop."""
+    aside = path.with_name(f".{path.name}")
+    way = rng.randrange(3)
+    if way == 0:
+        aside.symlink_to(outside / "file")
+    elif way == 1:
+        os.link(outside / "file", aside)
+    else:
+        drop = path.parent
+        drop.rename(drop.with_name(f".{drop.name}"))
+        drop.symlink_to(outside / "folder")
+        return
+    aside.rename(path)
+
+
 DEEDS: Final[tuple[Deed, ...]] = (
     _unlink, _away, _replace, _cut, _overwrite, _append, _link, _hard, _fifo, _whole_folder,
 )  # fmt: skip

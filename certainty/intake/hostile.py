@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
@@ -23,13 +24,17 @@ from packet_spec.errors import NameRefusedError
 from packet_spec.names import safe_component
 
 _NAMES, _PARTS = 200_000, 210_000
-_FOLDER: Final = re.compile(
-    r"\d{6}-\d\d-\d\d_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-)
+_FOLDER: Final = re.compile(r"\d{6}-\d\d-\d\d_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LITTER: Final = (b"thumbs.db", b"desktop.ini", b".ds_store")
 _CONTROL: Final = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
+# What docs/packet-format.md (Names) refuses as the name of an attachment, beside signs that are not seen.
+_REFUSED_NAME: Final = re.compile(r"[. ].*|.*[. ]|.*[/\\:*?\"<>|].*", re.DOTALL)
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9]|conin\$|conout\$|clock\$) *", re.IGNORECASE)
+_REFUSED_CODE: Final = "attachment-name-refused"
+_NAME_BYTES: Final = 255
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -60,13 +65,12 @@ def names(run: Run, world: World, papers: Papers) -> Outcome:
         Violation("I1" if not counted[ref] else "I2", repr(name), f"delivered {counted[ref]} times")
         for ref, name in taken.items() if counted[ref] != 1
     ]  # fmt: skip
+    violations += wrong_ends(listed, {str(each["drop"]): each for each in world.all_status()})
     whole = {ref: paper for ref, (_, paper) in dropped.items()}
     recovered = 0
     for packet in world.delivered():
         if packet.ref in whole and not is_whole(packet, whole[packet.ref]):
-            violations.append(
-                Violation("I4", repr(taken.get(packet.ref)), "other bytes than were dropped")
-            )
+            violations.append(Violation("I4", repr(taken.get(packet.ref)), "other bytes than were dropped"))
         if packet.ref in listed:
             name, data = listed[packet.ref]
             said = etree.fromstring(packet.files["delivery.xml"]).find("{*}file")
@@ -85,14 +89,11 @@ def names(run: Run, world: World, papers: Papers) -> Outcome:
         str(each["finding"][0]["code"]) for each in world.all_status()
         if str(each["drop"]).startswith("part-") and each["state"] == "refused" and each["finding"]
     )  # fmt: skip
-    for state, ref in ((parts_done.get(f"part-{ref}"), ref) for ref in listed):
-        if state == "refused" and not world.status(f"part-{ref}").get("finding"):
-            violations.append(Violation("I13", repr(listed[ref][0]), "refused without a finding"))
     violations += _said_by_commands(world)
     # Of everything that was dropped in this world.
     violations += leaks.problems(world, f"seed {run.seed}")
     return Outcome(
-        "F29", len(taken) + len(listed), tuple(violations),
+        "F29", len(taken) + len(listed), tuple(violations), planned=len(taken) + len(listed),
         measured=f"{len(every)} names: {len(taken)} drops delivered under them, {len(left)} passed over by"
         f" the rules for unfinished and hidden files; as names of attachments {recovered} delivered and"
         f" told again exactly, {sum(refused.values())} refused ({in_words(refused)})",
@@ -116,9 +117,7 @@ def _drop_names(
         yield paper.ref, (name, paper)
 
 
-def _drop_parts(
-    world: World, papers: Papers, every: list[bytes]
-) -> Iterator[tuple[str, tuple[str, bytes]]]:
+def _drop_parts(world: World, papers: Papers, every: list[bytes]) -> Iterator[tuple[str, tuple[str, bytes]]]:
     """The same names for an attachment, as far as XML can list them."""
     for number, stem in enumerate(every):
         raw = stem[:251] + b".pdf"
@@ -132,12 +131,32 @@ def _drop_parts(
             continue
         data = papers.pdf(_PARTS + number)
         # Line ends in an attribute stand as references, else every parser makes spaces of them.
-        quoted = quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})[1:-1].replace(
-            '"', "&quot;"
-        )
+        quoted = quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})[1:-1].replace('"', "&quot;")
         paper = papers.with_parts(_PARTS + number, {raw: data}, {raw: quoted}, is_quoted=True)
         paper.put_folder(world.outbox / f"part-{paper.ref}")
         yield paper.ref, (text, data)
+
+
+def may_be_listed(name: str) -> bool:
+    """Whether docs/packet-format.md takes that name for an attachment."""
+    is_hidden = any(unicodedata.category(sign) in _UNSEEN for sign in name)
+    is_device = _DEVICE.fullmatch(unicodedata.normalize("NFKC", name).partition(".")[0])
+    is_refused = _REFUSED_NAME.fullmatch(name) or is_device
+    return not (is_hidden or is_refused or len(name.encode()) > _NAME_BYTES)
+
+
+def wrong_ends(
+    listed: Mapping[str, tuple[str, bytes]], told: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Violation]:
+    """A name that may be listed is delivered, another is refused by the finding about it."""
+    for ref, (name, _) in listed.items():
+        status = told.get(f"part-{ref}", {})
+        codes = {str(each["code"]) for each in status.get("finding", ()) if each["severity"] == "refuse"}
+        state = str(status.get("state", "told nowhere"))
+        if may_be_listed(name) and state != "delivered":
+            yield Violation("I4", repr(name), f"a name that may be listed is {state} {sorted(codes)}")
+        if not may_be_listed(name) and (state != "refused" or _REFUSED_CODE not in codes):
+            yield Violation("I13", repr(name), f"a name that may not be listed is {state} {sorted(codes)}")
 
 
 def _is_passed_over(name: bytes) -> bool:

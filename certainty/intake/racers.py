@@ -24,16 +24,21 @@ from pathlib import Path
 from typing import Final
 
 from certainty.intake import leaks
-from certainty.intake.deeds import DEEDS
+from certainty.intake.deeds import DEEDS, leave
 from certainty.intake.papers import PART, Papers
 from certainty.intake.slow import content_of
 from certainty.intake.world import POLICE, ROOT, TooLateError, World, memory_folder, wait_for
 from certainty.shard import Outcome, Run, Violation
 
-CANARY: Final = b"OUTSIDE-OF-THE-OUTBOX"
+# As long as the mark that it stands in place of.
+CANARY: Final = b"OUTSIDE-OUTBOX-!"
+_STRANGE: Final = 9_999_999
+_REASON: Final = b"<reason_text>"
 _WINDOW: Final = 100
 # So long is a drop disturbed at most: on a slow machine it would never be taken, and nothing be tried.
 _RACED_SECONDS: Final = 5.0
+# Of folders that still lie there then, so many are left with what leads outside.
+_LEFT: Final = 0.3
 _REST_SECONDS: Final = 120.0
 _SIZE: Final = 60_000
 _FIRST: Final = 100_000
@@ -70,6 +75,10 @@ def race(outbox: Path, outside: Path, first: int, count: int, seed: int, made: R
         drop = path if path.parent == outbox else path.parent
         if time.monotonic() > until or not os.path.lexists(drop):
             del live[path]
+            if drop != path and os.path.lexists(drop) and rng.random() < _LEFT:
+                with suppress(OSError):
+                    leave(path, outside, rng)
+                    made.deeds["left"] += 1
             continue
         deeds = DEEDS[:-1] if drop == path else DEEDS
         deed = rng.choice(deeds)
@@ -105,12 +114,16 @@ def versions(papers: Papers, number: int) -> tuple[bytes, bytes]:
 
 
 def judge(world: World, first: int, count: int) -> tuple[list[Violation], Counter[str]]:
-    """Every delivered file is one version whole, of its own drop; no content twice; nothing from outside."""
+    """Every delivered file is one version whole, of its own drop; no content twice; nothing from outside.
+
+    Nothing else is dropped in this world: what bears another number was never put into the outbox.
+    """
     papers, violations, found = Papers(), [], Counter[str]()
     contents: Counter[str] = Counter()
     for packet in world.delivered():
         number = int(packet.ref.removeprefix("REF-") or 0)
         if not first <= number < first + count:
+            violations.append(Violation("I6", packet.ref, "delivered, and never put into the outbox"))
             continue
         found["delivered"] += 1
         contents[content_of(packet)] += 1
@@ -137,18 +150,29 @@ def work(run: Run) -> Iterator[Outcome]:
     count = 24 if run.quick else 10_000
     with memory_folder("racers") as folder:
         outside = folder / "outside"
-        (outside / "folder").mkdir(parents=True)
-        pdf = Papers().pdf(9_999_999, _SIZE)
-        canary = pdf.replace(b"[9999999 A     ]", (CANARY + b"-" * 16)[:16])
-        (outside / "file").write_bytes(canary)
-        (outside / "folder" / PART).write_bytes(canary)
-        (outside / "folder" / "packet.xml").write_bytes(
-            Papers().folder(9_999_999, _SIZE, digests=False).xml
-        )
+        put_outside(outside)
         settings = {POLICE: {"[folders] optional_sha256": "true"}, "": {"[folders] scan_seconds": "0.5"}}
         world = World(folder, settings=settings)
         with world:
             yield _row(run, world, outside, count)
+
+
+def put_outside(outside: Path) -> None:
+    """A file for an attachment and a whole folder drop, all of it with the canary."""
+    (outside / "folder").mkdir(parents=True)
+    paper = Papers().folder(_STRANGE, _SIZE, digests=False)
+    canary = with_canary(paper.files[PART.encode()], _STRANGE)
+    (outside / "file").write_bytes(canary)
+    (outside / "folder" / PART).write_bytes(canary)
+    (outside / "folder" / "packet.xml").write_bytes(paper.xml.replace(_REASON, _REASON + CANARY, 1))
+
+
+def with_canary(pdf: bytes, number: int) -> bytes:
+    """Every mark of a PDF of ``papers`` is the canary. Raises ValueError when it has none."""
+    found = pdf.replace(b"[%07d A     ]" % number, CANARY)
+    if found == pdf or len(found) != len(pdf):
+        raise ValueError("there is no mark of that number")
+    return found
 
 
 def _row(run: Run, world: World, outside: Path, count: int) -> Outcome:

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from certainty.intake.hostile import in_words
-from certainty.intake.papers import POLICE, PROCURATORATE, Papers
-from certainty.intake.racers import CANARY
+from certainty.intake.papers import PART, POLICE, PROCURATORATE, Papers
+from certainty.intake.racers import CANARY, with_canary
 from certainty.intake.slow import sealed_at
 from certainty.intake.world import TooLateError, World, wait_for
 from certainty.shard import Outcome, Run, Violation
 
 _SPECIAL: Final = 220_000
+# What is said of that which is no plain file, and of the giants.
+_NOT_PLAIN: Final = "drop-not-plain"
+_GIANTS: Final = {"giant.xml": "too-large", "giant.zip": "zip-damaged"}
 
 
 def special(run: Run, world: World, papers: Papers) -> Outcome:
@@ -32,15 +35,16 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
     (outside / "packet.xml").write_bytes(canary)
     for raw, data in good.files.items():
         (outside / raw.decode()).write_bytes(data)
-    target = outside / "packet.xml"
-    # Reading it would show: its access time lies before its last change.
-    os.utime(target, (1_000, 2_000))
     rounds, probes, violations = (1 if run.quick else 8), 3 if run.quick else 30, []
     before = [_probe(world, papers, _SPECIAL + 100 + number) for number in range(probes)]
     made: list[str] = []
     fifos: list[Path] = []
     for turn in range(rounds):
         made += _make_specials(outbox, outside, papers, turn, fifos)
+    # Reading one would show: its access time lies before its last change.
+    targets = [path for path in outside.iterdir() if path.is_file()]
+    for path in targets:
+        os.utime(path, (1_000, 2_000))
     watch = _FifoWatch(fifos)
     watch.start()
     after = [_probe(world, papers, _SPECIAL + 200 + number) for number in range(probes)]
@@ -52,16 +56,19 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
     violations += [Violation("I13", name, "nothing is said of it") for name in made if name not in told]
     if watch.opened:
         violations.append(Violation("I9", ", ".join(watch.opened), "a FIFO was opened"))
+    violations += [
+        Violation("I13", name, f"refused as {code}") for name, code in told.items() if code != expected(name)
+    ]
     tells_reads = _updates_access_times(outside)
-    if target.stat().st_atime > 1_000 and tells_reads:
-        violations.append(Violation("I6", str(target), "a file outside was read through a link"))
+    violations += [
+        Violation("I6", path.name, "a file outside was read through a link")
+        for path in targets if tells_reads and path.stat().st_atime > 1_000
+    ]  # fmt: skip
     for node in (POLICE, PROCURATORATE):
         for path in (*world.lab.layout.data(node).rglob("*"), *(world.behind(node) / "inbox").rglob("*")):
             with suppress(OSError):
                 if path.is_file() and not path.is_symlink() and CANARY in path.read_bytes():
-                    violations.append(
-                        Violation("I6", str(path), "bytes from outside the outbox were taken")
-                    )
+                    violations.append(Violation("I6", str(path), "bytes from outside the outbox were taken"))
     slower = max(after) - max(before)
     for name in made:
         _remove(outbox / name)
@@ -75,9 +82,12 @@ def special(run: Run, world: World, papers: Papers) -> Outcome:
     )  # fmt: skip
 
 
-def _make_specials(
-    outbox: Path, outside: Path, papers: Papers, turn: int, fifos: list[Path]
-) -> list[str]:
+def expected(name: str) -> str:
+    """The finding that must be said of what was put under that name."""
+    return _GIANTS.get(name.partition("-")[2], _NOT_PLAIN)
+
+
+def _make_specials(outbox: Path, outside: Path, papers: Papers, turn: int, fifos: list[Path]) -> list[str]:
     """One of each kind, by itself and inside a folder drop in place of a file. Their names."""
     made = []
 
@@ -85,10 +95,15 @@ def _make_specials(
         made.append(f"{turn}-{name}")
         return outbox / made[-1]
 
+    # Good, whoever follows the link: the drop lists the digest of what lies outside.
+    pdf = with_canary(papers.pdf(_SPECIAL + 1 + turn, 300), _SPECIAL + 1 + turn)
+    (outside / f"{turn}.pdf").write_bytes(pdf)
+    listing = papers.with_parts(_SPECIAL + 1 + turn, {PART.encode(): pdf}).xml
+
     def inside(name: str) -> Path:
         folder = put(name)
         folder.mkdir()
-        (folder / "packet.xml").write_bytes(papers.folder(_SPECIAL + 1 + turn).xml)
+        (folder / "packet.xml").write_bytes(listing)
         return folder
 
     put("link.xml").symlink_to(outside / "packet.xml")
@@ -122,11 +137,11 @@ def _make_specials(
     for _ in range(200):
         deep = deep / "d"
         deep.mkdir()
-    (inside("inner-link") / "情况说明.pdf").symlink_to(outside / "情况说明.pdf")
-    os.link(outside / "情况说明.pdf", inside("inner-hard") / "情况说明.pdf")
-    fifos.append(inside("inner-fifo") / "情况说明.pdf")
+    (inside("inner-link") / PART).symlink_to(outside / f"{turn}.pdf")
+    os.link(outside / f"{turn}.pdf", inside("inner-hard") / PART)
+    fifos.append(inside("inner-fifo") / PART)
     os.mkfifo(fifos[-1])
-    os.mknod(inside("inner-zero") / "情况说明.pdf", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    os.mknod(inside("inner-zero") / PART, stat.S_IFCHR | 0o666, os.makedev(1, 5))
     swapped = put("fifo-for-packet")
     swapped.mkdir()
     fifos.append(swapped / "packet.xml")

@@ -162,6 +162,10 @@ class Nodes:
         """The process number of a node that was started."""
         return self._running[code].pid
 
+    def age(self, code: str) -> float:
+        """Seconds since that node was started."""
+        return time.monotonic() - self._running[code].began
+
     @property
     def running(self) -> tuple[str, ...]:
         """The nodes that were started and not ended by us."""

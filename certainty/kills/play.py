@@ -51,7 +51,9 @@ _PLAN: Final = {
 
 @dataclass
 class Played:
-    """What came of it. ``recoveries``: seconds from the restart to READY, one per kill that had the time."""
+    """What came of it. ``recoveries``: seconds from the restart to READY, one per kill that had the time;
+    ``unready``: of the others, seconds from the restart to the next kill.
+    """
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
@@ -60,6 +62,7 @@ class Played:
     drained_seconds: float = 0.0
     let_go: int = 0
     recoveries: list[float] = field(default_factory=list)
+    unready: list[float] = field(default_factory=list)
     violations: tuple[Violation, ...] = ()
     problems: list[Violation] = field(default_factory=list)
 
@@ -156,8 +159,10 @@ class Play:
     def _kill(self, nodes: Nodes, there: list[str], away: dict[str, float], starting: set[str]) -> None:
         """One node, now and then two at once."""
         for code in self._random.sample(there, min(len(there), 1 + (self._random.random() < 0.1))):
+            age = nodes.age(code) if code in starting else None
             starting.discard(code)
             if nodes.kill(code):
+                self.played.unready += [] if age is None else [age]
                 self.played.kills[code] += 1
                 self.done += 1
             else:

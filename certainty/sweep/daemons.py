@@ -1,8 +1,9 @@
 """F05 with real daemons: an fsync of the node's own volume fails, and a clock is held against what follows.
 
 The sender's daemon runs alone, takes a drop in, and its N-th flush fails. It must end with code 6 (the goal
-is within a second), must have put nothing into its mailbox after that moment, must refuse to start without
-``--recover``, and start with it once a person says yes; the drop is then taken in to the end.
+is within a second), must have put nothing into its mailbox and told its agency of nothing after that moment,
+must refuse to start without ``--recover``, and start with it once a person says yes; the drop is then taken
+in to the end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,7 @@ _PATIENCE_SECONDS: Final = 60.0
 _LOOK_MILLISECONDS: Final = 200
 # What another thread is about to put in the moment of the error was decided before it.
 _IN_HAND_SECONDS: Final = 0.05
+_TOLD: Final = ("sent", "refused", "status", "receipts")
 
 
 def work(run: Run) -> Iterator[Outcome]:
@@ -84,9 +86,9 @@ class _Trial:
         took = ended - failed[0]
         if code != DAMAGED:
             self._say("I12", f"ended with code {code}")
-        late = [path.name for path in self._put() if path.stat().st_mtime > failed[1] + _IN_HAND_SECONDS]
+        late = later(self._told_places(), failed[1] + _IN_HAND_SECONDS)
         if late:
-            self._say("I1", f"put into the mailbox after the error: {', '.join(late)}")
+            self._say("I1", f"acknowledged after the error: {', '.join(late)}")
         again = self._start([], "")
         if again.wait(_PATIENCE_SECONDS) != DAMAGED:
             self._say("I12", f"started again without --recover, code {again.returncode}")
@@ -146,6 +148,11 @@ class _Trial:
     def _put(self) -> list[Path]:
         return list((self._layout.mailbox(SENDER) / "up").iterdir())
 
+    def _told_places(self) -> list[Path]:
+        """Where it says to others that it has taken something, or put it: mailbox and agency's folders."""
+        agency = self._layout.agency(SENDER)
+        return [self._layout.mailbox(SENDER) / "up", *(agency / name for name in _TOLD)]
+
     def _is_queued(self) -> bool:
         path = self._layout.agency(SENDER) / "status" / "A.status.json"
         if not path.exists() or not any(each.name.endswith(".batch") for each in self._put()):
@@ -173,6 +180,19 @@ class _Failing:
         if self.at is None:
             self.at = time.monotonic(), time.time()
         return errno.EIO
+
+
+def later(folders: Sequence[Path], moment: float) -> list[str]:
+    """What got its visible name or its bytes there after ``moment``, in seconds of the wall clock.
+
+    A rename shows in the time of the last change of what was renamed, whenever its bytes were written.
+    """
+    return [
+        f"{folder.name}/{path.relative_to(folder)}"
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if not path.name.startswith(".") and path.lstat().st_ctime > moment
+    ]
 
 
 def _wait(condition: Callable[[], bool]) -> bool:

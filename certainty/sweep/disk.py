@@ -6,13 +6,13 @@ everything must come to the end it would have had, and no half-written file may 
 which no call failed and no node wrote down that a folder cannot be used was none, and is not counted. Where
 the node's own volume turns read-only the process ends with code 6; it starts again on the repaired volume.
 
-F08 fills the own volume to below the floor: what is new stays in the outbox, and what is under way gets its
-receipts all the same.
+F08 is ``floor``'s.
 """
 
 from __future__ import annotations
 
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,18 +22,19 @@ from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
 from certainty.sweep import felt
+from certainty.sweep.floor import cases as cases_of_floor
+from certainty.sweep.floor import floored, undisturbed
 from certainty.sweep.judging import judged
 from certainty.sweep.ledgers import pauses
 from certainty.sweep.points import shuffled
 from certainty.sweep.pool import Result, each
-from certainty.sweep.stage import ROUND_SECONDS, Ending, Stage
+from certainty.sweep.stage import ROUND_SECONDS, Stage
 from certainty.sweep.sweeping import Ready, ready
 from certainty.sweep.tally import Tally
 from certainty.sweep.victim import DAMAGED
 from certainty.sweep.volume import Volume
-from certainty.sweep.world import JOURNEY, LARGE, LATE, ROLES, SENDER, World
+from certainty.sweep.world import JOURNEY, ROLES, SENDER, World
 from exchanged.places import DAMAGE_FILE
-from frontend_server.pause_sign import SIGN_NAME
 
 _INODES: Final = 1024
 _ROUNDS: Final = (0, 1, 2, 3, 4, 5, 6, 8)
@@ -43,8 +44,6 @@ _QUICK_ROLES: Final = ("sender",)
 _LASTS: Final = 4
 _GOAL_SECONDS: Final = 30.0
 _ACCEPTS_AGAIN: Final = frozenset({"F06", "F07"})
-# A lab's floor and its margin, and what a full ledger may still need.
-_FLOOR_BYTES: Final = 64 * 1024 * 1024
 
 Undo = Callable[[], object]
 
@@ -112,8 +111,12 @@ def work(run: Run) -> Iterator[Outcome]:
             planned = sum(TROUBLES[case.trouble].row == row for case in cases)
             part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
             yield _outcome(part, row, planned)
-        floors = Tally([_floor(layouts[SENDER])])
-        yield floors.plain("F08", 1, "the sender, filled to below its floor")
+        floors = cases_of_floor(roles, quick=run.quick)
+        expected = undisturbed(layouts[SENDER])
+        lows = Tally(each(run, world, floors, partial(floored, layouts, expected), "below the floor"))
+        notes = Counter(result.note for result in lows.results)
+        said = "; ".join(f"{note}: {times}" for note, times in sorted(notes.items()))
+        yield lows.plain("F08", len(floors), said)
 
 
 def _outcome(part: Tally, row: str, planned: int) -> Outcome:
@@ -209,39 +212,3 @@ def _give_handles(pid: int, limits: tuple[int, int]) -> None:
 
 def _pass(_: object) -> int:
     raise AssertionError("nothing is trapped here")
-
-
-def _floor(made: Ready) -> Result:
-    """Below the floor a new drop waits in the outbox, and the packet under way is delivered and receipted."""
-    world, case = made.world, "sender below its floor"
-    world.restore(made.beginnings[JOURNEY], SENDER)
-    seen: dict[str, bool] = {}
-    own = world.volumes(SENDER)[0]
-    agency = world.layout.agency(SENDER)
-    ballast: list[Path] = []
-    begins, ends = 3, 24
-
-    def on_round(number: int) -> None:
-        if number == begins:
-            ballast.append(own.fill(_FLOOR_BYTES // 2))
-            world.drop(LATE)
-        if number == ends:
-            status = agency / "status" / f"{LARGE}.status.json"
-            seen["receipted"] = '"signed"' in status.read_text("utf-8")
-            seen["waits"] = (agency / "outbox" / LATE).exists()
-            seen["told"] = (agency / "outbox" / SIGN_NAME).exists()
-            seen["reserve"] = own.free_bytes() > _FLOOR_BYTES // 4
-            own.give_back(ballast.pop())
-
-    stage = Stage(
-        world, made.beginnings[JOURNEY], {SENDER: _pass}, tables=(), on_round=on_round, least_rounds=ends + 2,
-        case=case,
-    )  # fmt: skip
-    ending: Ending = stage.play()
-    told = list(ending.violations)
-    for what, invariant in (("receipted", "I10"), ("waits", "I10"), ("told", "I10"), ("reserve", "I10")):
-        if not seen.get(what):
-            told.append(Violation(invariant, case, f"while the room was short: not {what}"))
-    if ending.view.statuses.get(f"{LATE}.status.json", "").split(" ")[-1] != "True":
-        told.append(Violation("I1", case, "what had waited was not sent when there was room again"))
-    return Result("F08 floor", case, tuple(told), None)

@@ -78,6 +78,15 @@ def each(
             process.join()
 
 
+def enough(results: Iterator[Result], wanted: int) -> Iterator[Result]:
+    """Until so many count."""
+    for result in results:
+        yield result
+        wanted -= result.is_case
+        if wanted <= 0:
+            return
+
+
 def _work(
     run: Run,
     world: World,

@@ -1,6 +1,7 @@
 """F04 and F15, by lot: sectors that half arrived at a cut, and two machines that lose power together.
 
-F04: a random point of a random role; the cut tears what was on its way (``torn``). F15: the province and an
+F04: a random point of a random role; the cut tears what was on its way (``torn``). An image of which nothing
+was on its way, all of it arrived, or none, is judged all the same, but not counted. F15: the province and an
 agency, each at a random call of its own in the same round: the first stands in the middle of its call when
 the other comes to its own, and both lose what they had not flushed. A pair of which one rests before it comes
 to its call is cut and judged all the same, but not counted.
@@ -18,17 +19,18 @@ from certainty.shard import Outcome, Run, Violation
 from certainty.sweep.calls import Fate
 from certainty.sweep.judging import judged
 from certainty.sweep.points import At
-from certainty.sweep.pool import Result, each
+from certainty.sweep.pool import Result, each, enough
 from certainty.sweep.stage import Stage
 from certainty.sweep.sweeping import Case, Ready, ready, start_seconds
 from certainty.sweep.tally import Tally, result_of
-from certainty.sweep.torn import tear
+from certainty.sweep.torn import Tear, tear
 from certainty.sweep.world import JOURNEY, PROVINCE, RECEIVER, ROLES, SENDER, World
 
 IMAGES: Final = 500
 PAIRS: Final = 500
 _QUICK: Final = 2
-# Of pairs: where one of the two does not come to its call any more, it does not count.
+# So many times as many as are wanted: an image of which nothing is torn does not count, nor a pair of which
+# one does not come to its call any more.
 _DRAWN: Final = 3
 _GOAL_SECONDS: Final = 5.0
 _AGENCIES: Final = {"sender": SENDER, "receiver": RECEIVER}
@@ -67,11 +69,12 @@ def work(run: Run) -> Iterator[Outcome]:
         world = next(iter(layouts.values())).world
         images = [
             Torn(rng.choice(cases[rng.choice(roles)]), rng.getrandbits(32))
-            for _ in range(_QUICK if run.quick else IMAGES)
+            for _ in range(_DRAWN * (_QUICK if run.quick else IMAGES))
         ]
+        wanted = len(images) // _DRAWN
         half = run if run.quick else replace(run, seconds=run.seconds / 2)
-        tally = Tally(each(half, world, images, partial(_tear, layouts), "torn at"))
-        yield tally.outcome("F04", len(images), "torn images", _GOAL_SECONDS, start_seconds())
+        tally = Tally(enough(each(half, world, images, partial(_tear, layouts), "torn at"), wanted))
+        yield tally.outcome("F04", wanted + tally.idle, "torn images", _GOAL_SECONDS, start_seconds())
     with ready(run, *(f"{_AGENCIES[role]}+{PROVINCE}" for role in agencies)) as both:
         world = next(iter(both.values())).world
         journeys = {
@@ -79,19 +82,10 @@ def work(run: Run) -> Iterator[Outcome]:
         }
         wanted = _QUICK if run.quick else PAIRS
         pairs = [_pair(rng, journeys, agencies) for _ in range(_DRAWN * wanted)]
-        tried = _enough(each(run, world, pairs, partial(_cut_both, both), "both cut at"), wanted)
+        tried = enough(each(run, world, pairs, partial(_cut_both, both), "both cut at"), wanted)
         tally = Tally(tried)
         planned = wanted + tally.idle
         yield tally.outcome("F15", planned, "pairs of machines", _GOAL_SECONDS, start_seconds())
-
-
-def _enough(results: Iterator[Result], wanted: int) -> Iterator[Result]:
-    """Until so many count."""
-    for result in results:
-        yield result
-        wanted -= result.is_case
-        if wanted <= 0:
-            return
 
 
 def _pair(rng: random.Random, journeys: dict[str, list[Case]], agencies: Sequence[str]) -> Pair:
@@ -108,16 +102,16 @@ def _tear(layouts: dict[str, Ready], world: World, torn: Torn) -> Result:
     made = layouts[code]
     world.restore(made.beginnings[case.beginning], code)
 
+    tears: list[Tear] = []
+
     def on_death(codes: tuple[str, ...]) -> None:
-        for each_code in codes:
-            for volume in world.volumes(each_code):
-                tear(volume, rng)
+        tears.extend(tear(volume, rng) for each_code in codes for volume in world.volumes(each_code))
 
     stage = Stage(
         world, made.beginnings[case.beginning], {code: at}, on_death=on_death, by_power=True, case=str(torn)
     )
     ending = judged(stage, made.views[case.beginning], str(torn))
-    return result_of(case, at, ending)
+    return replace(result_of(case, at, ending), is_case=any(each_tear.is_torn for each_tear in tears))
 
 
 def _cut_both(layouts: dict[str, Ready], world: World, pair: Pair) -> Result:

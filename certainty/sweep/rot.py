@@ -7,11 +7,7 @@ otherwise. What it does not name is listed with the table that reads otherwise. 
 not, the node is started on the changed ledger and everything runs on: it may refuse, stop or hold, but no
 inbox may show other bytes or one packet twice.
 
-F12: a byte of a file in the sender's spool or blob store is another before it was sent.
-
-In both, a packet that does not come to its inbox has a held or final status, or within a day a node names an
-error, keeps something back, gives notice that its receipt is overdue, or has a ledger that ``verify`` names;
-and nothing is told as delivered that did not come.
+F12 is ``rotten``'s; what must hold of both when they have run on, ``decay``'s.
 """
 
 from __future__ import annotations
@@ -22,59 +18,42 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from certainty.shard import Outcome, Run, Violation
-from certainty.sweep.calls import CHANGES
+from certainty.sweep.decay import Damage, change, judged
 from certainty.sweep.ledgers import copied
-from certainty.sweep.outside import View, differences
-from certainty.sweep.points import At, shuffled
-from certainty.sweep.pool import Result, each
-from certainty.sweep.silence import silent, tells
-from certainty.sweep.stage import DAY, CaseOverError, Stage
+from certainty.sweep.points import shuffled
+from certainty.sweep.pool import Result, each, enough
+from certainty.sweep.rotten import DRAWN, calls, rotten
+from certainty.sweep.stage import DAY, Stage
 from certainty.sweep.sweeping import Ready, ready
 from certainty.sweep.tally import Tally
 from certainty.sweep.world import JOURNEY, ROLES, Beginning, World
 from exchanged.ledger import open_read_only
 from exchanged.ledger.verify import examine_ledger
-from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 from packet_spec.errors import ExchangeError
 
 _PAGE: Final = 4096
 # After so many rounds: the packet is under way, just delivered, collected.
 _ROUNDS: Final = (2, 3, 7)
 _QUICK_ROUNDS: Final = (3,)
-_FLIPS, _CUTS, _PLAYED, _ROTTEN = 1000, 100, 120, 120
+_FLIPS, _CUTS, _PLAYED, _ROTTEN = 1000, 100, 120, 250
 _QUICK: Final = (20, 4, 2, 1)
 # The share of the ledgers whose log was folded in before, as an hour of work does.
 _FOLDED: Final = 0.7
-_WRONG: Final = frozenset({"I2", "I3", "I4", "I5"})
-
-
-_NOTHING: Final = "nothing lay there"
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """One change of a role's files, made by ``seed``. ``plays``: the world runs on with it."""
-
-    row: str
-    kind: str
-    role: str
-    seed: int
-    plays: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.seed} at {self.role}"
+# The part of the time that is kept for F12.
+_KEPT: Final = 0.3
 
 
 def work(run: Run) -> Iterator[Outcome]:
     """The ledger of each role, then the sender's spool."""
     rng = random.Random(run.seed)
-    flips, cuts, played, rotten = _QUICK if run.quick else (_FLIPS, _CUTS, _PLAYED, _ROTTEN)
+    flips, cuts, played, wanted = _QUICK if run.quick else (_FLIPS, _CUTS, _PLAYED, _ROTTEN)
     roles = ("sender", "province") if run.quick else tuple(ROLES)
     kinds = ["flip"] * flips + ["truncate"] * cuts + ["swap"] * (cuts // 2) + ["wal", "shm", "both"] * 2
     cases = [Damage("F11", kind, rng.choice(roles), rng.getrandbits(32)) for kind in kinds]
@@ -82,47 +61,27 @@ def work(run: Run) -> Iterator[Outcome]:
         Damage("F11", rng.choice(kinds), rng.choice(roles), rng.getrandbits(32), plays=True)
         for _ in range(played)
     ]
-    cases += [Damage("F12", "rot", "sender", rng.getrandbits(32), plays=True) for _ in range(rotten)]
     cases = shuffled(cases, run.seed)
+    others = [Damage("F12", "rot", "sender", rng.getrandbits(32), plays=True) for _ in range(DRAWN * wanted)]
     with ready(run) as layouts:
         made = layouts[""]
         rounds = _QUICK_ROUNDS if run.quick else _ROUNDS
         middles = {role: [_middle(made, role, number) for number in rounds] for role in roles}
-        made.first_put = _first_put(made)
-        tally = Tally(each(run, made.world, cases, partial(_one, made, middles), "damaged"))
-        for row in ("F11", "F12"):
-            part = tally.part(lambda result, row=row: result.group.startswith(row))  # type: ignore[misc]
-            planned = sum(case.row == row for case in cases)
-            notes = Counter(result.note for result in part.results if result.note)
-            said = "; ".join(f"{note}: {count}" for note, count in sorted(notes.items()))
-            yield part.plain(row, planned, said)
+        made.sealed_and_put = calls(made)
+        most = replace(run, seconds=run.seconds * (1 - _KEPT))
+        tally = Tally(each(most, made.world, cases, partial(_one, made, middles), "damaged"))
+        yield tally.plain("F11", len(cases), _notes(tally))
+        tally = Tally(enough(each(run, made.world, others, partial(_other, made), "rotten"), wanted))
+        yield tally.plain("F12", wanted + tally.idle, _notes(tally))
 
 
-def _first_put(made: Ready) -> int:
-    """The call with which the sender begins to put things into its mailbox: all sealed, nothing sent."""
-    points = made.points("sender", JOURNEY, (CHANGES,))
-    return next(point.number for point in points if "/up/." in point.path and point.name == "openat")
+def _notes(tally: Tally) -> str:
+    notes = Counter(result.note for result in tally.results if result.note)
+    return "; ".join(f"{note}: {count}" for note, count in sorted(notes.items()))
 
 
-def _rotten(made: Ready, world: World, damage: Damage, rng: random.Random) -> Result:
-    """The sender dies there; a byte changes; it starts again. Wrong bytes may not come out anywhere."""
-    world.restore(made.beginnings[JOURNEY])
-    code = ROLES[damage.role]
-    changed: list[str] = []
-
-    def on_death(codes: tuple[str, ...]) -> None:
-        if not changed:
-            changed.append(_rot(world.layout.data(code), rng))
-        (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True)
-
-    at = At(made.first_put)
-    stage = Stage(world, made.beginnings[JOURNEY], {code: at}, on_death=on_death, waits=DAY, case=str(damage))
-    result = _judged(world, damage, "F12", stage, made.views[JOURNEY])
-    result = replace(result, group=f"F12 {(changed or [_NOTHING])[0]}")
-    if not at.hit:
-        said = Violation("I12", str(damage), "the point was not reached: the run does not repeat")
-        return replace(result, violations=(*result.violations, said), is_case=False)
-    return replace(result, is_case=changed != [_NOTHING])
+def _other(made: Ready, world: World, damage: Damage) -> Result:
+    return rotten(made, world, damage, random.Random(damage.seed))
 
 
 def _middle(made: Ready, role: str, rounds: int) -> Beginning:
@@ -138,8 +97,6 @@ def _middle(made: Ready, role: str, rounds: int) -> Beginning:
 def _one(made: Ready, middles: dict[str, list[Beginning]], world: World, damage: Damage) -> Result:
     code, rng = ROLES[damage.role], random.Random(damage.seed)
     data = world.layout.data(code)
-    if damage.row == "F12":
-        return _rotten(made, world, damage, rng)
     middle = rng.choice(middles[damage.role])
     world.restore(middle)
     original, events = _rows(data / LEDGER_FILE), _events(data / LEDGER_FILE)
@@ -233,30 +190,7 @@ def _damage_ledger(data: Path, kind: str, rng: random.Random) -> None:
             path.write_bytes(content)
         case _:
             target = rng.choice([file for file in (path, log) if file.exists() and file.stat().st_size])
-            _change(target, kind, rng)
-
-
-def _change(path: Path, kind: str, rng: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    # What is not zero is more likely to mean something.
-    place = rng.choice([index for index, byte in enumerate(content) if byte] or [0])
-    if kind == "truncate":
-        del content[place:]
-    else:
-        content[place] ^= 1 << rng.randrange(8)
-    path.write_bytes(content)
-
-
-def _rot(data: Path, rng: random.Random) -> str:
-    folders = (data / SPOOL_FOLDER, data / BLOB_FOLDER)
-    files = sorted(
-        path for folder in folders for path in folder.rglob("*") if path.is_file() and path.stat().st_size
-    )
-    if not files:
-        return _NOTHING
-    path = rng.choice(files)
-    _change(path, "flip", rng)
-    return f"{path.parent.name} {path.suffix}"
+            change(target, kind, rng)
 
 
 def _played(made: Ready, middle: Beginning, world: World, damage: Damage, group: str) -> Result:
@@ -266,29 +200,4 @@ def _played(made: Ready, middle: Beginning, world: World, damage: Damage, group:
         world, middle, {code: lambda _: 0}, tables=(), waits=DAY, case=str(damage),
         on_death=lambda _: (world.layout.data(code) / DAMAGE_FILE).unlink(missing_ok=True),
     )  # fmt: skip
-    return _judged(world, damage, group, stage, made.views[JOURNEY])
-
-
-def _judged(world: World, damage: Damage, group: str, stage: Stage, expected: View) -> Result:
-    """Wrong bytes come out nowhere, and what does not come is named by somebody."""
-    is_over = False
-    try:
-        ending = stage.play()
-    except CaseOverError:
-        ending, is_over = stage.ending, True
-    told = [each for each in ending.violations if each.invariant in _WRONG and "half a file" not in each.what]
-    other = [] if is_over else differences(expected, ending.view, str(damage))
-    told += [
-        each
-        for each in other
-        if each.invariant in {"I2", "I3"} or (each.invariant == "I4" and "other bytes" in each.what)
-    ]
-    is_named = bool(ending.errors) or any(each.invariant == "I8" for each in ending.violations)
-    is_named = is_named or any(map(tells, map(world.layout.data, world.codes)))
-    missing = [] if is_over else list(silent(expected, ending.view, is_named=is_named))
-    told += [Violation(invariant, str(damage), what) for invariant, what in missing]
-    if is_over and not ending.errors:
-        told.append(Violation("I1", str(damage), "ended, and named no reason"))
-    came = "refused or stopped" if len(ending.codes) > (damage.row == "F12") else "held or named"
-    is_whole = not ending.violations and not other
-    return Result(group, str(damage), tuple(told), None, "everything came whole" if is_whole else came)
+    return judged(world, damage, group, stage, made.views[JOURNEY])

@@ -39,8 +39,8 @@ class Ready:
     def __init__(self, world: World, layout: str = "") -> None:
         self.world = world
         self.layout = layout
-        # Of the sender: the call with which it begins to send. Who needs it, sets it.
-        self.first_put = 0
+        # Of the sender: calls from the seal to the first batch (``rotten.calls``). Who needs them, sets them.
+        self.sealed_and_put = 0, 0, 0
         self._known: dict[tuple[str, str, frozenset[str]], list[Point]] = {}
         self.beginnings: dict[str, Beginning]
         self.views: dict[str, View]

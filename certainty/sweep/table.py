@@ -43,9 +43,9 @@ SHARDS: Final = (
     _shard("power/bridge", "power cut before each call of a bridge", ("F03",), _VOLUMES, 0, 1000),
     _shard("power/province", "power cut before each call of the province", ("F03",), _VOLUMES, 0, 1000),
     _shard("power/receiver", "power cut before each call of a receiver", ("F03",), _VOLUMES, 15, 1000),
-    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 25, 500),
+    _shard("power-chance", "torn writes; two machines at once", ("F04", "F15"), _TEARS, 25, 560),
     _shard("faults", "the one call that fails", ("F05", "F06", "F10"), _VOLUMES, 22, 700),
     _shard("daemons", "real daemons whose flush fails", ("F05",), (), 9, 300),
-    _shard("disk", "volumes full, read-only, below the floor", _FULL, _VOLUMES, 22, 400),
-    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 20, 450),
+    _shard("disk", "volumes full, read-only, below the floor", _FULL, _VOLUMES, 26, 550),
+    _shard("rot", "bytes that changed by themselves", ("F11", "F12"), _VOLUMES, 20, 550),
 )

@@ -15,6 +15,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,21 @@ SECTOR: Final = 512
 _BLOCK: Final = 64 * 1024
 
 
-def tear(volume: Volume, rng: random.Random) -> int:
-    """Cut the power of a volume whose users have ended, half-way through writing; it is mounted again.
+@dataclass(frozen=True, slots=True)
+class Tear:
+    """How many sectors were on their way when the power went, and how many of them arrived."""
 
-    Returns how many sectors were on their way.
-    """
+    sectors: int = 0
+    arrived: int = 0
+
+    @property
+    def is_torn(self) -> bool:
+        """Some arrived and some did not: neither a cut before them nor one behind them."""
+        return 0 < self.arrived < self.sectors
+
+
+def tear(volume: Volume, rng: random.Random) -> Tear:
+    """Cut the power of a volume whose users have ended, half-way through writing; it is mounted again."""
     before = volume.image.with_suffix(".before")
     copy_image(volume.image, before)
     for path in (volume.at, *volume.at.rglob("*")):
@@ -39,16 +50,17 @@ def tear(volume: Volume, rng: random.Random) -> int:
     volume.unmount()
     share, has_journal = rng.choice((0.1, 0.5, 0.9)), rng.random() < 0.5
     journal, size = _journal(volume.image)
-    count = 0
+    count = arrived = 0
     with before.open("r+b") as old, after.open("rb") as new:
         for offset in changed(old.fileno(), new.fileno()):
             count += 1
             if has_journal if offset // size in journal else rng.random() < share:
+                arrived += 1
                 os.pwrite(old.fileno(), os.pread(new.fileno(), SECTOR, offset), offset)
     before.replace(volume.image)
     after.unlink()
     volume.mount()
-    return count
+    return Tear(count, arrived)
 
 
 def changed(old: int, new: int) -> Iterator[int]:

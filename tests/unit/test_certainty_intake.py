@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from certainty.intake import deeds, racers, slow
+from certainty.intake import deeds, hostile, racers, slow, specials
 from certainty.intake.burst import _rates
 from certainty.intake.hostile import _unsafe_names
 from certainty.intake.names import naughty_names
@@ -60,10 +60,26 @@ def test_mixed_foreign_and_doubled_packets_are_violations(papers: Papers) -> Non
     assert (good, found["version A"]) == ([], 1)
     mixed, _ = racers.judge(seen_by(delivered(paper, **{PART: a[:half] + b[half:]})), 7, 1)
     assert [each.invariant for each in mixed] == ["I4"]
-    outside, _ = racers.judge(seen_by(delivered(paper, **{PART: racers.CANARY})), 7, 1)
+    outside, _ = racers.judge(seen_by(delivered(paper, **{PART: racers.with_canary(a, 7)})), 7, 1)
     assert sorted(each.invariant for each in outside) == ["I4", "I6"]
+    strange, _ = racers.judge(seen_by(delivered(papers.folder(9, 100))), 7, 1)
+    assert [each.invariant for each in strange] == ["I6"]
     twice, _ = racers.judge(seen_by(delivered(paper), delivered(paper)), 7, 1)
     assert [each.invariant for each in twice] == ["I2"]
+
+
+def test_all_that_lies_outside_holds_the_canary(tmp_path: Path) -> None:
+    racers.put_outside(tmp_path / "outside")
+    files = [path for path in (tmp_path / "outside").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert all(racers.CANARY in path.read_bytes() for path in files)
+    with pytest.raises(ValueError, match="no mark"):
+        racers.with_canary(files[0].read_bytes(), 8)
+
+
+def test_what_is_no_plain_file_must_be_refused_for_that() -> None:
+    assert specials.expected("3-link-etc.xml") == specials.expected("0-inner-hard") == "drop-not-plain"
+    assert specials.expected("3-giant.xml") == "too-large"
 
 
 @pytest.mark.parametrize("rule", ["rename", "marker", "settled"])
@@ -140,12 +156,45 @@ def test_racers_leave_every_kind_of_deed_behind(papers: Papers, tmp_path: Path) 
         assert path.read_bytes() in (a, b)
 
 
+def test_what_is_left_for_good_leads_outside(tmp_path: Path) -> None:
+    rng = random.Random(1)  # noqa: S311 - the same ways again
+    racers.put_outside(tmp_path / "outside")
+    seen = set()
+    for number in range(20):
+        drop = tmp_path / f"r{number}"
+        drop.mkdir()
+        (drop / PART).write_bytes(b"inside")
+        deeds.leave(drop / PART, tmp_path / "outside", rng)
+        assert racers.CANARY in (drop / PART).read_bytes()
+        seen.add((drop.is_symlink(), (drop / PART).is_symlink(), (drop / PART).stat().st_nlink > 1))
+    assert len(seen) >= 3
+
+
 def test_the_list_of_names_is_long_and_holds_what_it_says() -> None:
     names = naughty_names()
     assert len(names) == len(set(names)) >= 500
     assert all(0 < len(name) <= 255 and b"/" not in name and b"\0" not in name for name in names)
     assert max(map(len, names)) == 255
     assert {"张伟".encode("gb18030"), b"\n", b"CON", "\u202e".encode() + b"x"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("起诉意见书.pdf", True), ("$(id).pdf", True), ("CONSOLE.pdf", True), ("a\u00a0b.pdf", True),
+        ("＜＞.pdf", True),
+        ("con.pdf", False), ("ＣＯＮ.pdf", False), ("com¹ .txt.pdf", False), (" a.pdf", False),
+        ("a:b.pdf", False), ("a\u202efdp.exe.pdf", False), ("n\nn.pdf", False), ("案" * 84 + ".pdf", False),
+    ],
+)  # fmt: skip
+def test_names_of_attachments_end_as_the_format_says(name: str, is_taken: bool) -> None:
+    refused = {"state": "refused", "finding": [{"code": "attachment-name-refused", "severity": "refuse"}]}
+    delivered = {"state": "delivered", "finding": [{"code": "predecessor-missing", "severity": "flag"}]}
+    other = {"state": "refused", "finding": [{"code": "too-large", "severity": "refuse"}]}
+    assert hostile.may_be_listed(name) is is_taken
+    for told, is_right in ((refused, not is_taken), (delivered, is_taken), (other, False)):
+        assert (list(hostile.wrong_ends({"r": (name, b"")}, {"part-r": told})) == []) is is_right
+    assert len(list(hostile.wrong_ends({"r": (name, b"")}, {}))) == 1
 
 
 def test_delivered_names_that_are_not_safe_are_seen(tmp_path: Path) -> None:

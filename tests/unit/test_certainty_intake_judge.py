@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from certainty import suite
-from certainty.intake import burst, full, leaks, racers, shares
+from certainty.intake import burst, full, leaks, overflow, racers, scale, shares
 from certainty.intake.papers import POLICE, PROCURATORATE, PROVINCE, Papers, inner_word, wrong_word
 from certainty.intake.world import stop_signal
 from certainty.shard import Violation
@@ -122,6 +122,48 @@ def test_a_burst_is_judged_whether_or_not_it_came_to_its_end() -> None:
     assert [each.invariant for each in burst.judge("", names, {*names}, refused, 2)] == ["I1"]
 
 
+# --- limits and queues -----------------------------------------------------------------------------------
+
+
+def refused_as(code: str, expected: str = "5000") -> dict[str, Any]:
+    finding = {"code": code, "severity": "refuse", "expected": expected}
+    return {"state": "refused", "finding": [finding]}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "is_right"),
+    [
+        ("at", {"state": "sent", "packetId": "1"}, True),
+        ("at", refused_as("too-many-attachments"), False),
+        ("over", {"state": "sent", "packetId": "1"}, False),
+        ("over", refused_as("too-many-attachments"), True),
+        ("over", refused_as("too-many-attachments", "4999"), False),
+        ("over", refused_as("attachment-missing"), False),
+        ("far", refused_as("drop-too-many-files"), True),
+        ("far", refused_as("extra-file"), False),
+    ],
+)
+def test_a_verdict_on_many_files_must_name_the_limit(name: str, said: dict[str, Any], is_right: bool) -> None:
+    assert (scale.wrong_verdict(said, name, 5001) == "") is is_right
+
+
+def test_an_overflow_counts_only_when_it_came_before_the_drops(tmp_path: Path) -> None:
+    length = int(overflow._QUEUE.read_text("ascii"))
+    outbox, other = tmp_path / "outbox", tmp_path / "other"
+    outbox.mkdir()
+    other.mkdir()
+    for events, is_lost in ((100, False), (length + 100, True)):
+        with overflow.Mirror(outbox, other) as mirror:
+            overflow.flood(other, events)
+            (outbox / "a.xml").touch()
+            assert overflow.is_lost(mirror, ["a.xml"]) is is_lost
+        (outbox / "a.xml").unlink()
+    with overflow.Mirror(outbox, other) as mirror:
+        (outbox / "a.xml").touch()
+        overflow.flood(other, length + 100)
+        assert not overflow.is_lost(mirror, ["a.xml"])
+
+
 # --- faults that did not take place ----------------------------------------------------------------------
 
 
@@ -133,6 +175,7 @@ def test_only_drops_that_something_was_done_to_were_raced_for(
     (outside / "folder").mkdir(parents=True)
     (outside / "file").write_bytes(b"x")
     monkeypatch.setattr(racers, "_RACED_SECONDS", 0.0)
+    monkeypatch.setattr(racers, "_LEFT", 0.0)
     idle = racers.Race()
     racers.race(outbox, outside, 0, 3, 1, idle)
     assert (sum(idle.deeds.values()), idle.drops) == (0, set())

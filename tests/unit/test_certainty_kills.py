@@ -126,9 +126,20 @@ def test_a_node_that_falls_is_told_once_and_started_again(tmp_path: Path) -> Non
         play._restart_fallen(nodes, {ENDED})
 
 
+def test_a_node_that_is_killed_before_it_is_ready_is_told_with_its_age(tmp_path: Path) -> None:
+    play = _play(tmp_path)
+    nodes: Any = SimpleNamespace(kill=lambda _: True, age=lambda _: 2.5)
+    play._kill(nodes, [ALIVE], {}, {ALIVE})
+    play._kill(nodes, [ENDED], {}, {ALIVE})
+    assert play.played.unready == [2.5]
+
+
 def test_too_few_kills_and_slow_recoveries_are_short_of_the_goal() -> None:
-    played = Played(1, kills=Counter({ALIVE: 9}), recoveries=[0.5, 4.9])
-    assert told([played], planned=9).shortfalls == ()
-    assert told([played, Played(2)], planned=20).shortfalls == ("9 of 20 planned cases",)
-    slow = Played(1, kills=Counter({ALIVE: 9}), recoveries=[0.5, 5.6])
-    assert told([slow], planned=9).shortfalls == ("1 of 2 recoveries took more than 5 s, at most 5.6 s",)
+    played = Played(1, kills=Counter({ALIVE: 9}), recoveries=[0.5, 3.9])
+    assert told([played], planned=9, start=1.0).shortfalls == ()
+    assert told([played, Played(2)], planned=20, start=1.0).shortfalls == ("9 of 20 planned cases",)
+    slow = Played(1, kills=Counter({ALIVE: 9}), recoveries=[0.5, 4.6])
+    late = ("1 of 2 recoveries took more than 5 s, at most 5.6 s",)
+    assert told([slow], planned=9, start=1.0).shortfalls == late
+    killed = Played(1, kills=Counter({ALIVE: 9}), recoveries=[0.5], unready=[0.1, 4.6])
+    assert told([killed], planned=9, start=1.0).shortfalls == late

@@ -18,7 +18,7 @@ from certainty.sweep.pool import Result
 from certainty.sweep.reader import Reader
 from certainty.sweep.rot import _rows
 from certainty.sweep.tally import Tally
-from certainty.sweep.torn import SECTOR, changed
+from certainty.sweep.torn import SECTOR, Tear, changed
 
 FILES = (("packet.xml", "aa"), ("卷宗.pdf", "bb"))
 SOUND = View(
@@ -158,6 +158,13 @@ def test_torn_sectors_are_those_that_differ(tmp_path: Path) -> None:
     new.write_bytes(content)
     with old.open("rb") as left, new.open("rb") as right:
         assert list(changed(left.fileno(), right.fileno())) == [3 * SECTOR, 17 * SECTOR]
+
+
+@pytest.mark.parametrize(
+    ("tear", "is_torn"), [(Tear(), False), (Tear(9, 0), False), (Tear(9, 9), False), (Tear(9, 4), True)]
+)
+def test_an_image_is_torn_where_some_arrived_and_some_did_not(tear: Tear, is_torn: bool) -> None:
+    assert tear.is_torn is is_torn
 
 
 def test_every_trapped_call_is_of_one_table() -> None:

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from certainty.shard import Violation
 from certainty.sweep import felt
+from certainty.sweep.daemons import later
+from certainty.sweep.floor import Floored, problems, without_notice
+from certainty.sweep.floor import Seen as SeenLow
 from certainty.sweep.judging import UndisturbedError, _sound
 from certainty.sweep.outside import View
 from certainty.sweep.points import Point
-from certainty.sweep.pool import Result
-from certainty.sweep.power_chance import _enough
+from certainty.sweep.pool import Result, enough
 from certainty.sweep.reader import Reader, Seen
 from certainty.sweep.recovering import FULL, QUICK, drawn
 from certainty.sweep.silence import silent, tells
@@ -57,7 +60,7 @@ def test_pairs_are_tried_until_enough_of_them_count() -> None:
         for number in range(9):
             yield Result("pair", str(number), is_case=number % 2 == 1)
 
-    assert [result.case for result in _enough(results(), 2)] == ["0", "1", "2", "3"]
+    assert [result.case for result in enough(results(), 2)] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -158,3 +161,45 @@ def test_nothing_is_held_against_an_undisturbed_run_that_is_itself_wrong() -> No
     ):
         with pytest.raises(UndisturbedError):
             _sound(ending)
+
+
+def test_what_was_written_before_and_is_renamed_after_a_moment_is_seen(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    up.mkdir()
+    (up / "early.batch").write_bytes(b"x")
+    (up / ".late.batch.part").write_bytes(b"x")
+    (up / ".never.batch.part").write_bytes(b"x")
+    moment = max(path.stat().st_ctime for path in up.iterdir())
+    assert later([up], moment) == []
+    while (up / ".late.batch.part").stat().st_ctime <= moment:
+        (up / ".late.batch.part").rename(up / "late.batch")
+        (up / "late.batch").rename(up / ".late.batch.part")
+    (up / ".late.batch.part").rename(up / "late.batch")
+    assert later([up], moment) == ["up/late.batch"]
+
+
+LOW = SeenLow(held=True, came=True, signed=True, waits=True, signs=True, told=True, free=[30 << 20, 29 << 20])
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, 0), ({"came": False}, 1), ({"signed": False}, 1), ({"late_came": True}, 1),
+        ({"waits": False}, 1), ({"signs": False}, 1), ({"told": False}, 1), ({"free": []}, 1),
+        ({"free": [30 << 20, 27 << 20]}, 1),
+        ({"held": False, "came": False, "signed": False}, 0),
+    ],
+)  # fmt: skip
+def test_what_a_node_below_its_floor_may_not_do_is_told(changed: dict[str, Any], told: int) -> None:
+    found = list(problems(Floored("sender", "at once", 3), replace(LOW, **changed), 32 << 20))
+    assert [each.invariant for each in found] == ["I10"] * told
+    if changed in ({"waits": False}, {"signs": False}):
+        assert not list(problems(Floored("province", "at once", 3), replace(LOW, **changed), 32 << 20))
+
+
+def test_only_the_notice_of_a_low_disk_may_lie_there_besides() -> None:
+    names = ("a-disk-floor-1.xml", "a-receipt-overdue-1.xml")
+    view = replace(SOUND, lying={"sender notices": names}, files=dict.fromkeys(names, "aa"))
+    left = without_notice(view)
+    assert left.lying == {"sender notices": names[1:]}
+    assert left.files == {names[1]: "aa"}

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
 from exchanged.mailbox import partial_name
 from exchanged.node import news_of
@@ -299,6 +301,28 @@ def test_a_mistake_of_the_callback_does_not_end_the_watch(tmp_path: Path) -> Non
     for name in ("a", "b"):
         (tmp_path / name).write_text("x")
         assert calls.acquire(timeout=WAIT_SECONDS)
+    watch.stop()
+
+
+def test_lost_events_of_whatever_folder_ask_for_a_look_at_everything(seen: Seen, tmp_path: Path) -> None:
+    lost = threading.Event()
+    watch = FolderWatch(seen.on_change, on_overflow=lost.set)
+    watch.start()
+    busy, quiet = folder(tmp_path / "busy"), folder(tmp_path / "quiet")
+    for each in (busy, quiet):
+        watch.add_tree(each)
+    observer: Any = watch._observer
+    queue = next(iter(observer.emitters))._inotify_fd
+    for index in range(100):
+        (busy / f"{index}").touch()
+    assert seen.wait_for(busy)
+    assert not lost.is_set()
+    overflow: Any = InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b"")  # type: ignore[arg-type]
+    queue.handle_event(overflow)
+    assert lost.wait(WAIT_SECONDS)
+    seen.forget()
+    (quiet / "a").write_text("x")
+    assert seen.wait_for(quiet)
     watch.stop()
 
 
