@@ -86,5 +86,5 @@ def _require_usable(folder: Path) -> None:
         "the spool may not be used by this user", where=str(folder),
         expected="mode 0700" if is_own else f"user id {user}",
         found=f"mode {stat.S_IMODE(status.st_mode):04o}" if is_own else f"user id {status.st_uid}",
-        hint=f"run: chmod 700 {folder}" if is_own else f"run as root: chown -R {user} {folder}",
+        hint=f"run: chmod 700 {folder}" if is_own else f"run as root: chown --recursive {user} {folder}",
     )  # fmt: skip

@@ -89,7 +89,7 @@ def test_a_wrong_mode_is_refused_with_file_and_fix(
 
 @pytest.mark.parametrize(
     ("file", "code", "fix"),
-    [("keys/link.key", 2, "chown"), ("ledger.sqlite3", 3, "chown"), ("spool", 3, "chown -R")],
+    [("keys/link.key", 2, "chown"), ("ledger.sqlite3", 3, "chown"), ("spool", 3, "chown --recursive")],
 )
 def test_another_owner_is_refused_with_file_and_fix(lab: Lab, file: str, code: int, fix: str) -> None:
     if os.geteuid() != 0:
