@@ -29,7 +29,8 @@ _AS_NOBODY: Final = (
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """A province whose node ran once, and stopped: ledger and spool are there."""
-    with TemporaryDirectory() as folder:
+    # Where pytest puts its own, only root may look.
+    with TemporaryDirectory(dir="/var/tmp") as folder:  # noqa: S108
         Path(folder).chmod(0o755)
         lab = create_lab(Path(folder) / "lab", default_plan(1), "folder")
         try:
