@@ -30,7 +30,7 @@ _AS_NOBODY: Final = (
 def lab() -> Iterator[Lab]:
     """A province whose node ran once, and stopped: ledger and spool are there."""
     # Where pytest puts its own, only root may look.
-    with TemporaryDirectory(dir="/var/tmp") as folder:  # noqa: S108
+    with TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         lab = create_lab(Path(folder) / "lab", default_plan(1), "folder")
         try:
