@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_daemon_starts_on_what_is_its_own(lab: Lab) -> None:
     ],
 )
 def test_a_wrong_mode_is_refused_with_file_and_fix(
-    lab: Lab, file: str, mode: int, code: int, fix: str
+    lab: Lab, file: str, mode: int, code: int, fix: str, record_property: Any
 ) -> None:
     path = lab.layout.data(PROVINCE) / file
     before = path.stat().st_mode
@@ -86,13 +86,16 @@ def test_a_wrong_mode_is_refused_with_file_and_fix(
         path.chmod(before)
     assert exit_code == code, said
     assert f"{fix} {path}" in said
+    record_property("owners_and_modes", 1)
 
 
 @pytest.mark.parametrize(
     ("file", "code", "fix"),
     [("keys/link.key", 2, "chown"), ("ledger.sqlite3", 3, "chown"), ("spool", 3, "chown --recursive")],
 )
-def test_another_owner_is_refused_with_file_and_fix(lab: Lab, file: str, code: int, fix: str) -> None:
+def test_another_owner_is_refused_with_file_and_fix(
+    lab: Lab, file: str, code: int, fix: str, record_property: Any
+) -> None:
     if os.geteuid() != 0:
         # Nobody else can give a file away.
         return
@@ -104,3 +107,4 @@ def test_another_owner_is_refused_with_file_and_fix(lab: Lab, file: str, code: i
         os.chown(path, _NOBODY, _NOBODY)
     assert exit_code == code, said
     assert f"run as root: {fix} {_NOBODY} {path}" in said
+    record_property("owners_and_modes", 1)
