@@ -40,7 +40,7 @@ from packet_spec.pack import Pack, read_pack
 from packet_spec.pack_choice import FindPack, check_with_packs, find_shipped, pack_of_seal
 from packet_spec.seal import PacketReader, blob_parts
 from packet_spec.sentences import make_finding
-from packet_spec.signing import PublicKey, new_hasher, split_signed
+from packet_spec.signing import PublicKey, digest_of_blocks, split_signed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -272,7 +272,7 @@ class _Comparison:
                 yield make_finding(
                     "attachment-size-differs", file=listed.file, expected=sizes[0], found=sizes[1]
                 )
-            elif (digest := _digest(file)) != (listed.sha256 or digest):
+            elif (digest := digest_of_blocks(file.blocks())) != (listed.sha256 or digest):
                 yield make_finding(
                     "attachment-digest-differs", file=listed.file, expected=listed.sha256 or "", found=digest
                 )
@@ -291,13 +291,6 @@ class _Comparison:
             for name in file.names[1:]:
                 found.setdefault(fold_name(name), file)
         return found
-
-
-def _digest(file: DropFile) -> str:
-    hasher = new_hasher()
-    for block in file.blocks():
-        hasher.update(block)
-    return hasher.hexdigest()
 
 
 # --- sealed packets -----------------------------------------------------------------------------

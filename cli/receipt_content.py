@@ -23,7 +23,7 @@ from packet_spec.limits import DELIVERY_XML_BYTES, PACKET_XML_BYTES, SEAL_XML_BY
 from packet_spec.model import Attachment, Packet, Seal, SealPart
 from packet_spec.names import fold_name, safe_component, sealed_name
 from packet_spec.seal_document import decode_seal
-from packet_spec.signing import new_hasher
+from packet_spec.signing import digest_of_blocks
 from packet_spec.told import DeliveredFile
 
 
@@ -49,7 +49,7 @@ def delivered_content(folder: Path) -> tuple[int, int]:
     for digest, listed in zip(expected, delivery.files, strict=True):
         path = folder / _own_name(listed.file)
         if path.exists():
-            _require_digest(listed.file, digest, _digest(blocks_of(path)))
+            _require_digest(listed.file, digest, digest_of_blocks(blocks_of(path)))
         else:
             gone += 1
     return len(seal.parts), gone
@@ -105,7 +105,7 @@ def _parts(attachments: Iterable[Attachment], drop: Drop) -> Iterator[tuple[byte
         file = by_name.get(fold_name(listed.file))
         if file is None:
             raise PacketDiffersError("a listed attachment is not there", found=listed.file)
-        yield sealed_name(file.raw_name, listed.file), file.size, _digest(file.blocks())
+        yield sealed_name(file.raw_name, listed.file), file.size, digest_of_blocks(file.blocks())
 
 
 def _own_name(name: str) -> str:
@@ -120,10 +120,3 @@ def _require_digest(name: str, expected: str, found: str) -> None:
     if expected != found:
         what = "a file is not the one that was sealed"
         raise PacketDiffersError(what, where=name, expected=expected, found=found)
-
-
-def _digest(blocks: Iterable[bytes]) -> str:
-    hasher = new_hasher()
-    for block in blocks:
-        hasher.update(block)
-    return hasher.hexdigest()

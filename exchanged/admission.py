@@ -22,7 +22,6 @@ from exchanged.ledger.times import stamp
 from exchanged.packs import find_pack
 from exchanged.readmission import (
     adopted_verdict,
-    is_hearsay,
     is_remembered,
     is_told_wrong,
     lies_with_all,
@@ -85,7 +84,7 @@ class Admission:
         if sender is None or sender.admitting_node != self.node:
             raise Held("no-route")
         known = packets.find(transaction.connection, seal.key)
-        was_told = known is not None and is_hearsay(transaction, known)
+        was_told = known is not None and restoring.is_hearsay(transaction.connection, known)
         if known is not None and (was_told or is_told_wrong(transaction, known, seal)):
             # The seal of its sender counts, not what others told of it.
             packets.forget(transaction, known)
@@ -252,7 +251,9 @@ class Admission:
     def _decided(self, transaction: Transaction, key: PacketKey) -> PacketRow | None:
         """The packet of that identity, unless this node knows it by others' word alone."""
         named = packets.find(transaction.connection, key)
-        return None if named is None or is_hearsay(transaction, named) else named
+        if named is None or restoring.is_hearsay(transaction.connection, named):
+            return None
+        return named
 
     def _or_wait(
         self, transaction: Transaction, row: ArrivalRow, findings: tuple[Finding, ...], awaits: Awaited

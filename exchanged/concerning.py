@@ -28,7 +28,6 @@ from exchanged.decisions import Held, Suspicious
 from exchanged.ledger import Transaction, packets, restoring, statements
 from exchanged.ledger.arrivals import RELEASED_BY_OPERATOR
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.readmission import is_hearsay
 from exchanged.routing import has_to_do_with, node_may_come_from
 from packet_spec.authority import (
     DATED_AHEAD_TOLERANCE,
@@ -152,7 +151,7 @@ def _is_given_back(transaction: Transaction, dated: datetime, link: str) -> bool
 def _known(transaction: Transaction, key: PacketKey) -> PacketRow | None:
     """What others only told of it after a restore is no knowledge."""
     packet = packets.find(transaction.connection, key)
-    return None if packet is None or is_hearsay(transaction, packet) else packet
+    return None if packet is None or restoring.is_hearsay(transaction.connection, packet) else packet
 
 
 def _require_few(transaction: Transaction, node: str) -> None:

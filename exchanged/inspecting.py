@@ -35,7 +35,7 @@ from packet_spec.limits import MIB
 from packet_spec.model import Attachment
 from packet_spec.pack import shipped_pack
 from packet_spec.sentences import make_finding
-from packet_spec.signing import new_hasher
+from packet_spec.signing import digest_of_blocks
 
 # A member of a package that is larger is unpacked into a file.
 _MEMORY_BYTES: Final = 8 * MIB
@@ -178,20 +178,13 @@ def require_stored(documents: Sequence[Document]) -> None:
             continue
         try:
             with Path(document.path).open("rb") as file:
-                digest = _digest_of(file)
+                digest = digest_of_blocks(iter(partial(file.read, MIB), b""))
         except OSError as error:
             raise ValidatorError("a document could not be read here", found=error.strerror or "") from error
         if digest != document.listed.sha256:
             raise StoredPartRottenError(
                 "a stored part is not what it was when it came", where=Path(document.path).name
             )
-
-
-def _digest_of(file: BinaryIO) -> str:
-    hasher = new_hasher()
-    while block := file.read(MIB):
-        hasher.update(block)
-    return hasher.hexdigest()
 
 
 def findings_of(

@@ -51,7 +51,7 @@ from exchanged.ledger.rows import ArrivalRow
 from exchanged.pool import WorkPool
 from exchanged.receipts import Links
 from exchanged.retry import Backoff
-from exchanged.rotten import tell_rotten_blob
+from exchanged.rotten import tell_rotten_part
 from exchanged.routing import origin_of
 from exchanged.slow_answers import SlowAnswers
 from exchanged.soundness import ClockGuard
@@ -293,8 +293,7 @@ class Judge:
             hold(transaction, row, error.reference, None, note)
         except StoredPartRottenError as error:
             hold(transaction, row, error.reference, self._long_delay(transaction, row, error.reference))
-            digest, _dot, generation = error.where.partition(".")
-            tell_rotten_blob(transaction, digest, int(generation))
+            tell_rotten_part(transaction, error)
         except WorkerDiedError:
             self._crashed(transaction, row=row, reason="worker-died")
         except VolumeDamagedError:

@@ -65,11 +65,6 @@ def is_remembered(known: PacketRow, seal: Seal) -> bool:
     )
 
 
-def is_hearsay(transaction: Transaction, known: PacketRow) -> bool:
-    """Others told of that packet after a restore, and neither a seal nor a receipt of our own supports it."""
-    return restoring.is_hearsay(transaction.connection, known)
-
-
 def is_told_wrong(transaction: Transaction, known: PacketRow, seal: Seal) -> bool:
     """What this node decided about is remembered by others' word, with other recipients than in its seal.
 

@@ -19,7 +19,7 @@ from exchanged.ledger import Transaction, answering, effects, packets, restoring
 from exchanged.ledger.answering import Asked
 from exchanged.ledger.restoring import PeerState
 from exchanged.ledger.rows import ArrivalRow, PacketRow
-from exchanged.readmission import is_hearsay, note_case, was_accepted
+from exchanged.readmission import note_case, was_accepted
 from exchanged.recalling import settle_by_receipts
 from exchanged.receipts import Links, Statements
 from exchanged.restore_answers import give_again
@@ -342,6 +342,6 @@ def _outweighs(transaction: Transaction, found: KnownPacket, known: PacketRow) -
 
     Nor against our own receipt; whichever attempt they named.
     """
-    return is_hearsay(transaction, known) and (
+    return restoring.is_hearsay(transaction.connection, known) and (
         found.given or was_accepted(transaction, found.key, found.attempt, found.content_digest)
     )

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from exchanged.errors import StoredPartRottenError
 from exchanged.ledger import Transaction, batches, effects, packets, rotten, waiting
 from exchanged.ledger.rows import OutgoingRow, PacketRow
 from exchanged.link_context import LinkContext
@@ -27,7 +28,7 @@ from exchanged.places import BLOB_FOLDER, SPOOL_FOLDER
 from exchanged.ranges import SpoolRange
 from exchanged.states import DestinationState, Event
 from packet_spec.model import ItemKind
-from packet_spec.signing import new_hasher
+from packet_spec.signing import digest_of_blocks
 
 FOUND: Final = "bytes-rotten"
 MENDED: Final = "bytes-mended"
@@ -76,10 +77,7 @@ class RottenBytes:
         return True
 
     def _digest_of_blob(self, digest: str, generation: int) -> str:
-        hasher = new_hasher()
-        for block in self.link.blobs.blocks(digest, generation):
-            hasher.update(block)
-        return hasher.hexdigest()
+        return digest_of_blocks(self.link.blobs.blocks(digest, generation))
 
     # --- sealed packets ------------------------------------------------------------------------
 
@@ -92,11 +90,8 @@ class RottenBytes:
         looks = _looks(path)
         if self._packets.get(row.id) == (where, looks):
             return None
-        hasher = new_hasher()
         with self.link.spool.open_range(where) as reader:
-            for block in reader.blocks():
-                hasher.update(block)
-        digest = hasher.hexdigest()
+            digest = digest_of_blocks(reader.blocks())
         if where.digest in ("", digest):
             if self._packets.pop(row.id, None) is not None:
                 self.link.ledger.write(partial(rotten.packet_is_looked_at_again, packet=packet.id))
@@ -141,6 +136,12 @@ def tell_rotten_blob(transaction: Transaction, digest: str, generation: int) -> 
         transaction.event(FOUND, key, detail=detail)
     if not concerned:
         transaction.event(FOUND, detail=detail)
+
+
+def tell_rotten_part(transaction: Transaction, error: StoredPartRottenError) -> None:
+    """As ``tell_rotten_blob``, of the file that the error names."""
+    digest, _dot, generation = error.where.partition(".")
+    tell_rotten_blob(transaction, digest, int(generation))
 
 
 def tell_rotten_packet(transaction: Transaction, packet: PacketRow, file: str) -> None:

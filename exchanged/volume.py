@@ -33,7 +33,7 @@ _DAMAGE: Final = frozenset(
 # After these steps the volume may hold other bytes than it reported: always damage on our own.
 _CONTENT_STEPS: Final = frozenset({"write", "fsync", "read"})
 _ROOM: Final = "make room on that volume"
-_UNSOUND: Final = "see whether its folder is there and the volume sound and mounted, or name another place"
+UNSOUND: Final = "see whether its folder is there and the volume sound and mounted, or name another place"
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 # sync_file_range(2): begin to write, wait for nothing.
@@ -166,7 +166,7 @@ class VolumeAccess:
         if self.volume is Volume.FOREIGN:
             return ForeignVolumeError(f"the folder cannot be used ({step})", where=place, found=found)
         if self.volume is Volume.OUTPUT:
-            hint = advice_about(error.errno) or _UNSOUND
+            hint = advice_about(error.errno) or UNSOUND
             what = f"the place cannot be used ({step})"
             return FileOperationError(what, where=place, found=found, hint=hint)
         if step in _CONTENT_STEPS or error.errno in _DAMAGE:

@@ -14,7 +14,7 @@ from exchanged.errors import StoredPacketRottenError, StoredPartRottenError
 from exchanged.ledger import Ledger, rotten
 from exchanged.ledger.rows import PacketRow
 from exchanged.places import SPOOL_FOLDER
-from exchanged.rotten import tell_mended, tell_rotten_blob, tell_rotten_packet
+from exchanged.rotten import tell_mended, tell_rotten_packet, tell_rotten_part
 from exchanged.spool import Spool
 from packet_spec.errors import (
     AuthorityError,
@@ -24,7 +24,7 @@ from packet_spec.errors import (
     SignatureError,
     UnknownKeyError,
 )
-from packet_spec.signing import new_hasher
+from packet_spec.signing import digest_of_blocks
 
 # What the directory or the sender is the reason of, whatever the bytes are.
 _OF_OTHERS = (AuthorityError, UnknownKeyError, DecryptionError)
@@ -43,8 +43,7 @@ class RotAtDelivery:
         Raises StoredPacketRottenError in its place when the sealed packet is no longer what it was.
         """
         if isinstance(error, StoredPartRottenError):
-            digest, _dot, generation = error.where.partition(".")
-            self.ledger.write(lambda tx: tell_rotten_blob(tx, digest, int(generation)))
+            self.ledger.write(lambda tx: tell_rotten_part(tx, error))
         elif isinstance(error, FormatError | SignatureError) and not isinstance(error, _OF_OTHERS):
             self._look_at_packet(packet, error)
 
@@ -62,12 +61,9 @@ class RotAtDelivery:
         where = packet.bytes_at
         if where is None or not where.digest:
             return
-        hasher = new_hasher()
         with self.spool.open_range(where) as reader:
-            for block in reader.blocks():
-                hasher.update(block)
-        if hasher.hexdigest() == where.digest:
-            return
+            if digest_of_blocks(reader.blocks()) == where.digest:
+                return
         file = f"{SPOOL_FOLDER}/{where.name}"
         self.ledger.write(lambda tx: tell_rotten_packet(tx, packet, file))
         raise StoredPacketRottenError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
@@ -62,6 +62,14 @@ class Signature:
 def new_hasher() -> _Hash:
     """An empty hash object of the digest that names contents, whatever suite signs: SHA-256."""
     return hashlib.sha256()
+
+
+def digest_of_blocks(blocks: Iterable[bytes]) -> str:
+    """SHA-256, in lower-case hexadecimal, of what ``blocks`` are one after the other."""
+    hasher = new_hasher()
+    for block in blocks:
+        hasher.update(block)
+    return hasher.hexdigest()
 
 
 def key_id_of(suite: str, public: bytes) -> str:

@@ -33,7 +33,7 @@ from packet_spec.model import Attachment, Directory, Envelope, Receipt
 from packet_spec.names import status_name
 from packet_spec.receipt import open_receipt
 from packet_spec.seal_document import decode_seal
-from packet_spec.signing import Domain, PublicKey, decode_signature, find_key, new_hasher, verify
+from packet_spec.signing import Domain, PublicKey, decode_signature, digest_of_blocks, find_key, verify
 from packet_spec.status import decode_status_xml
 from packet_spec.told import Delivery, Status
 
@@ -207,8 +207,5 @@ class Proofs:
 
 
 def _digest(path: Path) -> str:
-    digest = new_hasher()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return digest_of_blocks(iter(lambda: file.read(_BLOCK), b""))

@@ -15,6 +15,7 @@ from exchanged.ledger.log_tree import size_of
 from exchanged.ledger.times import moment
 from exchanged.ledger.transaction import GENESIS
 from exchanged.ledger.writer import open_read_only, open_to_read
+from exchanged.volume import UNSOUND
 from packet_spec.errors import ExchangeError
 
 # What only a writer meets: the volume of the copy, for the ledger is only read.
@@ -91,7 +92,7 @@ def _not_written(error: sqlite3.DatabaseError, target: Path) -> ExchangeError | 
         "the copy of the ledger cannot be written",
         where=str(target),
         found=str(error),
-        hint="see whether its folder is there and the volume sound and mounted, or name another place",
+        hint=UNSOUND,
     )
 
 

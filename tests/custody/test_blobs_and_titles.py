@@ -21,15 +21,15 @@ from tests.support.province import Province, node, receipt_item, video_packet
 SECRET = b"a video that belongs to somebody else" * 40_000
 
 
-def other_agency_stores_a_secret(province: Province) -> str:
-    """A blob that only the court has put here, and to which the police has no title."""
-    store, digest = node(province).opened.blobs, sha256_hex(SECRET)
+def stored_for_the_court(province: Province, content: bytes) -> str:
+    """A blob that only the court has put here, and to which the police has no title. Its digest."""
+    store, digest = node(province).opened.blobs, sha256_hex(content)
     partial = store.incoming / "partial"
-    DurableFiles(Volume.OWN).write_file(partial, (SECRET,))
+    DurableFiles(Volume.OWN).write_file(partial, (content,))
     store.adopt(partial, digest, 1)
 
     def entitle(transaction: Any) -> None:
-        blobs.store(transaction, digest, 1, len(SECRET))
+        blobs.store(transaction, digest, 1, len(content))
         blobs.entitle(transaction, digest, COURT)
 
     node(province).opened.ledger.write(entitle)
@@ -38,7 +38,7 @@ def other_agency_stores_a_secret(province: Province) -> str:
 
 def test_c9_a_waybill_line_cannot_make_the_province_send_out_a_foreign_blob(province: Province) -> None:
     """One batch names a foreign digest beside a packet, a second one offers the same packet without it."""
-    digest = other_agency_stores_a_secret(province)
+    digest = stored_for_the_court(province, SECRET)
     packet = province.police.seal(province.request())
     greedy = replace(packet.item(), blobs=(BlobReference(digest, len(SECRET)),))
     province.police.put(province.police.batch([(greedy, packet.data)]))
@@ -52,7 +52,7 @@ def test_c9_a_waybill_line_cannot_make_the_province_send_out_a_foreign_blob(prov
 
 def test_c9_a_delivered_receipt_gives_no_title_to_what_a_waybill_claimed(province: Province) -> None:
     """A recipient claims that another's packet names a foreign blob, then signs for that packet."""
-    digest = other_agency_stores_a_secret(province)
+    digest = stored_for_the_court(province, SECRET)
     packet = province.police.seal(province.request())
     province.police.send(packet)
     province.run()
@@ -72,21 +72,6 @@ def test_c8_a_packet_is_not_accepted_without_a_blob_that_its_seal_names(province
     province.run()
     assert province.receipts(province.police) == []
     assert province.arrivals() == [("quarantined", "waybill-names-other-blobs")]
-
-
-def stored_for_the_court(province: Province, content: bytes) -> str:
-    """The very part that the police are about to put lies at the province already. Its digest."""
-    store, digest = node(province).opened.blobs, sha256_hex(content)
-    partial = store.incoming / "partial"
-    DurableFiles(Volume.OWN).write_file(partial, (content,))
-    store.adopt(partial, digest, 1)
-
-    def entitle(transaction: Any) -> None:
-        blobs.store(transaction, digest, 1, len(content))
-        blobs.entitle(transaction, digest, COURT)
-
-    node(province).opened.ledger.write(entitle)
-    return digest
 
 
 def kept(province: Province) -> list[str]:
