@@ -169,14 +169,16 @@ def finish(transaction: Transaction) -> None:
 
 
 def is_hearsay(connection: sqlite3.Connection, known: PacketRow) -> bool:
-    """Others told of that packet after a restore, and neither its seal nor a receipt of our own was here."""
-    if known.own or known.transit or known.bytes_at is not None:
+    """Others told of that packet after a restore, and neither its seal nor a receipt of our own was here.
+
+    Nobody tells a ledger that was never restored. The seal comes first: it is one, and receipts may be many.
+    """
+    if known.own or known.transit or known.bytes_at is not None or restored_at(connection) is None:
         return False
-    is_receipted = any(
+    return not seals.states(connection, known) and not any(
         row.own and (row.attempt, row.content_digest) == (known.attempt, known.content_digest)
         for row in statements.summaries_of(connection, known.key)
     )
-    return not is_receipted and not seals.states(connection, known)
 
 
 # --- whom this node asks --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from exchanged import concerning
 from exchanged.concerning import OF_ONE_KIND, SAID_TOO_OFTEN, UNKNOWN_PACKET
+from exchanged.ledger.node_values import RESTORED_AT
 from packet_spec.identity import sha256_hex
 from packet_spec.model import ItemKind, Receipt, ReceiptKind
 from packet_spec.receipt import sign_receipt
@@ -70,11 +71,14 @@ def test_of_attempts_that_never_were_few_receipts_pass_in_a_day(
     assert len(province.arrivals()) == 3
 
 
+@pytest.mark.parametrize("restored", [False, True])
 def test_a_receipt_does_not_read_what_else_lies_here_of_its_packet(
-    province: Province, packet: Sealed
+    province: Province, packet: Sealed, *, restored: bool
 ) -> None:
     """Thousands may have landed with it, and each would look at all of them."""
     ledger = node(province).opened.ledger
+    if restored:
+        ledger.write(lambda transaction: transaction.remember(RESTORED_AT, transaction.stamp))
     seen: set[str] = set()
     ledger._connection.set_trace_callback(seen.add)
     say(province, packet, COLLECTED, range(1, 3))
