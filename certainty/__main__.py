@@ -3,8 +3,9 @@
     ./run certainty [--quick] [--seed N] [--only SHARD ...] [--jobs N] [--again] [--keep]
                     [--list] [--json] [--report DIR]
 
-Results are kept below ``.certainty/`` for the state of the source that they belong to: a run that was broken
-off goes on where it stood. Exit codes: 0 nothing was violated and no shard broke, 1 otherwise, 2 usage.
+Results are kept below ``.certainty/`` for the state of the product and the judges that they belong to: a run
+that was broken off goes on where it stood, also when documents or other tests were changed meanwhile. Exit
+codes: 0 nothing was violated and no shard broke, 1 otherwise, 2 usage.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from certainty.source import UNKNOWN, source_of
 from cli.closed_pipe import run_program
 
 KEPT: Final = ROOT / ".certainty"
+# What a result depends on. The shards that run tests of the suite depend on all of them as well.
+TRIED: Final = (
+    "certainty", "cli", "examples", "exchanged", "frontend_server", "packet_spec", "pyproject.toml", "run",
+    "setup.cfg", "systemd", "tests/support",
+)  # fmt: skip
+TRIED_BY_SUITE: Final = (*TRIED, "tests")
 _BAD: Final = ("violated", "broken")
 
 
@@ -41,12 +48,14 @@ def run_all(
     keep: bool = False,
     again: bool = False,
     jobs: int = 1,
+    source: str = "",
     is_same: Callable[[], bool] = lambda: True,
 ) -> dict[str, ShardResult]:
     """Every shard once; those that came to their end before are not repeated unless ``again``.
 
-    ``jobs`` run side by side, after those that fill the machine by themselves. ``is_same``: the source is
-    still what it was at the beginning; what a shard found while that changed is of no source, and broken.
+    ``jobs`` run side by side, after those that fill the machine by themselves. ``source`` stands in each
+    result. ``is_same``: the source is still what it was at the beginning; what a shard found while that
+    changed is of no source, and broken.
     """
 
     def run_one(number: int, shard: Shard) -> ShardResult:
@@ -59,6 +68,7 @@ def run_all(
         if not is_same():
             progress.end("the source was changed meanwhile")
             return replace(result, state="broken", reason="the source was changed while it ran")
+        result = replace(result, source=source)
         results.write(result)
         violations = sum(len(outcome.violations) for outcome in result.outcomes)
         cases = sum(outcome.cases for outcome in result.outcomes)
@@ -126,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # As Ctrl-C: the shards are ended, and clean up.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     kind, source = "quick" if given.quick else "full", source_of(ROOT)
-    results = Results(KEPT, source, kind)
+    state = source_of(ROOT, TRIED)
+    results = Results(KEPT, state, kind, of_suite=source_of(ROOT, TRIED_BY_SUITE))
     if source == UNKNOWN:
         print("not a git repository: what was found before is not used", file=sys.stderr)
     found = run_all(
@@ -137,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep=given.keep,
         again=given.again or source == UNKNOWN,
         jobs=given.jobs,
+        source=source,
         is_same=lambda: source_of(ROOT) == source,
     )
     # What other calls found on this source belongs to the report too.
@@ -146,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told.sort(key=lambda result: places[result.name])
     left_out = [shard for shard in SHARDS if shard not in shards]
     report = make_report(rows, shards, told, kind=kind, source=source, seed=given.seed, left_out=left_out)
-    folder = given.report or KEPT / source
+    folder = given.report or KEPT / state
     write_report(report, folder)
     if given.json:
         print(json.dumps(report, ensure_ascii=False, indent=1))

@@ -149,7 +149,8 @@ def make_report(
         "shards": [
             {
                 "name": result.name, "title": result.title, "state": result.state, "reason": result.reason,
-                "seed": result.seed, "began": result.began, "seconds": result.seconds,
+                "seed": result.seed, "source": result.source, "began": result.began,
+                "seconds": result.seconds,
             }
             for result in results
         ],
@@ -176,7 +177,8 @@ def make_page(report: Mapping[str, Any]) -> str:
         f"{escape(str(told['system']))}, Python {told['python']}, {escape(str(told['ssh']))}."
     )
     shards = "".join(
-        f"<tr><td>{escape(each['name'])}</td><td>{escape(each['title'])}, seed {each['seed']}</td>"
+        f"<tr><td>{escape(each['name'])}</td><td>{escape(each['title'])}, seed {each['seed']}"
+        f"{escape(_other_source(each['source'], report['source']))}</td>"
         f"<td>{each['state']}</td>"
         f"<td class=n>{each['seconds']:.0f} s</td><td>{escape(each['reason'])}</td></tr>"
         for each in report["shards"]
@@ -189,6 +191,11 @@ def make_page(report: Mapping[str, Any]) -> str:
         f"<ul class=counts>{counts}</ul>{tables}"
         f"<h2>Shards</h2><table><tr><th>Shard<th>What<th>State<th>Time<th>Reason</tr>{shards}</table></html>\n"
     )
+
+
+def _other_source(source: str, told: str) -> str:
+    """Where the same product and judges ran under another commit: documents or other tests differed."""
+    return f", source {source[:19]}" if source and source != told else ""
 
 
 def _goal_words(report: Mapping[str, Any]) -> str:

@@ -41,7 +41,10 @@ _running: dict[int, subprocess.Popen[str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What one run of a shard gave. ``state`` is done, broken or not-run; ``reason`` says why not done."""
+    """What one run of a shard gave. ``state`` is done, broken or not-run; ``reason`` says why not done.
+
+    ``source``: the state of the whole source at that time (``source_of``).
+    """
 
     name: str
     title: str
@@ -52,6 +55,7 @@ class ShardResult:
     began: str
     seconds: float
     outcomes: tuple[Outcome, ...]
+    source: str = ""
 
     @property
     def has_violations(self) -> bool:
@@ -198,11 +202,14 @@ def outcome_from(value: dict[str, Any]) -> Outcome:
 class Results:
     """The results of one set on one state of the source, below ``folder``, a file for each shard and seed.
 
-    Guarantees: what broke a promise once stays for as long as the source is the same, whatever ran since.
+    ``state`` is that of what every shard tries, ``of_suite`` that of what the tests of the suite try; without
+    it they are one. Guarantees: what broke a promise once stays for as long as the state is the same,
+    whatever ran since.
     """
 
-    def __init__(self, folder: Path, source: str, kind: str) -> None:
-        self._folder = folder / source / kind
+    def __init__(self, folder: Path, state: str, kind: str, *, of_suite: str = "") -> None:
+        self._folder = folder / state / kind
+        self._of_suite = folder / (of_suite or state) / kind
 
     def read(self, name: str, seed: int) -> ShardResult | None:
         """What a shard found before; None when it did not come to its end. Not-run is looked at anew."""
@@ -211,11 +218,11 @@ class Results:
 
     def write(self, result: ShardResult) -> None:
         """Keep what a shard found, and what it found before if that was a violation."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(result.name, result.seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         before = _read(path)
         if before is not None and before.has_violations:
-            number = len(list(self._folder.glob(f"{path.stem}{_EARLIER}*.json"))) + 1
+            number = len(list(path.parent.glob(f"{path.stem}{_EARLIER}*.json"))) + 1
             path.rename(path.with_name(f"{path.stem}{_EARLIER}{number}.json"))
         partial = path.with_suffix(".part")
         partial.write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), encoding="utf-8")
@@ -223,7 +230,8 @@ class Results:
 
     def for_report(self, seed: int) -> list[ShardResult]:
         """Every result of that seed, and of any seed those that broke a promise."""
-        found = [(path, _read(path)) for path in sorted(self._folder.glob("*.json"))]
+        folders = sorted({self._folder, self._of_suite})
+        found = [(path, _read(path)) for folder in folders for path in sorted(folder.glob("*.json"))]
         return [
             result
             for path, result in found
@@ -232,7 +240,8 @@ class Results:
         ]
 
     def _path(self, name: str, seed: int) -> Path:
-        return self._folder / f"{name}-seed-{seed}.json"
+        folder = self._of_suite if name.startswith("suite-") else self._folder
+        return folder / f"{name}-seed-{seed}.json"
 
 
 def _read(path: Path) -> ShardResult | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from certainty.__main__ import run_all
+from bench.__main__ import MEASURED
+from certainty.__main__ import TRIED_BY_SUITE, run_all
 from certainty.matrix import Row, load_matrix, rows_without_source
 from certainty.report import make_page, make_report, row_value, show
 from certainty.runner import ROOT, SLACK, Results, ShardResult, run_shard
@@ -201,6 +202,29 @@ def test_what_was_violated_once_stays_in_the_report_whatever_runs_afterwards(tmp
     for seed in (1, 2):
         assert row_value(ROW, [SHARD], results.for_report(seed))["verdict"] == "violated"
     assert [each for each in results.for_report(1) if not each.has_violations] == [good]
+
+
+def test_results_outlive_other_tests_but_not_those_of_the_suite(tmp_path: Path) -> None:
+    """Only the shards that run tests of the suite depend on all of them."""
+    by_tests = replace(SHARD, name="suite-part")
+    before = Results(tmp_path / "kept", "product", "full", of_suite="tests")
+    first = run_all([SHARD, by_tests], before, quick=True, seed=1, source="one")
+    assert before.for_report(1) == [first["s"], first["suite-part"]]
+    after = Results(tmp_path / "kept", "product", "full", of_suite="other tests")
+    assert after.for_report(1) == [first["s"]]
+    found = run_all([SHARD, by_tests], after, quick=True, seed=1, source="two")
+    assert [each.source for each in found.values()] == ["one", "two"]
+    report = make_report([ROW], [SHARD], list(found.values()), kind="full", source="two", seed=1)
+    assert [each["source"] for each in report["shards"]] == ["one", "two"]
+    # The page names the source of a shard where it was another one.
+    page = make_page(report)
+    assert "source two" in page
+    assert page.count("seed 1, source one") == 1
+    assert page.count(", source ") == 2
+
+
+def test_the_parts_that_results_depend_on_are_all_there() -> None:
+    assert [part for part in (*TRIED_BY_SUITE, *MEASURED) if not (ROOT / part).exists()] == []
 
 
 def test_what_ran_while_the_source_was_changed_is_of_no_source(tmp_path: Path) -> None:
