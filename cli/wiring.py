@@ -24,6 +24,7 @@ from cli.service import Service, Signals
 from exchanged.acts.opening import become, desk_of, no_agency
 from exchanged.clock import SystemClock, SystemRandomness
 from exchanged.config import Config, LogFormat
+from exchanged.damage_mark import marking
 from exchanged.errors import NodeStuckError
 from exchanged.log import configure_logging
 from exchanged.node import Node
@@ -129,7 +130,7 @@ def open_node(config: Config, pool: WorkPool | None = None) -> Node:
     wakes = _Wakes()
     ports = Ports(SystemClock(), SystemRandomness(), make_pool(config) if pool is None else pool)
     parts = open_parts(config, ports, wakes)
-    with ExitStack() as undo:
+    with marking(config.node.data_dir), ExitStack() as undo:
         # Nothing has worked yet: whether the last stop was a clean one stays as it was found.
         undo.callback(parts.close, clean=parts.reconciled.clean_stop)
         stations, watched = stations_of(parts)

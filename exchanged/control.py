@@ -32,7 +32,9 @@ from exchanged.acts.desk import Desk
 from exchanged.acts.values import read_request
 from exchanged.clock import Clock
 from exchanged.errors import ConfigurationError, NotPermittedError, RequestError, VolumeDamagedError
+from exchanged.ledger.damage import REFUSED, damage_by_name
 from exchanged.log import event_line
+from exchanged.places import LEDGER_FILE
 from packet_spec.errors import ExchangeError
 
 REQUEST_BYTES: Final = 512 * 1024
@@ -226,7 +228,8 @@ class ControlServer:
             data = _parsed(line)
             claims = data.get("claims")
             operator = operator_of(peer, claims if isinstance(claims, dict) else {})
-            return {"answer": self._desk.handle(read_request(data), operator).to_json()}
+            with damage_by_name(LEDGER_FILE, REFUSED):
+                return {"answer": self._desk.handle(read_request(data), operator).to_json()}
         except ExchangeError as error:
             if isinstance(error, VolumeDamagedError):
                 self._on_fatal(error)

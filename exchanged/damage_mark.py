@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exchanged.errors import VolumeDamagedError
-from exchanged.places import DAMAGE_FILE
+from exchanged.ledger.damage import REFUSED, damage_by_name
+from exchanged.places import DAMAGE_FILE, LEDGER_FILE
 
 
 def require_sound(data_dir: Path) -> None:
@@ -30,9 +31,10 @@ def leave_mark(data_dir: Path) -> None:
 
 @contextmanager
 def marking(data_dir: Path) -> Iterator[None]:
-    """A failure of the volume leaves the mark on its way out."""
+    """What the ledger refuses gets its name; a failure of the volume leaves the mark on its way out."""
     try:
-        yield
+        with damage_by_name(str(data_dir / LEDGER_FILE), REFUSED):
+            yield
     except VolumeDamagedError:
         leave_mark(data_dir)
         raise

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exchanged.config import Config
+from exchanged.damage_mark import marking
 from exchanged.parts import Parts, Ports, open_parts
 from exchanged.pool import InlinePool
 from exchanged.station import Station
@@ -43,7 +44,8 @@ class Driven:
         ports = Ports(self._clock, self._randomness, InlinePool(), threaded=False)
         self._parts = parts = open_parts(self.config, ports, self._due.wake)
         try:
-            self._set_up(parts)
+            with marking(self.config.node.data_dir):
+                self._set_up(parts)
         except BaseException:
             # As ``cli.wiring.open_node``: who has no stations is not open.
             self.die()

@@ -26,6 +26,9 @@ UNREADABLE: Final = (*REFUSED, UnicodeDecodeError)
 """What reading or writing a ledger raises when the disk is full, the volume fails or the file is damaged."""
 
 _BUSY: Final = ("database is locked", "database table is locked")
+# The index of the write-ahead log cannot be begun: no right, no descriptor, no room. Nothing of the ledger is
+# in it.
+_NOT_OPENED: Final = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMOPEN")
 _DAMAGE: Final = ("disk i/o error", "malformed", "not a database", "readonly database")
 
 
@@ -45,10 +48,10 @@ def name_damage(raised: Exception, where: str) -> ExchangeError:
     if (busy := name_busy(raised, where)) is not None:
         return busy
     text = error.lower()
-    if getattr(raised, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN"):
+    if getattr(raised, "sqlite_errorname", "").startswith(_NOT_OPENED):
         return FileOperationError(
             "the files of the ledger cannot be opened", where=where,
-            hint="check owner and mode of ledger.sqlite3 and its folder, and free descriptors",
+            hint="check owner and mode of ledger.sqlite3 and its folder, free descriptors and room",
         )  # fmt: skip
     # The index of the write-ahead log has no room; it holds nothing that is not made anew.
     if "full" in text or getattr(raised, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":

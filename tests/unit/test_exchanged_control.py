@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -88,7 +89,16 @@ def test_a_request_is_answered_with_the_kernels_word_about_who_asks(serve: Calla
     assert (error["reference"], error["summary"], error["hint"]) == ("not-found", "no such packet", "look")
     served.desk.fails = RuntimeError("a bug")
     assert served.ask(line())["error"]["reference"] == "internal-error"
-    served.desk.fails = VolumeDamagedError("fsync failed")
+
+
+@pytest.mark.parametrize(
+    "fails", [VolumeDamagedError("fsync failed"), sqlite3.DatabaseError("database disk image is malformed")]
+)
+def test_a_request_that_meets_a_damaged_volume_ends_the_node(
+    serve: Callable[..., Served], fails: Exception
+) -> None:
+    served = serve()
+    served.desk.fails = fails
     assert served.ask(line())["error"]["reference"] == "volume-damaged"
     assert served.fatal.wait(30)
 

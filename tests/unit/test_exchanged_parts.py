@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from exchanged.errors import VolumeDamagedError
-from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, SPOOL_FOLDER
+from exchanged.errors import FileOperationError, VolumeDamagedError
+from exchanged.ledger import Ledger
+from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
+from packet_spec.errors import ExchangeError
 from tests.support.network import POLICE, Network, small_plan
 
 
@@ -28,6 +33,55 @@ def test_i12_who_failed_on_the_way_up_starts_again_by_a_persons_word_only(
     with pytest.raises(VolumeDamagedError, match="earlier run"):
         node.open()
     (node.config.node.data_dir / DAMAGE_FILE).unlink()
+    node.open()
+    node.die()
+
+
+def test_i12_whatever_page_of_the_ledger_cannot_be_read_the_start_says_so_by_name(tmp_path: Path) -> None:
+    """Not only the pages that the opening of the ledger looks at: the rest of the start reads others."""
+    network = Network(tmp_path / "lab", small_plan(POLICE))
+    node = network.nodes[POLICE]
+    node.open()
+    node.close()
+    data = node.config.node.data_dir
+    whole = (data / LEDGER_FILE).read_bytes()
+    with closing(sqlite3.connect(data / LEDGER_FILE)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        rows = connection.execute("SELECT rootpage FROM sqlite_schema WHERE rootpage > 1")
+        pages = [row[0] for row in rows]
+    marked = 0
+    for page in pages:
+        for left in data.glob(f"{LEDGER_FILE}-*"):
+            left.unlink()
+        broken = bytearray(whole)
+        broken[(page - 1) * size : page * size] = b"\xff" * size
+        (data / LEDGER_FILE).write_bytes(broken)
+        try:
+            node.open()
+        except VolumeDamagedError:
+            assert (data / DAMAGE_FILE).exists(), page
+            (data / DAMAGE_FILE).unlink()
+            marked += 1
+        finally:
+            node.die()
+    assert marked
+
+
+def test_i12_a_ledger_whose_index_has_no_room_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    """No file may grow meanwhile, as on a full volume; nothing was written that could be damaged."""
+    network = Network(tmp_path / "lab", small_plan(POLICE))
+    node = network.nodes[POLICE]
+    node.open()
+    node.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ExchangeError) as caught:
+            Ledger(node.config.node.data_dir / LEDGER_FILE, network.clock, on_wake=lambda _: None).close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert isinstance(caught.value, FileOperationError)
+    assert "room" in caught.value.advice
     node.open()
     node.die()
 
