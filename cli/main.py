@@ -34,7 +34,8 @@ from cli.locale import _, told
 from cli.locale.click_texts import translate_click
 from cli.render import make_printable, printable, say_json
 from exchanged import __version__
-from exchanged.errors import ConfigurationError, FileOperationError
+from exchanged.errors import ConfigurationError, FileOperationError, LedgerDamagedError
+from exchanged.places import LEDGER_FILE
 from exchanged.volume import advice_about
 from packet_spec.errors import ExchangeError
 
@@ -125,10 +126,15 @@ def describe(error: ExchangeError) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-def refused_by_system(error: Exception) -> FileOperationError | None:
+def refused_by_system(error: Exception) -> ExchangeError | None:
     """An error that nobody foresaw as one of ours, where a person can see to its reason; else None."""
     if not isinstance(error, OSError):
-        return None
+        # Only now: most commands open no ledger.
+        from exchanged.ledger.damage import REFUSED, name_damage  # noqa: PLC0415
+
+        named = name_damage(error, LEDGER_FILE) if isinstance(error, REFUSED) else None
+        # What its engine refuses for any other reason is a bug of ours.
+        return None if isinstance(named, LedgerDamagedError) else named
     hint = advice_about(error.errno)
     if hint is None:
         return None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from cli.exit_codes import ExitCode
 from exchanged.clock import SystemClock
 from exchanged.ledger import batches
 from exchanged.ledger.times import stamp
+from exchanged.places import LEDGER_FILE
 from exchanged.states import DestinationState, Event
 from packet_spec.identity import PacketKey
 from tests.support.asking import Operator, make_node, operator
@@ -160,3 +164,17 @@ def test_without_a_configuration_the_command_says_which_file(
     said = desk.json("queue", "list", code=2)["error"]
     assert said["reference"] == "configuration-unusable"
     assert "EXCHANGED_CONFIG" in said["hint"]
+
+
+def test_i12_a_ledger_of_which_a_page_cannot_be_read_is_told_by_name(desk: Operator, tmp_path: Path) -> None:
+    path = tmp_path / "data" / LEDGER_FILE
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        pages = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0 AND tbl_name IN ('packet', 'destination')"
+        ).fetchall()
+    with path.open("r+b") as ledger:
+        for (page,) in pages:
+            ledger.seek((page - 1) * size)
+            ledger.write(b"\xff" * size)
+    assert desk.json("queue", "summary", code=ExitCode.DAMAGED)["error"]["reference"] == "volume-damaged"
