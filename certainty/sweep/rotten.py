@@ -134,7 +134,7 @@ def rotten(made: Ready, world: World, damage: Damage, rng: random.Random) -> Res
     stage = _Watched(
         puts.look, world, made.beginnings[JOURNEY], {code: at}, on_death=on_death, waits=DAY, case=str(damage)
     )
-    result = judged(world, damage, f"F12 {''.join(what)}", stage, made.views[JOURNEY])
+    result = judged(world, damage, "F12", stage, made.views[JOURNEY])
     if not at.hit:
         said = Violation("I12", str(damage), "the point was not reached: the run does not repeat")
         return replace(result, violations=(*result.violations, said), is_case=False)
@@ -143,7 +143,8 @@ def rotten(made: Ready, world: World, damage: Damage, rng: random.Random) -> Res
     told += [Violation("I4", str(damage), f"taken over: {path}") for path in _keepers(others, puts.window)]
     times = f"put {len(puts.rotten)} times" if puts.rotten else "never put"
     is_case = bool(puts.rotten or result.violations) or result.note != WHOLE
-    return replace(result, group=f"F12 {what[0]}, {times}", violations=tuple(told), is_case=is_case)
+    group, note = f"F12 {what[0]}", f"{result.note}, {times}"
+    return replace(result, group=group, note=note, violations=tuple(told), is_case=is_case)
 
 
 def _too_often(puts: Puts, most: int, case: str) -> Iterator[Violation]:
