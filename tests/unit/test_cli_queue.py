@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from tests.support.asking import Operator, make_node, operator
 from tests.support.books import LINK, Books, packet_id
 from tests.support.clock import FakeClock
 from tests.support.documents import COURT, POLICE, PROCURATORATE
+from tests.support.pages import first_pages, spoil
 
 LONG_NAME = "犯罪嫌疑人某甲危险驾驶一案移送审查起诉卷宗材料第一次补充.zip"
 
@@ -168,13 +167,6 @@ def test_without_a_configuration_the_command_says_which_file(
 
 def test_i12_a_ledger_of_which_a_page_cannot_be_read_is_told_by_name(desk: Operator, tmp_path: Path) -> None:
     path = tmp_path / "data" / LEDGER_FILE
-    with closing(sqlite3.connect(path)) as connection:
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-        pages = connection.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0 AND tbl_name IN ('packet', 'destination')"
-        ).fetchall()
-    with path.open("r+b") as ledger:
-        for (page,) in pages:
-            ledger.seek((page - 1) * size)
-            ledger.write(b"\xff" * size)
+    for page in first_pages(path, "packet", "destination"):
+        spoil(path, page)
     assert desk.json("queue", "summary", code=ExitCode.DAMAGED)["error"]["reference"] == "volume-damaged"

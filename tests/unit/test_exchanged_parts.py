@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from exchanged.ledger import Ledger
 from exchanged.places import BLOB_FOLDER, DAMAGE_FILE, LEDGER_FILE, SPOOL_FOLDER
 from packet_spec.errors import ExchangeError
 from tests.support.network import POLICE, Network, small_plan
+from tests.support.pages import first_pages, spoil
 
 
 def test_i12_who_failed_on_the_way_up_starts_again_by_a_persons_word_only(
@@ -45,17 +44,12 @@ def test_i12_whatever_page_of_the_ledger_cannot_be_read_the_start_says_so_by_nam
     node.close()
     data = node.config.node.data_dir
     whole = (data / LEDGER_FILE).read_bytes()
-    with closing(sqlite3.connect(data / LEDGER_FILE)) as connection:
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-        rows = connection.execute("SELECT rootpage FROM sqlite_schema WHERE rootpage > 1")
-        pages = [row[0] for row in rows]
     marked = 0
-    for page in pages:
+    for page in first_pages(data / LEDGER_FILE):
         for left in data.glob(f"{LEDGER_FILE}-*"):
             left.unlink()
-        broken = bytearray(whole)
-        broken[(page - 1) * size : page * size] = b"\xff" * size
-        (data / LEDGER_FILE).write_bytes(broken)
+        (data / LEDGER_FILE).write_bytes(whole)
+        spoil(data / LEDGER_FILE, page)
         try:
             node.open()
         except VolumeDamagedError:
